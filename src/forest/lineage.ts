@@ -1,0 +1,176 @@
+// Lineages as shared, counted nodes: two processes with the same ancestry point at the same node, so that a
+// million short-lived children cost one node, and what is derived from a lineage is derived once.
+
+/** What a process runs. Equal keys: the same file is run, for every purpose of a tree. */
+export interface Image {
+  readonly key: string;
+}
+
+/**
+ * One process of a lineage as it was when it forked the next one down (or as it is, for the leaf), and through
+ * `parent` all of its ancestors. Never changed once made. A child that runs what its parent runs, as the same user,
+ * is the parent's own node.
+ */
+export class Lineage<I extends Image> {
+  readonly parent: Lineage<I> | null;
+  readonly image: I;
+  /** Images this process had by an exec of its own before `image`, oldest first, each once, at most EARLIER_LIMIT. */
+  readonly earlier: readonly I[];
+  /** Effective user; undefined if it could not be read. */
+  readonly uid: number | undefined;
+  /** Container id; null on the host. */
+  readonly container: string | null;
+  /** Nodes from the root to here, elided ones not counted. */
+  readonly depth: number;
+  /** Every link up to the root was seen by an event, or taken over from the last run of the same boot. */
+  readonly complete: boolean;
+  /** Pid 1 of the host: not part of a tree. */
+  readonly init: boolean;
+  /** Distinct images of ancestors between `parent` and here that were left out, at most ELIDED_LIMIT; null if none was. */
+  readonly elided: readonly I[] | null;
+  /** For the next room: what it derived from this node. */
+  mark: unknown = undefined;
+
+  /** @internal */ readonly key: string;
+  /** @internal live processes and child nodes that point here */
+  references = 0;
+  /** @internal */ children: Map<string, Lineage<I>> | null = null;
+
+  /** @internal made by Lineages only */
+  constructor(parent: Lineage<I> | null, spec: LineageSpec<I>, key: string) {
+    this.parent = parent;
+    this.image = spec.image;
+    this.earlier = spec.earlier;
+    this.uid = spec.uid;
+    this.container = spec.container;
+    this.complete = spec.complete && (parent === null || parent.complete);
+    this.init = spec.init;
+    this.elided = spec.elided;
+    this.depth = parent === null ? 1 : parent.depth + 1;
+    this.key = key;
+  }
+}
+
+export interface LineageSpec<I extends Image> {
+  readonly image: I;
+  readonly earlier: readonly I[];
+  readonly uid: number | undefined;
+  readonly container: string | null;
+  readonly complete: boolean;
+  readonly init: boolean;
+  readonly elided: readonly I[] | null;
+}
+
+/** A process that execs for ever keeps this many distinct earlier images: enough for any real wrapper chain. */
+export const EARLIER_LIMIT = 8;
+/** A lineage of more nodes loses its middle: four times the 32 labels a tree may have, since labels collapse. */
+export const DEPTH_LIMIT = 128;
+const KEEP_ROOT = 64;
+const KEEP_LEAF = 31;
+/** Distinct images remembered of what was left out, so that `under` still finds them. */
+export const ELIDED_LIMIT = 64;
+
+/** The node table. A node lives while a process or a deeper node points at it. */
+export class Lineages<I extends Image> {
+  private readonly roots = new Map<string, Lineage<I>>();
+  private nodes = 0;
+
+  get size(): number {
+    return this.nodes;
+  }
+
+  /** The node for `spec` under `parent`; `parent` itself if `spec` adds nothing to it. Not yet counted: `retain` it. */
+  intern(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+    if (parent !== null) {
+      if (addsNothing(parent, spec)) return parent;
+      if (parent.depth >= DEPTH_LIMIT) return this.internBelowElision(parent, spec);
+    }
+    return this.child(parent, spec);
+  }
+
+  retain(node: Lineage<I>): void {
+    node.references += 1;
+  }
+
+  release(node: Lineage<I>): void {
+    let current: Lineage<I> | null = node;
+    while (current !== null) {
+      current.references -= 1;
+      if (current.references > 0) return;
+      const siblings: Map<string, Lineage<I>> | null = current.parent === null ? this.roots : current.parent.children;
+      siblings?.delete(current.key);
+      this.nodes -= 1;
+      current = current.parent;
+    }
+  }
+
+  private child(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+    const key = keyOf(spec);
+    let siblings = this.roots;
+    if (parent !== null) {
+      parent.children ??= new Map();
+      siblings = parent.children;
+    }
+    const known = siblings.get(key);
+    if (known !== undefined) return known;
+    const made = new Lineage(parent, spec, key);
+    siblings.set(key, made);
+    this.nodes += 1;
+    if (parent !== null) parent.references += 1;
+    return made;
+  }
+
+  /** Rebuilds the last KEEP_LEAF nodes below the first KEEP_ROOT ones, and then adds `spec`. */
+  private internBelowElision(leaf: Lineage<I>, spec: LineageSpec<I>): Lineage<I> {
+    const tail: Lineage<I>[] = [];
+    const lost = new Map<string, I>();
+    let current: Lineage<I> = leaf;
+    while (current.depth > KEEP_ROOT && current.parent !== null) {
+      if (tail.length < KEEP_LEAF) tail.push(current);
+      else remember(lost, current);
+      for (const image of current.elided ?? []) if (lost.size < ELIDED_LIMIT) lost.set(image.key, image);
+      current = current.parent;
+    }
+    let elided: readonly I[] | null = [...lost.values()];
+    for (const node of tail.reverse()) {
+      current = this.child(current, {
+        image: node.image,
+        earlier: node.earlier,
+        uid: node.uid,
+        container: node.container,
+        complete: leaf.complete,
+        init: false,
+        elided,
+      });
+      elided = null;
+    }
+    return this.child(current, spec);
+  }
+}
+
+function remember<I extends Image>(lost: Map<string, I>, node: Lineage<I>): void {
+  if (lost.size < ELIDED_LIMIT) lost.set(node.image.key, node.image);
+  for (const image of node.earlier) if (lost.size < ELIDED_LIMIT) lost.set(image.key, image);
+}
+
+function addsNothing<I extends Image>(parent: Lineage<I>, spec: LineageSpec<I>): boolean {
+  return (
+    parent.image.key === spec.image.key &&
+    parent.uid === spec.uid &&
+    parent.container === spec.container &&
+    (spec.complete || !parent.complete) &&
+    spec.earlier.length === 0 &&
+    spec.elided === null &&
+    !parent.init
+  );
+}
+
+function keyOf<I extends Image>(spec: LineageSpec<I>): string {
+  let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}\u0000${spec.container ?? ""}\u0000${spec.image.key}`;
+  for (const image of spec.earlier) key += `\u0001${image.key}`;
+  if (spec.elided !== null) {
+    key += "\u0002";
+    for (const image of spec.elided) key += `\u0001${image.key}`;
+  }
+  return key;
+}

@@ -1,0 +1,123 @@
+// What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+
+export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
+
+/**
+ * What is known of the program a process runs. `undefined`: could not be read. `null`: the process really has none.
+ * Text is as `decodeText` (linux/text.ts) makes it: nothing is lost, nothing is escaped yet.
+ */
+export interface ProcessFacts {
+  /** Start of the process in clock ticks (USER_HZ, 100 a second) since boot: field 22 of /proc/PID/stat. */
+  readonly startTicks: number | undefined;
+  /** The parent's process id, as the kernel has it now (a reaper, for an orphan). */
+  readonly parentPid: number | undefined;
+  /** Absolute path of the executable, without the kernel's " (deleted)". For a memfd: `memfd:NAME`. */
+  readonly executable: string | undefined;
+  /** The executable's file had been removed when it was looked at. */
+  readonly executableDeleted: boolean | undefined;
+  /** The executable is a memfd (anonymous memory). */
+  readonly executableMemfd: boolean | undefined;
+  /** The executable's file has its set-user-id or set-group-id bit. */
+  readonly executableSetuid: boolean | undefined;
+  /** Seconds from the executable's ctime to the exec. */
+  readonly executableAge: number | undefined;
+  /** The path that the kernel was given, if the source can tell. */
+  readonly filename: string | undefined;
+  /** The `#!` script that the kernel was given, if the source can tell: outranks any guess from the arguments. */
+  readonly script: string | undefined;
+  readonly args: readonly string[] | undefined;
+  /** `args` were longer than the sensor's limit. */
+  readonly argsTruncated: boolean;
+  readonly cwd: string | undefined;
+  /** Effective user. */
+  readonly uid: number | undefined;
+  readonly realUid: number | undefined;
+  readonly gid: number | undefined;
+  /** Audit login user; null if none was ever set. */
+  readonly loginUid: number | null | undefined;
+  readonly sessionId: number | undefined;
+  /** Controlling terminal such as `pts/0`; null if none. */
+  readonly tty: string | null | undefined;
+  /** Path in the unified hierarchy, else in systemd's. */
+  readonly cgroup: string | undefined;
+  /** The executable's file: st_dev and st_ino, and the inodes of the process's namespaces. */
+  readonly device: number | undefined;
+  readonly inode: number | undefined;
+  readonly mountNamespace: number | undefined;
+  readonly pidNamespace: number | undefined;
+}
+
+export interface ForkEvent {
+  readonly kind: "fork";
+  readonly source: SensorSource;
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  readonly time: number;
+  readonly pid: number;
+  /** The process that forked, not the one an orphan is given to later. */
+  readonly parentPid: number;
+  /** As in ProcessFacts, but possibly one tick off where the source has only the event's time (`startExact`). */
+  readonly startTicks: number;
+  readonly startExact: boolean;
+}
+
+export interface ExecEvent {
+  readonly kind: "exec";
+  readonly source: SensorSource;
+  readonly time: number;
+  readonly pid: number;
+  readonly facts: ProcessFacts;
+}
+
+export interface UserEvent {
+  readonly kind: "user";
+  readonly source: SensorSource;
+  readonly time: number;
+  readonly pid: number;
+  readonly uid: number;
+  readonly realUid: number;
+}
+
+export interface ExitEvent {
+  readonly kind: "exit";
+  readonly source: SensorSource;
+  readonly time: number;
+  readonly pid: number;
+  /** Raw wait status (wait(2)): exit code << 8, or the signal, + 0x80 if it dumped core. */
+  readonly status: number | undefined;
+}
+
+export interface LossEvent {
+  readonly kind: "loss";
+  readonly source: SensorSource;
+  readonly time: number;
+  /** A closed list: it is a metric's attribute. */
+  readonly reason: LossReason;
+  /** How many events the kernel made and this sensor did not get; undefined if nobody can tell. */
+  readonly count: number | undefined;
+}
+
+export const lossReasons = ["overrun", "restart", "switch"] as const;
+export type LossReason = (typeof lossReasons)[number];
+
+export type ProcessEvent = ForkEvent | ExecEvent | UserEvent | ExitEvent | LossEvent;
+
+/** A process found by a look at /proc rather than by an event. */
+export interface ScannedProcess {
+  readonly pid: number;
+  readonly kernelThread: boolean;
+  readonly facts: ProcessFacts;
+}
+
+/** A source of process events. The caller polls `fd` and drains when it is readable. */
+export interface Sensor extends Disposable {
+  readonly source: SensorSource;
+  /** Readable (EPOLLIN) when events wait. */
+  readonly fd: number;
+  /**
+   * How many milliseconds the caller may let events gather after `fd` became readable and before it drains.
+   * 0 where every millisecond costs attribution (the proc connector: /proc is gone when the process is).
+   */
+  readonly gather: number;
+  /** Hands over every waiting event, in the kernel's order. Never blocks. Throws only if the source has failed for good. */
+  drain(sink: (event: ProcessEvent) => void): void;
+}
