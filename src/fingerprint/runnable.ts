@@ -1,0 +1,29 @@
+// What is really being run, and the name it has in a tree.
+import type { Image } from "../forest/lineage.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+
+/** The program of one process, identified once and shared by every process that runs the same. */
+export interface Runnable extends Image {
+  /** Absolute path of the executable; undefined if it could not be read. */
+  readonly executable: string | undefined;
+  /** Last element of `executable`. */
+  readonly executableName: string | undefined;
+  /** Absolute path of the script an interpreter runs; undefined if none. */
+  readonly script: string | undefined;
+  /** Code given as an argument or on standard input. */
+  readonly inline: boolean;
+  /** `process.runnable.path`: the script, else the executable. */
+  readonly path: string | undefined;
+  /** Its own name, in the exact tree. Escaped, see DESIGN's label. */
+  readonly name: string;
+  /** Its label in the tree: `name`, `base` or `random`. */
+  readonly label: string;
+  /** Its path has a random element. */
+  readonly random: boolean;
+  /** Score of its worst path element, 0 to 1. */
+  readonly randomness: number;
+  /** Lowest metric entropy (bits a byte, divided by length) of any path element; undefined if there is no path. */
+  readonly entropy: number | undefined;
+}
+
+export type RunnableFacts = Pick<ProcessFacts, "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd">;
