@@ -2,10 +2,13 @@
 import { dlopen, type FFIFunction, read } from "bun:ffi";
 import { constants } from "node:os";
 
+const errnoLocation = { __errno_location: { args: [], returns: "ptr" } } as const;
+
 /** The C library's soname: glibc's, else musl's. Both are already loaded by the runtime, so no path is searched. */
 function soname(): string {
   try {
-    dlopen("libc.so.6", {}).close();
+    // With a symbol: an empty list of symbols is refused whatever the library (Bun 1.4.5).
+    dlopen("libc.so.6", errnoLocation).close();
     return "libc.so.6";
   } catch {
     return process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1";
@@ -19,7 +22,7 @@ export function bindLibc<const Fns extends Record<string, FFIFunction>>(function
   return dlopen(library, functions).symbols;
 }
 
-const location = bindLibc({ __errno_location: { args: [], returns: "ptr" } });
+const location = bindLibc(errnoLocation);
 
 /** errno of the calling thread; only meaningful right after a failed call, before anything else runs. */
 export function errno(): number {
@@ -27,7 +30,9 @@ export function errno(): number {
   return address === null ? 0 : read.i32(address, 0);
 }
 
-const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+const names = new Map<number, string>(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
 
 /** The symbolic name of an errno value, for example `EPERM`. */
 export function errnoName(number: number): string {

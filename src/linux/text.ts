@@ -33,7 +33,14 @@ function decodeLossless(bytes: Uint8Array): string {
 function sequenceLength(bytes: Uint8Array, i: number): number {
   const lead = bytes[i] ?? 0;
   if (lead < 0x80) return 1;
-  const want = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+  const want =
+    lead >= 0xc2 && lead <= 0xdf
+      ? 2
+      : lead >= 0xe0 && lead <= 0xef
+        ? 3
+        : lead >= 0xf0 && lead <= 0xf4
+          ? 4
+          : 0;
   if (want === 0 || i + want > bytes.length) return 0;
   try {
     strict.decode(bytes.subarray(i, i + want));
@@ -57,7 +64,8 @@ export function encodeText(text: string): Uint8Array {
 
 // Not printable: C0, DEL, C1, line and paragraph separators, the bidirectional controls that reorder what a
 // person reads, and lone surrogates (bytes that were not UTF-8).
-const unprintable = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]/u;
+const unprintable =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]/u;
 const everyUnprintable = new RegExp(unprintable.source, "gu");
 
 /**

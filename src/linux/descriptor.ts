@@ -1,0 +1,44 @@
+// File descriptors: reading and writing through the caller's own buffer, closing, and the close-on-exec flag.
+import { bindLibc, checked, EAGAIN, EINTR, errno, SystemCallError } from "./libc.ts";
+
+const libc = bindLibc({
+  read: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  write: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+});
+
+// fcntl.h
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** Bytes read into `buffer`; 0 at the end of a file; -1 if a nonblocking descriptor has nothing. Throws otherwise. */
+export function readDescriptor(fd: number, buffer: Uint8Array): number {
+  for (;;) {
+    const got = libc.read(fd, buffer, buffer.length);
+    if (got >= 0) return got;
+    const failure = errno();
+    if (failure === EAGAIN) return -1;
+    if (failure !== EINTR) throw new SystemCallError("read", failure);
+  }
+}
+
+/** Bytes of `buffer[0, length)` written; -1 if a nonblocking descriptor takes nothing now. Throws otherwise. */
+export function writeDescriptor(fd: number, buffer: Uint8Array, length = buffer.length): number {
+  for (;;) {
+    const put = libc.write(fd, buffer, length);
+    if (put >= 0) return put;
+    const failure = errno();
+    if (failure === EAGAIN) return -1;
+    if (failure !== EINTR) throw new SystemCallError("write", failure);
+  }
+}
+
+/** Closes `fd`. Errors are ignored: Linux has released the descriptor whatever close(2) says. */
+export function closeDescriptor(fd: number): void {
+  libc.close(fd);
+}
+
+export function setCloseOnExec(fd: number, close: boolean): void {
+  checked("fcntl F_SETFD", libc.fcntl(fd, F_SETFD, close ? FD_CLOEXEC : 0), String(fd));
+}

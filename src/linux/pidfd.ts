@@ -1,0 +1,42 @@
+// pidfd_open(2), pidfd_send_signal(2): a signal to one process, never to another that got its pid.
+import { closeDescriptor } from "./descriptor.ts";
+import { bindLibc, ESRCH, errno, SystemCallError } from "./libc.ts";
+
+const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "ptr", "i32"], returns: "i32" } });
+
+// asm-generic/unistd.h; the same numbers on x86-64 and arm64. The C library has wrappers only since glibc 2.36.
+const SYS_pidfd_send_signal = 424;
+const SYS_pidfd_open = 434;
+
+/**
+ * A handle on the process that has `pid` now (close-on-exec; Linux 5.3), or null if there is none. Check afterwards
+ * that it is the process you mean: from then on the handle stays true. Throws if the kernel cannot.
+ */
+export function pidfdOpen(pid: number): PidDescriptor | null {
+  const fd = libc.syscall(SYS_pidfd_open, pid, 0, null, 0);
+  if (fd >= 0) return new PidDescriptor(fd);
+  const failure = errno();
+  if (failure === ESRCH) return null;
+  throw new SystemCallError("pidfd_open", failure, String(pid));
+}
+
+/** An open handle on one process. Readable (EPOLLIN) once it has ended. */
+export class PidDescriptor implements Disposable {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** True if the signal was sent, false if the process has ended. Signal 0 only asks. Throws if it may not (EPERM). */
+  signal(signal: number): boolean {
+    if (libc.syscall(SYS_pidfd_send_signal, this.fd, signal, null, 0) === 0) return true;
+    const failure = errno();
+    if (failure === ESRCH) return false;
+    throw new SystemCallError("pidfd_send_signal", failure);
+  }
+
+  [Symbol.dispose](): void {
+    closeDescriptor(this.fd);
+  }
+}

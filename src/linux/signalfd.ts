@@ -1,0 +1,72 @@
+// signalfd(2): signals as something to read. They must be blocked before the runtime has threads, which means by the
+// parent before it spawns, or before an execve of the own executable: a mask set later does not reach the other
+// threads, and the signal kills the process there.
+import { constants } from "node:os";
+import { closeDescriptor, readDescriptor } from "./descriptor.ts";
+import { bindLibc, checked, SystemCallError } from "./libc.ts";
+
+const libc = bindLibc({
+  pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  signalfd: { args: ["i32", "ptr", "i32"], returns: "i32" },
+});
+
+export type SignalName = keyof typeof constants.signals;
+
+// signal.h: sigset_t is 1024 bits; bit N-1 is signal N.
+const SIGSET_BYTES = 128;
+const SIG_BLOCK = 0;
+const SIG_UNBLOCK = 1;
+// sys/signalfd.h
+const SFD_NONBLOCK = 0x800;
+const SFD_CLOEXEC = 0x8_0000;
+// struct signalfd_siginfo: u32 ssi_signo first, 128 bytes in all; ssi_pid at 12, ssi_status at 40.
+const SIGINFO_BYTES = 128;
+
+/** Blocks `signals` in the calling thread; children and an execve inherit that. Never give it SIGPWR or signal 33, which the runtime uses. */
+export function blockSignals(signals: readonly SignalName[]): void {
+  mask(SIG_BLOCK, signals);
+}
+
+export function unblockSignals(signals: readonly SignalName[]): void {
+  mask(SIG_UNBLOCK, signals);
+}
+
+/** Blocked signals, to be read when `fd` is readable. */
+export class SignalDescriptor implements Disposable {
+  readonly fd: number;
+  private readonly info = new Uint8Array(new ArrayBuffer(SIGINFO_BYTES));
+  private readonly view = new DataView(this.info.buffer);
+
+  constructor(signals: readonly SignalName[]) {
+    this.fd = checked("signalfd", libc.signalfd(-1, signalSet(signals), SFD_NONBLOCK | SFD_CLOEXEC));
+  }
+
+  /** Number of the next pending signal (os.constants.signals), 0 if there is none. */
+  read(): number {
+    return readDescriptor(this.fd, this.info) === SIGINFO_BYTES ? this.view.getUint32(0, true) : 0;
+  }
+
+  /** Pid of the process that sent the signal last read; for SIGCHLD the child. 0 if the kernel did. */
+  get sender(): number {
+    return this.view.getUint32(12, true);
+  }
+
+  [Symbol.dispose](): void {
+    closeDescriptor(this.fd);
+  }
+}
+
+function mask(how: number, signals: readonly SignalName[]): void {
+  // pthread_sigmask gives the error itself, not through errno.
+  const failure = libc.pthread_sigmask(how, signalSet(signals), null);
+  if (failure !== 0) throw new SystemCallError("pthread_sigmask", failure);
+}
+
+function signalSet(signals: readonly SignalName[]): Uint8Array {
+  const set = new Uint8Array(new ArrayBuffer(SIGSET_BYTES));
+  for (const name of signals) {
+    const bit = constants.signals[name] - 1;
+    set[bit >> 3] = (set[bit >> 3] ?? 0) | (1 << (bit & 7));
+  }
+  return set;
+}
