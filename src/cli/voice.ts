@@ -38,5 +38,5 @@ export function hint(message: string): void {
 
 /** Colour only on a terminal, never with NO_COLOR (https://no-color.org). */
 export function mayColour(stream: { isTTY?: boolean }): boolean {
-  return stream.isTTY === true && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+  return stream.isTTY === true && (process.env.NO_COLOR ?? "") === "" && process.env.TERM !== "dumb";
 }

@@ -97,7 +97,8 @@ export class Lineages<I extends Image> {
     while (current !== null) {
       current.references -= 1;
       if (current.references > 0) return;
-      const siblings: Map<string, Lineage<I>> | null = current.parent === null ? this.roots : current.parent.children;
+      const siblings: Map<string, Lineage<I>> | null =
+        current.parent === null ? this.roots : current.parent.children;
       siblings?.delete(current.key);
       this.nodes -= 1;
       current = current.parent;

@@ -1,0 +1,47 @@
+// What a cgroup path says of a process: which container it is in, which systemd unit started it.
+
+/**
+ * Container ids as the runtimes put them into cgroup paths: 64 hexadecimal digits (docker, containerd, cri-o,
+ * podman: `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`, or the bare id as in
+ * `/docker/ID` and `/kubepods/.../ID`), and names for lxc (`lxc.payload.NAME`) and systemd-nspawn
+ * (`machine-NAME.scope`).
+ */
+const hexContainer =
+  /(?:^|\/)(?:(?:docker|cri-containerd|crio|libpod|nerdctl|containerd)-)?([0-9a-f]{64})(?:\.scope)?(?:\/|$)/;
+const namedContainer =
+  /(?:^|\/)(?:lxc\.payload[./]([^/]+)|lxc\/([^/]+)|machine\.slice\/machine-([^/]+)\.scope)(?:\/|$)/;
+
+/** Container id of a process by its cgroup path; null if it is in none. */
+export function containerOf(cgroup: string): string | null {
+  // Nearly every path of a host without containers ends here, without a regular expression.
+  if (cgroup.length < 6 || cgroup === "/") return null;
+  const hex = hexContainer.exec(cgroup);
+  if (hex !== null && !cgroup.includes(`/libpod-conmon-${hex[1] ?? ""}`)) return hex[1] ?? null;
+  const named = namedContainer.exec(cgroup);
+  if (named === null) return null;
+  return named[1] ?? named[2] ?? named[3] ?? null;
+}
+
+/**
+ * systemd unit of a process by its cgroup path, folded so that it is the same on every host and every start:
+ * instances lose their name (`postgresql@15-main.service` is `postgresql@.service`), sessions and transient units
+ * their number (`session-3.scope` is `session.scope`, `run-u12.service` is `run.service`). null if there is none.
+ */
+export function unitOf(cgroup: string): string | null {
+  let unit: string | null = null;
+  for (const part of cgroup.split("/")) {
+    if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;
+  }
+  return unit === null ? null : foldUnit(unit);
+}
+
+function foldUnit(unit: string): string {
+  const dot = unit.lastIndexOf(".");
+  const suffix = unit.slice(dot);
+  const name = unit.slice(0, dot);
+  const at = name.indexOf("@");
+  if (at > 0) return `${name.slice(0, at)}@${suffix}`;
+  if (/^session-[0-9a-z]+$/.test(name)) return `session${suffix}`;
+  if (/^run-(?:u|r|p)?[0-9a-f]+(?:-[iu]?[0-9]+)*$/.test(name)) return `run${suffix}`;
+  return unit;
+}

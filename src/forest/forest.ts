@@ -1,0 +1,491 @@
+// The live processes of the host and what each of them descends from, kept true by events.
+//
+// Two structures: `Lineages` (shared nodes: names, users, containers; what trees are made of) and kinship (who was
+// forked by whom, so that everything under a process can be found). A process that ends stays in the kinship only
+// while it joins two or more branches that live, so its size is bounded by the number of live processes.
+import type {
+  ExecEvent,
+  ExitEvent,
+  ForkEvent,
+  ProcessFacts,
+  ScannedProcess,
+  UserEvent,
+} from "../sensor/event.ts";
+import { containerOf } from "./cgroup.ts";
+import { EARLIER_LIMIT, type Image, type Lineage, Lineages } from "./lineage.ts";
+
+/** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
+export const TICKS_PER_SECOND = 100;
+const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
+/** How far apart two sources may see the same start: an event's time is that of the end of the fork. */
+const START_SLACK_TICKS = 2;
+
+/** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
+export class Process<I extends Image> {
+  readonly pid: number;
+  /** Clock ticks since boot; with the pid it is the process's identity. */
+  startTicks: number;
+  /** The exact value is known, from /proc or from a source that has it. */
+  startExact: boolean;
+  /** With itself as the leaf. */
+  lineage: Lineage<I>;
+  /** Its parent as it was when it forked this process; null: none is known. */
+  ancestry: Lineage<I> | null;
+  /** It has run an exec of its own; before that it is a copy of its parent. */
+  execed: boolean;
+  /** A kernel thread; a program that the kernel starts is one until its exec. */
+  kernelThread: boolean;
+  /** Its link to its parent is the word of /proc: no event told of it. */
+  linkGuessed = false;
+  /** The process that forked it (not the reaper of an orphan); 0 if not known. */
+  readonly parentPid: number;
+  /** For the rooms to the right, one of them: what they count for this process. */
+  mark: unknown = undefined;
+
+  /** @internal */ kin: Kin<I>;
+
+  /** @internal made by Forest only */
+  constructor(
+    pid: number,
+    startTicks: number,
+    startExact: boolean,
+    lineage: Lineage<I>,
+    ancestry: Lineage<I> | null,
+    parentPid: number,
+    kernelThread: boolean,
+  ) {
+    this.pid = pid;
+    this.startTicks = startTicks;
+    this.startExact = startExact;
+    this.lineage = lineage;
+    this.ancestry = ancestry;
+    this.execed = false;
+    this.kernelThread = kernelThread;
+    this.parentPid = parentPid;
+    this.kin = new Kin(this);
+  }
+}
+
+/** A place in the kinship: a live process, or what joins the branches of one that has ended. */
+class Kin<I extends Image> {
+  process: Process<I> | null;
+  parent: Kin<I> | null = null;
+  children: Set<Kin<I>> | null = null;
+
+  constructor(process: Process<I> | null) {
+    this.process = process;
+  }
+}
+
+/** What the forest needs from outside. */
+export interface ForestInputs<I extends Image> {
+  /** What a process runs, from its facts. */
+  readonly identify: (facts: ProcessFacts) => I;
+  /** The image of every kernel thread. */
+  readonly kernelImage: I;
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns: time spent suspended, fixed once at the start. */
+  readonly suspendedNs: number;
+  /** A process has ended and no event told of it: its pid was given to another one. */
+  readonly missedExit: (process: Process<I>) => void;
+}
+
+export interface Differences<I extends Image> {
+  /** Processes that a scan found and no event had told of. */
+  readonly found: readonly FoundProcess<I>[];
+  /** Processes that were known and are gone. */
+  readonly ended: readonly Process<I>[];
+  /** Processes that run something else than was known: an exec was missed. */
+  readonly changed: readonly FoundProcess<I>[];
+}
+
+export interface FoundProcess<I extends Image> {
+  readonly process: Process<I>;
+  readonly facts: ProcessFacts;
+}
+
+/** A process of the last run of the same boot, with its lineages. */
+export interface Remembered<I extends Image> {
+  readonly startTicks: number;
+  readonly lineage: Lineage<I>;
+  readonly ancestry: Lineage<I> | null;
+  readonly execed: boolean;
+  readonly linkGuessed: boolean;
+}
+
+export class Forest<I extends Image> {
+  readonly lineages = new Lineages<I>();
+  private readonly live = new Map<number, Process<I>>();
+  private readonly inputs: ForestInputs<I>;
+  private joints = 0;
+
+  constructor(inputs: ForestInputs<I>) {
+    this.inputs = inputs;
+  }
+
+  /** Live processes. */
+  get size(): number {
+    return this.live.size;
+  }
+
+  /** Places kept for processes that have ended: fewer than live ones. */
+  get endedKept(): number {
+    return this.joints;
+  }
+
+  get(pid: number): Process<I> | undefined {
+    return this.live.get(pid);
+  }
+
+  processes(): IterableIterator<Process<I>> {
+    return this.live.values();
+  }
+
+  /** A process forked. Undefined if the event is older than what is known of that pid. */
+  fork(event: ForkEvent): Process<I> | undefined {
+    const known = this.live.get(event.pid);
+    if (known !== undefined) {
+      if (known.linkGuessed && this.isSame(known, event.startTicks)) {
+        this.confirmLink(known, this.live.get(event.parentPid));
+        return undefined;
+      }
+      if (known.startTicks > event.startTicks + START_SLACK_TICKS) return undefined;
+      // A pid is not given away while its owner lives.
+      this.miss(known);
+    }
+    const parent = this.live.get(event.parentPid);
+    const lineage = parent === undefined ? this.orphanLineage() : this.childLineage(parent);
+    const kernel = parent?.kernelThread ?? false;
+    const child = this.add(
+      event.pid,
+      event.startTicks,
+      event.startExact,
+      lineage,
+      parent?.lineage ?? null,
+      event.parentPid,
+      kernel,
+    );
+    this.join(child, parent);
+    return child;
+  }
+
+  /** A process runs a new program. It is made if no fork told of it. Undefined if the event is older than the process. */
+  exec(event: ExecEvent): Process<I> | undefined {
+    const { facts } = event;
+    let process = this.live.get(event.pid);
+    if (process !== undefined && facts.startTicks !== undefined && !this.isSame(process, facts.startTicks)) {
+      if (process.startTicks > facts.startTicks) return undefined;
+      this.miss(process);
+      process = undefined;
+    }
+    if (process === undefined) process = this.adopt(event.pid, facts, this.ticksAt(event.time));
+    if (facts.startTicks !== undefined) {
+      process.startTicks = facts.startTicks;
+      process.startExact = true;
+    }
+    this.setImage(process, facts, this.inputs.identify(facts));
+    return process;
+  }
+
+  /** The effective user of a process changed. */
+  user(event: UserEvent): Process<I> | undefined {
+    const process = this.live.get(event.pid);
+    if (process === undefined || process.lineage.uid === event.uid) return undefined;
+    const now = process.lineage;
+    // A node that is the parent's own says nothing of this process yet: it gets one of its own below it.
+    const own = process.ancestry !== now;
+    this.setLineage(
+      process,
+      this.lineages.intern(own ? now.parent : now, {
+        image: now.image,
+        earlier: own ? now.earlier : [],
+        uid: event.uid,
+        container: now.container,
+        complete: now.complete,
+        init: process.pid === 1,
+        elided: own ? now.elided : null,
+      }),
+    );
+    return process;
+  }
+
+  /** A process ended. Undefined if it was not known, or the event is about an earlier owner of the pid. */
+  exit(event: ExitEvent): Process<I> | undefined {
+    const process = this.live.get(event.pid);
+    if (process === undefined) return undefined;
+    if (process.startTicks > this.ticksAt(event.time)) return undefined;
+    this.remove(process);
+    return process;
+  }
+
+  /**
+   * Makes the forest equal to a scan of /proc that began at `scanTime` (ns, CLOCK_MONOTONIC). Processes that started
+   * later than that are left alone: their events are still to come.
+   */
+  reconcile(
+    scan: readonly ScannedProcess[],
+    scanTime: number,
+    remembered?: ReadonlyMap<number, Remembered<I>>,
+  ): Differences<I> {
+    const byPid = new Map<number, ScannedProcess>();
+    for (const one of scan) byPid.set(one.pid, one);
+    const ended: Process<I>[] = [];
+    const began = this.ticksAt(scanTime);
+    for (const process of [...this.live.values()]) {
+      const now = byPid.get(process.pid);
+      const same =
+        now !== undefined &&
+        (now.facts.startTicks === undefined || this.isSame(process, now.facts.startTicks));
+      if (same || process.startTicks >= began) continue;
+      this.remove(process);
+      ended.push(process);
+    }
+    const found: FoundProcess<I>[] = [];
+    const changed: FoundProcess<I>[] = [];
+    const visit = (one: ScannedProcess, depth: number): void => {
+      if (this.live.has(one.pid)) {
+        const process = this.rerun(one);
+        if (process !== undefined) changed.push({ process, facts: one.facts });
+        return;
+      }
+      // Parents first, so that lineages are whole; a cycle cannot be, but the pids of a scan may race into one.
+      const parent = one.facts.parentPid === undefined ? undefined : byPid.get(one.facts.parentPid);
+      if (parent !== undefined && depth < 1000 && !this.live.has(parent.pid)) visit(parent, depth + 1);
+      if (this.live.has(one.pid)) return;
+      const process = this.adoptScanned(one, remembered?.get(one.pid));
+      found.push({ process, facts: one.facts });
+    };
+    for (const one of scan) visit(one, 0);
+    return { found, ended, changed };
+  }
+
+  /** `process` and every live process that descends from it, parents before children. */
+  descendants(process: Process<I>): Process<I>[] {
+    const list: Process<I>[] = [];
+    const queue: Kin<I>[] = [process.kin];
+    for (let kin = queue.pop(); kin !== undefined; kin = queue.pop()) {
+      if (kin.process !== null) list.push(kin.process);
+      if (kin.children !== null) queue.push(...kin.children);
+    }
+    return list;
+  }
+
+  private isSame(process: Process<I>, startTicks: number): boolean {
+    return Math.abs(process.startTicks - startTicks) <= (process.startExact ? 1 : START_SLACK_TICKS);
+  }
+
+  private ticksAt(time: number): number {
+    return Math.floor((time + this.inputs.suspendedNs) / NS_PER_TICK);
+  }
+
+  /** A child runs what its parent runs, as the same user: the same node, unless the parent is pid 1, which no tree shows. */
+  private childLineage(parent: Process<I>): Lineage<I> {
+    const { lineage } = parent;
+    if (!lineage.init) return lineage;
+    const { image, uid, container, complete } = lineage;
+    return this.lineages.intern(lineage, {
+      image,
+      earlier: [],
+      uid,
+      container,
+      complete,
+      init: false,
+      elided: null,
+    });
+  }
+
+  /** An event has told of the fork of a process that a scan had found. */
+  private confirmLink(process: Process<I>, parent: Process<I> | undefined): void {
+    process.linkGuessed = false;
+    if (process.ancestry === null || parent === undefined || !process.ancestry.complete) return;
+    const { image, earlier, uid, container, elided } = process.lineage;
+    const spec = { image, earlier, uid, container, complete: true, init: false, elided };
+    this.setLineage(process, this.lineages.intern(process.ancestry, spec));
+  }
+
+  private miss(process: Process<I>): void {
+    this.remove(process);
+    this.inputs.missedExit(process);
+  }
+
+  /** For a process of which nothing but its pid is known. */
+  private orphanLineage(): Lineage<I> {
+    return this.lineages.intern(null, {
+      image: this.inputs.identify(nothingKnown),
+      earlier: [],
+      uid: undefined,
+      container: null,
+      complete: false,
+      init: false,
+      elided: null,
+    });
+  }
+
+  private add(
+    pid: number,
+    startTicks: number,
+    startExact: boolean,
+    lineage: Lineage<I>,
+    ancestry: Lineage<I> | null,
+    parentPid: number,
+    kernelThread: boolean,
+  ): Process<I> {
+    const process = new Process(pid, startTicks, startExact, lineage, ancestry, parentPid, kernelThread);
+    this.lineages.retain(lineage);
+    if (ancestry !== null) this.lineages.retain(ancestry);
+    this.live.set(pid, process);
+    return process;
+  }
+
+  private adopt(pid: number, facts: ProcessFacts, ticks: number): Process<I> {
+    const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
+    const lineage = this.orphanLineage();
+    const process = this.add(
+      pid,
+      facts.startTicks ?? ticks,
+      facts.startTicks !== undefined,
+      lineage,
+      parent?.lineage ?? null,
+      parent?.pid ?? 0,
+      false,
+    );
+    this.join(process, parent);
+    // Pid 1 has no parent that could be guessed wrong.
+    process.linkGuessed = pid !== 1;
+    return process;
+  }
+
+  private adoptScanned(one: ScannedProcess, before: Remembered<I> | undefined): Process<I> {
+    const { facts } = one;
+    const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
+    if (before !== undefined && facts.startTicks !== undefined && before.startTicks === facts.startTicks) {
+      const process = this.add(
+        one.pid,
+        facts.startTicks,
+        true,
+        before.lineage,
+        before.ancestry,
+        parent?.pid ?? 0,
+        one.kernelThread,
+      );
+      process.execed = before.execed;
+      process.linkGuessed = before.linkGuessed;
+      this.join(process, parent);
+      this.rerun(one);
+      return process;
+    }
+    if (one.kernelThread) return this.adoptKernelThread(one, parent);
+    const process = this.adopt(one.pid, facts, 0);
+    this.setImage(process, facts, this.inputs.identify(facts));
+    return process;
+  }
+
+  /** Kernel threads come from kthreadd and nowhere else: nothing of their lineage can be missing. */
+  private adoptKernelThread(one: ScannedProcess, parent: Process<I> | undefined): Process<I> {
+    const image = this.inputs.kernelImage;
+    const spec = { image, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
+    const lineage = this.lineages.intern(null, spec);
+    const thread = this.add(one.pid, one.facts.startTicks ?? 0, true, lineage, null, parent?.pid ?? 0, true);
+    this.join(thread, parent);
+    return thread;
+  }
+
+  /** A known process was looked at again: if it runs something else, an exec was missed. */
+  private rerun(one: ScannedProcess): Process<I> | undefined {
+    const process = this.live.get(one.pid);
+    if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
+    const image = this.inputs.identify(one.facts);
+    if (image.key === process.lineage.image.key) return undefined;
+    this.setImage(process, one.facts, image);
+    return process;
+  }
+
+  private setImage(process: Process<I>, facts: ProcessFacts, image: I): void {
+    const before = process.lineage;
+    const container = facts.cgroup === undefined ? before.container : containerOf(facts.cgroup);
+    const complete = !process.linkGuessed && (process.ancestry?.complete ?? process.pid === 1);
+    const spec = {
+      image,
+      earlier: process.execed ? withEarlier(before, image) : [],
+      uid: facts.uid ?? before.uid,
+      container,
+      complete,
+      init: process.pid === 1,
+      elided: null,
+    };
+    process.execed = true;
+    process.kernelThread = false;
+    this.setLineage(process, this.lineages.intern(process.ancestry, spec));
+  }
+
+  private setLineage(process: Process<I>, lineage: Lineage<I>): void {
+    const before = process.lineage;
+    this.lineages.retain(lineage);
+    process.lineage = lineage;
+    this.lineages.release(before);
+  }
+
+  private join(child: Process<I>, parent: Process<I> | undefined): void {
+    if (parent === undefined) return;
+    child.kin.parent = parent.kin;
+    parent.kin.children ??= new Set();
+    parent.kin.children.add(child.kin);
+  }
+
+  private remove(process: Process<I>): void {
+    this.live.delete(process.pid);
+    const { kin } = process;
+    kin.process = null;
+    if (kin.children !== null && kin.children.size > 1) this.joints += 1;
+    else this.unlink(kin);
+    // Whoever still holds the process may read its lineages; the table only no longer hands them out.
+    this.lineages.release(process.lineage);
+    if (process.ancestry !== null) this.lineages.release(process.ancestry);
+  }
+
+  /** Takes a place without a process and with at most one branch out, and then its parent if that is now such a place. */
+  private unlink(kin: Kin<I>): void {
+    const { parent } = kin;
+    const [only] = kin.children ?? [];
+    if (only !== undefined) only.parent = parent;
+    if (parent === null) return;
+    parent.children?.delete(kin);
+    if (only !== undefined) parent.children?.add(only);
+    if (parent.process === null && (parent.children?.size ?? 0) <= 1) {
+      this.joints -= 1;
+      this.unlink(parent);
+    }
+  }
+}
+
+/** The earlier images of a process that now runs `image`: each once, the oldest kept when there are too many. */
+function withEarlier<I extends Image>(before: Lineage<I>, image: I): readonly I[] {
+  const { earlier } = before;
+  if (before.image.key === image.key || earlier.some((one) => one.key === before.image.key)) return earlier;
+  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, before.image];
+}
+
+const nothingKnown: ProcessFacts = {
+  startTicks: undefined,
+  parentPid: undefined,
+  executable: undefined,
+  executableDeleted: undefined,
+  executableMemfd: undefined,
+  executableSetuid: undefined,
+  executableAge: undefined,
+  filename: undefined,
+  script: undefined,
+  args: undefined,
+  argsTruncated: false,
+  cwd: undefined,
+  uid: undefined,
+  realUid: undefined,
+  gid: undefined,
+  loginUid: undefined,
+  sessionId: undefined,
+  tty: undefined,
+  cgroup: undefined,
+  device: undefined,
+  inode: undefined,
+  mountNamespace: undefined,
+  pidNamespace: undefined,
+};

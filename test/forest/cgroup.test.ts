@@ -1,0 +1,32 @@
+import { expect, test } from "bun:test";
+import { containerOf, unitOf } from "../../src/forest/cgroup.ts";
+
+const id = "0123456789abcdef".repeat(4);
+
+test.each([
+  ["/", null],
+  ["/system.slice/nginx.service", null],
+  [`/docker/${id}`, id],
+  [`/system.slice/docker-${id}.scope`, id],
+  [`/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-${id}.scope`, id],
+  [`/kubepods/besteffort/pod1/${id}`, id],
+  [`/machine.slice/libpod-${id}.scope/container`, id],
+  [`/machine.slice/libpod-conmon-${id}.scope`, null],
+  ["/lxc.payload.web/init.scope", "web"],
+  ["/machine.slice/machine-build.scope", "build"],
+  [`/user.slice/${id.slice(1)}`, null],
+])("the container of %s is %s", (path, container) => {
+  expect(containerOf(path)).toBe(container);
+});
+
+test.each([
+  ["/", null],
+  ["/system.slice/nginx.service", "nginx.service"],
+  ["/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@.service"],
+  ["/user.slice/user-0.slice/session-3.scope", "session.scope"],
+  ["/user.slice/user-1000.slice/user@1000.service/app.slice/run-u12.service", "run.service"],
+  ["/user.slice/user-1000.slice/user@1000.service/init.scope", "init.scope"],
+  ["/system.slice/run-r3b1c9f0aa7d24.service", "run.service"],
+])("the unit of %s is %s", (path, unit) => {
+  expect(unitOf(path)).toBe(unit);
+});
