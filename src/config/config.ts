@@ -1,0 +1,168 @@
+// The configuration file: what may stand in it, and what holds where it says nothing.
+import * as v from "valibot";
+import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+import { nearest } from "./nearest.ts";
+
+export const sources = ["auto", "ebpf", "netlink"] as const;
+export type SourceChoice = (typeof sources)[number];
+
+export const enforcements = ["observe", "kill", "prevent"] as const;
+export type Enforcement = (typeof enforcements)[number];
+
+export const configFile = "/etc/treewarden/config.yaml";
+export const policyDirectory = "/etc/treewarden/policies";
+export const defaultStateDirectory = "/var/lib/treewarden";
+
+const listen = v.pipe(
+  v.string(),
+  v.check((text) => text === "off" || parseAddress(text) !== undefined, "expected ADDRESS:PORT or off"),
+);
+const count = (low: number, high: number) =>
+  v.pipe(
+    v.number(`expected a whole number from ${low} to ${high}`),
+    v.integer(`expected a whole number from ${low} to ${high}`),
+    v.minValue(low, `expected a whole number from ${low} to ${high}`),
+    v.maxValue(high, `expected a whole number from ${low} to ${high}`),
+  );
+const text = v.pipe(v.string("expected text"), v.nonEmpty("must not be empty"));
+const absolutePath = v.pipe(v.string("expected a path"), v.startsWith("/", "expected an absolute path"));
+const oneOf = <const T extends readonly string[]>(...values: T) =>
+  v.picklist(values, (issue) => {
+    const near = nearest(String(issue.input), values);
+    return `expected one of ${values.join(", ")}${near === undefined ? "" : `: did you mean ${near}?`}`;
+  });
+
+const sections = {
+  arguments: {
+    /** What of a program's arguments leaves the host. */
+    report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
+    /** Regular expressions (RE2) of further secrets. */
+    redact: v.optional(v.array(text, "expected a list of regular expressions"), []),
+    /** Bytes of arguments read for each exec. */
+    limit: v.optional(count(256, 131_072), 4096),
+  },
+  kill: {
+    /** Kills a minute; beyond that verdicts are alerts. */
+    max_per_minute: v.optional(count(0, 10_000), 10),
+    /** Spare what was there before treewarden first started in this boot. */
+    spare_preexisting: v.optional(v.boolean("expected true or false"), true),
+  },
+  metrics: {
+    listen: v.optional(listen, "127.0.0.1:9501"),
+    /** Series for each tree: none, only how many run, or durations too. */
+    trees: v.optional(oneOf("off", "gauge", "full"), "full"),
+    max_trees: v.optional(count(1, 100_000), 2000),
+  },
+  journal: {
+    max_days: v.optional(count(1, 3650), 90),
+    max_megabytes: v.optional(count(1, 1_048_576), 1024),
+  },
+  /** Where OTEL_* variables are set, they win. */
+  otlp: {
+    endpoint: v.optional(v.pipe(text, v.url("expected a URL such as http://127.0.0.1:4318"))),
+    headers: v.optional(v.record(text, text), {}),
+    compression: v.optional(oneOf("gzip", "none"), "gzip"),
+    interval_seconds: v.optional(count(1, 3600), 60),
+    timeout_seconds: v.optional(count(1, 300), 10),
+    certificate: v.optional(absolutePath),
+    client_certificate: v.optional(absolutePath),
+    client_key: v.optional(absolutePath),
+  },
+};
+
+const schema = v.strictObject({
+  /** Roles or policy files; none: every file of /etc/treewarden/policies, else the embedded role `base`. */
+  policies: v.optional(v.array(text, "expected a list of roles or files")),
+  enforcement: v.optional(oneOf(...enforcements), "observe"),
+  source: v.optional(oneOf(...sources), "auto"),
+  state_directory: v.optional(absolutePath, defaultStateDirectory),
+  /** Which events leave: verdicts, new trees, loss and changes; or every exec as well. */
+  events: v.optional(oneOf("notable", "all"), "notable"),
+  /** The unprivileged user of the reporter; `nobody` where it does not exist. */
+  reporter_user: v.optional(text, "treewarden"),
+  arguments: v.optional(v.strictObject(sections.arguments), {}),
+  kill: v.optional(v.strictObject(sections.kill), {}),
+  metrics: v.optional(v.strictObject(sections.metrics), {}),
+  journal: v.optional(v.strictObject(sections.journal), {}),
+  otlp: v.optional(v.strictObject(sections.otlp), {}),
+});
+
+export type Config = v.InferOutput<typeof schema>;
+
+/** A mistake in a file, with its place (line and column from 1). */
+export interface ConfigError {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly errors: readonly ConfigError[] };
+
+/** What holds without a configuration file. */
+export function defaultConfig(): Config {
+  return v.parse(schema, {});
+}
+
+/** Reads YAML; `file` is only named in errors. All mistakes are told, not only the first. */
+export function parseConfig(yaml: string, file: string): ConfigResult {
+  const lines = new LineCounter();
+  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true });
+  const place = (offset: number, message: string): ConfigError => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };
+  };
+  if (document.errors.length > 0) {
+    return {
+      ok: false,
+      errors: document.errors.map((error) => place(error.pos[0], firstLine(error.message))),
+    };
+  }
+  const result = v.safeParse(schema, document.toJS() ?? {});
+  if (result.success) return { ok: true, config: result.output };
+  return {
+    ok: false,
+    errors: result.issues.map((issue) => place(offsetOf(document, issue), describe(issue))),
+  };
+}
+
+type Issue = v.InferIssue<typeof schema>;
+
+function describe(issue: Issue): string {
+  const keys = issue.path?.map((item) => String(item.key)) ?? [];
+  const name = keys.join(".") || "the file";
+  if (issue.type !== "strict_object" || issue.expected !== "never") return `${name}: ${issue.message}`;
+  const inside: Record<string, object> = sections;
+  const known = Object.keys(keys.length > 1 ? (inside[keys[0] ?? ""] ?? {}) : schema.entries);
+  const near = nearest(keys.at(-1) ?? "", known);
+  return `${name}: no such setting${near === undefined ? ` (there are: ${known.join(", ")})` : `: did you mean ${near}?`}`;
+}
+
+/** Where the value an issue speaks of stands; a key that should not be there is found by its parent. */
+function offsetOf(document: Document, issue: Issue): number {
+  const path = issue.path?.map((item) => item.key) ?? [];
+  for (let length = path.length; length > 0; length--) {
+    const node: unknown = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return node.range[0];
+  }
+  return 0;
+}
+
+function firstLine(message: string): string {
+  return message.split("\n")[0]?.replace(/ at line \d+, column \d+:?$/, "") ?? message;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `127.0.0.1:9501` or `[::1]:9501`; undefined if it is neither. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
