@@ -26,4 +26,7 @@ export interface Runnable extends Image {
   readonly entropy: number | undefined;
 }
 
-export type RunnableFacts = Pick<ProcessFacts, "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd">;
+export type RunnableFacts = Pick<
+  ProcessFacts,
+  "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"
+>;
