@@ -1,0 +1,89 @@
+// Kills a process and everything under it, and nothing else.
+//
+// Each one gets SIGKILL through a pidfd, after its start time was compared: a pid that was given out again is never
+// hit. Parents go before their children, so that none of them can fork any more; children that were born before the
+// signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
+import type { Forest, Process } from "../forest/forest.ts";
+import type { Image } from "../forest/lineage.ts";
+import type { Outcome, Reason } from "./outcome.ts";
+import type { KillRate } from "./rate.ts";
+
+/** What killing needs of the kernel; `linux/` has it, tests have their own. */
+export interface Signals {
+  /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
+  startTicks(pid: number): number | undefined;
+  /** SIGKILL for the process that has `pid` now if `verify` holds once a handle is open. */
+  kill(pid: number, verify: () => boolean): "sent" | "gone" | "not_permitted";
+  /** The process is part of treewarden: supervisor, warden, standby. */
+  isOurs(pid: number): boolean;
+}
+
+export interface KillOptions {
+  /** Start ticks of treewarden's first start in this boot; what started before is spared. 0 spares nothing. */
+  readonly spareBefore: number;
+}
+
+export interface KillResult {
+  readonly outcome: Extract<Outcome, "killed" | "withheld" | "failed">;
+  readonly reason: Reason | undefined;
+  /** How many processes got the signal. */
+  readonly killed: number;
+}
+
+/** An event's time is that of the end of the fork, so a start that comes from one may be a tick late. */
+const INEXACT_TICKS = 2;
+
+export class Killer<I extends Image> {
+  private readonly forest: Forest<I>;
+  private readonly signals: Signals;
+  private readonly rate: KillRate;
+  private readonly options: KillOptions;
+  private readonly condemned = new WeakSet<Process<I>>();
+
+  constructor(forest: Forest<I>, signals: Signals, rate: KillRate, options: KillOptions) {
+    this.forest = forest;
+    this.signals = signals;
+    this.rate = rate;
+    this.options = options;
+  }
+
+  /** Carries a kill verdict out. `now`: ns, CLOCK_MONOTONIC. */
+  kill(process: Process<I>, now: number): KillResult {
+    const spared = this.rail(process);
+    if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
+    if (!this.rate.take(now)) return { outcome: "withheld", reason: "rate_limited", killed: 0 };
+    let killed = 0;
+    let reason: Reason | undefined = "gone";
+    for (const one of this.forest.descendants(process)) {
+      if (one !== process && this.rail(one) !== undefined) continue;
+      const result = this.end(one);
+      if (result === "sent") killed += 1;
+      if (one === process) reason = result === "sent" ? undefined : result;
+    }
+    return { outcome: reason === undefined ? "killed" : "failed", reason, killed };
+  }
+
+  /** To be called for every fork: true if the child of a condemned process was ended too. */
+  forked(child: Process<I>): boolean {
+    const parent = this.forest.get(child.parentPid);
+    if (parent === undefined || !this.condemned.has(parent) || this.rail(child) !== undefined) return false;
+    return this.end(child) === "sent";
+  }
+
+  private end(process: Process<I>): "sent" | "gone" | "not_permitted" {
+    this.condemned.add(process);
+    return this.signals.kill(process.pid, () => {
+      const ticks = this.signals.startTicks(process.pid);
+      if (ticks === undefined) return false;
+      return Math.abs(ticks - process.startTicks) <= (process.startExact ? 0 : INEXACT_TICKS);
+    });
+  }
+
+  private rail(process: Process<I>): Reason | undefined {
+    if (process.pid <= 1) return "pid_1";
+    if (process.kernelThread) return "kernel_thread";
+    if (process.startTicks < this.options.spareBefore) return "preexisting";
+    if (this.signals.isOurs(process.pid)) return "treewarden";
+    return undefined;
+  }
+}

@@ -1,0 +1,26 @@
+// What became of a verdict. Closed lists: both are attributes of metrics.
+
+/** `policy.outcome` */
+export const outcomes = [
+  "allowed",
+  "alerted",
+  "would_kill",
+  "killed",
+  "would_prevent",
+  "prevented",
+  "withheld",
+  "failed",
+] as const;
+export type Outcome = (typeof outcomes)[number];
+
+/** `policy.reason`: why a kill was withheld by a rail, or failed. */
+export const reasons = {
+  pid_1: "pid 1 is never killed",
+  treewarden: "treewarden never kills itself",
+  kernel_thread: "a kernel thread cannot be killed",
+  preexisting: "the process was there before treewarden first started in this boot",
+  rate_limited: "there were too many kills in the last minute",
+  gone: "the process had ended",
+  not_permitted: "the kernel refused the signal",
+} as const;
+export type Reason = keyof typeof reasons;

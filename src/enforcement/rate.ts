@@ -1,0 +1,22 @@
+// How many kills a minute are too many: beyond that something is wrong with the policy, or somebody plays with it.
+
+const WINDOW_NS = 60e9;
+
+/** A sliding window of one minute. */
+export class KillRate {
+  private readonly max: number;
+  private readonly times: number[] = [];
+
+  /** `max`: permits in any 60 seconds. */
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  /** Takes one permit at `now` (ns, CLOCK_MONOTONIC); false if the minute's are used up. */
+  take(now: number): boolean {
+    while (this.times.length > 0 && (this.times[0] ?? 0) <= now - WINDOW_NS) this.times.shift();
+    if (this.times.length >= this.max) return false;
+    this.times.push(now);
+    return true;
+  }
+}

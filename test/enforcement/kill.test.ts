@@ -1,0 +1,126 @@
+import { describe, expect, test } from "bun:test";
+import { Killer, type Signals } from "../../src/enforcement/kill.ts";
+import { KillRate } from "../../src/enforcement/rate.ts";
+import { type Named, smallHost, type World } from "../forest/world.ts";
+
+/** A kernel that only writes down whom it was told to kill. */
+class Written implements Signals {
+  readonly killed: number[] = [];
+  /** pid to start ticks where /proc differs from the forest. */
+  readonly other = new Map<number, number | undefined>();
+  ours = 0;
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  startTicks(pid: number): number | undefined {
+    return this.other.has(pid) ? this.other.get(pid) : this.world.forest.get(pid)?.startTicks;
+  }
+
+  kill(pid: number, verify: () => boolean): "sent" | "gone" {
+    if (!verify()) return "gone";
+    this.killed.push(pid);
+    return "sent";
+  }
+
+  isOurs(pid: number): boolean {
+    return pid === this.ours;
+  }
+}
+
+function scene(options = { spareBefore: 0, perMinute: 10 }) {
+  const world = smallHost();
+  world.spawn(100, 200, "nginx");
+  world.spawn(200, 300, "sh");
+  world.spawn(300, 400, "curl");
+  world.spawn(100, 500, "bash");
+  for (const process of world.forest.processes()) process.startExact = true;
+  const kernel = new Written(world);
+  const killer = new Killer<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
+  const kill = (pid: number, now = 0) => {
+    const process = world.forest.get(pid);
+    if (process === undefined) throw new Error(`no ${pid}`);
+    return killer.kill(process, now);
+  };
+  return { world, kernel, killer, kill };
+}
+
+describe("a kill verdict", () => {
+  test("ends the process and everything under it, parents first, and nothing else", () => {
+    const { kernel, kill } = scene();
+    expect(kill(300)).toEqual({ outcome: "killed", reason: undefined, killed: 2 });
+    expect(kernel.killed).toEqual([300, 400]);
+  });
+
+  test("also ends children that were born before the signal arrived", () => {
+    const { world, kernel, killer, kill } = scene();
+    kill(300);
+    world.fork(400, 600);
+    world.fork(600, 700);
+    for (const pid of [600, 700]) {
+      const child = world.forest.get(pid);
+      if (child !== undefined) killer.forked(child);
+    }
+    expect(kernel.killed).toEqual([300, 400, 600, 700]);
+  });
+
+  test("leaves children of others alone", () => {
+    const { world, kernel, killer, kill } = scene();
+    kill(300);
+    world.fork(500, 600);
+    const child = world.forest.get(600);
+    expect(child !== undefined && killer.forked(child)).toBe(false);
+    expect(kernel.killed).not.toContain(600);
+  });
+
+  test("never hits a pid that was given out again", () => {
+    const { kernel, kill } = scene();
+    kernel.other.set(300, 99_999);
+    expect(kill(300)).toEqual({ outcome: "failed", reason: "gone", killed: 1 });
+    expect(kernel.killed).toEqual([400]);
+  });
+
+  test("of a process that has ended fails, and says so", () => {
+    const { kernel, kill } = scene();
+    kernel.other.set(400, undefined);
+    expect(kill(400)).toEqual({ outcome: "failed", reason: "gone", killed: 0 });
+  });
+});
+
+describe("the rails", () => {
+  test("pid 1 is never killed", () => {
+    expect(scene().kill(1).reason).toBe("pid_1");
+  });
+
+  test("a kernel thread is never killed", () => {
+    expect(scene().kill(3).reason).toBe("kernel_thread");
+  });
+
+  test("treewarden is never killed, not even below a process that is", () => {
+    const { kernel, kill } = scene();
+    kernel.ours = 400;
+    expect(kill(400).reason).toBe("treewarden");
+    kill(300);
+    expect(kernel.killed).toEqual([300]);
+  });
+
+  test("what was there before treewarden first started is spared, and what it starts now is not", () => {
+    const { world, kernel, kill } = scene();
+    const start = world.forest.get(300)?.startTicks ?? 0;
+    const { kill: sparing, kernel: second } = scene({ spareBefore: start + 1, perMinute: 10 });
+    expect(sparing(300).reason).toBe("preexisting");
+    expect(sparing(400).outcome).toBe("killed");
+    expect(second.killed).toEqual([400]);
+    expect(kill(300).outcome).toBe("killed");
+    expect(kernel.killed).toEqual([300, 400]);
+  });
+
+  test("beyond the minute's kills a verdict is withheld, and the next minute has new ones", () => {
+    const { kill } = scene({ spareBefore: 0, perMinute: 1 });
+    expect(kill(400, 0).outcome).toBe("killed");
+    expect(kill(300, 30e9)).toEqual({ outcome: "withheld", reason: "rate_limited", killed: 0 });
+    expect(kill(300, 61e9).outcome).toBe("killed");
+  });
+});
