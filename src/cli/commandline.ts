@@ -1,0 +1,80 @@
+// The command line: which commands there are, and the one way out of each of them.
+import { Command, CommanderError } from "commander";
+import { version } from "../config/version.ts";
+import { CommandError, type ExitCode, exit, hint, warn } from "./voice.ts";
+
+/**
+ * Commands are loaded when they are asked for: the warden does not carry the reporter's code, nor `version`
+ * everybody's. Those without a summary are treewarden's own and not shown.
+ */
+const commands: readonly { name: string; summary?: string; load: () => Promise<Command> }[] = [
+  {
+    name: "version",
+    summary: "show the version and what it was built for",
+    load: async () => (await import("./version.ts")).versionCommand(),
+  },
+];
+
+const examples = `
+Examples:
+  treewarden run                          watch this host: observe, embedded defaults
+  treewarden run --policy web --enforcement kill
+  treewarden trace --output json          every exec with its tree, as it happens
+  treewarden explain 4711                 why that process has its label, tree and verdict
+
+Exit codes: 0 fine, 1 the answer is no, 2 wrong use or configuration, 3 not permitted, 4 treewarden failed
+`;
+
+/** Runs one command; gives its exit code. Never throws. */
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  try {
+    await (await program(args)).parseAsync(args, { from: "user" });
+    return exitCodeSoFar();
+  } catch (error) {
+    return tell(error);
+  }
+}
+
+/** Only the command that was asked for is loaded; help shows the others by their summaries. */
+async function program(args: readonly string[]): Promise<Command> {
+  const root = new Command("treewarden")
+    .description(
+      "watches every program that starts on this host, names its tree, and judges it by the role's policy",
+    )
+    .version(version, "-V, --version", "show the version")
+    .helpCommand("help [command]", "show help for a command")
+    .addHelpText("after", examples)
+    .exitOverride()
+    .showSuggestionAfterError();
+  const asked = args.find((arg) => !arg.startsWith("-") && arg !== "help");
+  for (const { name, summary, load } of commands) {
+    const hidden = summary === undefined;
+    if (name === asked) root.addCommand(withExit(await load()), { hidden });
+    else root.command(name, { hidden }).description(summary ?? "");
+  }
+  return root;
+}
+
+function withExit(command: Command): Command {
+  command.exitOverride().showSuggestionAfterError();
+  for (const sub of command.commands) withExit(sub);
+  return command;
+}
+
+function exitCodeSoFar(): ExitCode {
+  const code = process.exitCode;
+  return code === 1 || code === 2 || code === 3 || code === 4 ? code : exit.fine;
+}
+
+function tell(error: unknown): ExitCode {
+  if (error instanceof CommandError) {
+    warn(error.message);
+    if (error.hint !== undefined) hint(error.hint);
+    return error.code;
+  }
+  // Commander has already said what was wrong; help and version come this way too, with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exit.fine : exit.usage;
+  warn(`fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  hint("this is an error of treewarden itself, please report it");
+  return exit.fault;
+}
