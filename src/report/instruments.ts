@@ -1,0 +1,209 @@
+// Every metric of treewarden in one table: its name for Prometheus and for OpenTelemetry, its labels and its buckets.
+
+export interface Instrument {
+  /** As it is exposed; a counter's ends in `_total`. */
+  readonly prometheus: string;
+  /** Over OTLP. */
+  readonly otel: string;
+  /** UCUM, as OpenTelemetry writes it. */
+  readonly unit: string;
+  readonly kind: "counter" | "gauge" | "histogram";
+  readonly description: string;
+  readonly attributes: readonly string[];
+  /** Sets of values that exist at 0 from the start: for each attribute its closed list. Absent: no set is known before. */
+  readonly closed?: readonly (readonly string[])[];
+  /** Upper bounds (`le`) of a histogram's buckets, without the infinite one. */
+  readonly buckets?: readonly number[];
+}
+
+/** What an exec that is not attributed lacks; the first that is missing, in this order. */
+export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
+/** The queues that may have to drop: the warden's two, the reporter's output, and what is deleted before its export. */
+export const queues = ["numbered", "plain", "stdout", "export"] as const;
+export const signals = ["metrics", "logs"] as const;
+/** `policy.outcome` */
+export const outcomes = [
+  "allowed",
+  "alerted",
+  "would_kill",
+  "killed",
+  "would_prevent",
+  "prevented",
+  "withheld",
+  "failed",
+] as const;
+
+export const instruments = {
+  treeProcesses: {
+    prometheus: "process",
+    otel: "treewarden.tree.processes",
+    unit: "{process}",
+    kind: "gauge",
+    description: "Processes of the tree alive now (RUNNING); 1 when none is, else 0 (STOPPED).",
+    attributes: ["tree"],
+  },
+  treeDuration: {
+    prometheus: "process_seconds",
+    otel: "treewarden.tree.duration",
+    unit: "s",
+    kind: "histogram",
+    description: "How long processes of the tree lived.",
+    attributes: ["tree"],
+    buckets: [0.01, 0.1, 1, 10, 60, 600, 3600, 86400],
+  },
+  events: {
+    prometheus: "treewarden_events_total",
+    otel: "treewarden.events",
+    unit: "{event}",
+    kind: "counter",
+    description: "Events that the kernel told.",
+    attributes: ["event"],
+    closed: [["fork", "exec", "exit"]],
+  },
+  eventsLost: {
+    prometheus: "treewarden_events_lost_total",
+    otel: "treewarden.events.lost",
+    unit: "{event}",
+    kind: "counter",
+    description: "Events that the kernel made and treewarden did not get.",
+    attributes: ["source", "reason"],
+    closed: [
+      ["ebpf", "netlink"],
+      ["overrun", "restart", "switch"],
+    ],
+  },
+  execsUnattributed: {
+    prometheus: "treewarden_execs_unattributed_total",
+    otel: "treewarden.execs.unattributed",
+    unit: "{exec}",
+    kind: "counter",
+    description: "Execs of which executable, arguments, ids or tree are not all known.",
+    attributes: ["reason"],
+    closed: [unattributedReasons],
+  },
+  verdicts: {
+    prometheus: "treewarden_verdicts_total",
+    otel: "treewarden.verdicts",
+    unit: "{verdict}",
+    kind: "counter",
+    description: "Verdicts of the policy.",
+    attributes: ["role", "rule", "action", "outcome"],
+  },
+  verdictDuration: {
+    prometheus: "treewarden_verdict_seconds",
+    otel: "treewarden.verdict.duration",
+    unit: "s",
+    kind: "histogram",
+    description: "From the kernel's time of the event to the action carried out.",
+    attributes: ["outcome"],
+    closed: [outcomes],
+    buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 1],
+  },
+  rulesUndecided: {
+    prometheus: "treewarden_rules_undecided_total",
+    otel: "treewarden.rules.undecided",
+    unit: "{decision}",
+    kind: "counter",
+    description: "Rules that did not match because a variable they name could not be read.",
+    attributes: ["rule"],
+  },
+  queueDropped: {
+    prometheus: "treewarden_queue_dropped_total",
+    otel: "treewarden.queue.dropped",
+    unit: "{record}",
+    kind: "counter",
+    description: "Records dropped because a queue was full, or deleted before their export.",
+    attributes: ["queue"],
+    closed: [queues],
+  },
+  exportFailures: {
+    prometheus: "treewarden_export_failures_total",
+    otel: "treewarden.export.failures",
+    unit: "{export}",
+    kind: "counter",
+    description: "Exports over OTLP that failed.",
+    attributes: ["signal"],
+    closed: [signals],
+  },
+  resyncs: {
+    prometheus: "treewarden_resyncs_total",
+    otel: "treewarden.resyncs",
+    unit: "{resync}",
+    kind: "counter",
+    description: "Scans of /proc that repaired the forest after a loss.",
+    attributes: [],
+    closed: [],
+  },
+  policyLoadFailures: {
+    prometheus: "treewarden_policy_load_failures_total",
+    otel: "treewarden.policy.load.failures",
+    unit: "{load}",
+    kind: "counter",
+    description: "Policies that were refused because of an error.",
+    attributes: [],
+    closed: [],
+  },
+  info: {
+    prometheus: "treewarden_info",
+    otel: "treewarden.info",
+    unit: "1",
+    kind: "gauge",
+    description: "Always 1: the version that runs, its source of events, and what enforcement may do.",
+    attributes: ["version", "source", "enforcement"],
+  },
+  policyInfo: {
+    prometheus: "treewarden_policy_info",
+    otel: "treewarden.policy.info",
+    unit: "1",
+    kind: "gauge",
+    description: "Always 1: a role whose policy is in force.",
+    attributes: ["role", "version", "digest"],
+  },
+  lastEvent: {
+    prometheus: "treewarden_last_event_timestamp_seconds",
+    otel: "treewarden.last_event.timestamp",
+    unit: "s",
+    kind: "gauge",
+    description: "Unix time of the last event from the kernel.",
+    attributes: [],
+  },
+  treesOverflow: {
+    prometheus: "treewarden_trees_overflow_total",
+    otel: "treewarden.trees.overflow",
+    unit: "{tree}",
+    kind: "counter",
+    description: "Trees folded into the overflow series because the limit was reached.",
+    attributes: [],
+    closed: [],
+  },
+} as const satisfies Readonly<Record<string, Instrument>>;
+
+export type InstrumentName = keyof typeof instruments;
+export type InstrumentOf<K extends Instrument["kind"]> = {
+  [N in InstrumentName]: (typeof instruments)[N]["kind"] extends K ? N : never;
+}[InstrumentName];
+/** One value for each attribute of the instrument. */
+export type AttributesOf<N extends InstrumentName> = Readonly<
+  Record<(typeof instruments)[N]["attributes"][number], string>
+>;
+
+export function isInstrument(name: string): name is InstrumentName {
+  return Object.hasOwn(instruments, name);
+}
+
+/** The instrument of that name, without the table's literal types. */
+export function instrumentNamed(name: InstrumentName): Instrument {
+  return instruments[name];
+}
+
+/** The reporter's own counters; all others are the warden's. */
+export const reportersOwn: readonly InstrumentName[] = ["exportFailures"];
+
+/** Every set of values that `closed` gives: the product of its lists. */
+export function closedSets(instrument: Instrument): readonly (readonly string[])[] {
+  if (instrument.closed === undefined) return [];
+  let sets: string[][] = [[]];
+  for (const values of instrument.closed)
+    sets = sets.flatMap((set) => values.map((value) => [...set, value]));
+  return sets;
+}

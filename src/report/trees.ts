@@ -1,0 +1,172 @@
+// How many processes of each tree are alive and how long they lived, for a bounded number of trees.
+import type { Counter, Series, Totals } from "./totals.ts";
+
+export const OVERFLOW_TREE = "/overflow";
+/** How long a tree that is not known stays after its last process ended. */
+const STAY_MS = 3_600_000;
+/** Trees remembered as already folded, so that a tree is counted once and not at each of its processes. */
+const FOLDED_LIMIT = 1_024;
+
+export interface TreeTotalsOptions {
+  /** `off`: nothing; `gauge`: no durations; `full`: both. */
+  readonly mode: "off" | "gauge" | "full";
+  /** How many trees have series of their own. */
+  readonly limit: number;
+}
+
+/** The tree that a process was counted under when it started, whatever becomes of the tree later. */
+export interface TreeHandle {
+  readonly tree: string;
+}
+
+class TreeSeries implements TreeHandle {
+  readonly tree: string;
+  readonly processes: Series | null;
+  readonly duration: Series | null;
+  known = false;
+  running = 0;
+  idleSince = 0;
+
+  constructor(tree: string, processes: Series | null, duration: Series | null) {
+    this.tree = tree;
+    this.processes = processes;
+    this.duration = duration;
+  }
+}
+
+export class TreeTotals {
+  private readonly totals: Totals;
+  private readonly options: TreeTotalsOptions;
+  private readonly now: () => number;
+  private readonly trees = new Map<string, TreeSeries>();
+  /** Trees that are not known and have no process, the longest idle first. */
+  private readonly idle = new Set<TreeSeries>();
+  private readonly folded = new Set<string>();
+  private readonly foldedCount: Counter;
+  private readonly off = new TreeSeries("", null, null);
+  private overflowSeries: TreeSeries | undefined;
+
+  /** `now`: milliseconds of any clock that never goes back. */
+  constructor(
+    totals: Totals,
+    options: TreeTotalsOptions = { mode: "full", limit: 2_000 },
+    now: () => number = () => performance.now(),
+  ) {
+    this.totals = totals;
+    this.options = options;
+    this.now = now;
+    this.foldedCount = totals.counter("treesOverflow", {});
+  }
+
+  /** Trees with series of their own. */
+  get size(): number {
+    return this.trees.size;
+  }
+
+  /** A process of `tree` is alive. Keep the handle with the process and give it back at its end, exactly once. */
+  started(tree: string, known: boolean): TreeHandle {
+    if (this.options.mode === "off") return this.off;
+    const series = this.seriesFor(tree, known);
+    series.running += 1;
+    this.idle.delete(series);
+    series.processes?.set(series.running);
+    return series;
+  }
+
+  /** A process ended after `seconds`; undefined if its duration is not known. */
+  ended(handle: TreeHandle, seconds: number | undefined): void {
+    if (!(handle instanceof TreeSeries) || handle.running === 0) return;
+    this.left(handle);
+    if (seconds !== undefined) handle.duration?.observe(seconds);
+  }
+
+  /** A process came into another tree by an exec: the new handle. Its duration counts for the tree it ends in. */
+  moved(handle: TreeHandle, tree: string, known: boolean): TreeHandle {
+    if (handle.tree === tree && handle instanceof TreeSeries) {
+      if (known) this.remember(handle);
+      return handle;
+    }
+    const next = this.started(tree, known);
+    if (handle instanceof TreeSeries && handle.running > 0) this.left(handle);
+    return next;
+  }
+
+  /** Lets go of trees whose hour is over. Cheap if there is none; call it before totals are told. */
+  expire(): void {
+    const before = this.now() - STAY_MS;
+    for (const series of this.idle) {
+      if (series.idleSince > before) return;
+      this.drop(series);
+    }
+  }
+
+  private left(series: TreeSeries): void {
+    series.running -= 1;
+    series.processes?.set(series.running);
+    if (series.running > 0 || series.known || series === this.overflowSeries) return;
+    series.idleSince = this.now();
+    this.idle.add(series);
+  }
+
+  private seriesFor(tree: string, known: boolean): TreeSeries {
+    const present = this.trees.get(tree);
+    if (present !== undefined) {
+      if (known) this.remember(present);
+      return present;
+    }
+    if (this.trees.size >= this.options.limit) this.expire();
+    // Only a known tree may push another out: or else anyone could empty the table by starting programs.
+    if (known && this.trees.size >= this.options.limit) {
+      const [oldest] = this.idle;
+      if (oldest !== undefined) this.drop(oldest);
+    }
+    if (this.trees.size >= this.options.limit) return this.fold(tree);
+    const made = this.make(tree);
+    if (known) this.remember(made);
+    this.trees.set(tree, made);
+    return made;
+  }
+
+  private fold(tree: string): TreeSeries {
+    if (!this.folded.has(tree)) {
+      if (this.folded.size >= FOLDED_LIMIT) this.folded.clear();
+      this.folded.add(tree);
+      this.foldedCount.add(1);
+    }
+    if (this.overflowSeries === undefined) {
+      this.overflowSeries = this.make(OVERFLOW_TREE);
+      this.remember(this.overflowSeries);
+    }
+    return this.overflowSeries;
+  }
+
+  private make(tree: string): TreeSeries {
+    const duration =
+      this.options.mode === "full"
+        ? this.totals.find("treeDuration", [tree], Number.POSITIVE_INFINITY)
+        : null;
+    return new TreeSeries(
+      tree,
+      this.totals.find("treeProcesses", [tree], Number.POSITIVE_INFINITY),
+      duration,
+    );
+  }
+
+  private remember(series: TreeSeries): void {
+    if (series.known) return;
+    series.known = true;
+    this.idle.delete(series);
+    for (const each of [series.processes, series.duration]) {
+      if (each === null) continue;
+      each.kept = true;
+      each.touch();
+    }
+  }
+
+  private drop(series: TreeSeries): void {
+    this.idle.delete(series);
+    this.trees.delete(series.tree);
+    if (series.processes !== null) this.totals.removeSeries(series.processes);
+    if (series.duration !== null) this.totals.removeSeries(series.duration);
+  }
+}
