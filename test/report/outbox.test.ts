@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { receivePacket, sendPacket } from "../../src/linux/seqpacket.ts";
+import { socketPair } from "../../src/linux/socketpair.ts";
+import { Outbox } from "../../src/report/outbox.ts";
+import type { EventRecord } from "../../src/report/record.ts";
+import { Totals } from "../../src/report/totals.ts";
+import { type Frame, PACKET_LIMIT, parseFrame, type Request } from "../../src/report/wire.ts";
+
+const alive = () => ({ alive: true, reason: "" });
+let warden = -1;
+let reporter = -1;
+let clock = 0;
+let totals: Totals;
+let outbox: Outbox;
+
+beforeEach(() => {
+  [warden, reporter] = socketPair(1 << 20);
+  clock = 10_000;
+  totals = new Totals();
+  outbox = new Outbox({
+    fd: warden,
+    totals,
+    now: () => clock,
+    hello: () => ({
+      type: "hello",
+      run: "r",
+      generation: 7,
+      version: "0",
+      started: "2026-01-01T00:00:00Z",
+      source: "netlink",
+      enforcement: "observe",
+      policies: [],
+    }),
+  });
+});
+
+afterEach(() => {
+  closeDescriptor(warden);
+  closeDescriptor(reporter);
+});
+
+function record(text: string): EventRecord {
+  return { timestamp: "2026-01-01T00:00:00.000000Z", "event.name": "policy.verdict", "log.record.uid": text };
+}
+
+function say(request: Request | Uint8Array | string): void {
+  const bytes =
+    request instanceof Uint8Array
+      ? request
+      : Buffer.from(typeof request === "string" ? request : JSON.stringify(request));
+  sendPacket(reporter, bytes, bytes.length);
+}
+
+/** Everything that has arrived, after one round of the warden's loop or as many as it needs. */
+function heard(): Frame[] {
+  const frames: Frame[] = [];
+  const buffer = new Uint8Array(PACKET_LIMIT);
+  for (let rounds = 0; rounds < 1_000; rounds += 1) {
+    const state = outbox.flush();
+    for (let length = receivePacket(reporter, buffer); length > 0; length = receivePacket(reporter, buffer)) {
+      const frame = parseFrame(buffer.subarray(0, length));
+      expect(frame).toBeDefined();
+      if (frame !== undefined) frames.push(frame);
+    }
+    if (state !== "blocked") break;
+  }
+  return frames;
+}
+
+function numbers(frames: readonly Frame[]): number[] {
+  return frames.flatMap((frame) =>
+    frame.type === "events" ? frame.records.map((_, i) => frame.first + i) : [],
+  );
+}
+
+test("a warden greets first, then tells every total", () => {
+  const frames = heard();
+  expect(frames.map((frame) => frame.type)).toEqual(["hello", "totals"]);
+  const [, whole] = frames;
+  expect(whole?.type === "totals" && whole.whole && whole.changed.length > 20).toBe(true);
+});
+
+test("numbered records arrive in order, each once, up to 100 in a packet", () => {
+  for (let i = 0; i < 250; i += 1) outbox.numbered(record(`${i}`));
+  const events = heard().filter((frame) => frame.type === "events");
+  expect(events.map((frame) => frame.records.length)).toEqual([100, 100, 50]);
+  expect(numbers(events)).toEqual(Array.from({ length: 250 }, (_, i) => i + 1));
+  expect(numbers(heard())).toEqual([]);
+});
+
+test("what is not acknowledged is sent again to the next reporter", () => {
+  for (let i = 0; i < 10; i += 1) outbox.numbered(record(`${i}`));
+  heard();
+  say({ type: "ack", generation: 7, n: 4 });
+  say({ type: "ready", generation: 7, last: 6 });
+  outbox.receive(alive);
+  const frames = heard();
+  expect(frames[0]?.type).toBe("hello");
+  expect(numbers(frames)).toEqual([7, 8, 9, 10]);
+});
+
+test("an acknowledgement for another warden changes nothing", () => {
+  outbox.numbered(record("a"));
+  heard();
+  say({ type: "ack", generation: 6, n: 100 });
+  say({ type: "ready", generation: 6, last: 100 });
+  outbox.receive(alive);
+  expect(numbers(heard())).toEqual([1]);
+});
+
+test("a full queue drops the new record, counts it, and leaves a gap in the numbers", () => {
+  for (let i = 0; i < 4_100; i += 1) outbox.numbered(record(`${i}`));
+  say({ type: "ack", generation: 7, n: 4_096 });
+  outbox.receive(alive);
+  outbox.numbered(record("after"));
+  expect(numbers(heard())).toEqual([4_101]);
+  expect(changeOf("queueDropped", "numbered")).toBe(4);
+});
+
+test("plain records go last and are dropped first", () => {
+  for (let i = 0; i < 3_000; i += 1) outbox.plain(record(`${i}`));
+  outbox.numbered(record("verdict"));
+  const frames = heard();
+  expect(frames.map((frame) => frame.type).indexOf("events")).toBe(1);
+  const plain = frames.flatMap((frame) => (frame.type === "plain" ? frame.records : []));
+  expect(plain.length).toBe(2_048);
+  expect(changeOf("queueDropped", "plain")).toBe(952);
+});
+
+/** Asks and reads one total, as a scrape would. */
+function changeOf(instrument: string, value: string): unknown {
+  say({ type: "ready", generation: 7, last: 5_000 });
+  outbox.receive(alive);
+  for (const frame of heard()) {
+    if (frame.type !== "totals") continue;
+    for (const change of frame.changed) {
+      if (change.instrument === instrument && change.values[0] === value) return change.value;
+    }
+  }
+  return undefined;
+}
+
+test("a ping is answered after the totals of that moment", () => {
+  heard();
+  totals.counter("events", { event: "exec" }).add(3);
+  say({ type: "ping", id: 42 });
+  outbox.receive(() => ({ alive: false, reason: "sensor failed" }));
+  const frames = heard();
+  expect(frames.map((frame) => frame.type)).toEqual(["totals", "pong"]);
+  expect(frames[1]).toEqual({ type: "pong", id: 42, alive: false, reason: "sensor failed" });
+});
+
+test("totals are told once a second at most, and `due` says when", () => {
+  heard();
+  expect(outbox.due).toBe(-1);
+  const execs = totals.counter("events", { event: "exec" });
+  clock += 200;
+  execs.add(1);
+  expect(outbox.due).toBe(800);
+  expect(heard()).toEqual([]);
+  clock += 800;
+  execs.add(1);
+  const [frame] = heard();
+  expect(frame?.type === "totals" && frame.changed).toEqual([
+    { instrument: "events", values: ["exec"], value: 2, kept: false },
+  ]);
+  expect(outbox.due).toBe(-1);
+});
+
+test("watching lasts as long as the reporter that asked", () => {
+  say({ type: "watch", on: true });
+  outbox.receive(alive);
+  expect(outbox.watched).toBe(true);
+  say({ type: "ready", generation: 0, last: 0 });
+  outbox.receive(alive);
+  expect(outbox.watched).toBe(false);
+});
+
+describe("a reporter that is gone, stuck or hostile", () => {
+  test("does not block: a full socket says so, and what waits is bounded", () => {
+    const long = { ...record("x"), "process.executable.path": "p".repeat(4_000) };
+    for (let i = 0; i < 20_000; i += 1) outbox.numbered(long);
+    let state = outbox.flush();
+    for (let i = 0; i < 200 && state === "blocked"; i += 1) state = outbox.flush();
+    expect(state).toBe("blocked");
+  });
+
+  test("that is dead for good is told by `closed`", () => {
+    closeDescriptor(reporter);
+    expect(outbox.receive(alive)).toBe("closed");
+    expect(outbox.flush()).toBe("closed");
+    reporter = -1;
+  });
+
+  test("may send anything: nothing happens, and the next one is understood", () => {
+    heard();
+    const rubbish = [
+      new Uint8Array(0),
+      new Uint8Array(60_000).fill(0x5b),
+      "null",
+      "[]",
+      '{"type":"ack","generation":7,"n":-1}',
+      '{"type":"ack","generation":7,"n":1e400}',
+      '{"type":"stop"}',
+      '{"type":"watch","on":"yes"}',
+    ];
+    for (const each of rubbish) say(each);
+    say({ type: "ping", id: 1 });
+    expect(outbox.receive(alive)).toBe("open");
+    expect(heard().map((frame) => frame.type)).toEqual(["pong"]);
+  });
+
+  test("that floods is read a few packets at a time", () => {
+    for (let i = 0; i < 100; i += 1) say({ type: "ping", id: i });
+    outbox.receive(alive);
+    const pong = heard().find((frame) => frame.type === "pong");
+    expect(pong).toMatchObject({ id: 15 });
+  });
+});
+
+test("a record that is too long for a packet arrives shortened", () => {
+  outbox.numbered({ ...record("x"), "process.command_args": new Array(5_000).fill("\u00e4".repeat(100)) });
+  const frame = heard().find((each) => each.type === "events");
+  const args = frame?.records[0]?.["process.command_args"];
+  expect(Array.isArray(args) && args.length === 33 && args[32] === "...").toBe(true);
+});
