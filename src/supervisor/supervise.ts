@@ -1,0 +1,115 @@
+// Ways in: `supervise` for `treewarden run`, `continueSupervising` for the hidden command that it becomes.
+import { closeDescriptor } from "../linux/descriptor.ts";
+import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { pidfdOpen } from "../linux/pidfd.ts";
+import { getppid, replaceProcess, setProcessName } from "../linux/process.ts";
+import { blockSignals } from "../linux/signalfd.ts";
+import { socketPair } from "../linux/socketpair.ts";
+import { copyHigh, ownArguments } from "../linux/spawn.ts";
+import { Timer } from "../linux/timerfd.ts";
+import { reporterEnvironment } from "./environment.ts";
+import { type Descriptors, mapDescriptors, type Plan, parsePlan } from "./plan.ts";
+import { say } from "./say.ts";
+import { signLock, takeStateDirectory } from "./state.ts";
+import { handledSignals, Supervisor } from "./supervisor.ts";
+import { reporterUser } from "./user.ts";
+
+export interface SuperviseOptions {
+  /** Names this run; the same through every restart. */
+  readonly runId: string;
+  /** What follows the hidden commands `warden` and `reporter`. */
+  readonly wardenArgs: readonly string[];
+  readonly reporterArgs: readonly string[];
+  /** Made if missing; a second run on it is refused. */
+  readonly stateDirectory: string;
+  /** Name of the reporter's user; undefined: `treewarden`, else `nobody`. Not used unless root. */
+  readonly reporterUser: string | undefined;
+  /** How long the warden may be away from its poll; default 10,000. */
+  readonly deadManMs?: number;
+  /** Each process gets of it what it needs. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+// Room for what the warden reports while the reporter is restarted.
+const reportBytes = 4 << 20;
+const controlBytes = 64 << 10;
+
+function openDescriptors(lock: number): Descriptors {
+  const [reportOfWarden, reportOfReporter] = socketPair(reportBytes);
+  const [controlWarden, controlOfWarden] = socketPair(controlBytes);
+  const [controlReporter, controlOfReporter] = socketPair(controlBytes);
+  const deadMan = new Timer().fd;
+  const warden = { reportOfWarden, controlWarden, controlOfWarden, deadMan };
+  return { ...warden, reportOfReporter, controlReporter, controlOfReporter, lock };
+}
+
+/**
+ * Makes this process the supervisor of warden, reporter and standby. It does not return: signals can be read only
+ * by a program that was started with them blocked, so the process becomes `treewarden supervisor` by execve, with the
+ * same pid. Gives an exit code if it could not (2: wrong use or another run on the state directory, 3: not allowed),
+ * after saying why.
+ */
+export function supervise(options: SuperviseOptions): number {
+  const user = reporterUser(options.reporterUser);
+  if (typeof user === "string") return refuse(user, 2);
+  const lock = takeStateDirectory(options.stateDirectory, user);
+  if (typeof lock !== "number") return refuse(lock.reason, lock.kind === "usage" ? 2 : 3);
+  const descriptors = mapDescriptors(openDescriptors(lock), copyHigh);
+  const plan: Plan = {
+    runId: options.runId,
+    wardenArgs: [...options.wardenArgs],
+    reporterArgs: [...options.reporterArgs],
+    reporterUser: user,
+    deadManMs: options.deadManMs ?? 10_000,
+    descriptors,
+  };
+  const argv = ["treewarden", ...ownArguments(), "supervisor", JSON.stringify(plan)];
+  blockSignals(handledSignals);
+  try {
+    replaceProcess(argv, reporterEnvironment(options.environment), Object.values(descriptors));
+  } catch (problem) {
+    return refuse(
+      `cannot become the supervisor: ${problem instanceof Error ? problem.message : String(problem)}`,
+      3,
+    );
+  }
+}
+
+/**
+ * The hidden command `treewarden supervisor PLAN`: a run's first supervisor, or one that waits until its turn comes.
+ * Resolves with the exit code.
+ */
+export async function continueSupervising(args: readonly string[]): Promise<number> {
+  const given = parsePlan(args[0] ?? "");
+  const descriptors = mapDescriptors(given.descriptors, moveHigh);
+  process.chdir("/");
+  if (given.standbyOf !== undefined) {
+    setProcessName("treewarden-stby");
+    waitForEndOf(given.standbyOf);
+  }
+  setProcessName("treewarden");
+  signLock(descriptors.lock);
+  using supervisor = new Supervisor({ ...given, descriptors });
+  return await supervisor.run();
+}
+
+function moveHigh(fd: number): number {
+  const copy = copyHigh(fd);
+  closeDescriptor(fd);
+  return copy;
+}
+
+/** Returns when our parent, the process `pid`, has ended. */
+function waitForEndOf(pid: number): void {
+  using handle = pidfdOpen(pid);
+  // Once it is not our parent any more, the pid may be another's.
+  if (handle === null || getppid() !== pid) return;
+  using poll = new Poll(1);
+  poll.add(handle.fd, 0, EPOLLIN);
+  while (poll.wait(-1) === 0);
+}
+
+function refuse(reason: string, code: number): number {
+  say(reason);
+  return code;
+}

@@ -1,0 +1,289 @@
+// The supervisor's loop: fills the posts, hands signals on as orders, watches the dead-man timer, ends in order.
+import { readlinkSync } from "node:fs";
+import { constants } from "node:os";
+import { isatty } from "node:tty";
+import { monotonicNow } from "../linux/clock.ts";
+import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { pidfdOpen } from "../linux/pidfd.ts";
+import { isHungUp } from "../linux/poll.ts";
+import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
+import { sendPacket } from "../linux/socketpair.ts";
+import { Timer } from "../linux/timerfd.ts";
+import { holdersOf, holds } from "./adopt.ts";
+import { reporterEnvironment, wardenEnvironment } from "./environment.ts";
+import { encodeOrder, type Order } from "./inherited.ts";
+import { mapDescriptors, type Plan } from "./plan.ts";
+import { Post, type Role } from "./post.ts";
+import { say } from "./say.ts";
+
+/** Blocked in every process, read by the supervisor alone. */
+export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
+
+const MS = 1e6;
+// An orderly end takes at most 2 s: until then the warden, then the reporter may finish.
+const wardenEndsWithin = 1200 * MS;
+const reporterEndsWithin = 1800 * MS;
+const hurriedWithin = 100 * MS;
+// The standby can wait until the warden has had the machine for its start.
+const standbyAfter = 200 * MS;
+// A process that a dying supervisor was about to start is visible by then.
+const straysAfter = 1000 * MS;
+// A start has to read all of /proc before it polls for the first time.
+const startTakesDeadMen = 3;
+
+const SIGNALS = 1;
+const DEAD_MAN = 2;
+const WARDEN = 3;
+const REPORTER = 4;
+const STANDBY = 5;
+
+interface Stopping {
+  readonly code: number;
+  wardenBy: number;
+  reporterBy: number;
+  reporterTold: boolean;
+}
+
+export class Supervisor implements Disposable {
+  private readonly plan: Plan;
+  private readonly poll = new Poll();
+  private readonly signals = new SignalDescriptor(handledSignals);
+  private readonly deadMan: Timer;
+  private readonly warden: Post;
+  private readonly reporter: Post;
+  private readonly standby: Post;
+  private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
+  private straysAt: number | undefined;
+  private stopping: Stopping | undefined;
+
+  /** `plan.descriptors` must be copies made by `copyHigh`. */
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.deadMan = new Timer(plan.descriptors.deadMan);
+    const now = monotonicNow();
+    const common = { poll: this.poll, firstOfRun: plan.standbyOf === undefined };
+    this.warden = new Post({
+      ...common,
+      role: "warden",
+      token: WARDEN,
+      due: now,
+      command: () => this.wardenCommand(),
+    });
+    this.reporter = new Post({
+      ...common,
+      role: "reporter",
+      token: REPORTER,
+      due: now,
+      command: () => this.reporterCommand(),
+    });
+    this.standby = new Post({
+      ...common,
+      role: "standby",
+      token: STANDBY,
+      due: now + standbyAfter,
+      command: () => this.standbyCommand(),
+    });
+    this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
+    this.poll.add(this.deadMan.fd, DEAD_MAN, EPOLLIN);
+  }
+
+  /** Runs until told to stop, or until a first process refuses; gives the exit code. */
+  async run(): Promise<number> {
+    if (this.plan.standbyOf !== undefined) this.takeOver();
+    for (;;) {
+      const now = monotonicNow();
+      if (this.stopping === undefined) this.fillPosts(now);
+      else if (this.stopFurther(this.stopping, now)) return this.stopping.code;
+      const ready = this.poll.wait(this.waitMs());
+      for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const post of [this.warden, this.reporter, this.standby]) post[Symbol.dispose]();
+    this.signals[Symbol.dispose]();
+    this.poll[Symbol.dispose]();
+  }
+
+  private async handle(token: number | undefined): Promise<void> {
+    if (token === SIGNALS) this.handleSignals();
+    else if (token === DEAD_MAN) this.handleDeadMan();
+    else if (token === WARDEN) await this.ended(this.warden);
+    else if (token === REPORTER) await this.ended(this.reporter);
+    else if (token === STANDBY) await this.ended(this.standby);
+  }
+
+  private fillPosts(now: number): void {
+    for (const post of [this.warden, this.reporter, this.standby]) {
+      if (post.filled || post.due > now) continue;
+      if (post.role === "warden") this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
+      post.start();
+    }
+    if (this.straysAt !== undefined && this.straysAt <= now) this.endStrays();
+  }
+
+  private async ended(post: Post): Promise<void> {
+    const { how, refused } = await post.ended();
+    // Whatever it was armed for is gone; the next one must not be killed for it.
+    if (post.role === "warden") this.deadMan.disarm();
+    if (this.stopping !== undefined) return;
+    if (refused === undefined) return say(`the ${post.role} ${how}; starting another`);
+    say(`the ${post.role} ${how}, at its first start; stopping`);
+    this.stop(refused);
+  }
+
+  private handleSignals(): void {
+    for (let signal = this.signals.read(); signal !== 0; signal = this.signals.read()) {
+      const { SIGHUP, SIGUSR1 } = constants.signals;
+      if (signal === SIGUSR1) this.orderBoth("request");
+      else if (signal !== SIGHUP || this.terminals.some(isHungUp)) this.stop(0);
+      else this.orderBoth("reload");
+    }
+  }
+
+  private handleDeadMan(): void {
+    if (this.deadMan.read() === 0 || !this.warden.filled) return;
+    say(`the warden has not come back to its poll for ${this.plan.deadManMs} ms; killing it`);
+    this.warden.kill();
+  }
+
+  // Stopping.
+
+  /** Begins to stop, or hurries if that has begun. */
+  private stop(code: number): void {
+    const now = monotonicNow();
+    if (this.stopping !== undefined) {
+      this.stopping.wardenBy = Math.min(this.stopping.wardenBy, now + hurriedWithin);
+      this.stopping.reporterBy = Math.min(this.stopping.reporterBy, now + 2 * hurriedWithin);
+      return;
+    }
+    const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
+    this.stopping = { code, wardenBy, reporterBy, reporterTold: false };
+    // Before anything else, or it would take our end for a death and go on.
+    this.standby.kill();
+    if (this.warden.filled) this.order(this.warden, "stop");
+  }
+
+  /** Does what is due on the way to the end; true when all is ended. */
+  private stopFurther(stopping: Stopping, now: number): boolean {
+    if (this.warden.filled) {
+      if (now >= stopping.wardenBy) this.killLate(this.warden);
+      return false;
+    }
+    if (this.reporter.filled) {
+      if (!stopping.reporterTold) this.order(this.reporter, "stop");
+      stopping.reporterTold = true;
+      if (now >= stopping.reporterBy) this.killLate(this.reporter);
+      return false;
+    }
+    return !this.standby.filled;
+  }
+
+  private killLate(post: Post): void {
+    if (post.kill()) say(`the ${post.role} did not end in time; killed`);
+  }
+
+  /** Milliseconds until something is due, -1 if nothing is. */
+  private waitMs(): number {
+    const due = this.stopping === undefined ? this.nextStart() : this.nextKill(this.stopping);
+    return due === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil((due - monotonicNow()) / MS));
+  }
+
+  private nextStart(): number {
+    let due = this.straysAt ?? Number.POSITIVE_INFINITY;
+    for (const post of [this.warden, this.reporter, this.standby])
+      if (!post.filled) due = Math.min(due, post.due);
+    return due;
+  }
+
+  private nextKill(stopping: Stopping): number {
+    const post = this.warden.filled ? this.warden : this.reporter;
+    if (!post.filled || post.beingKilled) return Number.POSITIVE_INFINITY;
+    return post === this.warden ? stopping.wardenBy : stopping.reporterBy;
+  }
+
+  // Orders.
+
+  private orderBoth(order: Order): void {
+    this.order(this.warden, order);
+    this.order(this.reporter, order);
+  }
+
+  private order(post: Post, order: Order): void {
+    const { controlWarden, controlReporter } = this.plan.descriptors;
+    const end = post === this.warden ? controlWarden : controlReporter;
+    // Thousands of unread orders: it does not listen, and what it would be told again is in there already.
+    if (!sendPacket(end, encodeOrder(order)))
+      say(`the ${post.role} does not read its orders: ${order} not sent`);
+  }
+
+  // Taking over from a supervisor that died.
+
+  private takeOver(): void {
+    say(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    const { controlOfWarden, controlOfReporter } = this.plan.descriptors;
+    this.adopt(this.warden, controlOfWarden);
+    this.adopt(this.reporter, controlOfReporter);
+    if (!this.warden.filled) this.deadMan.disarm();
+    this.straysAt = monotonicNow() + straysAfter;
+  }
+
+  private adopt(post: Post, end: number): void {
+    const socket = readlinkSync(`/proc/self/fd/${end}`);
+    for (const pid of holdersOf(end)) if (!post.filled) post.adopt(pid, () => holds(pid, socket));
+  }
+
+  /** Ends holders of a control socket that fill no post: started by a supervisor in the moment of its death. */
+  private endStrays(): void {
+    this.straysAt = undefined;
+    const { controlOfWarden, controlOfReporter } = this.plan.descriptors;
+    const posts = [
+      [this.warden, controlOfWarden],
+      [this.reporter, controlOfReporter],
+    ] as const;
+    for (const [post, end] of posts) {
+      const socket = readlinkSync(`/proc/self/fd/${end}`);
+      for (const pid of holdersOf(end)) if (pid !== post.pid) endStray(post.role, pid, socket);
+    }
+  }
+
+  // Commands.
+
+  private wardenCommand() {
+    const { reportOfWarden, controlOfWarden, deadMan } = this.plan.descriptors;
+    const descriptors = [reportOfWarden, controlOfWarden, deadMan];
+    return {
+      args: ["warden", ...this.plan.wardenArgs],
+      descriptors,
+      environment: wardenEnvironment(process.env),
+    };
+  }
+
+  private reporterCommand() {
+    const { reportOfReporter, controlOfReporter } = this.plan.descriptors;
+    return {
+      args: ["reporter", ...this.plan.reporterArgs],
+      descriptors: [reportOfReporter, controlOfReporter],
+      environment: reporterEnvironment(process.env),
+      user: this.plan.reporterUser ?? undefined,
+    };
+  }
+
+  private standbyCommand() {
+    const descriptors: number[] = [];
+    const numbers = mapDescriptors(this.plan.descriptors, (fd) => 2 + descriptors.push(fd));
+    const plan: Plan = { ...this.plan, descriptors: numbers, standbyOf: process.pid };
+    return {
+      args: ["supervisor", JSON.stringify(plan)],
+      descriptors,
+      environment: reporterEnvironment(process.env),
+    };
+  }
+}
+
+function endStray(role: Role, pid: number, socket: string): void {
+  using handle = pidfdOpen(pid);
+  if (handle === null || !holds(pid, socket)) return;
+  say(`ending a second ${role} (pid ${pid})`);
+  handle.signal(constants.signals.SIGKILL);
+}
