@@ -1,0 +1,12 @@
+// What a parser of /proc gives when a file is not as its manual page says.
+
+export interface ParseFailure {
+  readonly failure: "malformed";
+  /** The file's name below /proc/PID. */
+  readonly file: string;
+  readonly reason: string;
+}
+
+export function malformed(file: string, reason: string): ParseFailure {
+  return { failure: "malformed", file, reason };
+}

@@ -1,0 +1,156 @@
+// Reading one process's folder in /proc through one descriptor and one set of buffers. A folder's descriptor belongs
+// to the process it was opened for: once that is gone every read through it fails, whoever has its pid by then.
+import { closeDescriptor } from "../descriptor.ts";
+import { bindLibc, checked, errno } from "../libc.ts";
+
+const libc = bindLibc({
+  openat: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  read: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  readlinkat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
+  statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
+});
+
+// fcntl.h
+const AT_FDCWD = -100;
+const O_DIRECTORY = process.arch === "arm64" ? 0x4000 : 0x1_0000;
+const O_CLOEXEC = 0x8_0000;
+const O_PATH = 0x20_0000;
+const AT_EMPTY_PATH = 0x1000;
+/** linux/fcntl.h: take what is cached; a dead network file system is never asked. */
+const AT_STATX_DONT_SYNC = 0x4000;
+/** linux/stat.h: type, mode, nlink, uid, gid, atime, mtime, ctime, ino, size, blocks. */
+const STATX_BASIC_STATS = 0x7ff;
+
+/** A path as the kernel wants it. */
+function terminated(path: string): Uint8Array {
+  const bytes = new Uint8Array(new ArrayBuffer(path.length + 1));
+  new TextEncoder().encodeInto(path, bytes);
+  return bytes;
+}
+
+/** The entries of /proc/PID that treewarden reads; made once, so that a read makes no path. */
+export const entry = {
+  self: terminated(""),
+  cmdline: terminated("cmdline"),
+  exe: terminated("exe"),
+  stat: terminated("stat"),
+  status: terminated("status"),
+  cgroup: terminated("cgroup"),
+  cwd: terminated("cwd"),
+  loginuid: terminated("loginuid"),
+  sessionid: terminated("sessionid"),
+  mountNamespace: terminated("ns/mnt"),
+  pidNamespace: terminated("ns/pid"),
+} as const;
+export type Entry = (typeof entry)[keyof typeof entry];
+
+/** Longest decimal pid (PID_MAX_LIMIT is 4 Mi) and its NUL. */
+const PID_BYTES = 8;
+
+/**
+ * One process's folder at a time. `read` and `link` leave their bytes in `data`, `look` in the fields below it; a
+ * negative answer is -errno (-ESRCH, -ENOENT: the process is gone; -EACCES: not ours to see).
+ */
+export class ProcessFolder implements Disposable {
+  readonly data: Uint8Array;
+  /** After `look`: the file's owner. */
+  get uid(): number {
+    return this.statxView.getUint32(20, true);
+  }
+  get gid(): number {
+    return this.statxView.getUint32(24, true);
+  }
+  get mode(): number {
+    return this.statxView.getUint16(28, true);
+  }
+  get inode(): number {
+    return this.statxView.getUint32(32, true) + this.statxView.getUint32(36, true) * 2 ** 32;
+  }
+  /** Nanoseconds since 1970 of the last change of the file's inode. */
+  get ctime(): number {
+    const seconds = this.statxView.getUint32(96, true) + this.statxView.getInt32(100, true) * 2 ** 32;
+    return seconds * 1e9 + this.statxView.getUint32(104, true);
+  }
+  /** st_dev as stat(2) gives it. */
+  get device(): number {
+    return makeDevice(this.statxView.getUint32(136, true), this.statxView.getUint32(140, true));
+  }
+
+  private readonly root: number;
+  private readonly name = new Uint8Array(new ArrayBuffer(PID_BYTES));
+  // struct statx of linux/stat.h.
+  private readonly statxBuffer = new Uint8Array(new ArrayBuffer(256));
+  private readonly statxView = new DataView(this.statxBuffer.buffer);
+  private fd = -1;
+
+  /** `capacity`: bytes of the longest file that is read whole. `root`: where proc(5) is mounted. */
+  constructor(capacity: number, root = "/proc") {
+    this.data = new Uint8Array(new ArrayBuffer(capacity));
+    this.root = checked(
+      "openat",
+      libc.openat(AT_FDCWD, terminated(root), O_PATH | O_DIRECTORY | O_CLOEXEC),
+      root,
+    );
+  }
+
+  /** Opens the folder of `pid`, closing the one before. 0, or -errno. */
+  open(pid: number): number {
+    this.close();
+    writePid(this.name, pid);
+    const fd = libc.openat(this.root, this.name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -errno();
+    this.fd = fd;
+    return 0;
+  }
+
+  /** Reads the start of a file, at most `limit` bytes and what `data` holds. The number of bytes, or -errno. */
+  read(file: Entry, limit = this.data.length): number {
+    const fd = libc.openat(this.fd, file, O_CLOEXEC);
+    if (fd < 0) return -errno();
+    const got = libc.read(fd, this.data, limit);
+    const failure = got < 0 ? -errno() : 0;
+    libc.close(fd);
+    return got < 0 ? failure : got;
+  }
+
+  /** Reads where a link points to. The number of bytes, or -errno. */
+  link(file: Entry): number {
+    const got = libc.readlinkat(this.fd, file, this.data, this.data.length);
+    return got < 0 ? -errno() : got;
+  }
+
+  /** statx(2) of what `file` leads to; the folder itself for `entry.self`, whose owner is the effective user. 0 or -errno. */
+  look(file: Entry): number {
+    const flags = file.length === 1 ? AT_EMPTY_PATH | AT_STATX_DONT_SYNC : AT_STATX_DONT_SYNC;
+    return libc.statx(this.fd, file, flags, STATX_BASIC_STATS, this.statxBuffer) < 0 ? -errno() : 0;
+  }
+
+  /** Closes the folder that is open. */
+  close(): void {
+    if (this.fd >= 0) libc.close(this.fd);
+    this.fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+    closeDescriptor(this.root);
+  }
+}
+
+function writePid(name: Uint8Array, pid: number): void {
+  let digits = 1;
+  for (let rest = pid; rest >= 10 && digits < PID_BYTES - 1; rest = Math.floor(rest / 10)) digits += 1;
+  name[digits] = 0;
+  let rest = pid;
+  for (let at = digits - 1; at >= 0; at -= 1) {
+    name[at] = 0x30 + (rest % 10);
+    rest = Math.floor(rest / 10);
+  }
+}
+
+/** A device number as stat(2) gives it (gnu_dev_makedev of sys/sysmacros.h). */
+export function makeDevice(major: number, minor: number): number {
+  const low = (minor & 0xff) + (major & 0xfff) * 2 ** 8;
+  return low + Math.floor(minor / 2 ** 8) * 2 ** 20 + Math.floor(major / 2 ** 12) * 2 ** 44;
+}
