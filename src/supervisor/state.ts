@@ -62,8 +62,8 @@ function lock(directory: string): number | Refusal {
 
 /** Writes who holds the lock into it, for whoever finds it taken. */
 export function signLock(fd: number): void {
-  ftruncateSync(fd, 0);
-  writeSync(fd, `${process.pid}\n`, 0);
+  // In this order it is never empty for a reader.
+  ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
 }
 
 /**

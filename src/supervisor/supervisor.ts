@@ -24,7 +24,7 @@ const MS = 1e6;
 const wardenEndsWithin = 1200 * MS;
 const reporterEndsWithin = 1800 * MS;
 const hurriedWithin = 100 * MS;
-// The standby can wait until the warden has had the machine for its start.
+// At the start of a run the standby waits until the warden has had the machine for its own start.
 const standbyAfter = 200 * MS;
 // A process that a dying supervisor was about to start is visible by then.
 const straysAfter = 1000 * MS;
@@ -80,7 +80,7 @@ export class Supervisor implements Disposable {
       ...common,
       role: "standby",
       token: STANDBY,
-      due: now + standbyAfter,
+      due: common.firstOfRun ? now + standbyAfter : now,
       command: () => this.standbyCommand(),
     });
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);

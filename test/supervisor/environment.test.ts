@@ -1,0 +1,27 @@
+import { expect, test } from "bun:test";
+import { reporterEnvironment, wardenEnvironment } from "../../src/supervisor/environment.ts";
+
+const environment = {
+  PATH: "/usr/bin",
+  TZ: "UTC",
+  NO_COLOR: "1",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
+  AWS_SECRET_ACCESS_KEY: "secret",
+  BUN_OPTIONS: "--preload /tmp/x.js",
+  BUN_BE_BUN: "1",
+  BUN_JSC_useJIT: "0",
+  LD_PRELOAD: "/tmp/x.so",
+  NOTHING: undefined,
+};
+
+test("the reporter gets the variables of OpenTelemetry and of its output, and no others", () => {
+  expect(reporterEnvironment(environment)).toEqual({
+    TZ: "UTC",
+    NO_COLOR: "1",
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
+  });
+});
+
+test("the warden gets none of the caller's but the time zone", () => {
+  expect(wardenEnvironment(environment)).toEqual({ TZ: "UTC", BUN_JSC_largeHeapSize: "1048576" });
+});

@@ -1,0 +1,42 @@
+import { expect, test } from "bun:test";
+import { inherited } from "../../src/supervisor/inherited.ts";
+import { type Descriptors, mapDescriptors, type Plan, parsePlan } from "../../src/supervisor/plan.ts";
+
+const descriptors: Descriptors = {
+  reportOfWarden: 32,
+  reportOfReporter: 33,
+  controlWarden: 34,
+  controlOfWarden: 35,
+  controlReporter: 36,
+  controlOfReporter: 37,
+  deadMan: 38,
+  lock: 39,
+};
+const plan: Plan = {
+  runId: "r",
+  wardenArgs: ["--policy", "a b"],
+  reporterArgs: [],
+  reporterUser: { uid: 65534, gid: 65534 },
+  deadManMs: 10_000,
+  descriptors,
+};
+
+test("a plan crosses an execve unchanged", () => {
+  expect(parsePlan(JSON.stringify(plan))).toEqual(plan);
+  expect(parsePlan(JSON.stringify({ ...plan, standbyOf: 7 }))).toEqual({ ...plan, standbyOf: 7 });
+});
+
+test("a plan with anything missing, more or wrong is refused", () => {
+  expect(() => parsePlan("")).toThrow();
+  expect(() => parsePlan("{}")).toThrow();
+  expect(() => parsePlan(JSON.stringify({ ...plan, extra: 1 }))).toThrow();
+  expect(() => parsePlan(JSON.stringify({ ...plan, descriptors: { ...descriptors, lock: 1 } }))).toThrow();
+});
+
+test("a standby is never mistaken for a child: no control socket gets a child's number in it", () => {
+  let next = 3;
+  const numbers = mapDescriptors(descriptors, () => next++);
+  expect(next).toBe(11);
+  expect(numbers.controlOfWarden).not.toBe(inherited.control);
+  expect(numbers.controlOfReporter).not.toBe(inherited.control);
+});

@@ -1,0 +1,287 @@
+// The supervisor on a real kernel, compiled, over stand-ins for warden and reporter (supervisor-fixture.ts).
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = process.geteuid?.() === 0;
+if (!root) console.error("supervisor: skipped, these tests need root to start the reporter as another user");
+
+type Role = "supervisor" | "standby" | "warden" | "reporter";
+const roles: readonly Role[] = ["supervisor", "standby", "warden", "reporter"];
+
+let folder = "";
+let binary = "";
+let directory = "";
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "supervisor-test-"));
+  binary = join(folder, "fixture");
+  const source = join(import.meta.dir, "supervisor-fixture.ts");
+  const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];
+  const build = Bun.spawnSync([process.execPath, "build", ...flags, source, "--outfile", binary], {
+    cwd: folder,
+  });
+  expect(build.exitCode).toBe(0);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "supervisor-state-"));
+  chmodSync(directory, 0o755);
+});
+
+afterEach(() => {
+  for (const { pid } of processes()) process.kill(pid, "SIGKILL");
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function start(behaviour = "") {
+  return Bun.spawn([binary, "run", directory, behaviour], { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+/** The live processes of this test's run; a dead one that nobody has waited for has no command line any more. */
+function processes(): { pid: number; role: Role }[] {
+  const found: { pid: number; role: Role }[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const words = commandLine(Number(name));
+    const role = roleOf(words);
+    if (role !== undefined && words.join(" ").includes(directory)) found.push({ pid: Number(name), role });
+  }
+  return found;
+}
+
+function commandLine(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+function roleOf([program, command, plan]: readonly string[]): Role | undefined {
+  if (program !== "treewarden") return undefined;
+  if (command === "supervisor")
+    return plan?.includes('"standbyOf"') ? standbyOrSuccessor(plan) : "supervisor";
+  return command === "warden" || command === "reporter" ? command : undefined;
+}
+
+/** A standby whose supervisor is gone has become the supervisor; the lock says so. */
+function standbyOrSuccessor(plan: string): Role {
+  const waitsFor = /"standbyOf":(\d+)/.exec(plan)?.[1];
+  return existsSync(join(directory, "lock")) && lockHolder() === Number(waitsFor) ? "standby" : "supervisor";
+}
+
+function lockHolder(): number {
+  return Number(readFileSync(join(directory, "lock"), "utf8"));
+}
+
+function pids(): ReadonlyMap<Role, number> {
+  return new Map(processes().map(({ role, pid }) => [role, pid]));
+}
+
+/** Milliseconds until `condition`, at most 3,000: more than anything here may take. */
+async function until(condition: () => boolean): Promise<number> {
+  const begin = performance.now();
+  while (!condition() && performance.now() - begin < 3000) await Bun.sleep(5);
+  return performance.now() - begin;
+}
+
+function complete(): boolean {
+  return processes().length === roles.length && pids().size === roles.length;
+}
+
+function pidOf(role: Role): number {
+  const pid = pids().get(role);
+  if (pid === undefined) throw new Error(`there is no ${role}`);
+  return pid;
+}
+
+interface Noted {
+  readonly warden: number;
+  readonly number: number;
+}
+
+/** What the reporter has noted, in the order in which it came. */
+function noted(): readonly Noted[] {
+  const path = join(directory, "report/noted");
+  const lines = existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
+  return lines.map((line) => {
+    const [warden = 0, number = 0] = line.split(" ").map(Number);
+    return { warden, number };
+  });
+}
+
+const lastNumber = 0xffff_ffff;
+
+/** A signal to the supervisor, and the time until nothing of the run is left. */
+async function stopBy(signal: NodeJS.Signals): Promise<number> {
+  process.kill(pidOf("supervisor"), signal);
+  return await until(() => processes().length === 0);
+}
+
+describe.skipIf(!root)("a run", () => {
+  test("is a supervisor, its standby, a warden and a reporter that is not root", async () => {
+    start();
+    expect(await until(complete)).toBeLessThan(2000);
+    expect(statSync(`/proc/${pidOf("warden")}`).uid).toBe(0);
+    expect(statSync(`/proc/${pidOf("reporter")}`).uid).not.toBe(0);
+  });
+
+  test("ends by SIGTERM in order, with exit code 0: what the warden sent last has arrived", async () => {
+    const run = start();
+    await until(complete);
+    const warden = pidOf("warden");
+    await until(() => noted().length > 3);
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+    expect(await run.exited).toBe(0);
+    expect(noted().at(-1)).toEqual({ warden, number: lastNumber });
+  });
+
+  test("hands SIGHUP and SIGUSR1 on as orders", async () => {
+    start();
+    await until(complete);
+    process.kill(pidOf("supervisor"), "SIGHUP");
+    const orders = join(directory, "warden.orders");
+    await until(() => existsSync(orders));
+    process.kill(pidOf("supervisor"), "SIGUSR1");
+    await until(() => readFileSync(orders, "utf8").includes("request"));
+    expect(readFileSync(orders, "utf8")).toBe("reload\nrequest\n");
+    expect(readFileSync(join(directory, "report/orders"), "utf8")).toBe("reload\nrequest\n");
+  });
+
+  test("gives each process its own environment, and none of the caller's secrets", async () => {
+    const environment = { OTEL_SERVICE_NAME: "x", BUN_OPTIONS: "--smol", SECRET: "y" };
+    Bun.spawn([binary, "run", directory], { env: environment, stdio: ["ignore", "ignore", "ignore"] });
+    await until(complete);
+    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe("BUN_JSC_largeHeapSize=1048576\0");
+    expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe("OTEL_SERVICE_NAME=x\0");
+  });
+
+  test("ends with the warden's exit code 2 if the first warden refuses", async () => {
+    const run = start("refuse");
+    expect(await run.exited).toBe(2);
+    expect(processes()).toEqual([]);
+  });
+
+  test("kills a warden that does not end when told, and still ends within 2 s", async () => {
+    const run = start("deaf");
+    await until(complete);
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+    expect(await run.exited).toBe(0);
+  });
+
+  test("ends at once by a second SIGTERM", async () => {
+    start("deaf");
+    await until(complete);
+    process.kill(pidOf("supervisor"), "SIGTERM");
+    await Bun.sleep(100);
+    expect(await stopBy("SIGTERM")).toBeLessThan(500);
+  });
+});
+
+describe.skipIf(!root)("a second run on the same state directory", () => {
+  test("ends with 2 and says who is there", async () => {
+    start();
+    await until(complete);
+    const holder = pidOf("supervisor");
+    const second = start();
+    expect(await second.exited).toBe(2);
+    expect(await second.stderr.text()).toBe(
+      `treewarden: another treewarden (pid ${holder}) runs on ${directory}\n`,
+    );
+    expect(pidOf("supervisor")).toBe(holder);
+  });
+
+  test("is still refused after the standby took over", async () => {
+    start();
+    await until(complete);
+    const first = pidOf("supervisor");
+    process.kill(first, "SIGKILL");
+    await until(() => lockHolder() !== first && complete());
+    const second = start();
+    expect(await second.exited).toBe(2);
+    expect(await second.stderr.text()).toContain(`pid ${pidOf("supervisor")}`);
+  });
+
+  test("is welcome after the first has ended", async () => {
+    start();
+    await until(complete);
+    await stopBy("SIGTERM");
+    start();
+    expect(await until(complete)).toBeLessThan(2000);
+  });
+});
+
+describe.skipIf(!root)("when a process dies", () => {
+  test("a warden that hangs is killed and replaced", async () => {
+    const run = start("hang");
+    await until(() => existsSync(join(directory, "hung")));
+    const hung = pidOf("warden");
+    await until(() => complete() && pidOf("warden") !== hung);
+    expect(pidOf("warden")).not.toBe(hung);
+    await stopBy("SIGTERM");
+    expect(await run.stderr.text()).toContain(
+      "the warden has not come back to its poll for 400 ms; killing it",
+    );
+  });
+
+  test("what the warden sends while there is no reporter waits for the next one", async () => {
+    start();
+    await until(complete);
+    const warden = pidOf("warden");
+    await until(() => noted().length > 3);
+    for (let i = 0; i < 3; i += 1) {
+      const reporter = pidOf("reporter");
+      process.kill(reporter, "SIGKILL");
+      await until(() => complete() && pidOf("reporter") !== reporter);
+    }
+    await stopBy("SIGTERM");
+    const numbers = noted().flatMap((each) =>
+      each.warden === warden && each.number !== lastNumber ? each.number : [],
+    );
+    // A reporter that is killed takes with it what it had read and not yet written: at most a few of 10 ms each.
+    const missing = (numbers.at(-1) ?? 0) - numbers.length;
+    expect(missing).toBeLessThanOrEqual(3);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  });
+
+  test("without any supervisor left, the others end by themselves", async () => {
+    start();
+    await until(complete);
+    const [supervisor, standby] = [pidOf("supervisor"), pidOf("standby")];
+    process.kill(standby, "SIGSTOP");
+    process.kill(supervisor, "SIGKILL");
+    process.kill(standby, "SIGKILL");
+    expect(await until(() => processes().length === 0)).toBeLessThan(1000);
+  });
+
+  test("30 kills at random: the others go on, the dead one is back within a second, nothing is left over", async () => {
+    start();
+    await until(complete);
+    let slowest = 0;
+    for (let i = 0; i < 30; i += 1) {
+      const before = pids();
+      const victim = roles[Math.floor(Math.random() * roles.length)] ?? "warden";
+      process.kill(pidOf(victim), "SIGKILL");
+      // A supervisor's place is taken by the standby, whose place is filled anew.
+      const replaced = victim === "supervisor" ? "standby" : victim;
+      const took = await until(() => complete() && pidOf(replaced) !== before.get(replaced));
+      slowest = Math.max(slowest, took);
+      for (const role of ["warden", "reporter"] as const) {
+        if (role !== victim) expect(pidOf(role)).toBe(before.get(role) ?? 0);
+      }
+      await Bun.sleep(Math.random() * 60);
+    }
+    expect(slowest).toBeLessThan(1000);
+    const sent = noted().length;
+    await until(() => noted().length > sent + 3);
+    expect(noted().length).toBeGreaterThan(sent);
+    const descriptors = readdirSync(`/proc/${pidOf("supervisor")}/fd`).length;
+    expect(descriptors).toBeLessThan(40);
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+    expect(processes()).toEqual([]);
+  }, 60_000);
+});
