@@ -1,0 +1,169 @@
+// `treewarden policy`: checks, tests and shows policies; nothing of it touches a running warden.
+import { readFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import { printable } from "../linux/text.ts";
+import { formatPolicyError, type PolicyError } from "../policy/document.ts";
+import { embeddedPolicies } from "../policy/embedded.ts";
+import { loadPolicies, POLICY_FOLDER, type PolicySources } from "../policy/load.ts";
+import { type PolicyTestResult, runTests } from "../policy/test.ts";
+import { CommandError, exit, hint, mayColour, warn } from "./voice.ts";
+
+interface OutputFlags {
+  readonly output: "json" | "pretty";
+}
+
+/** Policies as this host has them: files, then its policy folder, then those in the binary. */
+export const hostPolicies: PolicySources = {
+  read: readText,
+  embedded: embeddedPolicies,
+  searchPath: [POLICY_FOLDER],
+};
+
+/** undefined if there is no such file. */
+function readText(path: string): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return undefined;
+    throw error;
+  }
+}
+
+export function policyCommand(): Command {
+  const command = new Command("policy").description("check, test and show policies");
+  command
+    .command("check")
+    .description("tell what is wrong with policies; exit code 2 if anything is")
+    .argument("<role-or-file...>", "roles, or files")
+    .addOption(outputOption())
+    .action((names: string[], flags: OutputFlags) => check(names, flags));
+  command
+    .command("test")
+    .description("run the tests in policies; exit code 1 if one fails")
+    .argument("<role-or-file...>", "roles, or files")
+    .addOption(outputOption())
+    .action((names: string[], flags: OutputFlags) => test(names, flags));
+  command
+    .command("show")
+    .description("write a policy with its inheritance resolved, as JSON that is itself a policy")
+    .argument("<role-or-file>", "a role, or a file")
+    .action((name: string) => show(name));
+  return command;
+}
+
+function outputOption(): Option {
+  return new Option("--output <format>", "for people or for programs")
+    .choices(["pretty", "json"])
+    .default("pretty");
+}
+
+/** Tells what is wrong on stderr, each with its place and the fix. */
+export function tellPolicyErrors(errors: readonly PolicyError[]): void {
+  for (const error of errors) {
+    warn(printable(formatPolicyError(error)));
+    if (error.fix !== undefined) hint(printable(error.fix));
+  }
+}
+
+function check(names: readonly string[], flags: OutputFlags): void {
+  let broken = 0;
+  for (const name of names) {
+    const { policy, errors } = loadPolicies([name], hostPolicies);
+    if (flags.output === "json") {
+      line({
+        policy: name,
+        ok: policy !== undefined,
+        ...(policy === undefined ? { errors } : summary(policy)),
+      });
+    } else if (policy !== undefined) {
+      process.stdout.write(`${name}: ${policy.rules.length} rules, version ${policy.version}\n`);
+    }
+    if (policy === undefined) {
+      broken += 1;
+      if (flags.output === "pretty") tellPolicyErrors(errors);
+    }
+  }
+  if (broken > 0) throw new CommandError(exit.usage, `${broken} of ${names.length} policies broken`);
+}
+
+function summary(policy: { role: string; version: string; digest: string; rules: readonly unknown[] }) {
+  return { role: policy.role, version: policy.version, digest: policy.digest, rules: policy.rules.length };
+}
+
+function test(names: readonly string[], flags: OutputFlags): void {
+  let failed = 0;
+  let total = 0;
+  let broken = 0;
+  for (const name of names) {
+    const { policy, role, errors } = loadOne(name);
+    if (policy === undefined) {
+      broken += 1;
+      tellPolicyErrors(errors);
+      continue;
+    }
+    const results = runTests(policy, role);
+    if (results.length === 0) warn(`${name}: has no tests`);
+    for (const result of results) {
+      total += 1;
+      if (!result.passed) failed += 1;
+      if (flags.output === "json") line({ policy: name, ...flat(result) });
+      else tell(name, result);
+    }
+  }
+  if (flags.output === "pretty") process.stdout.write(`${total - failed} of ${total} tests pass\n`);
+  if (broken > 0) throw new CommandError(exit.usage, `${broken} of ${names.length} policies broken`);
+  if (failed > 0) process.exitCode = exit.no;
+}
+
+function loadOne(name: string) {
+  const loaded = loadPolicies([name], hostPolicies);
+  return loaded.policy === undefined
+    ? { policy: undefined, role: undefined, errors: loaded.errors }
+    : { ...loaded, errors: [] };
+}
+
+function flat(result: PolicyTestResult) {
+  const { decision } = result;
+  return {
+    test: result.name,
+    passed: result.passed,
+    expected: result.expected,
+    action: decision.action,
+    rule: decision.rule,
+    matched_rules: decision.matched,
+    undecided: decision.undecided,
+    "tree.path": result.tree,
+  };
+}
+
+function tell(policy: string, result: PolicyTestResult): void {
+  const { decision, expected } = result;
+  const colour = mayColour(process.stdout);
+  const word = result.passed ? "pass" : "FAIL";
+  const painted = colour ? `\u001b[${result.passed ? 32 : 31}m${word}\u001b[0m` : word;
+  process.stdout.write(`${painted} ${printable(`${policy}: ${result.name}`)}\n`);
+  if (result.passed) return;
+  const wanted = expected.rule === undefined ? expected.action : `${expected.action} by ${expected.rule}`;
+  process.stdout.write(`     expected ${wanted}, got ${decision.action} by ${decision.rule}\n`);
+  process.stdout.write(`     tree ${printable(result.tree)}\n`);
+  if (decision.matched.length > 0) process.stdout.write(`     matched ${decision.matched.join(", ")}\n`);
+  if (decision.undecided.length > 0) {
+    process.stdout.write(
+      `     undecided, for a variable that the test does not give: ${decision.undecided.join(", ")}\n`,
+    );
+  }
+}
+
+function show(name: string): void {
+  const { policy, errors } = loadPolicies([name], hostPolicies);
+  if (policy === undefined) {
+    tellPolicyErrors(errors);
+    throw new CommandError(exit.usage, `${name} is broken`);
+  }
+  process.stdout.write(`${JSON.stringify(policy.resolved, null, 2)}\n`);
+}
+
+function line(value: object): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,467 @@
+// Checks a condition: everything that would make it silently wrong is an error with its place and the fix.
+import type { Node } from "jsonc-parser";
+import { nearest } from "../config/nearest.ts";
+import { addedOperators, compileTexts, compileTrees, isTextOperator } from "./added.ts";
+import { type Document, elements, properties, textOf } from "./document.ts";
+import {
+  ARRAYS,
+  call,
+  type Expression,
+  type Iterator,
+  kindOf,
+  kinds,
+  kindText,
+  type Literal,
+  literal,
+  type Scalar,
+} from "./expression.ts";
+import { checkCall, exampleOf, operators } from "./operators.ts";
+import type { VariableType } from "./vocabulary.ts";
+
+/** What a condition may name. */
+export interface Names {
+  variable(name: string): { type: VariableType | "any"; nullable: boolean } | undefined;
+  /** Why a name of the vocabulary cannot be used; undefined if it can, or is none. */
+  readonly notJudged: (name: string) => boolean;
+  list(name: string): readonly (string | number)[] | undefined;
+  readonly variables: Iterable<string>;
+  readonly lists: Iterable<string>;
+}
+
+/** Nesting of one condition: what a person can still read. */
+const DEPTH_LIMIT = 32;
+/** Operators and literals of one condition; lists do not count. */
+const SIZE_LIMIT = 5_000;
+
+type Scope = "event" | "element" | "reduce";
+
+const iterators: Readonly<Record<Iterator, number>> = {
+  filter: 2,
+  map: 2,
+  all: 2,
+  none: 2,
+  some: 2,
+  reduce: 3,
+};
+
+function isIterator(name: string): name is Iterator {
+  return Object.hasOwn(iterators, name);
+}
+
+/** Every operator that a condition may use. */
+export const operatorNames: readonly string[] = [
+  ...Object.keys(operators),
+  ...Object.keys(iterators),
+  ...addedOperators,
+  "var",
+  "missing",
+  "missing_some",
+  "list",
+];
+
+/** The condition of a rule; undefined with the document's errors filled. */
+export function readCondition(document: Document, node: Node, names: Names): Expression | undefined {
+  const reader = new Reader(document, names);
+  if (node.type !== "object" && node.type !== "boolean") {
+    document.report(
+      node,
+      `a condition is an operator with its arguments, not ${node.type}`,
+      'for example { "under": ["nginx"] }',
+    );
+    return undefined;
+  }
+  return reader.read(node, "event", 0, 0);
+}
+
+class Reader {
+  private readonly document: Document;
+  private readonly names: Names;
+  private size = 0;
+
+  constructor(document: Document, names: Names) {
+    this.document = document;
+    this.names = names;
+  }
+
+  private fail(node: Node, message: string, fix?: string): undefined {
+    this.document.report(node, message, fix);
+    return undefined;
+  }
+
+  read(node: Node, scope: Scope, depth: number, elementKind: number): Expression | undefined {
+    this.size += 1;
+    if (this.size === SIZE_LIMIT + 1)
+      return this.fail(node, `a condition of more than ${SIZE_LIMIT} parts`, "split the rule, or use a list");
+    if (this.size > SIZE_LIMIT) return undefined;
+    if (depth > DEPTH_LIMIT)
+      return this.fail(node, `a condition nested deeper than ${DEPTH_LIMIT} levels`, "split the rule");
+    if (node.type === "array") return this.readArray(node, scope, depth, elementKind);
+    if (node.type !== "object") return literal(scalarOf(node));
+    const members = properties(node);
+    const [member] = members;
+    if (member === undefined)
+      return this.fail(node, "an empty object", 'an operator with its arguments: { "under": ["nginx"] }');
+    if (members.length > 1) {
+      const keys = members.map(({ key }) => `"${textOf(key)}"`).join(" and ");
+      return this.fail(
+        node,
+        `one object with more than one operator: ${keys}`,
+        'join them: { "and": [ { ... }, { ... } ] }',
+      );
+    }
+    const operator = textOf(member.key);
+    const given = member.value.type === "array" ? elements(member.value) : [member.value];
+    const inner = { scope, depth: depth + 1, elementKind };
+    if (operator === "var") return this.readVariable(node, given, scope, elementKind);
+    if (operator === "list") return this.readList(node, given);
+    if (operator === "missing" || operator === "missing_some")
+      return this.readMissing(node, operator, given, scope);
+    if (operator === "under" || operator === "tree")
+      return this.readLineage(node, operator, member.value, scope);
+    if (isTextOperator(operator)) return this.readText(node, operator, given, inner);
+    if (isIterator(operator)) return this.readIterator(node, operator, given, inner);
+    if (Object.hasOwn(operators, operator)) return this.readCall(node, operator, given, inner);
+    const meant = nearest(operator, operatorNames);
+    return this.fail(
+      member.key,
+      `unknown operator "${operator}"`,
+      meant === undefined ? `known: ${[...operatorNames].sort().join(" ")}` : `did you mean "${meant}"?`,
+    );
+  }
+
+  private readArray(node: Node, scope: Scope, depth: number, elementKind: number): Expression | undefined {
+    const items: Expression[] = [];
+    for (const child of elements(node)) {
+      if (child.type === "array")
+        return this.fail(child, "an array within an array", 'join them: { "merge": [ ..., ... ] }');
+      const item = this.read(child, scope, depth + 1, elementKind);
+      if (item === undefined) return undefined;
+      if ((item.kind & ~ARRAYS) === 0)
+        return this.fail(
+          child,
+          "an array within an array",
+          'join them: { "merge": [ { "list": "..." }, [ "..." ] ] }',
+        );
+      items.push(item);
+    }
+    if (items.every((item) => item.is === "literal")) return literal(items.map((item) => item.value));
+    let kind = 0;
+    for (const item of items) kind |= item.kind;
+    const arrayKind =
+      kind === kinds.string ? kinds.strings : kind === kinds.number ? kinds.numbers : kinds.array;
+    return { is: "array", items, kind: arrayKind, varies: items.some((item) => item.varies) };
+  }
+
+  private readVariable(
+    node: Node,
+    given: readonly Node[],
+    scope: Scope,
+    elementKind: number,
+  ): Expression | undefined {
+    const [nameNode, fallbackNode] = given;
+    if (nameNode === undefined || given.length > 2)
+      return this.fail(node, '"var" takes a name, and perhaps a default', '{ "var": "process.user.id" }');
+    if (nameNode.type !== "string")
+      return this.fail(
+        nameNode,
+        "a variable's name is text, not an expression",
+        '{ "var": "process.user.id" }',
+      );
+    const name = textOf(nameNode);
+    if (scope !== "event") return this.readElement(nameNode, name, scope, elementKind);
+    const known = this.names.variable(name);
+    if (known === undefined) {
+      if (this.names.notJudged(name))
+        return this.fail(
+          nameNode,
+          `"${name}" is not known before the verdict`,
+          "a policy can name what is known of the process and its tree",
+        );
+      const meant = nearest(name, this.names.variables);
+      return this.fail(
+        nameNode,
+        name === "" ? "a variable without a name" : `unknown variable "${name}"`,
+        meant === undefined ? "docs/policies.md has the names" : `did you mean "${meant}"?`,
+      );
+    }
+    const kind =
+      known.type === "any" ? kinds.string | kinds.number | kinds.bool | ARRAYS : kindOf(known.type);
+    let fallback: Scalar | undefined;
+    if (fallbackNode !== undefined) {
+      if (fallbackNode.type === "object" || fallbackNode.type === "array")
+        return this.fail(
+          fallbackNode,
+          "a default is a plain value",
+          `{ "var": ["${name}", ${exampleOf(kind)}] }`,
+        );
+      fallback = scalarOf(fallbackNode);
+      const fallbackKind = literal(fallback).kind;
+      if ((fallbackKind & kind) === 0)
+        return this.fail(
+          fallbackNode,
+          `"${name}" is ${kindText(kind)}, its default is ${kindText(fallbackKind)}`,
+          `{ "var": ["${name}", ${exampleOf(kind)}] }`,
+        );
+    }
+    const nullable = known.nullable && fallback === undefined;
+    return { is: "variable", name, fallback, kind: nullable ? kind | kinds.null : kind, varies: true };
+  }
+
+  private readElement(node: Node, name: string, scope: Scope, elementKind: number): Expression | undefined {
+    const all = kinds.string | kinds.number | kinds.bool | ARRAYS;
+    if (scope === "element") {
+      if (name === "") return { is: "element", part: "", kind: elementKind, varies: true };
+      return this.fail(
+        node,
+        `in here a variable is the element, "${name}" cannot be reached`,
+        '{ "var": "" } is the element; compare with other variables outside',
+      );
+    }
+    if (name === "current") return { is: "element", part: "current", kind: elementKind, varies: true };
+    if (name === "accumulator") return { is: "element", part: "accumulator", kind: all, varies: true };
+    return this.fail(
+      node,
+      `in reduce there are only "current" and "accumulator", not "${name}"`,
+      '{ "var": "current" }',
+    );
+  }
+
+  private readList(node: Node, given: readonly Node[]): Expression | undefined {
+    const [nameNode] = given;
+    if (nameNode?.type !== "string" || given.length !== 1)
+      return this.fail(node, '"list" takes the name of a list', '{ "list": "shells" }');
+    const items = this.names.list(textOf(nameNode));
+    if (items !== undefined) return literal([...items]);
+    const meant = nearest(textOf(nameNode), this.names.lists);
+    return this.fail(
+      nameNode,
+      `unknown list "${textOf(nameNode)}"`,
+      meant === undefined ? 'define it under "lists"' : `did you mean "${meant}"?`,
+    );
+  }
+
+  private readMissing(
+    node: Node,
+    operator: string,
+    given: readonly Node[],
+    scope: Scope,
+  ): Expression | undefined {
+    if (scope !== "event") return this.fail(node, `"${operator}" cannot be asked of an element`);
+    const some = operator === "missing_some";
+    const [needNode, namesNode] = given;
+    if (some && (needNode?.type !== "number" || namesNode?.type !== "array" || given.length !== 2)) {
+      return this.fail(
+        node,
+        '"missing_some" takes a number and an array of names',
+        '{ "missing_some": [1, ["tree.known", "tree.familiar"]] }',
+      );
+    }
+    const nodes = some
+      ? elements(namesNode ?? node)
+      : given.length === 1 && given[0]?.type === "array"
+        ? elements(given[0])
+        : given;
+    if (nodes.length === 0)
+      return this.fail(node, `"${operator}" without a name`, '{ "missing": ["tree.known"] }');
+    const names: string[] = [];
+    for (const item of nodes) {
+      if (item.type !== "string")
+        return this.fail(item, `"${operator}" takes names as text`, '{ "missing": ["tree.known"] }');
+      if (this.readVariable(item, [item], "event", 0) === undefined) return undefined;
+      names.push(textOf(item));
+    }
+    return {
+      is: "missing",
+      need: some ? Number(needNode?.value) : null,
+      names,
+      kind: kinds.strings,
+      varies: true,
+    };
+  }
+
+  private readLineage(
+    node: Node,
+    operator: "under" | "tree",
+    value: Node,
+    scope: Scope,
+  ): Expression | undefined {
+    if (scope !== "event")
+      return this.fail(
+        node,
+        `"${operator}" is about the process, not about an element`,
+        "ask for it outside",
+      );
+    const entries = this.readTexts(operator, value);
+    if (entries === undefined) return undefined;
+    if (operator === "under") {
+      if (
+        compileTexts(
+          "glob",
+          entries.filter((entry) => entry.includes("/")),
+          (message) => this.fail(value, message),
+        ) === undefined
+      )
+        return undefined;
+      return { is: "under", entries, kind: kinds.bool, varies: true };
+    }
+    const tests = compileTrees(entries, (message) => this.fail(value, message));
+    return tests === undefined ? undefined : { is: "tree", tests, kind: kinds.bool, varies: true };
+  }
+
+  /** Literal texts: one, an array, a list, or an array with lists in it. */
+  private readTexts(operator: string, node: Node): string[] | undefined {
+    const texts: string[] = [];
+    for (const item of node.type === "array" ? elements(node) : [node]) {
+      if (item.type === "string") texts.push(textOf(item));
+      else {
+        const list =
+          item.type === "object" && properties(item).length === 1
+            ? this.read(item, "event", DEPTH_LIMIT, 0)
+            : undefined;
+        if (list?.is !== "literal" || !Array.isArray(list.value)) {
+          if (list === undefined && item.type === "object" && properties(item).length === 1) return undefined;
+          return this.fail(
+            item,
+            `"${operator}" is given texts, or a list of them`,
+            `{ "${operator}": ... ["one", { "list": "others" }] }`,
+          );
+        }
+        for (const entry of list.value) {
+          if (typeof entry !== "string")
+            return this.fail(item, `"${operator}" is about text, this list has a number in it`);
+          texts.push(entry);
+        }
+      }
+    }
+    if (texts.length === 0)
+      return this.fail(
+        node,
+        `"${operator}" without anything to look for never matches`,
+        "give at least one text",
+      );
+    if (texts.includes("")) return this.fail(node, `"${operator}" with an empty text`, "remove it");
+    return texts;
+  }
+
+  private readText(
+    node: Node,
+    operator: string,
+    given: readonly Node[],
+    inner: Inner,
+  ): Expression | undefined {
+    const [leftNode, rightNode] = given;
+    if (leftNode === undefined || rightNode === undefined || given.length > 2) {
+      return this.fail(
+        node,
+        `"${operator}" takes 2 arguments, not ${given.length}`,
+        `{ "${operator}": [ { "var": "process.executable.path" }, "..." ] }`,
+      );
+    }
+    const left = this.read(leftNode, inner.scope, inner.depth, inner.elementKind);
+    const texts = this.readTexts(operator, rightNode);
+    if (left === undefined || texts === undefined) return undefined;
+    if ((left.kind & (kinds.string | kinds.strings | kinds.array)) === 0)
+      return this.fail(
+        leftNode,
+        `"${operator}" is about text, this is ${kindText(left.kind)}`,
+        'use "in", "==" or "<"',
+      );
+    const test = compileTexts(operator, texts, (message) => this.fail(rightNode, message));
+    return test === undefined ? undefined : { is: "text", left, test, kind: kinds.bool, varies: left.varies };
+  }
+
+  private readIterator(
+    node: Node,
+    operator: Iterator,
+    given: readonly Node[],
+    inner: Inner,
+  ): Expression | undefined {
+    const want = iterators[operator];
+    const [arrayNode, bodyNode, initialNode] = given;
+    if (arrayNode === undefined || bodyNode === undefined || given.length !== want) {
+      return this.fail(
+        node,
+        `"${operator}" takes ${want} arguments, not ${given.length}`,
+        `{ "${operator}": [ { "var": "process.command_args" }, ... ] }`,
+      );
+    }
+    const array = this.read(arrayNode, inner.scope, inner.depth, inner.elementKind);
+    if (array === undefined) return undefined;
+    if ((array.kind & ARRAYS) === 0)
+      return this.fail(arrayNode, `"${operator}" goes through an array, this is ${kindText(array.kind)}`);
+    let elementKind = 0;
+    if (array.kind & (kinds.strings | kinds.array)) elementKind |= kinds.string;
+    if (array.kind & (kinds.numbers | kinds.array)) elementKind |= kinds.number;
+    if (array.kind & kinds.array) elementKind |= kinds.bool;
+    const body = this.read(bodyNode, operator === "reduce" ? "reduce" : "element", inner.depth, elementKind);
+    const initial =
+      initialNode === undefined
+        ? undefined
+        : this.read(initialNode, inner.scope, inner.depth, inner.elementKind);
+    if (body === undefined || (initialNode !== undefined && initial === undefined)) return undefined;
+    const kind =
+      operator === "filter"
+        ? array.kind
+        : operator === "map"
+          ? kinds.array
+          : operator === "reduce"
+            ? kinds.string | kinds.number | kinds.bool | ARRAYS
+            : kinds.bool;
+    return { is: "each", operator, array, body, initial, kind, varies: array.varies || body.varies };
+  }
+
+  private readCall(
+    node: Node,
+    operator: string,
+    given: readonly Node[],
+    inner: Inner,
+  ): Expression | undefined {
+    const rule = operators[operator];
+    if (rule === undefined) return undefined;
+    if (given.length < rule.least || given.length > rule.most) {
+      const want =
+        rule.most === rule.least
+          ? `${rule.least}`
+          : rule.most === Number.POSITIVE_INFINITY
+            ? `${rule.least} or more`
+            : `${rule.least} to ${rule.most}`;
+      if (given.length === 0)
+        return this.fail(
+          node,
+          `an empty "${operator}"`,
+          `give it ${want} argument${want === "1" ? "" : "s"}`,
+        );
+      return this.fail(
+        node,
+        `"${operator}" takes ${want} argument${want === "1" ? "" : "s"}, not ${given.length}`,
+        rule.example,
+      );
+    }
+    const parts: Expression[] = [];
+    for (const child of given) {
+      const part = this.read(child, inner.scope, inner.depth, inner.elementKind);
+      if (part === undefined) return undefined;
+      parts.push(part);
+    }
+    const mistake = checkCall(operator, parts);
+    if (mistake !== undefined) return this.fail(given[mistake.part] ?? node, mistake.message, mistake.fix);
+    if (operator === "merge" && parts.every((part) => part.is === "literal")) {
+      return literal(
+        parts.flatMap((part): Literal[] => (Array.isArray(part.value) ? [...part.value] : [part.value])),
+      );
+    }
+    return call(operator, parts, rule.kind(parts));
+  }
+}
+
+interface Inner {
+  readonly scope: Scope;
+  readonly depth: number;
+  readonly elementKind: number;
+}
+
+function scalarOf(node: Node): Scalar {
+  const value: unknown = node.value;
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
+  return null;
+}

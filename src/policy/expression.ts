@@ -1,0 +1,207 @@
+// A condition after checking: what load errors leave over, before it becomes a function.
+import type { VariableType } from "./vocabulary.ts";
+
+/** What an expression may give, as a set of bits. */
+export const kinds = { string: 1, number: 2, bool: 4, null: 8, strings: 16, numbers: 32, array: 64 } as const;
+export const SCALARS = kinds.string | kinds.number | kinds.bool | kinds.null;
+export const ARRAYS = kinds.strings | kinds.numbers | kinds.array;
+
+const kindOfType: Readonly<Record<VariableType, number>> = {
+  string: kinds.string,
+  "string[]": kinds.strings,
+  int: kinds.number,
+  "int[]": kinds.numbers,
+  number: kinds.number,
+  bool: kinds.bool,
+};
+
+export function kindOf(type: VariableType): number {
+  return kindOfType[type];
+}
+
+/** A set of kinds as a person reads it. */
+export function kindText(kind: number): string {
+  const names: string[] = [];
+  if (kind & kinds.string) names.push("text");
+  if (kind & kinds.number) names.push("a number");
+  if (kind & kinds.bool) names.push("true or false");
+  if (kind & kinds.strings) names.push("an array of texts");
+  if (kind & kinds.numbers) names.push("an array of numbers");
+  if (kind & kinds.array) names.push("an array");
+  if (kind & kinds.null) names.push("null");
+  return names.join(" or ");
+}
+
+export type Scalar = string | number | boolean | null;
+export type Literal = Scalar | readonly Literal[];
+
+interface Typed {
+  /** Bits of `kinds`. */
+  readonly kind: number;
+  /** Depends on a variable, the lineage or an element of one: not a constant. */
+  readonly varies: boolean;
+}
+
+export interface LiteralExpression extends Typed {
+  readonly is: "literal";
+  readonly value: Literal;
+}
+
+export interface VariableExpression extends Typed {
+  readonly is: "variable";
+  readonly name: string;
+  /** Stands in for null. */
+  readonly fallback: Scalar | undefined;
+}
+
+/** The element at hand within filter, map, all, none, some; `current` and `accumulator` within reduce. */
+export interface ElementExpression extends Typed {
+  readonly is: "element";
+  readonly part: "" | "current" | "accumulator";
+}
+
+export interface ArrayExpression extends Typed {
+  readonly is: "array";
+  readonly items: readonly Expression[];
+}
+
+export interface CallExpression extends Typed {
+  readonly is: "call";
+  readonly operator: string;
+  readonly parts: readonly Expression[];
+}
+
+export type Iterator = "filter" | "map" | "all" | "none" | "some" | "reduce";
+
+export interface EachExpression extends Typed {
+  readonly is: "each";
+  readonly operator: Iterator;
+  readonly array: Expression;
+  readonly body: Expression;
+  readonly initial: Expression | undefined;
+}
+
+/** An added operator on text: true if any text of `left` fits. */
+export interface TextExpression extends Typed {
+  readonly is: "text";
+  readonly left: Expression;
+  readonly test: (text: string) => boolean;
+}
+
+export interface UnderExpression extends Typed {
+  readonly is: "under";
+  readonly entries: readonly string[];
+}
+
+export interface TreeExpression extends Typed {
+  readonly is: "tree";
+  readonly tests: readonly ((labels: readonly string[]) => boolean)[];
+}
+
+/** JSONLogic's `missing` and `missing_some`: asks for variables without naming them. */
+export interface MissingExpression extends Typed {
+  readonly is: "missing";
+  /** How many must be there; null for `missing`, which wants all. */
+  readonly need: number | null;
+  readonly names: readonly string[];
+}
+
+/** True if one of the variables is absent; made by `possible` only. */
+export interface AbsentExpression extends Typed {
+  readonly is: "absent";
+  readonly names: readonly string[];
+}
+
+export type Expression =
+  | LiteralExpression
+  | VariableExpression
+  | ElementExpression
+  | ArrayExpression
+  | CallExpression
+  | EachExpression
+  | TextExpression
+  | UnderExpression
+  | TreeExpression
+  | MissingExpression
+  | AbsentExpression;
+
+export function literal(value: Literal): LiteralExpression {
+  return { is: "literal", value, kind: kindOfLiteral(value), varies: false };
+}
+
+export function call(
+  operator: string,
+  parts: readonly Expression[],
+  kind: number = kinds.bool,
+): CallExpression {
+  return { is: "call", operator, parts, kind, varies: parts.some((part) => part.varies) };
+}
+
+function kindOfLiteral(value: Literal): number {
+  if (value === null) return kinds.null;
+  if (typeof value === "string") return kinds.string;
+  if (typeof value === "number") return kinds.number;
+  if (typeof value === "boolean") return kinds.bool;
+  if (value.length === 0) return ARRAYS;
+  if (value.every((item) => typeof item === "string")) return kinds.strings;
+  if (value.every((item) => typeof item === "number")) return kinds.numbers;
+  return kinds.array;
+}
+
+function partsOf(expression: Expression): readonly Expression[] {
+  switch (expression.is) {
+    case "array":
+      return expression.items;
+    case "call":
+      return expression.parts;
+    case "each":
+      return expression.initial === undefined
+        ? [expression.array, expression.body]
+        : [expression.array, expression.body, expression.initial];
+    case "text":
+      return [expression.left];
+    default:
+      return [];
+  }
+}
+
+/** Variables that must be known for the expression to mean anything: those it names, `missing` not counted. */
+export function namesIn(expression: Expression, names: Set<string> = new Set()): Set<string> {
+  if (expression.is === "variable") names.add(expression.name);
+  for (const part of partsOf(expression)) namesIn(part, names);
+  return names;
+}
+
+/** Variables that an expression only asks for. */
+export function askedIn(expression: Expression, names: Set<string> = new Set()): Set<string> {
+  if (expression.is === "missing") for (const name of expression.names) names.add(name);
+  for (const part of partsOf(expression)) askedIn(part, names);
+  return names;
+}
+
+/**
+ * The expression for a rule with `"unknown": "match"`: true unless what is known makes it false. Each smallest part
+ * that names an absent variable counts as true, below a negation as false.
+ */
+export function possible(expression: Expression, positive = true): Expression {
+  if (expression.is === "call") {
+    const { operator, parts } = expression;
+    if (operator === "and" || operator === "or")
+      return call(
+        operator,
+        parts.map((part) => possible(part, positive)),
+        expression.kind | kinds.bool,
+      );
+    if (operator === "!")
+      return call(
+        "!",
+        parts.map((part) => possible(part, !positive)),
+      );
+  }
+  const names = [...namesIn(expression)];
+  if (names.length === 0) return expression;
+  const absent: AbsentExpression = { is: "absent", names, kind: kinds.bool, varies: true };
+  return positive
+    ? call("or", [absent, expression], expression.kind | kinds.bool)
+    : call("and", [call("!", [absent]), expression], expression.kind | kinds.bool);
+}

@@ -1,0 +1,262 @@
+// JSONLogic's own operators: how many arguments each takes, what it gives, and which uses are mistakes.
+import { ARRAYS, type Expression, kinds, kindText, type VariableExpression } from "./expression.ts";
+
+interface OperatorRule {
+  readonly least: number;
+  readonly most: number;
+  readonly kind: (parts: readonly Expression[]) => number;
+  readonly example: string;
+}
+
+const MANY = Number.POSITIVE_INFINITY;
+
+function rule(
+  least: number,
+  most: number,
+  kind: number | OperatorRule["kind"],
+  example: string,
+): OperatorRule {
+  return { least, most, kind: typeof kind === "number" ? () => kind : kind, example };
+}
+
+function anyOf(parts: readonly Expression[]): number {
+  let kind = 0;
+  for (const part of parts) kind |= part.kind;
+  return kind;
+}
+
+/** The last argument stands for "else"; with an even number of arguments there is none, and null comes out. */
+function branches(parts: readonly Expression[]): number {
+  let kind = parts.length % 2 === 0 ? kinds.null : 0;
+  parts.forEach((part, i) => {
+    if (i % 2 === 1 || i === parts.length - 1) kind |= part.kind;
+  });
+  return kind;
+}
+
+function merged(parts: readonly Expression[]): number {
+  const kind = anyOf(parts);
+  if ((kind & ~(kinds.string | kinds.strings)) === 0) return kinds.strings;
+  if ((kind & ~(kinds.number | kinds.numbers)) === 0) return kinds.numbers;
+  return kinds.array;
+}
+
+const number = kinds.number;
+const equality = rule(2, 2, kinds.bool, '{ "==": [ { "var": "process.user.id" }, 0 ] }');
+const order = rule(2, 2, kinds.bool, '{ ">": [ { "var": "tree.depth" }, 5 ] }');
+const between = rule(2, 3, kinds.bool, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
+const arithmetic = rule(2, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }');
+
+/** Operators of json-logic-js 2.0.5 without `log`; `var`, `missing` and those that go through arrays are apart. */
+export const operators: Readonly<Record<string, OperatorRule>> = {
+  "==": equality,
+  "===": equality,
+  "!=": equality,
+  "!==": equality,
+  ">": order,
+  ">=": order,
+  "<": between,
+  "<=": between,
+  "!": rule(1, 1, kinds.bool, '{ "!": { "var": "process.in_container" } }'),
+  "!!": rule(1, 1, kinds.bool, '{ "!!": { "var": "process.in_container" } }'),
+  and: rule(1, MANY, anyOf, '{ "and": [ ..., ... ] }'),
+  or: rule(1, MANY, anyOf, '{ "or": [ ..., ... ] }'),
+  if: rule(2, MANY, branches, '{ "if": [ condition, then, else ] }'),
+  "?:": rule(3, 3, branches, '{ "?:": [ condition, then, else ] }'),
+  in: rule(2, 2, kinds.bool, '{ "in": [ { "var": "process.executable.name" }, [ "sh", "bash" ] ] }'),
+  cat: rule(1, MANY, kinds.string, '{ "cat": [ "a", "b" ] }'),
+  substr: rule(2, 3, kinds.string, '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }'),
+  merge: rule(1, MANY, merged, '{ "merge": [ { "list": "shells" }, [ "fish" ] ] }'),
+  "+": rule(1, MANY, number, '{ "+": [ { "var": "tree.depth" }, 1 ] }'),
+  "*": rule(1, MANY, number, '{ "*": [ { "var": "tree.depth" }, 2 ] }'),
+  "-": rule(1, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }'),
+  "/": arithmetic,
+  "%": arithmetic,
+  min: rule(1, MANY, number, '{ "min": [ { "var": "tree.depth" }, 5 ] }'),
+  max: rule(1, MANY, number, '{ "max": [ { "var": "tree.depth" }, 5 ] }'),
+};
+
+export interface Mistake {
+  /** Which argument. */
+  readonly part: number;
+  readonly message: string;
+  readonly fix: string | undefined;
+}
+
+const comparisons: ReadonlySet<string> = new Set(["==", "===", "!=", "!==", ">", ">=", "<", "<="]);
+/** Those that read a text as a number, as JSONLogic's way of casting. */
+const casts: ReadonlySet<string> = new Set(["+", "*"]);
+const numeric: ReadonlySet<string> = new Set(["+", "*", "-", "/", "%", "min", "max"]);
+
+/** What would make this use of an operator silently wrong; undefined if nothing does. */
+export function checkCall(operator: string, parts: readonly Expression[]): Mistake | undefined {
+  if (comparisons.has(operator)) return nullAmong(parts, "compared") ?? checkComparison(operator, parts);
+  if (operator === "!") return nullAmong(parts, "negated");
+  if (operator === "in") return checkIn(parts);
+  if (numeric.has(operator)) return nullAmong(parts, "calculated with") ?? checkNumbers(operator, parts);
+  if (operator === "substr") return checkSubstr(parts);
+  return undefined;
+}
+
+function nullAmong(parts: readonly Expression[], how: string): Mistake | undefined {
+  for (const [i, part] of parts.entries()) {
+    if (!part.varies || (part.kind & kinds.null) === 0) continue;
+    if (part.is === "variable") {
+      return {
+        part: i,
+        message: `"${part.name}" may be null and is ${how}`,
+        fix: `give it a default: ${withDefault(part)}`,
+      };
+    }
+    return {
+      part: i,
+      message: `this may be null and is ${how}`,
+      fix: 'an "if" without else gives null: add one',
+    };
+  }
+  return undefined;
+}
+
+function checkComparison(operator: string, parts: readonly Expression[]): Mistake | undefined {
+  if (!parts.some((part) => part.varies)) return undefined;
+  for (const [i, part] of parts.entries()) {
+    if ((part.kind & ~ARRAYS) === 0)
+      return { part: i, message: `"${operator}" cannot compare an array`, fix: 'use "in", "some" or "all"' };
+  }
+  for (let i = 1; i < parts.length; i++) {
+    const a = parts[i - 1];
+    const b = parts[i];
+    if (a === undefined || b === undefined || (a.kind & b.kind) !== 0 || !(a.varies || b.varies)) continue;
+    const wrong = a.varies ? i : i - 1;
+    return {
+      part: wrong,
+      message: `"${operator}" of ${subject(a)} and ${subject(b)} is never what it looks like`,
+      fix: sameKind(a, b),
+    };
+  }
+  return undefined;
+}
+
+function checkIn(parts: readonly Expression[]): Mistake | undefined {
+  const [needle, haystack] = parts;
+  if (needle === undefined || haystack === undefined) return undefined;
+  if (!(needle.varies || haystack.varies)) return undefined;
+  if ((needle.kind & ~ARRAYS) === 0)
+    return {
+      part: 0,
+      message: '"in" looks for one value, this is an array',
+      fix: '{ "some": [ the array, { "in": [ { "var": "" }, ... ] } ] }',
+    };
+  if ((haystack.kind & ~(kinds.string | kinds.null)) === 0) {
+    if (needle.varies) {
+      return {
+        part: 1,
+        message: "a text as haystack: any part of it would match, even a single letter",
+        fix:
+          haystack.is === "literal"
+            ? `use an array: ${wordsOf(String(haystack.value))}`
+            : 'use "==" or "contains"',
+      };
+    }
+    if ((needle.kind & kinds.string) === 0)
+      return { part: 0, message: `${subject(needle)} is looked for in a text`, fix: "write it as text" };
+    return undefined;
+  }
+  if ((haystack.kind & (ARRAYS | kinds.string)) === 0)
+    return {
+      part: 1,
+      message: `"in" looks into an array, this is ${kindText(haystack.kind)}`,
+      fix: operators.in?.example,
+    };
+  const inner = elementsOf(haystack.kind);
+  if ((inner & needle.kind) === 0) {
+    return {
+      part: haystack.varies ? 0 : 1,
+      message: `${subject(needle)} is never in ${kindText(haystack.kind)}`,
+      fix: sameKind(needle, haystack),
+    };
+  }
+  if (haystack.is === "literal" && Array.isArray(haystack.value)) {
+    const odd = haystack.value.find((item) => (kindOfItem(item) & needle.kind & ~kinds.null) === 0);
+    if (odd !== undefined)
+      return {
+        part: 1,
+        message: `${JSON.stringify(odd)} is never ${subject(needle)}`,
+        fix: "give it the variable's type, or remove it",
+      };
+  }
+  return undefined;
+}
+
+function checkNumbers(operator: string, parts: readonly Expression[]): Mistake | undefined {
+  for (const [i, part] of parts.entries()) {
+    const wanted = kinds.number | kinds.bool | (casts.has(operator) ? kinds.string : 0);
+    if (part.varies && (part.kind & wanted) === 0)
+      return { part: i, message: `"${operator}" calculates, ${subject(part)} is no number`, fix: undefined };
+  }
+  return undefined;
+}
+
+function checkSubstr(parts: readonly Expression[]): Mistake | undefined {
+  for (const [i, part] of parts.entries()) {
+    if (i > 0 && (part.kind & kinds.number) === 0)
+      return {
+        part: i,
+        message: '"substr" takes a text, a start and perhaps a length',
+        fix: operators.substr?.example,
+      };
+  }
+  return undefined;
+}
+
+function elementsOf(kind: number): number {
+  let inner = kind & kinds.string;
+  if (kind & (kinds.strings | kinds.array)) inner |= kinds.string;
+  if (kind & (kinds.numbers | kinds.array)) inner |= kinds.number;
+  if (kind & kinds.array) inner |= kinds.bool | kinds.null;
+  return inner;
+}
+
+function kindOfItem(item: unknown): number {
+  return typeof item === "string"
+    ? kinds.string
+    : typeof item === "number"
+      ? kinds.number
+      : typeof item === "boolean"
+        ? kinds.bool
+        : 0;
+}
+
+function subject(part: Expression): string {
+  if (part.is === "variable") return `"${part.name}" (${kindText(part.kind)})`;
+  if (part.is === "literal") return `${shorten(JSON.stringify(part.value))} (${kindText(part.kind)})`;
+  return kindText(part.kind);
+}
+
+function shorten(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 37)}...` : text;
+}
+
+function sameKind(a: Expression, b: Expression): string | undefined {
+  const fixed = a.is === "literal" ? a : b.is === "literal" ? b : undefined;
+  const other = fixed === a ? b : a;
+  if (fixed === undefined) return "compare values of one type";
+  const wantsNumber = (other.kind & (kinds.number | kinds.numbers)) !== 0;
+  const recast = (item: unknown) => (wantsNumber ? Number(item) : String(item));
+  const value = Array.isArray(fixed.value) ? fixed.value.map(recast) : recast(fixed.value);
+  if (JSON.stringify(value).includes("null")) return `write a value that is ${kindText(other.kind)}`;
+  if (other.kind === kinds.bool) return "write true or false, without quotes";
+  return `write ${shorten(JSON.stringify(value))}`;
+}
+
+function wordsOf(text: string): string {
+  return JSON.stringify(text.split(/[\s,|]+/).filter((word) => word !== ""));
+}
+
+export function exampleOf(kind: number): string {
+  return kind & kinds.number ? "-1" : kind & kinds.bool ? "false" : '""';
+}
+
+function withDefault(variable: VariableExpression): string {
+  return `{ "var": ["${variable.name}", ${exampleOf(variable.kind)}] }`;
+}

@@ -1,0 +1,230 @@
+// A policy in force, and what it decides about one exec.
+import { askedIn, call, type Expression, kinds, namesIn, possible } from "./expression.ts";
+import { Compiler, type Evaluation, type Program } from "./program.ts";
+import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
+import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
+import { isVariableName, type VariableName } from "./vocabulary.ts";
+
+/** A rule as it is asked, with inheritance resolved. */
+export interface CompiledRule {
+  readonly id: string;
+  /** The role whose file holds it. */
+  readonly ruleset: string;
+  readonly description: string | undefined;
+  readonly action: Action;
+  readonly severity: Severity;
+  readonly tags: readonly string[];
+  /** Variables that it names: if one is absent, the rule is undecided. */
+  readonly variables: ReadonlySet<VariableName>;
+  readonly unknownMatches: boolean;
+}
+
+export interface Policy {
+  /** The role, or several joined by "+". */
+  readonly role: string;
+  /** First 12 hexadecimal digits of `digest`. */
+  readonly version: string;
+  /** SHA-256 of the resolved policy's text. */
+  readonly digest: string;
+  /** In the order they are asked; disabled ones left out. */
+  readonly rules: readonly CompiledRule[];
+  readonly defaultAction: Action;
+  /** All that any rule names. */
+  readonly variables: ReadonlySet<VariableName>;
+  /** The whole policy as one file without parents. */
+  readonly resolved: ResolvedPolicy;
+  /** @internal */
+  readonly judge: Judge;
+}
+
+/** A policy file that says what the roles together say. */
+export interface ResolvedPolicy {
+  readonly role: string;
+  readonly description?: string;
+  readonly lists: Readonly<Record<string, readonly (string | number)[]>>;
+  readonly rules: readonly Readonly<Record<string, unknown>>[];
+  readonly default: Action;
+}
+
+export interface Decision {
+  readonly action: Action;
+  /** Id of the rule that decided, or `default`. */
+  readonly rule: string;
+  readonly ruleset: string;
+  readonly severity: Severity;
+  readonly tags: readonly string[];
+  /** Every rule that matched, in order; the asking may have ended before the last rule. */
+  readonly matched: readonly string[];
+  /** Every rule that was asked and named an absent variable. */
+  readonly undecided: readonly string[];
+}
+
+/** What the default action has when it is not `allow`. */
+export const DEFAULT_SEVERITY: Severity = "medium";
+
+/** What a policy says about one exec. Synchronous, and without a clock, a file or the kernel. */
+export function decide(policy: Policy, subject: Subject): Decision {
+  return policy.judge.decide(subject);
+}
+
+export interface RuleSource {
+  readonly rule: Omit<CompiledRule, "variables">;
+  readonly when: Expression;
+  readonly except: readonly Expression[];
+}
+
+interface AskedRule {
+  readonly rule: CompiledRule;
+  readonly program: Program;
+  /** Bits of the slots of the variables it names, 32 to a word. */
+  readonly needs: readonly number[];
+  /** The decision if this rule alone matched and none was undecided. */
+  readonly alone: Decision;
+}
+
+const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2 };
+const none: readonly string[] = Object.freeze([]);
+
+/** The rules as functions, and the one evaluation they share: deciding is synchronous. */
+export class Judge {
+  readonly rules: readonly CompiledRule[];
+  readonly variables: ReadonlySet<VariableName>;
+  private readonly asked: readonly AskedRule[];
+  private readonly names: readonly VariableName[];
+  private readonly readers: readonly Reader[];
+  private readonly evaluation: Evaluation;
+  private readonly absent: Int32Array;
+  private readonly otherwise: Decision;
+
+  constructor(sources: readonly RuleSource[], defaultAction: Action, defaultRuleset: string) {
+    const slots = new Map<string, number>();
+    const slotOf = (name: string): number => {
+      const known = slots.get(name);
+      if (known !== undefined) return known;
+      slots.set(name, slots.size);
+      return slots.size - 1;
+    };
+    const compiler = new Compiler({
+      slotOf,
+      isLate: (name) => isVariableName(name) && lateReaderOf(name) !== undefined,
+    });
+    const asked = sources.map((source) => this.prepare(source, compiler, slotOf));
+    const words = (slots.size + 31) >> 5;
+    this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
+    this.rules = this.asked.map(({ rule }) => rule);
+    this.variables = new Set(this.rules.flatMap((rule) => [...rule.variables]));
+    this.names = [...slots.keys()].filter(isVariableName);
+    const late = this.names.map((name) => (lateReaderOf(name) === undefined ? undefined : readerOf(name)));
+    this.readers = this.names.map((name) => lateReaderOf(name) ?? readerOf(name));
+    this.evaluation = {
+      values: this.names.map(() => undefined),
+      late,
+      subject: undefined,
+      ancestry: undefined,
+    };
+    this.absent = new Int32Array(words);
+    this.otherwise = {
+      action: defaultAction,
+      rule: DEFAULT_RULE,
+      ruleset: defaultRuleset,
+      severity: DEFAULT_SEVERITY,
+      tags: none,
+      matched: none,
+      undecided: none,
+    };
+  }
+
+  decide(subject: Subject): Decision {
+    const { evaluation } = this;
+    this.read(subject);
+    let matched: AskedRule[] | undefined;
+    let undecided: string[] | undefined;
+    for (const asked of this.asked) {
+      if (this.lacks(asked.needs)) {
+        undecided ??= [];
+        undecided.push(asked.rule.id);
+        if (!asked.rule.unknownMatches) continue;
+      }
+      if (!asked.program(evaluation)) continue;
+      matched ??= [];
+      matched.push(asked);
+      if (asked.rule.action === "allow") break;
+    }
+    evaluation.subject = undefined;
+    evaluation.ancestry = undefined;
+    return this.settle(matched, undecided);
+  }
+
+  private read(subject: Subject): void {
+    const { evaluation, absent } = this;
+    evaluation.subject = subject;
+    evaluation.ancestry = undefined;
+    absent.fill(0);
+    for (let slot = 0; slot < this.readers.length; slot++) {
+      const value = this.readers[slot]?.(subject);
+      evaluation.values[slot] = value;
+      if (value === undefined) absent[slot >> 5] = (absent[slot >> 5] ?? 0) | (1 << (slot & 31));
+    }
+  }
+
+  private lacks(needs: readonly number[]): boolean {
+    for (let word = 0; word < needs.length; word++) {
+      if (((needs[word] ?? 0) & (this.absent[word] ?? 0)) !== 0) return true;
+    }
+    return false;
+  }
+
+  private settle(
+    matched: readonly AskedRule[] | undefined,
+    undecided: readonly string[] | undefined,
+  ): Decision {
+    if (matched === undefined)
+      return undecided === undefined ? this.otherwise : { ...this.otherwise, undecided };
+    let deciding = matched[0];
+    for (const asked of matched) {
+      if (deciding === undefined || strength[asked.rule.action] > strength[deciding.rule.action])
+        deciding = asked;
+    }
+    if (deciding === undefined) return this.otherwise;
+    if (matched.length === 1 && undecided === undefined) return deciding.alone;
+    return { ...deciding.alone, matched: matched.map(({ rule }) => rule.id), undecided: undecided ?? none };
+  }
+
+  private prepare(source: RuleSource, compiler: Compiler, slotOf: (name: string) => number) {
+    const { when, except } = source;
+    let condition = when;
+    if (except.length > 0)
+      condition = call(
+        "and",
+        [when, call("!", [call("or", except, anyKind(except))])],
+        when.kind | kinds.bool,
+      );
+    const names = namesIn(condition);
+    for (const name of [...names, ...askedIn(condition)]) slotOf(name);
+    const rule: CompiledRule = { ...source.rule, variables: new Set([...names].filter(isVariableName)) };
+    const program = compiler.compile(rule.unknownMatches ? possible(condition) : condition);
+    const { action, ruleset, severity, tags, id } = rule;
+    const alone: Decision = {
+      action,
+      rule: id,
+      ruleset,
+      severity,
+      tags,
+      matched: Object.freeze([id]),
+      undecided: none,
+    };
+    return { rule, program, alone, slots: [...names].map(slotOf) };
+  }
+}
+
+function anyKind(expressions: readonly Expression[]): number {
+  let kind = 0;
+  for (const expression of expressions) kind |= expression.kind;
+  return kind;
+}
+
+function masks(slots: readonly number[], words: number): number[] {
+  const needs = new Array<number>(words).fill(0);
+  for (const slot of slots) needs[slot >> 5] = (needs[slot >> 5] ?? 0) | (1 << (slot & 31));
+  return needs;
+}

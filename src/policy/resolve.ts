@@ -1,0 +1,213 @@
+// Roles that extend one another as one list of rules.
+import { getNodeValue, type Node } from "jsonc-parser";
+import { nearest } from "../config/nearest.ts";
+import { type Document, elements, nodeAt, property } from "./document.ts";
+import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
+
+/** One role's file, read and with its parents. */
+export interface Role {
+  readonly file: RoleFile;
+  /** undefined for the unnamed role that several policies make. */
+  readonly source: { readonly document: Document; readonly root: Node } | undefined;
+  readonly parents: readonly Role[];
+}
+
+/** A condition's node and the document it stands in. */
+export interface Placed {
+  readonly document: Document;
+  readonly node: Node;
+}
+
+export interface ResolvedRule {
+  readonly id: string;
+  readonly ruleset: string;
+  readonly description: string | undefined;
+  readonly action: Action;
+  readonly severity: Severity;
+  readonly tags: readonly string[];
+  readonly enabled: boolean;
+  readonly unknownMatches: boolean;
+  readonly when: Placed;
+  readonly except: readonly Placed[];
+}
+
+export type ListItems = readonly (string | number)[];
+
+export interface Resolved {
+  readonly rules: readonly ResolvedRule[];
+  readonly lists: ReadonlyMap<string, ListItems>;
+  readonly defaultAction: Action;
+  readonly defaultRuleset: string;
+}
+
+/** Resolves inheritance; what is wrong is reported to the documents. */
+export function resolve(role: Role): Resolved {
+  const order = preorder(role);
+  const upwards = parentsFirst(role);
+  const found = defaultOf(role);
+  return {
+    rules: rulesOf(order, upwards),
+    lists: listsOf(upwards),
+    defaultAction: found?.file.default ?? "allow",
+    defaultRuleset: (found ?? role).file.role,
+  };
+}
+
+/** A role before its parents, parents left to right, depth first, each once: the order in which rules are asked. */
+function preorder(role: Role, seen: Set<Role> = new Set()): Set<Role> {
+  if (seen.has(role)) return seen;
+  seen.add(role);
+  for (const parent of role.parents) preorder(parent, seen);
+  return seen;
+}
+
+/** Every role after all its ancestors, so that the last word is the nearest one's; of two parents the first has it. */
+function parentsFirst(role: Role, seen: Set<Role> = new Set()): Set<Role> {
+  if (seen.has(role)) return seen;
+  for (const parent of role.parents.toReversed()) parentsFirst(parent, seen);
+  seen.add(role);
+  return seen;
+}
+
+function ancestorsOf(role: Role): Set<Role> {
+  const ancestors = preorder(role);
+  ancestors.delete(role);
+  return ancestors;
+}
+
+function defaultOf(role: Role): Role | undefined {
+  if (role.file.default !== undefined) return role;
+  for (const parent of role.parents) {
+    const found = defaultOf(parent);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function rulesOf(order: ReadonlySet<Role>, upwards: ReadonlySet<Role>): ResolvedRule[] {
+  const rules = new Map<string, { rule: ResolvedRule; holder: Role }>();
+  for (const holder of order) {
+    for (const [i, entry] of (holder.file.rules ?? []).entries()) {
+      const { source } = holder;
+      if (source === undefined) continue;
+      const node = nodeAt(source.root, ["rules", i]);
+      const first = rules.get(entry.id);
+      if (first !== undefined) {
+        const where = first.holder === holder ? "in this file" : `in role "${first.holder.file.role}"`;
+        const fix =
+          first.holder === holder
+            ? "give it another id"
+            : 'give it another id, or change the inherited one under "override"';
+        source.document.report(
+          property(node, "id")?.value ?? node,
+          `rule "${entry.id}" is already ${where}`,
+          fix,
+        );
+        continue;
+      }
+      rules.set(entry.id, { rule: ruleOf(entry, holder.file.role, source.document, node), holder });
+    }
+  }
+  for (const role of upwards) override(role, rules);
+  return [...rules.values()].map(({ rule }) => rule);
+}
+
+function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node): ResolvedRule {
+  return {
+    id: entry.id,
+    ruleset: entry.ruleset ?? role,
+    description: entry.description,
+    action: entry.action,
+    severity: entry.severity ?? "medium",
+    tags: entry.tags ?? [],
+    enabled: entry.enabled ?? true,
+    unknownMatches: entry.unknown === "match",
+    when: { document, node: property(node, "when")?.value ?? node },
+    except: exceptOf(document, node),
+  };
+}
+
+function exceptOf(document: Document, node: Node): Placed[] {
+  const list = property(node, "except")?.value;
+  return list === undefined ? [] : elements(list).map((child) => ({ document, node: child }));
+}
+
+function override(role: Role, rules: Map<string, { rule: ResolvedRule; holder: Role }>): void {
+  const { source } = role;
+  if (source === undefined) return;
+  const ancestors = ancestorsOf(role);
+  for (const [id, entry] of Object.entries(role.file.override ?? {})) {
+    const node = nodeAt(source.root, ["override", id]);
+    const known = rules.get(id);
+    if (known === undefined || !ancestors.has(known.holder)) {
+      const at = property(nodeAt(source.root, ["override"]), id)?.key ?? node;
+      if (known?.holder === role)
+        source.document.report(at, `rule "${id}" is this file's own`, "change the rule itself");
+      else {
+        const inherited = [...rules].filter(([, { holder }]) => ancestors.has(holder)).map(([name]) => name);
+        const meant = nearest(id, inherited);
+        source.document.report(
+          at,
+          `no inherited rule "${id}" to override`,
+          meant === undefined ? "policy show lists the inherited rules" : `did you mean "${meant}"?`,
+        );
+      }
+      continue;
+    }
+    rules.set(id, {
+      holder: known.holder,
+      rule: changed(known.rule, entry, exceptOf(source.document, node)),
+    });
+  }
+}
+
+function changed(rule: ResolvedRule, entry: OverrideEntry, except: readonly Placed[]): ResolvedRule {
+  return {
+    ...rule,
+    action: entry.action ?? rule.action,
+    severity: entry.severity ?? rule.severity,
+    enabled: entry.enabled ?? rule.enabled,
+    except: [...rule.except, ...except],
+  };
+}
+
+function listsOf(upwards: ReadonlySet<Role>): Map<string, ListItems> {
+  const lists = new Map<string, ListItems>();
+  const definedBy = new Map<string, Role>();
+  for (const role of upwards) {
+    for (const [name, entry] of Object.entries(role.file.lists ?? {})) {
+      const { source } = role;
+      if (source === undefined) continue;
+      const key = property(nodeAt(source.root, ["lists"]), name)?.key ?? source.root;
+      const definer = definedBy.get(name);
+      if (Array.isArray(entry)) {
+        if (definer !== undefined && !ancestorsOf(role).has(definer)) {
+          source.document.report(
+            key,
+            `list "${name}" is also defined by role "${definer.file.role}", which this role does not extend`,
+            "rename one of them",
+          );
+        }
+        lists.set(name, entry);
+        definedBy.set(name, role);
+      } else if ("append" in entry) {
+        const inherited = lists.get(name);
+        if (inherited === undefined) {
+          const meant = nearest(name, lists.keys());
+          source.document.report(
+            key,
+            `no inherited list "${name}" to append to`,
+            meant === undefined ? "define it as an array" : `did you mean "${meant}"?`,
+          );
+        } else lists.set(name, [...inherited, ...entry.append.filter((item) => !inherited.includes(item))]);
+      }
+    }
+  }
+  return lists;
+}
+
+/** A condition as plain JSON. */
+export function plainOf(placed: Placed): unknown {
+  const value: unknown = getNodeValue(placed.node);
+  return value;
+}

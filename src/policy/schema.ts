@@ -1,0 +1,166 @@
+// The shape of a policy file. Conditions are checked apart (condition.ts): here they are any value.
+import { getNodeValue, type Node } from "jsonc-parser";
+import * as v from "valibot";
+import { nearest } from "../config/nearest.ts";
+import { type Document, nodeAt, property } from "./document.ts";
+import { isVariableName } from "./vocabulary.ts";
+
+export const actions = ["allow", "alert", "kill"] as const;
+export type Action = (typeof actions)[number];
+/** OTLP severity numbers 9, 13, 17, 21. */
+export const severities = ["low", "medium", "high", "critical"] as const;
+export type Severity = (typeof severities)[number];
+
+/** The reserved id of the default action. */
+export const DEFAULT_RULE = "default";
+
+const name = v.pipe(
+  v.string(),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/,
+    "a name is 1 to 64 letters, digits, dots, dashes and underscores",
+  ),
+);
+const ruleId = v.pipe(
+  name,
+  v.check((id) => id !== DEFAULT_RULE, `"${DEFAULT_RULE}" is reserved for the default action`),
+);
+const text = v.pipe(v.string(), v.maxLength(1000, "longer than 1000 characters"));
+const listItems = v.pipe(
+  v.array(v.union([v.string(), v.number()])),
+  v.maxLength(10_000, "more than 10000 entries"),
+);
+
+const ruleSchema = v.strictObject({
+  id: ruleId,
+  /** The role that first held it; written by `policy show`. */
+  ruleset: v.optional(name),
+  description: v.optional(text),
+  when: v.unknown(),
+  except: v.optional(v.array(v.unknown())),
+  action: v.picklist(actions),
+  severity: v.optional(v.picklist(severities)),
+  tags: v.optional(v.pipe(v.array(text), v.maxLength(50, "more than 50 tags"))),
+  enabled: v.optional(v.boolean()),
+  unknown: v.optional(v.literal("match")),
+});
+
+const overrideSchema = v.strictObject({
+  action: v.optional(v.picklist(actions)),
+  severity: v.optional(v.picklist(severities)),
+  enabled: v.optional(v.boolean()),
+  except: v.optional(v.array(v.unknown())),
+});
+
+const variables = v.record(
+  v.pipe(v.string(), v.check(isVariableName, "not a name of the vocabulary")),
+  v.union([v.null(), v.string(), v.number(), v.boolean(), v.array(v.string())]),
+);
+
+const expectSchema = v.strictObject({ action: v.picklist(actions), rule: v.optional(name) });
+
+const testSchema = v.strictObject({
+  name: text,
+  lineage: v.pipe(
+    v.array(v.union([v.string(), variables])),
+    v.minLength(1, "a lineage has at least the process itself"),
+  ),
+  known: v.optional(v.boolean()),
+  expect: expectSchema,
+});
+
+const listSchema = v.union([listItems, v.strictObject({ append: listItems })]);
+
+const fileSchema = v.strictObject({
+  role: name,
+  description: v.optional(text),
+  extends: v.optional(v.pipe(v.array(v.string()), v.maxLength(32, "more than 32 parents"))),
+  lists: v.optional(v.record(name, listSchema)),
+  rules: v.optional(v.pipe(v.array(ruleSchema), v.maxLength(2000, "more than 2000 rules"))),
+  override: v.optional(v.record(v.string(), overrideSchema)),
+  default: v.optional(v.picklist(actions)),
+  tests: v.optional(v.array(testSchema)),
+});
+
+export type RoleFile = v.InferOutput<typeof fileSchema>;
+export type RuleEntry = v.InferOutput<typeof ruleSchema>;
+export type OverrideEntry = v.InferOutput<typeof overrideSchema>;
+export type TestEntry = v.InferOutput<typeof testSchema>;
+
+/** Reads the file's shape; undefined with the document's errors filled. */
+export function readRoleFile(document: Document, root: Node): RoleFile | undefined {
+  // Keys that could reach a prototype were refused by the document.
+  const value: unknown = getNodeValue(root);
+  const result = v.safeParse(fileSchema, value, { abortPipeEarly: true });
+  if (result.success) return result.output;
+  for (const issue of result.issues.slice(0, 20)) explain(document, root, issue);
+  return undefined;
+}
+
+function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): void {
+  const path = (issue.path ?? []).map((item) => item.key);
+  const last = path.at(-1);
+  const node = nodeAt(root, path);
+  const what = path.length === 0 ? "a policy" : describe(path);
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    const key = property(nodeAt(root, path.slice(0, -1)), String(last))?.key ?? node;
+    const known = keysAt(path.slice(0, -1));
+    const meant = nearest(String(last), known);
+    document.report(
+      key,
+      `unknown key "${last}"`,
+      meant === undefined ? `known here: ${known.join(", ")}` : `did you mean "${meant}"?`,
+    );
+  } else if (issue.type === "strict_object" && issue.received === "undefined") {
+    document.report(node, `"${last}" is missing`, missingFix[String(last)]);
+  } else if (issue.type === "picklist") {
+    const meant = nearest(String(issue.input), issue.expected?.match(/[a-z]+/g) ?? []);
+    document.report(
+      node,
+      `${what} is ${issue.expected?.replace(/[()"]/g, "").replaceAll(" | ", ", ")}, not ${shown(issue.input)}`,
+      meant === undefined ? undefined : `did you mean "${meant}"?`,
+    );
+  } else if (issue.kind === "validation") {
+    const key = property(nodeAt(root, path.slice(0, -1)), String(last))?.key;
+    const isKey = issue.path?.at(-1)?.origin === "key";
+    document.report(isKey && key !== undefined ? key : node, `${what}: ${issue.message}`);
+  } else {
+    document.report(node, `${what} is ${plain(issue.expected)}, not ${shown(issue.input)}`);
+  }
+}
+
+const missingFix: Readonly<Record<string, string>> = {
+  role: 'give the role a name: "role": "web"',
+  id: 'give the rule a name of its own: "id": "shell-under-nginx"',
+  action: `say what to do: "action": ${actions.join(", ")}`,
+  when: 'give the rule its condition: "when": { ... }',
+};
+
+function keysAt(path: readonly unknown[]): string[] {
+  const [top, , inner] = path;
+  if (path.length === 0) return Object.keys(fileSchema.entries);
+  if (top === "rules") return Object.keys(ruleSchema.entries);
+  if (top === "override") return Object.keys(overrideSchema.entries);
+  if (top === "tests") return Object.keys(inner === "expect" ? expectSchema.entries : testSchema.entries);
+  return ["append"];
+}
+
+function describe(path: readonly unknown[]): string {
+  let text = "";
+  for (const step of path)
+    text += typeof step === "number" ? `[${step}]` : `${text === "" ? "" : "."}${step}`;
+  return text;
+}
+
+function plain(expected: string | null): string {
+  if (expected === null) return "something else";
+  return expected
+    .replaceAll("Array", "an array")
+    .replaceAll("Object", "an object")
+    .replace(/^\((.*)\)$/, "$1");
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}

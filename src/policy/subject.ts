@@ -1,0 +1,174 @@
+// What one exec is judged on, and how each variable of the vocabulary is read from it.
+import type { Runnable } from "../fingerprint/runnable.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import type { Lineage } from "../forest/lineage.ts";
+import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import type { VariableName } from "./vocabulary.ts";
+
+/** What the baseline knows of the tree; all absent while no baseline is finished. */
+export interface Knowledge {
+  readonly known?: boolean;
+  readonly familiar?: boolean;
+  /** Seconds since the baseline first saw it. */
+  readonly age?: number;
+  readonly count?: number;
+}
+
+/** The immediate parent as it was when it forked the process. */
+export interface Parent {
+  readonly runnable: Runnable;
+  readonly uid: number | undefined;
+}
+
+export interface Subject {
+  readonly source: SensorSource;
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  readonly time: number;
+  /** Milliseconds since the epoch. */
+  readonly wallTime: number;
+  readonly pid: number;
+  readonly facts: ProcessFacts;
+  readonly runnable: Runnable;
+  readonly lineage: Lineage<Runnable>;
+  readonly tree: Tree;
+  /** The process that forked it, not the one an orphan is given to later. */
+  readonly parentPid: number | undefined;
+  /**
+   * Not to be had from the lineage: a child that runs what its parent runs shares the parent's node.
+   * undefined: there is none, or it was never seen.
+   */
+  readonly parent: Parent | undefined;
+  readonly knowledge: Knowledge;
+  /** null on the host. */
+  readonly containerId: string | null | undefined;
+  /** Folded, see `process.unit`; null if none. */
+  readonly unit: string | null | undefined;
+  /** Without its tag. */
+  readonly containerImage: string | undefined;
+  /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
+  readonly bootTimeMs: number;
+  userName(uid: number): string | undefined;
+}
+
+/** A variable's value: undefined is absent (not known), null is really none. */
+export type VariableValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly string[]
+  | readonly number[]
+  | undefined;
+
+/** Stands for a value that is known but not made yet. */
+export const pending: readonly string[] = Object.freeze(["pending"]);
+
+export type Reader = (subject: Subject) => VariableValue;
+
+/** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
+const TICK_MS = 10;
+
+function creationTime(subject: Subject): string | undefined {
+  const ticks = subject.facts.startTicks;
+  if (ticks === undefined) return undefined;
+  const date = new Date(subject.bootTimeMs + ticks * TICK_MS);
+  if (Number.isNaN(date.getTime())) return undefined;
+  return date.toISOString().replace("Z", "000Z");
+}
+
+function containerImage(subject: Subject): string | null | undefined {
+  return subject.containerId === null ? null : subject.containerImage;
+}
+
+const notJudged: Reader = () => undefined;
+
+const readers: Readonly<Record<VariableName, Reader>> = {
+  "event.name": () => "process.exec",
+  timestamp: notJudged,
+  "log.record.uid": notJudged,
+  "host.id": notJudged,
+  "host.name": notJudged,
+  "process.pid": (s) => s.pid,
+  "process.creation.time": creationTime,
+  "process.parent_pid": (s) => s.parentPid,
+  "process.executable.path": (s) => s.runnable.executable,
+  "process.executable.name": (s) => s.runnable.executableName,
+  "process.command_args": (s) => s.facts.args,
+  "process.command_line": (s) => s.facts.args?.join(" "),
+  "process.working_directory": (s) => s.facts.cwd,
+  "process.user.id": (s) => s.facts.uid,
+  "process.user.name": (s) => (s.facts.uid === undefined ? undefined : s.userName(s.facts.uid)),
+  "process.real_user.id": (s) => s.facts.realUid,
+  "process.exit.code": notJudged,
+  "process.interactive": (s) => (s.facts.tty === undefined ? undefined : s.facts.tty !== null),
+  "process.linux.cgroup": (s) => s.facts.cgroup,
+  "process.runnable.path": (s) => s.runnable.path,
+  "process.script.path": (s) =>
+    s.runnable.executable === undefined ? undefined : (s.runnable.script ?? null),
+  "process.script.inline": (s) => (s.runnable.executable === undefined ? undefined : s.runnable.inline),
+  "process.parent.executable.path": (s) => s.parent?.runnable.executable,
+  "process.parent.executable.name": (s) => s.parent?.runnable.executableName,
+  "process.parent.user.id": (s) => s.parent?.uid,
+  "process.executable.deleted": (s) => s.facts.executableDeleted,
+  "process.executable.memfd": (s) => s.facts.executableMemfd,
+  "process.executable.setuid": (s) => s.facts.executableSetuid,
+  "process.executable.age": (s) => s.facts.executableAge,
+  // The examiner's answers: absent until there is one.
+  "process.executable.package": notJudged,
+  "process.executable.unpackaged": notJudged,
+  "process.executable.modified": notJudged,
+  "process.in_container": (s) => (s.containerId === undefined ? undefined : s.containerId !== null),
+  "process.unit": (s) => s.unit,
+  "process.login_user.id": (s) => s.facts.loginUid,
+  "process.session_id": (s) => s.facts.sessionId,
+  "process.tty": (s) => s.facts.tty,
+  "container.id": (s) => s.containerId,
+  "container.image.name": containerImage,
+  "tree.path": (s) => s.tree.path,
+  "tree.id": (s) => s.tree.id,
+  "tree.exact": (s) => s.tree.exact,
+  "tree.labels": (s) => s.tree.labels,
+  "tree.depth": (s) => s.tree.labels.length,
+  "tree.user_ids": (s) => s.tree.userIds,
+  "tree.random": (s) => s.tree.random,
+  "tree.randomness": (s) => s.tree.randomness,
+  "tree.entropy": (s) => s.tree.entropy,
+  "tree.known": (s) => s.knowledge.known,
+  "tree.familiar": (s) => s.knowledge.familiar,
+  "tree.age": (s) => s.knowledge.age,
+  "tree.count": (s) => s.knowledge.count,
+  "tree.complete": (s) => s.tree.complete,
+  "tree.truncated": (s) => s.tree.truncated,
+  "policy.action": notJudged,
+  "policy.outcome": notJudged,
+  "policy.reason": notJudged,
+  "policy.matched_rules": notJudged,
+  "security_rule.name": notJudged,
+  "security_rule.ruleset.name": notJudged,
+  "security_rule.version": notJudged,
+  "sensor.source": (s) => s.source,
+};
+
+/** How a variable is read; for conditions, which look the reader up once. */
+export function readerOf(name: VariableName): Reader {
+  return readers[name];
+}
+
+/** Values dear to make, and mostly never asked for: known or absent is told at once, the value only when needed. */
+const late: Readonly<Partial<Record<VariableName, (subject: Subject) => boolean>>> = {
+  "process.command_line": (s) => s.facts.args !== undefined,
+  "process.creation.time": (s) => s.facts.startTicks !== undefined,
+  "tree.id": () => true,
+};
+
+/** For a variable whose value is dear to make: gives `pending` if it is known, else undefined. */
+export function lateReaderOf(name: VariableName): Reader | undefined {
+  const known = late[name];
+  return known === undefined ? undefined : (subject) => (known(subject) ? pending : undefined);
+}
+
+/** One variable of a subject: undefined is absent, null is really none. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: only ever imported by name
+export function valueOf(subject: Subject, name: VariableName): VariableValue {
+  return readers[name](subject);
+}
