@@ -9,10 +9,22 @@ import { CommandError, type ExitCode, exit, hint, warn } from "./voice.ts";
  */
 const commands: readonly { name: string; summary?: string; load: () => Promise<Command> }[] = [
   {
+    name: "run",
+    summary: "watch this host, judge every program that starts, and act",
+    load: async () => (await import("./run.ts")).runCommand(),
+  },
+  {
+    name: "trace",
+    summary: "show every exec with its tree, as it happens; no policy",
+    load: async () => (await import("./trace.ts")).traceCommand(),
+  },
+  {
     name: "version",
     summary: "show the version and what it was built for",
     load: async () => (await import("./version.ts")).versionCommand(),
   },
+  { name: "supervisor", load: async () => (await import("./supervisor.ts")).supervisorCommand() },
+  { name: "warden", load: async () => (await import("./warden.ts")).wardenCommand() },
 ];
 
 const examples = `

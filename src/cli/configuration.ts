@@ -1,0 +1,22 @@
+// The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
+import { readFileSync } from "node:fs";
+import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
+import { CommandError, exit } from "./voice.ts";
+
+/** Throws a CommandError that tells every mistake with its place. */
+export function readConfig(named: string | undefined): Config {
+  const file = named ?? configFile;
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (missing && named === undefined) return defaultConfig();
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError(exit.usage, `cannot read the configuration: ${why}`);
+  }
+  const result = parseConfig(text, file);
+  if (result.ok) return result.config;
+  const lines = result.errors.map((error) => `${error.file}:${error.line}:${error.column}: ${error.message}`);
+  throw new CommandError(exit.usage, lines.join("\ntreewarden: "));
+}

@@ -1,0 +1,99 @@
+// The records that the warden makes: of an exec, of its verdict, of an exit, of loss and of its own changes.
+import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import { printable } from "../linux/text.ts";
+import type { Decision } from "../policy/policy.ts";
+import { readerOf, type Subject } from "../policy/subject.ts";
+import { type VariableName, variableNames, vocabulary } from "../policy/vocabulary.ts";
+import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { EventRecord, RecordValue } from "./record.ts";
+import { timestamp } from "./stamp.ts";
+
+/** What an exec's record shows: all that is known of it, but the joined arguments, which are for policies only. */
+const shown: readonly VariableName[] = variableNames.filter(
+  (name) => vocabulary[name].judged && name !== "event.name" && name !== "process.command_line",
+);
+const readers = shown.map((name) => ({ name, read: readerOf(name) }));
+
+/** Gives each record its stamps. */
+export type Stamp = (wallNs: number) => string;
+
+type Draft = { [name: string]: RecordValue };
+
+function draft(event: string, wallNs: number, uid: Stamp): Draft {
+  return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
+}
+
+/** An exec; `event` says why it is told: `process.exec`, or `tree.new` for the first of a tree. */
+export function execRecord(subject: Subject, event: "process.exec" | "tree.new", uid: Stamp): EventRecord {
+  return describe(draft(event, subject.wallTime * 1e6, uid), subject);
+}
+
+/** A verdict and what became of it. */
+export function verdictRecord(
+  subject: Subject,
+  decision: Decision,
+  outcome: Outcome,
+  reason: Reason | undefined,
+  version: string,
+  uid: Stamp,
+): EventRecord {
+  const record = draft("policy.verdict", subject.wallTime * 1e6, uid);
+  record["policy.action"] = decision.action;
+  record["policy.outcome"] = outcome;
+  if (reason !== undefined) record["policy.reason"] = reason;
+  record["security_rule.name"] = decision.rule;
+  record["security_rule.ruleset.name"] = decision.ruleset;
+  record["security_rule.version"] = version;
+  record["policy.matched_rules"] = decision.matched;
+  record["policy.severity"] = decision.severity;
+  if (decision.tags.length > 0) record["policy.tags"] = decision.tags;
+  return describe(record, subject);
+}
+
+export interface Ended {
+  readonly pid: number;
+  readonly treePath: string;
+  readonly treeId: string;
+}
+
+export function exitRecord(event: ExitEvent, ended: Ended, wallNs: number, uid: Stamp): EventRecord {
+  const record = draft("process.exit", wallNs, uid);
+  record["process.pid"] = event.pid;
+  if (event.status !== undefined) {
+    const signal = event.status & 0x7f;
+    // wait(2): the exit code is in the second byte; a shell's 128 + signal for one that a signal ended.
+    record["process.exit.code"] = signal === 0 ? (event.status >> 8) & 0xff : 128 + signal;
+  }
+  record["tree.path"] = ended.treePath;
+  record["tree.id"] = ended.treeId;
+  record["sensor.source"] = event.source;
+  return record;
+}
+
+export function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
+  const record = draft("sensor.loss", wallNs, uid);
+  record["sensor.source"] = event.source;
+  record["sensor.loss.reason"] = event.reason;
+  if (event.count !== undefined) record["sensor.loss.count"] = event.count;
+  return record;
+}
+
+/** Something about treewarden itself changed. `details`: flat, in our own names. */
+export function changeRecord(event: string, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+  return { ...draft(event, wallNs, uid), ...details };
+}
+
+function describe(record: Draft, subject: Subject): EventRecord {
+  for (const { name, read } of readers) {
+    const value = read(subject);
+    if (value === undefined) continue;
+    if (typeof value === "string") record[name] = printable(value);
+    else if (isTexts(value)) record[name] = value.map(printable);
+    else record[name] = value;
+  }
+  return record;
+}
+
+function isTexts(value: RecordValue): value is readonly string[] {
+  return Array.isArray(value) && typeof value[0] === "string";
+}

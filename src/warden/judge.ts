@@ -1,0 +1,150 @@
+// From a program that runs to a verdict that is carried out and reported.
+import type { Enforcement } from "../config/config.ts";
+import type { Killer, KillResult } from "../enforcement/kill.ts";
+import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import { unitOf } from "../forest/cgroup.ts";
+import type { Process } from "../forest/forest.ts";
+import { monotonicNow } from "../linux/clock.ts";
+import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Outbox } from "../report/outbox.ts";
+import {
+  changeRecord,
+  execRecord,
+  exitRecord,
+  lossRecord,
+  type Stamp,
+  verdictRecord,
+} from "../report/records.ts";
+import type { Totals } from "../report/totals.ts";
+import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { NewTrees } from "./newtrees.ts";
+import type { Execed, Listener } from "./tracker.ts";
+
+export interface JudgeInputs {
+  readonly policy: Policy;
+  readonly enforcement: Enforcement;
+  readonly killer: Killer<Runnable>;
+  readonly outbox: Outbox;
+  readonly totals: Totals;
+  readonly stamp: Stamp;
+  /** Milliseconds since the epoch at which start ticks are 0. */
+  readonly bootTimeMs: number;
+  readonly userName: (uid: number) => string | undefined;
+  readonly newTrees: NewTrees;
+  /** A loss was told: the warden plans a rescan. */
+  readonly onLoss: () => void;
+}
+
+const noKnowledge: Knowledge = {};
+
+export class Judge implements Listener {
+  policy: Policy;
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
+  wallOffset = 0;
+  private readonly inputs: JudgeInputs;
+  /** Loudness: a minute without permits is told once. */
+  private limited = false;
+
+  constructor(inputs: JudgeInputs) {
+    this.inputs = inputs;
+    this.policy = inputs.policy;
+  }
+
+  forked(child: Process<Runnable>): void {
+    this.inputs.killer.forked(child);
+  }
+
+  execed(exec: Execed): void {
+    const subject = subjectOf(exec, this.wallOffset, this.inputs);
+    const decision = decide(this.policy, subject);
+    for (const rule of decision.undecided) this.inputs.totals.counter("rulesUndecided", { rule }).add(1);
+    const { outcome, reason } = this.carryOut(exec.process, decision);
+    this.count(decision, outcome, exec.time);
+    const { outbox, stamp } = this.inputs;
+    if (this.inputs.newTrees.isNew(exec.tree)) outbox.numbered(execRecord(subject, "tree.new", stamp));
+    if (decision.action !== "allow") {
+      outbox.numbered(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp));
+    }
+    if (outbox.watched) outbox.plain(execRecord(subject, "process.exec", stamp));
+  }
+
+  exited(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+    const { outbox, stamp } = this.inputs;
+    if (!outbox.watched) return;
+    const ended = { pid: process.pid, treePath: tree.path, treeId: tree.id };
+    outbox.plain(exitRecord(event, ended, event.time + this.wallOffset, stamp));
+  }
+
+  lost(event: LossEvent): void {
+    const { outbox, stamp, totals } = this.inputs;
+    totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
+    outbox.numbered(lossRecord(event, event.time + this.wallOffset, stamp));
+    this.inputs.onLoss();
+  }
+
+  /** Tells something about treewarden itself. */
+  tell(event: string, details: Parameters<typeof changeRecord>[1]): void {
+    this.inputs.outbox.numbered(
+      changeRecord(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
+    );
+  }
+
+  private carryOut(
+    process: Process<Runnable>,
+    decision: Decision,
+  ): { outcome: Outcome; reason: Reason | undefined } {
+    if (decision.action === "allow") return { outcome: "allowed", reason: undefined };
+    if (decision.action === "alert") return { outcome: "alerted", reason: undefined };
+    if (this.inputs.enforcement === "observe") return { outcome: "would_kill", reason: undefined };
+    const result = this.inputs.killer.kill(process, monotonicNow());
+    this.tellLimit(result);
+    return result;
+  }
+
+  private tellLimit(result: KillResult): void {
+    const limited = result.reason === "rate_limited";
+    if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
+    this.limited = limited;
+    this.tell(limited ? "enforcement.limited" : "enforcement.resumed", {});
+  }
+
+  private count(decision: Decision, outcome: Outcome, eventTime: number): void {
+    const { totals } = this.inputs;
+    totals
+      .counter("verdicts", { role: decision.ruleset, rule: decision.rule, action: decision.action, outcome })
+      .add(1);
+    totals.histogram("verdictDuration", { outcome }).observe((monotonicNow() - eventTime) / 1e9);
+  }
+}
+
+/** What a policy is asked about. */
+export function subjectOf(
+  exec: Execed,
+  wallOffset: number,
+  inputs: Pick<JudgeInputs, "bootTimeMs" | "userName">,
+): Subject {
+  const { process, facts } = exec;
+  const { lineage, ancestry } = process;
+  const parent = ancestry === null ? undefined : { runnable: ancestry.image, uid: ancestry.uid };
+  return {
+    source: exec.source,
+    time: exec.time,
+    wallTime: (exec.time + wallOffset) / 1e6,
+    pid: process.pid,
+    facts,
+    runnable: lineage.image,
+    lineage,
+    tree: exec.tree,
+    parentPid: process.parentPid === 0 ? undefined : process.parentPid,
+    parent,
+    knowledge: noKnowledge,
+    containerId: facts.cgroup === undefined ? undefined : lineage.container,
+    unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
+    containerImage: undefined,
+    bootTimeMs: inputs.bootTimeMs,
+    userName: inputs.userName,
+  };
+}

@@ -1,0 +1,170 @@
+// Sensor into forest into fingerprint: what both the warden and `trace` do with every event.
+import { kernelThread } from "../fingerprint/identify.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
+import { type Tree, treeOf } from "../fingerprint/tree.ts";
+import { type Differences, Forest, type Process, type Remembered } from "../forest/forest.ts";
+import type { Counter, Gauge, Totals } from "../report/totals.ts";
+import type { TreeHandle, TreeTotals } from "../report/trees.ts";
+import type {
+  ExitEvent,
+  LossEvent,
+  ProcessEvent,
+  ProcessFacts,
+  ScannedProcess,
+  SensorSource,
+} from "../sensor/event.ts";
+
+/** A program that runs, by an event or found by a scan. */
+export interface Execed {
+  readonly process: Process<Runnable>;
+  readonly facts: ProcessFacts;
+  readonly tree: Tree;
+  readonly source: SensorSource;
+  /** ns, CLOCK_MONOTONIC */
+  readonly time: number;
+}
+
+/** What is done with what the tracker finds. */
+export interface Listener {
+  forked(child: Process<Runnable>): void;
+  execed(exec: Execed): void;
+  exited(process: Process<Runnable>, tree: Tree, event: ExitEvent): void;
+  lost(event: LossEvent): void;
+}
+
+export interface TrackerInputs {
+  readonly identify: (facts: ProcessFacts) => Runnable;
+  readonly totals: Totals;
+  readonly trees: TreeTotals;
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC, ns. */
+  readonly suspendedNs: number;
+  /** The tree is in the baseline in force: its series stay. */
+  readonly isKnown: (tree: Tree) => boolean;
+}
+
+export class Tracker {
+  readonly forest: Forest<Runnable>;
+  private readonly inputs: TrackerInputs;
+  private readonly listener: Listener;
+  private readonly handles = new WeakMap<Process<Runnable>, TreeHandle>();
+  private readonly forks: Counter;
+  private readonly execs: Counter;
+  private readonly exits: Counter;
+  private readonly lastEvent: Gauge;
+  /** ns, CLOCK_MONOTONIC; 0 before the first event. */
+  lastEventTime = 0;
+
+  constructor(inputs: TrackerInputs, listener: Listener) {
+    this.inputs = inputs;
+    this.listener = listener;
+    const { totals } = inputs;
+    this.forks = totals.counter("events", { event: "fork" });
+    this.execs = totals.counter("events", { event: "exec" });
+    this.exits = totals.counter("events", { event: "exit" });
+    this.lastEvent = totals.gauge("lastEvent", {});
+    this.forest = new Forest<Runnable>({
+      identify: inputs.identify,
+      kernelImage: kernelThread,
+      suspendedNs: inputs.suspendedNs,
+      missedExit: (process) => this.ended(process, undefined),
+    });
+  }
+
+  handle(event: ProcessEvent): void {
+    this.lastEventTime = event.time;
+    switch (event.kind) {
+      case "fork": {
+        this.forks.add(1);
+        const child = this.forest.fork(event);
+        if (child === undefined) return;
+        this.started(child);
+        this.listener.forked(child);
+        return;
+      }
+      case "exec": {
+        this.execs.add(1);
+        const process = this.forest.exec(event);
+        if (process !== undefined) this.runs(process, event.facts, event.source, event.time);
+        return;
+      }
+      case "user":
+        this.forest.user(event);
+        return;
+      case "exit": {
+        this.exits.add(1);
+        const process = this.forest.exit(event);
+        if (process === undefined) return;
+        this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
+        this.listener.exited(process, treeOf(process.lineage), event);
+        return;
+      }
+      case "loss":
+        this.listener.lost(event);
+        return;
+    }
+  }
+
+  /** Tells the gauge of the last event; `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  tellLastEvent(wallOffset: number): void {
+    if (this.lastEventTime > 0) this.lastEvent.set((this.lastEventTime + wallOffset) / 1e9);
+  }
+
+  /**
+   * Makes the forest equal to a scan that began at `time`. What is found, and not remembered from the last run, is
+   * told as an exec whose source is `procfs`.
+   */
+  reconcile(
+    scan: readonly ScannedProcess[],
+    time: number,
+    remembered?: ReadonlyMap<number, Remembered<Runnable>>,
+  ): Differences<Runnable> {
+    const differences = this.forest.reconcile(scan, time, remembered);
+    for (const process of differences.ended) this.ended(process, undefined);
+    for (const { process } of differences.found) this.started(process);
+    for (const { process, facts } of differences.found) {
+      if (process.kernelThread || remembered?.get(process.pid)?.lineage === process.lineage) continue;
+      this.runs(process, facts, "procfs", time);
+    }
+    for (const { process, facts } of differences.changed) this.runs(process, facts, "procfs", time);
+    return differences;
+  }
+
+  private runs(process: Process<Runnable>, facts: ProcessFacts, source: SensorSource, time: number): void {
+    const tree = treeOf(process.lineage);
+    const handle = this.handles.get(process);
+    const known = this.inputs.isKnown(tree);
+    const { trees } = this.inputs;
+    this.handles.set(
+      process,
+      handle === undefined ? trees.started(tree.path, known) : trees.moved(handle, tree.path, known),
+    );
+    if (source !== "procfs") this.countAttribution(process, facts);
+    this.listener.execed({ process, facts, tree, source, time });
+  }
+
+  private started(process: Process<Runnable>): void {
+    const tree = treeOf(process.lineage);
+    this.handles.set(process, this.inputs.trees.started(tree.path, this.inputs.isKnown(tree)));
+  }
+
+  private ended(process: Process<Runnable>, seconds: number | undefined): void {
+    const handle = this.handles.get(process);
+    if (handle === undefined) return;
+    this.handles.delete(process);
+    this.inputs.trees.ended(handle, seconds);
+  }
+
+  private countAttribution(process: Process<Runnable>, facts: ProcessFacts): void {
+    const missing =
+      facts.executable === undefined
+        ? "executable"
+        : facts.args === undefined
+          ? "arguments"
+          : facts.uid === undefined
+            ? "ids"
+            : process.ancestry === null && process.pid !== 1
+              ? "tree"
+              : undefined;
+    if (missing !== undefined) this.inputs.totals.counter("execsUnattributed", { reason: missing }).add(1);
+  }
+}

@@ -1,0 +1,383 @@
+// The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
+// The runtime's own event loop never turns here, so there are no timers, no promises and no console.
+import type { Config } from "../config/config.ts";
+import { version } from "../config/version.ts";
+import { Killer } from "../enforcement/kill.ts";
+import { KillRate } from "../enforcement/rate.ts";
+import { createIdentifier } from "../fingerprint/identify.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
+import { decodeRunnable, encodeRunnable } from "../fingerprint/saved.ts";
+import { type RestoredForest, restoreForest, saveForest } from "../forest/saved.ts";
+import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
+import { bootId, setProcessName } from "../linux/process.ts";
+import type { Timer } from "../linux/timerfd.ts";
+import { formatPolicyError, type PolicyError } from "../policy/document.ts";
+import type { Policy } from "../policy/policy.ts";
+import { Outbox } from "../report/outbox.ts";
+import { recordUids } from "../report/stamp.ts";
+import { Totals } from "../report/totals.ts";
+import { TreeTotals } from "../report/trees.ts";
+import type { Hello } from "../report/wire.ts";
+import type { Sensor } from "../sensor/event.ts";
+import { FactsReader } from "../sensor/facts.ts";
+import { Judge } from "./judge.ts";
+import { kernelSignals } from "./kernel.ts";
+import { NewTrees } from "./newtrees.ts";
+import { Rescan } from "./rescan.ts";
+import { scanLive } from "./scan.ts";
+import { readState, rememberBoot, type SavedState, writeState } from "./state.ts";
+import { Tracker } from "./tracker.ts";
+import { readUserNames } from "./users.ts";
+
+export type PolicyResult =
+  | { readonly ok: true; readonly policy: Policy }
+  | { readonly ok: false; readonly errors: readonly PolicyError[] };
+
+/** An order of the supervisor's. */
+export type Order = "reload" | "request" | "stop" | "hangup";
+
+export interface WardenOptions {
+  /** Names this run through every restart of its processes. */
+  readonly run: string;
+  readonly config: Config;
+  /** Opens the source of events: subscribed when it returns. */
+  readonly openSensor: (reader: FactsReader) => { readonly sensor: Sensor; readonly why: string };
+  readonly loadPolicy: () => PolicyResult;
+  /** The end of the pair to the reporter. */
+  readonly reportFd: number;
+  readonly controlFd: number;
+  readonly readOrders: () => readonly Order[];
+  /** Armed while the warden is away from its poll; null without a supervisor. */
+  readonly deadMan: { readonly timer: Timer; readonly ns: number } | null;
+}
+
+/** Tokens of the poll. */
+const SENSOR = 1;
+const CONTROL = 2;
+const REPORT = 3;
+
+/** The forest is saved this often at most, and never for more than a hundredth of the time. */
+const SAVE_NS = 5e9;
+const SAVE_REST = 100;
+/** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
+const COLLECT_NS = 10e9;
+/** How long a clean end waits for the reporter to take what is left. */
+const FAREWELL_NS = 1e9;
+
+/** Runs until it is told to stop. Throws if the policy is broken at the start or the source of events fails. */
+export function runWarden(options: WardenOptions, policy: Policy): void {
+  new Warden(options, policy).run();
+}
+
+class Warden {
+  private readonly options: WardenOptions;
+  private readonly poll = new Poll();
+  private readonly reader: FactsReader;
+  private readonly totals = new Totals(["exportFailures"]);
+  private readonly outbox: Outbox;
+  private readonly tracker: Tracker;
+  private readonly judge: Judge;
+  private readonly newTrees: NewTrees;
+  private readonly rescan = new Rescan();
+  private readonly sensor: Sensor;
+  private readonly bootId = bootId();
+  private readonly started = realtimeNow();
+  private readonly generation = Math.floor(boottimeNow() / 1e6);
+  private names = readUserNames();
+
+  private stopping = false;
+  private reportBlocked = false;
+  private reportClosed = false;
+  private unsaved = false;
+  private saveNotBefore = 0;
+  private collectAt = 0;
+  private fault: unknown;
+
+  constructor(options: WardenOptions, policy: Policy) {
+    this.options = options;
+    const { config } = options;
+    setProcessName("tw-warden");
+    this.reader = new FactsReader({ argumentBytes: config.arguments.limit });
+    const suspendedNs = Math.max(0, boottimeNow() - monotonicNow());
+    const boot = rememberBoot(config.state_directory, {
+      bootId: this.bootId,
+      bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+      firstStartTicks: Math.floor(boottimeNow() / 1e7),
+    });
+    const trees = new TreeTotals(this.totals, {
+      mode: config.metrics.trees,
+      limit: config.metrics.max_trees,
+    });
+    const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+    const opened = options.openSensor(this.reader);
+    this.sensor = opened.sensor;
+    this.outbox = new Outbox({
+      fd: options.reportFd,
+      totals: this.totals,
+      hello: () => this.hello(),
+      beforeTotals: () => {
+        trees.expire();
+        this.tracker.tellLastEvent(realtimeNow() - monotonicNow());
+      },
+    });
+    const saved = readState(config.state_directory);
+    this.newTrees = new NewTrees(saved?.trees);
+    this.tracker = new Tracker(
+      { identify: createIdentifier(), totals: this.totals, trees, suspendedNs, isKnown: () => false },
+      {
+        forked: (child) => this.judge.forked(child),
+        execed: (exec) => this.judge.execed(exec),
+        exited: (process, tree, event) => this.judge.exited(process, tree, event),
+        lost: (event) => this.judge.lost(event),
+      },
+    );
+    const killer = new Killer(
+      this.tracker.forest,
+      kernelSignals(this.reader, options.run),
+      new KillRate(config.kill.max_per_minute),
+      { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
+    );
+    this.judge = new Judge({
+      policy,
+      enforcement: config.enforcement,
+      killer,
+      outbox: this.outbox,
+      totals: this.totals,
+      stamp,
+      bootTimeMs: boot.bootTimeMs,
+      userName: (uid) => this.names(uid),
+      newTrees: this.newTrees,
+      onLoss: () => this.rescan.want(monotonicNow()),
+    });
+    this.showPolicy(policy);
+    this.totals
+      .gauge("info", { version, source: this.sensor.source, enforcement: config.enforcement })
+      .set(1);
+    this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.judge.tell("warden.started", {
+      "sensor.source": this.sensor.source,
+      "sensor.reason": opened.why,
+      "policy.enforcement": config.enforcement,
+      "security_rule.ruleset.name": policy.role,
+      "security_rule.version": policy.version,
+    });
+    this.firstScan(saved);
+  }
+
+  run(): void {
+    const { deadMan } = this.options;
+    this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
+    this.poll.add(this.options.reportFd, REPORT, EPOLLIN);
+    this.poll.add(this.sensor.fd, SENSOR, EPOLLIN);
+    try {
+      while (!this.stopping) {
+        const timeout = this.timeout();
+        deadMan?.timer.disarm();
+        const ready = this.poll.wait(timeout);
+        deadMan?.timer.armOnce(deadMan.ns);
+        for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
+        this.doWhatIsDue(ready === 0);
+        this.flush();
+      }
+    } finally {
+      this.sensor[Symbol.dispose]();
+    }
+    this.farewell();
+    if (this.fault !== undefined) throw this.fault;
+  }
+
+  private serve(token: number): void {
+    if (token === SENSOR) this.drain();
+    else if (token === CONTROL) for (const order of this.options.readOrders()) this.obey(order);
+    else if (this.outbox.receive(() => this.health()) === "closed") this.closeReport();
+  }
+
+  private drain(): void {
+    this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.unsaved = true;
+    try {
+      this.sensor.drain((event) => this.tracker.handle(event));
+    } catch (error) {
+      // The source is gone for good: end, so that the supervisor starts a warden with a new one.
+      this.fault = error;
+      this.stopping = true;
+      this.judge.tell("sensor.failed", {
+        "sensor.source": this.sensor.source,
+        "error.message": String(error),
+      });
+    }
+  }
+
+  private obey(order: Order): void {
+    if (order === "stop" || order === "hangup") this.stopping = true;
+    if (order === "reload") this.reload();
+  }
+
+  private reload(): void {
+    this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.names = readUserNames();
+    const result = this.options.loadPolicy();
+    if (!result.ok) {
+      this.totals.counter("policyLoadFailures", {}).add(1);
+      const errors = result.errors.map(formatPolicyError);
+      this.judge.tell("policy.rejected", {
+        "policy.errors": errors,
+        "security_rule.version": this.judge.policy.version,
+      });
+      return;
+    }
+    this.hidePolicy(this.judge.policy);
+    this.judge.policy = result.policy;
+    this.showPolicy(result.policy);
+    this.judge.tell("policy.loaded", {
+      "security_rule.ruleset.name": result.policy.role,
+      "security_rule.version": result.policy.version,
+    });
+  }
+
+  private firstScan(saved: SavedState | undefined): void {
+    const { forest } = this.tracker;
+    const time = monotonicNow();
+    let restored: RestoredForest<Runnable> | undefined;
+    try {
+      if (saved !== undefined) restored = restoreForest(forest, saved.forest, this.bootId, decodeRunnable);
+    } catch (error) {
+      this.judge.tell("forest.rejected", { "error.message": String(error) });
+    }
+    const { found } = this.tracker.reconcile(scanLive(this.reader), time, restored?.processes);
+    restored?.release();
+    if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
+  }
+
+  /** A warden of this run died: what started and ended meanwhile are events that nobody saw. At least so many were lost. */
+  private countRestart(
+    before: RestoredForest<Runnable>["processes"] | undefined,
+    found: number,
+    time: number,
+  ): void {
+    const known = before?.size ?? 0;
+    let still = 0;
+    for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
+    const count = known - still + found - still;
+    const { source } = this.sensor;
+    if (count > 0) this.judge.lost({ kind: "loss", source, time, reason: "restart", count });
+  }
+
+  /** Repairs the forest after a loss. */
+  private resync(): void {
+    const time = monotonicNow();
+    this.judge.wallOffset = realtimeNow() - time;
+    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader), time);
+    this.rescan.done(time, monotonicNow());
+    this.totals.counter("resyncs", {}).add(1);
+    this.judge.tell("sensor.resync", {
+      "sensor.source": this.sensor.source,
+      "resync.found": found.length,
+      "resync.ended": ended.length,
+      "resync.changed": changed.length,
+    });
+  }
+
+  /** Milliseconds until something is due, -1 if nothing is: an idle host wakes nobody. */
+  private timeout(): number {
+    const now = monotonicNow();
+    let ms = this.reportClosed ? -1 : this.outbox.due;
+    if (this.reportBlocked) ms = -1;
+    const sooner = (ns: number | undefined): void => {
+      if (ns === undefined) return;
+      const other = Math.max(0, Math.ceil(ns / 1e6));
+      if (ms < 0 || other < ms) ms = other;
+    };
+    sooner(this.rescan.dueIn(now));
+    if (this.unsaved) sooner(this.saveNotBefore - now);
+    if (this.collectAt > 0) sooner(this.collectAt - now);
+    return ms;
+  }
+
+  private doWhatIsDue(idle: boolean): void {
+    const now = monotonicNow();
+    if (this.rescan.dueIn(now) === 0) this.resync();
+    if (this.unsaved && now >= this.saveNotBefore) this.save(now);
+    if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
+    if (this.collectAt > 0 && now >= this.collectAt) {
+      Bun.gc(true);
+      this.collectAt = 0;
+    }
+  }
+
+  private save(now: number): void {
+    this.unsaved = false;
+    try {
+      const forest = saveForest(this.tracker.forest, this.bootId, encodeRunnable);
+      const { run, config } = this.options;
+      writeState(config.state_directory, { run, forest, trees: this.newTrees.list() });
+    } catch (error) {
+      this.judge.tell("forest.not_saved", { "error.message": String(error) });
+    }
+    const end = monotonicNow();
+    this.saveNotBefore = end + Math.max(SAVE_NS, (end - now) * SAVE_REST);
+  }
+
+  private flush(): void {
+    if (this.reportClosed) return;
+    const result = this.outbox.flush();
+    if (result === "closed") {
+      this.closeReport();
+      return;
+    }
+    const blocked = result === "blocked";
+    if (blocked === this.reportBlocked) return;
+    this.reportBlocked = blocked;
+    this.poll.modify(this.options.reportFd, REPORT, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+
+  /** Without a reporter, and without hope for another one, the warden still decides and kills. */
+  private closeReport(): void {
+    if (this.reportClosed) return;
+    this.reportClosed = true;
+    this.poll.remove(this.options.reportFd);
+  }
+
+  private farewell(): void {
+    this.judge.tell("warden.stopped", { "sensor.source": this.sensor.source });
+    this.save(monotonicNow());
+    const end = monotonicNow() + FAREWELL_NS;
+    while (!this.reportClosed && this.outbox.flushAll() === "blocked" && monotonicNow() < end) {
+      this.poll.modify(this.options.reportFd, REPORT, EPOLLOUT);
+      this.poll.wait(50);
+    }
+    this.options.deadMan?.timer.disarm();
+    this.poll[Symbol.dispose]();
+  }
+
+  private health(): { alive: boolean; reason: string } {
+    return this.stopping ? { alive: false, reason: "stopping" } : { alive: true, reason: "" };
+  }
+
+  private hello(): Hello {
+    const policy = this.judge?.policy;
+    return {
+      type: "hello",
+      run: this.options.run,
+      generation: this.generation,
+      version,
+      started: new Date(this.started / 1e6).toISOString(),
+      source: this.sensor.source,
+      enforcement: this.options.config.enforcement,
+      policies: policy === undefined ? [] : [policySummary(policy)],
+    };
+  }
+
+  private showPolicy(policy: Policy): void {
+    this.totals.gauge("policyInfo", policySummary(policy)).set(1);
+  }
+
+  private hidePolicy(policy: Policy): void {
+    this.totals.remove("policyInfo", policySummary(policy));
+  }
+}
+
+function policySummary(policy: Policy): { role: string; version: string; digest: string } {
+  return { role: policy.role, version: policy.version, digest: policy.digest };
+}
