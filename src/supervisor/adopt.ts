@@ -1,24 +1,24 @@
 // Finding the children of a supervisor that is gone. A child is known by what only its supervisor could give it: the
 // child's end of its control pair, as descriptor `inherited.control`. Names, arguments and users can be imitated.
 import { readdirSync, readlinkSync } from "node:fs";
+import { isSameFile } from "../linux/kcmp.ts";
 import { inherited } from "./inherited.ts";
 
-/** Pids of the processes that hold the socket behind our descriptor `end` as their control socket. */
+/** Pids of the processes, but for this one, whose control socket is our descriptor `end`. */
 export function holdersOf(end: number): readonly number[] {
-  const socket = readlinkSync(`/proc/self/fd/${end}`);
-  const holders: number[] = [];
-  for (const name of readdirSync("/proc")) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    if (holds(pid, socket)) holders.push(pid);
-  }
-  return holders;
+  const pids = readdirSync("/proc").map(Number);
+  return pids.filter((pid) => Number.isInteger(pid) && pid !== process.pid && holds(pid, end));
 }
 
-/** True if process `pid` has `socket` (as /proc/PID/fd shows it) as its control socket. False for one that ended. */
-export function holds(pid: number, socket: string): boolean {
+/** True if the control socket of process `pid` is our descriptor `end`. False for a process that has ended. */
+export function holds(pid: number, end: number): boolean {
+  return isSameFile(pid, inherited.control, end) ?? showsSameSocket(pid, end);
+}
+
+/** The same question where the kernel has no kcmp(2); sees other users' processes only with CAP_DAC_READ_SEARCH. */
+function showsSameSocket(pid: number, end: number): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/fd/${inherited.control}`) === socket;
+    return readlinkSync(`/proc/${pid}/fd/${inherited.control}`) === readlinkSync(`/proc/self/fd/${end}`);
   } catch {
     return false;
   }

@@ -55,8 +55,11 @@ export class Post implements Disposable {
     return this.holder?.pid;
   }
 
-  /** Starts a process. One that cannot be started counts as one that ended at once. */
-  start(): void {
+  /**
+   * Starts a process. One that cannot be started counts as one that ended at once; false if that is the first of the
+   * run, because what forbids it will forbid the next.
+   */
+  start(): boolean {
     try {
       const spawned = spawnSelf(this.options.command());
       // The pid cannot have passed to another process: nobody has waited for this one yet.
@@ -66,6 +69,7 @@ export class Post implements Disposable {
       say(`cannot start the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
     }
     if (!this.filled) this.postpone(0);
+    return this.filled || !this.mayRefuse;
   }
 
   /** Takes over a process that another supervisor started; `check` is asked once it can no longer be another. */
@@ -80,7 +84,11 @@ export class Post implements Disposable {
   kill(): boolean {
     if (this.killed) return false;
     this.killed = true;
-    this.holder?.handle.signal(constants.signals.SIGKILL);
+    try {
+      this.holder?.handle.signal(constants.signals.SIGKILL);
+    } catch (problem) {
+      say(`cannot kill the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
+    }
     return true;
   }
 

@@ -1,5 +1,4 @@
 // The supervisor's loop: fills the posts, hands signals on as orders, watches the dead-man timer, ends in order.
-import { readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
@@ -30,6 +29,9 @@ const standbyAfter = 200 * MS;
 const straysAfter = 1000 * MS;
 // A start has to read all of /proc before it polls for the first time.
 const startTakesDeadMen = 3;
+
+// Exit code: the kernel or permissions do not allow it.
+const notAllowed = 3;
 
 const SIGNALS = 1;
 const DEAD_MAN = 2;
@@ -93,7 +95,7 @@ export class Supervisor implements Disposable {
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.fillPosts(now);
-      else if (this.stopFurther(this.stopping, now)) return this.stopping.code;
+      if (this.stopping !== undefined && this.stopFurther(this.stopping, now)) return this.stopping.code;
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
     }
@@ -116,8 +118,9 @@ export class Supervisor implements Disposable {
   private fillPosts(now: number): void {
     for (const post of [this.warden, this.reporter, this.standby]) {
       if (post.filled || post.due > now) continue;
-      if (post.role === "warden") this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
-      post.start();
+      if (post === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
+      if (!post.start()) this.stop(notAllowed);
+      if (this.stopping !== undefined) return;
     }
     if (this.straysAt !== undefined && this.straysAt <= now) this.endStrays();
   }
@@ -229,8 +232,7 @@ export class Supervisor implements Disposable {
   }
 
   private adopt(post: Post, end: number): void {
-    const socket = readlinkSync(`/proc/self/fd/${end}`);
-    for (const pid of holdersOf(end)) if (!post.filled) post.adopt(pid, () => holds(pid, socket));
+    for (const pid of holdersOf(end)) if (!post.filled) post.adopt(pid, () => holds(pid, end));
   }
 
   /** Ends holders of a control socket that fill no post: started by a supervisor in the moment of its death. */
@@ -242,8 +244,7 @@ export class Supervisor implements Disposable {
       [this.reporter, controlOfReporter],
     ] as const;
     for (const [post, end] of posts) {
-      const socket = readlinkSync(`/proc/self/fd/${end}`);
-      for (const pid of holdersOf(end)) if (pid !== post.pid) endStray(post.role, pid, socket);
+      for (const pid of holdersOf(end)) if (pid !== post.pid) endStray(post.role, pid, end);
     }
   }
 
@@ -281,9 +282,9 @@ export class Supervisor implements Disposable {
   }
 }
 
-function endStray(role: Role, pid: number, socket: string): void {
+function endStray(role: Role, pid: number, end: number): void {
   using handle = pidfdOpen(pid);
-  if (handle === null || !holds(pid, socket)) return;
+  if (handle === null || !holds(pid, end)) return;
   say(`ending a second ${role} (pid ${pid})`);
   handle.signal(constants.signals.SIGKILL);
 }

@@ -166,6 +166,12 @@ describe.skipIf(!root)("a run", () => {
     expect(processes()).toEqual([]);
   });
 
+  test("ends with 3 if the first reporter cannot be started at all", async () => {
+    const run = Bun.spawn(["setpriv", "--bounding-set=-setuid", binary, "run", directory]);
+    expect(await run.exited).toBe(3);
+    expect(processes()).toEqual([]);
+  });
+
   test("kills a warden that does not end when told, and still ends within 2 s", async () => {
     const run = start("deaf");
     await until(complete);
@@ -246,6 +252,19 @@ describe.skipIf(!root)("when a process dies", () => {
     const missing = (numbers.at(-1) ?? 0) - numbers.length;
     expect(missing).toBeLessThanOrEqual(3);
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  });
+
+  test("the capabilities of the systemd unit are enough to go on after the supervisor's death", async () => {
+    const unit = readFileSync(join(import.meta.dir, "../../packaging/systemd/treewarden.service"), "utf8");
+    const set = /^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.toLowerCase().replaceAll("cap_", "+") ?? "";
+    const limited = ["setpriv", "--no-new-privs", `--bounding-set=-all,${set.trim().split(/\s+/).join(",")}`];
+    Bun.spawn([...limited, binary, "run", directory], { stdio: ["ignore", "ignore", "ignore"] });
+    await until(complete);
+    const before = pids();
+    process.kill(pidOf("supervisor"), "SIGKILL");
+    await until(() => complete() && pidOf("standby") !== before.get("standby"));
+    for (const role of ["warden", "reporter"] as const) expect(pidOf(role)).toBe(before.get(role) ?? 0);
+    expect(await stopBy("SIGTERM")).toBeLessThan(1000);
   });
 
   test("without any supervisor left, the others end by themselves", async () => {
