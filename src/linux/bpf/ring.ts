@@ -1,0 +1,119 @@
+// Reads a BPF ring buffer: knows only positions, record headers and bytes; where they lie is RingMemory's matter.
+// The layout is that of the kernel's kernel/bpf/ringbuf.c: records of an 8-byte header (u32 length with two flags,
+// u32 page offset) and data, each rounded up to 8 bytes, in a ring whose pages are mapped twice in a row.
+
+/** Where a ring lies. Positions count bytes since the ring was made and never wrap. */
+export interface RingMemory {
+  /** Bytes of data: a power of two. */
+  readonly size: number;
+  /**
+   * Position behind the last record that was begun. An acquire: pairs with the kernel's smp_store_release of
+   * producer_pos, so that the header of every record before it can be read.
+   */
+  producer(): number;
+  /** The header's first word of the record at `position`. */
+  header(position: number): number;
+  /**
+   * Orders the header reads before it with the data reads behind it: pairs with the kernel's xchg that clears the
+   * busy bit after the data was written.
+   */
+  acquire(): void;
+  /** Copies `length` bytes from `position` into the start of `target`; may run over the ring's end. */
+  copy(target: Uint8Array, position: number, length: number): void;
+  /**
+   * Gives everything before `position` back to the kernel. A release, and ordered before the next `producer` and
+   * `header`: the kernel reads consumer_pos after it has committed a record to decide whether to wake us, so either
+   * it sees this position or we see its record.
+   */
+  release(position: number): void;
+}
+
+/** The ring holds what no kernel writes: it is damaged for good. */
+export class RingError extends Error {
+  override readonly name = "RingError";
+}
+
+export const RING_HEADER = 8;
+/** BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT of include/uapi/linux/bpf.h. */
+const BUSY = 0x8000_0000;
+const DISCARD = 0x4000_0000;
+
+/**
+ * One record's data: `bytes[start, end)`, `start` a multiple of 8; `words` are the same bytes as 32-bit words. Only valid until the sink
+ * returns.
+ */
+export type RecordSink = (bytes: Uint8Array, words: Uint32Array, start: number, end: number) => void;
+
+export class RingReader {
+  private readonly memory: RingMemory;
+  private readonly copyBuffer: Uint8Array;
+  private readonly words: Uint32Array;
+  private position: number;
+
+  /** `position`: the consumer's, 0 for a new ring. `copyBytes`: how much is copied out at once, a multiple of 8. */
+  constructor(memory: RingMemory, position = 0, copyBytes = 1 << 18) {
+    this.memory = memory;
+    this.position = position;
+    this.copyBuffer = new Uint8Array(new ArrayBuffer(Math.min(copyBytes, memory.size)));
+    this.words = new Uint32Array(this.copyBuffer.buffer);
+  }
+
+  /** Bytes that wait, records still being written among them. */
+  get waiting(): number {
+    return this.memory.producer() - this.position;
+  }
+
+  /**
+   * Hands over every committed record in order, until the ring is empty, a record is still being written (its commit
+   * wakes the reader), or about `limit` bytes were taken. True if the limit was what ended it.
+   */
+  drain(sink: RecordSink, limit: number): boolean {
+    const first = this.position;
+    for (;;) {
+      const end = this.committed(this.memory.producer());
+      if (end === this.position) return false;
+      const length = end - this.position;
+      this.memory.acquire();
+      this.memory.copy(this.copyBuffer, this.position, length);
+      this.position = end;
+      // Before the records are looked at: the kernel has the room back while we work on the copy.
+      this.memory.release(end);
+      this.deliver(length, sink);
+      if (end - first >= limit) return this.waiting > 0;
+    }
+  }
+
+  /** Position behind the last of the committed records from `position` on that fit the copy buffer together. */
+  private committed(producer: number): number {
+    const room = this.position + this.copyBuffer.length;
+    let at = this.position;
+    while (at < producer) {
+      const header = this.memory.header(at);
+      if ((header & BUSY) !== 0) break;
+      const next = at + slot(header);
+      if (next > producer) throw new RingError(`ring buffer: record at ${at} ends behind the producer`);
+      if (next > room) {
+        if (at === this.position)
+          throw new RingError(`ring buffer: record at ${at} is larger than the copy buffer`);
+        break;
+      }
+      at = next;
+    }
+    return at;
+  }
+
+  private deliver(length: number, sink: RecordSink): void {
+    let at = 0;
+    while (at < length) {
+      const header = this.words[at >>> 2] ?? 0;
+      const start = at + RING_HEADER;
+      if ((header & DISCARD) === 0) sink(this.copyBuffer, this.words, start, start + (header & ~DISCARD));
+      at += slot(header);
+    }
+  }
+}
+
+/** Bytes that a record takes in the ring. */
+function slot(header: number): number {
+  return (RING_HEADER + (header & ~(BUSY | DISCARD)) + 7) & ~7;
+}

@@ -1,0 +1,188 @@
+// The eBPF sensor: fork, exec and exit of every process from one ring buffer in one order, each exec with its program,
+// arguments, users and place read inside the kernel, before the program runs.
+//
+// What it cannot see: see docs/sensors.md.
+import { BtfError } from "../linux/bpf/btf.ts";
+import { RingReader } from "../linux/bpf/ring.ts";
+import { type ProgramInfo, pinned, programInfo, VerifierError } from "../linux/bpf/syscall.ts";
+import { monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { EPERM, SystemCallError } from "../linux/libc.ts";
+import { Decoder, type EbpfExecEvent } from "./ebpf/decode.ts";
+import { readKernelLayout } from "./ebpf/kernel.ts";
+import { Loaded } from "./ebpf/load.ts";
+import { shared, urgencies } from "./ebpf/record.ts";
+import type { ExecEvent, ProcessEvent, Sensor } from "./event.ts";
+
+export interface EbpfOptions {
+  /** Bytes of arguments that are kept; more are cut and marked. A multiple of 8. */
+  readonly argumentBytes?: number;
+  /** Bytes of the ring: a power of two. An exec takes some 250, a fork 48, an exit 32. */
+  readonly bufferBytes?: number;
+  /** Milliseconds that events may gather. */
+  readonly gather?: number;
+}
+
+/** About 6,000 short-lived processes; more would only put off a loss when the reader stands still. */
+const BUFFER_BYTES = 2 << 20;
+const ARGUMENT_BYTES = 4096;
+/** Long enough to share one wake-up among many, short enough for a person who watches. */
+const GATHER_MS = 20;
+/** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
+const DRAIN_BYTES = 1 << 20;
+/** How often the kernel is asked for runs it left out, ns. */
+const MISSED_EVERY = 1e9;
+
+/** `none`: everything gathers. `all`: every exec wakes. `unsettled`: every exec that `settle` was not told of. */
+export type Urgency = keyof typeof urgencies;
+
+/** The kernel or the permissions do not allow this sensor. */
+export class EbpfUnavailable extends Error {
+  override readonly name = "EbpfUnavailable";
+  readonly hint: string;
+
+  constructor(message: string, hint: string, options?: ErrorOptions) {
+    super(message, options);
+    this.hint = hint;
+  }
+}
+
+/** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
+export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
+  try {
+    return new EbpfSensor(options);
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+export class EbpfSensor implements Sensor {
+  readonly source = "ebpf";
+  /** To be polled with EPOLLET: it stays readable while events gather, and says anew when one of them is urgent. */
+  readonly fd: number;
+  readonly gather: number;
+
+  private readonly loaded: Loaded;
+  private readonly reader: RingReader;
+  private readonly decoder: Decoder;
+  private readonly page: Uint32Array;
+  private readonly key = pinned(8);
+  private readonly keyView = new DataView(this.key.buffer);
+  private readonly value = pinned(4);
+  private urgentSeen = 0;
+  private unfinished = false;
+  private lostSeen = 0;
+  private missedSeen = 0;
+  private missedAsked = 0;
+
+  constructor(options: EbpfOptions) {
+    const kernel = readKernelLayout();
+    const ringBytes = options.bufferBytes ?? BUFFER_BYTES;
+    this.loaded = new Loaded(kernel, { ringBytes, argsBytes: options.argumentBytes ?? ARGUMENT_BYTES });
+    this.fd = this.loaded.ringFd;
+    this.gather = options.gather ?? GATHER_MS;
+    this.page = this.loaded.page.words;
+    this.reader = new RingReader(this.loaded.ring);
+    this.decoder = new Decoder({
+      audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
+      cgroups: kernel.cgroup !== undefined,
+    });
+  }
+
+  /** Something waits that must not gather: an urgent exec, or what the last drain left. */
+  get urgent(): boolean {
+    return this.unfinished || this.read(shared.urgent) !== this.urgentSeen;
+  }
+
+  drain(sink: (event: ProcessEvent) => void): void {
+    const now = monotonicNow();
+    this.decoder.realtime = realtimeNow() - now;
+    // Before the records are read: what is urgent and comes meanwhile is seen as such the next time.
+    this.urgentSeen = this.read(shared.urgent);
+    this.unfinished = this.reader.drain(
+      (bytes, words, start, end) => this.decoder.decode(bytes, words, start, end, sink),
+      DRAIN_BYTES,
+    );
+    this.tellLoss(now, sink);
+  }
+
+  setUrgency(urgency: Urgency): void {
+    this.page[shared.urgency >>> 2] = urgencies[urgency];
+  }
+
+  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
+  settle(event: ExecEvent): void {
+    const key = settleKeyOf(event);
+    if (key === 0) return;
+    this.keyView.setBigUint64(0, BigInt(key), true);
+    this.loaded.settled.update(this.key, this.value);
+  }
+
+  /** Forgets all that was settled: after a policy has changed. */
+  unsettle(): void {
+    this.page[shared.generation >>> 2] = this.read(shared.generation) + 1;
+  }
+
+  /** What the kernel knows of the programs, by what they do. */
+  programs(): ReadonlyMap<string, ProgramInfo> {
+    return new Map([...this.loaded.programs].map(([name, program]) => [name, programInfo(program)]));
+  }
+
+  [Symbol.dispose](): void {
+    this.loaded[Symbol.dispose]();
+  }
+
+  /** The lower 32 bits of a field of the shared page. */
+  private read(field: number): number {
+    return this.page[field >>> 2] ?? 0;
+  }
+
+  private tellLoss(now: number, sink: (event: ProcessEvent) => void): void {
+    const lost =
+      (this.read(shared.lostForks) + this.read(shared.lostExecs) + this.read(shared.lostExits)) >>> 0;
+    let count = (lost - this.lostSeen) >>> 0;
+    this.lostSeen = lost;
+    if (now - this.missedAsked >= MISSED_EVERY) {
+      this.missedAsked = now;
+      const missed = this.missed();
+      count += missed - this.missedSeen;
+      this.missedSeen = missed;
+    }
+    if (count === 0) return;
+    this.decoder.forget();
+    sink({ kind: "loss", source: this.source, time: monotonicNow(), reason: "overrun", count });
+  }
+
+  /** Runs that the kernel left out because the same program was interrupted on that CPU. */
+  private missed(): number {
+    let missed = 0;
+    for (const program of this.loaded.programs.values()) missed += programInfo(program).missed;
+    return missed;
+  }
+}
+
+function settleKeyOf(event: ExecEvent | EbpfExecEvent): number {
+  return "settleKey" in event ? event.settleKey : 0;
+}
+
+function explained(error: unknown): unknown {
+  if (error instanceof BtfError) {
+    return new EbpfUnavailable(
+      error.message,
+      "the kernel needs CONFIG_DEBUG_INFO_BTF=y; use --source netlink",
+      { cause: error },
+    );
+  }
+  if (error instanceof VerifierError) {
+    return new EbpfUnavailable(error.message, "use --source netlink, and report the kernel's version", {
+      cause: error,
+    });
+  }
+  if (error instanceof SystemCallError) {
+    const hint =
+      error.errno === EPERM
+        ? "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)"
+        : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
+    return new EbpfUnavailable(`eBPF: ${error.message}`, hint, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,64 @@
+// raw tracepoint sched_process_fork(parent, child): runs in the parent, before the child may run.
+import {
+  addTo,
+  aluImm,
+  type Code,
+  call,
+  exit,
+  fp,
+  jumpIf,
+  label,
+  load,
+  movImm,
+  r0,
+  r1,
+  r3,
+  r6,
+  r7,
+  r8,
+  store,
+  storeImm,
+} from "../../linux/bpf/assembler.ts";
+import { helpers } from "../../linux/bpf/helpers.ts";
+import { begin, emit, follow, type ProgramMaps, readInto } from "./code.ts";
+import type { KernelLayout } from "./kernel.ts";
+import { common, fork, kinds, shared } from "./record.ts";
+import { inheritLineage } from "./urgency.ts";
+
+const CHILD = 8; // second argument
+
+// The record is built on the stack, below what the pieces of code.ts and urgency.ts use.
+const RECORD = -24 - fork.size;
+
+export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
+  const { task, cred } = kernel;
+  return [
+    load(8, r6, r1, CHILD),
+    addTo(r7, fp, RECORD),
+
+    // A thread is no process: only the first of a group has the group's number.
+    follow(r8, r6, task.pid, 4),
+    follow(r0, r6, task.tgid, 4),
+    jumpIf(r0, "!=", r8, "thread"),
+    store(4, r7, common.pid, r0),
+
+    begin(kinds.fork),
+    // Who called fork, which CLONE_PARENT may not have made the parent.
+    call(helpers.currentPidTgid),
+    aluImm("rsh", r0, 32),
+    store(8, r7, fork.parentPid, r0),
+    readInto(fork.start, 8, r6, task.startBoottime),
+    follow(r8, r6, task.cred),
+    readInto(fork.uid, 4, r8, cred.euid),
+    readInto(fork.realUid, 4, r8, cred.uid),
+    // Nothing of the stack goes out unwritten.
+    storeImm(4, r7, fork.realUid + 4, 0),
+
+    inheritLineage(maps, load(4, r0, r7, fork.parentPid), load(4, r0, r7, common.pid)),
+    emit(maps, movImm(r3, fork.size), shared.lostForks),
+
+    label("thread"),
+    movImm(r0, 0),
+    exit,
+  ];
+}

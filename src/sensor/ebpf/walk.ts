@@ -1,0 +1,151 @@
+// Second half of an exec's record: the paths of the executable and of the working directory, as the host's root sees
+// them, mounts crossed. No helper gives a path to this kind of program, so it goes up from directory entry to
+// directory entry, as d_path of fs/d_path.c does, and writes the names down in that order, leaf to root. A program may
+// only go round so often: after STEPS names it calls itself, up to the kernel's limit of 33 times.
+import {
+  aluImm,
+  type Code,
+  call,
+  exit,
+  fp,
+  jump,
+  jumpIf,
+  jumpIfImm,
+  label,
+  load,
+  loadMap,
+  mov,
+  movImm,
+  r0,
+  r1,
+  r2,
+  r3,
+  r4,
+  r6,
+  r7,
+  r8,
+  r9,
+  store,
+  storeImm,
+} from "../../linux/bpf/assembler.ts";
+import { helpers } from "../../linux/bpf/helpers.ts";
+import {
+  appendName,
+  beginStep,
+  countLost,
+  emit,
+  findScratch,
+  follow,
+  type ProgramMaps,
+  setFlag,
+} from "./code.ts";
+import type { KernelLayout } from "./kernel.ts";
+import { exec, flags, recordLimit, shared, walkPhases, walkState } from "./record.ts";
+import { execUrgency } from "./urgency.ts";
+
+/** Names and mount points a program handles before it calls itself: 33 times 64 are more than PATH_MAX can hold. */
+const STEPS = 64;
+
+// Words on the stack; fp - 8 is the scratch word.
+const CONTEXT = -16;
+const COUNTER = -24;
+const ROOT = -32;
+/** Where the loop keeps r9, as an offset from r7. */
+const END = walkState.end - walkState.size;
+
+// r6: directory entry, r7: record, r8: mount, r9: end of the record.
+export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
+  const { dentry, mount } = kernel;
+  const limit = recordLimit(maps.argsBytes);
+  return [
+    store(8, fp, CONTEXT, r1),
+    findScratch(maps, "lost"),
+    load(8, r6, r7, walkState.dentry - walkState.size),
+    load(8, r8, r7, walkState.mount - walkState.size),
+    storeImm(8, fp, COUNTER, STEPS),
+
+    label("mount"),
+    follow(r4, r8, mount.root),
+    store(8, fp, ROOT, r4),
+
+    label("entry"),
+    beginStep(END, limit, "cut"),
+    load(8, r4, fp, COUNTER),
+    jumpIfImm(r4, "==", 0, "again"),
+    aluImm("sub", r4, 1),
+    store(8, fp, COUNTER, r4),
+
+    // The root of a mount: go on where it is mounted, unless nothing is above.
+    load(8, r4, fp, ROOT),
+    jumpIf(r6, "!=", r4, "name"),
+    follow(r6, r8, mount.mountpoint),
+    follow(r4, r8, mount.parent),
+    jumpIf(r4, "==", r8, "path done"),
+    mov(r8, r4),
+    jump("mount"),
+
+    label("name"),
+    follow(r3, r6, dentry.name),
+    appendName(END, "unnamed"),
+    follow(r4, r6, dentry.parent),
+    // Its own parent, and no mount's root: it lies in no directory, or was moved out of a bind mount.
+    jumpIf(r4, "==", r6, "nameless"),
+    mov(r6, r4),
+    // A null or stale pointer ends here as well: both reads gave zeros.
+    jumpIfImm(r6, "!=", 0, "entry"),
+
+    label("nameless"),
+    load(8, r4, r7, walkState.phase - walkState.size),
+    jumpIfImm(r4, "!=", walkPhases.executable, "path done"),
+    setFlag(exec.flags, flags.nameless),
+    jump("path done"),
+
+    label("again"),
+    saveState(),
+    tailCall(maps),
+    // No more calls: what is above stays unsaid.
+    label("cut"),
+    load(8, r4, r7, walkState.phase - walkState.size),
+    jumpIfImm(r4, "==", walkPhases.cwd, "cwd cut"),
+    setFlag(exec.flags, flags.executableCut),
+    jump("path done"),
+    label("cwd cut"),
+    setFlag(exec.flags, flags.cwdCut),
+
+    label("path done"),
+    load(8, r9, r7, END),
+    load(8, r4, r7, walkState.phase - walkState.size),
+    jumpIfImm(r4, "==", walkPhases.cwd, "record done"),
+    store(4, r7, exec.executableEnd, r9),
+    store(4, r7, exec.cwdEnd, r9),
+    movImm(r4, walkPhases.cwd),
+    store(8, r7, walkState.phase - walkState.size, r4),
+    load(8, r6, r7, walkState.cwdDentry - walkState.size),
+    load(8, r8, r7, walkState.cwdMount - walkState.size),
+    saveState(),
+    tailCall(maps),
+    setFlag(exec.flags, flags.cwdCut),
+    label("record done"),
+    store(4, r7, exec.cwdEnd, r9),
+
+    jumpIfImm(r9, ">", limit, "lost"),
+    emit(maps, mov(r3, r9), shared.lostExecs, execUrgency(maps)),
+
+    label("lost"),
+    countLost(maps, shared.lostExecs),
+    movImm(r0, 0),
+    exit,
+  ];
+}
+
+function saveState(): Code {
+  return [
+    store(8, r7, walkState.dentry - walkState.size, r6),
+    store(8, r7, walkState.mount - walkState.size, r8),
+  ];
+}
+
+/** This program again; comes back only beyond the kernel's limit. */
+function tailCall(maps: ProgramMaps): Code {
+  return [load(8, r1, fp, CONTEXT), loadMap(r2, maps.programs), movImm(r3, 0), call(helpers.tailCall)];
+}
