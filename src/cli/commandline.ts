@@ -19,6 +19,21 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
     load: async () => (await import("./trace.ts")).traceCommand(),
   },
   {
+    name: "ps",
+    summary: "show every process with its label and tree",
+    load: async () => (await import("./ps.ts")).psCommand(),
+  },
+  {
+    name: "policy",
+    summary: "check, test and show policies",
+    load: async () => (await import("./policy.ts")).policyCommand(),
+  },
+  {
+    name: "doctor",
+    summary: "say what this kernel allows, what is missing, and what to do about it",
+    load: async () => (await import("./doctor.ts")).doctorCommand(),
+  },
+  {
     name: "version",
     summary: "show the version and what it was built for",
     load: async () => (await import("./version.ts")).versionCommand(),

@@ -4,8 +4,8 @@ import { defaultConfig, type SourceChoice, sources } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
-import { openSensor } from "../sensor/open.ts";
 import { runTrace, traceSignals } from "../warden/trace.ts";
+import { openSource } from "./source.ts";
 import { CommandError, exit } from "./voice.ts";
 
 interface TraceFlags {
@@ -37,7 +37,7 @@ function trace(flags: TraceFlags): void {
   }
   const { limit } = defaultConfig().arguments;
   runTrace({
-    openSensor: (reader) => openSensor(flags.source, reader),
+    openSensor: (reader) => openSource(flags.source, reader),
     format: (record) => `${JSON.stringify(record)}\n`,
     argumentBytes: limit,
   });

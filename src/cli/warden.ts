@@ -1,11 +1,11 @@
 // `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
 import { Command } from "commander";
 import { Timer } from "../linux/timerfd.ts";
-import { openSensor } from "../sensor/open.ts";
 import { inherited, readControl } from "../supervisor/inherited.ts";
 import type { WardenPlan } from "../warden/plan.ts";
 import { runWarden } from "../warden/warden.ts";
 import { loadNamed, policyOrError } from "./policies.ts";
+import { openSource } from "./source.ts";
 import { CommandError, exit } from "./voice.ts";
 
 /** As long as the slowest honest work takes, a look at all of a big /proc, many times over. */
@@ -19,7 +19,7 @@ export function wardenCommand(): Command {
       {
         run: plan.run,
         config: plan.config,
-        openSensor: (reader) => openSensor(plan.config.source, reader),
+        openSensor: (reader) => openSource(plan.config.source, reader),
         loadPolicy: () => loadNamed(plan.config.policies),
         reportFd: inherited.report,
         controlFd: inherited.control,

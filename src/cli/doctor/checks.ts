@@ -1,0 +1,176 @@
+// The single checks. Each says what it found; one that is not fine says what to do.
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { release } from "node:os";
+import { type Config, configFile, defaultConfig } from "../../config/config.ts";
+import { pidfdOpen } from "../../linux/pidfd.ts";
+import { FactsReader } from "../../sensor/facts.ts";
+import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
+import { openNetlinkSensor } from "../../sensor/netlink.ts";
+import { readConfig } from "../configuration.ts";
+import { loadNamed } from "../policies.ts";
+import { CommandError } from "../voice.ts";
+
+export interface Check {
+  readonly name: string;
+  /** `missing`: treewarden does less; `wrong`: a file of the administrator's has an error. */
+  readonly status: "ok" | "missing" | "wrong";
+  readonly detail: string;
+  readonly fix?: string;
+  /** It is a source of events; one of them has to be there. */
+  readonly source?: boolean;
+}
+
+/** `config`: a configuration file other than the usual one. */
+export function examine(config: string | undefined): readonly Check[] {
+  const read = configuration(config);
+  return [
+    kernel(),
+    user(),
+    procConnector(),
+    btf(),
+    processFileSystem(),
+    pidDescriptors(),
+    read.check,
+    policies(read.config),
+    stateDirectory(read.config.state_directory),
+  ];
+}
+
+function kernel(): Check {
+  return { name: "kernel", status: "ok", detail: `Linux ${release()}, ${process.arch}` };
+}
+
+function user(): Check {
+  const name = "user";
+  if (process.geteuid?.() === 0) return { name, status: "ok", detail: "root" };
+  return {
+    name,
+    status: "missing",
+    detail: `user ${process.geteuid?.()}, not root`,
+    fix: "run it with sudo",
+  };
+}
+
+/** Not only subscribed: a program is started, and has to be told. */
+function procConnector(): Check {
+  const name = "proc connector";
+  const shared = { name, source: true } as const;
+  try {
+    using reader = new FactsReader();
+    using sensor = openNetlinkSensor({ reader });
+    const pid = startSomething();
+    const deadline = performance.now() + 500;
+    let seen = false;
+    while (!seen && performance.now() < deadline) {
+      sensor.drain((event) => {
+        seen ||= event.kind !== "loss" && event.pid === pid;
+      });
+    }
+    if (seen)
+      return { ...shared, status: "ok", detail: "subscribed; a program that was started was told of" };
+    const fix = "see whether another program filters it, and whether CONFIG_PROC_EVENTS is on";
+    return { ...shared, status: "missing", detail: "subscribed, but nothing was told", fix };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    const fix = error instanceof NetlinkUnavailable ? error.hint : "run as root, on the host";
+    return { ...shared, status: "missing", detail, fix };
+  }
+}
+
+function startSomething(): number {
+  return Bun.spawnSync(["/proc/self/exe", "version"], { stdout: "ignore", stderr: "ignore", env: {} }).pid;
+}
+
+function btf(): Check {
+  const name = "kernel types (BTF)";
+  const path = "/sys/kernel/btf/vmlinux";
+  if (existsSync(path))
+    return { name, status: "ok", detail: `${path}, ${Math.round(statSync(path).size / 1024)} KiB` };
+  return {
+    name,
+    status: "missing",
+    detail: `no ${path}`,
+    fix: "a kernel with CONFIG_DEBUG_INFO_BTF=y; the proc connector is used without it",
+  };
+}
+
+function processFileSystem(): Check {
+  const name = "/proc";
+  const options = /^\S+ \/proc proc (\S+)/m.exec(readFileSync("/proc/self/mounts", "latin1"))?.[1];
+  if (options === undefined) {
+    return { name, status: "missing", detail: "not mounted", fix: "mount -t proc proc /proc" };
+  }
+  if (/hidepid=(?!0|off)/.test(options) && process.geteuid?.() !== 0) {
+    return {
+      name,
+      status: "missing",
+      detail: `mounted with ${options}`,
+      fix: "run as root, to whom nothing is hidden",
+    };
+  }
+  return { name, status: "ok", detail: "every process can be read" };
+}
+
+function pidDescriptors(): Check {
+  const name = "pidfd";
+  try {
+    const handle = pidfdOpen(process.pid);
+    handle?.[Symbol.dispose]();
+    return {
+      name,
+      status: "ok",
+      detail: "a signal reaches the process that was meant, never one that got its pid",
+    };
+  } catch {
+    return {
+      name,
+      status: "missing",
+      detail: "the kernel has no pidfd_open",
+      fix: "Linux 5.3 or later; without it nothing is killed",
+    };
+  }
+}
+
+function configuration(named: string | undefined): { readonly check: Check; readonly config: Config } {
+  const name = "configuration";
+  try {
+    const config = readConfig(named);
+    const file = named ?? configFile;
+    const detail = existsSync(file) ? file : `no ${file}: the defaults hold`;
+    return { check: { name, status: "ok", detail }, config };
+  } catch (error) {
+    const detail = error instanceof CommandError ? error.message : String(error);
+    return {
+      check: { name, status: "wrong", detail, fix: "correct the file; until then treewarden does not start" },
+      config: defaultConfig(),
+    };
+  }
+}
+
+function policies(config: Config): Check {
+  const name = "policies";
+  const result = loadNamed(config.policies);
+  if (result.ok) {
+    const detail = `${result.policy.role}, ${result.policy.rules.length} rules, enforcement ${config.enforcement}`;
+    return { name, status: "ok", detail };
+  }
+  const first = result.errors[0];
+  const detail = `${first?.file}:${first?.line}: ${first?.message}`;
+  return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
+}
+
+function stateDirectory(path: string): Check {
+  const name = "state directory";
+  if (!existsSync(path)) return { name, status: "ok", detail: `${path}, made at the first start` };
+  try {
+    accessSync(path, constants.W_OK);
+    return { name, status: "ok", detail: path };
+  } catch {
+    return {
+      name,
+      status: "missing",
+      detail: `${path} cannot be written`,
+      fix: "run as root, or name another with --state-dir",
+    };
+  }
+}

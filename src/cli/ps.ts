@@ -1,0 +1,73 @@
+// `treewarden ps`: the forest now.
+import { Command, Option } from "commander";
+import { defaultStateDirectory } from "../config/config.ts";
+import { treeOf } from "../fingerprint/tree.ts";
+import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { printable } from "../linux/text.ts";
+import { execRecord } from "../report/records.ts";
+import { recordUids } from "../report/stamp.ts";
+import { subjectOf } from "../warden/judge.ts";
+import { takeSnapshot } from "../warden/snapshot.ts";
+import { readUserNames } from "../warden/users.ts";
+
+interface PsFlags {
+  readonly output?: "json" | "pretty";
+  readonly stateDir: string;
+}
+
+export function psCommand(): Command {
+  return new Command("ps")
+    .description("show every process with its label and tree")
+    .addOption(
+      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
+    )
+    .option(
+      "--state-dir <directory>",
+      "of a running treewarden, whose lineages are used",
+      defaultStateDirectory,
+    )
+    .action((flags: PsFlags) => {
+      const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+      process.stdout.write(format === "json" ? json(flags.stateDir) : pretty(flags.stateDir));
+    });
+}
+
+function json(stateDirectory: string): string {
+  const { found, time } = takeSnapshot(stateDirectory);
+  const wallOffset = realtimeNow() - monotonicNow();
+  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+  const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+  let text = "";
+  for (const { process, facts } of byPid(found)) {
+    const exec = { process, facts, tree: treeOf(process.lineage), source: "procfs", time } as const;
+    text += `${JSON.stringify(execRecord(subjectOf(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
+  }
+  return text;
+}
+
+function pretty(stateDirectory: string): string {
+  const { found } = takeSnapshot(stateDirectory);
+  const userName = readUserNames();
+  const rows = [["PID", "USER", "LABEL", "TREE"]];
+  for (const { process, facts } of byPid(found)) {
+    // Hundreds of kernel threads have one tree and nothing to tell.
+    if (process.kernelThread) continue;
+    const tree = treeOf(process.lineage);
+    const user = facts.uid === undefined ? "?" : (userName(facts.uid) ?? String(facts.uid));
+    const mark = tree.complete ? "" : "  (incomplete)";
+    rows.push([String(process.pid), printable(user), process.lineage.image.label, `${tree.path}${mark}`]);
+  }
+  const width = (column: number): number =>
+    Math.min(24, Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  const widths = [width(0), width(1), width(2)];
+  return rows
+    .map(
+      ([pid, user, label, tree]) =>
+        `${(pid ?? "").padStart(widths[0] ?? 0)}  ${(user ?? "").padEnd(widths[1] ?? 0)}  ${(label ?? "").padEnd(widths[2] ?? 0)}  ${tree ?? ""}\n`,
+    )
+    .join("");
+}
+
+function byPid<T extends { readonly process: { readonly pid: number } }>(found: readonly T[]): T[] {
+  return [...found].sort((a, b) => a.process.pid - b.process.pid);
+}

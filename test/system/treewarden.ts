@@ -1,0 +1,173 @@
+// The compiled binary, run for a test: its own state directory, its own port, ended with the test.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const binary = join(import.meta.dir, "../../dist/treewarden");
+
+/** Why tests of the real kernel cannot run here; undefined if they can. In CI they always run. */
+export function whyNot(): string | undefined {
+  if (process.env.CI === "true" || process.geteuid?.() === 0) return undefined;
+  return "only root may watch every process";
+}
+
+export type JsonRecord = Readonly<Record<string, unknown>>;
+
+/** `treewarden run`, with what it says on standard output as records. */
+export class Running implements AsyncDisposable {
+  readonly binary = binary;
+  readonly folder: string;
+  readonly records: JsonRecord[] = [];
+  readonly port: number;
+  readonly pid: number;
+  private readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  private readonly reading: Promise<void>;
+  private errors = "";
+
+  private constructor(
+    flags: readonly string[],
+    environment: Record<string, string>,
+    folder: string | undefined,
+  ) {
+    this.folder = folder ?? mkdtempSync(join(tmpdir(), "treewarden-test-"));
+    this.port = 20_000 + Math.floor(Math.random() * 20_000);
+    const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
+    const state = ["--state-dir", join(this.folder, "state")];
+    this.process = Bun.spawn([binary, "run", "--output", "json", ...listen, ...state, ...flags], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { PATH: process.env.PATH ?? "", ...environment },
+    });
+    this.pid = this.process.pid;
+    this.reading = Promise.all([this.readRecords(), this.readErrors()]).then(() => undefined);
+  }
+
+  /** Started, and ready: its first scan is done. `folder`: one of an earlier run, whose state is gone on with. */
+  static async start(
+    flags: readonly string[] = [],
+    environment: Record<string, string> = {},
+    folder?: string,
+  ): Promise<Running> {
+    const running = new Running(flags, environment, folder);
+    await running.seen((record) => record["event.name"] === "warden.started");
+    return running;
+  }
+
+  get stderr(): string {
+    return this.errors;
+  }
+
+  /** The first record that fits, waited for up to `ms`. Throws with what was said instead. */
+  async seen(fits: (record: JsonRecord) => boolean, ms = 10_000): Promise<JsonRecord> {
+    const end = performance.now() + ms;
+    for (;;) {
+      const found = this.records.find(fits);
+      if (found !== undefined) return found;
+      if (this.process.exitCode !== null)
+        throw new Error(`it ended with ${this.process.exitCode}: ${this.errors}`);
+      if (performance.now() > end) {
+        const names = this.records.map((record) => record["event.name"]);
+        throw new Error(
+          `not seen in ${ms} ms; there were ${names.length} records (${[...new Set(names)]}); ${this.errors}`,
+        );
+      }
+      await Bun.sleep(10);
+    }
+  }
+
+  async metrics(): Promise<Metrics> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/metrics`);
+    return new Metrics(await answer.text());
+  }
+
+  async health(): Promise<{ readonly status: number; readonly body: string }> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`);
+    return { status: answer.status, body: await answer.text() };
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.process.kill(name);
+  }
+
+  /** Ends it by SIGTERM; its exit code. */
+  async stop(): Promise<number> {
+    this.process.kill("SIGTERM");
+    await this.process.exited;
+    await this.reading;
+    return this.process.exitCode ?? -1;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.race([this.stop(), Bun.sleep(5_000)]);
+    this.process.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async readRecords(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of this.process.stdout) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.records.push(JSON.parse(line));
+    }
+  }
+
+  private async readErrors(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of this.process.stderr) this.errors += decoder.decode(chunk, { stream: true });
+  }
+}
+
+/** Prometheus text, by name and labels. */
+export class Metrics {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** The value of the series whose labels include all of `labels`; undefined if there is none. */
+  value(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
+    return this.all(name, labels)[0];
+  }
+
+  /** The values of every such series. */
+  all(name: string, labels: Readonly<Record<string, string>> = {}): number[] {
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+    const values: number[] = [];
+    for (const line of this.text.split("\n")) {
+      if (!line.startsWith(`${name}{`) && !line.startsWith(`${name} `)) continue;
+      if (wanted.every((part) => line.includes(part)))
+        values.push(Number(line.slice(line.lastIndexOf(" ") + 1)));
+    }
+    return values;
+  }
+
+  sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
+    return this.all(name, labels).reduce((total, value) => total + value, 0);
+  }
+}
+
+/** Until `done` says yes; throws after `ms`. */
+export async function until(
+  what: string,
+  done: () => boolean | Promise<boolean>,
+  ms = 10_000,
+): Promise<void> {
+  const end = performance.now() + ms;
+  while (!(await done())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`);
+    await Bun.sleep(20);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
