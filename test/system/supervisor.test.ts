@@ -89,8 +89,21 @@ async function until(condition: () => boolean): Promise<number> {
   return performance.now() - begin;
 }
 
+/** The pid of each role if there is one of each, and no more. */
+function whole(): ReadonlyMap<Role, number> | undefined {
+  const found = processes();
+  const byRole = new Map(found.map(({ role, pid }) => [role, pid]));
+  return found.length === roles.length && byRole.size === roles.length ? byRole : undefined;
+}
+
 function complete(): boolean {
-  return processes().length === roles.length && pids().size === roles.length;
+  return whole() !== undefined;
+}
+
+/** True if there is one of each again, and another than `pid` as `role`. */
+function replaced(role: Role, pid: number | undefined): boolean {
+  const now = whole();
+  return now !== undefined && now.get(role) !== pid;
 }
 
 function pidOf(role: Role): number {
@@ -206,7 +219,7 @@ describe.skipIf(!root)("a second run on the same state directory", () => {
     await until(complete);
     const first = pidOf("supervisor");
     process.kill(first, "SIGKILL");
-    await until(() => lockHolder() !== first && complete());
+    await until(() => replaced("supervisor", first));
     const second = start();
     expect(await second.exited).toBe(2);
     expect(await second.stderr.text()).toContain(`pid ${pidOf("supervisor")}`);
@@ -226,7 +239,7 @@ describe.skipIf(!root)("when a process dies", () => {
     const run = start("hang");
     await until(() => existsSync(join(directory, "hung")));
     const hung = pidOf("warden");
-    await until(() => complete() && pidOf("warden") !== hung);
+    await until(() => replaced("warden", hung));
     expect(pidOf("warden")).not.toBe(hung);
     await stopBy("SIGTERM");
     expect(await run.stderr.text()).toContain(
@@ -242,7 +255,7 @@ describe.skipIf(!root)("when a process dies", () => {
     for (let i = 0; i < 3; i += 1) {
       const reporter = pidOf("reporter");
       process.kill(reporter, "SIGKILL");
-      await until(() => complete() && pidOf("reporter") !== reporter);
+      await until(() => replaced("reporter", reporter));
     }
     await stopBy("SIGTERM");
     const numbers = noted().flatMap((each) =>
@@ -262,7 +275,7 @@ describe.skipIf(!root)("when a process dies", () => {
     await until(complete);
     const before = pids();
     process.kill(pidOf("supervisor"), "SIGKILL");
-    await until(() => complete() && pidOf("standby") !== before.get("standby"));
+    await until(() => replaced("standby", before.get("standby")));
     for (const role of ["warden", "reporter"] as const) expect(pidOf(role)).toBe(before.get(role) ?? 0);
     expect(await stopBy("SIGTERM")).toBeLessThan(1000);
   });
@@ -277,6 +290,27 @@ describe.skipIf(!root)("when a process dies", () => {
     expect(await until(() => processes().length === 0)).toBeLessThan(1000);
   });
 
+  test("a child and the supervisor killed in the same moment: one of each comes back, and only one", async () => {
+    start();
+    await until(complete);
+    for (let i = 0; i < 12; i += 1) {
+      const before = pids();
+      const victim = i % 2 === 0 ? "warden" : "reporter";
+      const supervisor = pidOf("supervisor");
+      process.kill(pidOf(victim), "SIGKILL");
+      // From before the supervisor has noticed to after it has started another.
+      Bun.sleepSync((i >> 1) / 2);
+      process.kill(supervisor, "SIGKILL");
+      const back = () => replaced("supervisor", supervisor) && replaced(victim, before.get(victim));
+      expect(await until(back)).toBeLessThan(1000);
+      // A second one, started by the dying supervisor, would be there by now, and ended one second later.
+      await Bun.sleep(20);
+    }
+    await Bun.sleep(1100);
+    expect(complete()).toBe(true);
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+  }, 30_000);
+
   test("30 kills at random: the others go on, the dead one is back within a second, nothing is left over", async () => {
     start();
     await until(complete);
@@ -286,8 +320,8 @@ describe.skipIf(!root)("when a process dies", () => {
       const victim = roles[Math.floor(Math.random() * roles.length)] ?? "warden";
       process.kill(pidOf(victim), "SIGKILL");
       // A supervisor's place is taken by the standby, whose place is filled anew.
-      const replaced = victim === "supervisor" ? "standby" : victim;
-      const took = await until(() => complete() && pidOf(replaced) !== before.get(replaced));
+      const filled = victim === "supervisor" ? "standby" : victim;
+      const took = await until(() => replaced(filled, before.get(filled)));
       slowest = Math.max(slowest, took);
       for (const role of ["warden", "reporter"] as const) {
         if (role !== victim) expect(pidOf(role)).toBe(before.get(role) ?? 0);
