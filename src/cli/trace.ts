@@ -37,7 +37,7 @@ function trace(flags: TraceFlags): void {
   }
   const { limit } = defaultConfig().arguments;
   runTrace({
-    openSensor: (reader) => openSource(flags.source, reader),
+    openSensor: (reader) => openSource(flags.source, { reader, argumentBytes: limit }),
     format: (record) => `${JSON.stringify(record)}\n`,
     argumentBytes: limit,
   });

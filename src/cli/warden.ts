@@ -19,7 +19,8 @@ export function wardenCommand(): Command {
       {
         run: plan.run,
         config: plan.config,
-        openSensor: (reader) => openSource(plan.config.source, reader),
+        openSensor: (choice, reader) =>
+          openSource(choice, { reader, argumentBytes: plan.config.arguments.limit }),
         loadPolicy: () => loadNamed(plan.config.policies),
         reportFd: inherited.report,
         controlFd: inherited.control,

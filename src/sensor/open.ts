@@ -1,7 +1,9 @@
 // Which source of events this host gets, and why.
 import type { SourceChoice } from "../config/config.ts";
+import { EbpfUnavailable, openEbpfSensor } from "./ebpf.ts";
 import type { Sensor } from "./event.ts";
 import type { FactsReader } from "./facts.ts";
+import { NetlinkUnavailable } from "./netlink/unavailable.ts";
 import { openNetlinkSensor } from "./netlink.ts";
 
 export interface OpenedSensor {
@@ -10,8 +12,46 @@ export interface OpenedSensor {
   readonly why: string;
 }
 
-/** Opens the source that was chosen; `auto` takes the best that the kernel and the permissions allow. Throws if none can be had. */
-export function openSensor(choice: SourceChoice, reader: FactsReader): OpenedSensor {
-  const why = choice === "auto" ? "the proc connector works on every kernel that has it" : "chosen";
-  return { sensor: openNetlinkSensor({ reader }), why };
+export interface SensorOptions {
+  readonly reader: FactsReader;
+  /** Bytes of arguments that are kept. */
+  readonly argumentBytes: number;
+}
+
+/** No source can be had: what each of them said. */
+export class NoSensor extends Error {
+  override readonly name = "NoSensor";
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/**
+ * Opens the source that was chosen. `auto` takes eBPF where kernel, BTF and permissions allow, since it names every
+ * program, else the proc connector. Throws NoSensor if there is none.
+ */
+export function openSensor(choice: SourceChoice, options: SensorOptions): OpenedSensor {
+  let refusal = "";
+  if (choice !== "netlink") {
+    try {
+      return {
+        sensor: openEbpfSensor({ argumentBytes: options.argumentBytes }),
+        why: "it names every program",
+      };
+    } catch (error) {
+      if (!(error instanceof EbpfUnavailable)) throw error;
+      if (choice === "ebpf") throw new NoSensor(error.message, error.hint);
+      refusal = error.message;
+    }
+  }
+  try {
+    const why = refusal === "" ? "it was chosen" : `no eBPF (${refusal})`;
+    return { sensor: openNetlinkSensor({ reader: options.reader }), why };
+  } catch (error) {
+    if (!(error instanceof NetlinkUnavailable)) throw error;
+    throw new NoSensor(refusal === "" ? error.message : `${refusal}; ${error.message}`, error.hint);
+  }
 }

@@ -131,20 +131,24 @@ export class Tracker {
 
   private runs(process: Process<Runnable>, facts: ProcessFacts, source: SensorSource, time: number): void {
     const tree = treeOf(process.lineage);
-    const handle = this.handles.get(process);
-    const known = this.inputs.isKnown(tree);
-    const { trees } = this.inputs;
-    this.handles.set(
-      process,
-      handle === undefined ? trees.started(tree.path, known) : trees.moved(handle, tree.path, known),
-    );
+    this.count(process, tree);
     if (source !== "procfs") this.countAttribution(process, facts);
     this.listener.execed({ process, facts, tree, source, time });
   }
 
   private started(process: Process<Runnable>): void {
-    const tree = treeOf(process.lineage);
-    this.handles.set(process, this.inputs.trees.started(tree.path, this.inputs.isKnown(tree)));
+    this.count(process, treeOf(process.lineage));
+  }
+
+  private count(process: Process<Runnable>, tree: Tree): void {
+    // Pid 1 is in no tree.
+    if (tree.labels.length === 0) return;
+    const known = this.inputs.isKnown(tree);
+    const before = this.handles.get(process);
+    const { trees } = this.inputs;
+    const handle =
+      before === undefined ? trees.started(tree.path, known) : trees.moved(before, tree.path, known);
+    if (handle !== before) this.handles.set(process, handle);
   }
 
   private ended(process: Process<Runnable>, seconds: number | undefined): void {

@@ -1,6 +1,6 @@
 // The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
 // The runtime's own event loop never turns here, so there are no timers, no promises and no console.
-import type { Config } from "../config/config.ts";
+import type { Config, SourceChoice } from "../config/config.ts";
 import { version } from "../config/version.ts";
 import { Killer } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
@@ -19,8 +19,9 @@ import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/trees.ts";
 import type { Hello } from "../report/wire.ts";
-import type { Sensor } from "../sensor/event.ts";
+import type { Sensor, SensorSource } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
+import type { OpenedSensor } from "../sensor/open.ts";
 import { Judge } from "./judge.ts";
 import { kernelSignals } from "./kernel.ts";
 import { NewTrees } from "./newtrees.ts";
@@ -42,7 +43,7 @@ export interface WardenOptions {
   readonly run: string;
   readonly config: Config;
   /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (reader: FactsReader) => { readonly sensor: Sensor; readonly why: string };
+  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
@@ -80,7 +81,7 @@ class Warden {
   private readonly judge: Judge;
   private readonly newTrees: NewTrees;
   private readonly rescan = new Rescan();
-  private readonly sensor: Sensor;
+  private sensor: Sensor;
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -110,7 +111,7 @@ class Warden {
       limit: config.metrics.max_trees,
     });
     const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-    const opened = options.openSensor(this.reader);
+    const opened = options.openSensor(config.source, this.reader);
     this.sensor = opened.sensor;
     this.outbox = new Outbox({
       fd: options.reportFd,
@@ -151,9 +152,7 @@ class Warden {
       onLoss: () => this.rescan.want(monotonicNow()),
     });
     this.showPolicy(policy);
-    this.totals
-      .gauge("info", { version, source: this.sensor.source, enforcement: config.enforcement })
-      .set(1);
+    this.showSource(undefined);
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.judge.tell("warden.started", {
       "sensor.source": this.sensor.source,
@@ -199,14 +198,36 @@ class Warden {
     try {
       this.sensor.drain((event) => this.tracker.handle(event));
     } catch (error) {
-      // The source is gone for good: end, so that the supervisor starts a warden with a new one.
+      this.switchSensor(error);
+    }
+  }
+
+  /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
+  private switchSensor(failure: unknown): void {
+    const failed = this.sensor;
+    this.judge.tell("sensor.failed", { "sensor.source": failed.source, "error.message": String(failure) });
+    this.poll.remove(failed.fd);
+    failed[Symbol.dispose]();
+    try {
+      const choice = failed.source === "ebpf" ? "netlink" : this.options.config.source;
+      const { sensor, why } = this.options.openSensor(choice, this.reader);
+      this.sensor = sensor;
+      this.poll.add(sensor.fd, SENSOR, EPOLLIN);
+      this.showSource(failed.source);
+      this.judge.tell("sensor.switched", { "sensor.source": sensor.source, "sensor.reason": why });
+      const { source } = failed;
+      this.judge.lost({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
+    } catch (error) {
       this.fault = error;
       this.stopping = true;
-      this.judge.tell("sensor.failed", {
-        "sensor.source": this.sensor.source,
-        "error.message": String(error),
-      });
     }
+  }
+
+  /** The source in force, in the metric that names it; `before`: the one that no longer is. */
+  private showSource(before: SensorSource | undefined): void {
+    const { enforcement } = this.options.config;
+    if (before !== undefined) this.totals.remove("info", { version, source: before, enforcement });
+    this.totals.gauge("info", { version, source: this.sensor.source, enforcement }).set(1);
   }
 
   private obey(order: Order): void {
