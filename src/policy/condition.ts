@@ -401,7 +401,7 @@ class Reader {
     if (body === undefined || (initialNode !== undefined && initial === undefined)) return undefined;
     const kind =
       operator === "filter"
-        ? array.kind
+        ? array.kind & ARRAYS
         : operator === "map"
           ? kinds.array
           : operator === "reduce"

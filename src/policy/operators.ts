@@ -68,7 +68,12 @@ export const operators: Readonly<Record<string, OperatorRule>> = {
   substr: rule(2, 3, kinds.string, '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }'),
   merge: rule(1, MANY, merged, '{ "merge": [ { "list": "shells" }, [ "fish" ] ] }'),
   "+": rule(1, MANY, number, '{ "+": [ { "var": "tree.depth" }, 1 ] }'),
-  "*": rule(1, MANY, number, '{ "*": [ { "var": "tree.depth" }, 2 ] }'),
+  "*": rule(
+    1,
+    MANY,
+    (parts) => (parts.length === 1 ? anyOf(parts) : number),
+    '{ "*": [ { "var": "tree.depth" }, 2 ] }',
+  ),
   "-": rule(1, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }'),
   "/": arithmetic,
   "%": arithmetic,
@@ -191,7 +196,9 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
 function checkNumbers(operator: string, parts: readonly Expression[]): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
     const wanted = kinds.number | kinds.bool | (casts.has(operator) ? kinds.string : 0);
-    if (part.varies && (part.kind & wanted) === 0)
+    // A constant text or null is cast as in JSONLogic; an array never is what was meant.
+    const constant = part.varies ? 0 : kinds.string | kinds.null;
+    if ((part.kind & (wanted | constant)) === 0)
       return { part: i, message: `"${operator}" calculates, ${subject(part)} is no number`, fix: undefined };
   }
   return undefined;

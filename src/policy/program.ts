@@ -79,7 +79,8 @@ const arithmetic: Readonly<Record<string, (...given: never[]) => unknown>> = {
 
 /** As in JavaScript's substr, except that a negative length leaves that many characters off the end, as in PHP. */
 function substr(text: string, start: number, length: number | undefined): string {
-  const from = start < 0 ? Math.max(0, text.length + start) : start;
+  const whole = Math.trunc(start);
+  const from = whole < 0 ? Math.max(0, text.length + whole) : whole;
   const tail = text.slice(from);
   if (length === undefined) return tail;
   return length < 0 ? tail.slice(0, Math.max(0, tail.length + length)) : tail.slice(0, length);
@@ -123,8 +124,14 @@ export class Compiler {
   }
 
   compile(expression: Expression): Program {
-    const program = this.engine.build(this.lower(expression));
-    return (evaluation) => truthy(program(evaluation));
+    const value = this.value(expression);
+    return (evaluation) => truthy(value(evaluation));
+  }
+
+  /** What the expression gives, not only whether that is true. */
+  value(expression: Expression): (evaluation: Evaluation) => unknown {
+    const build = this.engine.build(this.lower(expression));
+    return (evaluation) => build(evaluation);
   }
 
   /** The expression in the engine's words. */

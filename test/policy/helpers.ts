@@ -1,0 +1,88 @@
+// What the tests of this room share: a policy from objects, a subject from a lineage, a condition from JSONLogic.
+import { type Names, readCondition } from "../../src/policy/condition.ts";
+import { Document, type PolicyError } from "../../src/policy/document.ts";
+import { askedIn, type Expression, namesIn } from "../../src/policy/expression.ts";
+import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
+import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
+import { Compiler, type Evaluation } from "../../src/policy/program.ts";
+import type { TestEntry } from "../../src/policy/schema.ts";
+import type { VariableValue } from "../../src/policy/subject.ts";
+import { subjectOf } from "../../src/policy/testlineage.ts";
+import type { VariableType } from "../../src/policy/vocabulary.ts";
+
+export function load(files: Readonly<Record<string, unknown>>, ...names: string[]): LoadResult {
+  const texts = new Map(
+    Object.entries(files).map(([path, value]) => [
+      path,
+      typeof value === "string" ? value : JSON.stringify(value, null, 2),
+    ]),
+  );
+  return loadPolicies(names.length === 0 ? ["/p/role.json"] : names, {
+    read: (path) => texts.get(path),
+    embedded: new Map(),
+    searchPath: ["/p"],
+  });
+}
+
+/** One role of these rules. */
+export function policyOf(rules: readonly object[], more: object = {}): Policy {
+  const { policy, errors } = load({ "/p/role.json": { role: "role", rules, ...more } });
+  if (policy === undefined)
+    throw new Error(errors.map((error) => `${error.message}; ${error.fix}`).join("\n"));
+  return policy;
+}
+
+export function errorsOf(role: unknown): readonly PolicyError[] {
+  return load({ "/p/role.json": role }).errors ?? [];
+}
+
+export type LineageOfTest = TestEntry["lineage"];
+
+export function judge(policy: Policy, lineage: LineageOfTest, known?: boolean): Decision {
+  return decide(policy, subjectOf(known === undefined ? { lineage } : { lineage, known }));
+}
+
+/** Whether a rule of this condition matches the last process of the lineage. */
+export function matches(when: unknown, lineage: LineageOfTest, more: object = {}): boolean {
+  const policy = policyOf([{ id: "it", when, action: "alert", ...more }]);
+  return judge(policy, lineage).matched.includes("it");
+}
+
+export interface TestVariable {
+  readonly type: VariableType | "any";
+  readonly nullable: boolean;
+}
+
+/** A condition over variables of the test's own; the errors if it is refused. */
+export function conditionOf(
+  rule: unknown,
+  variables: (name: string) => TestVariable | undefined,
+): { run: (data: (name: string) => VariableValue) => unknown } | { errors: readonly PolicyError[] } {
+  // An object in front, so that a bare literal is read as one.
+  const document = new Document("test", JSON.stringify({ "!!": [rule] }));
+  const root = document.parse();
+  const names: Names = {
+    variable: variables,
+    notJudged: () => false,
+    list: () => undefined,
+    variables: [],
+    lists: [],
+  };
+  const expression: Expression | undefined =
+    root === undefined ? undefined : readCondition(document, root, names);
+  if (expression?.is !== "call" || expression.parts[0] === undefined) return { errors: document.errors };
+  const slots = [...new Set([...namesIn(expression), ...askedIn(expression)])];
+  const compiler = new Compiler({ slotOf: (name) => slots.indexOf(name), isLate: () => false });
+  const program = compiler.value(expression.parts[0]);
+  return {
+    run: (data) => {
+      const evaluation: Evaluation = {
+        values: slots.map(data),
+        late: [],
+        subject: undefined,
+        ancestry: undefined,
+      };
+      return program(evaluation);
+    },
+  };
+}
