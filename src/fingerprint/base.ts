@@ -1,21 +1,44 @@
 // The base system: the ordinary tools that every server has, which a tree calls `base`.
-import { mergedPath } from "./path.ts";
+import listed from "./base-list.json" with { type: "json" };
+import { exceptions } from "./exceptions.ts";
+import { directoryOf, mergedPath, nameOf } from "./path.ts";
 
 /** Which files are the base system's. */
 export interface BaseSystem {
-  /** Absolute paths, `/bin`, `/sbin` and `/lib*` merged into `/usr`. */
-  readonly files: ReadonlySet<string>;
+  /** Absolute path, `/bin`, `/sbin` and `/lib*` merged into `/usr`, to a word on where it comes from. */
+  readonly files: ReadonlyMap<string, string>;
 }
 
-const names =
-  "bash cat cp cut dash date dirname echo env false find grep head ls mkdir mv ps readlink rm sed seq sh sleep sort stat tail test timeout touch tr true uname wc xargs";
+function embedded(): BaseSystem {
+  const files = new Map<string, string>();
+  for (const entry of listed.packages) {
+    for (const program of entry.programs)
+      files.set(`/usr/bin/${program}`, `${entry.package}, ${entry.priority}`);
+  }
+  return { files };
+}
 
-/** For hosts without a package database. */
-export const embeddedBase: BaseSystem = {
-  files: new Set(names.split(" ").map((name) => `/usr/bin/${name}`)),
-};
+/** For hosts without a package database: what Debian marks essential, required, important or standard. */
+export const embeddedBase: BaseSystem = embedded();
 
-/** Whether the program at `path` is an ordinary tool of the base system. */
-export function isBase(path: string, base: BaseSystem): boolean {
-  return base.files.has(mergedPath(path));
+export interface BaseVerdict {
+  readonly base: boolean;
+  readonly why: string;
+}
+
+const service = /^\/(?:usr\/(?:local\/)?)?sbin$/;
+
+/**
+ * Whether the program at `path`, whose folded name is `name`, is an ordinary tool of the base system. Services and
+ * administrators' tools (`sbin`) are not, nor is what gives a connection, rights, persistence or runs code.
+ */
+export function judgeBase(path: string, name: string, base: BaseSystem): BaseVerdict {
+  const reason = exceptions.get(name) ?? exceptions.get(nameOf(path));
+  if (reason !== undefined) return { base: false, why: `keeps its name: ${reason}` };
+  if (service.test(directoryOf(path)))
+    return { base: false, why: "keeps its name: a service or an administrator's tool" };
+  const origin = base.files.get(mergedPath(path));
+  return origin === undefined
+    ? { base: false, why: "not of the base system" }
+    : { base: true, why: `base system: ${origin}` };
 }

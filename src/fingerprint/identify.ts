@@ -1,11 +1,12 @@
 // From what is known of a process to its runnable: what is really run, under which name.
-import { type BaseSystem, embeddedBase, isBase } from "./base.ts";
+import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
-import { readCommandLine } from "./commandline.ts";
+import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
 import { metricEntropy } from "./entropy.ts";
+import { type FoldedElement, foldElement, foldPath } from "./fold.ts";
 import { label, labelOf } from "./label.ts";
 import { nameOf, resolvePath } from "./path.ts";
-import { RANDOM_FROM, scoreName } from "./randomness.ts";
+import { type ElementScore, RANDOM_FROM, scorePath } from "./randomness.ts";
 import type { Runnable, RunnableFacts } from "./runnable.ts";
 
 /** Every kernel thread has this image, so that all of them collapse into one label. */
@@ -16,6 +17,7 @@ export const kernelThread: Runnable = {
   script: undefined,
   inline: false,
   path: undefined,
+  folded: undefined,
   name: label.kernel,
   label: label.kernel,
   random: false,
@@ -26,72 +28,212 @@ export const kernelThread: Runnable = {
 export type Identify = (facts: RunnableFacts) => Runnable;
 
 export interface IdentifierOptions {
+  /** Default: the embedded list. */
   readonly base?: BaseSystem;
 }
 
-/** Runnables kept: two generations of so many, and of so many characters of keys (1 MiB is room for 256 longest paths). */
+/** Runnables kept: two generations of so many, and of so many characters of keys (room for 256 longest paths). */
 const RUNNABLES = 4096;
 const KEY_CHARACTERS = 1 << 20;
 
 /** Makes the function that identifies runnables. While one is cached, equal facts give the same object. */
 export function createIdentifier(options: IdentifierOptions = {}): Identify {
   const base = options.base ?? embeddedBase;
-  const known = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
+  /** By executable; null where it depends on the command line. */
+  const plain = new BoundedCache<Runnable | null>(RUNNABLES, KEY_CHARACTERS);
+  const read = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
   return (facts) => {
-    const executable = facts.executable;
-    const executableName = executable === undefined ? undefined : nameOf(executable);
-    const reading = executableName === undefined ? undefined : readCommandLine(executableName, facts.args);
-    const given = facts.script ?? reading?.script;
-    const inline = facts.script === undefined && (reading?.inline ?? false);
-    const key = `${executable ?? ""}\u0000${given ?? ""}\u0000${inline ? 1 : 0}${given?.startsWith("/") ? "" : facts.cwd}`;
-    let runnable = known.get(key);
+    const { executable } = facts;
+    if (executable !== undefined && facts.script === undefined) {
+      const found = plain.get(executable) ?? undefined;
+      if (found !== undefined) return found;
+      if (plain.get(executable) === undefined) {
+        if (!readsCommandLine(executable)) {
+          const made = identifyAs(subjectOf(facts), base).runnable;
+          plain.set(executable, made);
+          return made;
+        }
+        plain.set(executable, null);
+      }
+    }
+    const subject = subjectOf(facts);
+    let runnable = read.get(subject.key);
     if (runnable === undefined) {
-      const script = given === undefined ? undefined : resolvePath(given, facts.cwd);
-      runnable = make(key, executable, executableName, script, given, inline, base);
-      known.set(key, runnable);
+      runnable = identifyAs(subject, base).runnable;
+      read.set(subject.key, runnable);
     }
     return runnable;
   };
 }
 
-function make(
-  key: string,
-  executable: string | undefined,
-  executableName: string | undefined,
-  script: string | undefined,
-  given: string | undefined,
-  inline: boolean,
-  base: BaseSystem,
-): Runnable {
-  const path = given === undefined ? executable : script;
-  const named = path ?? given;
-  let randomness = 0;
-  let last = 0;
-  let entropy: number | undefined;
-  for (const element of (named ?? "").split("/")) {
-    last = element === "" ? 0 : scoreName(element);
-    randomness = Math.max(randomness, last);
-    entropy = least(entropy, metricEntropy(element));
+/** What a process runs, before it has a name. */
+interface Subject {
+  readonly key: string;
+  readonly executable: string | undefined;
+  readonly script: string | undefined;
+  readonly inline: boolean;
+  readonly path: string | undefined;
+  /** Its name if the path does not say: of a module, of an applet, or of a path whose directory is not known. */
+  readonly name: string | undefined;
+  readonly applet: string | undefined;
+}
+
+function subjectOf(facts: RunnableFacts, note?: Note): Subject {
+  const { executable, cwd } = facts;
+  const reading =
+    executable === undefined ? undefined : readCommandLine(executable, facts.filename, facts.args, note);
+  if (facts.script !== undefined) {
+    note?.(`${facts.script}: the kernel says that this script is run`);
+    return isDescriptor(facts.script)
+      ? subject(executable, "", undefined, true, executable, undefined, undefined)
+      : fromFile(executable, facts.script, cwd, true);
   }
-  const name =
-    named === undefined ? label.unknown : last >= RANDOM_FROM ? label.random : labelOf(nameOf(named));
-  return {
+  if (reading === undefined)
+    return subject(executable, "", undefined, false, executable, undefined, undefined);
+  if (reading.script !== undefined) return fromFile(executable, reading.script, cwd, true);
+  if (reading.program !== undefined) return fromFile(executable, reading.program, cwd, false);
+  return fromReading(executable, reading);
+}
+
+function subject(
+  executable: string | undefined,
+  what: string,
+  script: string | undefined,
+  inline: boolean,
+  path: string | undefined,
+  name: string | undefined,
+  applet: string | undefined,
+): Subject {
+  const key = `${executable ?? ""}\u0000${inline ? "i" : ""}${what}`;
+  return { key, executable, script, inline, path, name, applet };
+}
+
+function fromFile(
+  executable: string | undefined,
+  given: string,
+  cwd: string | undefined,
+  isScript: boolean,
+): Subject {
+  const path = resolvePath(given, cwd);
+  const what = `${isScript ? "s" : "p"}${path ?? given}`;
+  const name = path === undefined ? nameOf(given) : undefined;
+  return subject(executable, what, isScript ? path : undefined, false, path, name, undefined);
+}
+
+function fromReading(executable: string | undefined, { module, applet, inline }: Reading): Subject {
+  const what = module !== undefined ? `m${module}` : applet !== undefined ? `a${applet}` : "";
+  return subject(
+    executable,
+    what,
+    undefined,
+    inline,
+    executable,
+    module ?? applet,
+    module === undefined ? applet : undefined,
+  );
+}
+
+/** How a runnable came by its name, for `explain`. */
+export interface Identification {
+  readonly runnable: Runnable;
+  /** Of its path (or name, if the path is not known): folded, and scored. */
+  readonly elements: readonly FoldedElement[];
+  readonly scores: readonly ElementScore[];
+  readonly base: BaseVerdict;
+}
+
+function identifyAs(subject: Subject, base: BaseSystem): Identification {
+  const { key, executable, script, inline, path } = subject;
+  const elements = elementsOf(path ?? subject.name);
+  const scores = scorePath(elements);
+  let randomness = worst(scores);
+  if (executable !== undefined && executable !== path)
+    randomness = Math.max(randomness, worst(scorePath(elementsOf(executable))));
+  let entropy: number | undefined;
+  for (const { element } of elements) {
+    const own = metricEntropy(element);
+    if (own !== undefined && (entropy === undefined || own < entropy)) entropy = own;
+  }
+
+  const last = elements.at(-1);
+  let name: string = label.unknown;
+  let file = "";
+  if (subject.name !== undefined) {
+    const own = foldElement(subject.name, "/");
+    file = own.text;
+    const [score] = scorePath([own]);
+    name = (score?.score ?? 0) >= RANDOM_FROM ? label.random : labelOf(file);
+  } else if (last !== undefined) {
+    file = last.text;
+    name =
+      (scores.at(-1)?.score ?? 0) >= RANDOM_FROM
+        ? label.random
+        : labelOf((memory(path) ? "memfd:" : "") + file);
+  }
+
+  const verdict = judge(subject, file, base);
+  const runnable: Runnable = {
     key,
     executable,
-    executableName,
+    executableName: executable === undefined ? undefined : nameOf(executable),
     script,
     inline,
     path,
+    folded: path === undefined ? undefined : foldedPath(path, elements, scores),
     name,
-    label: path !== undefined && isBase(path, base) ? label.base : name,
+    label: verdict.base ? label.base : name,
     random: randomness >= RANDOM_FROM,
     randomness,
     entropy,
   };
+  return { runnable, elements, scores, base: verdict };
 }
 
-function least(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+function judge({ path, name, applet }: Subject, file: string, base: BaseSystem): BaseVerdict {
+  if (applet !== undefined) {
+    const asService = judgeBase(`/usr/sbin/${applet}`, applet, base);
+    const asTool = judgeBase(`/usr/bin/${applet}`, applet, base);
+    return asTool.base ? asTool : asService;
+  }
+  if (name !== undefined)
+    return { base: false, why: "keeps its name: a module, or a file that could not be placed" };
+  if (path === undefined) return { base: false, why: "its file is not known" };
+  return judgeBase(path, file, base);
+}
+
+function memory(path: string | undefined): boolean {
+  return path?.startsWith("memfd:") === true;
+}
+
+function elementsOf(path: string | undefined): FoldedElement[] {
+  if (path === undefined) return [];
+  return memory(path) ? [foldElement(path.slice("memfd:".length), "")] : foldPath(path);
+}
+
+function worst(scores: readonly ElementScore[]): number {
+  let score = 0;
+  for (const own of scores) score = Math.max(score, own.score);
+  return score;
+}
+
+function foldedPath(
+  path: string,
+  elements: readonly FoldedElement[],
+  scores: readonly ElementScore[],
+): string {
+  const texts = elements.map(({ text }, at) =>
+    (scores[at]?.score ?? 0) >= RANDOM_FROM ? label.random : text,
+  );
+  return memory(path) ? `memfd:${texts.join("/")}` : `/${texts.join("/")}`;
+}
+
+/** As `identify`, uncached, with every step told to `note`. */
+export function identification(
+  facts: RunnableFacts,
+  note: Note,
+  base: BaseSystem = embeddedBase,
+): Identification {
+  return identifyAs(subjectOf(facts, note), base);
 }
 
 /** Identifies runnables with the embedded base list. */

@@ -12,15 +12,17 @@ export interface Runnable extends Image {
   readonly script: string | undefined;
   /** Code given as an argument or on standard input. */
   readonly inline: boolean;
-  /** `process.runnable.path`: the script, else the executable. */
+  /** `process.runnable.path`: the script, else the program that the loader or a wrapper runs, else the executable. */
   readonly path: string | undefined;
-  /** Its own name, in the exact tree. Escaped, see DESIGN's label. */
+  /** `path` with what differs from run to run or from version to version folded, random elements as `random`. */
+  readonly folded: string | undefined;
+  /** Its own name, folded and escaped, in the exact tree; `random` for a randomly named file. */
   readonly name: string;
   /** Its label in the tree: `name`, `base` or `random`. */
   readonly label: string;
-  /** Its path has a random element. */
+  /** Its path or that of its executable has a random element. */
   readonly random: boolean;
-  /** Score of its worst path element, 0 to 1. */
+  /** Score of the worst element of these paths, 0 to 1. */
   readonly randomness: number;
   /** Lowest metric entropy (bits a byte, divided by length) of any path element; undefined if there is no path. */
   readonly entropy: number | undefined;

@@ -24,6 +24,7 @@ export function decodeRunnable(saved: unknown): Runnable {
     script: perhaps("script"),
     inline: field("inline") === true,
     path: perhaps("path"),
+    folded: perhaps("folded"),
     name: text("name"),
     label: text("label"),
     random: field("random") === true,

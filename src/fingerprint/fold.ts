@@ -1,0 +1,91 @@
+// Folding: what differs from run to run or from version to version becomes one name, so that an upgrade is not an
+// alarm and a thousand jobs are not a thousand trees.
+import { shapes } from "./shapes.ts";
+
+/** One element of a path, folded. */
+export interface FoldedElement {
+  readonly element: string;
+  readonly text: string;
+  /** What the model of randomness looks at: the name as it is, unless a known shape explained it. */
+  readonly scored: string;
+  /** Why `text` is not `element`, one line for every fold. */
+  readonly why: readonly string[];
+}
+
+interface Trim {
+  readonly what: string;
+  readonly name: RegExp;
+  readonly to: string;
+}
+
+const version = "v?[0-9]+(?:\\.[0-9]+)*";
+const suffixes = "jar|war|py|sh|bash|pl|rb|js|php|dll|exe|phar|AppImage|run|bin";
+
+/** In this order, each on what the one before it left. These hide nothing from the model. */
+const trims: readonly Trim[] = [
+  { what: "a version", name: /^v?[0-9]+(?:\.[0-9]+)+(?:[-+~._]\w+)*$/, to: "*" },
+  {
+    what: "a date",
+    name: /(?<![0-9])(?:19|20)[0-9]{2}-?(?:0[1-9]|1[0-2])-?(?:[0-2][0-9]|3[01])(?:[T_-]?[0-9]{2}[:-]?[0-9]{2}(?:[:-]?[0-9]{2})?)?(?![0-9])/g,
+    to: "*",
+  },
+  { what: "a long number", name: /(?<![A-Za-z0-9])[0-9]{5,}(?![A-Za-z0-9])/g, to: "*" },
+  { what: "a number", name: /^[0-9]{3,}$/, to: "*" },
+  {
+    what: "a name with a long number",
+    name: /(?<![A-Za-z0-9])([A-Za-z]*[g-zG-Z][A-Za-z]*)[0-9]{5,}(?![A-Za-z0-9])/g,
+    to: "$1*",
+  },
+  { what: "a numbered script", name: /^(.*[A-Za-z_-])[0-9]{3,}(\.(?:sh|bash|py|pl|rb))$/, to: "$1*$2" },
+  { what: "its minor version", name: /^(python|pypy|pip|pydoc|idle)([0-9])\.[0-9.]+(?=-|$)/, to: "$1$2" },
+  { what: "its version", name: /(?<=[A-Za-z+])[0-9]+(?:\.[0-9]+)+[a-z]?(?=-|$)/, to: "" },
+  {
+    what: "its version",
+    name: new RegExp(`(?<=[A-Za-z+*])(?<!x86)[-_]${version}(?=\\.(?:${suffixes})$|$)`),
+    to: "",
+  },
+  {
+    what: "its version",
+    name: /(?<=[A-Za-z+*])[-_]v?[0-9]+(?:\.[0-9]+)+(?:[-.+~]?(?:rc|beta|alpha|p)[0-9]*)?(?=[-_])/,
+    to: "",
+  },
+];
+
+/** Folds one element that lies in the directory `within`, as it is on disk. */
+export function foldElement(element: string, within: string): FoldedElement {
+  let text = element;
+  let scored = element;
+  let why: string[] | undefined;
+  for (const shape of shapes) {
+    if (!shape.name.test(text) || shape.within?.test(within) === false) continue;
+    text = text.replace(shape.name, shape.to);
+    scored = text;
+    why = [`${shape.what}: ${text}`];
+    break;
+  }
+  if (hasDigit.test(text)) {
+    for (const trim of trims) {
+      const shorter = text.replace(trim.name, trim.to);
+      if (shorter === text || shorter === "") continue;
+      text = shorter;
+      why = [...(why ?? []), `${trim.what}: ${text}`];
+    }
+  }
+  return { element, text, scored, why: why ?? unfolded };
+}
+
+const hasDigit = /[0-9]/;
+const unfolded: readonly string[] = [];
+
+/** Folds every element of an absolute path, or of a name. */
+export function foldPath(path: string): FoldedElement[] {
+  const folded: FoldedElement[] = [];
+  let at = path.startsWith("/") ? 1 : 0;
+  while (at <= path.length) {
+    const slash = path.indexOf("/", at);
+    const end = slash === -1 ? path.length : slash;
+    if (end > at) folded.push(foldElement(path.slice(at, end), path.slice(0, Math.max(0, at - 1))));
+    at = end + 1;
+  }
+  return folded;
+}
