@@ -6,7 +6,9 @@ import { BtfError } from "../linux/bpf/btf.ts";
 import { RingReader } from "../linux/bpf/ring.ts";
 import { type ProgramInfo, pinned, programInfo, VerifierError } from "../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../linux/libc.ts";
+import { Timer } from "../linux/timerfd.ts";
 import { Decoder, type EbpfExecEvent } from "./ebpf/decode.ts";
 import { readKernelLayout } from "./ebpf/kernel.ts";
 import { Loaded } from "./ebpf/load.ts";
@@ -18,7 +20,7 @@ export interface EbpfOptions {
   readonly argumentBytes?: number;
   /** Bytes of the ring: a power of two. An exec takes some 250, a fork 48, an exit 32. */
   readonly bufferBytes?: number;
-  /** Milliseconds that events may gather. */
+  /** Milliseconds that events may gather before the reader is woken for them. */
   readonly gather?: number;
 }
 
@@ -29,8 +31,13 @@ const ARGUMENT_BYTES = 4096;
 const GATHER_MS = 20;
 /** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
+/** As many events between two ticks are one process's, or none: the timer stops, the next event wakes the reader. */
+const FEW_EVENTS = 3;
 /** How often the kernel is asked for runs it left out, ns. */
 const MISSED_EVERY = 1e9;
+
+const RING = 0;
+const TICK = 1;
 
 /** `none`: everything gathers. `all`: every exec wakes. `unsettled`: every exec that `settle` was not told of. */
 export type Urgency = keyof typeof urgencies;
@@ -57,10 +64,13 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
 
 export class EbpfSensor implements Sensor {
   readonly source = "ebpf";
-  /** To be polled with EPOLLET: it stays readable while events gather, and says anew when one of them is urgent. */
-  readonly fd: number;
-  readonly gather: number;
+  /** The sensor sees to it by itself that events gather: what makes `fd` readable is to be drained at once. */
+  readonly gather = 0;
 
+  private readonly stack = new DisposableStack();
+  private readonly poll: Poll;
+  private readonly timer: Timer;
+  private readonly gatherNs: number;
   private readonly loaded: Loaded;
   private readonly reader: RingReader;
   private readonly decoder: Decoder;
@@ -68,8 +78,9 @@ export class EbpfSensor implements Sensor {
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(4);
-  private urgentSeen = 0;
-  private unfinished = false;
+  /** The timer runs: events come, and gather without waking anyone. Else the next event wakes the reader. */
+  private gathering = false;
+  private sinceTick = 0;
   private lostSeen = 0;
   private missedSeen = 0;
   private missedAsked = 0;
@@ -77,31 +88,42 @@ export class EbpfSensor implements Sensor {
   constructor(options: EbpfOptions) {
     const kernel = readKernelLayout();
     const ringBytes = options.bufferBytes ?? BUFFER_BYTES;
-    this.loaded = new Loaded(kernel, { ringBytes, argsBytes: options.argumentBytes ?? ARGUMENT_BYTES });
-    this.fd = this.loaded.ringFd;
-    this.gather = options.gather ?? GATHER_MS;
+    using opened = new DisposableStack();
+    this.loaded = opened.use(
+      new Loaded(kernel, { ringBytes, argsBytes: options.argumentBytes ?? ARGUMENT_BYTES }),
+    );
+    this.timer = opened.use(new Timer());
+    this.poll = opened.use(new Poll(2));
+    // Edge-triggered: while events gather the ring is never empty, and only what the kernel calls a wake-up counts.
+    this.poll.add(this.loaded.ringFd, RING, EPOLLIN | EPOLLET);
+    this.poll.add(this.timer.fd, TICK, EPOLLIN);
+    this.gatherNs = (options.gather ?? GATHER_MS) * 1e6;
     this.page = this.loaded.page.words;
     this.reader = new RingReader(this.loaded.ring);
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
     });
+    this.stack.use(opened.move());
   }
 
-  /** Something waits that must not gather: an urgent exec, or what the last drain left. */
-  get urgent(): boolean {
-    return this.unfinished || this.read(shared.urgent) !== this.urgentSeen;
+  get fd(): number {
+    return this.poll.fd;
   }
 
   drain(sink: (event: ProcessEvent) => void): void {
     const now = monotonicNow();
     this.decoder.realtime = realtimeNow() - now;
-    // Before the records are read: what is urgent and comes meanwhile is seen as such the next time.
-    this.urgentSeen = this.read(shared.urgent);
-    this.unfinished = this.reader.drain(
-      (bytes, words, start, end) => this.decoder.decode(bytes, words, start, end, sink),
-      DRAIN_BYTES,
-    );
+    this.poll.wait(0);
+    const ticked = this.gathering && this.timer.read() > 0;
+    let unfinished = this.take(sink, true);
+    if (ticked && !unfinished && this.sinceTick <= FEW_EVENTS) {
+      this.gathering = false;
+      unfinished = this.take(sink, false);
+    }
+    if (unfinished) this.wakeAfter(1);
+    else if (ticked ? this.gathering : !this.gathering && this.sinceTick > 0) this.wakeAfter(this.gatherNs);
+    if (ticked) this.sinceTick = 0;
     this.tellLoss(now, sink);
   }
 
@@ -128,7 +150,24 @@ export class EbpfSensor implements Sensor {
   }
 
   [Symbol.dispose](): void {
-    this.loaded[Symbol.dispose]();
+    this.stack.dispose();
+  }
+
+  /** Hands over what waits; see RingReader.drain. */
+  private take(sink: (event: ProcessEvent) => void, hold: boolean): boolean {
+    return this.reader.drain(
+      (bytes, words, start, end) => {
+        this.sinceTick += 1;
+        this.decoder.decode(bytes, words, start, end, sink);
+      },
+      DRAIN_BYTES,
+      hold,
+    );
+  }
+
+  private wakeAfter(ns: number): void {
+    this.gathering = true;
+    this.timer.armOnce(ns);
   }
 
   /** The lower 32 bits of a field of the shared page. */

@@ -48,58 +48,73 @@ export class RingReader {
   private readonly memory: RingMemory;
   private readonly copyBuffer: Uint8Array;
   private readonly words: Uint32Array;
+  /** Everything before was handed over. */
   private position: number;
+  /** Everything before was given back. */
+  private released: number;
 
   /** `position`: the consumer's, 0 for a new ring. `copyBytes`: how much is copied out at once, a multiple of 8. */
   constructor(memory: RingMemory, position = 0, copyBytes = 1 << 18) {
     this.memory = memory;
     this.position = position;
+    this.released = position;
     this.copyBuffer = new Uint8Array(new ArrayBuffer(Math.min(copyBytes, memory.size)));
     this.words = new Uint32Array(this.copyBuffer.buffer);
-  }
-
-  /** Bytes that wait, records still being written among them. */
-  get waiting(): number {
-    return this.memory.producer() - this.position;
   }
 
   /**
    * Hands over every committed record in order, until the ring is empty, a record is still being written (its commit
    * wakes the reader), or about `limit` bytes were taken. True if the limit was what ended it.
+   *
+   * `hold` keeps the last record from being given back: the kernel wakes a reader for a record that begins where the
+   * reader has arrived, so one that has not arrived is not woken, and has to come again by itself.
    */
-  drain(sink: RecordSink, limit: number): boolean {
+  drain(sink: RecordSink, limit: number, hold = false): boolean {
     const first = this.position;
     for (;;) {
-      const end = this.committed(this.memory.producer());
-      if (end === this.position) return false;
-      const length = end - this.position;
+      const last = this.findCommitted(this.memory.producer());
+      if (last === undefined) {
+        if (hold || this.released === this.position) return false;
+        // Ordered before the next look at the producer: a record that came before the kernel saw this is found now.
+        this.release(this.position);
+        continue;
+      }
+      const start = this.position;
+      const length = last.end - start;
       this.memory.acquire();
-      this.memory.copy(this.copyBuffer, this.position, length);
-      this.position = end;
+      this.memory.copy(this.copyBuffer, start, length);
+      this.position = last.end;
       // Before the records are looked at: the kernel has the room back while we work on the copy.
-      this.memory.release(end);
+      this.release(hold ? last.start : last.end);
       this.deliver(length, sink);
-      if (end - first >= limit) return this.waiting > 0;
+      if (last.end - first >= limit && this.memory.producer() > this.position) return true;
     }
   }
 
-  /** Position behind the last of the committed records from `position` on that fit the copy buffer together. */
-  private committed(producer: number): number {
+  private release(position: number): void {
+    this.released = position;
+    this.memory.release(position);
+  }
+
+  /** The last of the committed records from `position` on that fit the copy buffer together; undefined if none is. */
+  private findCommitted(producer: number): { start: number; end: number } | undefined {
     const room = this.position + this.copyBuffer.length;
-    let at = this.position;
-    while (at < producer) {
-      const header = this.memory.header(at);
+    let start = this.position;
+    let end = this.position;
+    while (end < producer) {
+      const header = this.memory.header(end);
       if ((header & BUSY) !== 0) break;
-      const next = at + slot(header);
-      if (next > producer) throw new RingError(`ring buffer: record at ${at} ends behind the producer`);
+      const next = end + slot(header);
+      if (next > producer) throw new RingError(`ring buffer: record at ${end} ends behind the producer`);
       if (next > room) {
-        if (at === this.position)
-          throw new RingError(`ring buffer: record at ${at} is larger than the copy buffer`);
+        if (end === this.position)
+          throw new RingError(`ring buffer: record at ${end} is larger than the copy buffer`);
         break;
       }
-      at = next;
+      start = end;
+      end = next;
     }
-    return at;
+    return end === this.position ? undefined : { start, end };
   }
 
   private deliver(length: number, sink: RecordSink): void {

@@ -32,7 +32,7 @@ import {
   type Width,
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
-import { ELEMENT_MAX, walkState } from "./record.ts";
+import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./record.ts";
 
 /** What the programs work with. */
 export interface ProgramMaps {
@@ -74,7 +74,7 @@ export function begin(kind: number): Code {
   return [storeImm(4, r7, 0, kind), call(helpers.ktimeGetNs), store(8, r7, 8, r0)];
 }
 
-/** `r7` = the record in this CPU's scratch, the walk's state in front of it; goes to `missing` if there is none. Loses r0 to r5. */
+/** `r7` = the record in this CPU's scratch, kernel fields and the walk's state in front of it; goes to `missing` if there is none. Loses r0 to r5. */
 export function findScratch(maps: ProgramMaps, missing: string): Code {
   return [
     call(helpers.smpProcessorId),
@@ -83,7 +83,7 @@ export function findScratch(maps: ProgramMaps, missing: string): Code {
     addTo(r2, fp, -8),
     call(helpers.mapLookup),
     jumpIfImm(r0, "==", 0, missing),
-    addTo(r7, r0, walkState.size),
+    addTo(r7, r0, FIELD_BYTES + walkState.size),
   ];
 }
 

@@ -40,8 +40,20 @@ import {
   readInto,
   setFlag,
 } from "./code.ts";
+import { FieldSpace, type Fields } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { common, exec, flags, kinds, PATH_MAX, shared, TTY_MAX, walkPhases, walkState } from "./record.ts";
+import {
+  common,
+  exec,
+  FIELD_BYTES,
+  flags,
+  kinds,
+  PATH_MAX,
+  shared,
+  TTY_MAX,
+  walkPhases,
+  walkState,
+} from "./record.ts";
 
 const TASK = 0;
 const BPRM = 16; // third argument
@@ -57,7 +69,25 @@ const CONTEXT = -16;
 const COUNTER = -24;
 const KEPT = -32;
 
+/** A user or session that the kernel does not keep. */
+const NONE = -1;
+
 export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
+  const space = new FieldSpace(walkState.size, FIELD_BYTES);
+  const task = space.fields({
+    tgid: [kernel.task.tgid, 4],
+    startBoottime: [kernel.task.startBoottime, 8],
+    realParent: [kernel.task.realParent, 8],
+    loginuid: [kernel.task.loginuid, 4],
+    sessionid: [kernel.task.sessionid, 4],
+    cred: [kernel.task.cred, 8],
+    nsproxy: [kernel.task.nsproxy, 8],
+    threadPid: [kernel.task.threadPid, 8],
+    signal: [kernel.task.signal, 8],
+    cgroups: [kernel.task.cgroups, 8],
+    mm: [kernel.task.mm, 8],
+    fs: [kernel.task.fs, 8],
+  });
   return [
     load(8, r6, r1, TASK),
     load(8, r8, r1, BPRM),
@@ -66,54 +96,35 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     begin(kinds.exec),
     storeImm(4, r7, exec.flags, 0),
     storeImm(8, r7, exec.settleKey, 0),
-    ids(kernel),
     movImm(r9, exec.texts),
     filename(kernel),
-    args(kernel, maps),
-    terminal(kernel),
-    cgroup(kernel, maps),
-    executable(kernel),
-    workingDirectory(kernel),
+    task.read(r6),
+    ids(kernel, task, space),
+    args(kernel, maps, task, space),
+    terminal(kernel, task),
+    cgroup(kernel, maps, task),
+    executable(kernel, task, space),
+    workingDirectory(kernel, task, space),
     handOver(maps),
   ];
 }
 
-/** Numbers of the process: its own, its parent's, its users', its namespaces'. */
-function ids(kernel: KernelLayout): Code {
-  const { task, cred, nsproxy, mountNamespace, pid, pidNamespace } = kernel;
-  return [
-    readInto(common.pid, 4, r6, task.tgid),
-    readInto(exec.start, 8, r6, task.startBoottime),
-    follow(r4, r6, task.realParent),
-    readInto(exec.parentPid, 4, r4, task.tgid),
-    task.loginuid === undefined ? [] : readInto(exec.loginUid, 4, r6, task.loginuid),
-    task.sessionid === undefined ? [] : readInto(exec.sessionId, 4, r6, task.sessionid),
+type Task = Fields<
+  | "tgid"
+  | "startBoottime"
+  | "realParent"
+  | "loginuid"
+  | "sessionid"
+  | "cred"
+  | "nsproxy"
+  | "threadPid"
+  | "signal"
+  | "cgroups"
+  | "mm"
+  | "fs"
+>;
 
-    follow(r4, r6, task.cred),
-    store(8, fp, KEPT, r4),
-    readInto(exec.uid, 4, r4, cred.euid),
-    load(8, r4, fp, KEPT),
-    readInto(exec.realUid, 4, r4, cred.uid),
-    load(8, r4, fp, KEPT),
-    readInto(exec.gid, 4, r4, cred.egid),
-
-    follow(r4, r6, task.nsproxy),
-    follow(r4, r4, nsproxy.mnt),
-    readInto(exec.mountNamespace, 4, r4, mountNamespace.inum),
-
-    // The namespace a process is in is that of its pid's last level; nsproxy has the one its children get.
-    follow(r4, r6, task.threadPid),
-    store(8, fp, KEPT, r4),
-    follow(r0, r4, pid.level, 4),
-    aluImm("mul", r0, pid.numberSize),
-    load(8, r4, fp, KEPT),
-    alu("add", r4, r0),
-    follow(r4, r4, pid.numbers + pid.namespace),
-    readInto(exec.pidNamespace, 4, r4, pidNamespace.inum),
-  ];
-}
-
-/** The path as execve(2) got it, and whether what runs is an interpreter for it. */
+/** The path as execve(2) got it, and whether what runs is an interpreter for it. r8: the linux_binprm. */
 function filename(kernel: KernelLayout): Code {
   const { bprm } = kernel;
   return [
@@ -130,61 +141,52 @@ function filename(kernel: KernelLayout): Code {
   ];
 }
 
-/** The controlling terminal's name. */
-function terminal(kernel: KernelLayout): Code {
-  const { task, signal, tty } = kernel;
+/** Numbers of the process: its own, its parent's, its users', its namespaces'. */
+function ids(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
+  const { nsproxy, mountNamespace, pid, pidNamespace } = kernel;
+  const cred = space.fields({
+    uid: [kernel.cred.uid, 4],
+    euid: [kernel.cred.euid, 4],
+    egid: [kernel.cred.egid, 4],
+  });
   return [
-    follow(r3, r6, task.signal),
-    follow(r3, r3, signal.tty),
-    jumpIfImm(r3, "==", 0, "no terminal"),
-    aluImm("add", r3, tty.name),
-    appendString(r9, TTY_MAX, "no terminal"),
-    store(4, r7, exec.ttyEnd, r9),
-  ];
-}
+    [task.get(r4, "tgid"), store(4, r7, common.pid, r4)],
+    [task.get(r4, "startBoottime"), store(8, r7, exec.start, r4)],
+    kernel.task.loginuid === undefined ? movImm(r4, NONE) : task.get(r4, "loginuid"),
+    store(4, r7, exec.loginUid, r4),
+    kernel.task.sessionid === undefined ? movImm(r4, NONE) : task.get(r4, "sessionid"),
+    store(4, r7, exec.sessionId, r4),
+    task.get(r8, "realParent"),
+    readInto(exec.parentPid, 4, r8, kernel.task.tgid),
 
-/** The path in the unified hierarchy, leaf to root. */
-function cgroup(kernel: KernelLayout, maps: ProgramMaps): Code {
-  const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
-  const layout = kernel.cgroup;
-  if (layout === undefined || kernel.task.cgroups === undefined) return store(4, r7, exec.cgroupEnd, r9);
-  return [
-    follow(r8, r6, kernel.task.cgroups),
-    follow(r8, r8, layout.setDefault),
-    follow(r8, r8, layout.node),
-    storeImm(8, fp, COUNTER, CGROUP_DEPTH),
-    store(8, r7, END, r9),
-    label("cgroup"),
-    beginStep(END, limit, "cgroup cut"),
-    // The root has no parent, and no name.
-    follow(r4, r8, layout.nodeParent),
-    jumpIfImm(r4, "==", 0, "cgroup done"),
-    store(8, fp, KEPT, r4),
-    follow(r3, r8, layout.nodeName),
-    appendName(END, "cgroup unnamed"),
-    load(8, r8, fp, KEPT),
-    load(8, r4, fp, COUNTER),
-    aluImm("sub", r4, 1),
-    store(8, fp, COUNTER, r4),
-    jumpIfImm(r4, "!=", 0, "cgroup"),
-    label("cgroup cut"),
-    setFlag(exec.flags, flags.cgroupCut),
-    label("cgroup done"),
-    load(8, r9, r7, END),
-    jumpIfImm(r9, ">", limit, "lost"),
-    store(4, r7, exec.cgroupEnd, r9),
+    task.get(r8, "cred"),
+    cred.read(r8),
+    [cred.get(r4, "euid"), store(4, r7, exec.uid, r4)],
+    [cred.get(r4, "uid"), store(4, r7, exec.realUid, r4)],
+    [cred.get(r4, "egid"), store(4, r7, exec.gid, r4)],
+
+    task.get(r8, "nsproxy"),
+    follow(r8, r8, nsproxy.mnt),
+    readInto(exec.mountNamespace, 4, r8, mountNamespace.inum),
+
+    // The namespace a process is in is that of its pid's last level; nsproxy has the one its children get.
+    task.get(r8, "threadPid"),
+    follow(r0, r8, pid.level, 4),
+    aluImm("mul", r0, pid.numberSize),
+    alu("add", r8, r0),
+    follow(r8, r8, pid.numbers + pid.namespace),
+    readInto(exec.pidNamespace, 4, r8, pidNamespace.inum),
   ];
 }
 
 /** The arguments, from the stack the kernel has just written: its pages are there. */
-function args(kernel: KernelLayout, maps: ProgramMaps): Code {
-  const { task, mm } = kernel;
+function args(kernel: KernelLayout, maps: ProgramMaps, task: Task, space: FieldSpace): Code {
+  const mm = space.fields({ argStart: [kernel.mm.argStart, 8], argEnd: [kernel.mm.argEnd, 8] });
   return [
-    follow(r8, r6, task.mm),
-    follow(r4, r8, mm.argStart),
-    store(8, fp, KEPT, r4),
-    follow(r2, r8, mm.argEnd),
-    load(8, r3, fp, KEPT),
+    task.get(r8, "mm"),
+    mm.read(r8),
+    mm.get(r3, "argStart"),
+    mm.get(r2, "argEnd"),
     alu("sub", r2, r3),
     jumpIfImm(r2, "<=", maps.argsBytes, "args fit"),
     setFlag(exec.flags, flags.argsTruncated),
@@ -211,41 +213,101 @@ function args(kernel: KernelLayout, maps: ProgramMaps): Code {
   ];
 }
 
-/** The file that runs: the interpreter's for a script. Leaves where its path begins for the walk. */
-function executable(kernel: KernelLayout): Code {
-  const { task, mm, file, inode, superBlock, dentry } = kernel;
+/** The controlling terminal's name. */
+function terminal(kernel: KernelLayout, task: Task): Code {
+  const { signal, tty } = kernel;
   return [
-    follow(r8, r6, task.mm),
-    follow(r8, r8, mm.exeFile),
-    follow(r4, r8, file.mnt),
+    task.get(r8, "signal"),
+    follow(r3, r8, signal.tty),
+    jumpIfImm(r3, "==", 0, "no terminal"),
+    aluImm("add", r3, tty.name),
+    appendString(r9, TTY_MAX, "no terminal"),
+    store(4, r7, exec.ttyEnd, r9),
+  ];
+}
+
+/** The path in the unified hierarchy, leaf to root. */
+function cgroup(kernel: KernelLayout, maps: ProgramMaps, task: Task): Code {
+  const layout = kernel.cgroup;
+  if (layout === undefined) return store(4, r7, exec.cgroupEnd, r9);
+  const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
+  return [
+    task.get(r8, "cgroups"),
+    follow(r8, r8, layout.setDefault),
+    follow(r8, r8, layout.node),
+    storeImm(8, fp, COUNTER, CGROUP_DEPTH),
+    store(8, r7, END, r9),
+    label("cgroup"),
+    beginStep(END, limit, "cgroup cut"),
+    // The root has no parent, and no name.
+    follow(r4, r8, layout.nodeParent),
+    jumpIfImm(r4, "==", 0, "cgroup done"),
+    store(8, fp, KEPT, r4),
+    follow(r3, r8, layout.nodeName),
+    appendName(END, "cgroup unnamed"),
+    load(8, r8, fp, KEPT),
+    load(8, r4, fp, COUNTER),
+    aluImm("sub", r4, 1),
+    store(8, fp, COUNTER, r4),
+    jumpIfImm(r4, "!=", 0, "cgroup"),
+    label("cgroup cut"),
+    setFlag(exec.flags, flags.cgroupCut),
+    label("cgroup done"),
+    load(8, r9, r7, END),
+    jumpIfImm(r9, ">", limit, "lost"),
+    store(4, r7, exec.cgroupEnd, r9),
+  ];
+}
+
+/** The file that runs: the interpreter's for a script. Leaves where its path begins for the walk. */
+function executable(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
+  const file = space.fields({
+    mnt: [kernel.file.mnt, 8],
+    dentry: [kernel.file.dentry, 8],
+    inode: [kernel.file.inode, 8],
+  });
+  const inode = space.fields({
+    mode: [kernel.inode.mode, 2],
+    ino: [kernel.inode.ino, 8],
+    sb: [kernel.inode.sb, 8],
+    ctime: [kernel.inode.ctime, 8],
+    ctimeNanoseconds: [kernel.inode.ctimeNanoseconds, 4],
+  });
+  return [
+    task.get(r8, "mm"),
+    follow(r8, r8, kernel.mm.exeFile),
+    file.read(r8),
+    file.get(r4, "mnt"),
     aluImm("sub", r4, kernel.mount.vfs),
     storeState(walkState.mount),
-    follow(r4, r8, file.dentry),
+    file.get(r8, "dentry"),
+    mov(r4, r8),
     storeState(walkState.dentry),
-    follow(r4, r4, dentry.hashed),
+    follow(r4, r8, kernel.dentry.hashed),
     jumpIfImm(r4, "!=", 0, "named"),
     setFlag(exec.flags, flags.deleted),
     label("named"),
 
-    follow(r8, r8, file.inode),
-    storeImm(4, r7, exec.mode, 0),
-    readInto(exec.mode, 2, r8, inode.mode),
-    readInto(exec.inode, 8, r8, inode.ino),
-    readInto(exec.changed, 8, r8, inode.ctime),
-    readInto(exec.changedNanoseconds, 4, r8, inode.ctimeNanoseconds),
-    follow(r4, r8, inode.sb),
-    readInto(exec.device, 4, r4, superBlock.dev),
+    file.get(r8, "inode"),
+    inode.read(r8),
+    [inode.get(r4, "mode"), store(4, r7, exec.mode, r4)],
+    [inode.get(r4, "ino"), store(8, r7, exec.inode, r4)],
+    [inode.get(r4, "ctime"), store(8, r7, exec.changed, r4)],
+    [inode.get(r4, "ctimeNanoseconds"), store(4, r7, exec.changedNanoseconds, r4)],
+    inode.get(r8, "sb"),
+    readInto(exec.device, 4, r8, kernel.superBlock.dev),
   ];
 }
 
-function workingDirectory(kernel: KernelLayout): Code {
-  const { task, fs, mount } = kernel;
+function workingDirectory(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
+  const fs = space.fields({ mnt: [kernel.fs.mnt, 8], dentry: [kernel.fs.dentry, 8] });
   return [
-    follow(r8, r6, task.fs),
-    follow(r4, r8, fs.mnt),
-    aluImm("sub", r4, mount.vfs),
+    task.get(r8, "fs"),
+    fs.read(r8),
+    fs.get(r4, "mnt"),
+    aluImm("sub", r4, kernel.mount.vfs),
     storeState(walkState.cwdMount),
-    follow(r4, r8, fs.dentry),
+    fs.get(r4, "dentry"),
     storeState(walkState.cwdDentry),
   ];
 }

@@ -10,7 +10,7 @@ import { execProgram } from "./exec.ts";
 import { exitProgram } from "./exit.ts";
 import { forkProgram } from "./fork.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { recordLimit, shared, walkState } from "./record.ts";
+import { FIELD_BYTES, recordLimit, shared, walkState } from "./record.ts";
 import { walkProgram } from "./walk.ts";
 
 export interface LoadOptions {
@@ -48,7 +48,7 @@ export class Loaded implements Disposable {
       "array",
       "scratch",
       4,
-      roundUp(walkState.size + recordLimit(options.argsBytes)),
+      roundUp(FIELD_BYTES + walkState.size + recordLimit(options.argsBytes)),
       possibleCpus(),
     );
     const calls = map("programArray", "programs", 4, 4, 1);

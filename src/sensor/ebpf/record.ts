@@ -76,6 +76,9 @@ export function recordLimit(argsBytes: number): number {
   return exec.texts + PATH_MAX + TTY_MAX + PATH_MAX + argsBytes + 2 * PATH_MAX + ELEMENT_MAX;
 }
 
+/** What lies in front of the walk's state in the scratch: kernel fields on their way into the record, see fields.ts. */
+export const FIELD_BYTES = 1536;
+
 /** What the walk over directories keeps, in front of the record, while it goes from program to program; u64 each. */
 export const walkState = {
   /** Which path is being walked, see `walkPhases`. */

@@ -29,18 +29,10 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import {
-  appendName,
-  beginStep,
-  countLost,
-  emit,
-  findScratch,
-  follow,
-  type ProgramMaps,
-  setFlag,
-} from "./code.ts";
+import { appendName, beginStep, countLost, emit, findScratch, type ProgramMaps, setFlag } from "./code.ts";
+import { FieldSpace } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { exec, flags, recordLimit, shared, walkPhases, walkState } from "./record.ts";
+import { exec, FIELD_BYTES, flags, recordLimit, shared, walkPhases, walkState } from "./record.ts";
 import { execUrgency } from "./urgency.ts";
 
 /** Names and mount points a program handles before it calls itself: 33 times 64 are more than PATH_MAX can hold. */
@@ -49,13 +41,18 @@ const STEPS = 64;
 // Words on the stack; fp - 8 is the scratch word.
 const CONTEXT = -16;
 const COUNTER = -24;
-const ROOT = -32;
 /** Where the loop keeps r9, as an offset from r7. */
 const END = walkState.end - walkState.size;
 
 // r6: directory entry, r7: record, r8: mount, r9: end of the record.
 export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
-  const { dentry, mount } = kernel;
+  const space = new FieldSpace(walkState.size, FIELD_BYTES);
+  const dentry = space.fields({ name: [kernel.dentry.name, 8], parent: [kernel.dentry.parent, 8] });
+  const mount = space.fields({
+    root: [kernel.mount.root, 8],
+    parent: [kernel.mount.parent, 8],
+    mountpoint: [kernel.mount.mountpoint, 8],
+  });
   const limit = recordLimit(maps.argsBytes);
   return [
     store(8, fp, CONTEXT, r1),
@@ -65,8 +62,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     storeImm(8, fp, COUNTER, STEPS),
 
     label("mount"),
-    follow(r4, r8, mount.root),
-    store(8, fp, ROOT, r4),
+    mount.read(r8),
 
     label("entry"),
     beginStep(END, limit, "cut"),
@@ -76,18 +72,19 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(8, fp, COUNTER, r4),
 
     // The root of a mount: go on where it is mounted, unless nothing is above.
-    load(8, r4, fp, ROOT),
+    mount.get(r4, "root"),
     jumpIf(r6, "!=", r4, "name"),
-    follow(r6, r8, mount.mountpoint),
-    follow(r4, r8, mount.parent),
+    mount.get(r6, "mountpoint"),
+    mount.get(r4, "parent"),
     jumpIf(r4, "==", r8, "path done"),
     mov(r8, r4),
     jump("mount"),
 
     label("name"),
-    follow(r3, r6, dentry.name),
+    dentry.read(r6),
+    dentry.get(r3, "name"),
     appendName(END, "unnamed"),
-    follow(r4, r6, dentry.parent),
+    dentry.get(r4, "parent"),
     // Its own parent, and no mount's root: it lies in no directory, or was moved out of a bind mount.
     jumpIf(r4, "==", r6, "nameless"),
     mov(r6, r4),
