@@ -27,6 +27,8 @@ export class Process<I extends Image> {
   startTicks: number;
   /** The exact value is known, from /proc or from a source that has it. */
   startExact: boolean;
+  /** Nanoseconds, CLOCK_MONOTONIC: of its fork, else as exact as its start ticks. */
+  readonly startTime: number;
   /** With itself as the leaf. */
   lineage: Lineage<I>;
   /** Its parent as it was when it forked this process; null: none is known. */
@@ -47,16 +49,16 @@ export class Process<I extends Image> {
   /** @internal made by Forest only */
   constructor(
     pid: number,
-    startTicks: number,
-    startExact: boolean,
+    start: Start,
     lineage: Lineage<I>,
     ancestry: Lineage<I> | null,
     parentPid: number,
     kernelThread: boolean,
   ) {
     this.pid = pid;
-    this.startTicks = startTicks;
-    this.startExact = startExact;
+    this.startTicks = start.ticks;
+    this.startExact = start.exact;
+    this.startTime = start.time;
     this.lineage = lineage;
     this.ancestry = ancestry;
     this.execed = false;
@@ -64,6 +66,12 @@ export class Process<I extends Image> {
     this.parentPid = parentPid;
     this.kin = new Kin(this);
   }
+}
+
+interface Start {
+  readonly ticks: number;
+  readonly exact: boolean;
+  readonly time: number;
 }
 
 /** A place in the kinship: a live process, or what joins the branches of one that has ended. */
@@ -157,8 +165,7 @@ export class Forest<I extends Image> {
     const kernel = parent?.kernelThread ?? false;
     const child = this.add(
       event.pid,
-      event.startTicks,
-      event.startExact,
+      { ticks: event.startTicks, exact: event.startExact, time: event.time },
       lineage,
       parent?.lineage ?? null,
       event.parentPid,
@@ -320,16 +327,20 @@ export class Forest<I extends Image> {
     });
   }
 
+  private startOf(exactTicks: number | undefined, otherwise: number): Start {
+    const ticks = exactTicks ?? otherwise;
+    return { ticks, exact: exactTicks !== undefined, time: ticks * NS_PER_TICK - this.inputs.suspendedNs };
+  }
+
   private add(
     pid: number,
-    startTicks: number,
-    startExact: boolean,
+    start: Start,
     lineage: Lineage<I>,
     ancestry: Lineage<I> | null,
     parentPid: number,
     kernelThread: boolean,
   ): Process<I> {
-    const process = new Process(pid, startTicks, startExact, lineage, ancestry, parentPid, kernelThread);
+    const process = new Process(pid, start, lineage, ancestry, parentPid, kernelThread);
     this.lineages.retain(lineage);
     if (ancestry !== null) this.lineages.retain(ancestry);
     this.live.set(pid, process);
@@ -341,8 +352,7 @@ export class Forest<I extends Image> {
     const lineage = this.orphanLineage();
     const process = this.add(
       pid,
-      facts.startTicks ?? ticks,
-      facts.startTicks !== undefined,
+      this.startOf(facts.startTicks, ticks),
       lineage,
       parent?.lineage ?? null,
       parent?.pid ?? 0,
@@ -360,8 +370,7 @@ export class Forest<I extends Image> {
     if (before !== undefined && facts.startTicks !== undefined && before.startTicks === facts.startTicks) {
       const process = this.add(
         one.pid,
-        facts.startTicks,
-        true,
+        this.startOf(facts.startTicks, 0),
         before.lineage,
         before.ancestry,
         parent?.pid ?? 0,
@@ -384,7 +393,14 @@ export class Forest<I extends Image> {
     const image = this.inputs.kernelImage;
     const spec = { image, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
     const lineage = this.lineages.intern(null, spec);
-    const thread = this.add(one.pid, one.facts.startTicks ?? 0, true, lineage, null, parent?.pid ?? 0, true);
+    const thread = this.add(
+      one.pid,
+      this.startOf(one.facts.startTicks, 0),
+      lineage,
+      null,
+      parent?.pid ?? 0,
+      true,
+    );
     this.join(thread, parent);
     return thread;
   }
