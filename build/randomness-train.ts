@@ -71,6 +71,8 @@ function named(): string {
   if (luck < 0.2) return word() + word();
   if (luck < 0.24) return capital(word()) + capital(word());
   if (luck < 0.26) return name.toUpperCase();
+  if (luck < 0.27)
+    return `${word().slice(0, 2 + below(4))}${roll() < 0.8 ? 2 : 4}${word().slice(0, 3 + below(5))}`;
   return name;
 }
 

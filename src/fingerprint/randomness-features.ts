@@ -29,7 +29,7 @@ for (let code = 0; code < 128; code++) {
 }
 
 const TRIPLES = SYMBOLS ** 3;
-const QUAD_BITS = 16;
+const QUAD_BITS = 17;
 const QUADS = 1 << QUAD_BITS;
 const SHAPE_RUNS = SHAPES ** 5;
 /** Longer names count as this long. */

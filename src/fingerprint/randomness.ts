@@ -7,7 +7,7 @@ export const RANDOM_FROM = 0.5;
 
 /**
  * Log odds that mean a score of 0.5: random names are rare among the paths of programs, so a name has to look more
- * random than not. Chosen on the names of docs/fingerprint.md: 1 in 200 unseen names lies above.
+ * random than not. Chosen on the names of docs/fingerprint.md: 1 in 300 unseen names lies above.
  */
 const BALANCE = 0.9;
 /** A known shape is beyond doubt, a name too short to tell is beyond suspicion. */
@@ -28,10 +28,14 @@ const digest =
 /** tmp.XXXXXXXXXX of mktemp(1), tmpXXXXXXXX of Python's tempfile: at least one character that a word would not have there. */
 const mktemp =
   /^\.?te?mp[._-](?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,12}(?:\.\w{1,4})?$|^\.?tmp(?=[a-z]*[0-9_])[a-z0-9_]{8}(?:\.\w{1,4})?$/;
-const eightDigits = /^(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01]))[0-9]{8}$/;
+const digits = /^(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01]))[0-9]{8,9}$/;
 const onlyDigits = /^[0-9]+$/;
+/** A word with a long number: a date, a job, a version. */
+const numbered = /^[A-Za-z]*[g-zG-Z][A-Za-z]*[0-9]{5,}$/;
 const part = /[A-Za-z0-9]+/g;
 const base64url = /^[\w-]+$/;
+/** Of `__main__`, which is a word all the same. */
+const edges = /^[_-]+|[_-]+$/g;
 const extension = /\.[A-Za-z0-9]{1,4}$/;
 
 export interface ElementScore {
@@ -42,32 +46,41 @@ export interface ElementScore {
 
 interface Suspicion {
   odds: number;
+  /** What the odds are raised from beside a name that looks random. */
+  loose: number;
   why: string;
 }
 
+function certainly(odds: number, why: string): Suspicion {
+  return { odds, loose: odds, why };
+}
+
 function suspect(name: string, isTemporary: boolean): Suspicion {
-  if (uuid.test(name)) return { odds: CERTAIN, why: "a UUID" };
-  if (digest.test(name)) return { odds: CERTAIN, why: "a hexadecimal digest" };
-  if (isTemporary && mktemp.test(name))
-    return { odds: CERTAIN, why: "as mktemp makes it, where it makes them" };
-  if (eightDigits.test(name) && new Set(name).size >= 5)
-    return { odds: 2, why: "eight digits that are no date" };
+  if (uuid.test(name)) return certainly(CERTAIN, "a UUID");
+  if (digest.test(name)) return certainly(CERTAIN, "a hexadecimal digest");
+  if (isTemporary && mktemp.test(name)) return certainly(CERTAIN, "as mktemp makes it, where it makes them");
+  if (digits.test(name) && new Set(name).size >= 5)
+    return certainly(2, "eight or nine digits that are no date");
   const shortest = isTemporary ? SHORTEST_TEMPORARY : SHORTEST;
-  const worst: Suspicion = { odds: HARMLESS, why: `no part of ${shortest} characters or more` };
+  const worst = certainly(HARMLESS, `no part of ${shortest} characters or more`);
   if (name.length < shortest) return worst;
   const parts = name.match(part) ?? [];
-  for (const text of parts) consider(worst, text, shortest);
+  for (const text of parts) consider(worst, text, shortest, true);
   const stem = name.replace(extension, "");
   // A separator may be a digit of base64url. Names that people give with separators in them keep to one case.
-  if (parts.length > 1 && base64url.test(stem) && /[A-Z]/.test(stem) && /[a-z]/.test(stem))
-    consider(worst, stem, shortest);
+  if (stem !== parts[0] && base64url.test(stem)) {
+    const isMixed = /[A-Z]/.test(stem) && /[a-z]/.test(stem);
+    const isWord = !isMixed && !/[0-9]/.test(stem);
+    consider(worst, isWord ? stem.replace(edges, "") : stem, shortest, isMixed);
+  }
   return worst;
 }
 
-function consider(worst: Suspicion, text: string, shortest: number): void {
+function consider(worst: Suspicion, text: string, shortest: number, isStrict: boolean): void {
   if (text.length < shortest || onlyDigits.test(text)) return;
   const odds = logOdds(text);
-  if (odds <= worst.odds) return;
+  worst.loose = Math.max(worst.loose, odds);
+  if (!isStrict || odds <= worst.odds || numbered.test(text)) return;
   worst.odds = odds;
   worst.why = `the letters of ${text}`;
 }
@@ -83,7 +96,7 @@ export function scoreName(name: string, within = "/"): number {
 
 /** Elements vouch against each other from these log odds on: of the path's other elements, and of the element itself. */
 const VOUCH_FROM = -3;
-const VOUCH_AT_MOST = 8;
+const VOUCH_AT_MOST = 6;
 
 /** Scores every element of a path: known shapes were folded before. */
 export function scorePath(elements: readonly FoldedElement[]): ElementScore[] {
@@ -95,9 +108,9 @@ export function scorePath(elements: readonly FoldedElement[]): ElementScore[] {
   }
   const worst = Math.max(HARMLESS, ...suspicions.map(({ odds }) => odds));
   return suspicions.map((own) => {
-    if (own.odds === worst || own.odds <= HARMLESS || worst <= VOUCH_FROM)
+    if (own.odds === worst || own.loose <= HARMLESS || worst <= VOUCH_FROM)
       return { score: scoreOf(own.odds), why: own.why };
-    const raised = own.odds + Math.min(VOUCH_AT_MOST, worst - VOUCH_FROM);
+    const raised = own.loose + Math.min(VOUCH_AT_MOST, worst - VOUCH_FROM);
     return { score: scoreOf(raised), why: `${own.why}, beside a name that looks random` };
   });
 }
