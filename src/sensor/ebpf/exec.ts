@@ -28,11 +28,10 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
+import { cgroupPath } from "./cgroup.ts";
 import {
-  appendName,
   appendString,
   begin,
-  beginStep,
   countLost,
   findScratch,
   follow,
@@ -58,16 +57,9 @@ import {
 const TASK = 0;
 const BPRM = 16; // third argument
 
-/** Folders of a cgroup path: systemd and the container runtimes nest no deeper than ten. */
-const CGROUP_DEPTH = 32;
-
-/** Where loops keep r9, as an offset from r7. */
-const END = walkState.end - walkState.size;
-
 // Words on the stack; fp - 8 is the scratch word.
 const CONTEXT = -16;
-const COUNTER = -24;
-const KEPT = -32;
+const KEPT = -24;
 
 /** A user or session that the kernel does not keep. */
 const NONE = -1;
@@ -102,7 +94,8 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     ids(kernel, task, space),
     args(kernel, maps, task, space),
     terminal(kernel, task),
-    cgroup(kernel, maps, task),
+    task.get(r8, "cgroups"),
+    cgroupPath(kernel, maps, space),
     executable(kernel, task, space),
     workingDirectory(kernel, task, space),
     handOver(maps),
@@ -223,39 +216,6 @@ function terminal(kernel: KernelLayout, task: Task): Code {
     aluImm("add", r3, tty.name),
     appendString(r9, TTY_MAX, "no terminal"),
     store(4, r7, exec.ttyEnd, r9),
-  ];
-}
-
-/** The path in the unified hierarchy, leaf to root. */
-function cgroup(kernel: KernelLayout, maps: ProgramMaps, task: Task): Code {
-  const layout = kernel.cgroup;
-  if (layout === undefined) return store(4, r7, exec.cgroupEnd, r9);
-  const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
-  return [
-    task.get(r8, "cgroups"),
-    follow(r8, r8, layout.setDefault),
-    follow(r8, r8, layout.node),
-    storeImm(8, fp, COUNTER, CGROUP_DEPTH),
-    store(8, r7, END, r9),
-    label("cgroup"),
-    beginStep(END, limit, "cgroup cut"),
-    // The root has no parent, and no name.
-    follow(r4, r8, layout.nodeParent),
-    jumpIfImm(r4, "==", 0, "cgroup done"),
-    store(8, fp, KEPT, r4),
-    follow(r3, r8, layout.nodeName),
-    appendName(END, "cgroup unnamed"),
-    load(8, r8, fp, KEPT),
-    load(8, r4, fp, COUNTER),
-    aluImm("sub", r4, 1),
-    store(8, fp, COUNTER, r4),
-    jumpIfImm(r4, "!=", 0, "cgroup"),
-    label("cgroup cut"),
-    setFlag(exec.flags, flags.cgroupCut),
-    label("cgroup done"),
-    load(8, r9, r7, END),
-    jumpIfImm(r9, ">", limit, "lost"),
-    store(4, r7, exec.cgroupEnd, r9),
   ];
 }
 

@@ -1,4 +1,5 @@
 // Where this kernel keeps what the programs read: the only place that names the kernel's structs.
+import { readFileSync } from "node:fs";
 import { type Btf, BtfError, readKernelBtf } from "../../linux/bpf/btf.ts";
 
 /** Offsets in bytes. Those that may be undefined depend on how the kernel was configured. */
@@ -66,6 +67,18 @@ export interface CgroupLayout {
   readonly node: number;
   readonly nodeParent: number;
   readonly nodeName: number;
+  /** systemd's own hierarchy, where it is mounted beside the unified one. */
+  readonly systemd: SystemdLayout | undefined;
+}
+
+export interface SystemdLayout {
+  readonly hierarchyId: number;
+  /** css_set's list of links to its cgroups, the list's place in a link, and from there to the hierarchy's number. */
+  readonly setLinks: number;
+  readonly link: number;
+  readonly linkCgroup: number;
+  readonly root: number;
+  readonly rootId: number;
 }
 
 const structs = [
@@ -89,17 +102,18 @@ const structs = [
   "pid_namespace",
   "css_set",
   "cgroup",
+  "cgroup_root",
+  "cgrp_cset_link",
   "kernfs_node",
 ];
 
 /** Reads the running kernel's layout. Throws a BtfError if it has no BTF, or lacks what the programs cannot do without. */
 export function readKernelLayout(): KernelLayout {
-  return kernelLayout(
-    readKernelBtf(structs, ["sched_process_fork", "sched_process_exec", "sched_process_exit"]),
-  );
+  return kernelLayout(readKernelBtf(structs, ["sched_process_exit"]), systemdHierarchy());
 }
 
-export function kernelLayout(btf: Btf): KernelLayout {
+/** `systemdHierarchy`: the number of the hierarchy `name=systemd`, if there is one. */
+export function kernelLayout(btf: Btf, systemdHierarchy: number | undefined): KernelLayout {
   const task = (member: string) => btf.offset("task_struct", member);
   return {
     task: {
@@ -172,19 +186,40 @@ export function kernelLayout(btf: Btf): KernelLayout {
       namespace: btf.offset("upid", "ns"),
     },
     pidNamespace: { inum: btf.offset("pid_namespace", "ns.inum") },
-    cgroup: cgroupLayout(btf),
+    cgroup: cgroupLayout(btf, systemdHierarchy),
     groupDeadArgument: (btf.tracepointArguments("sched_process_exit") ?? 1) >= 2 ? 1 : undefined,
   };
 }
 
-function cgroupLayout(btf: Btf): CgroupLayout | undefined {
+function cgroupLayout(btf: Btf, systemdHierarchy: number | undefined): CgroupLayout | undefined {
   if (btf.find("task_struct", "cgroups") === undefined) return undefined;
   return {
     setDefault: btf.offset("css_set", "dfl_cgrp"),
     node: btf.offset("cgroup", "kn"),
     nodeParent: first(btf, "kernfs_node", ["__parent", "parent"]), // 6.15, before
     nodeName: btf.offset("kernfs_node", "name"),
+    systemd:
+      systemdHierarchy === undefined
+        ? undefined
+        : {
+            hierarchyId: systemdHierarchy,
+            setLinks: btf.offset("css_set", "cgrp_links"),
+            link: btf.offset("cgrp_cset_link", "cgrp_link"),
+            linkCgroup: btf.offset("cgrp_cset_link", "cgrp"),
+            root: btf.offset("cgroup", "root"),
+            rootId: btf.offset("cgroup_root", "hierarchy_id"),
+          },
   };
+}
+
+/** The number of systemd's own hierarchy (cgroups(7)); undefined if it is not mounted. */
+function systemdHierarchy(): number | undefined {
+  try {
+    const number = /^(\d+):name=systemd:/m.exec(readFileSync("/proc/self/cgroup", "latin1"))?.[1];
+    return number === undefined ? undefined : Number(number);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The first of several names a member had over time. */

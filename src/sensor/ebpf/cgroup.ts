@@ -1,0 +1,102 @@
+// A part of the exec program: the process's control group, as cgroup.ts of linux/proc has it from /proc.
+import {
+  aluImm,
+  type Code,
+  fp,
+  jump,
+  jumpIfImm,
+  label,
+  load,
+  movImm,
+  r0,
+  r3,
+  r4,
+  r7,
+  r8,
+  r9,
+  store,
+  storeImm,
+} from "../../linux/bpf/assembler.ts";
+import { appendName, beginStep, follow, type ProgramMaps, setFlag } from "./code.ts";
+import type { FieldSpace } from "./fields.ts";
+import type { KernelLayout, SystemdLayout } from "./kernel.ts";
+import { exec, flags, PATH_MAX, TTY_MAX, walkState } from "./record.ts";
+
+/** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
+const DEPTH = 32;
+/** Hierarchies: one for each of the old controllers, of which there are 14, systemd's and the unified one. */
+const HIERARCHIES = 16;
+
+/** Where loops keep r9, as an offset from r7. */
+const END = walkState.end - walkState.size;
+// Words on the stack; fp - 8 is the scratch word.
+const COUNTER = -32;
+const KEPT = -40;
+
+/** Appends the path, leaf to root. r8: the task's css_set. Loses r8; goes to `lost` if what cannot be comes about. */
+export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps, space: FieldSpace): Code {
+  const layout = kernel.cgroup;
+  if (layout === undefined) return store(4, r7, exec.cgroupEnd, r9);
+  const { setDefault, node, nodeParent, nodeName, systemd } = layout;
+  const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
+  return [
+    systemd === undefined ? [] : store(8, fp, KEPT, r8),
+    follow(r8, r8, setDefault),
+    follow(r8, r8, node),
+    systemd === undefined ? [] : systemdInstead(systemd, node, nodeParent, space),
+    storeImm(8, fp, COUNTER, DEPTH),
+    store(8, r7, END, r9),
+    label("cgroup"),
+    beginStep(END, limit, "cgroup cut"),
+    // The root has no parent, and no name.
+    follow(r4, r8, nodeParent),
+    jumpIfImm(r4, "==", 0, "cgroup done"),
+    store(8, fp, KEPT, r4),
+    follow(r3, r8, nodeName),
+    appendName(END, "cgroup unnamed"),
+    load(8, r8, fp, KEPT),
+    load(8, r4, fp, COUNTER),
+    aluImm("sub", r4, 1),
+    store(8, fp, COUNTER, r4),
+    jumpIfImm(r4, "!=", 0, "cgroup"),
+    label("cgroup cut"),
+    setFlag(exec.flags, flags.cgroupCut),
+    label("cgroup done"),
+    load(8, r9, r7, END),
+    jumpIfImm(r9, ">", limit, "lost"),
+    store(4, r7, exec.cgroupEnd, r9),
+  ];
+}
+
+/**
+ * Where the unified hierarchy only says its root, systemd's own is what tells: r8 = that one's node. fp + KEPT: the
+ * css_set, whose list has a link to the cgroup of each hierarchy.
+ */
+function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number, space: FieldSpace): Code {
+  // Of a link, as seen from its place in the list.
+  const link = space.fields({ next: [0, 8], cgroup: [systemd.linkCgroup - systemd.link, 8] });
+  return [
+    follow(r4, r8, nodeParent),
+    jumpIfImm(r4, "!=", 0, "hierarchy found"),
+    load(8, r8, fp, KEPT),
+    follow(r8, r8, systemd.setLinks),
+    storeImm(8, fp, COUNTER, HIERARCHIES),
+    label("hierarchy"),
+    load(8, r4, fp, COUNTER),
+    aluImm("sub", r4, 1),
+    store(8, fp, COUNTER, r4),
+    jumpIfImm(r4, "==", 0, "no hierarchy"),
+    link.read(r8),
+    link.get(r8, "next"),
+    link.get(r3, "cgroup"),
+    follow(r3, r3, systemd.root),
+    follow(r0, r3, systemd.rootId, 4),
+    jumpIfImm(r0, "!=", systemd.hierarchyId, "hierarchy"),
+    link.get(r8, "cgroup"),
+    follow(r8, r8, node),
+    jump("hierarchy found"),
+    label("no hierarchy"),
+    movImm(r8, 0),
+    label("hierarchy found"),
+  ];
+}
