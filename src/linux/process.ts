@@ -1,6 +1,7 @@
 // This process: its name, its share of the CPU, the kernel it runs on, and its replacement by another program.
 import { ptr } from "bun:ffi";
 import { readdirSync, readFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { setCloseOnExec } from "./descriptor.ts";
 import { bindLibc, checked, errno, SystemCallError } from "./libc.ts";
 import { encodeText } from "./text.ts";
@@ -8,19 +9,24 @@ import { encodeText } from "./text.ts";
 const libc = bindLibc({
   prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
   setpriority: { args: ["i32", "i32", "i32"], returns: "i32" },
-  sched_setscheduler: { args: ["i32", "i32", "ptr"], returns: "i32" },
   sysconf: { args: ["i32"], returns: "i32" },
   execve: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   getpid: { args: [], returns: "i32" },
   getppid: { args: [], returns: "i32" },
+  syscall: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
 });
 
 // linux/prctl.h, sys/resource.h, sched.h, bits/confname.h
 const PR_SET_NAME = 15;
 const PRIO_PROCESS = 0;
+const SCHED_OTHER = 0;
 const SCHED_FIFO = 1;
-const SCHED_RESET_ON_FORK = 0x4000_0000;
+const SCHED_FLAG_RESET_ON_FORK = 1;
+/** The shortest turn that may be asked for (kernel/sched/syscalls.c). */
+const SHORT_TURN_NS = 100_000;
 const SC_CLK_TCK = 2;
+// asm/unistd.h. The C library has no wrapper.
+const SYS_sched_setattr = process.arch === "arm64" ? 274 : 314;
 
 export function getpid(): number {
   return libc.getpid();
@@ -41,14 +47,25 @@ export function setNice(nice: number): void {
   checked("setpriority", libc.setpriority(PRIO_PROCESS, 0, nice), String(nice));
 }
 
-/** Runs the calling thread before every ordinary one (SCHED_FIFO, priority 1 to 99). Children go back to ordinary. */
-export function setRealtime(priority: number): void {
-  const policy = SCHED_FIFO | SCHED_RESET_ON_FORK;
-  checked(
-    "sched_setscheduler",
-    libc.sched_setscheduler(0, policy, Int32Array.of(priority)),
-    String(priority),
-  );
+/**
+ * How soon a thread that wakes up gets the CPU. `ordinary`: when its turn comes. `short`: it asks for turns of 0.1 ms
+ * instead of a few, and who asks for short turns is let in sooner and gets no more of the CPU by it (Linux 6.12; older
+ * kernels ignore it). `realtime`: before every ordinary thread (SCHED_FIFO, the lowest priority of it; CAP_SYS_NICE).
+ */
+export type Scheduling = "ordinary" | "short" | "realtime";
+
+/** Sets the scheduling of the calling thread; threads and children made later have the ordinary one. */
+export function setScheduling(how: Scheduling): void {
+  // struct sched_attr (linux/sched/types.h): u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime, ...
+  const attributes = new Uint8Array(new ArrayBuffer(48));
+  const view = new DataView(attributes.buffer);
+  view.setUint32(0, attributes.length, true);
+  view.setUint32(4, how === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
+  view.setUint32(8, how === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
+  view.setInt32(16, how === "realtime" ? 0 : getPriority(), true);
+  view.setUint32(20, how === "realtime" ? 1 : 0, true);
+  view.setUint32(24, how === "short" ? SHORT_TURN_NS : 0, true);
+  checked("sched_setattr", libc.syscall(SYS_sched_setattr, 0, attributes, 0), how);
 }
 
 /** Random id of this boot of the kernel, for example `3f0c…-…`. */

@@ -37,11 +37,13 @@ export interface Known {
   /** Clock ticks since boot at which it already ran: a process that started later is another one with its pid. */
   readonly seenTicks: number | undefined;
   readonly parentPid: number | undefined;
+  /** Its users at the event that asks; they outrank what /proc says a moment later. */
   readonly uid: number | undefined;
   readonly realUid: number | undefined;
 }
 
-const nothingKnown: Known = {
+/** Of a process that no event told of. */
+export const nothing: Known = {
   startTicks: undefined,
   seenTicks: undefined,
   parentPid: undefined,
@@ -84,7 +86,7 @@ export class FactsReader implements Disposable {
    * Everything that can be read of `pid` now. What is gone first is read first. If the process turns out to be a
    * later one that got the same pid, nothing of it is given, only what was `known`.
    */
-  read(pid: number, known: Known = nothingKnown): ProcessFacts {
+  read(pid: number, known: Known = nothing): ProcessFacts {
     this.stat = undefined;
     if (this.folder.open(pid) < 0) return factsOf(known);
     const facts = this.readOpen(known);
@@ -92,12 +94,15 @@ export class FactsReader implements Disposable {
     return facts;
   }
 
-  /** Live threads of the group of `pid`, without a leader that has ended; 0 if the group is gone. */
-  threads(pid: number): number {
+  /**
+   * Live threads of the group of `pid`, without a leader that has ended; 0 if the group is gone, or started after
+   * `seenTicks` and is another.
+   */
+  threads(pid: number, seenTicks = Number.POSITIVE_INFINITY): number {
     if (this.folder.open(pid) < 0) return 0;
     const stat = this.readStat();
     this.folder.close();
-    if (stat === undefined) return 0;
+    if (stat === undefined || stat.startTicks > seenTicks) return 0;
     return stat.state === "Z" || stat.state === "X" ? stat.threads - 1 : stat.threads;
   }
 
@@ -110,6 +115,9 @@ export class FactsReader implements Disposable {
     const length = folder.read(entry.cmdline, this.argumentBytes + 1);
     const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
     const exe = this.link(entry.exe);
+    // Ended, and perhaps not yet waited for: what is left would say no more than what the events told.
+    const ended = exe === undefined && (args === undefined || args.length === 0);
+    if (ended && known.startTicks !== undefined) return factsOf(known);
     const stat = this.readStat();
     if (stat === undefined) return factsOf(known);
     if (known.seenTicks !== undefined && stat.startTicks > known.seenTicks) return factsOf(known);
@@ -123,7 +131,8 @@ export class FactsReader implements Disposable {
     const removed = exe?.endsWith(DELETED);
     const memfd = removed === true ? exe?.startsWith(MEMFD) : removed;
     const owned = folder.look(entry.self) === 0;
-    const uid = owned ? folder.uid : known.uid;
+    // The owner is the user now; what events told is the user at the exec.
+    const uid = known.uid ?? (owned ? folder.uid : undefined);
     const gid = owned ? folder.gid : undefined;
     const session = this.number(entry.sessionid);
     const hasImage = running || (stat.flags & PF_KTHREAD) !== 0;
@@ -143,7 +152,7 @@ export class FactsReader implements Disposable {
       argsTruncated: length > this.argumentBytes,
       cwd: this.link(entry.cwd),
       uid,
-      realUid: known.realUid !== undefined && uid === known.uid ? known.realUid : this.readStatus()?.realUid,
+      realUid: known.realUid ?? this.readStatus()?.realUid,
       gid,
       loginUid: session === undefined ? undefined : this.loginUser(session),
       sessionId: session === AUDIT_UNSET ? undefined : session,

@@ -196,7 +196,8 @@ test("reading many processes leaves no descriptor open", () => {
     reader.read(2 ** 22 + 1);
     reader.threads(process.pid);
   }
-  expect(open()).toBe(before);
+  // The runtime may close some of its own meanwhile.
+  expect(open()).toBeLessThanOrEqual(before);
 });
 
 function scanDescriptors(): number {

@@ -1,0 +1,85 @@
+// Why the process connector cannot be used here, and what to do about it.
+import { readFileSync, statSync } from "node:fs";
+import { constants } from "node:os";
+import { SystemCallError } from "../../linux/libc.ts";
+
+const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
+
+// linux/proc_ns.h: the inodes of the initial namespaces.
+const PROC_USER_INIT_INO = 0xefff_fffd;
+const PROC_PID_INIT_INO = 0xefff_fffc;
+
+/** The kernel or the permissions do not allow the process connector. */
+export class NetlinkUnavailable extends Error {
+  override readonly name = "NetlinkUnavailable";
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+const kernelHint = "the kernel needs CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
+
+/** What a failed step of the subscription means; other errors are given back as they are. */
+export function explained(error: unknown): unknown {
+  if (!(error instanceof SystemCallError)) return error;
+  switch (error.errno) {
+    case EPERM:
+      return new NetlinkUnavailable(
+        `process connector: not permitted (${error.message})`,
+        "run as root, or give it CAP_NET_ADMIN",
+      );
+    case ECONNREFUSED:
+      return new NetlinkUnavailable(
+        "process connector: nobody in the kernel answers in this network namespace",
+        `run in the host's network namespace; ${kernelHint}`,
+      );
+    case EPROTONOSUPPORT:
+      return new NetlinkUnavailable("process connector: not in this kernel", kernelHint);
+    default:
+      return error;
+  }
+}
+
+/** The subscription was answered with an error. */
+export function refused(errno: number): NetlinkUnavailable {
+  return new NetlinkUnavailable(
+    `process connector: the kernel refused the subscription (errno ${errno})`,
+    errno === EPERM ? "run as root, or give it CAP_NET_ADMIN" : kernelHint,
+  );
+}
+
+/** The subscription was not answered: the kernel says nothing to whom it does not want to listen. */
+export function unanswered(): NetlinkUnavailable {
+  const message = "process connector: the kernel did not answer the subscription";
+  const outside = (["pid", "user"] as const).filter((kind) => !inInitialNamespace(kind));
+  if (outside.length > 0) {
+    return new NetlinkUnavailable(
+      `${message}: this is not the host's ${outside.join(" and ")} namespace`,
+      "run it on the host, or in a container with the host's namespaces (docker: --pid=host --network=host --userns=host)",
+    );
+  }
+  if (!isRegistered()) return new NetlinkUnavailable(message, kernelHint);
+  return new NetlinkUnavailable(message, "another answer was lost under load, perhaps: try again");
+}
+
+function inInitialNamespace(kind: "pid" | "user"): boolean {
+  try {
+    return (
+      statSync(`/proc/self/ns/${kind}`).ino === (kind === "pid" ? PROC_PID_INIT_INO : PROC_USER_INIT_INO)
+    );
+  } catch {
+    return true;
+  }
+}
+
+/** /proc/net/connector lists who listens in the kernel; true if it cannot be read. */
+function isRegistered(): boolean {
+  try {
+    return /^cn_proc\b/m.test(readFileSync("/proc/net/connector", "latin1"));
+  } catch {
+    return true;
+  }
+}
