@@ -35,8 +35,8 @@ import type { KernelLayout } from "./kernel.ts";
 import { exec, FIELD_BYTES, flags, recordLimit, shared, walkPhases, walkState } from "./record.ts";
 import { execUrgency } from "./urgency.ts";
 
-/** Names and mount points a program handles before it calls itself: 33 times 64 are more than PATH_MAX can hold. */
-const STEPS = 64;
+/** Names and mount points a program handles before it calls itself: 33 times 128 are more than two of PATH_MAX can hold. */
+const STEPS = 128;
 
 // Words on the stack; fp - 8 is the scratch word.
 const CONTEXT = -16;
