@@ -204,24 +204,26 @@ function settleKeyOf(event: ExecEvent | EbpfExecEvent): number {
 }
 
 function explained(error: unknown): unknown {
+  const cause = { cause: error };
   if (error instanceof BtfError) {
     return new EbpfUnavailable(
       error.message,
       "the kernel needs CONFIG_DEBUG_INFO_BTF=y; use --source netlink",
-      { cause: error },
+      cause,
     );
   }
-  if (error instanceof VerifierError) {
-    return new EbpfUnavailable(error.message, "use --source netlink, and report the kernel's version", {
-      cause: error,
-    });
+  if (!(error instanceof SystemCallError || error instanceof VerifierError)) return error;
+  const message = `eBPF: ${error.message}`;
+  if (error.errno === EPERM) {
+    return new EbpfUnavailable(
+      message,
+      "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)",
+      cause,
+    );
   }
-  if (error instanceof SystemCallError) {
-    const hint =
-      error.errno === EPERM
-        ? "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)"
-        : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
-    return new EbpfUnavailable(`eBPF: ${error.message}`, hint, { cause: error });
-  }
-  return error;
+  const hint =
+    error instanceof VerifierError
+      ? "use --source netlink, and report the kernel's version with this message"
+      : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
+  return new EbpfUnavailable(message, hint, cause);
 }

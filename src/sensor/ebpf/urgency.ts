@@ -40,12 +40,14 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
 import type { ProgramMaps } from "./code.ts";
-import { common, exec, flags, PATH_MAX, shared, urgencies } from "./record.ts";
+import { common, exec, flags, shared, urgencies } from "./record.ts";
 
 /** 2^64 divided by the golden ratio, odd: multiplied with it, every bit reaches the upper half. */
 const SPREAD = 0x9e37_79b9_7f4a_7c15n;
 /** Keys keep 52 bits, so that they are exact as a number. */
 const KEY_SHIFT = 12;
+/** Filename and arguments that go into a key; with more an exec is never settled. The verifier follows each round. */
+const HASHED_BYTES = 8192;
 
 // Words on the stack.
 const PID = -16;
@@ -127,7 +129,9 @@ export function execUrgency(maps: ProgramMaps): Code {
     // What was not read whole is never settled.
     load(4, r0, r7, exec.flags),
     jumpIfImm(r0, "set", flags.argsTruncated | flags.argsUnreadable, "urgent"),
-    hashTexts(maps),
+    load(4, r4, r7, exec.argsEnd),
+    jumpIfImm(r4, ">", exec.texts + HASHED_BYTES, "urgent"),
+    hashTexts(),
     readShared(maps, r1, shared.generation),
     loadImm64(r5, SPREAD),
     mix(r1),
@@ -149,15 +153,14 @@ export function execUrgency(maps: ProgramMaps): Code {
   ];
 }
 
-/** Mixes the filename and the arguments into r6, eight bytes at a time; behind them lie zeros up to a whole word. */
-function hashTexts(maps: ProgramMaps): Code {
+/** Mixes the filename and the arguments, up to r4, into r6, a word at a time; behind them lie zeros up to a whole word. */
+function hashTexts(): Code {
   return [
     loadImm64(r5, SPREAD),
-    load(4, r4, r7, exec.argsEnd),
     movImm(r3, exec.texts),
     label("hash"),
     jumpIf(r3, ">=", r4, "hashed"),
-    jumpIfImm(r3, ">=", exec.texts + PATH_MAX + maps.argsBytes, "hashed"),
+    jumpIfImm(r3, ">=", exec.texts + HASHED_BYTES, "hashed"),
     mov(r1, r7),
     alu("add", r1, r3),
     load(8, r1, r1, 0),

@@ -1,0 +1,209 @@
+// When the reader of the eBPF sensor is woken, and what it needs to be allowed to read at all.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
+import { type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf.ts";
+import type { ExecEvent } from "../../src/sensor/event.ts";
+import { Stage, whyNot } from "./ebpf-watch.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** Far longer than a test takes: what is not urgent does not come. */
+const GATHER_MS = 10_000;
+
+describe.skipIf(reason !== undefined)("the reader", () => {
+  let stage: Stage;
+
+  beforeAll(() => {
+    stage = new Stage();
+  });
+
+  afterAll(() => stage[Symbol.dispose]());
+
+  /** The sensor, gathering: woken by a first event, and drained. */
+  function gathering(poll: Poll): EbpfSensor {
+    const sensor = openEbpfSensor({ gather: GATHER_MS });
+    poll.add(sensor.fd, 1, EPOLLIN);
+    run(sensor);
+    poll.wait(1000);
+    sensor.drain(() => {});
+    return sensor;
+  }
+
+  /** Runs the actor with these arguments. */
+  const run = (_sensor: EbpfSensor, ...args: string[]) => Bun.spawnSync([stage.actor, "exit", "0", ...args]);
+
+  /** Its exec among what waits. */
+  function execOf(sensor: EbpfSensor): ExecEvent {
+    let found: ExecEvent | undefined;
+    sensor.drain((event) => {
+      if (event.kind === "exec" && event.facts.executable === stage.actor) found = event;
+    });
+    if (found === undefined) throw new Error("no exec");
+    return found;
+  }
+
+  test("is woken by the first event, and by the clock for what comes after it", () => {
+    using poll = new Poll();
+    using sensor = openEbpfSensor({ gather: 50 });
+    poll.add(sensor.fd, 1, EPOLLIN);
+    run(sensor);
+    expect(poll.wait(1000)).toBe(1);
+    sensor.drain(() => {});
+    run(sensor);
+    const start = performance.now();
+    expect(poll.wait(1000)).toBe(1);
+    expect(performance.now() - start).toBeWithin(10, 80);
+    expect(execOf(sensor).facts.args).toEqual([stage.actor, "exit", "0"]);
+  });
+
+  test("is not woken for execs while nothing is urgent", () => {
+    using poll = new Poll();
+    using sensor = gathering(poll);
+    for (let i = 0; i < 10; i += 1) run(sensor);
+    expect(poll.wait(50)).toBe(0);
+    expect(execOf(sensor).facts.args).toEqual([stage.actor, "exit", "0"]);
+  });
+
+  test("is woken for every exec while all are urgent", () => {
+    using poll = new Poll();
+    using sensor = gathering(poll);
+    sensor.setUrgency("all");
+    for (let i = 0; i < 3; i += 1) {
+      run(sensor);
+      expect(poll.wait(1000)).toBe(1);
+      execOf(sensor);
+    }
+    sensor.setUrgency("none");
+    run(sensor);
+    expect(poll.wait(50)).toBe(0);
+  });
+
+  test("is woken before the ring is full", () => {
+    using poll = new Poll();
+    using sensor = openEbpfSensor({ gather: GATHER_MS, bufferBytes: 16_384 });
+    poll.add(sensor.fd, 1, EPOLLIN);
+    run(sensor);
+    poll.wait(1000);
+    sensor.drain(() => {});
+    for (let i = 0; i < 20; i += 1) run(sensor);
+    expect(poll.wait(1000)).toBe(1);
+  });
+
+  describe("of unsettled execs only", () => {
+    test("is woken until the exec is settled, and not after", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setUrgency("unsettled");
+      run(sensor, "one");
+      expect(poll.wait(1000)).toBe(1);
+      sensor.settle(execOf(sensor));
+      run(sensor, "one");
+      expect(poll.wait(50)).toBe(0);
+      execOf(sensor);
+    });
+
+    test("is woken for other arguments", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setUrgency("unsettled");
+      run(sensor, "one");
+      sensor.settle(execOf(sensor));
+      poll.wait(0);
+      run(sensor, "two");
+      expect(poll.wait(1000)).toBe(1);
+    });
+
+    test("is woken for the same command under another lineage", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setUrgency("unsettled");
+      run(sensor, "one");
+      sensor.settle(execOf(sensor));
+      Bun.spawnSync(["env", stage.actor, "exit", "0", "one"]);
+      expect(poll.wait(1000)).toBe(1);
+      const keys: number[] = [];
+      sensor.drain((event) => {
+        if (event.kind === "exec" && event.facts.executable === stage.actor && "settleKey" in event)
+          keys.push(Number(event.settleKey));
+      });
+      expect(keys.length).toBe(1);
+    });
+
+    test("is woken again after all was unsettled", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setUrgency("unsettled");
+      run(sensor, "one");
+      sensor.settle(execOf(sensor));
+      poll.wait(0);
+      sensor.unsettle();
+      run(sensor, "one");
+      expect(poll.wait(1000)).toBe(1);
+    });
+
+    test("is always woken for what was not read whole", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setUrgency("unsettled");
+      const long = "a".repeat(8192);
+      for (let i = 0; i < 2; i += 1) {
+        run(sensor, long);
+        expect(poll.wait(1000)).toBe(1);
+        sensor.settle(execOf(sensor));
+      }
+    });
+  });
+
+  test("leaves nothing open", () => {
+    const open = () =>
+      readdirSync("/proc/self/fd").filter((fd) => {
+        try {
+          return /bpf|eventpoll|timerfd/.test(readlinkSync(`/proc/self/fd/${fd}`));
+        } catch {
+          return false;
+        }
+      }).length;
+    const before = open();
+    {
+      using sensor = openEbpfSensor();
+      expect(open()).toBeGreaterThan(before);
+      run(sensor);
+    }
+    expect(open()).toBe(before);
+  });
+});
+
+describe.skipIf(reason !== undefined)("the rights it needs", () => {
+  const module = join(import.meta.dir, "../../src/sensor/ebpf.ts");
+  const script = `
+    import { openEbpfSensor } from ${JSON.stringify(module)};
+    try { using s = openEbpfSensor(); let n = 0; Bun.spawnSync(["true"]); s.drain(() => { n += 1; }); console.log(n > 0 ? "events" : "none"); }
+    catch (error) { console.log(error.name + ": " + error.message + " (" + error.hint + ")"); }`;
+
+  /** What comes of it with these capabilities and no other, as root without any power of its own. */
+  function withOnly(...capabilities: string[]): string {
+    const list = ["-all", ...capabilities.map((name) => `+${name}`)].join(",");
+    const command = [
+      "setpriv",
+      `--bounding-set=${list}`,
+      `--inh-caps=${list}`,
+      process.execPath,
+      "-e",
+      script,
+    ];
+    return Bun.spawnSync(command, { stdio: ["ignore", "pipe", "inherit"] })
+      .stdout.toString()
+      .trim();
+  }
+
+  test("are CAP_BPF and CAP_PERFMON", () => expect(withOnly("bpf", "perfmon")).toBe("events"));
+
+  test("are not given by CAP_BPF alone: the refusal says what is missing", () => {
+    expect(withOnly("bpf")).toMatch(/^EbpfUnavailable: .*EPERM.*CAP_BPF and CAP_PERFMON/);
+  });
+
+  test("are not given by being root alone", () => expect(withOnly()).toMatch(/^EbpfUnavailable: .*EPERM/));
+});
