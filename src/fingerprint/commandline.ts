@@ -267,6 +267,7 @@ const assignment = /^[A-Za-z_]\w*=/;
 function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, note?: Note): Reading {
   let words = args;
   let operands = wrapper.operands;
+  let hasSplit = false;
   let at = 1;
   for (; at < words.length; at++) {
     const argument = words[at] ?? "";
@@ -275,7 +276,8 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
       const equals = argument.indexOf("=");
       const option = equals === -1 ? argument : argument.slice(0, equals);
       if (wrapper.longCode?.includes(option)) return { ...nothing, inline: true };
-      if (option === wrapper.longSplit) {
+      if (option === wrapper.longSplit && !hasSplit) {
+        hasSplit = true;
         const text = equals === -1 ? (words[at + 1] ?? "") : argument.slice(equals + 1);
         words = ["", ...text.trim().split(/\s+/), ...words.slice(equals === -1 ? at + 2 : at + 1)];
         at = 0;
@@ -294,7 +296,8 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
       const letter = letters.charAt(taking);
       const rest = letters.slice(taking + 1);
       if (taking !== -1 && wrapper.code?.includes(letter)) return { ...nothing, inline: true };
-      if (taking !== -1 && letter === wrapper.split) {
+      if (taking !== -1 && letter === wrapper.split && !hasSplit) {
+        hasSplit = true;
         const text = rest === "" ? (words[at + 1] ?? "") : rest;
         words = ["", ...text.trim().split(/\s+/), ...words.slice(rest === "" ? at + 2 : at + 1)];
         at = 0;
@@ -332,4 +335,13 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
   }
   note?.(`${program}: looked for in PATH, so nothing is known of its file`);
   return nothing;
+}
+
+/** Whether `word` looks like argv[0] of `executable` rather than like its first argument. */
+export function looksLikeName(executable: string, word: string): boolean {
+  const own = nameOf(executable);
+  const called = calledBy(word) ?? "";
+  if (own === called || stemOf(own) === stemOf(called)) return true;
+  const grammar = grammarFor(own);
+  return grammar !== undefined && grammar === grammarFor(called);
 }

@@ -38,7 +38,6 @@ const trims: readonly Trim[] = [
   },
   { what: "a numbered script", name: /^(.*[A-Za-z_-])[0-9]{3,}(\.(?:sh|bash|py|pl|rb))$/, to: "$1*$2" },
   { what: "its minor version", name: /^(python|pypy|pip|pydoc|idle)([0-9])\.[0-9.]+(?=-|$)/, to: "$1$2" },
-  { what: "its version", name: /(?<=[A-Za-z+])[0-9]+(?:\.[0-9]+)+[a-z]?(?=-|$)/, to: "" },
   {
     what: "its version",
     name: new RegExp(`(?<=[A-Za-z+*])(?<!x86)[-_]${version}(?=\\.(?:${suffixes})$|$)`),
@@ -46,13 +45,19 @@ const trims: readonly Trim[] = [
   },
   {
     what: "its version",
-    name: /(?<=[A-Za-z+*])[-_]v?[0-9]+(?:\.[0-9]+)+(?:[-.+~]?(?:rc|beta|alpha|p)[0-9]*)?(?=[-_])/,
+    name: /(?<=[A-Za-z+*])[-_]v?[0-9]+(?:\.[0-9]+)+(?:[-.+~]?(?:rc|beta|alpha|p)[0-9]*)?(?=[-_]|\.[a-z])/,
     to: "",
   },
+  { what: "its version", name: /(?<=[A-Za-z+])[0-9]+(?:\.[0-9]+)+[a-z]?(?=-|$)/, to: "" },
 ];
+
+/** No file has a longer name: NAME_MAX (linux/limits.h). What an argument pretends to be may be longer. */
+const LONGEST = 255;
 
 /** Folds one element that lies in the directory `within`, as it is on disk. */
 export function foldElement(element: string, within: string): FoldedElement {
+  if (element.length > LONGEST)
+    return { element, text: element, scored: element.slice(0, LONGEST), why: unfolded };
   let text = element;
   let scored = element;
   let why: string[] | undefined;
@@ -77,15 +82,32 @@ export function foldElement(element: string, within: string): FoldedElement {
 const hasDigit = /[0-9]/;
 const unfolded: readonly string[] = [];
 
+/** Of deeper paths the middle is not looked at: it takes an attacker to make one, and time to read it. */
+const DEEPEST = 64;
+const FIRST = 48;
+
 /** Folds every element of an absolute path, or of a name. */
 export function foldPath(path: string): FoldedElement[] {
-  const folded: FoldedElement[] = [];
-  let at = path.startsWith("/") ? 1 : 0;
-  while (at <= path.length) {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  for (let at = path.startsWith("/") ? 1 : 0; at <= path.length; ) {
     const slash = path.indexOf("/", at);
     const end = slash === -1 ? path.length : slash;
-    if (end > at) folded.push(foldElement(path.slice(at, end), path.slice(0, Math.max(0, at - 1))));
+    if (end > at) {
+      starts.push(at);
+      ends.push(end);
+    }
     at = end + 1;
+  }
+  const folded: FoldedElement[] = [];
+  const resume = starts.length > DEEPEST ? starts.length - (DEEPEST - FIRST) : FIRST;
+  for (const [index, start] of starts.entries()) {
+    if (index >= FIRST && index < resume) {
+      if (index === FIRST)
+        folded.push({ element: "...", text: "...", scored: "", why: ["too deep to be read"] });
+      continue;
+    }
+    folded.push(foldElement(path.slice(start, ends[index]), path.slice(0, Math.max(0, start - 1))));
   }
   return folded;
 }

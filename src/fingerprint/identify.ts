@@ -78,6 +78,11 @@ interface Subject {
   readonly applet: string | undefined;
 }
 
+/** linux/limits.h: the kernel opens no longer path, so that nothing longer is a script. */
+const PATH_MAX = 4096;
+/** What is no path is cut here: a class or a module. */
+const MODULE_LENGTH = 255;
+
 function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
   const reading =
@@ -90,8 +95,10 @@ function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   }
   if (reading === undefined)
     return subject(executable, "", undefined, false, executable, undefined, undefined);
-  if (reading.script !== undefined) return fromFile(executable, reading.script, cwd, true);
-  if (reading.program !== undefined) return fromFile(executable, reading.program, cwd, false);
+  const file = reading.script ?? reading.program;
+  if (file !== undefined && file.length < PATH_MAX) {
+    return fromFile(executable, file, cwd, reading.script !== undefined);
+  }
   return fromReading(executable, reading);
 }
 
@@ -120,7 +127,10 @@ function fromFile(
   return subject(executable, what, isScript ? path : undefined, false, path, name, undefined);
 }
 
-function fromReading(executable: string | undefined, { module, applet, inline }: Reading): Subject {
+function fromReading(executable: string | undefined, reading: Reading): Subject {
+  const { inline } = reading;
+  const module = reading.module?.slice(0, MODULE_LENGTH);
+  const applet = reading.applet?.slice(0, MODULE_LENGTH);
   const what = module !== undefined ? `m${module}` : applet !== undefined ? `a${applet}` : "";
   return subject(
     executable,

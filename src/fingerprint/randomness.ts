@@ -31,7 +31,7 @@ const mktemp =
 const digits = /^(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01]))[0-9]{8,9}$/;
 const onlyDigits = /^[0-9]+$/;
 /** A word with a long number: a date, a job, a version. */
-const numbered = /^[A-Za-z]*[g-zG-Z][A-Za-z]*[0-9]{5,}$/;
+const numbered = /^(?:[A-Za-z]*[g-zG-Z][A-Za-z]*[0-9]{5,}|(?:19|20)[0-9]{6}T[0-9]{4,6}Z?)$/;
 const part = /[A-Za-z0-9]+/g;
 const base64url = /^[\w-]+$/;
 /** Of `__main__`, which is a word all the same. */

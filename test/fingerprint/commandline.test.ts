@@ -339,6 +339,29 @@ describe("a command line", () => {
     expect(busybox("/usr/bin/ls", "sh", "-c", "x")).toBe("busybox");
   });
 
+  test("made to take time takes none", () => {
+    const long = "a1".repeat(60_000);
+    const hostile: readonly (readonly [string, readonly string[]])[] = [
+      ["/usr/bin/python3.11", ["python3", long]],
+      ["/usr/bin/python3.11", ["python3", "-m", long]],
+      ["/usr/bin/python3.11", ["python3", `/${"a1b/".repeat(1000)}x`]],
+      ["/usr/bin/python3.11", ["python3", `/${"../".repeat(1300)}x`]],
+      ["/usr/bin/python3.11", ["python3", `/tmp/${"deadbeef".repeat(500)}`]],
+      ["/usr/bin/python3.11", ["python3", `/tmp/${"0".repeat(4000)}.sh`]],
+      ["/usr/bin/python3.11", ["python3", `/tmp/${"a-1.2".repeat(800)}`]],
+      ["/usr/bin/env", ["env", "-S", "-S ".repeat(1300)]],
+      ["/usr/bin/env", ["env", ...Array.from({ length: 2000 }, () => "env")]],
+      ["/usr/bin/perl", ["perl", `-${"0".repeat(4000)}e`]],
+      ["/usr/bin/bash", ["bash", ...Array.from({ length: 2000 }, () => "-o")]],
+    ];
+    for (const [executable, args] of hostile) {
+      const begin = performance.now();
+      const runnable = identify(facts(executable, args));
+      expect(performance.now() - begin).toBeLessThan(20);
+      expect(runnable.key.length).toBeLessThan(10_000);
+    }
+  });
+
   test("never makes it throw, and a runnable always has a name", () => {
     const executables = [...new Set(rows.map(([executable]) => executable))];
     const words = [...new Set(rows.flatMap(([, line]) => line.split(" ")))];

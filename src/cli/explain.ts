@@ -1,0 +1,284 @@
+// `treewarden explain`: how label, randomness, tree and verdict come about, step by step.
+import { Command } from "commander";
+import { defaultStateDirectory } from "../config/config.ts";
+import { looksLikeName } from "../fingerprint/commandline.ts";
+import { type Identification, identification } from "../fingerprint/identify.ts";
+import { nameOf } from "../fingerprint/path.ts";
+import { RANDOM_FROM } from "../fingerprint/randomness.ts";
+import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
+import { treeOf } from "../fingerprint/tree.ts";
+import type { Lineage } from "../forest/lineage.ts";
+import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { printable } from "../linux/text.ts";
+import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import type { Subject } from "../policy/subject.ts";
+import { subjectOf as imaginedSubject } from "../policy/testlineage.ts";
+import type { EventRecord, RecordValue } from "../report/record.ts";
+import { execRecord } from "../report/records.ts";
+import { recordUids, timestamp } from "../report/stamp.ts";
+import { subjectOf } from "../warden/judge.ts";
+import { takeSnapshot } from "../warden/snapshot.ts";
+import { readUserNames } from "../warden/users.ts";
+import { policyOrError } from "./policies.ts";
+import { CommandError, exit } from "./voice.ts";
+
+const usage = "treewarden explain PID, or treewarden explain --exe /usr/bin/python3 --args /tmp/x.py";
+
+/** What the words of the command line ask for. Arguments may look like options, so commander does not read them. */
+export interface ExplainRequest {
+  readonly pid: number | undefined;
+  readonly programs: readonly { readonly executable: string; readonly args: readonly string[] | undefined }[];
+  readonly policies: readonly string[] | undefined;
+  readonly output: "json" | "pretty" | undefined;
+  readonly stateDirectory: string;
+}
+
+const ownOptions: ReadonlySet<string> = new Set(["--exe", "--args", "--policy", "--output", "--state-dir"]);
+
+/** Reads the words after `explain`. `--args` belongs to the `--exe` before it and takes all up to our next option. */
+export function readRequest(words: readonly string[]): ExplainRequest {
+  let pid: number | undefined;
+  const programs: { executable: string; args: readonly string[] | undefined }[] = [];
+  const policies: string[] = [];
+  let output: "json" | "pretty" | undefined;
+  let stateDirectory = defaultStateDirectory;
+  for (let at = 0; at < words.length; ) {
+    const word = words[at] ?? "";
+    at += 1;
+    const values: string[] = [];
+    while (at < words.length && !ownOptions.has(words[at] ?? "") && word.startsWith("--")) {
+      values.push(words[at] ?? "");
+      at += 1;
+    }
+    const value = values[0];
+    if (word === "--args") {
+      const last = programs.pop();
+      if (last === undefined) throw wrong("--args without a program", "give --exe first");
+      programs.push({ executable: last.executable, args: withName(last.executable, values) });
+      continue;
+    }
+    if (word.startsWith("-") && !ownOptions.has(word)) throw wrong(`unknown option ${word}`, usage);
+    if (word.startsWith("--") && value === undefined) throw wrong(`${word} without a value`, usage);
+    if (word === "--exe") {
+      for (const executable of values) {
+        if (!/^(?:\/|memfd:)/.test(executable)) throw wrong(`${executable} is not an absolute path`, usage);
+        programs.push({ executable, args: undefined });
+      }
+    } else if (word === "--policy") policies.push(...values);
+    else if (word === "--state-dir") stateDirectory = value ?? "";
+    else if (word === "--output") {
+      if (value !== "json" && value !== "pretty") throw wrong(`--output ${value}`, "json or pretty");
+      output = value;
+    } else if (/^[1-9][0-9]{0,9}$/.test(word) && pid === undefined) pid = Number(word);
+    else throw wrong(`${word} is no process id`, usage);
+  }
+  if ((pid === undefined) === (programs.length === 0))
+    throw wrong("a process id or --exe, one of both", usage);
+  return { pid, programs, policies: policies.length === 0 ? undefined : policies, output, stateDirectory };
+}
+
+function wrong(message: string, hint: string): CommandError {
+  return new CommandError(exit.usage, message, hint);
+}
+
+/** Arguments begin with the program's own name, which people leave out. */
+function withName(executable: string, args: readonly string[]): readonly string[] {
+  const [first] = args;
+  return first !== undefined && looksLikeName(executable, first) ? args : [nameOf(executable), ...args];
+}
+
+export function explainCommand(): Command {
+  return new Command("explain")
+    .description("show how label, randomness, tree and verdict of a process or a program come about")
+    .usage("PID | --exe PATH... [--args ...] [--policy F] [--output json|pretty]")
+    .argument("[words...]")
+    .allowUnknownOption()
+    .addHelpText(
+      "after",
+      `
+PID                  a live process
+--exe <path...>      programs that need not exist, each by itself
+--args <words...>    arguments of the --exe before it, up to the next of these options
+--policy <file>      a role or a policy file, for the verdict; default: what is installed
+--output <format>    json or pretty; default: pretty on a terminal, else json
+--state-dir <dir>    of a running treewarden, whose lineages are used (default: ${defaultStateDirectory})`,
+    )
+    .action((words: string[]) => {
+      for (const text of explain(readRequest(words))) process.stdout.write(text);
+    });
+}
+
+/** One thing explained. */
+interface Explanation {
+  readonly steps: readonly string[];
+  readonly identified: Identification | undefined;
+  readonly subject: Subject;
+  readonly decision: Decision;
+  readonly record: EventRecord;
+}
+
+function* explain(request: ExplainRequest): Generator<string> {
+  const policy = policyOrError(request.policies);
+  const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
+  const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
+  if (request.pid !== undefined) yield show(explainProcess(request.pid, request.stateDirectory, policy));
+  for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, policy));
+}
+
+const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+
+function explainProcess(pid: number, stateDirectory: string, policy: Policy): Explanation {
+  const { found, time } = takeSnapshot(stateDirectory);
+  const entry = found.find(({ process }) => process.pid === pid);
+  if (entry === undefined) throw new CommandError(exit.no, `no process ${pid}`);
+  const { process: of, facts } = entry;
+  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+  const exec = { process: of, facts, tree: treeOf(of.lineage), source: "procfs", time } as const;
+  const subject = subjectOf(exec, realtimeNow() - monotonicNow(), inputs);
+  const steps: string[] = [];
+  let identified: Identification | undefined;
+  if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
+  else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
+  if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text));
+  return judged(steps, identified, subject, policy, execRecord(subject, "process.exec", stamp));
+}
+
+/** What is known of a program that need not exist; all else would be a guess. */
+const imagined =
+  /^(?:tree\.|process\.(?:executable\.(?:path|name)|runnable|script|command_args|working_directory))/;
+
+function explainProgram(
+  executable: string,
+  args: readonly string[] | undefined,
+  policy: Policy,
+): Explanation {
+  const cwd = process.cwd();
+  const isMemory = executable.startsWith("memfd:");
+  const facts: RunnableFacts = {
+    executable,
+    executableMemfd: isMemory,
+    filename: undefined,
+    script: undefined,
+    args,
+    cwd,
+  };
+  const steps: string[] = [];
+  const identified = identification(facts, (text) => steps.push(text));
+  const subject = imaginedSubject({
+    lineage: [
+      {
+        "process.executable.path": executable,
+        "process.executable.memfd": isMemory,
+        "process.working_directory": cwd,
+        ...(args === undefined ? {} : { "process.command_args": [...args] }),
+      },
+    ],
+  });
+  const whole = execRecord(subject, "process.exec", stamp);
+  const record: Record<string, RecordValue> = {};
+  for (const [name, value] of Object.entries(whole)) if (imagined.test(name)) record[name] = value;
+  return judged(steps, identified, subject, policy, record);
+}
+
+function judged(
+  steps: readonly string[],
+  identified: Identification | undefined,
+  subject: Subject,
+  policy: Policy,
+  known: EventRecord,
+): Explanation {
+  const decision = decide(policy, subject);
+  const now = realtimeNow();
+  const record: Record<string, RecordValue> = {
+    ...known,
+    timestamp: timestamp(now),
+    "event.name": "process.explain",
+    "log.record.uid": stamp(now),
+    "explain.label": subject.runnable.label,
+    "explain.name": subject.runnable.name,
+    "explain.lineage": lineageOf(subject.lineage).map(({ image }) => image.label),
+    "explain.steps": steps.map(printable),
+  };
+  if (identified !== undefined) {
+    record["explain.base"] = identified.base.why;
+    record["explain.elements"] = elementLines(identified).map(printable);
+    if (identified.runnable.folded !== undefined)
+      record["explain.folded"] = printable(identified.runnable.folded);
+  }
+  record["policy.action"] = decision.action;
+  record["security_rule.name"] = decision.rule;
+  record["security_rule.ruleset.name"] = decision.ruleset;
+  record["policy.matched_rules"] = decision.matched;
+  record["policy.undecided_rules"] = decision.undecided;
+  return { steps, identified, subject, decision, record };
+}
+
+/** Root to leaf. */
+function lineageOf(leaf: Lineage<Runnable>): Lineage<Runnable>[] {
+  const nodes: Lineage<Runnable>[] = [];
+  for (let node: Lineage<Runnable> | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
+  return nodes;
+}
+
+/** A line for each element: its score, what became of it, and why. */
+function elementLines({ elements, scores }: Identification): string[] {
+  return elements.map(({ element, text, why }, at) => {
+    const { score, why: because } = scores[at] ?? { score: 0, why: "" };
+    const verdict = score >= RANDOM_FROM ? "random" : "not random";
+    const folded = text === element ? "" : `; folded: ${why.join(", then ")}`;
+    return `${element}: ${verdict}, ${score.toFixed(3)} (${because})${folded}`;
+  });
+}
+
+function json({ record }: Explanation): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+function pretty({ steps, identified, subject, decision }: Explanation): string {
+  const { runnable, tree, lineage } = subject;
+  const lines: string[] = [];
+  const section = (title: string, content: readonly string[]): void => {
+    lines.push(title);
+    for (const line of content) lines.push(`  ${printable(line)}`);
+  };
+  section("executable", [runnable.executable ?? "not known"]);
+  if (steps.length > 0) section("what it runs", steps);
+  section("runnable", [
+    runnable.path ?? "not known",
+    ...(runnable.script === undefined ? [] : [`script ${runnable.script}`]),
+    ...(runnable.inline ? ["code from an argument or standard input"] : []),
+    ...(runnable.folded === undefined || runnable.folded === runnable.path
+      ? []
+      : [`folded ${runnable.folded}`]),
+  ]);
+  if (identified !== undefined) {
+    section("path, element by element", elementLines(identified));
+    section("base system", [identified.base.why]);
+  }
+  section("label", [
+    runnable.label === runnable.name ? runnable.name : `${runnable.label} (exact: ${runnable.name})`,
+  ]);
+  const above = lineageOf(lineage);
+  if (above.length > 1) {
+    section(
+      "lineage",
+      above.map(
+        ({ image, init }) => `${image.label}  ${image.path ?? ""}${init ? "  (pid 1: left out)" : ""}`,
+      ),
+    );
+  }
+  section("tree", [
+    tree.path,
+    `exact ${tree.exact}`,
+    `id ${tree.id}`,
+    ...(tree.complete ? [] : ["incomplete: not every link was seen"]),
+  ]);
+  section("verdict", [
+    `${decision.action}: ${decision.ruleset}/${decision.rule}`,
+    ...(decision.matched.length > 0 ? [`matched ${decision.matched.join(", ")}`] : []),
+    ...(decision.undecided.length > 0
+      ? [`undecided, for lack of facts: ${decision.undecided.join(", ")}`]
+      : []),
+  ]);
+  return `${lines.join("\n")}\n`;
+}
