@@ -253,7 +253,7 @@ describe("an exec", () => {
         words: {
           [exec.device]: (8 << 20) | 0x123,
           [exec.mode]: 0o102755,
-          [exec.changedNanoseconds]: 500_000_000,
+          [exec.changedNanoseconds]: 500_000_000 + 2 ** 31,
         },
         longs: { [common.time]: 10n * second, [exec.changed]: 1_000n, [exec.inode]: 2n ** 33n + 1n },
       },

@@ -16,6 +16,8 @@ const source = "ebpf";
 /** include/linux/audit.h: (uid_t) -1, no login user, and no session. */
 const AUDIT_UNSET = 0xffff_ffff;
 const S_ISUID_OR_S_ISGID = 0o6000;
+/** include/linux/fs.h, since 6.13: the uppermost bit says that somebody has seen this time. */
+const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
 
 export interface DecoderOptions {
@@ -122,7 +124,8 @@ export class Decoder {
     const path = found ? this.paths.text(bytes, cgroupEnd, executableEnd) : undefined;
     const memfd = path === undefined ? undefined : (flag & flags.nameless) !== 0 && path.startsWith(MEMFD, 1);
     const filename = filenameEnd > texts ? this.strings.text(bytes, texts, filenameEnd) : undefined;
-    const changed = long(words, start, exec.changed) * 1e9 + word(words, start, exec.changedNanoseconds);
+    const nanoseconds = word(words, start, exec.changedNanoseconds) & ~I_CTIME_QUERIED;
+    const changed = long(words, start, exec.changed) * 1e9 + nanoseconds;
     const device = word(words, start, exec.device);
     const session = word(words, start, exec.sessionId);
     const login = word(words, start, exec.loginUid);
