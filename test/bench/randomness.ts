@@ -115,7 +115,9 @@ for (const [kind, within, make] of shaped) {
 
 print(`\n### The ${WORST} worst mistakes of each kind\n`);
 print(`Real, called random: ${show(mistakes(all, isRandom, descending))}\n`);
-print(`Random, not found: ${show(missed.sort(ascending))}`);
+const [numbers, others] = [missed.filter(isNumber), missed.filter((entry) => !isNumber(entry))];
+print(`Random, not found: ${show(others.sort(ascending))}`);
+print(`\nAnd ${numbers.length} of digits only, which are folded as numbers or look like dates.`);
 
 print("\n### Time to identify a runnable\n");
 const identify = createIdentifier();
@@ -135,6 +137,10 @@ print("|---|---|");
 print(`| cold: never seen path of four elements, two of them random | ${cold.toFixed(2)} |`);
 print(`| warm: a program | ${warm.toFixed(2)} |`);
 print(`| warm: a script of an interpreter | ${scripts.toFixed(2)} |`);
+
+function isNumber({ name }: Scored): boolean {
+  return /^[0-9]+$/.test(name);
+}
 
 function roll(): number {
   return seed();
