@@ -1,8 +1,10 @@
 // What a command line makes its executable run: a script, a module, code of its own, or another program. Whoever
 // starts a program chooses its arguments, but not what the program makes of them: argv[0] is never asked, except by
 // programs that ask it themselves.
-import { type Grammar, grammars, multiCall, type Wrapper, wrappers } from "./interpreters.ts";
+import type { Grammar } from "./grammar.ts";
+import { grammars } from "./interpreters.ts";
 import { directoryOf, nameOf } from "./path.ts";
+import { multiCall, type Wrapper, wrappers } from "./wrappers.ts";
 
 /** What was read from a command line. All text is as the process gave it. */
 export interface Reading {
