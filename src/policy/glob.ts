@@ -17,10 +17,7 @@ export type TextTest = (text: string) => boolean;
  * either. Everything else, `?` and `[` too, stands for itself. The whole text must fit.
  */
 export function compileGlob(pattern: string): TextTest {
-  const tests = expandBraces(pattern).map(compileOne);
-  const [only] = tests;
-  if (only !== undefined && tests.length === 1) return only;
-  return (text) => tests.some((test) => test(text));
+  return anyOf(expandBraces(pattern).map(compileOne));
 }
 
 /**
@@ -30,8 +27,13 @@ export function compileGlob(pattern: string): TextTest {
 export function compileTreeGlob(pattern: string): (labels: readonly string[]) => boolean {
   if (!pattern.startsWith("/"))
     throw new GlobError(`a tree begins with a slash: write "/${pattern}" or "/**/${pattern}"`);
-  const alternatives = expandBraces(pattern).map((text) => text.slice(1).split("/").map(compileElement));
-  return (labels) => alternatives.some((elements) => labelsMatch(elements, labels));
+  // Braces within one label are a choice of that label; only those across labels multiply the pattern.
+  const whole = /\{[^{}]*\/[^{}]*\}/.test(pattern) ? expandBraces(pattern) : [pattern];
+  const alternatives = whole.map((text) => text.slice(1).split("/").map(compileElement));
+  return (labels) => {
+    for (const elements of alternatives) if (labelsMatch(elements, labels)) return true;
+    return false;
+  };
 }
 
 /** null stands for `**`. */
@@ -43,7 +45,20 @@ function compileElement(element: string): Element {
     throw new GlobError(`"${element}": ** stands for whole labels, between slashes`);
   if (element === "") throw new GlobError("an empty label: two slashes, or one at the end");
   if (element === "*") return () => true;
-  return compileOne(element.replaceAll("*", "**"));
+  const choices = expandBraces(element);
+  if (choices.some((choice) => choice.includes("*")))
+    return anyOf(choices.map((choice) => compileOne(choice.replaceAll("*", "**"))));
+  const names: ReadonlySet<string> = new Set(choices);
+  return (label) => names.has(label);
+}
+
+function anyOf(tests: readonly TextTest[]): TextTest {
+  const [only] = tests;
+  if (only !== undefined && tests.length === 1) return only;
+  return (text) => {
+    for (const test of tests) if (test(text)) return true;
+    return false;
+  };
 }
 
 function labelsMatch(elements: readonly Element[], labels: readonly string[]): boolean {
@@ -107,7 +122,10 @@ function compileOne(pattern: string): TextTest {
       if (ends) return (text) => text.startsWith(inner);
     }
   }
-  return new Automaton(pattern).test;
+  const { test } = new Automaton(pattern);
+  const fixed = pattern.slice(0, pattern.indexOf("*"));
+  // What stands before the first star is there or not: most texts need no automaton.
+  return fixed === "" ? test : (text) => text.startsWith(fixed) && test(text);
 }
 
 const SLASH = 47;

@@ -55,7 +55,7 @@ export interface Decision {
   readonly tags: readonly string[];
   /** Every rule that matched, in order; the asking may have ended before the last rule. */
   readonly matched: readonly string[];
-  /** Every rule that was asked and named an absent variable. */
+  /** Every rule that was asked, named an absent variable, and does not say what to do then. */
   readonly undecided: readonly string[];
 }
 
@@ -140,10 +140,10 @@ export class Judge {
     let matched: AskedRule[] | undefined;
     let undecided: string[] | undefined;
     for (const asked of this.asked) {
-      if (this.lacks(asked.needs)) {
+      if (!asked.rule.unknownMatches && this.lacks(asked.needs)) {
         undecided ??= [];
         undecided.push(asked.rule.id);
-        if (!asked.rule.unknownMatches) continue;
+        continue;
       }
       if (!asked.program(evaluation)) continue;
       matched ??= [];
