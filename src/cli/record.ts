@@ -1,0 +1,111 @@
+// `treewarden record --out F`: a capture of the event stream.
+import { Command, InvalidArgumentError, Option } from "commander";
+import { defaultConfig, type SourceChoice, sources } from "../config/config.ts";
+import { replaceProcess } from "../linux/process.ts";
+import { blockSignals } from "../linux/signalfd.ts";
+import { ownArguments } from "../linux/spawn.ts";
+import { AcctUnavailable, openAcctSensor } from "../sensor/acct.ts";
+import { CaptureFile } from "../sensor/capture/file.ts";
+import type { Sensor } from "../sensor/event.ts";
+import { FactsReader } from "../sensor/facts.ts";
+import { type Recorded, recordingSignals, runRecording } from "../warden/recording.ts";
+import { openSource } from "./source.ts";
+import { CommandError, exit, warn } from "./voice.ts";
+
+interface RecordFlags {
+  readonly out: string;
+  /** Nanoseconds. */
+  readonly for?: number;
+  readonly source: SourceChoice | "acct";
+  readonly file?: string;
+}
+
+/** Set once the signals are blocked: they must be before the process's first instruction. */
+const READY = "TREEWARDEN_SIGNALS_BLOCKED";
+const SECONDS = { ms: 1e-3, s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+export function recordCommand(): Command {
+  return new Command("record")
+    .description("make a capture of the event stream, for treewarden replay; it holds arguments: mode 0600")
+    .requiredOption("--out <file>", "the capture; never overwritten")
+    .option("--for <time>", "end after this long, such as 60s, 5m or 8h (default: at Ctrl-C)", duration)
+    .addOption(
+      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
+    )
+    .option("--file <file>", "process accounting file, for --source acct")
+    .action((flags: RecordFlags) => record(flags));
+}
+
+/** `60s`, `90` (seconds), `5m`, `8h`, `7d`, `500ms` in nanoseconds. Throws what commander shows. */
+function duration(text: string): number {
+  const match = /^(\d{1,9})(ms|s|m|h|d)?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("expected a time such as 60s, 5m or 8h");
+  const unit = match[2];
+  const scale = unit === "ms" || unit === "m" || unit === "h" || unit === "d" ? SECONDS[unit] : SECONDS.s;
+  return Number(match[1]) * scale * 1e9;
+}
+
+function record(flags: RecordFlags): void {
+  if ((flags.source === "acct") !== (flags.file !== undefined)) {
+    throw new CommandError(
+      exit.usage,
+      "--source acct and --file go together",
+      "--source acct --file /var/log/account/pacct",
+    );
+  }
+  if (flags.source !== "acct" && process.geteuid?.() !== 0) {
+    throw new CommandError(exit.notAllowed, "only root may watch every process", "run it with sudo");
+  }
+  if (process.env[READY] !== "1") {
+    blockSignals(recordingSignals);
+    const environment = { [READY]: "1", BUN_JSC_largeHeapSize: "1048576" };
+    replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
+  }
+  const { limit } = defaultConfig().arguments;
+  using reader = new FactsReader({ argumentBytes: limit });
+  const { sensor, why } = open(flags, reader, limit);
+  using opened = sensor;
+  using file = create(flags.out);
+  warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
+  const shown = process.stderr.isTTY === true;
+  const done = runRecording({
+    sensor: opened,
+    reader: flags.source === "acct" ? null : reader,
+    file,
+    forNs: flags.for,
+    progress: (soFar) => {
+      if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
+    },
+  });
+  if (shown) process.stderr.write("\r\u001b[K");
+  warn(`${flags.out}: complete: ${told(done)}`);
+}
+
+function open(
+  flags: RecordFlags,
+  reader: FactsReader,
+  argumentBytes: number,
+): { readonly sensor: Sensor; readonly why: string } {
+  if (flags.source !== "acct") return openSource(flags.source, { reader, argumentBytes });
+  try {
+    return { sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" };
+  } catch (error) {
+    if (error instanceof AcctUnavailable) throw new CommandError(exit.usage, error.message, error.hint);
+    throw error;
+  }
+}
+
+function create(path: string): CaptureFile {
+  try {
+    return new CaptureFile(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandError(exit.usage, `cannot write the capture: ${why}`);
+  }
+}
+
+function told({ events, bytes, losses, seconds }: Recorded): string {
+  const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  const lost = losses === 0 ? "" : `, ${losses} losses`;
+  return `${events} events in ${seconds.toFixed(0)} s, ${size}${lost}`;
+}

@@ -1,0 +1,43 @@
+// inotify(7): to be woken when a file grows.
+import { closeDescriptor, readDescriptor } from "./descriptor.ts";
+import { bindLibc, checked } from "./libc.ts";
+import { encodeText } from "./text.ts";
+
+const libc = bindLibc({
+  inotify_init1: { args: ["i32"], returns: "i32" },
+  inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+});
+
+// sys/inotify.h
+const IN_MODIFY = 0x2;
+const IN_NONBLOCK = 0x800;
+const IN_CLOEXEC = 0x8_0000;
+
+/** `fd` is readable once the file at `path` was written to or cut. Throws if it cannot be watched. */
+export class GrowthWatch implements Disposable {
+  readonly fd: number;
+  // Events that are alike and wait together are one (inotify(7)), and this watch has only one kind.
+  private readonly events = new Uint8Array(new ArrayBuffer(4096));
+
+  constructor(path: string) {
+    this.fd = checked("inotify_init1", libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    const bytes = encodeText(path);
+    const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
+    terminated.set(bytes);
+    try {
+      checked("inotify_add_watch", libc.inotify_add_watch(this.fd, terminated, IN_MODIFY), path);
+    } catch (error) {
+      closeDescriptor(this.fd);
+      throw error;
+    }
+  }
+
+  /** Not readable any more until the next write. */
+  clear(): void {
+    while (readDescriptor(this.fd, this.events) > 0);
+  }
+
+  [Symbol.dispose](): void {
+    closeDescriptor(this.fd);
+  }
+}

@@ -1,0 +1,82 @@
+// The files that captures are in. A capture holds arguments, so only its owner may read it; and what root writes must
+// not go where somebody else's symbolic link leads.
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import type { ByteSource } from "./read.ts";
+
+const MODE = 0o600;
+
+/** A new file to append to. */
+export class CaptureFile implements Disposable {
+  private readonly fd: number;
+
+  /**
+   * Creates the file at `path`, or takes one that is there and empty. Throws if that is a link, is not empty or is
+   * somebody else's, and as node:fs does.
+   */
+  constructor(path: string) {
+    this.fd = openNew(path);
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+  }
+
+  /** What was written is on the disk when this returns. */
+  sync(): void {
+    fsyncSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
+
+function openNew(path: string): number {
+  const { O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants;
+  try {
+    return openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, MODE);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+  const fd = openSync(path, O_WRONLY | O_NOFOLLOW | constants.O_NONBLOCK);
+  const { size, uid } = fstatSync(fd);
+  if (fstatSync(fd).isFile() && size === 0 && uid === process.geteuid?.()) {
+    fchmodSync(fd, MODE);
+    return fd;
+  }
+  closeSync(fd);
+  throw new Error(`${path} is there already and is not overwritten`);
+}
+
+/** An existing file to read from its start. */
+export class CaptureInput implements Disposable {
+  private readonly fd: number;
+
+  /** Throws as node:fs does. */
+  constructor(path: string) {
+    this.fd = openSync(path, constants.O_RDONLY);
+  }
+
+  readonly read: ByteSource = (target) => {
+    let length = 0;
+    while (length < target.length) {
+      const got = readSync(this.fd, target, length, target.length - length, null);
+      if (got === 0) break;
+      length += got;
+    }
+    return length;
+  };
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
