@@ -187,7 +187,6 @@ export class NetlinkSensor implements Sensor {
       } else if (received === -ENOBUFS) {
         // Until the queue is empty the kernel drops all that comes: emptying it goes before everything else.
         this.overrun = true;
-        this.groups.lost();
         continue;
       } else if (received !== -EAGAIN) {
         throw new SystemCallError("recvmmsg", -received, "of process events");
@@ -202,6 +201,8 @@ export class NetlinkSensor implements Sensor {
 
   private tellLoss(sink: (event: ProcessEvent) => void): void {
     this.overrun = false;
+    // What was queued is older than what was lost, and was counted: from here on nothing is certain.
+    this.groups.lost();
     const count = this.subscription.events.drops();
     sink({ kind: "loss", source, time: monotonicNow(), reason: "overrun", count });
   }

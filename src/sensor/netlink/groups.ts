@@ -14,6 +14,7 @@ interface Group extends Known {
   realUid: number | undefined;
   /** Threads that have not ended. */
   threads: number;
+  leaderEnded: boolean;
   /** Every fork and exit of its threads was counted; else /proc is asked whether it has ended. */
   exact: boolean;
   /** The users of one thread were changed: which of them an exec will have cannot be told. */
@@ -30,7 +31,7 @@ export interface SeenGroup {
   readonly pid: number;
   readonly threads: number;
   readonly leaderEnded: boolean;
-  readonly facts: Known;
+  readonly facts: Omit<Known, "seenTicks">;
 }
 
 export class Groups {
@@ -56,6 +57,7 @@ export class Groups {
       uid: users?.uid,
       realUid: users?.realUid,
       threads: 1,
+      leaderEnded: false,
       exact: true,
       mixed: false,
     });
@@ -74,6 +76,7 @@ export class Groups {
       return;
     }
     group.threads = 1;
+    group.leaderEnded = false;
     group.exact = true;
     if (group.mixed) {
       group.uid = undefined;
@@ -113,11 +116,13 @@ export class Groups {
       const threads = this.inputs.threads(pid, ticks);
       if (threads === 0) return true;
       group = unseen(ticks, threads, false);
+      group.leaderEnded = true;
       this.groups.set(pid, group);
       return false;
     }
     group.threads -= 1;
-    if (!group.exact && (thread === pid || group.threads <= 0)) {
+    if (thread === pid) group.leaderEnded = true;
+    if (!group.exact && (group.leaderEnded || group.threads <= 0)) {
       group.threads = this.inputs.threads(pid, group.seenTicks);
     }
     if (group.threads > 0) return false;
@@ -162,6 +167,7 @@ export class Groups {
           uid: facts.uid,
           realUid: facts.realUid,
           threads: live,
+          leaderEnded,
           exact: false,
           mixed: false,
         });
@@ -180,6 +186,7 @@ function unseen(ticks: number, threads: number, exact: boolean): Group {
     uid: undefined,
     realUid: undefined,
     threads,
+    leaderEnded: false,
     exact,
     mixed: false,
   };
