@@ -24,6 +24,11 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
     load: async () => (await import("./ps.ts")).psCommand(),
   },
   {
+    name: "explain",
+    summary: "show how a label, a tree and a verdict come about",
+    load: async () => (await import("./explain.ts")).explainCommand(),
+  },
+  {
     name: "policy",
     summary: "check, test and show policies",
     load: async () => (await import("./policy.ts")).policyCommand(),
@@ -39,6 +44,7 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
     load: async () => (await import("./version.ts")).versionCommand(),
   },
   { name: "supervisor", load: async () => (await import("./supervisor.ts")).supervisorCommand() },
+  { name: "reporter", load: async () => (await import("./reporter.ts")).reporterCommand() },
   { name: "warden", load: async () => (await import("./warden.ts")).wardenCommand() },
 ];
 

@@ -9,6 +9,7 @@ import {
   parseAddress,
   sources,
 } from "../config/config.ts";
+import type { ReporterOptions } from "../report/options.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import type { WardenPlan } from "../warden/plan.ts";
 import { readConfig } from "./configuration.ts";
@@ -70,7 +71,7 @@ function run(flags: RunFlags): ExitCode {
   policyOrError(config.policies);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config };
-  const reporter = {
+  const reporter: ReporterOptions = {
     run: plan.run,
     config,
     output,

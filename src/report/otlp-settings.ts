@@ -1,0 +1,103 @@
+// Where OTLP goes: the standard variables, else the configuration file; without either, nowhere.
+import { readFileSync } from "node:fs";
+import type { Config } from "../config/config.ts";
+
+export interface OtlpSettings {
+  readonly logs: boolean;
+  readonly metrics: boolean;
+  /** Undefined where the exporter shall take it from the variables. */
+  readonly logsUrl: string | undefined;
+  readonly metricsUrl: string | undefined;
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  /** What the exporters are given; a variable that is set is left to them. */
+  readonly exporter: Readonly<Record<string, unknown>>;
+  /** Further attributes of the resource: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. */
+  readonly resource: Readonly<Record<string, string>>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Undefined if nothing is to be sent. An empty variable counts as unset (OpenTelemetry specification). */
+export function otlpSettings(config: Config["otlp"], environment: Environment): OtlpSettings | undefined {
+  const variable = (name: string): string | undefined => environment[name] || undefined;
+  if (variable("OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined;
+  const wanted = (signal: "LOGS" | "METRICS"): boolean => {
+    const chosen = variable(`OTEL_${signal}_EXPORTER`);
+    if (chosen !== undefined && !chosen.split(",").includes("otlp")) return false;
+    return (
+      variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) !== undefined ||
+      variable("OTEL_EXPORTER_OTLP_ENDPOINT") !== undefined ||
+      config.endpoint !== undefined
+    );
+  };
+  const logs = wanted("LOGS");
+  const metrics = wanted("METRICS");
+  if (!logs && !metrics) return undefined;
+  const url = (signal: "LOGS" | "METRICS"): string | undefined => {
+    if (variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) ?? variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+      return undefined;
+    return config.endpoint === undefined
+      ? undefined
+      : `${config.endpoint.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`;
+  };
+  return {
+    logs,
+    metrics,
+    logsUrl: url("LOGS"),
+    metricsUrl: url("METRICS"),
+    timeoutMs: milliseconds(variable("OTEL_EXPORTER_OTLP_TIMEOUT")) ?? config.timeout_seconds * 1000,
+    intervalMs: milliseconds(variable("OTEL_METRIC_EXPORT_INTERVAL")) ?? config.interval_seconds * 1000,
+    exporter: {
+      ...(variable("OTEL_EXPORTER_OTLP_HEADERS") === undefined ? { headers: { ...config.headers } } : {}),
+      ...(variable("OTEL_EXPORTER_OTLP_COMPRESSION") === undefined
+        ? { compression: config.compression }
+        : {}),
+      ...tls(config, variable),
+    },
+    resource: resource(variable),
+  };
+}
+
+/** Certificates of the file; read once, so an error names it at the start. */
+function tls(
+  config: Config["otlp"],
+  variable: (name: string) => string | undefined,
+): Record<string, unknown> {
+  if (variable("OTEL_EXPORTER_OTLP_CERTIFICATE") ?? variable("OTEL_EXPORTER_OTLP_CLIENT_KEY")) return {};
+  const options = {
+    ...(config.certificate === undefined ? {} : { ca: readFileSync(config.certificate) }),
+    ...(config.client_certificate === undefined ? {} : { cert: readFileSync(config.client_certificate) }),
+    ...(config.client_key === undefined ? {} : { key: readFileSync(config.client_key) }),
+  };
+  return Object.keys(options).length === 0 ? {} : { httpAgentOptions: { keepAlive: true, ...options } };
+}
+
+function milliseconds(value: string | undefined): number | undefined {
+  const number = Number(value);
+  return value === undefined || !Number.isFinite(number) || number <= 0 ? undefined : number;
+}
+
+/** `key=value` pairs separated by commas, values percent-encoded; OTEL_SERVICE_NAME wins over `service.name` in them. */
+function resource(variable: (name: string) => string | undefined): Record<string, string> {
+  const attributes: Record<string, string> = {};
+  for (const pair of variable("OTEL_RESOURCE_ATTRIBUTES")?.split(",") ?? []) {
+    const at = pair.indexOf("=");
+    if (at <= 0) continue;
+    try {
+      attributes[pair.slice(0, at).trim()] = decodeURIComponent(pair.slice(at + 1).trim());
+    } catch {
+      // Not decodable: the specification has the whole variable ignored.
+      return serviceName(variable, {});
+    }
+  }
+  return serviceName(variable, attributes);
+}
+
+function serviceName(
+  variable: (name: string) => string | undefined,
+  attributes: Record<string, string>,
+): Record<string, string> {
+  const name = variable("OTEL_SERVICE_NAME");
+  return name === undefined ? attributes : { ...attributes, "service.name": name };
+}

@@ -1,0 +1,60 @@
+// A record as a line for a person.
+import type { EventRecord, RecordValue } from "./record.ts";
+
+const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
+const RESET = "\x1b[0m";
+/** What a line shows of the arguments. */
+const ARGUMENTS = 160;
+
+/** One line, its newline included. Every text in a record is printable already. */
+export function prettyLine(record: EventRecord, colour: boolean): string {
+  const paint = (kind: keyof typeof colours, text: string): string =>
+    colour ? colours[kind] + text + RESET : text;
+  const time = paint("dim", text(record.timestamp).slice(11, 23));
+  switch (record["event.name"]) {
+    case "process.exec":
+    case "tree.new": {
+      const mark = record["event.name"] === "tree.new" ? paint("change", "new") : "   ";
+      return `${time} ${mark} ${who(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}\n`;
+    }
+    case "process.exit": {
+      const how = `exit ${text(record["process.exit.code"])}`;
+      return `${time}     ${who(record)} ${text(record["tree.path"])}  ${paint("dim", how)}\n`;
+    }
+    case "policy.verdict": {
+      const kind = record["policy.action"] === "kill" ? "kill" : "alert";
+      const outcome = text(record["policy.outcome"]);
+      const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
+      const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
+      const title = paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
+      return `${time} ${title} ${who(record)} ${text(record["tree.path"])}  ${command(record)}\n`;
+    }
+    default:
+      return `${time} ${paint("change", text(record["event.name"]))} ${details(record)}\n`;
+  }
+}
+
+function who(record: EventRecord): string {
+  const user = record["process.user.name"] ?? record["process.user.id"];
+  return `${text(record["process.pid"]).padStart(7)} ${text(user).padEnd(8)}`;
+}
+
+function command(record: EventRecord): string {
+  const args = record["process.command_args"];
+  const shown = Array.isArray(args) ? args.join(" ") : text(record["process.executable.path"]);
+  return shown.length > ARGUMENTS ? `${shown.slice(0, ARGUMENTS)}...` : shown;
+}
+
+const stamps = new Set(["timestamp", "event.name", "log.record.uid"]);
+
+function details(record: EventRecord): string {
+  return Object.entries(record)
+    .filter(([name]) => !stamps.has(name))
+    .map(([name, value]) => `${name}=${text(value)}`)
+    .join(" ");
+}
+
+function text(value: RecordValue | undefined): string {
+  if (value === undefined || value === null) return "-";
+  return Array.isArray(value) ? value.join(", ") : String(value);
+}

@@ -1,0 +1,55 @@
+// The reporter's end of the wire.
+import { EAGAIN } from "../linux/libc.ts";
+import { readPackets } from "../linux/packets.ts";
+import { sendPacket } from "../linux/seqpacket.ts";
+import { type Frame, formatRequest, parseFrame, type Request } from "./wire.ts";
+
+/** A request that the full socket did not take is tried again this much later. */
+const RETRY_MS = 20;
+
+export interface WardenLink {
+  send(request: Request): void;
+  close(): void;
+}
+
+/**
+ * Reads packets from the warden as they come; what is no frame is passed over. The socket never hangs up while a
+ * supervisor lives.
+ */
+export async function linkToWarden(
+  fd: number,
+  onFrame: (frame: Frame) => void,
+  onClose: () => void,
+): Promise<WardenLink> {
+  const socket = await readPackets(
+    fd,
+    (bytes) => {
+      const frame = parseFrame(bytes);
+      if (frame !== undefined) onFrame(frame);
+    },
+    onClose,
+  );
+  const waiting: Request[] = [];
+  const flush = (): void => {
+    for (let request = waiting[0]; request !== undefined; request = waiting[0]) {
+      const packet = new TextEncoder().encode(formatRequest(request));
+      if (sendPacket(fd, packet, packet.length) === -EAGAIN) {
+        setTimeout(flush, RETRY_MS);
+        return;
+      }
+      waiting.shift();
+    }
+  };
+  return {
+    send(request) {
+      // A later acknowledgement says what an earlier one did.
+      const last = waiting.at(-1);
+      if (request.type === "ack" && last?.type === "ack") waiting.pop();
+      waiting.push(request);
+      if (waiting.length === 1) flush();
+    },
+    close() {
+      socket.close();
+    },
+  };
+}
