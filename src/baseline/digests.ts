@@ -14,6 +14,7 @@ const EMPTY = 0xffff_ffff;
  */
 const made = new Uint8Array(32);
 const words = new Uint32Array(made.buffer, 0, WORDS);
+const bytes = Buffer.from(made.buffer, 0, WORDS * 4);
 
 /** Makes `text`'s digest the one that the tables below work on. */
 export function digest(text: string): void {
@@ -22,14 +23,12 @@ export function digest(text: string): void {
 
 /** Takes 32 hexadecimal digits, such as a tree id, as the digest. */
 export function digestIs(hex: string): void {
-  for (let word = 0; word < WORDS; word++) {
-    words[word] = Number.parseInt(hex.slice(word * 8, word * 8 + 8), 16);
-  }
+  bytes.write(hex, "hex");
 }
 
 /** The digest as 32 hexadecimal digits. */
 export function digestText(): string {
-  return Buffer.from(made.buffer, 0, WORDS * 4).toString("hex");
+  return bytes.toString("hex");
 }
 
 /** Numbers below 2^32 - 1 by digest. */
@@ -66,7 +65,8 @@ export class DigestTable {
   private slotOf(): number {
     const { keys, values } = this;
     const slots = values.length;
-    let slot = Math.floor(((words[0] ?? 0) / 0x1_0000_0000) * slots);
+    // Not the first word: all tree ids begin with the same digit.
+    let slot = Math.floor(((words[3] ?? 0) / 0x1_0000_0000) * slots);
     while (values[slot] !== EMPTY) {
       const at = slot * WORDS;
       if (

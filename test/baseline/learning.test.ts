@@ -1,0 +1,237 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { mergeEntries } from "../../src/baseline/entry.ts";
+import {
+  type Candidate,
+  type Counted,
+  candidateOf,
+  countedFields,
+  countedOf,
+  entryOfRow,
+  learnedFields,
+  usersText,
+} from "../../src/baseline/learned.ts";
+import { Learning, type LearningLimits, type Reports } from "../../src/baseline/learning.ts";
+import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/state.ts";
+import { treeOf } from "../../src/fingerprint/tree.ts";
+import { incomplete, lineage } from "./lineages.ts";
+import { NOON } from "./samples.ts";
+
+const cronSh = lineage("/usr/sbin/cron", { run: "/usr/bin/dash", uid: 33 });
+const sshd = lineage("/usr/sbin/sshd");
+
+function learningOf(limits?: LearningLimits): Learning {
+  return new Learning({
+    state: startLearning(NOON, null),
+    redact: (args) => args.map((arg) => arg.replace(/^TOKEN=.*/, "TOKEN=...")),
+    ...(limits === undefined ? {} : { limits }),
+  });
+}
+
+/** What the reporter gets, as it would hold it. */
+class Table implements Reports {
+  readonly rows = new Map<string, Candidate>();
+  room = Number.POSITIVE_INFINITY;
+
+  candidate(candidate: Candidate): boolean {
+    this.room -= 1;
+    if (this.room < 0) return false;
+    this.rows.set(candidate.id, candidate);
+    return true;
+  }
+
+  counts(counts: readonly Counted[]): boolean {
+    this.room -= 1;
+    if (this.room < 0) return false;
+    for (const one of counts) {
+      const row = this.rows.get(one.id);
+      expect(row).toBeDefined();
+      if (row !== undefined) this.rows.set(one.id, { ...row, ...one });
+    }
+    return true;
+  }
+
+  get all(): readonly Candidate[] {
+    return [...this.rows.values()];
+  }
+}
+
+describe("learning", () => {
+  test("tells a tree once, with what is known of it", () => {
+    const learning = learningOf();
+    const table = new Table();
+    learning.observe(cronSh, "cron.service", ["sh", "-c", "TOKEN=secret"], NOON);
+    learning.observe(cronSh, "cron.service", ["sh", "-c", "other"], NOON + 60);
+    learning.report(table);
+    expect(table.all).toEqual([
+      {
+        id: expect.stringMatching(/^[0-9a-f]{32}$/),
+        scope: "cron.service",
+        exact: treeOf(cronSh).exact,
+        path: "/usr/bin/dash",
+        tree: treeOf(cronSh).path,
+        complete: true,
+        first: NOON,
+        last: NOON + 60,
+        count: 2,
+        users: [0, 33],
+        arguments: "sh -c TOKEN=...",
+      },
+    ]);
+    expect(learning.hasReports).toBe(false);
+  });
+
+  test("then tells counts, absolute", () => {
+    const learning = learningOf();
+    const table = new Table();
+    learning.observe(cronSh, "-", undefined, NOON);
+    learning.report(table);
+    learning.observe(cronSh, "-", undefined, NOON + 5);
+    learning.observe(cronSh, "-", undefined, NOON + 6);
+    learning.report(table);
+    expect(table.all[0]).toMatchObject({ first: NOON, last: NOON + 6, count: 3 });
+  });
+
+  test("keeps apart what runs in different scopes, and what was seen whole or in part", () => {
+    const learning = learningOf();
+    const table = new Table();
+    learning.observe(sshd, "ssh.service", undefined, NOON);
+    learning.observe(sshd, "container", undefined, NOON);
+    learning.observe(incomplete("/usr/sbin/sshd"), "container", undefined, NOON);
+    learning.report(table);
+    expect(table.all.map(({ scope, complete }) => [scope, complete])).toEqual([
+      ["ssh.service", true],
+      ["container", true],
+      ["container", false],
+    ]);
+  });
+
+  test("joins the users of lineages that are the same tree", () => {
+    const learning = learningOf();
+    const table = new Table();
+    learning.observe(cronSh, "-", undefined, NOON);
+    learning.report(table);
+    learning.observe(lineage("/usr/sbin/cron", { run: "/usr/bin/dash", uid: 7 }), "-", undefined, NOON);
+    learning.report(table);
+    expect(table.all.map(({ users }) => users)).toEqual([[0, 7, 33]]);
+  });
+
+  test("what could not be read is counted and not learned", () => {
+    const learning = learningOf();
+    learning.observe(cronSh, undefined, undefined, NOON);
+    expect(learning.state).toMatchObject({ unreadable: 1, trees: 0 });
+    expect(learning.hasReports).toBe(false);
+  });
+
+  test("a reporter without room gets everything in the end", () => {
+    const paths = [..."abcdefghij"].map((letter) => lineage("/usr/sbin/cron", `/usr/bin/tool-${letter}`));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat({ max: 9 }), fc.nat({ max: 3 })), { maxLength: 60 }), (steps) => {
+        const learning = learningOf();
+        const table = new Table();
+        const expected = new Map<string, number>();
+        for (const [which, room] of steps) {
+          const leaf = paths[which];
+          if (leaf === undefined) continue;
+          learning.observe(leaf, "-", undefined, NOON);
+          expected.set(treeOf(leaf).exact, (expected.get(treeOf(leaf).exact) ?? 0) + 1);
+          table.room = room;
+          learning.report(table);
+        }
+        table.room = Number.POSITIVE_INFINITY;
+        learning.report(table);
+        expect(new Map(table.all.map(({ exact, count }) => [exact, count]))).toEqual(expected);
+        expect(learning.hasReports).toBe(false);
+      }),
+    );
+  });
+
+  test("beyond its bound it knows that something is missing, and never is finished", () => {
+    const learning = learningOf({ trees: 1, waiting: 10 });
+    learning.observe(sshd, "-", undefined, NOON);
+    learning.observe(cronSh, "-", undefined, NOON);
+    expect(learning.state.missed).toBe(1);
+    expect(atTime({ ...learning.state, wanted: 60 }, NOON + 3600).phase).toBe("learning");
+  });
+
+  test("trees for which the reporter had no room are found again when they run again", () => {
+    const learning = learningOf({ trees: 10, waiting: 1 });
+    const table = new Table();
+    learning.observe(sshd, "-", undefined, NOON);
+    learning.observe(cronSh, "-", undefined, NOON);
+    learning.report(table);
+    learning.observe(cronSh, "-", undefined, NOON + 1);
+    learning.report(table);
+    expect(table.all).toHaveLength(2);
+  });
+
+  test("goes on over losses as its state says", () => {
+    const learning = learningOf();
+    learning.state = afterLoss(learning.state, NOON + 1);
+    learning.observe(sshd, "-", undefined, NOON + 2);
+    expect(stop(learning.state, NOON + 3)).toMatchObject({ phase: "stopped", losses: 1, trees: 1 });
+  });
+});
+
+describe("on its way to root", () => {
+  const candidate: Candidate = {
+    id: "0123456789abcdef0123456789abcdef",
+    scope: "cron.service",
+    exact: "/cron/sh",
+    path: "/usr/bin/dash",
+    tree: "/cron/base",
+    complete: true,
+    first: NOON,
+    last: NOON + 60,
+    count: 2,
+    users: [0, 33],
+    arguments: "sh -c x",
+  };
+  const row = { ...candidate, origin: "run:1", complete: 1, users: usersText(candidate.users) };
+
+  test("a candidate survives its record", () => {
+    expect(candidateOf(JSON.parse(JSON.stringify(learnedFields(candidate))))).toEqual(candidate);
+  });
+
+  test("counts survive theirs", () => {
+    const counts = [{ id: candidate.id, last: NOON, count: 3, users: [] }];
+    expect(countedOf(JSON.parse(JSON.stringify(countedFields(counts))))).toEqual(counts);
+  });
+
+  test("no record makes the reporter's parsers throw", () => {
+    const names = fc.constantFrom(...Object.keys({ ...learnedFields(candidate), ...countedFields([]) }));
+    fc.assert(
+      fc.property(fc.dictionary(names, fc.jsonValue()), (record) => {
+        candidateOf(record);
+        expect(Array.isArray(countedOf(record))).toBe(true);
+      }),
+    );
+  });
+
+  test("rows of several wardens are one entry whose counts add up", () => {
+    const entries = [row, { ...row, origin: "run:2", count: 5 }]
+      .map(entryOfRow)
+      .filter((one) => typeof one !== "string");
+    expect(mergeEntries([entries], false)).toEqual([
+      expect.objectContaining({
+        scope: "cron.service",
+        exact: "/cron/sh",
+        count: 7,
+        hosts: 1,
+        users: [0, 33],
+      }),
+    ]);
+  });
+
+  test("a row that a taken-over reporter made up is refused, with the reason", () => {
+    expect(entryOfRow({ ...row, exact: "x\n/y" })).toBe("an empty column, or one that is not printable");
+    expect(entryOfRow({ ...row, path: "\u001b[2J" })).toContain("not printable");
+    expect(entryOfRow({ ...row, first: -1 })).toContain("first and last seen");
+    fc.assert(
+      fc.property(fc.constantFrom(...Object.keys(row)), fc.jsonValue(), (name, value) => {
+        const made = entryOfRow({ ...row, [name]: value });
+        expect(["string", "object"]).toContain(typeof made);
+      }),
+    );
+  });
+});

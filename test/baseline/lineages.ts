@@ -1,0 +1,43 @@
+// Lineages for the tests of this room: root first, below pid 1.
+import { identify } from "../../src/fingerprint/identify.ts";
+import type { Runnable } from "../../src/fingerprint/runnable.ts";
+import { type Lineage, Lineages } from "../../src/forest/lineage.ts";
+
+export interface Step {
+  readonly run: string;
+  readonly uid?: number;
+  readonly complete?: boolean;
+}
+
+export function lineage(...steps: readonly (string | Step)[]): Lineage<Runnable> {
+  const lineages = new Lineages<Runnable>();
+  let leaf = lineages.intern(null, specOf({ run: "/usr/lib/systemd/systemd" }, true));
+  for (const step of steps)
+    leaf = lineages.intern(leaf, specOf(typeof step === "string" ? { run: step } : step, false));
+  return leaf;
+}
+
+/** The same with its links guessed by a scan. */
+export function incomplete(...paths: readonly string[]): Lineage<Runnable> {
+  return lineage(...paths.map((run) => ({ run, complete: false })));
+}
+
+function specOf(step: Step, init: boolean) {
+  const facts = {
+    executable: step.run,
+    executableMemfd: false,
+    filename: undefined,
+    script: undefined,
+    args: undefined,
+    cwd: "/",
+  };
+  return {
+    image: identify(facts),
+    earlier: [],
+    uid: step.uid ?? 0,
+    container: null,
+    complete: step.complete ?? true,
+    init,
+    elided: null,
+  };
+}
