@@ -27,8 +27,8 @@ export interface EbpfOptions {
 /** About 6,000 short-lived processes; more would only put off a loss when the reader stands still. */
 const BUFFER_BYTES = 2 << 20;
 const ARGUMENT_BYTES = 4096;
-/** Long enough to share one wake-up among many, short enough for a person who watches. */
-const GATHER_MS = 20;
+/** Long enough to share one wake-up among many events, short enough for a person who watches: a live view has 100 ms. */
+const GATHER_MS = 50;
 /** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
 /** As many events between two ticks are one process's, or none: the timer stops, the next event wakes the reader. */
