@@ -8,32 +8,18 @@ import {
   call,
   type Expression,
   type Iterator,
-  kindOf,
   kinds,
   kindText,
   type Literal,
   literal,
-  type Scalar,
 } from "./expression.ts";
-import { checkCall, exampleOf, operators } from "./operators.ts";
-import type { VariableType } from "./vocabulary.ts";
-
-/** What a condition may name. */
-export interface Names {
-  variable(name: string): { type: VariableType | "any"; nullable: boolean } | undefined;
-  /** Why a name of the vocabulary cannot be used; undefined if it can, or is none. */
-  readonly notJudged: (name: string) => boolean;
-  list(name: string): readonly (string | number)[] | undefined;
-  readonly variables: Iterable<string>;
-  readonly lists: Iterable<string>;
-}
+import { NameReader, type Names, type Scope, scalarOf } from "./names.ts";
+import { checkCall, operators } from "./operators.ts";
 
 /** Nesting of one condition: what a person can still read. */
 const DEPTH_LIMIT = 32;
 /** Operators and literals of one condition; lists do not count. */
 const SIZE_LIMIT = 5_000;
-
-type Scope = "event" | "element" | "reduce";
 
 const iterators: Readonly<Record<Iterator, number>> = {
   filter: 2,
@@ -73,20 +59,8 @@ export function readCondition(document: Document, node: Node, names: Names): Exp
   return reader.read(node, "event", 0, 0);
 }
 
-class Reader {
-  private readonly document: Document;
-  private readonly names: Names;
+class Reader extends NameReader {
   private size = 0;
-
-  constructor(document: Document, names: Names) {
-    this.document = document;
-    this.names = names;
-  }
-
-  private fail(node: Node, message: string, fix?: string): undefined {
-    this.document.report(node, message, fix);
-    return undefined;
-  }
 
   read(node: Node, scope: Scope, depth: number, elementKind: number): Expression | undefined {
     this.size += 1;
@@ -150,133 +124,6 @@ class Reader {
     const arrayKind =
       kind === kinds.string ? kinds.strings : kind === kinds.number ? kinds.numbers : kinds.array;
     return { is: "array", items, kind: arrayKind, varies: items.some((item) => item.varies) };
-  }
-
-  private readVariable(
-    node: Node,
-    given: readonly Node[],
-    scope: Scope,
-    elementKind: number,
-  ): Expression | undefined {
-    const [nameNode, fallbackNode] = given;
-    if (nameNode === undefined || given.length > 2)
-      return this.fail(node, '"var" takes a name, and perhaps a default', '{ "var": "process.user.id" }');
-    if (nameNode.type !== "string")
-      return this.fail(
-        nameNode,
-        "a variable's name is text, not an expression",
-        '{ "var": "process.user.id" }',
-      );
-    const name = textOf(nameNode);
-    if (scope !== "event") return this.readElement(nameNode, name, scope, elementKind);
-    const known = this.names.variable(name);
-    if (known === undefined) {
-      if (this.names.notJudged(name))
-        return this.fail(
-          nameNode,
-          `"${name}" is not known before the verdict`,
-          "a policy can name what is known of the process and its tree",
-        );
-      const meant = nearest(name, this.names.variables);
-      return this.fail(
-        nameNode,
-        name === "" ? "a variable without a name" : `unknown variable "${name}"`,
-        meant === undefined ? "docs/policies.md has the names" : `did you mean "${meant}"?`,
-      );
-    }
-    const kind =
-      known.type === "any" ? kinds.string | kinds.number | kinds.bool | ARRAYS : kindOf(known.type);
-    let fallback: Scalar | undefined;
-    if (fallbackNode !== undefined) {
-      if (fallbackNode.type === "object" || fallbackNode.type === "array")
-        return this.fail(
-          fallbackNode,
-          "a default is a plain value",
-          `{ "var": ["${name}", ${exampleOf(kind)}] }`,
-        );
-      fallback = scalarOf(fallbackNode);
-      const fallbackKind = literal(fallback).kind;
-      if ((fallbackKind & kind) === 0)
-        return this.fail(
-          fallbackNode,
-          `"${name}" is ${kindText(kind)}, its default is ${kindText(fallbackKind)}`,
-          `{ "var": ["${name}", ${exampleOf(kind)}] }`,
-        );
-    }
-    const nullable = known.nullable && fallback === undefined;
-    return { is: "variable", name, fallback, kind: nullable ? kind | kinds.null : kind, varies: true };
-  }
-
-  private readElement(node: Node, name: string, scope: Scope, elementKind: number): Expression | undefined {
-    const all = kinds.string | kinds.number | kinds.bool | ARRAYS;
-    if (scope === "element") {
-      if (name === "") return { is: "element", part: "", kind: elementKind, varies: true };
-      return this.fail(
-        node,
-        `in here a variable is the element, "${name}" cannot be reached`,
-        '{ "var": "" } is the element; compare with other variables outside',
-      );
-    }
-    if (name === "current") return { is: "element", part: "current", kind: elementKind, varies: true };
-    if (name === "accumulator") return { is: "element", part: "accumulator", kind: all, varies: true };
-    return this.fail(
-      node,
-      `in reduce there are only "current" and "accumulator", not "${name}"`,
-      '{ "var": "current" }',
-    );
-  }
-
-  private readList(node: Node, given: readonly Node[]): Expression | undefined {
-    const [nameNode] = given;
-    if (nameNode?.type !== "string" || given.length !== 1)
-      return this.fail(node, '"list" takes the name of a list', '{ "list": "shells" }');
-    const items = this.names.list(textOf(nameNode));
-    if (items !== undefined) return literal([...items]);
-    const meant = nearest(textOf(nameNode), this.names.lists);
-    return this.fail(
-      nameNode,
-      `unknown list "${textOf(nameNode)}"`,
-      meant === undefined ? 'define it under "lists"' : `did you mean "${meant}"?`,
-    );
-  }
-
-  private readMissing(
-    node: Node,
-    operator: string,
-    given: readonly Node[],
-    scope: Scope,
-  ): Expression | undefined {
-    if (scope !== "event") return this.fail(node, `"${operator}" cannot be asked of an element`);
-    const some = operator === "missing_some";
-    const [needNode, namesNode] = given;
-    if (some && (needNode?.type !== "number" || namesNode?.type !== "array" || given.length !== 2)) {
-      return this.fail(
-        node,
-        '"missing_some" takes a number and an array of names',
-        '{ "missing_some": [1, ["tree.known", "tree.familiar"]] }',
-      );
-    }
-    const nodes = some
-      ? elements(namesNode ?? node)
-      : given.length === 1 && given[0]?.type === "array"
-        ? elements(given[0])
-        : given;
-    if (nodes.length === 0)
-      return this.fail(node, `"${operator}" without a name`, '{ "missing": ["tree.known"] }');
-    const names: string[] = [];
-    for (const item of nodes) {
-      if (item.type !== "string")
-        return this.fail(item, `"${operator}" takes names as text`, '{ "missing": ["tree.known"] }');
-      if (this.readVariable(item, [item], "event", 0) === undefined) return undefined;
-      names.push(textOf(item));
-    }
-    return {
-      is: "missing",
-      need: some ? Number(needNode?.value) : null,
-      names,
-      kind: kinds.strings,
-      varies: true,
-    };
   }
 
   private readLineage(
@@ -458,10 +305,4 @@ interface Inner {
   readonly scope: Scope;
   readonly depth: number;
   readonly elementKind: number;
-}
-
-function scalarOf(node: Node): Scalar {
-  const value: unknown = node.value;
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
-  return null;
 }

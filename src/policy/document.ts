@@ -17,8 +17,8 @@ export function formatPolicyError(error: PolicyError): string {
 
 /** Characters in a policy file: a role with thousands of rules is far below it. */
 const SIZE_LIMIT = 1 << 20;
-/** Nesting of the whole file; conditions have a bound of their own. */
-const DEPTH_LIMIT = 64;
+/** Nesting of the whole file: twice that of a condition (an operator's object and its array), and what is around it. */
+const DEPTH_LIMIT = 80;
 /** Nodes that JavaScript gives a meaning to, in whatever object. */
 const forbiddenKeys: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -47,14 +47,16 @@ export class Document {
       );
       return undefined;
     }
+    if (this.text.trim() === "") {
+      this.report(0, "the file is empty", 'a policy is an object: { "role": ... }');
+      return undefined;
+    }
     if (this.tooDeep()) return undefined;
     const problems: ParseError[] = [];
     const root = parseTree(this.text, problems, { allowTrailingComma: true, disallowComments: false });
     for (const problem of problems.slice(0, 1)) {
       this.report(problem.offset, `not JSON: ${spaced(printParseErrorCode(problem.error))}`, undefined);
     }
-    if (root === undefined && problems.length === 0)
-      this.report(0, "the file is empty", 'a policy is an object: { "role": ... }');
     if (root === undefined || problems.length > 0) return undefined;
     this.checkKeys(root);
     return this.errors.length > 0 ? undefined : root;

@@ -1,9 +1,10 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
 import { nearest } from "../config/nearest.ts";
-import { type Names, readCondition } from "./condition.ts";
+import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
+import type { Names } from "./names.ts";
 import { Judge, type Policy, type ResolvedPolicy, type RuleSource } from "./policy.ts";
 import { type ListItems, plainOf, type Resolved, type ResolvedRule, type Role, resolve } from "./resolve.ts";
 import { readRoleFile } from "./schema.ts";
@@ -26,7 +27,7 @@ export const POLICY_FOLDER = "/etc/treewarden/policies";
 
 export type LoadResult =
   | { readonly policy: Policy; readonly role: Role; readonly errors?: undefined }
-  | { readonly policy?: undefined; readonly errors: readonly PolicyError[] };
+  | { readonly policy?: undefined; readonly role?: undefined; readonly errors: readonly PolicyError[] };
 
 /**
  * Loads one policy, or several as one unnamed role that extends them in that order. A name with a slash or ending in

@@ -89,6 +89,10 @@ export type TestEntry = v.InferOutput<typeof testSchema>;
 
 /** Reads the file's shape; undefined with the document's errors filled. */
 export function readRoleFile(document: Document, root: Node): RoleFile | undefined {
+  if (root.type !== "object") {
+    document.report(root, `a policy is an object, not ${root.type}`, '{ "role": "web", "rules": [ ... ] }');
+    return undefined;
+  }
   // Keys that could reach a prototype were refused by the document.
   const value: unknown = getNodeValue(root);
   const result = v.safeParse(fileSchema, value, { abortPipeEarly: true });
@@ -103,8 +107,9 @@ function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): v
   const node = nodeAt(root, path);
   const what = path.length === 0 ? "a policy" : describe(path);
   if (issue.type === "strict_object" && issue.expected === "never") {
-    const key = property(nodeAt(root, path.slice(0, -1)), String(last))?.key ?? node;
-    const known = keysAt(path.slice(0, -1));
+    const holder = nodeAt(root, path.slice(0, -1));
+    const key = property(holder, String(last))?.key ?? node;
+    const known = keysAt(path.slice(0, -1)).filter((name) => property(holder, name) === undefined);
     const meant = nearest(String(last), known);
     document.report(
       key,

@@ -1,8 +1,9 @@
 // What the tests of this room share: a policy from objects, a subject from a lineage, a condition from JSONLogic.
-import { type Names, readCondition } from "../../src/policy/condition.ts";
+import { readCondition } from "../../src/policy/condition.ts";
 import { Document, type PolicyError } from "../../src/policy/document.ts";
 import { askedIn, type Expression, namesIn } from "../../src/policy/expression.ts";
 import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
+import type { Names } from "../../src/policy/names.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
 import { Compiler, type Evaluation } from "../../src/policy/program.ts";
 import type { TestEntry } from "../../src/policy/schema.ts";

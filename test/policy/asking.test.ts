@@ -1,0 +1,170 @@
+// How a policy asks its rules, and what it makes of the answers.
+import { describe, expect, test } from "bun:test";
+import { judge, policyOf } from "./helpers.ts";
+
+const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
+const yes = { under: ["nginx"] };
+const no = { under: ["apache2"] };
+
+describe("the asking", () => {
+  test("a matching allow ends it", () => {
+    const policy = policyOf([
+      { id: "let-be", when: yes, action: "allow" },
+      { id: "strong", when: yes, action: "kill" },
+    ]);
+    expect(judge(policy, shell)).toMatchObject({ action: "allow", rule: "let-be", matched: ["let-be"] });
+  });
+
+  test("what matched before an allow still counts", () => {
+    const policy = policyOf([
+      { id: "first", when: yes, action: "alert" },
+      { id: "let-be", when: yes, action: "allow" },
+      { id: "never-asked", when: yes, action: "kill" },
+    ]);
+    expect(judge(policy, shell)).toMatchObject({
+      action: "alert",
+      rule: "first",
+      matched: ["first", "let-be"],
+    });
+  });
+
+  test("a weak rule in front does not disarm a strong one", () => {
+    const policy = policyOf([
+      { id: "weak", when: yes, action: "alert" },
+      { id: "strong", when: yes, action: "kill", severity: "critical", tags: ["attack.t1505.003"] },
+      { id: "also-strong", when: yes, action: "kill" },
+    ]);
+    expect(judge(policy, shell)).toEqual({
+      action: "kill",
+      rule: "strong",
+      ruleset: "role",
+      severity: "critical",
+      tags: ["attack.t1505.003"],
+      matched: ["weak", "strong", "also-strong"],
+      undecided: [],
+    });
+  });
+
+  test("of equal actions the first names the verdict", () => {
+    const policy = policyOf([
+      { id: "one", when: yes, action: "alert" },
+      { id: "two", when: yes, action: "alert" },
+    ]);
+    expect(judge(policy, shell).rule).toBe("one");
+  });
+
+  test("without a match the default decides, under its reserved name", () => {
+    expect(judge(policyOf([{ id: "a", when: no, action: "kill" }]), shell)).toMatchObject({
+      action: "allow",
+      rule: "default",
+    });
+    const strict = policyOf([{ id: "a", when: no, action: "kill" }], { default: "alert" });
+    expect(judge(strict, shell)).toMatchObject({
+      action: "alert",
+      rule: "default",
+      ruleset: "role",
+      matched: [],
+    });
+  });
+
+  test("an exception keeps its rule from matching", () => {
+    const policy = policyOf([
+      { id: "a", when: yes, except: [no, { "==": [{ var: "process.user.id" }, 33] }], action: "kill" },
+    ]);
+    expect(judge(policy, shell).action).toBe("allow");
+    expect(
+      judge(policy, [
+        { "process.executable.path": "/usr/sbin/nginx", "process.user.id": 34 },
+        "/usr/bin/dash",
+      ]).action,
+    ).toBe("kill");
+  });
+
+  test("a disabled rule is not asked", () => {
+    const policy = policyOf([{ id: "a", when: yes, action: "kill", enabled: false }]);
+    expect(judge(policy, shell).matched).toEqual([]);
+    expect(policy.rules).toEqual([]);
+  });
+});
+
+describe("what is not known", () => {
+  const unknownTree = { "==": [{ var: "tree.known" }, false] };
+
+  test("a rule that names an absent variable does not match, and is counted", () => {
+    const policy = policyOf([{ id: "new", when: unknownTree, action: "kill" }]);
+    expect(judge(policy, shell)).toMatchObject({ action: "allow", rule: "default", undecided: ["new"] });
+    expect(judge(policy, shell, false)).toMatchObject({ action: "kill", undecided: [] });
+    expect(judge(policy, shell, true)).toMatchObject({ action: "allow", undecided: [] });
+  });
+
+  test("nor does it match by a negation or an alternative", () => {
+    const policy = policyOf([
+      { id: "negated", when: { "!": { var: "tree.known" } }, action: "kill" },
+      { id: "either", when: { or: [yes, unknownTree] }, action: "kill" },
+      { id: "excepted", when: yes, except: [unknownTree], action: "kill" },
+    ]);
+    expect(judge(policy, shell)).toMatchObject({
+      action: "allow",
+      undecided: ["negated", "either", "excepted"],
+    });
+  });
+
+  test("rules that were not asked are not counted", () => {
+    const policy = policyOf([
+      { id: "let-be", when: yes, action: "allow" },
+      { id: "new", when: unknownTree, action: "kill" },
+    ]);
+    expect(judge(policy, shell).undecided).toEqual([]);
+  });
+
+  test('"unknown": "match" takes what is absent for true, and only that', () => {
+    const unknown = "match";
+    const policy = policyOf([
+      { id: "here", when: { and: [yes, unknownTree] }, action: "alert", unknown },
+      { id: "elsewhere", when: { and: [no, unknownTree] }, action: "alert", unknown },
+      { id: "negated", when: { "!": { and: [yes, unknownTree] } }, action: "alert", unknown },
+      { id: "excepted", when: yes, except: [unknownTree], action: "alert", unknown },
+    ]);
+    expect(judge(policy, shell)).toMatchObject({ matched: ["here", "negated", "excepted"], undecided: [] });
+    expect(judge(policy, shell, true)).toMatchObject({ matched: ["negated", "excepted"] });
+    expect(judge(policy, shell, false)).toMatchObject({ matched: ["here"] });
+  });
+
+  test("missing asks for a variable without naming it", () => {
+    const policy = policyOf([{ id: "no-baseline", when: { missing: ["tree.known"] }, action: "alert" }]);
+    expect(judge(policy, shell)).toMatchObject({ matched: ["no-baseline"], undecided: [] });
+    expect(judge(policy, shell, true)).toMatchObject({ matched: [] });
+  });
+
+  test("what a process really has not is null, and a default stands in for it", () => {
+    const when = { "==": [{ var: ["process.login_user.id", -1] }, -1] };
+    const policy = policyOf([{ id: "no-login", when, action: "alert" }]);
+    expect(
+      judge(policy, [{ "process.executable.path": "/usr/bin/id", "process.login_user.id": null }]).matched,
+    ).toEqual(["no-login"]);
+    expect(
+      judge(policy, [{ "process.executable.path": "/usr/bin/id", "process.login_user.id": 1000 }]).matched,
+    ).toEqual([]);
+  });
+});
+
+test("a policy knows the variables that its rules name", () => {
+  const policy = policyOf([
+    {
+      id: "a",
+      when: { and: [yes, { "<": [{ var: "tree.depth" }, 3] }] },
+      except: [{ var: "tree.random" }],
+      action: "alert",
+    },
+  ]);
+  expect([...policy.variables]).toEqual(["tree.depth", "tree.random"]);
+});
+
+test("the version is that of what the policy says, not of how it is written", () => {
+  const one = policyOf([{ id: "a", when: yes, action: "alert" }]);
+  const same = policyOf([{ id: "a", when: yes, action: "alert", enabled: true, severity: "medium" }]);
+  const other = policyOf([{ id: "a", when: yes, action: "kill" }]);
+  expect(one.version).toBe(same.version);
+  expect(one.version).not.toBe(other.version);
+  expect(one.digest.startsWith(one.version)).toBe(true);
+});

@@ -1,0 +1,71 @@
+// The roles that come with treewarden: each passes its own tests, and those tests mean something.
+import { describe, expect, test } from "bun:test";
+import { embeddedPolicies } from "../../src/policy/embedded.ts";
+import { loadPolicies } from "../../src/policy/load.ts";
+import { runTests } from "../../src/policy/test.ts";
+
+const sources = { read: () => undefined, embedded: embeddedPolicies, searchPath: [] };
+
+for (const name of embeddedPolicies.keys()) {
+  describe(name, () => {
+    const { policy, role, errors } = loadPolicies([name], sources);
+    test("loads", () => expect(errors).toBeUndefined());
+    if (policy === undefined) return;
+    const results = runTests(policy, role);
+
+    for (const result of results) {
+      test(result.name, () => {
+        const { decision, expected } = result;
+        expect([decision.action, decision.rule]).toEqual([expected.action, expected.rule ?? decision.rule]);
+      });
+    }
+
+    test("is tested with at least 10 attacks and 15 healthy events", () => {
+      const healthy = results.filter(({ expected }) => expected.action === "allow");
+      expect(healthy.length).toBeGreaterThanOrEqual(15);
+      expect(results.length - healthy.length).toBeGreaterThanOrEqual(10);
+    });
+
+    test("each of its own rules that acts is the one that decides a test", () => {
+      const decided = new Set(results.map(({ decision }) => decision.rule));
+      const untested = policy.rules
+        .filter(({ ruleset, id }) => ruleset === name && !decided.has(id))
+        .map(({ id }) => id);
+      expect(untested).toEqual([]);
+    });
+
+    test("every rule has a severity and, if it acts, a technique", () => {
+      for (const rule of policy.rules) {
+        if (rule.action !== "allow") expect(rule.tags.join()).toMatch(/^attack\.t\d{4}/);
+        expect(rule.description).toBeDefined();
+      }
+    });
+
+    test("its healthy tests tell enough for every rule to be decided", () => {
+      const open = new Set(
+        results
+          .filter(({ expected }) => expected.action === "allow")
+          .flatMap(({ decision }) => decision.undecided),
+      );
+      for (const rule of open) expect([name, rule]).toEqual([name, ""]);
+    });
+  });
+}
+
+test("all of them can be used together", () => {
+  expect(loadPolicies([...embeddedPolicies.keys()], sources).errors).toBeUndefined();
+});
+
+test("what one role lets be, all of them together let be", () => {
+  const { policy } = loadPolicies([...embeddedPolicies.keys()], sources);
+  const loud: string[] = [];
+  for (const name of embeddedPolicies.keys()) {
+    const { role } = loadPolicies([name], sources);
+    if (policy === undefined || role === undefined) continue;
+    for (const result of runTests(policy, role)) {
+      if (result.expected.action === "allow" && result.decision.action !== "allow")
+        loud.push(`${name}: ${result.name}: ${result.decision.rule}`);
+    }
+  }
+  expect(loud).toEqual([]);
+});
