@@ -1,33 +1,14 @@
 // `treewarden policy`: checks, tests and shows policies; nothing of it touches a running warden.
-import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
-import { embeddedPolicies } from "../policy/embedded.ts";
-import { loadPolicies, POLICY_FOLDER, type PolicySources } from "../policy/load.ts";
+import { loadPolicies } from "../policy/load.ts";
 import { type PolicyTestResult, runTests } from "../policy/test.ts";
+import { policySources } from "./policies.ts";
 import { CommandError, exit, hint, mayColour, warn } from "./voice.ts";
 
 interface OutputFlags {
   readonly output: "json" | "pretty";
-}
-
-/** Policies as this host has them: files, then its policy folder, then those in the binary. */
-export const hostPolicies: PolicySources = {
-  read: readText,
-  embedded: embeddedPolicies,
-  searchPath: [POLICY_FOLDER],
-};
-
-/** undefined if there is no such file. */
-function readText(path: string): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
-      return undefined;
-    throw error;
-  }
 }
 
 export function policyCommand(): Command {
@@ -69,7 +50,7 @@ export function tellPolicyErrors(errors: readonly PolicyError[]): void {
 function check(names: readonly string[], flags: OutputFlags): void {
   let broken = 0;
   for (const name of names) {
-    const { policy, errors } = loadPolicies([name], hostPolicies);
+    const { policy, errors } = loadPolicies([name], policySources);
     if (flags.output === "json") {
       line({
         policy: name,
@@ -117,7 +98,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
 }
 
 function loadOne(name: string) {
-  const loaded = loadPolicies([name], hostPolicies);
+  const loaded = loadPolicies([name], policySources);
   return loaded.policy === undefined
     ? { policy: undefined, role: undefined, errors: loaded.errors }
     : { ...loaded, errors: [] };
@@ -156,7 +137,7 @@ function tell(policy: string, result: PolicyTestResult): void {
 }
 
 function show(name: string): void {
-  const { policy, errors } = loadPolicies([name], hostPolicies);
+  const { policy, errors } = loadPolicies([name], policySources);
   if (policy === undefined) {
     tellPolicyErrors(errors);
     throw new CommandError(exit.usage, `${name} is broken`);
