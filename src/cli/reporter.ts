@@ -2,19 +2,25 @@
 import { Command } from "commander";
 import { readPackets } from "../linux/packets.ts";
 import type { ReporterOptions } from "../report/options.ts";
-import { runReporter } from "../report/reporter.ts";
+import { ReporterRefused, runReporter } from "../report/reporter.ts";
 import { decodeOrders, inherited } from "../supervisor/inherited.ts";
 import { CommandError, exit, warn } from "./voice.ts";
 
 export function reporterCommand(): Command {
   return new Command("reporter").argument("<options>").action(async (text: string) => {
-    await runReporter({
-      options: parseOptions(text),
-      reportFd: inherited.report,
-      onStop: (stop) => void listen(stop),
-      environment: process.env,
-      warn,
-    });
+    try {
+      await runReporter({
+        options: parseOptions(text),
+        reportFd: inherited.report,
+        onStop: (stop) => void listen(stop),
+        environment: process.env,
+        warn,
+      });
+    } catch (error) {
+      if (error instanceof ReporterRefused)
+        throw new CommandError(exit.notAllowed, error.message, error.hint);
+      throw error;
+    }
     // A connection that a client keeps open must not keep the process.
     process.exit(exit.fine);
   });

@@ -9,7 +9,7 @@ export interface Health {
 }
 
 export interface EndpointInputs {
-  readonly metrics: (format: Format) => string;
+  readonly metrics: (format: Format) => Promise<string>;
   /** Asks the warden; resolves within a second whatever it does. */
   readonly health: () => Promise<Health>;
 }
@@ -34,7 +34,9 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
         case "/":
         case "/metrics": {
           const format = formatFor(request.headers.get("accept"));
-          return new Response(inputs.metrics(format), { headers: { "content-type": contentTypes[format] } });
+          return new Response(await inputs.metrics(format), {
+            headers: { "content-type": contentTypes[format] },
+          });
         }
         case "/healthz": {
           const { alive, reason } = await inputs.health();

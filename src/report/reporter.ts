@@ -3,12 +3,12 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { parseAddress } from "../config/config.ts";
+import { type Address, parseAddress } from "../config/config.ts";
 import { setProcessName } from "../linux/process.ts";
 import { type Health, serveEndpoint } from "./endpoint.ts";
 import { Exporting } from "./exporting.ts";
 import { expose } from "./exposition.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type JournalBounds } from "./journal.ts";
 import { Ledger } from "./ledger.ts";
 import type { ReporterOptions } from "./options.ts";
 import { otlpSettings } from "./otlp-settings.ts";
@@ -33,6 +33,8 @@ export interface ReporterInputs {
 export const JOURNAL_FILE = "report/journal.sqlite";
 
 const HEALTH_MS = 1_000;
+/** How long a scrape waits for what is newest. */
+const FRESH_MS = 200;
 const PRUNE_MS = 60_000;
 /** A failing export is told this often at most. */
 const QUIET_MS = 60_000;
@@ -72,7 +74,7 @@ class Reporter {
       maxAgeMs: config.journal.max_days * 86_400_000,
       maxBytes: config.journal.max_megabytes * 1e6,
     };
-    this.journal = new Journal(join(config.state_directory, JOURNAL_FILE), bounds);
+    this.journal = openJournal(join(config.state_directory, JOURNAL_FILE), bounds);
     this.redact = createRedaction(config.arguments.report, config.arguments.redact);
     this.generation = this.journal.latestGeneration(run);
     if (this.generation !== undefined) this.last = this.journal.last(run, this.generation);
@@ -86,10 +88,7 @@ class Reporter {
     const address = parseAddress(config.metrics.listen);
     using server = new DisposableStack();
     if (address !== undefined) {
-      const endpoint = serveEndpoint(address, {
-        metrics: (format) => expose(this.ledger.series(Date.now()), format),
-        health: () => this.health(),
-      });
+      const endpoint = this.listen(address);
       server.defer(() => void endpoint.stop(true));
     }
     const settings = otlpSettings(config.otlp, environment);
@@ -123,6 +122,23 @@ class Reporter {
     await this.finish();
     link.close();
     this.journal[Symbol.dispose]();
+  }
+
+  private listen(address: Address): ReturnType<typeof serveEndpoint> {
+    try {
+      return serveEndpoint(address, {
+        metrics: async (format) => {
+          // The answer comes behind all totals as of now; without one the last that were told have to do.
+          await this.ask(FRESH_MS);
+          return expose(this.ledger.series(Date.now()), format);
+        },
+        health: () => this.ask(HEALTH_MS),
+      });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const hint = "choose another address with --listen, or off; is another treewarden running?";
+      throw new ReporterRefused(`cannot listen on ${address.host}:${address.port}: ${why}`, hint);
+    }
   }
 
   private take(frame: Frame): void {
@@ -202,14 +218,15 @@ class Reporter {
     this.output.write(output === "json" ? `${JSON.stringify(safe)}\n` : prettyLine(safe, colour));
   }
 
-  private health(): Promise<Health> {
+  /** Asks the warden how it is; says that it does not answer if it does not within `ms`. */
+  private ask(ms: number): Promise<Health> {
     this.pings += 1;
     const id = this.pings;
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.waiting.delete(id);
         resolve({ alive: false, reason: "the warden does not answer" });
-      }, HEALTH_MS);
+      }, ms);
       this.waiting.set(id, (health) => {
         clearTimeout(timer);
         resolve(health);
@@ -260,6 +277,27 @@ class Reporter {
     } catch {
       // Not readable: counters begin at 0, which every reader of counters can bear.
     }
+  }
+}
+
+/** A reason that an administrator can do something about. */
+export class ReporterRefused extends Error {
+  override readonly name = "ReporterRefused";
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+function openJournal(path: string, bounds: JournalBounds): Journal {
+  try {
+    return new Journal(path, bounds);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const hint = `user ${process.geteuid?.()} must be able to reach and write the folder: is every folder above it open to others (chmod o+x)?`;
+    throw new ReporterRefused(`cannot open the journal ${path}: ${why}`, hint);
   }
 }
 

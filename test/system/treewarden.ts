@@ -1,5 +1,5 @@
 // The compiled binary, run for a test: its own state directory, its own port, ended with the test.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -29,7 +29,7 @@ export class Running implements AsyncDisposable {
     environment: Record<string, string>,
     folder: string | undefined,
   ) {
-    this.folder = folder ?? mkdtempSync(join(tmpdir(), "treewarden-test-"));
+    this.folder = folder ?? newFolder();
     this.port = 20_000 + Math.floor(Math.random() * 20_000);
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
     const state = ["--state-dir", join(this.folder, "state")];
@@ -148,6 +148,17 @@ export class Metrics {
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
     return this.all(name, labels).reduce((total, value) => total + value, 0);
   }
+}
+
+let folders = 0;
+
+/** A folder whose name does not look random: trees in tests are to be read. */
+export function newFolder(): string {
+  folders += 1;
+  const folder = join(tmpdir(), `treewarden-test-${process.pid}-${folders}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { mode: 0o755 });
+  return folder;
 }
 
 /** Until `done` says yes; throws after `ms`. */
