@@ -116,13 +116,15 @@ export class EbpfSensor implements Sensor {
     this.decoder.realtime = realtimeNow() - now;
     this.poll.wait(0);
     const ticked = this.gathering && this.timer.read() > 0;
+    // Before anything is handed over: what is held back wakes nobody, whatever becomes of the sink.
+    if (ticked || !this.gathering) this.wakeAfter(this.gatherNs);
     let unfinished = this.take(sink, true);
     if (ticked && !unfinished && this.sinceTick <= FEW_EVENTS) {
-      this.gathering = false;
       unfinished = this.take(sink, false);
+      this.gathering = false;
+      this.timer.disarm();
     }
     if (unfinished) this.wakeAfter(1);
-    else if (ticked ? this.gathering : !this.gathering && this.sinceTick > 0) this.wakeAfter(this.gatherNs);
     if (ticked) this.sinceTick = 0;
     this.tellLoss(now, sink);
   }
@@ -131,12 +133,15 @@ export class EbpfSensor implements Sensor {
     this.page[shared.urgency >>> 2] = urgencies[urgency];
   }
 
-  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
-  settle(event: ExecEvent): void {
+  /**
+   * Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user.
+   * False if the kernel does not take it: they go on to wake the reader.
+   */
+  settle(event: ExecEvent): boolean {
     const key = settleKeyOf(event);
-    if (key === 0) return;
+    if (key === 0) return false;
     this.keyView.setBigUint64(0, BigInt(key), true);
-    this.loaded.settled.update(this.key, this.value);
+    return this.loaded.settled.update(this.key, this.value);
   }
 
   /** Forgets all that was settled: after a policy has changed. */

@@ -1,11 +1,15 @@
-// Births, ends and changes as the eBPF sensor tells them: which, in what order, how often.
+// Births, ends and changes as the eBPF sensor tells them: what every sensor must, and what only this one can.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { openEbpfSensor } from "../../src/sensor/ebpf.ts";
 import type { ForkEvent } from "../../src/sensor/event.ts";
 import { FactsReader } from "../../src/sensor/facts.ts";
+import { everySensor } from "../sensor/suite.ts";
 import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+everySensor("the eBPF sensor", () => openEbpfSensor(), reason);
 
 describe.skipIf(reason !== undefined)("the life of a process", () => {
   let stage: Stage;
@@ -24,21 +28,6 @@ describe.skipIf(reason !== undefined)("the life of a process", () => {
   const children = (pid: number): readonly ForkEvent[] =>
     watch.drain().filter((event): event is ForkEvent => event.kind === "fork" && event.parentPid === pid);
 
-  function status(pid: number): number | undefined {
-    const end = watch.of(pid).at(-1);
-    return end?.kind === "exit" ? end.status : undefined;
-  }
-
-  test("is a fork, an exec and an exit, in this order and in time", () => {
-    const before = watch.drain().length;
-    const { pid } = watch.run([stage.actor, "exit", "0"]);
-    const events = watch.of(pid);
-    expect(events.map(({ kind }) => kind)).toEqual(["fork", "exec", "exit"]);
-    expect(events.map(({ time }) => time)).toEqual(events.map(({ time }) => time).toSorted((a, b) => a - b));
-    expect(children(process.pid).map((fork) => fork.pid)).toContain(pid);
-    expect(watch.events.length).toBeGreaterThan(before);
-  });
-
   test("begins at the same tick in its fork, its exec and /proc", async () => {
     using reader = new FactsReader();
     await using held = await Held.start([stage.actor, "hold"]);
@@ -48,76 +37,17 @@ describe.skipIf(reason !== undefined)("the life of a process", () => {
     expect(watch.exec(held.pid).facts.startTicks).toBe(known.startTicks ?? 0);
   });
 
-  describe("ends with the status that wait(2) gives", () => {
-    test("an exit code", () => expect(status(watch.run([stage.actor, "exit", "3"]).pid)).toBe(3 << 8));
-
-    test("a signal that dumps core", () => {
-      expect((status(watch.run([stage.actor, "abort"]).pid) ?? 0) & 0x7f).toBe(6);
-    });
-
-    test("a signal from outside", async () => {
-      const child = Bun.spawn([stage.actor, "hold"], { stdin: "pipe", stdout: "ignore" });
-      child.kill("SIGKILL");
-      await child.exited;
-      expect(status(child.pid)).toBe(9);
-    });
-
-    test("what it is for a process whose threads leave one by one, the leader first", () => {
-      const { pid, exitCode } = watch.run([stage.actor, "leader-leaves"]);
-      expect(watch.kinds(pid)).toEqual(["fork", "exec", "exit"]);
-      // The leader's 5, or since Linux 6.0 the 7 of the last.
-      expect([5, 7]).toContain(exitCode);
-      expect(status(pid)).toBe(exitCode << 8);
-    });
-  });
-
-  test("is not begun or ended by a thread", () => {
-    const { pid } = watch.run([stage.actor, "threads", "20"]);
-    expect(watch.kinds(pid)).toEqual(["fork", "exec", "exit"]);
-    expect(children(pid)).toEqual([]);
-  });
-
-  test("goes on under its pid when another thread than the first runs a program", () => {
-    const { pid } = watch.run([stage.actor, "thread-exec", stage.actor, "exit", "0"]);
-    expect(watch.kinds(pid)).toEqual(["fork", "exec", "exec", "exit"]);
-    expect(watch.exec(pid).facts.args).toEqual([stage.actor, "exit", "0"]);
-  });
-
-  test("has one exec for each program, when it runs several", () => {
-    const { pid } = watch.run(["sh", "-c", `exec env '${stage.actor}' exit 0`]);
-    expect(watch.execs(pid).map(({ facts }) => facts.executable?.split("/").at(-1))).toEqual([
-      "dash",
-      "env",
-      "actor",
-    ]);
-  });
-
-  test("by vfork is told like any other", () => {
-    const { pid } = watch.run([stage.actor, "vfork", stage.actor, "exit", "4"]);
-    const [child] = children(pid);
-    expect(watch.kinds(child?.pid ?? 0)).toEqual(["fork", "exec", "exit"]);
-    expect(status(child?.pid ?? 0)).toBe(4 << 8);
+  test("that is killed ends with the signal", async () => {
+    const child = Bun.spawn([stage.actor, "hold"], { stdin: "pipe", stdout: "ignore" });
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(watch.of(child.pid).at(-1)).toMatchObject({ kind: "exit", status: 9 });
   });
 
   test("belongs to who made it, whoever is its parent later", () => {
     const { pid } = watch.run(["sh", "-c", `'${stage.actor}' clone-parent; true`]);
     const maker = children(pid)[0]?.pid ?? 0;
     expect(children(maker).length).toBe(1);
-  });
-
-  test("as another user without an exec is told before the next child", () => {
-    const { pid } = watch.run([stage.actor, "setuid-fork", "65534"]);
-    const [child] = children(pid);
-    const events = watch.of(pid);
-    expect(events.map(({ kind }) => kind)).toEqual(["fork", "exec", "user", "exit"]);
-    expect(events[2]).toMatchObject({ uid: 65_534, realUid: 0 });
-    const order = watch.drain().filter((event) => event === events[2] || event === child);
-    expect(order.map(({ kind }) => kind)).toEqual(["user", "fork"]);
-  });
-
-  test("that was only attempted is no exec", () => {
-    const { pid } = watch.run(["sh", "-c", "exec /nonexistent/program 2>/dev/null"]);
-    expect(watch.kinds(pid)).toEqual(["fork", "exec", "exit"]);
   });
 
   test("2,000 short lives, four at a time: each is told once, whole, and none is lost", async () => {

@@ -53,7 +53,6 @@ const LD = 0x00;
 const LDX = 0x01;
 const ST = 0x02;
 const STX = 0x03;
-const ALU32 = 0x04;
 const JMP = 0x05;
 const JMP32 = 0x06;
 const ALU64 = 0x07;
@@ -120,11 +119,6 @@ export function alu(operation: Arithmetic, dst: Register, src: Register): Code {
 /** 64-bit arithmetic on `dst` with a number, sign-extended from 32 bits. */
 export function aluImm(operation: Arithmetic, dst: Register, value: number): Code {
   return instruction(ALU64 | arithmetic[operation] | K, dst, 0, 0, value);
-}
-
-/** 32-bit arithmetic with a number; clears the upper half of `dst`. */
-export function alu32Imm(operation: Arithmetic, dst: Register, value: number): Code {
-  return instruction(ALU32 | arithmetic[operation] | K, dst, 0, 0, value);
 }
 
 export function mov(dst: Register, src: Register): Code {

@@ -110,8 +110,14 @@ export class BpfMap implements Disposable {
     return bpf(BPF_MAP_LOOKUP_ELEM) >= 0;
   }
 
-  /** Sets `key` to `value`. Throws if the map is full. */
-  update(key: Uint8Array, value: Uint8Array): void {
+  /** Sets `key` to `value`; false if the map does not take it (full, busy, or no longer permitted). */
+  update(key: Uint8Array, value: Uint8Array): boolean {
+    this.element(key, value);
+    return bpf(BPF_MAP_UPDATE_ELEM) >= 0;
+  }
+
+  /** As `update`; throws a SystemCallError if the map does not take it. */
+  set(key: Uint8Array, value: Uint8Array): void {
     this.element(key, value);
     must(BPF_MAP_UPDATE_ELEM, "MAP_UPDATE_ELEM", this.spec.name);
   }

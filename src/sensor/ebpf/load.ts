@@ -73,7 +73,7 @@ export class Loaded implements Disposable {
     const walk = load("walk", walkProgram(kernel, maps));
     const value = pinned(4);
     new DataView(value.buffer).setUint32(0, walk.fd, true);
-    calls.update(pinned(4), value);
+    calls.set(pinned(4), value);
     this.ring = stack.use(new RingMapping(ring));
     this.page = stack.use(new SharedPage(page));
     this.ringFd = ring.fd;

@@ -102,11 +102,9 @@ export const shared = {
   lostForks: 0, // u64
   lostExecs: 8,
   lostExits: 16,
-  /** How many records were to be read at once. */
-  urgent: 24, // u64
   /** See `urgencies`. */
-  urgency: 32, // u32
+  urgency: 24, // u32
   /** Part of every settle key: a new one makes all that was settled forgotten. */
-  generation: 36, // u32
-  size: 40,
+  generation: 28, // u32
+  size: 32,
 } as const;

@@ -12,7 +12,6 @@ import {
   addTo,
   alu,
   aluImm,
-  atomicAdd,
   type Code,
   call,
   fp,
@@ -145,10 +144,6 @@ export function execUrgency(maps: ProgramMaps): Code {
 
     label("urgent"),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
-    // Before the record is there: whoever finds the record finds this too.
-    loadMapValue(r1, maps.shared, shared.urgent),
-    movImm(r2, 1),
-    atomicAdd(8, r1, 0, r2),
     label("urgency known"),
   ];
 }
