@@ -26,7 +26,8 @@ interface Life {
   /** Place in the file: processes end in this order. */
   readonly index: number;
   parent: Life | undefined;
-  placed: boolean;
+  /** Ancestors among the records; undefined until it has its place. */
+  depth: number | undefined;
 }
 
 /** Fork, exec and exit of every record, by time. `records`: in the file's order. */
@@ -41,10 +42,10 @@ export function storyOf(records: readonly AcctRecord[], clocks: Clocks): Process
   for (const life of lives) life.parent = parentOf(life, byPid);
   for (const life of lives) place(life);
   const moments = lives.flatMap((life) => [
-    { time: life.start, order: -life.index, life, ended: false },
+    { time: life.start, order: life.depth ?? 0, life, ended: false },
     { time: life.end, order: life.index, life, ended: true },
   ]);
-  // At one instant: what ends comes last; of what starts, the one that lives longest first.
+  // At one instant, what ends comes last, in the file's order, and parents start before children.
   moments.sort((a, b) => a.time - b.time || Number(a.ended) - Number(b.ended) || a.order - b.order);
   return moments.flatMap(({ life, ended }) => (ended ? [ending(life)] : beginning(life, clocks)));
 }
@@ -52,7 +53,7 @@ export function storyOf(records: readonly AcctRecord[], clocks: Clocks): Process
 function lifeOf(record: AcctRecord, index: number, { wallOffset }: Clocks): Life {
   const start = Math.round(record.btime * NS - wallOffset);
   const end = start + Math.round(record.seconds * NS);
-  return { record, start, end, index, parent: undefined, placed: false };
+  return { record, start, end, index, parent: undefined, depth: undefined };
 }
 
 /** A parent that its child did not outlive ended after it, so it comes later in the file. */
@@ -66,10 +67,11 @@ function parentOf(life: Life, byPid: ReadonlyMap<number, readonly Life[]>): Life
 /** Nobody starts before its parent, or after its end. Parents come later in the file, so that there is no circle. */
 function place(life: Life): void {
   const line: Life[] = [];
-  for (let one: Life | undefined = life; one !== undefined && !one.placed; one = one.parent) line.push(one);
+  for (let one: Life | undefined = life; one !== undefined && one.depth === undefined; one = one.parent)
+    line.push(one);
   for (const one of line.reverse()) {
-    one.placed = true;
     const { parent } = one;
+    one.depth = parent?.depth === undefined ? 0 : parent.depth + 1;
     if (parent !== undefined) one.start = Math.max(parent.start, Math.min(one.start, parent.end));
     one.end = Math.max(one.start, one.end);
   }

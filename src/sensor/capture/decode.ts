@@ -87,39 +87,53 @@ export class CaptureDecoder {
     const { cursor } = this;
     switch (first & 0x0f) {
       case tag.fork:
-        return this.event(sink, this.fork(first));
+        this.event(sink, this.fork(first));
+        return;
       case tag.exec:
-        return this.event(sink, this.exec(first));
+        this.event(sink, this.exec(first));
+        return;
       case tag.exit:
-        return this.event(sink, this.exit(first));
+        this.event(sink, this.exit(first));
+        return;
       case tag.user:
-        return this.event(sink, this.user());
+        this.event(sink, this.user());
+        return;
       case tag.loss:
-        return this.event(sink, this.loss(first));
+        this.event(sink, this.loss(first));
+        return;
       case tag.text:
-        return this.addText();
+        this.addText();
+        return;
       case tag.program:
-        return this.addProgram();
+        this.addProgram();
+        return;
       case tag.place:
-        return this.addPlace();
+        this.addPlace();
+        return;
       case tag.userName:
-        return this.addUser();
+        this.addUser();
+        return;
       case tag.scanned:
-        return this.addScanned(first, false);
+        this.addScanned(first, false);
+        return;
       case tag.scannedKernelThread:
-        return this.addScanned(first, true);
+        this.addScanned(first, true);
+        return;
       case tag.scanEnd: {
         const processes = this.scan;
         this.scan = [];
-        return sink.scan(processes, this.when());
+        sink.scan(processes, this.when());
+        return;
       }
       case tag.clock:
-        return sink.clock(within(cursor.double(), "a clock"));
+        sink.clock(within(cursor.double(), "a clock"));
+        return;
       case tag.source:
         this.source = sourceNumbers[cursor.byte()];
         return;
       case tag.reset:
-        return this.forget();
+        this.forget();
+        return;
       default:
         throw new Malformed("an entry is of no known kind");
     }
