@@ -1,8 +1,13 @@
 // The operators that treewarden adds to JSONLogic's.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { Runnable } from "../../src/fingerprint/runnable.ts";
+import { treeOf } from "../../src/fingerprint/tree.ts";
+import { Lineages } from "../../src/forest/lineage.ts";
 import { hasAddressIn, parseNetwork } from "../../src/policy/cidr.ts";
 import { compileGlob, compileTreeGlob } from "../../src/policy/glob.ts";
+import { decide } from "../../src/policy/policy.ts";
+import { subjectOf } from "../../src/policy/testlineage.ts";
 import { judge, matches, policyOf } from "./helpers.ts";
 
 describe("glob", () => {
@@ -128,6 +133,40 @@ describe("under", () => {
     expect(matches({ under: ["systemd"] }, below)).toBe(true);
     expect(matches({ under: ["/usr/lib/**"] }, below)).toBe(false);
   });
+});
+
+describe("under, after a further exec", () => {
+  const image = (path: string) => subjectOf({ lineage: [path] }).runnable;
+  const policy = policyOf([{ id: "it", when: { under: ["nginx"] }, action: "alert" }]);
+
+  function decided(spec: { ancestorWas?: string; itselfWas?: string; elided?: string }): readonly string[] {
+    const lineages = new Lineages<Runnable>();
+    const plain = { uid: 0, container: null, complete: true, init: false };
+    const earlier = (was: string | undefined) => (was === undefined ? [] : [image(was)]);
+    const parent = lineages.intern(null, {
+      ...plain,
+      image: image("/usr/bin/env"),
+      earlier: earlier(spec.ancestorWas),
+      elided: null,
+    });
+    const elided = spec.elided === undefined ? null : [image(spec.elided)];
+    const lineage = lineages.intern(parent, {
+      ...plain,
+      image: image("/usr/bin/dash"),
+      earlier: earlier(spec.itselfWas),
+      elided,
+    });
+    return decide(policy, { ...subjectOf({ lineage: ["/usr/bin/dash"] }), lineage, tree: treeOf(lineage) })
+      .matched;
+  }
+
+  test("what an ancestor was before counts", () =>
+    expect(decided({ ancestorWas: "/usr/sbin/nginx" })).toEqual(["it"]));
+  test("what the process itself was before counts", () =>
+    expect(decided({ itselfWas: "/usr/sbin/nginx" })).toEqual(["it"]));
+  test("what was left out of a long lineage counts", () =>
+    expect(decided({ elided: "/usr/sbin/nginx" })).toEqual(["it"]));
+  test("without any of it there is nothing to find", () => expect(decided({})).toEqual([]));
 });
 
 describe("text", () => {
