@@ -39,7 +39,14 @@ function json(stateDirectory: string): string {
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   let text = "";
   for (const { process, facts } of byPid(found)) {
-    const exec = { process, facts, tree: treeOf(process.lineage), source: "procfs", time } as const;
+    const exec = {
+      process,
+      facts,
+      tree: treeOf(process.lineage),
+      source: "procfs",
+      time,
+      event: undefined,
+    } as const;
     text += `${JSON.stringify(execRecord(subjectOf(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
   }
   return text;

@@ -1,7 +1,7 @@
 // Text from the kernel is bytes. Inside treewarden it is a JavaScript string that loses nothing (what is not
 // UTF-8 becomes lone surrogates U+DC80..U+DCFF, as PEP 383 has it); at every edge it is printed escaped.
 
-const strict = new TextDecoder("utf-8", { fatal: true });
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Decodes `bytes[start, end)`; every byte that is not part of valid UTF-8 becomes one lone surrogate U+DC00 + byte. */
 export function decodeText(bytes: Uint8Array, start = 0, end = bytes.length): string {

@@ -108,16 +108,30 @@ export interface ScannedProcess {
   readonly facts: ProcessFacts;
 }
 
+/** What a scan also knows of the threads of a process. */
+export interface ScannedGroup extends ScannedProcess {
+  /** Threads of the group, a leader that has ended but is still listed included. */
+  readonly threads: number;
+  /** The leader has ended: nobody has waited for it yet, or other threads of the group live on. */
+  readonly leaderEnded: boolean;
+}
+
+/** `none`: events gather. `all`: every exec wakes the reader. `unsettled`: every exec that `settle` was not told of. */
+export type Urgency = "none" | "all" | "unsettled";
+
 /** A source of process events. The caller polls `fd` and drains when it is readable. */
 export interface Sensor extends Disposable {
   readonly source: SensorSource;
   /** Readable (EPOLLIN) when events wait. */
   readonly fd: number;
-  /**
-   * How many milliseconds the caller may let events gather after `fd` became readable and before it drains.
-   * 0 where every millisecond costs attribution (the proc connector: /proc is gone when the process is).
-   */
-  readonly gather: number;
   /** Hands over every waiting event, in the kernel's order. Never blocks. Throws only if the source has failed for good. */
   drain(sink: (event: ProcessEvent) => void): void;
+  /** After the first scan and after each rescan: what it found. Absent where the source itself knows all of it. */
+  reconcile?(scan: readonly ScannedGroup[]): void;
+  /** Which execs must not wait for others. Absent where none does. */
+  setUrgency?(urgency: Urgency): void;
+  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
+  settle?(event: ExecEvent): void;
+  /** Forgets all that was settled: after a policy has changed. */
+  unsettle?(): void;
 }

@@ -65,7 +65,6 @@ export function openNetlinkSensor(options: NetlinkOptions = {}): NetlinkSensor {
 
 export class NetlinkSensor implements Sensor {
   readonly source = source;
-  readonly gather = 0;
 
   private readonly stack = new DisposableStack();
   private readonly batch = new ReceiveBatch(BATCH, STRIDE);

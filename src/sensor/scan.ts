@@ -1,15 +1,8 @@
 // A look at every process there is. Costs tens of microseconds a process: for the start and after a loss, no more often.
 import { readdirSync } from "node:fs";
 import { PF_KTHREAD } from "../linux/proc/stat.ts";
-import type { ScannedProcess } from "./event.ts";
+import type { ScannedGroup } from "./event.ts";
 import type { FactsReader } from "./facts.ts";
-
-export interface ScannedGroup extends ScannedProcess {
-  /** Threads of the group, a leader that has ended but is still listed included. */
-  readonly threads: number;
-  /** The leader has ended: nobody has waited for it yet, or other threads of the group live on. */
-  readonly leaderEnded: boolean;
-}
 
 /**
  * Every thread group in /proc, zombies included (with what is still known of them), in no order that means anything:

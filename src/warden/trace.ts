@@ -49,7 +49,7 @@ export function runTrace(options: TraceOptions): void {
   );
   const look = (): void => {
     const start = monotonicNow();
-    tracker.reconcile(scanLive(reader), start);
+    tracker.reconcile(scanLive(reader, opened), start);
     rescan.done(start, monotonicNow());
   };
   look();

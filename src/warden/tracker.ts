@@ -6,6 +6,7 @@ import { type Differences, Forest, type Process, type Remembered } from "../fore
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import type { TreeHandle, TreeTotals } from "../report/trees.ts";
 import type {
+  ExecEvent,
   ExitEvent,
   LossEvent,
   ProcessEvent,
@@ -22,6 +23,8 @@ export interface Execed {
   readonly source: SensorSource;
   /** ns, CLOCK_MONOTONIC */
   readonly time: number;
+  /** What the sensor told; undefined if a scan found it. */
+  readonly event: ExecEvent | undefined;
 }
 
 /** What is done with what the tracker finds. */
@@ -84,7 +87,7 @@ export class Tracker {
       case "exec": {
         this.execs.add(1);
         const process = this.forest.exec(event);
-        if (process !== undefined) this.runs(process, event.facts, event.source, event.time);
+        if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
         return;
       }
       case "user":
@@ -129,11 +132,17 @@ export class Tracker {
     return differences;
   }
 
-  private runs(process: Process<Runnable>, facts: ProcessFacts, source: SensorSource, time: number): void {
+  private runs(
+    process: Process<Runnable>,
+    facts: ProcessFacts,
+    source: SensorSource,
+    time: number,
+    event?: ExecEvent,
+  ): void {
     const tree = treeOf(process.lineage);
     this.count(process, tree);
     if (source !== "procfs") this.countAttribution(process, facts);
-    this.listener.execed({ process, facts, tree, source, time });
+    this.listener.execed({ process, facts, tree, source, time, event });
   }
 
   private started(process: Process<Runnable>): void {

@@ -266,7 +266,7 @@ class Warden {
     } catch (error) {
       this.judge.tell("forest.rejected", { "error.message": String(error) });
     }
-    const { found } = this.tracker.reconcile(scanLive(this.reader), time, restored?.processes);
+    const { found } = this.tracker.reconcile(scanLive(this.reader, this.sensor), time, restored?.processes);
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }
@@ -289,7 +289,7 @@ class Warden {
   private resync(): void {
     const time = monotonicNow();
     this.judge.wallOffset = realtimeNow() - time;
-    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader), time);
+    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader, this.sensor), time);
     this.rescan.done(time, monotonicNow());
     this.totals.counter("resyncs", {}).add(1);
     this.judge.tell("sensor.resync", {
