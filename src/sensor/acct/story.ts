@@ -56,12 +56,20 @@ function lifeOf(record: AcctRecord, index: number, { wallOffset }: Clocks): Life
   return { record, start, end, index, parent: undefined, depth: undefined };
 }
 
-/** A parent that its child did not outlive ended after it, so it comes later in the file. */
+/**
+ * A parent that its child did not outlive ended after it: it is the next one in the file with that pid, unless it
+ * started too late. `byPid`: in the file's order.
+ */
 function parentOf(life: Life, byPid: ReadonlyMap<number, readonly Life[]>): Life | undefined {
-  for (const other of byPid.get(life.record.ppid) ?? []) {
-    if (other.index > life.index && other.start <= life.start + START_SLACK_NS) return other;
+  const same = byPid.get(life.record.ppid) ?? [];
+  let low = 0;
+  for (let high = same.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((same[middle]?.index ?? 0) > life.index) high = middle;
+    else low = middle + 1;
   }
-  return undefined;
+  const next = same[low];
+  return next !== undefined && next.start <= life.start + START_SLACK_NS ? next : undefined;
 }
 
 /** Nobody starts before its parent, or after its end. Parents come later in the file, so that there is no circle. */
