@@ -1,6 +1,6 @@
 // Exclusions: patterns for maintenance, under which a tree that the baseline does not know raises no alarm. The file
 // is root's. Too broad a pattern is the danger, so each says why it is there, and what they hide can be shown.
-import { printable, unambiguous } from "../linux/text.ts";
+import { printable } from "../linux/text.ts";
 import type { Entry } from "./entry.ts";
 import { type FileError, type Parsed, parseCount, parseTime, timeText } from "./file.ts";
 import { compareTexts } from "./key.ts";
@@ -44,7 +44,7 @@ export function formatExclusions(exclusions: readonly Exclusion[]): string {
       user ?? "-",
       scope ?? "*",
       until === undefined ? "-" : timeText(until),
-      reason === "" ? "-" : unambiguous(reason),
+      reason === "" ? "-" : printable(reason),
     ].join("\t"),
   );
   return [FORMAT, COLUMNS, ...lines, ""].join("\n");

@@ -1,0 +1,85 @@
+// The trees that the reporter collected. Its database is its own, and it may be taken over: a process of its user
+// reads it, and what root gets are lines of text that are checked like any other.
+import { Database } from "bun:sqlite";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { type Entry, mergeEntries } from "../../baseline/entry.ts";
+import { entryOfRow } from "../../baseline/learned.ts";
+import { ownArguments } from "../../linux/spawn.ts";
+import { JOURNAL_FILE } from "../../report/journal-reader.ts";
+import { CommandError, exit, warn } from "../voice.ts";
+
+/** Rows read, and what they may be together: twice the largest learning. */
+const ROWS_LIMIT = 200_000;
+const BYTES_LIMIT = 512 << 20;
+const READING_MS = 60_000;
+
+/** Name of the command that the reading process runs; not shown. */
+export const ROWS_COMMAND = "rows";
+
+/** Writes the rows of the table as JSON lines, as the user whose the database is. */
+export function printRows(stateDirectory: string): void {
+  const path = join(stateDirectory, JOURNAL_FILE);
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (!file.isFile()) throw new CommandError(exit.usage, `${path} is not a file`);
+  if (process.geteuid?.() === 0 && file.uid !== 0) {
+    process.setgroups?.([]);
+    process.setgid?.(file.gid);
+    process.setuid?.(file.uid);
+  }
+  using database = new Database(path, { readonly: true });
+  database.run("PRAGMA trusted_schema = OFF");
+  database.run("PRAGMA busy_timeout = 2000");
+  const table = database.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'learned'").get();
+  if (table === null) return;
+  const rows = database.query(
+    `SELECT scope, exact, path, tree, complete, first, last, count, users, arguments, package, digest
+     FROM learned LIMIT ${ROWS_LIMIT + 1}`,
+  );
+  let text = "";
+  for (const row of rows.iterate()) text += `${JSON.stringify(row)}\n`;
+  process.stdout.write(text);
+}
+
+/** What was collected, each tree once, in order. Rows that are none are told and left out. */
+export function readCandidates(stateDirectory: string): Entry[] {
+  const { stdout, stderr, exitCode } = Bun.spawnSync(
+    ["/proc/self/exe", ...ownArguments(), "baseline", ROWS_COMMAND, "--state-dir", stateDirectory],
+    { argv0: "treewarden", stdin: "ignore", maxBuffer: BYTES_LIMIT, timeout: READING_MS, env: {} },
+  );
+  if (exitCode !== 0) {
+    const why =
+      new TextDecoder()
+        .decode(stderr)
+        .split("\n", 1)[0]
+        ?.replace(/^treewarden: /, "") ?? "";
+    throw new CommandError(
+      exitCode === 3 ? exit.notAllowed : exit.fault,
+      `cannot read what was learned${why === "" ? "" : `: ${why}`}`,
+    );
+  }
+  const entries: Entry[] = [];
+  const wrong = new Map<string, number>();
+  let rows = 0;
+  for (const line of new TextDecoder().decode(stdout).split("\n")) {
+    if (line === "") continue;
+    rows += 1;
+    const entry = entryOfLine(line);
+    if (typeof entry === "string") wrong.set(entry, (wrong.get(entry) ?? 0) + 1);
+    else entries.push(entry);
+  }
+  for (const [why, count] of wrong) warn(`${count} rows of the journal are no trees: ${why}`);
+  if (rows > ROWS_LIMIT)
+    warn(`the journal has more than ${ROWS_LIMIT} learned trees; the others were not read`);
+  return mergeEntries([entries], false);
+}
+
+function entryOfLine(line: string): Entry | string {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? entryOfRow({ ...value }) : "not a row";
+  } catch {
+    return "not a row";
+  }
+}

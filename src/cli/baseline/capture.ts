@@ -1,0 +1,133 @@
+// What a capture shows: its trees as a learning would have found them, or its lines as for-rest would have.
+import { type Entry, mergeEntries } from "../../baseline/entry.ts";
+import { ForrestLines } from "../../baseline/forrest.ts";
+import { Scopes } from "../../baseline/key.ts";
+import type { Candidate, Counted } from "../../baseline/learned.ts";
+import { Learning } from "../../baseline/learning.ts";
+import { startLearning } from "../../baseline/state.ts";
+import { createIdentifier } from "../../fingerprint/identify.ts";
+import { redactArguments } from "../../report/redact.ts";
+import { Totals } from "../../report/totals.ts";
+import { TreeTotals } from "../../report/trees.ts";
+import type { CaptureSink } from "../../sensor/capture/decode.ts";
+import { CaptureInput } from "../../sensor/capture/file.ts";
+import { type Capture, openCapture } from "../../sensor/capture/read.ts";
+import { identifyAccounted } from "../../warden/accounted.ts";
+import { Tracker } from "../../warden/tracker.ts";
+import { CommandError, exit, warn } from "../voice.ts";
+
+export interface Captured {
+  readonly entries: readonly Entry[];
+  /** Losses that the capture tells of. */
+  readonly losses: number;
+  readonly unreadable: number;
+}
+
+/** The trees of the capture in `file`, in order. */
+export function entriesOf(file: string): Captured {
+  const candidates = new Map<string, Candidate>();
+  const reports = {
+    candidate: (one: Candidate) => candidates.set(one.id, one) !== undefined,
+    counts: (counts: readonly Counted[]) => {
+      for (const one of counts) {
+        const before = candidates.get(one.id);
+        if (before !== undefined) candidates.set(one.id, { ...before, ...one });
+      }
+      return true;
+    },
+  };
+  const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
+  const scopes = new Scopes();
+  let losses = 0;
+  read(file, (capture) => {
+    let wallOffset = capture.header.wall_offset_ns;
+    const totals = new Totals();
+    const tracker = new Tracker(
+      {
+        identify: identifyAccounted(createIdentifier()),
+        totals,
+        trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
+        suspendedNs: capture.header.suspended_ns,
+        isKnown: () => false,
+      },
+      {
+        forked: () => {},
+        exited: () => {},
+        lost: () => {
+          losses += 1;
+        },
+        execed: ({ process, facts, time }) => {
+          const { lineage } = process;
+          const scope = scopes.of(facts.cgroup, lineage.container, undefined);
+          learning.observe(lineage, scope, facts.args, Math.max(0, Math.floor((time + wallOffset) / 1e9)));
+          learning.report(reports);
+        },
+      },
+    );
+    return {
+      clock: (offset) => {
+        wallOffset = offset;
+      },
+      event: (event) => tracker.handle(event),
+      scan: (processes, time) => {
+        tracker.reconcile(processes, time);
+      },
+    };
+  });
+  const entries = [...candidates.values()].map((candidate) => ({
+    ...candidate,
+    hosts: 1,
+    package: undefined,
+    digest: undefined,
+  }));
+  return {
+    entries: mergeEntries([entries.map(withoutId)], false),
+    losses,
+    unreadable: learning.state.unreadable,
+  };
+}
+
+function withoutId({ id: _id, ...entry }: Entry & { readonly id: string }): Entry {
+  return entry;
+}
+
+/** The lines of the capture in `file` in for-rest's grammar, unique and sorted. */
+export function forrestLinesOf(file: string): readonly string[] {
+  const identify = identifyAccounted(createIdentifier());
+  const lines = new ForrestLines({ name: (facts) => identify(facts).name });
+  let begun = false;
+  read(file, () => ({
+    clock: () => {},
+    event: (event) => lines.event(event),
+    scan: (processes) => {
+      if (!begun) lines.begin(processes);
+      begun = true;
+    },
+  }));
+  if (lines.missed > 0) warn(`${lines.missed} events found no room: these lines are not all of them`);
+  return lines.lines();
+}
+
+function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
+  let input: CaptureInput;
+  try {
+    input = new CaptureInput(file);
+  } catch (error) {
+    throw new CommandError(
+      exit.usage,
+      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  using _open = input;
+  const opened = openCapture(input.read);
+  if (!opened.ok) {
+    throw new CommandError(
+      exit.usage,
+      `${file} is no capture that can be read: ${opened.problem.kind.replaceAll("_", " ")}`,
+    );
+  }
+  const end = opened.capture.read(sinkOf(opened.capture));
+  if (end.kind === "damaged")
+    throw new CommandError(exit.usage, `${file}: damaged at byte ${end.at}: ${end.why}`);
+  if (end.kind === "cut") warn(`${file}: cut at byte ${end.at}: what is whole before it was read`);
+}

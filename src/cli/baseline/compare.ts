@@ -1,0 +1,103 @@
+// `baseline compare`: each tree that the baseline does not know, once.
+import { Baseline } from "../../baseline/baseline.ts";
+import type { Entry } from "../../baseline/entry.ts";
+import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
+import { printable } from "../../linux/text.ts";
+import { CommandError, exit, hint, warn } from "../voice.ts";
+import { readCandidates } from "./candidates.ts";
+import { entriesOf, forrestLinesOf } from "./capture.ts";
+import { entryFields, entryLine, type Format, formatOf, jsonLine, nowSeconds } from "./output.ts";
+import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readInForce } from "./store.ts";
+
+export interface CompareFlags {
+  readonly baseline?: string;
+  readonly capture?: string;
+  readonly format: "trees" | "forrest";
+  readonly showExcluded?: boolean;
+  readonly output?: Format;
+  readonly stateDir: string;
+}
+
+export function compare(flags: CompareFlags): void {
+  if (flags.format === "forrest") {
+    compareForrest(flags);
+    return;
+  }
+  const { shown, hidden } = findUnknown(flags);
+  const format = formatOf(flags.output);
+  let text = "";
+  for (const entry of shown)
+    text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
+  if (flags.showExcluded === true) text += excludedText(hidden, format);
+  process.stdout.write(text);
+  if (shown.length > 0) process.exitCode = exit.no;
+  else if (format === "pretty") warn("nothing new");
+  if (hidden.length > 0 && flags.showExcluded !== true)
+    hint(`${hidden.length} trees are hidden by exclusions: --show-excluded`);
+}
+
+export interface Hidden {
+  readonly entry: Entry;
+  readonly exclusion: Exclusion;
+}
+
+export interface Unknown {
+  readonly shown: readonly Entry[];
+  readonly hidden: readonly Hidden[];
+}
+
+/** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
+export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "stateDir">): Unknown {
+  const known = new Baseline();
+  const file = flags.baseline === undefined ? readInForce(flags.stateDir) : readBaselineFile(flags.baseline);
+  if (file === undefined)
+    throw new CommandError(
+      exit.usage,
+      "there is no baseline in force",
+      "learn and accept one, or name a file with --baseline",
+    );
+  for (const entry of file.entries) known.add(entry);
+  const unknown = candidatesOf(flags).filter((entry) => !known.knows(entry));
+  const exclusions = compiledExclusions(readExclusions(flags.stateDir));
+  const now = nowSeconds();
+  return {
+    shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
+    hidden: hiddenBy(exclusions, unknown, now),
+  };
+}
+
+/** What runs: as the running warden found it, or as a capture shows it. */
+export function candidatesOf(flags: Pick<CompareFlags, "capture" | "stateDir">): readonly Entry[] {
+  if (flags.capture === undefined) return readCandidates(flags.stateDir);
+  const { entries, losses, unreadable } = entriesOf(flags.capture);
+  if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
+  if (unreadable > 0) warn(`${unreadable} programs of the capture could not be read, and are not compared`);
+  return entries;
+}
+
+export function excludedText(hidden: readonly Hidden[], format: Format): string {
+  let text = "";
+  for (const { entry, exclusion } of hidden) {
+    text +=
+      format === "json"
+        ? jsonLine("baseline.excluded", { ...entryFields(entry), "baseline.exclusion": exclusion.tree })
+        : `excluded by ${exclusion.tree}: ${entryLine(entry)}\n`;
+  }
+  return text;
+}
+
+/** for-rest's own comparison: lines that are not in a file of lines. */
+function compareForrest(flags: CompareFlags): void {
+  if (flags.capture === undefined || flags.baseline === undefined)
+    throw new CommandError(
+      exit.usage,
+      "--format forrest compares a capture with a file of lines",
+      "give --capture and --baseline",
+    );
+  const bytes = readBytes(flags.baseline);
+  if (bytes === undefined) throw new CommandError(exit.usage, `there is no ${flags.baseline}`);
+  const reference = new Set(new TextDecoder().decode(bytes).split("\n"));
+  const unknown = forrestLinesOf(flags.capture).filter((line) => !reference.has(line));
+  process.stdout.write(unknown.map((line) => `${printable(line)}\n`).join(""));
+  if (unknown.length > 0) process.exitCode = exit.no;
+}

@@ -1,0 +1,121 @@
+// `baseline exclude`: patterns for maintenance.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  EXCLUSIONS_LIMIT,
+  type Exclusion,
+  formatExclusions,
+  hiddenBy,
+  parseExclusion,
+} from "../../baseline/exclusions.ts";
+import { parseTime, timeText } from "../../baseline/file.ts";
+import { EXCLUSIONS } from "../../baseline/places.ts";
+import { printable } from "../../linux/text.ts";
+import { compileTreeGlob } from "../../policy/glob.ts";
+import { CommandError, exit, hint, warn } from "../voice.ts";
+import { ask } from "./ask.ts";
+import { excludedText, findUnknown } from "./compare.ts";
+import { type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
+import { compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
+
+export interface PatternFlags {
+  readonly user?: string;
+  readonly scope?: string;
+  readonly for?: string;
+  readonly until?: string;
+  readonly reason?: string;
+  readonly output?: Format;
+  readonly stateDir: string;
+}
+
+export function addExclusion(tree: string, flags: PatternFlags): void {
+  const added = exclusionOf(tree, flags);
+  if (added.reason === "")
+    throw new CommandError(exit.usage, "an exclusion needs its reason", 'say why: --reason "..."');
+  const before = readExclusions(flags.stateDir);
+  if (before.length >= EXCLUSIONS_LIMIT)
+    throw new CommandError(
+      exit.usage,
+      `there are ${EXCLUSIONS_LIMIT} exclusions already`,
+      `remove some from ${join(flags.stateDir, EXCLUSIONS)}`,
+    );
+  writeExclusions(flags.stateDir, [...before, added]);
+  warn(
+    `${added.tree} is excluded ${added.until === undefined ? "for good" : `until ${timeText(added.until)}`}`,
+  );
+  hint("see what it hides with: treewarden baseline exclude test");
+  ask(flags.stateDir, { kind: "reload-baseline" });
+}
+
+export function listExclusions(flags: { readonly output?: Format; readonly stateDir: string }): void {
+  const exclusions = readExclusions(flags.stateDir);
+  if (formatOf(flags.output) === "pretty") {
+    process.stdout.write(formatExclusions(exclusions));
+    return;
+  }
+  for (const { tree, user, scope, until, reason } of exclusions) {
+    process.stdout.write(
+      jsonLine("baseline.exclusion", {
+        "baseline.exclusion": tree,
+        ...(user === undefined ? {} : { "process.user.id": user }),
+        ...(scope === undefined ? {} : { "baseline.scope": scope }),
+        ...(until === undefined ? {} : { "baseline.exclusion.until": timeText(until) }),
+        "baseline.exclusion.reason": reason,
+      }),
+    );
+  }
+}
+
+/** What the exclusions hide, or what one would that is not there yet; exit code 1 if that is nothing. */
+export function testExclusions(
+  tree: string | undefined,
+  flags: PatternFlags & { readonly capture?: string; readonly baseline?: string },
+): void {
+  const { shown, hidden } = findUnknown(flags);
+  const found =
+    tree === undefined
+      ? hidden
+      : hiddenBy(
+          compiledExclusions([exclusionOf(tree, flags)]),
+          [...shown, ...hidden.map(({ entry }) => entry)],
+          nowSeconds(),
+        );
+  process.stdout.write(excludedText(found, formatOf(flags.output)));
+  warn(`${found.length} of ${shown.length + hidden.length} trees that the baseline does not know are hidden`);
+  if (found.length === 0) process.exitCode = exit.no;
+}
+
+function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
+  if (flags.for !== undefined && flags.until !== undefined)
+    throw new CommandError(exit.usage, "--for and --until: only one of them");
+  const until =
+    flags.for === undefined ? flags.until : timeText(nowSeconds() + secondsOf(flags.for, "--for"));
+  if (until !== undefined && parseTime(until) === undefined)
+    throw new CommandError(exit.usage, `--until ${until}: not a time`, "write it as 2026-01-31T12:00:00Z");
+  const parsed = parseExclusion(
+    [
+      printable(tree),
+      flags.user === undefined ? "-" : String(userId(flags.user)),
+      flags.scope ?? "*",
+      until ?? "-",
+      flags.reason === undefined || flags.reason === "" ? "-" : printable(flags.reason),
+    ],
+    compileTreeGlob,
+  );
+  if (typeof parsed === "string") throw new CommandError(exit.usage, parsed);
+  return parsed;
+}
+
+/** A user by number or by name. */
+function userId(user: string): number {
+  if (/^\d{1,10}$/.test(user)) return Number(user);
+  for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
+    const [name, , uid = ""] = line.split(":");
+    if (name === user && /^\d+$/.test(uid)) return Number(uid);
+  }
+  throw new CommandError(
+    exit.usage,
+    `--user ${user}: there is no such user`,
+    "give the number of one that this host does not have",
+  );
+}

@@ -1,0 +1,120 @@
+// `baseline diff`, `export`, `import` and `merge`: baselines as files.
+import { hostname } from "node:os";
+import { diffEntries, type Entry, mergeEntries } from "../../baseline/entry.ts";
+import { formatBaseline } from "../../baseline/file.ts";
+import { unambiguous } from "../../linux/text.ts";
+import { CommandError, exit, warn } from "../voice.ts";
+import { ask } from "./ask.ts";
+import { entriesOf, forrestLinesOf } from "./capture.ts";
+import { entryFields, entryLine, type Format, formatOf, jsonLine, nowSeconds } from "./output.ts";
+import { headerOf, readBaselineFile, readInForce, writeInForce, writeWhole } from "./store.ts";
+
+/** Writes to `out`, or to standard output. */
+function deliver(text: string, out: string | undefined): void {
+  if (out === undefined) process.stdout.write(text);
+  else writeWhole(out, text);
+}
+
+export interface DiffFlags {
+  readonly output?: Format;
+  readonly stateDir: string;
+}
+
+/** What `after` has and `before` has not, and the other way round; with one file, that is compared with what is in force. */
+export function diff(first: string, second: string | undefined, flags: DiffFlags): void {
+  const before = second === undefined ? inForce(flags.stateDir) : readBaselineFile(first, true);
+  const after = readBaselineFile(second ?? first, true);
+  const { added, removed } = diffEntries(before.entries, after.entries);
+  const json = formatOf(flags.output) === "json";
+  const lines = (entries: readonly Entry[], sign: string, event: string): string =>
+    entries
+      .map((entry) => (json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n`))
+      .join("");
+  process.stdout.write(lines(removed, "-", "baseline.removed") + lines(added, "+", "baseline.added"));
+  if (added.length + removed.length > 0) process.exitCode = exit.no;
+}
+
+function inForce(stateDirectory: string) {
+  const file = readInForce(stateDirectory);
+  if (file !== undefined) return file;
+  throw new CommandError(exit.no, "there is no baseline in force", "learn and accept one first");
+}
+
+export interface ExportFlags {
+  readonly capture?: string;
+  readonly format: "trees" | "forrest";
+  readonly role?: string;
+  readonly out?: string;
+  readonly stateDir: string;
+}
+
+/** The baseline in force, or that which a capture would make. */
+export function exportBaseline(flags: ExportFlags): void {
+  if (flags.format === "forrest") {
+    if (flags.capture === undefined)
+      throw new CommandError(
+        exit.usage,
+        "--format forrest needs --capture: a baseline has no forks and ends",
+        "make one with treewarden record",
+      );
+    deliver(
+      forrestLinesOf(flags.capture)
+        .map((line) => `${line}\n`)
+        .join(""),
+      flags.out,
+    );
+    return;
+  }
+  if (flags.capture === undefined) {
+    const file = inForce(flags.stateDir);
+    const role = flags.role ?? file.header.role;
+    deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
+    return;
+  }
+  const { entries, losses } = entriesOf(flags.capture);
+  if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
+  const header = headerOf(entries, [unambiguous(hostname())], flags.role, nowSeconds());
+  deliver(formatBaseline({ header, entries }), flags.out);
+}
+
+/** Puts a file into force, in place of what was. One without a digest line is taken: somebody edited it. */
+export function importBaseline(path: string, flags: { readonly stateDir: string }): void {
+  const file = readBaselineFile(path, true);
+  const before = readInForceOrBroken(flags.stateDir);
+  const entries = mergeEntries([file.entries], false);
+  writeInForce(flags.stateDir, { header: file.header, entries });
+  warn(`${entries.length} trees are in force${before === undefined ? "" : `, instead of ${before}`}`);
+  ask(flags.stateDir, { kind: "reload-baseline" });
+}
+
+/** How many trees are in force; a broken file is what an import repairs. */
+function readInForceOrBroken(stateDirectory: string): number | undefined {
+  try {
+    return readInForce(stateDirectory)?.entries.length;
+  } catch (error) {
+    if (error instanceof CommandError && error.code === exit.usage) return undefined;
+    throw error;
+  }
+}
+
+/** Baselines of several hosts as one. */
+export function merge(
+  paths: readonly string[],
+  flags: { readonly role?: string; readonly out?: string },
+): void {
+  const files = paths.map((path) => readBaselineFile(path, true));
+  const entries = mergeEntries(
+    files.map((file) => file.entries),
+    true,
+  );
+  const roles = new Set(files.map(({ header }) => header.role));
+  const [only] = roles;
+  const header = {
+    role: flags.role ?? (roles.size === 1 ? only : undefined),
+    hosts: [...new Set(files.flatMap(({ header: { hosts } }) => hosts))].sort(),
+    created: nowSeconds(),
+    learnedFrom: Math.min(...files.map(({ header: { learnedFrom } }) => learnedFrom)),
+    learnedTo: Math.max(...files.map(({ header: { learnedTo } }) => learnedTo)),
+  };
+  deliver(formatBaseline({ header, entries }), flags.out);
+}

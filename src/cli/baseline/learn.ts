@@ -1,0 +1,136 @@
+// `baseline learn` and `baseline accept`: from what runs, to what may run.
+import { hostname } from "node:os";
+import { mergeEntries } from "../../baseline/entry.ts";
+import { excludable } from "../../baseline/exclusions.ts";
+import { LEARN_LIMIT } from "../../baseline/request.ts";
+import { doubt, isSettled, type LearningState, perHourAt, secondsLeft } from "../../baseline/state.ts";
+import { unambiguous } from "../../linux/text.ts";
+import { CommandError, exit, hint, warn } from "../voice.ts";
+import { ask, askOrFail } from "./ask.ts";
+import { readCandidates } from "./candidates.ts";
+import { durationText, type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
+import {
+  compiledExclusions,
+  headerOf,
+  readExclusions,
+  readInForce,
+  readLearning,
+  writeInForce,
+} from "./store.ts";
+
+export interface LearnFlags {
+  readonly for?: string;
+  readonly stop?: boolean;
+  readonly show?: boolean;
+  readonly output?: Format;
+  readonly stateDir: string;
+}
+
+export function learn(flags: LearnFlags): void {
+  if ([flags.for !== undefined, flags.stop, flags.show].filter(Boolean).length > 1)
+    throw new CommandError(exit.usage, "--for, --stop and --show: only one of them");
+  if (flags.show) {
+    show(flags);
+    return;
+  }
+  if (flags.stop) {
+    askOrFail(flags.stateDir, { kind: "stop-learning" });
+    warn("the learning was told to stop");
+    hint("see what it found with: treewarden baseline compare");
+    return;
+  }
+  const seconds = flags.for === undefined ? null : secondsOf(flags.for, "--for");
+  if (seconds !== null && seconds > LEARN_LIMIT)
+    throw new CommandError(exit.usage, `--for ${flags.for}: longer than a year`);
+  askOrFail(flags.stateDir, { kind: "learn", seconds });
+  warn(
+    seconds === null
+      ? "the warden learns until it is told to stop"
+      : `the warden learns for ${flags.for} without loss`,
+  );
+  hint("see how far it is with: treewarden baseline learn --show");
+}
+
+function show(flags: LearnFlags): void {
+  const state = readLearning(flags.stateDir);
+  if (state === undefined)
+    throw new CommandError(
+      exit.no,
+      "nothing was learned yet",
+      "start with: treewarden baseline learn --for 24h",
+    );
+  const now = nowSeconds();
+  process.stdout.write(formatOf(flags.output) === "json" ? stateJson(state, now) : stateText(state, now));
+}
+
+function stateJson(state: LearningState, now: number): string {
+  const left = secondsLeft(state, now);
+  return jsonLine("baseline.learning", {
+    "baseline.phase": state.phase,
+    "baseline.learning.seconds": (state.ended ?? now) - state.started,
+    ...(left === undefined ? {} : { "baseline.learning.left": left }),
+    "baseline.learning.losses": state.losses,
+    "baseline.learning.missed": state.missed,
+    "baseline.learning.unreadable": state.unreadable,
+    "baseline.trees": state.trees,
+    "baseline.new_per_hour": perHourAt(state, now),
+    "baseline.settled": isSettled(state, now),
+  });
+}
+
+function stateText(state: LearningState, now: number): string {
+  const left = secondsLeft(state, now);
+  const lines = [
+    `${state.phase} for ${durationText((state.ended ?? now) - state.started)}${left === undefined ? "" : `, ${durationText(left)} to go`}`,
+    `${state.trees} trees; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
+    isSettled(state, now) ? "settled: no new tree for hours" : "not settled yet",
+  ];
+  if (state.losses > 0)
+    lines.push(
+      `events were lost ${state.losses} times, the last time ${durationText(now - state.cleanSince)} ago`,
+    );
+  if (state.missed > 0) lines.push(`${state.missed} times there was no room for a tree`);
+  if (state.unreadable > 0) lines.push(`${state.unreadable} programs could not be read`);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+export interface AcceptFlags {
+  readonly role?: string;
+  readonly anyway?: boolean;
+  readonly stateDir: string;
+}
+
+/** Puts into force what was learned. What was first seen after the learning had ended is for compare and review. */
+export function accept(flags: AcceptFlags): void {
+  const state = readLearning(flags.stateDir);
+  if (state === undefined || state.phase === "watching")
+    throw new CommandError(
+      exit.no,
+      "nothing was learned yet",
+      "start with: treewarden baseline learn --for 24h",
+    );
+  const reason = doubt(state);
+  if (reason !== undefined && flags.anyway !== true)
+    throw new CommandError(exit.no, `not accepted: ${reason}`, "learn on, or say --anyway");
+  const before = readInForce(flags.stateDir);
+  const exclusions = compiledExclusions(readExclusions(flags.stateDir));
+  const now = nowSeconds();
+  const end = state.ended ?? now;
+  const candidates = readCandidates(flags.stateDir);
+  const inTime = candidates.filter(({ first }) => first <= end);
+  const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
+  if (learned.length === 0) throw new CommandError(exit.no, "no tree was learned");
+  const entries = mergeEntries([before?.entries ?? [], learned], false);
+  const header = headerOf(entries, [unambiguous(hostname())], flags.role ?? before?.header.role, now);
+  writeInForce(flags.stateDir, { header, entries });
+  warn(`${entries.length} trees are in force, ${entries.length - (before?.entries.length ?? 0)} of them new`);
+  const later = candidates.length - inTime.length;
+  if (later > 0) hint(`${later} trees were first seen after the learning: treewarden baseline review`);
+  const excluded = inTime.length - learned.length;
+  if (excluded > 0)
+    hint(`${excluded} trees are hidden by exclusions: treewarden baseline compare --show-excluded`);
+  const incomplete = learned.filter(({ complete }) => !complete).length;
+  if (incomplete > 0)
+    hint(`${incomplete} trees are incomplete: they also stand for longer ones that end in them`);
+  ask(flags.stateDir, { kind: "reload-baseline" });
+}

@@ -1,0 +1,163 @@
+// The files of the baseline in the state directory: only root writes them, whole or not at all.
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import type { Entry } from "../../baseline/entry.ts";
+import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
+import {
+  type BaselineFile,
+  type FileError,
+  formatBaseline,
+  type Header,
+  parseBaseline,
+} from "../../baseline/file.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE } from "../../baseline/places.ts";
+import { type LearningState, parseState } from "../../baseline/state.ts";
+import { printable } from "../../linux/text.ts";
+import { compileTreeGlob } from "../../policy/glob.ts";
+import { CommandError, type ExitCode, exit } from "../voice.ts";
+
+/** Larger than the largest baseline that the parser takes. */
+const SIZE_LIMIT = 1 << 30;
+
+/** The content of a file; undefined if it is not there. Never waits, whatever lies at the path. */
+export function readBytes(path: string): Uint8Array | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw failure(`cannot read ${path}`, error);
+  }
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.size > SIZE_LIMIT)
+      throw new CommandError(exit.usage, `${path} is not a file that could be a baseline`);
+    return readFileSync(fd);
+  } catch (error) {
+    throw error instanceof CommandError ? error : failure(`cannot read ${path}`, error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Puts `text` at `path`, readable by its owner alone: after a crash there is the old content or the new one. */
+export function writeWhole(path: string, text: string): void {
+  const aside = `${path}.${process.pid}.new`;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    rmSync(aside, { force: true });
+    const fd = openSync(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    try {
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(aside, path);
+    const folder = openSync(dirname(path), constants.O_RDONLY);
+    fsyncSync(folder);
+    closeSync(folder);
+  } catch (error) {
+    throw failure(`cannot write ${path}`, error);
+  }
+}
+
+function failure(what: string, error: unknown): CommandError {
+  const code = codeOf(error);
+  const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+  const why = error instanceof Error ? error.message : String(error);
+  const kind: ExitCode = denied ? exit.notAllowed : exit.usage;
+  return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
+}
+
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {
+  const lines = errors.map(({ line, message }) =>
+    printable(line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`),
+  );
+  return new CommandError(exit.usage, lines.join("\ntreewarden: "), fix);
+}
+
+/** A baseline out of a file that somebody named. `edited`: its digest line may be missing. */
+export function readBaselineFile(path: string, edited = false): BaselineFile {
+  const bytes = readBytes(path);
+  if (bytes === undefined) throw new CommandError(exit.usage, `there is no ${path}`);
+  const result = parseBaseline(bytes, edited);
+  if (result.ok) return result.value;
+  throw refuse(
+    path,
+    result.errors,
+    edited
+      ? "if it was edited by hand, delete its digest line and import it"
+      : "if it was edited by hand, delete its digest line and run: treewarden baseline import FILE",
+  );
+}
+
+/** The baseline in force; undefined if there is none. */
+export function readInForce(stateDirectory: string): BaselineFile | undefined {
+  const path = join(stateDirectory, IN_FORCE);
+  const bytes = readBytes(path);
+  if (bytes === undefined) return undefined;
+  const result = parseBaseline(bytes);
+  if (result.ok) return result.value;
+  throw refuse(path, result.errors, "restore it from a copy, or learn again");
+}
+
+export function writeInForce(stateDirectory: string, file: BaselineFile): void {
+  writeWhole(join(stateDirectory, IN_FORCE), formatBaseline(file));
+}
+
+/** What stands in the file of exclusions; nothing if there is none. */
+export function readExclusions(stateDirectory: string): readonly Exclusion[] {
+  const path = join(stateDirectory, EXCLUSIONS);
+  const bytes = readBytes(path);
+  if (bytes === undefined) return [];
+  const result = parseExclusions(new TextDecoder().decode(bytes), compileTreeGlob);
+  if (result.ok) return result.value;
+  throw refuse(path, result.errors);
+}
+
+export function writeExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
+  writeWhole(join(stateDirectory, EXCLUSIONS), formatExclusions(exclusions));
+}
+
+export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions {
+  return new Exclusions(exclusions, compileTreeGlob);
+}
+
+/** How far the warden's learning is; undefined if it never learned. */
+export function readLearning(stateDirectory: string): LearningState | undefined {
+  const bytes = readBytes(join(stateDirectory, LEARNING_STATE));
+  return bytes === undefined ? undefined : parseState(new TextDecoder().decode(bytes));
+}
+
+/** A header over entries: what was learned, and since when. */
+export function headerOf(
+  entries: readonly Entry[],
+  hosts: readonly string[],
+  role: string | undefined,
+  now: number,
+): Header {
+  let learnedFrom = now;
+  let learnedTo = 0;
+  for (const { first, last } of entries) {
+    learnedFrom = Math.min(learnedFrom, first);
+    learnedTo = Math.max(learnedTo, last);
+  }
+  return { role, hosts, created: now, learnedFrom, learnedTo: Math.max(learnedFrom, learnedTo) };
+}
