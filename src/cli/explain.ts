@@ -133,7 +133,8 @@ function explainProcess(pid: number, stateDirectory: string, policy: Policy): Ex
   if (entry === undefined) throw new CommandError(exit.no, `no process ${pid}`);
   const { process: of, facts } = entry;
   const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
-  const exec = { process: of, facts, tree: treeOf(of.lineage), source: "procfs", time } as const;
+  const tree = treeOf(of.lineage);
+  const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
   const subject = subjectOf(exec, realtimeNow() - monotonicNow(), inputs);
   const steps: string[] = [];
   let identified: Identification | undefined;

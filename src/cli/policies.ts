@@ -1,17 +1,19 @@
 // Which policy a command means: those that were named, else all of /etc/treewarden/policies, else the role `base`.
 import { readdirSync, readFileSync } from "node:fs";
+import { printable } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
 import { loadPolicies, POLICY_FOLDER, type PolicySources } from "../policy/load.ts";
 import type { Policy } from "../policy/policy.ts";
-import { CommandError, exit } from "./voice.ts";
+import { CommandError, exit, hint, warn } from "./voice.ts";
 
 export const policySources: PolicySources = {
   read(path) {
     try {
       return readFileSync(path, "utf8");
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
       throw error;
     }
   },
@@ -31,11 +33,23 @@ export function loadNamed(named: readonly string[] | undefined): PolicyResult {
     : { ok: true, policy: result.policy };
 }
 
-/** Throws a CommandError that tells every mistake with its place and fix. */
+/** Tells every mistake with its place and fix, and throws a CommandError. */
 export function policyOrError(named: readonly string[] | undefined): Policy {
   const result = loadNamed(named);
   if (result.ok) return result.policy;
-  throw new CommandError(exit.usage, result.errors.map(formatPolicyError).join("\ntreewarden: "));
+  tellPolicyErrors(result.errors);
+  const count = result.errors.length;
+  throw new CommandError(
+    exit.usage,
+    `the policy has ${count === 1 ? "an error" : `${count} errors`}; nothing was changed`,
+  );
+}
+
+export function tellPolicyErrors(errors: readonly PolicyError[]): void {
+  for (const error of errors) {
+    warn(printable(formatPolicyError(error)));
+    if (error.fix !== undefined) hint(printable(error.fix));
+  }
 }
 
 function installed(): readonly string[] {

@@ -1,11 +1,10 @@
 // `treewarden policy`: checks, tests and shows policies; nothing of it touches a running warden.
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
-import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { loadPolicies } from "../policy/load.ts";
 import { type PolicyTestResult, runTests } from "../policy/test.ts";
-import { policySources } from "./policies.ts";
-import { CommandError, exit, hint, mayColour, warn } from "./voice.ts";
+import { policySources, tellPolicyErrors } from "./policies.ts";
+import { CommandError, exit, mayColour, warn } from "./voice.ts";
 
 interface OutputFlags {
   readonly output: "json" | "pretty";
@@ -40,13 +39,6 @@ function outputOption(): Option {
 }
 
 /** Tells what is wrong on stderr, each with its place and the fix. */
-export function tellPolicyErrors(errors: readonly PolicyError[]): void {
-  for (const error of errors) {
-    warn(printable(formatPolicyError(error)));
-    if (error.fix !== undefined) hint(printable(error.fix));
-  }
-}
-
 function check(names: readonly string[], flags: OutputFlags): void {
   let broken = 0;
   for (const name of names) {

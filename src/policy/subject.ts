@@ -142,6 +142,8 @@ const readers: Readonly<Record<VariableName, Reader>> = {
   "policy.action": notJudged,
   "policy.outcome": notJudged,
   "policy.reason": notJudged,
+  "policy.severity": notJudged,
+  "policy.tags": notJudged,
   "policy.matched_rules": notJudged,
   "security_rule.name": notJudged,
   "security_rule.ruleset.name": notJudged,

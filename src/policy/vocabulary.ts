@@ -87,6 +87,8 @@ const table = {
   "policy.action": told("string", "allow, alert or kill"),
   "policy.outcome": told("string", "what became of the action"),
   "policy.reason": told("string", "why, from a closed list"),
+  "policy.severity": told("string", "of the rule that decided: low, medium, high, critical"),
+  "policy.tags": told("string[]", "of the rule that decided, such as attack.t1505.003"),
   "policy.matched_rules": told("string[]", "every rule that matched"),
   "security_rule.name": told("string", "the rule that decided"),
   "security_rule.ruleset.name": told("string", "the role whose file holds the rule"),

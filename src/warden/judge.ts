@@ -19,7 +19,7 @@ import {
   verdictRecord,
 } from "../report/records.ts";
 import type { Totals } from "../report/totals.ts";
-import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { ExecEvent, ExitEvent, LossEvent } from "../sensor/event.ts";
 import type { NewTrees } from "./newtrees.ts";
 import type { Execed, Listener } from "./tracker.ts";
 
@@ -36,12 +36,16 @@ export interface JudgeInputs {
   readonly newTrees: NewTrees;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
+  /** An exec was let be, and every one like it will be. */
+  readonly settle: (event: ExecEvent) => void;
 }
 
 const noKnowledge: Knowledge = {};
 
 export class Judge implements Listener {
   policy: Policy;
+  /** The sensor is told of execs that need not hurry. */
+  settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
   private readonly inputs: JudgeInputs;
@@ -63,6 +67,14 @@ export class Judge implements Listener {
     for (const rule of decision.undecided) this.inputs.totals.counter("rulesUndecided", { rule }).add(1);
     const { outcome, reason } = this.carryOut(exec.process, decision);
     this.count(decision, outcome, exec.time);
+    if (
+      this.settling &&
+      decision.action !== "kill" &&
+      decision.undecided.length === 0 &&
+      exec.event !== undefined
+    ) {
+      this.inputs.settle(exec.event);
+    }
     const { outbox, stamp } = this.inputs;
     if (this.inputs.newTrees.isNew(exec.tree)) outbox.numbered(execRecord(subject, "tree.new", stamp));
     if (decision.action !== "allow") {

@@ -29,6 +29,7 @@ import { Rescan } from "./rescan.ts";
 import { scanLive } from "./scan.ts";
 import { readState, rememberBoot, type SavedState, writeState } from "./state.ts";
 import { Tracker } from "./tracker.ts";
+import { urgencyOf } from "./urgency.ts";
 import { readUserNames } from "./users.ts";
 
 export type PolicyResult =
@@ -150,9 +151,11 @@ class Warden {
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
       onLoss: () => this.rescan.want(monotonicNow()),
+      settle: (event) => this.sensor.settle?.(event),
     });
     this.showPolicy(policy);
     this.showSource(undefined);
+    this.hurry();
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.judge.tell("warden.started", {
       "sensor.source": this.sensor.source,
@@ -213,6 +216,7 @@ class Warden {
       const { sensor, why } = this.options.openSensor(choice, this.reader);
       this.sensor = sensor;
       this.poll.add(sensor.fd, SENSOR, EPOLLIN);
+      this.hurry();
       this.showSource(failed.source);
       this.judge.tell("sensor.switched", { "sensor.source": sensor.source, "sensor.reason": why });
       const { source } = failed;
@@ -250,11 +254,20 @@ class Warden {
     }
     this.hidePolicy(this.judge.policy);
     this.judge.policy = result.policy;
+    this.hurry();
     this.showPolicy(result.policy);
     this.judge.tell("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+  }
+
+  /** Tells the sensor which execs must not wait; anew for each policy and each sensor. */
+  private hurry(): void {
+    const urgency = urgencyOf(this.judge.policy, this.options.config.enforcement);
+    this.judge.settling = urgency === "unsettled" && this.sensor.settle !== undefined;
+    this.sensor.unsettle?.();
+    this.sensor.setUrgency?.(urgency);
   }
 
   private firstScan(saved: SavedState | undefined): void {
