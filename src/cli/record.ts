@@ -68,15 +68,17 @@ function record(flags: RecordFlags): void {
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
   const shown = process.stderr.isTTY === true;
-  const done = runRecording({
-    sensor: opened,
-    reader: flags.source === "acct" ? null : reader,
-    file,
-    forNs: flags.for,
-    progress: (soFar) => {
-      if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
-    },
-  });
+  const done = explained(flags.out, () =>
+    runRecording({
+      sensor: opened,
+      reader: flags.source === "acct" ? null : reader,
+      file,
+      forNs: flags.for,
+      progress: (soFar) => {
+        if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
+      },
+    }),
+  );
   if (shown) process.stderr.write("\r\u001b[K");
   warn(`${flags.out}: complete: ${told(done)}`);
 }
@@ -87,10 +89,22 @@ function open(
   argumentBytes: number,
 ): { readonly sensor: Sensor; readonly why: string } {
   if (flags.source !== "acct") return openSource(flags.source, { reader, argumentBytes });
+  return explained(flags.out, () => ({ sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" }));
+}
+
+/** A full disk or a wrong accounting file is no fault of treewarden's: told as what it is. */
+function explained<T>(out: string, work: () => T): T {
   try {
-    return { sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" };
+    return work();
   } catch (error) {
     if (error instanceof AcctUnavailable) throw new CommandError(exit.usage, error.message, error.hint);
+    if (error instanceof Error && "syscall" in error && ["write", "fsync"].includes(String(error.syscall))) {
+      throw new CommandError(
+        exit.fault,
+        `cannot write ${out}: ${error.message}`,
+        "replay reads what is whole of it",
+      );
+    }
     throw error;
   }
 }

@@ -17,6 +17,8 @@ const BATCH = 65_536;
 /** Records gather this long once the file grows: a parent's often follows its child's at once. */
 const GATHER_NS = 50e6;
 
+const HINT = "enable CONFIG_BSD_PROCESS_ACCT_V3, and begin with an empty file: accton FILE";
+
 const GROWN = 0;
 const TICK = 1;
 
@@ -79,7 +81,8 @@ export class AcctSensor implements Sensor {
     this.poll.modify(this.watch.fd, GROWN, EPOLLIN);
     const records = this.take(sink);
     for (const event of storyOf(records, clocksNow())) sink(event);
-    if (records.length === BATCH) this.gatherFor(1);
+    // Until nothing is left: what follows may be more than a batch, or the place where the file is broken.
+    if (records.length > 0) this.gatherFor(1);
   }
 
   [Symbol.dispose](): void {
@@ -102,11 +105,18 @@ export class AcctSensor implements Sensor {
     const records: AcctRecord[] = [];
     for (let at = 0; at < length; at += RECORD_BYTES) {
       const record = parseRecord(this.buffer, at);
-      if ("failure" in record)
-        throw new Error(`${this.path}: at byte ${this.position + at}: ${record.failure}`);
+      if ("failure" in record) {
+        // What stands before it is told first.
+        if (at > 0) return this.took(records);
+        throw new AcctUnavailable(`${this.path}: at byte ${this.position}: ${record.failure}`, HINT);
+      }
       records.push(record);
     }
-    this.position += length;
+    return this.took(records);
+  }
+
+  private took(records: AcctRecord[]): AcctRecord[] {
+    this.position += records.length * RECORD_BYTES;
     return records;
   }
 
@@ -123,12 +133,11 @@ export class AcctSensor implements Sensor {
   }
 
   private check(): void {
-    const hint = "enable CONFIG_BSD_PROCESS_ACCT_V3, and begin with an empty file: accton FILE";
     const first = new Uint8Array(RECORD_BYTES);
     const got = readSync(this.file, first, 0, RECORD_BYTES, 0);
     if (got === 0) return;
     const record = got < RECORD_BYTES ? { failure: "less than one record" } : parseRecord(first);
-    if ("failure" in record) throw new AcctUnavailable(`${this.path}: ${record.failure}`, hint);
+    if ("failure" in record) throw new AcctUnavailable(`${this.path}: ${record.failure}`, HINT);
   }
 }
 

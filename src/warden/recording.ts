@@ -71,33 +71,42 @@ export function runRecording(options: RecordingOptions): Recorded {
     const seconds = (monotonicNow() - start) / 1e9;
     return { events: writer.events, bytes: writer.bytes, losses, seconds };
   };
-  look();
+  const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
+  const untilDone = (): void => {
+    for (let stopping = false; !stopping; ) {
+      const now = monotonicNow();
+      const next = Math.min(
+        end - now,
+        rescan.dueIn(now) ?? Number.POSITIVE_INFINITY,
+        writer.pending ? flushAt - now : Number.POSITIVE_INFINITY,
+      );
+      const ready = poll.wait(waitMs(next));
+      for (let i = 0; i < ready; i++) {
+        if (poll.tokens[i] === SIGNALS) stopping = true;
+        else drain();
+      }
+      const later = monotonicNow();
+      if (rescan.dueIn(later) === 0) look();
+      if (writer.pending && later >= flushAt) {
+        writer.flush();
+        options.progress(soFar());
+        flushAt = later + FLUSH_NS;
+      }
+      // A file is read to its end, however short the time; what is live never ends.
+      if (later >= end && (ready === 0 || reader !== null)) stopping = true;
+    }
+    drain();
+  };
   poll.add(sensor.fd, SENSOR, EPOLLIN);
   poll.add(signals.fd, SIGNALS, EPOLLIN);
-  const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
-  for (let stopping = false; !stopping; ) {
-    const now = monotonicNow();
-    const next = Math.min(
-      end - now,
-      rescan.dueIn(now) ?? Number.POSITIVE_INFINITY,
-      writer.pending ? flushAt - now : Number.POSITIVE_INFINITY,
-    );
-    const ready = poll.wait(waitMs(next));
-    for (let i = 0; i < ready; i++) {
-      if (poll.tokens[i] === SIGNALS) stopping = true;
-      else drain();
-    }
-    const later = monotonicNow();
-    if (rescan.dueIn(later) === 0) look();
-    if (writer.pending && later >= flushAt) {
-      writer.flush();
-      options.progress(soFar());
-      flushAt = later + FLUSH_NS;
-    }
-    // A file is read to its end, however short the time; what is live never ends.
-    if (later >= end && (ready === 0 || reader !== null)) stopping = true;
+  try {
+    look();
+    untilDone();
+  } catch (error) {
+    // Without its last block: a replay says that it was cut.
+    writer.flush();
+    throw error;
   }
-  drain();
   writer.finish();
   file.sync();
   return soFar();

@@ -218,6 +218,16 @@ describe("an accounting file", () => {
     expect(events.slice(6).map((event) => event.kind)).toEqual(["loss", "fork", "exec", "exit"]);
   });
 
+  test("that is broken in the middle is told up to there, and then fails with the place", async () => {
+    const path = join(folder, "broken");
+    writeFileSync(path, new Uint8Array([...bytesOf(one), ...new Uint8Array(RECORD_BYTES)]));
+    using sensor = openAcctSensor(path);
+    const events: ProcessEvent[] = [];
+    await readRunning(sensor, events, 3);
+    expect(events.length).toBe(3);
+    await expect(readRunning(sensor, events, 4)).rejects.toThrow(/at byte 64: a record of version 0/);
+  });
+
   test("that is none is refused with the reason", () => {
     const path = join(folder, "none");
     writeFileSync(path, "this is an ordinary file with a text of more than sixty-four bytes in it\n");
