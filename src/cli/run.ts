@@ -70,10 +70,10 @@ function run(flags: RunFlags): ExitCode {
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config.policies);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
-  const plan: WardenPlan = { run: `tw-${randomUUID()}`, config };
+  const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: ReporterOptions = {
     run: plan.run,
-    config,
+    config: withoutSecrets(config),
     output,
     colour: mayColour(process.stdout),
   };
@@ -84,9 +84,20 @@ function run(flags: RunFlags): ExitCode {
       reporterArgs: [JSON.stringify(reporter)],
       stateDirectory: config.state_directory,
       reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
-      environment: process.env,
+      environment: { ...secretsOf(config), ...process.env },
     }),
   );
+}
+
+/** Arguments of a process can be read by everybody; its environment only by itself and root. */
+function withoutSecrets(config: Config): Config {
+  return { ...config, otlp: { ...config.otlp, headers: {} } };
+}
+
+/** Headers of the file, which often are a token, in the form of the standard variable. */
+function secretsOf(config: Config): Record<string, string> {
+  const pairs = Object.entries(config.otlp.headers).map((pair) => pair.map(encodeURIComponent).join("="));
+  return pairs.length === 0 ? {} : { OTEL_EXPORTER_OTLP_HEADERS: pairs.join(",") };
 }
 
 function asExitCode(code: number): ExitCode {
