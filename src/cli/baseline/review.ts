@@ -1,7 +1,7 @@
 // `baseline review`: new trees one by one. Each is put into force, excluded, turned into a rule, or left.
 import { hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
-import { type Entry, mergeEntries } from "../../baseline/entry.ts";
+import { type Entry, keyText, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
 import { printable, unambiguous } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
@@ -118,15 +118,13 @@ function elsewhere(entry: Entry, others: readonly (readonly Entry[])[]): string 
   return hosts === 0 ? "no other host has it" : `${hosts} other hosts have it`;
 }
 
-/** A rule that alerts on the tree, to be put into a policy. The path of a baseline is folded, so that no rule can ask for it. */
-function ruleOf({ exact, path, scope }: Entry): object {
-  const conditions: object[] = [{ "==": [{ var: "tree.exact" }, exact] }];
-  if (scope.endsWith(".service") || scope.endsWith(".scope"))
-    conditions.push({ "==": [{ var: ["process.unit", ""] }, scope] });
+/** A rule that alerts on the tree, to be put into a policy. Scope and path of a baseline are folded: no rule can ask for them. */
+function ruleOf(entry: Entry): object {
+  const { exact } = entry;
   return {
-    id: `tree-${new Bun.CryptoHasher("sha256").update(`${scope}\t${exact}\t${path}`).digest("hex").slice(0, 8)}`,
+    id: `tree-${new Bun.CryptoHasher("sha256").update(keyText(entry)).digest("hex").slice(0, 8)}`,
     description: `seen and not wanted: ${exact}`,
-    when: conditions.length === 1 ? conditions[0] : { and: conditions },
+    when: { "==": [{ var: "tree.exact" }, exact] },
     action: "alert",
     severity: "high",
   };

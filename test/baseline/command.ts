@@ -1,0 +1,15 @@
+// `treewarden baseline` by itself, as a program: what the tests of the command start.
+import { Command } from "commander";
+import { baselineCommand } from "../../src/cli/baseline.ts";
+import { CommandError, exit } from "../../src/cli/voice.ts";
+
+try {
+  await new Command("treewarden")
+    .addCommand(baselineCommand())
+    .parseAsync(process.argv.slice(2), { from: "user" });
+} catch (error) {
+  const told = error instanceof CommandError;
+  process.stderr.write(`treewarden: ${told ? error.message : String(error)}\n`);
+  if (told && error.hint !== undefined) process.stderr.write(`  hint: ${error.hint}\n`);
+  process.exitCode = told ? error.code : exit.fault;
+}
