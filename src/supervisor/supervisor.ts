@@ -38,6 +38,10 @@ const DEAD_MAN = 2;
 const WARDEN = 3;
 const REPORTER = 4;
 const STANDBY = 5;
+const TERMINAL = 6;
+
+/** Standard output: where the live view is. */
+const SCREEN = 1;
 
 interface Stopping {
   readonly code: number;
@@ -87,6 +91,8 @@ export class Supervisor implements Disposable {
     });
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(this.deadMan.fd, DEAD_MAN, EPOLLIN);
+    // Not every hang-up of a terminal comes as a signal: npm's scripts, for one, are not told.
+    if (isatty(SCREEN)) this.poll.add(SCREEN, TERMINAL, 0);
   }
 
   /** Runs until told to stop, or until a first process refuses; gives the exit code. */
@@ -110,6 +116,7 @@ export class Supervisor implements Disposable {
   private async handle(token: number | undefined): Promise<void> {
     if (token === SIGNALS) this.handleSignals();
     else if (token === DEAD_MAN) this.handleDeadMan();
+    else if (token === TERMINAL) this.handleHangUp();
     else if (token === WARDEN) await this.ended(this.warden);
     else if (token === REPORTER) await this.ended(this.reporter);
     else if (token === STANDBY) await this.ended(this.standby);
@@ -142,6 +149,12 @@ export class Supervisor implements Disposable {
       else if (signal !== SIGHUP || this.terminals.some(isHungUp)) this.stop(0);
       else this.orderBoth("reload");
     }
+  }
+
+  /** Nobody looks any more at what was started to be looked at. */
+  private handleHangUp(): void {
+    this.poll.remove(SCREEN);
+    if (this.stopping === undefined) this.stop(0);
   }
 
   private handleDeadMan(): void {
