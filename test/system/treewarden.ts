@@ -50,7 +50,13 @@ export class Running implements AsyncDisposable {
     folder?: string,
   ): Promise<Running> {
     const running = new Running(flags, environment, folder);
-    await running.seen((record) => record["event.name"] === "warden.started");
+    try {
+      await running.seen((record) => record["event.name"] === "warden.started");
+    } catch (error) {
+      // Nobody has it yet who could end it.
+      await running[Symbol.asyncDispose]();
+      throw error;
+    }
     return running;
   }
 
