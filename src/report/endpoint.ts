@@ -14,11 +14,14 @@ export interface EndpointInputs {
   readonly health: () => Promise<Health>;
 }
 
+/** Requests answered at a time; whoever asks for more is not a scraper. */
+const IN_FLIGHT = 64;
 /** Seconds without a byte after which a connection is closed. */
 const IDLE_SECONDS = 10;
 
 /** Listens. Throws if the address cannot be had. */
 export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<undefined> {
+  let inFlight = 0;
   return Bun.serve({
     hostname: address.host,
     port: address.port,
@@ -30,25 +33,35 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
       if (request.method !== "GET" && request.method !== "HEAD") {
         return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
       }
-      switch (new URL(request.url).pathname) {
-        case "/":
-        case "/metrics": {
-          const format = formatFor(request.headers.get("accept"));
-          return new Response(await inputs.metrics(format), {
-            headers: { "content-type": contentTypes[format] },
-          });
-        }
-        case "/healthz": {
-          const { alive, reason } = await inputs.health();
-          const body = alive ? { status: "ok" } : { status: "unavailable", reason };
-          return Response.json(body, { status: alive ? 200 : 503 });
-        }
-        default:
-          return new Response("not here: /metrics and /healthz are\n", { status: 404 });
+      if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
+      inFlight += 1;
+      try {
+        return await answer(request, inputs);
+      } finally {
+        inFlight -= 1;
       }
     },
     error() {
       return new Response("failed\n", { status: 500 });
     },
   });
+}
+
+async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
+  switch (new URL(request.url).pathname) {
+    case "/":
+    case "/metrics": {
+      const format = formatFor(request.headers.get("accept"));
+      return new Response(await inputs.metrics(format), {
+        headers: { "content-type": contentTypes[format] },
+      });
+    }
+    case "/healthz": {
+      const { alive, reason } = await inputs.health();
+      const body = alive ? { status: "ok" } : { status: "unavailable", reason };
+      return Response.json(body, { status: alive ? 200 : 503 });
+    }
+    default:
+      return new Response("not here: /metrics and /healthz are\n", { status: 404 });
+  }
 }

@@ -7,16 +7,20 @@ import type { EventRecord } from "./record.ts";
 export interface ExportingInputs {
   readonly otlp: Otlp;
   readonly journal: Journal;
-  readonly series: () => Iterable<LedgerSeries>;
+  /** Every series as of now. */
+  readonly series: () => Promise<readonly LedgerSeries[]>;
+  /** What an earlier configuration let into the journal does not leave under a stricter one. */
   readonly redact: (record: EventRecord) => EventRecord;
   readonly intervalMs: number;
   /** An export failed. */
   readonly onFailure: (signal: "logs" | "metrics", why: string) => void;
-  /** A record of the best-effort kind was dropped. */
-  readonly onDrop: () => void;
+  /** Records that will never leave: there was no room, or the collector says that they are wrong. */
+  readonly onDrop: (count: number) => void;
 }
 
 const BATCH = 512;
+/** A batch's JSON, which is more than its protobuf; collectors take 4 MiB and more. */
+const BATCH_BYTES = 2 * 1024 * 1024;
 /** What may wait of the best-effort kind. */
 const PLAIN_LIMIT = 4_096;
 /** Records gather this long before they leave. */
@@ -30,15 +34,21 @@ export class Exporting {
   private position: number;
   private plain: EventRecord[] = [];
   private waitMs = 0;
+  /** Records in a batch: fewer after one that was too large. */
+  private size = BATCH;
   private busy = false;
+  private measuring = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly interval: ReturnType<typeof setInterval>;
 
   constructor(inputs: ExportingInputs) {
     this.inputs = inputs;
-    const stored = Number(inputs.journal.recall(POSITION));
-    // A collector that is new to this host gets what happens from now on, not the whole past.
-    this.position = Number.isSafeInteger(stored) && stored > 0 ? stored : inputs.journal.newest();
+    const stored = Number(inputs.journal.recall(POSITION) ?? Number.NaN);
+    const newest = inputs.journal.newest();
+    // A collector that is new to this host gets what happens from now on, not the whole past; and a journal that was
+    // begun anew counts from 1 again.
+    this.position = Number.isSafeInteger(stored) && stored <= newest ? stored : newest;
+    this.remember(this.position);
     this.interval = setInterval(() => void this.exportMetrics(), inputs.intervalMs);
     this.wake();
   }
@@ -58,7 +68,7 @@ export class Exporting {
   addPlain(record: EventRecord): void {
     if (!this.inputs.otlp.exportsLogs) return;
     if (this.plain.length >= PLAIN_LIMIT) {
-      this.inputs.onDrop();
+      this.inputs.onDrop(1);
       return;
     }
     this.plain.push(record);
@@ -77,33 +87,61 @@ export class Exporting {
     this.timer = undefined;
     if (this.busy || !this.inputs.otlp.exportsLogs) return;
     this.busy = true;
-    const { journal, otlp, redact } = this.inputs;
-    const rows = journal.after(this.position, BATCH);
-    const plain = this.plain.slice(0, BATCH - rows.length);
-    const batch = [...rows.map(({ record }) => record), ...plain].map(redact);
-    const why = await otlp.exportLogs(batch);
-    this.busy = false;
-    if (why === undefined) {
-      this.waitMs = 0;
-      this.plain.splice(0, plain.length);
-      const last = rows.at(-1);
-      if (last !== undefined) {
-        this.position = last.id;
-        journal.remember(POSITION, String(last.id));
-      }
-      if (batch.length === BATCH) this.wake();
-      return;
+    try {
+      await this.exportBatch();
+    } catch (error) {
+      this.failed(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.busy = false;
     }
+    if (this.waitMs > 0 || this.plain.length > 0 || this.inputs.journal.newest() > this.position) this.wake();
+  }
+
+  private async exportBatch(): Promise<void> {
+    const { journal, otlp, redact, onDrop } = this.inputs;
+    const rows = journal.after(this.position, this.size, BATCH_BYTES);
+    const plain = this.plain.slice(0, this.size - rows.length);
+    const batch = [...rows.map(({ record }) => redact(record)), ...plain];
+    // Rows that were deleted meanwhile leave no gap to wait for.
+    if (batch.length === 0) return this.remember(journal.newest());
+    const result = await otlp.exportLogs(batch);
+    if (!result.taken) {
+      if (result.fault === "passing") return this.failed(result.why);
+      this.inputs.onFailure("logs", result.why);
+      if (result.fault === "too large" && batch.length > 1) {
+        this.size = Math.ceil(batch.length / 2);
+        return;
+      }
+      onDrop(batch.length);
+    }
+    this.waitMs = 0;
+    this.size = BATCH;
+    this.plain.splice(0, plain.length);
+    const last = rows.at(-1);
+    if (last !== undefined) this.remember(last.id);
+  }
+
+  private remember(position: number): void {
+    this.position = position;
+    this.inputs.journal.remember({ [POSITION]: String(position) });
+  }
+
+  private failed(why: string): void {
     this.inputs.onFailure("logs", why);
-    // Half as long again at random, so that a fleet does not come back as one.
-    const next = Math.min(LONGEST_WAIT_MS, Math.max(FIRST_WAIT_MS, this.waitMs * 2));
+    // Up to half as long again at random, so that a fleet does not come back as one.
+    const next = Math.min(LONGEST_WAIT_MS, Math.max(FIRST_WAIT_MS, this.waitMs * 1.5));
     this.waitMs = next * (1 + Math.random() / 2);
-    this.wake();
   }
 
   private async exportMetrics(): Promise<void> {
-    if (!this.inputs.otlp.exportsMetrics) return;
-    const why = await this.inputs.otlp.exportMetrics(this.inputs.series(), Date.now());
-    if (why !== undefined) this.inputs.onFailure("metrics", why);
+    const { otlp, series, onFailure } = this.inputs;
+    if (!otlp.exportsMetrics || this.measuring) return;
+    this.measuring = true;
+    try {
+      const result = await otlp.exportMetrics(await series(), Date.now());
+      if (!result.taken) onFailure("metrics", result.why);
+    } finally {
+      this.measuring = false;
+    }
   }
 }

@@ -196,9 +196,6 @@ export function instrumentNamed(name: InstrumentName): Instrument {
   return instruments[name];
 }
 
-/** The reporter's own counters; all others are the warden's. */
-export const reportersOwn: readonly InstrumentName[] = ["exportFailures"];
-
 /** Every set of values that `closed` gives: the product of its lists. */
 export function closedSets(instrument: Instrument): readonly (readonly string[])[] {
   if (instrument.closed === undefined) return [];

@@ -21,13 +21,11 @@ export class JournalReader implements Disposable {
   /** Throws if there is none or it may not be read. */
   constructor(path: string) {
     this.database = openReadOnly(path);
-    // The file is the reporter's, which may be taken over: its schema must not run anything here.
-    this.database.run("PRAGMA trusted_schema = OFF");
-    this.database.run("PRAGMA busy_timeout = 2000");
   }
 
   /** Rows of at least time `since` (ms since the epoch) after row `after`, oldest first. */
   rows(since: number, after: number, limit: number): JournalRow[] {
+    if (!this.hasRecords()) return [];
     const rows = this.database
       .query<{ id: number; body: string }, [number, number, number]>(
         "SELECT id, body FROM records WHERE id > ? AND time >= ? ORDER BY id LIMIT ?",
@@ -38,7 +36,13 @@ export class JournalReader implements Disposable {
 
   /** The id of the last row, 0 if there is none. */
   newest(): number {
+    if (!this.hasRecords()) return 0;
     return this.database.query<{ id: number | null }, []>("SELECT max(id) AS id FROM records").get()?.id ?? 0;
+  }
+
+  /** False while a reporter is just making the file. */
+  private hasRecords(): boolean {
+    return this.database.query("SELECT 1 FROM sqlite_schema WHERE name = 'records'").get() !== null;
   }
 
   [Symbol.dispose](): void {
@@ -46,18 +50,23 @@ export class JournalReader implements Disposable {
   }
 }
 
+/** The file is the reporter's, which may be taken over: its schema must not run anything here. */
+function opened(name: string, flags: number): Database {
+  const database = new Database(name, flags);
+  database.run("PRAGMA busy_timeout = 2000");
+  database.run("PRAGMA trusted_schema = OFF");
+  database.query("SELECT count(*) FROM sqlite_schema").get();
+  return database;
+}
+
 /** Without a log beside it nobody writes, and the file can be read even where none may be made. */
 function openReadOnly(path: string): Database {
   try {
-    const database = new Database(path, constants.SQLITE_OPEN_READONLY);
-    database.query("SELECT 1 FROM records LIMIT 1").get();
-    return database;
+    return opened(path, constants.SQLITE_OPEN_READONLY);
   } catch (error) {
     if (existsSync(`${path}-wal`)) throw error;
     const uri = `${pathToFileURL(path).href}?immutable=1`;
-    const database = new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
-    database.query("SELECT 1 FROM records LIMIT 1").get();
-    return database;
+    return opened(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
   }
 }
 

@@ -1,18 +1,22 @@
 // The journal: numbered records, durable before they are acknowledged, and what the reporter has to remember itself.
 // Only the reporter writes it.
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { type JournalRow, parseRecord } from "./journal-reader.ts";
+import type { LedgerRow } from "./ledger.ts";
 import type { EventRecord } from "./record.ts";
-import { isRecord } from "./wire.ts";
 
 export interface JournalBounds {
   readonly maxAgeMs: number;
   readonly maxBytes: number;
 }
 
-export interface JournalRow {
-  /** Grows with every row and is never given out again. */
-  readonly id: number;
-  readonly record: EventRecord;
+/** Records of one warden of a run, numbered from `first`. */
+export interface Batch {
+  readonly run: string;
+  readonly generation: number;
+  readonly first: number;
+  readonly records: readonly EventRecord[];
 }
 
 const SCHEMA_VERSION = 1;
@@ -26,73 +30,80 @@ const schema = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS records_time ON records (time);
   CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS totals (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
-/** Rows deleted at a time, so that a big deletion keeps nobody waiting. */
-const PRUNE_ROWS = 5_000;
+/** Rows deleted at a time, so that a big deletion keeps nobody waiting, and how many times in one go. */
+const PRUNE_ROWS = 1_000;
+const PRUNE_STEPS = 10;
+/** More rows than this are never written between two looks at the bounds. */
+const PRUNE_EVERY = 500;
 
 export class Journal implements Disposable {
-  private readonly database: Database;
+  private readonly path: string;
   private readonly bounds: JournalBounds;
+  private database: Database;
+  private sincePrune = 0;
+  /** The file that was there could not be read and lies aside under this name. */
+  putAside: string | undefined;
 
-  /** Opens or makes the file. Throws if it cannot be used; a file that is no database is put aside first. */
+  /** Opens or makes the file. Throws if it cannot be used; one that is no sound database is put aside first. */
   constructor(path: string, bounds: JournalBounds) {
+    this.path = path;
     this.bounds = bounds;
-    this.database = new Database(path, { create: true, readwrite: true, strict: true });
-    // Before the first table: later it would need the whole file rewritten.
-    this.database.run("PRAGMA auto_vacuum = INCREMENTAL");
-    this.database.run("PRAGMA journal_mode = WAL");
-    // An acknowledged record survives the loss of power: the log is synced at every commit.
-    this.database.run("PRAGMA synchronous = FULL");
-    this.database.run("PRAGMA busy_timeout = 2000");
-    this.database.run(schema);
-    this.database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    try {
+      this.database = openDatabase(path);
+    } catch (error) {
+      if (!isUnsound(error)) throw error;
+      this.putAside = setAside(path);
+      this.database = openDatabase(path);
+    }
   }
 
-  /** Writes records `first`, `first` + 1, ... of one warden, all or none; those that are there already are passed over. */
-  append(run: string, generation: number, first: number, records: readonly EventRecord[]): void {
+  /** Begins a new file if `error`, thrown by another method, says that this one is broken; true if so. */
+  replaceIfBroken(error: unknown): boolean {
+    if (!isUnsound(error)) return false;
+    this.database.close();
+    this.putAside = setAside(this.path);
+    this.database = openDatabase(this.path);
+    return true;
+  }
+
+  /** Writes the batches and remembers, all or none; a number that is there already is passed over. Durable when it returns. */
+  append(batches: readonly Batch[], memory: Readonly<Record<string, string>> = {}): void {
     const insert = this.database.query<void, [string, number, number, number, string]>(
       "INSERT OR IGNORE INTO records (run, generation, n, time, body) VALUES (?, ?, ?, ?, ?)",
     );
     const write = this.database.transaction(() => {
-      records.forEach((record, i) => {
-        insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
-      });
+      for (const { run, generation, first, records } of batches) {
+        records.forEach((record, i) => {
+          insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
+        });
+      }
+      this.put(memory);
     });
     write.immediate();
+    for (const { records } of batches) this.sincePrune += records.length;
   }
 
-  /** The last number that is there of one warden of a run, 0 if none. */
-  last(run: string, generation: number): number {
-    const row = this.database
-      .query<{ n: number | null }, [string, number]>(
-        "SELECT max(n) AS n FROM records WHERE run = ? AND generation = ?",
-      )
-      .get(run, generation);
-    return row?.n ?? 0;
+  /** Enough was written to look at the bounds again. */
+  get wantsPrune(): boolean {
+    return this.sincePrune >= PRUNE_EVERY;
   }
 
-  /** The latest warden of a run of which a record is there; undefined if none. */
-  latestGeneration(run: string): number | undefined {
-    const row = this.database
-      .query<{ g: number | null }, [string]>("SELECT max(generation) AS g FROM records WHERE run = ?")
-      .get(run);
-    return row?.g ?? undefined;
-  }
-
-  /** Rows after `id`, oldest first. */
-  after(id: number, limit: number): JournalRow[] {
-    return this.rows("SELECT id, body FROM records WHERE id > ? ORDER BY id LIMIT ?", id, limit);
-  }
-
-  /** Rows whose time (ms since the epoch) is at least `since`, oldest first, after row `id`. */
-  since(since: number, id: number, limit: number): JournalRow[] {
-    return this.rows(
-      "SELECT id, body FROM records WHERE time >= ? AND id > ? ORDER BY id LIMIT ?",
-      since,
-      id,
-      limit,
+  /** Rows after `id`, oldest first, up to `limit` of them and about `bytes` together (but one if there is one). */
+  after(id: number, limit: number, bytes: number): JournalRow[] {
+    const rows: JournalRow[] = [];
+    let size = 0;
+    const query = this.database.query<{ id: number; body: string }, [number, number]>(
+      "SELECT id, body FROM records WHERE id > ? ORDER BY id LIMIT ?",
     );
+    for (const row of query.iterate(id, limit)) {
+      rows.push({ id: row.id, record: parseRecord(row.body) });
+      size += row.body.length;
+      if (size > bytes) break;
+    }
+    return rows;
   }
 
   /** The id of the last row that was ever written, 0 if none. */
@@ -103,12 +114,18 @@ export class Journal implements Disposable {
     return row?.seq ?? 0;
   }
 
-  remember(name: string, value: string): void {
-    this.database
-      .query<void, [string, string]>(
-        "INSERT INTO memory (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-      )
-      .run(name, value);
+  /** Remembers names and totals, all or none. */
+  remember(memory: Readonly<Record<string, string>>, totals: readonly LedgerRow[] = []): void {
+    const keep = this.database.query<void, [string, string]>("INSERT OR REPLACE INTO totals VALUES (?, ?)");
+    const drop = this.database.query<void, [string]>("DELETE FROM totals WHERE key = ?");
+    const write = this.database.transaction(() => {
+      this.put(memory);
+      for (const { key, body } of totals) {
+        if (body === null) drop.run(key);
+        else keep.run(key, body);
+      }
+    });
+    write.immediate();
   }
 
   recall(name: string): string | undefined {
@@ -117,24 +134,49 @@ export class Journal implements Disposable {
       .get(name)?.value;
   }
 
+  /** The bodies of all totals that are remembered. */
+  totals(): string[] {
+    return this.database
+      .query<{ body: string }, []>("SELECT body FROM totals")
+      .all()
+      .map(({ body }) => body);
+  }
+
+  forgetTotals(): void {
+    this.database.run("DELETE FROM totals");
+  }
+
   /**
-   * Deletes what is too old, or the oldest while the file is too big; one bounded step. `exported`: rows up to this
+   * Deletes what is too old, and the oldest while the file is too big; a bounded amount. `exported`: rows up to this
    * id have left the host. Gives how many rows went that had not.
    */
   prune(now: number, exported: number): { readonly deleted: number; readonly unexported: number } {
-    const tooBig = this.bytes() > this.bounds.maxBytes;
-    const where = tooBig
-      ? `id IN (SELECT id FROM records ORDER BY id LIMIT ${PRUNE_ROWS})`
-      : `id IN (SELECT id FROM records WHERE time < ${Math.floor(now - this.bounds.maxAgeMs)} ORDER BY id LIMIT ${PRUNE_ROWS})`;
-    const ids = this.database
-      .query<{ id: number }, []>(`DELETE FROM records WHERE ${where} RETURNING id`)
-      .all();
-    if (ids.length > 0) this.database.run("PRAGMA incremental_vacuum");
-    return { deleted: ids.length, unexported: ids.filter(({ id }) => id > exported).length };
+    this.sincePrune = 0;
+    let deleted = 0;
+    let unexported = 0;
+    for (let step = 0; step < PRUNE_STEPS; step += 1) {
+      const old = this.bytes() > this.bounds.maxBytes ? "" : "WHERE time < ?";
+      const oldest = Math.floor(now - this.bounds.maxAgeMs);
+      const ids = this.database
+        .query<{ id: number }, number[]>(
+          `DELETE FROM records WHERE id IN (SELECT id FROM records ${old} ORDER BY id LIMIT ${PRUNE_ROWS}) RETURNING id`,
+        )
+        .all(...(old === "" ? [] : [oldest]));
+      if (ids.length === 0) break;
+      deleted += ids.length;
+      unexported += ids.filter(({ id }) => id > exported).length;
+    }
+    if (deleted > 0) this.database.run("PRAGMA incremental_vacuum");
+    return { deleted, unexported };
   }
 
   [Symbol.dispose](): void {
     this.database.close();
+  }
+
+  private put(memory: Readonly<Record<string, string>>): void {
+    const put = this.database.query<void, [string, string]>("INSERT OR REPLACE INTO memory VALUES (?, ?)");
+    for (const [name, value] of Object.entries(memory)) put.run(name, value);
   }
 
   private bytes(): number {
@@ -145,20 +187,33 @@ export class Journal implements Disposable {
       .get();
     return used?.bytes ?? 0;
   }
-
-  private rows(sql: string, ...values: number[]): JournalRow[] {
-    const rows = this.database.query<{ id: number; body: string }, number[]>(sql).all(...values);
-    return rows.map(({ id, body }) => ({ id, record: parse(body) }));
-  }
 }
 
-function parse(body: string): EventRecord {
-  try {
-    const value: unknown = JSON.parse(body);
-    return isRecord(value) ? value : {};
-  } catch {
-    return {};
-  }
+function openDatabase(path: string): Database {
+  const database = new Database(path, { create: true, readwrite: true, strict: true });
+  database.run("PRAGMA busy_timeout = 2000");
+  // Before the first table: later it would need the whole file rewritten.
+  database.run("PRAGMA auto_vacuum = INCREMENTAL");
+  database.run("PRAGMA journal_mode = WAL");
+  // An acknowledged record survives the loss of power: the log is synced at every commit.
+  database.run("PRAGMA synchronous = FULL");
+  database.run("PRAGMA journal_size_limit = 16777216");
+  database.run(schema);
+  database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  return database;
+}
+
+function isUnsound(error: unknown): boolean {
+  const codes = ["SQLITE_NOTADB", "SQLITE_CORRUPT"];
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
+}
+
+/** Only one such file is kept: whoever can break the journal must not fill the disk by it. */
+function setAside(path: string): string {
+  const aside = `${path}.broken`;
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+  if (existsSync(path)) renameSync(path, aside);
+  return aside;
 }
 
 function timeOf(record: EventRecord): number {

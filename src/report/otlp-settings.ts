@@ -8,6 +8,7 @@ export interface OtlpSettings {
   /** Undefined where the exporter shall take it from the variables. */
   readonly logsUrl: string | undefined;
   readonly metricsUrl: string | undefined;
+  /** The longest that one export may take. */
   readonly timeoutMs: number;
   readonly intervalMs: number;
   /** What the exporters are given; a variable that is set is left to them. */
@@ -19,7 +20,11 @@ export interface OtlpSettings {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Undefined if nothing is to be sent. An empty variable counts as unset (OpenTelemetry specification). */
-export function otlpSettings(config: Config["otlp"], environment: Environment): OtlpSettings | undefined {
+export function otlpSettings(
+  config: Config["otlp"],
+  environment: Environment,
+  warn: (message: string) => void,
+): OtlpSettings | undefined {
   const variable = (name: string): string | undefined => environment[name] || undefined;
   if (variable("OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined;
   const wanted = (signal: "LOGS" | "METRICS"): boolean => {
@@ -34,6 +39,11 @@ export function otlpSettings(config: Config["otlp"], environment: Environment): 
   const logs = wanted("LOGS");
   const metrics = wanted("METRICS");
   if (!logs && !metrics) return undefined;
+  for (const name of ["PROTOCOL", "LOGS_PROTOCOL", "METRICS_PROTOCOL"]) {
+    const protocol = variable(`OTEL_EXPORTER_OTLP_${name}`);
+    if (protocol === undefined || protocol === "http/protobuf") continue;
+    warn(`OTEL_EXPORTER_OTLP_${name}=${protocol} is not supported: http/protobuf is used`);
+  }
   const url = (signal: "LOGS" | "METRICS"): string | undefined => {
     if (variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) ?? variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
       return undefined;
@@ -41,30 +51,30 @@ export function otlpSettings(config: Config["otlp"], environment: Environment): 
       ? undefined
       : `${config.endpoint.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`;
   };
+  // A setting of which one variable is set is the variables' altogether.
+  const variants = (name: string): readonly (string | undefined)[] =>
+    ["", "LOGS_", "METRICS_"].map((signal) => variable(`OTEL_EXPORTER_OTLP_${signal}${name}`));
+  const has = (name: string): boolean => variants(name).some((value) => value !== undefined);
+  const timeouts = variants("TIMEOUT").flatMap((value) => milliseconds(value) ?? []);
   return {
     logs,
     metrics,
     logsUrl: url("LOGS"),
     metricsUrl: url("METRICS"),
-    timeoutMs: milliseconds(variable("OTEL_EXPORTER_OTLP_TIMEOUT")) ?? config.timeout_seconds * 1000,
+    timeoutMs: Math.max(...timeouts, timeouts.length > 0 ? 0 : config.timeout_seconds * 1000),
     intervalMs: milliseconds(variable("OTEL_METRIC_EXPORT_INTERVAL")) ?? config.interval_seconds * 1000,
     exporter: {
-      ...(variable("OTEL_EXPORTER_OTLP_HEADERS") === undefined ? { headers: { ...config.headers } } : {}),
-      ...(variable("OTEL_EXPORTER_OTLP_COMPRESSION") === undefined
-        ? { compression: config.compression }
-        : {}),
-      ...tls(config, variable),
+      ...(has("HEADERS") ? {} : { headers: { ...config.headers } }),
+      ...(has("COMPRESSION") ? {} : { compression: config.compression }),
+      ...(has("TIMEOUT") ? {} : { timeoutMillis: config.timeout_seconds * 1000 }),
+      ...(has("CERTIFICATE") || has("CLIENT_KEY") || has("CLIENT_CERTIFICATE") ? {} : tls(config)),
     },
     resource: resource(variable),
   };
 }
 
 /** Certificates of the file; read once, so an error names it at the start. */
-function tls(
-  config: Config["otlp"],
-  variable: (name: string) => string | undefined,
-): Record<string, unknown> {
-  if (variable("OTEL_EXPORTER_OTLP_CERTIFICATE") ?? variable("OTEL_EXPORTER_OTLP_CLIENT_KEY")) return {};
+function tls(config: Config["otlp"]): Record<string, unknown> {
   const options = {
     ...(config.certificate === undefined ? {} : { ca: readFileSync(config.certificate) }),
     ...(config.client_certificate === undefined ? {} : { cert: readFileSync(config.client_certificate) }),

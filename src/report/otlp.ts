@@ -21,15 +21,21 @@ import type { EventRecord, RecordValue } from "./record.ts";
 /** What OpenTelemetry names; everything else is ours and carries our prefix. */
 const conventional =
   /^(?:process\.(?:pid|creation\.time|parent_pid|executable\.(?:path|name)|command_args|working_directory|user\.(?:id|name)|real_user\.id|exit\.code|interactive|linux\.cgroup)|security_rule\.(?:name|ruleset\.name|version)|container\.(?:id|image\.name)|host\.(?:id|name)|error\.message|log\.record\.uid)$/;
-/** Severity numbers of the log data model, as the contract gives them; 9 (INFO) for what is no verdict. */
+/** Severity numbers of the log data model, as the contract gives them; for what is no verdict INFO, for loss WARN. */
 const severities: Readonly<Record<string, number>> = { low: 9, medium: 13, high: 17, critical: 21 };
 const INFO = 9;
+const WARN = 13;
 
 export interface Resource {
   readonly hostId: string | undefined;
   readonly hostName: string;
   readonly instanceId: string;
 }
+
+/** `passing`: the same batch may be taken later. `wrong`: it never will be. `too large`: parts of it may be. */
+export type ExportResult =
+  | { readonly taken: true }
+  | { readonly taken: false; readonly fault: "passing" | "wrong" | "too large"; readonly why: string };
 
 /** 0 is success (ExportResultCode of @opentelemetry/core). */
 type Callback = (result: { readonly code: number; readonly error?: Error }) => void;
@@ -44,7 +50,7 @@ export class Otlp {
 
   /** `startedMs`: when this run began counting, ms since the epoch. */
   constructor(settings: OtlpSettings, resource: Resource, startedMs: number) {
-    const shared = { timeoutMillis: settings.timeoutMs, ...settings.exporter };
+    const shared = settings.exporter;
     this.logs = settings.logs ? new OTLPLogExporter({ ...shared, ...urlOf(settings.logsUrl) }) : undefined;
     this.metrics = settings.metrics
       ? new OTLPMetricExporter({ ...shared, ...urlOf(settings.metricsUrl) })
@@ -71,28 +77,31 @@ export class Otlp {
     return this.metrics !== undefined;
   }
 
-  /** Resolves with undefined if the collector took the batch, else with why not. Never rejects. */
-  exportLogs(records: readonly EventRecord[]): Promise<string | undefined> {
+  /** Never rejects. */
+  exportLogs(records: readonly EventRecord[]): Promise<ExportResult> {
     const { logs } = this;
-    if (logs === undefined || records.length === 0) return Promise.resolve(undefined);
+    if (logs === undefined || records.length === 0) return Promise.resolve({ taken: true });
     const batch = records.map((record) => this.logRecord(record));
     return this.bounded((callback) => logs.export(batch, callback));
   }
 
-  exportMetrics(series: Iterable<LedgerSeries>, nowMs: number): Promise<string | undefined> {
+  exportMetrics(series: Iterable<LedgerSeries>, nowMs: number): Promise<ExportResult> {
     const { metrics } = this;
-    if (metrics === undefined) return Promise.resolve(undefined);
+    if (metrics === undefined) return Promise.resolve({ taken: true });
     const data = this.resourceMetrics(series, nowMs);
     return this.bounded((callback) => metrics.export(data, callback));
   }
 
   /** The exporter's own deadline is per try; this one is for all of them, so that nothing can hang here for ever. */
-  private bounded(send: (callback: Callback) => void): Promise<string | undefined> {
+  private bounded(send: (callback: Callback) => void): Promise<ExportResult> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve("no answer"), this.timeoutMs * 3);
+      const timer = setTimeout(
+        () => resolve({ taken: false, fault: "passing", why: "no answer" }),
+        this.timeoutMs * 2 + 1_000,
+      );
       send(({ code, error }) => {
         clearTimeout(timer);
-        resolve(code === 0 ? undefined : (error?.message ?? "refused"));
+        resolve(code === 0 ? { taken: true } : refused(error));
       });
     });
   }
@@ -104,11 +113,10 @@ export class Otlp {
       if (name === "timestamp" || name === "event.name" || value === null) continue;
       attributes[conventional.test(name) ? name : `treewarden.${name}`] = plain(value);
     }
-    const severity = record["policy.severity"];
     return {
       hrTime: time,
       hrTimeObserved: hrTime(Date.now()),
-      severityNumber: typeof severity === "string" ? (severities[severity] ?? INFO) : INFO,
+      severityNumber: severityOf(record),
       eventName: `treewarden.${String(record["event.name"])}`,
       resource: this.resource,
       instrumentationScope: this.scope,
@@ -133,10 +141,13 @@ export class Otlp {
       descriptor: { name: otel, description, unit, valueType: ValueType.DOUBLE },
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
     };
-    const point = <T>(one: LedgerSeries, value: T) => ({
+    const point = <T>(one: LedgerSeries, value: T, more: Readonly<Record<string, string>> = {}) => ({
       startTime: this.startTime,
       endTime,
-      attributes: Object.fromEntries(attributes.map((attribute, i) => [attribute, one.values[i] ?? ""])),
+      attributes: {
+        ...Object.fromEntries(attributes.map((attribute, i) => [attribute, one.values[i] ?? ""])),
+        ...more,
+      },
       value,
     });
     if (kind === "histogram") {
@@ -150,11 +161,41 @@ export class Otlp {
       });
       return { ...shared, dataPointType: DataPointType.HISTOGRAM, dataPoints };
     }
-    const dataPoints = list.map((one) => point(one, Number(one.value)));
+    const dataPoints = list.flatMap((one) =>
+      name === "treeProcesses"
+        ? states(one).map(({ state, value }) => point(one, value, { state }))
+        : [point(one, Number(one.value))],
+    );
     return kind === "gauge"
       ? { ...shared, dataPointType: DataPointType.GAUGE, dataPoints }
       : { ...shared, dataPointType: DataPointType.SUM, dataPoints, isMonotonic: true };
   }
+}
+
+function severityOf(record: EventRecord): number {
+  const severity = record["policy.severity"];
+  if (typeof severity === "string") return severities[severity] ?? INFO;
+  return record["event.name"] === "sensor.loss" || record["event.name"] === "report.gap" ? WARN : INFO;
+}
+
+/**
+ * The exporter's error carries the HTTP status. That the batch is wrong is said by 400 and 422; other refusals (401,
+ * 404, 500...) are about the collector or the way to it, and the batch waits until somebody has seen to that.
+ */
+function refused(error: Error | undefined): ExportResult {
+  const status = error !== undefined && "code" in error ? error.code : undefined;
+  const fault = status === 413 ? "too large" : status === 400 || status === 422 ? "wrong" : "passing";
+  const why = error?.message || "refused";
+  return { taken: false, fault, why: typeof status === "number" ? `HTTP ${status} ${why}` : why };
+}
+
+/** A tree's processes are two series, one for each state, as in the text that Prometheus scrapes. */
+function states(one: LedgerSeries): { readonly state: string; readonly value: number }[] {
+  const running = Number(one.value);
+  return [
+    { state: "RUNNING", value: running },
+    { state: "STOPPED", value: running === 0 ? 1 : 0 },
+  ];
 }
 
 function urlOf(url: string | undefined): { readonly url?: string } {

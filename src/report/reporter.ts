@@ -9,16 +9,17 @@ import { type Health, serveEndpoint } from "./endpoint.ts";
 import { Exporting } from "./exporting.ts";
 import { expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
-import { Ledger } from "./ledger.ts";
+import { JOURNAL_FILE } from "./journal-reader.ts";
+import { Keeper } from "./keeper.ts";
 import type { ReporterOptions } from "./options.ts";
 import { otlpSettings } from "./otlp-settings.ts";
 import { prettyLine } from "./pretty.ts";
 import type { EventRecord } from "./record.ts";
 import { createRedaction } from "./redact.ts";
-import { recordUids, timestamp } from "./stamp.ts";
+import { recordUids } from "./stamp.ts";
 import { StandardOutput } from "./stdout.ts";
 import { linkToWarden, type WardenLink } from "./wardenlink.ts";
-import type { Events, Frame, Hello } from "./wire.ts";
+import type { Events, Frame, Hello, Pong } from "./wire.ts";
 
 export interface ReporterInputs {
   readonly options: ReporterOptions;
@@ -30,20 +31,23 @@ export interface ReporterInputs {
   readonly warn: (message: string) => void;
 }
 
-export const JOURNAL_FILE = "report/journal.sqlite";
-
+/** How long whoever asks for health waits for the warden's word. */
 const HEALTH_MS = 1_000;
 /** How long a scrape waits for what is newest. */
 const FRESH_MS = 200;
-const PRUNE_MS = 60_000;
-/** A failing export is told this often at most. */
+/** Old records go at least this often. */
+const PRUNE_MS = 3_600_000;
+/** The same complaint is told this often at most. */
 const QUIET_MS = 60_000;
-/** At the end: quiet on the wire for this long means that the warden has said everything. */
+/** After the journal refused, the warden is asked for the same records again this much later. */
+const AGAIN_MS = 1_000;
+/** At the end: quiet on the wire for this long means that the warden has said everything; and no longer than this. */
 const SILENCE_MS = 100;
+const LONGEST_END_MS = 800;
 /** How long the last export may take: the supervisor waits for the whole run's end two seconds. */
 const LAST_EXPORT_MS = 400;
 
-/** Runs until it is told to stop. Throws if the journal or the endpoint's address cannot be had. */
+/** Runs until it is told to stop. Throws a ReporterRefused if the journal or the endpoint's address cannot be had. */
 export async function runReporter(inputs: ReporterInputs): Promise<void> {
   const reporter = new Reporter(inputs);
   await reporter.run();
@@ -52,70 +56,58 @@ export async function runReporter(inputs: ReporterInputs): Promise<void> {
 class Reporter {
   private readonly inputs: ReporterInputs;
   private readonly journal: Journal;
-  private readonly ledger = new Ledger();
-  private readonly output = new StandardOutput(() => this.dropped("stdout"));
+  private readonly keeper: Keeper;
+  private readonly output = new StandardOutput(() => this.keeper.ledger.add("queueDropped", ["stdout"], 1));
   private readonly redact: (record: EventRecord) => EventRecord;
-  private readonly uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   private link: WardenLink | undefined;
   private exporting: Exporting | undefined;
 
-  private generation: number | undefined;
-  private last = 0;
+  /**
+   * A hello was read, so what follows is whole. Before it stand packets whose predecessors a dead reporter took with
+   * it: they will be sent again.
+   */
+  private greeted = false;
+  /** The last numbered record that was shown; more than what is in the journal while that refuses. */
+  private shown = 0;
   private lastFrame = 0;
   private pings = 0;
-  private readonly waiting = new Map<number, (health: Health) => void>();
-  private quietUntil = 0;
+  private ping: Promise<Health> | undefined;
+  private readonly waiting = new Map<number, (pong: Pong) => void>();
+  private readonly quietUntil = new Map<string, number>();
 
   constructor(inputs: ReporterInputs) {
     this.inputs = inputs;
     setProcessName("tw-reporter");
     const { config, run } = inputs.options;
-    const bounds = {
+    this.redact = createRedaction(config.arguments.report, config.arguments.redact);
+    this.journal = openJournal(join(config.state_directory, JOURNAL_FILE), {
       maxAgeMs: config.journal.max_days * 86_400_000,
       maxBytes: config.journal.max_megabytes * 1e6,
-    };
-    this.journal = openJournal(join(config.state_directory, JOURNAL_FILE), bounds);
-    this.redact = createRedaction(config.arguments.report, config.arguments.redact);
-    this.generation = this.journal.latestGeneration(run);
-    if (this.generation !== undefined) this.last = this.journal.last(run, this.generation);
-    this.restoreLedger();
+    });
+    this.tellPutAside();
+    const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+    this.keeper = new Keeper(this.journal, run, uid, (error) => this.journalRefused(error));
+    this.shown = this.keeper.last ?? 0;
   }
 
   async run(): Promise<void> {
-    const { options, environment } = this.inputs;
-    const { config } = options;
+    const { options } = this.inputs;
     const stopped = new Promise<void>((resolve) => this.inputs.onStop(resolve));
-    const address = parseAddress(config.metrics.listen);
+    const address = parseAddress(options.config.metrics.listen);
     using server = new DisposableStack();
     if (address !== undefined) {
       const endpoint = this.listen(address);
       server.defer(() => void endpoint.stop(true));
     }
-    const settings = otlpSettings(config.otlp, environment);
-    if (settings !== undefined) {
-      const { Otlp } = await import("./otlp.ts");
-      this.exporting = new Exporting({
-        otlp: new Otlp(
-          settings,
-          { hostId: machineId(), hostName: hostname(), instanceId: options.run },
-          Date.now(),
-        ),
-        journal: this.journal,
-        series: () => this.ledger.series(Date.now()),
-        redact: this.redact,
-        intervalMs: settings.intervalMs,
-        onFailure: (signal, why) => this.exportFailed(signal, why),
-        onDrop: () => this.dropped("export"),
-      });
-    }
+    await this.startExporting();
     const link = await linkToWarden(
       this.inputs.reportFd,
       (frame) => this.take(frame),
       () => undefined,
     );
     this.link = link;
-    link.send({ type: "ready", generation: this.generation ?? 0, last: this.last });
-    if (options.output === "pretty" || config.events === "all") link.send({ type: "watch", on: true });
+    this.sayReady();
+    this.prune();
     const prune = setInterval(() => this.prune(), PRUNE_MS);
     await stopped;
     clearInterval(prune);
@@ -130,7 +122,7 @@ class Reporter {
         metrics: async (format) => {
           // The answer comes behind all totals as of now; without one the last that were told have to do.
           await this.ask(FRESH_MS);
-          return expose(this.ledger.series(Date.now()), format);
+          return expose(this.keeper.shownSeries(), format);
         },
         health: () => this.ask(HEALTH_MS),
       });
@@ -141,142 +133,166 @@ class Reporter {
     }
   }
 
+  private async startExporting(): Promise<void> {
+    const { options, environment } = this.inputs;
+    const settings = otlpSettings(options.config.otlp, environment, (message) => this.inputs.warn(message));
+    if (settings === undefined) return;
+    const { Otlp } = await import("./otlp.ts");
+    const resource = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
+    this.exporting = new Exporting({
+      otlp: new Otlp(settings, resource, this.keeper.since),
+      journal: this.journal,
+      series: async () => {
+        await this.ask(FRESH_MS);
+        return this.keeper.shownSeries();
+      },
+      redact: this.redact,
+      intervalMs: settings.intervalMs,
+      onFailure: (signal, why) => {
+        this.keeper.ledger.add("exportFailures", [signal], 1);
+        this.complain(signal, `cannot export ${signal} over OTLP: ${why}`);
+      },
+      onDrop: (count) => this.keeper.ledger.add("queueDropped", ["export"], count),
+    });
+  }
+
+  private sayReady(): void {
+    const { generation, last } = this.keeper;
+    this.link?.send({ type: "ready", generation: generation ?? 0, last: last ?? 0 });
+    this.sayWatch();
+  }
+
+  private sayWatch(): void {
+    const { output, config } = this.inputs.options;
+    if (output === "pretty" || config.events === "all") this.link?.send({ type: "watch", on: true });
+  }
+
   private take(frame: Frame): void {
     this.lastFrame = performance.now();
+    if (frame.type === "hello") this.hear(frame);
+    if (!this.greeted) return;
     switch (frame.type) {
-      case "hello":
-        this.greeted(frame);
-        return;
       case "events":
         this.record(frame);
         return;
       case "plain":
-        for (const record of frame.records) {
+        for (const each of frame.records) {
+          const record = this.redact(each);
           this.show(record);
           if (this.inputs.options.config.events === "all") this.exporting?.addPlain(record);
         }
         return;
       case "totals":
-        if (frame.generation === this.generation) this.ledger.apply(frame.changed, frame.whole);
+        if (frame.generation === this.keeper.generation) this.keeper.ledger.apply(frame.changed, frame.whole);
         return;
       case "pong":
-        this.waiting.get(frame.id)?.({ alive: frame.alive, reason: frame.reason });
-        this.waiting.delete(frame.id);
+        this.waiting.get(frame.id)?.(frame);
         return;
     }
   }
 
-  private greeted(hello: Hello): void {
+  private hear(hello: Hello): void {
     if (hello.run !== this.inputs.options.run) return;
-    const isNew = this.generation !== undefined && hello.generation > this.generation;
-    this.ledger.greeted(isNew, Date.now());
-    if (isNew) this.saveLedger();
-    if (this.generation === undefined || isNew) {
-      this.generation = hello.generation;
-      this.last = this.journal.last(hello.run, hello.generation);
-      // A warden that was started while this reporter was there has not been told that it is watched.
-      const { output, config } = this.inputs.options;
-      if (output === "pretty" || config.events === "all") this.link?.send({ type: "watch", on: true });
-    }
+    const isFirst = !this.greeted;
+    this.greeted = true;
+    if (!this.keeper.greet(hello.generation)) return;
+    this.shown = 0;
+    // A warden that was started while this reporter was there has not been told that it is watched.
+    if (!isFirst) this.sayWatch();
   }
 
-  /** Numbered records: written down, then acknowledged, then shown. */
+  /** Numbered records: written down, then acknowledged; shown once, even if they cannot be written down. */
   private record(frame: Events): void {
-    const { run } = this.inputs.options;
-    if (frame.generation !== this.generation) return;
-    const known = Math.max(0, this.last + 1 - frame.first);
-    const records = frame.records.slice(known);
-    if (records.length > 0) {
-      const first = frame.first + known;
-      const missing = first - this.last - 1;
-      this.journal.append(run, frame.generation, first, records);
-      this.last = first + records.length - 1;
-      if (missing > 0) this.tellGap(first - missing, missing);
-      for (const record of records) this.show(record);
-      this.exporting?.wake();
+    if (frame.generation !== this.keeper.generation) return;
+    const records = frame.records.map(this.redact);
+    const entered = this.keeper.enter(frame.first, records);
+    if (entered === undefined) return;
+    if (entered.gap !== undefined) this.show(entered.gap);
+    records.forEach((record, i) => {
+      if (frame.first + i > this.shown) this.show(record);
+    });
+    this.shown = Math.max(this.shown, frame.first + records.length - 1);
+    if (!entered.written) {
+      this.greeted = false;
+      setTimeout(() => this.sayReady(), AGAIN_MS);
+      return;
     }
-    this.link?.send({ type: "ack", generation: frame.generation, n: this.last });
-  }
-
-  /** The warden had no room for records `first` and those after it: said in their place, under the first one's number. */
-  private tellGap(first: number, missing: number): void {
-    const now = Date.now() * 1e6;
-    const record: EventRecord = {
-      timestamp: timestamp(now),
-      "event.name": "report.gap",
-      "log.record.uid": this.uid(now),
-      "report.missing": missing,
-    };
-    this.journal.append(this.inputs.options.run, this.generation ?? 0, first, [record]);
-    this.show(record);
+    this.link?.send({ type: "ack", generation: frame.generation, n: this.keeper.last ?? 0 });
+    this.exporting?.wake();
+    if (this.journal.wantsPrune) this.prune();
   }
 
   private show(record: EventRecord): void {
     const { output, colour } = this.inputs.options;
     if (output === "none") return;
-    const safe = this.redact(record);
-    this.output.write(output === "json" ? `${JSON.stringify(safe)}\n` : prettyLine(safe, colour));
+    this.output.write(output === "json" ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
   }
 
-  /** Asks the warden how it is; says that it does not answer if it does not within `ms`. */
-  private ask(ms: number): Promise<Health> {
+  /** Asks the warden how it is; whoever asks while a question is out shares its answer. */
+  private async ask(ms: number): Promise<Health> {
+    this.ping ??= this.sendPing().finally(() => {
+      this.ping = undefined;
+    });
+    const silence = Bun.sleep(ms).then(() => ({ alive: false, reason: "the warden does not answer" }));
+    return await Promise.race([this.ping, silence]);
+  }
+
+  private sendPing(): Promise<Health> {
     this.pings += 1;
     const id = this.pings;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.waiting.delete(id);
-        resolve({ alive: false, reason: "the warden does not answer" });
-      }, ms);
-      this.waiting.set(id, (health) => {
+      const answer = (health: Health): void => {
         clearTimeout(timer);
+        this.waiting.delete(id);
         resolve(health);
-      });
+      };
+      const timer = setTimeout(
+        () => answer({ alive: false, reason: "the warden does not answer" }),
+        HEALTH_MS,
+      );
+      this.waiting.set(id, ({ alive, reason }) => answer({ alive, reason }));
       this.link?.send({ type: "ping", id });
     });
   }
 
   private prune(): void {
-    const exported = this.exporting?.exported ?? Number.MAX_SAFE_INTEGER;
-    const { unexported } = this.journal.prune(Date.now(), exported);
-    for (let i = 0; i < unexported; i++) this.dropped("export");
+    try {
+      const exported = this.exporting?.exported ?? Number.MAX_SAFE_INTEGER;
+      const { unexported } = this.journal.prune(Date.now(), exported);
+      if (unexported > 0) this.keeper.ledger.add("queueDropped", ["export"], unexported);
+    } catch (error) {
+      this.journalRefused(error);
+    }
+  }
+
+  private journalRefused(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.complain("journal", `cannot write the journal: ${why}`);
+    if (this.journal.replaceIfBroken(error)) this.tellPutAside();
+  }
+
+  private tellPutAside(): void {
+    const { putAside } = this.journal;
+    if (putAside === undefined) return;
+    this.inputs.warn(`the journal was broken: a new one is begun, the old one is ${putAside}`);
+  }
+
+  private complain(about: string, message: string): void {
+    const now = performance.now();
+    if (now < (this.quietUntil.get(about) ?? 0)) return;
+    this.quietUntil.set(about, now + QUIET_MS);
+    this.inputs.warn(message);
   }
 
   private async finish(): Promise<void> {
     // The warden has ended before; what it sent is read to its end.
-    while (performance.now() - this.lastFrame < SILENCE_MS) await Bun.sleep(SILENCE_MS / 4);
-    this.saveLedger();
+    const end = performance.now() + LONGEST_END_MS;
+    while (performance.now() - this.lastFrame < SILENCE_MS && performance.now() < end) {
+      await Bun.sleep(SILENCE_MS / 4);
+    }
+    this.keeper.shownSeries();
     if (this.exporting !== undefined) await Promise.race([this.exporting.end(), Bun.sleep(LAST_EXPORT_MS)]);
     this.output.flush();
-  }
-
-  private dropped(queue: "stdout" | "export"): void {
-    this.ledger.addOwn("queueDropped", [queue], 1);
-  }
-
-  private exportFailed(signal: "logs" | "metrics", why: string): void {
-    this.ledger.addOwn("exportFailures", [signal], 1);
-    if (performance.now() < this.quietUntil) return;
-    this.quietUntil = performance.now() + QUIET_MS;
-    this.inputs.warn(`cannot export ${signal} over OTLP: ${why}`);
-  }
-
-  private saveLedger(): void {
-    this.journal.remember(
-      "ledger",
-      JSON.stringify({ run: this.inputs.options.run, base: this.ledger.save() }),
-    );
-  }
-
-  private restoreLedger(): void {
-    try {
-      const saved: unknown = JSON.parse(this.journal.recall("ledger") ?? "null");
-      if (typeof saved !== "object" || saved === null || !("run" in saved && "base" in saved)) return;
-      // Another run begins at 0, as every process's counters do.
-      if (saved.run === this.inputs.options.run && typeof saved.base === "string")
-        this.ledger.restore(saved.base);
-    } catch {
-      // Not readable: counters begin at 0, which every reader of counters can bear.
-    }
   }
 }
 

@@ -29,7 +29,8 @@ export class StandardOutput {
     }
     this.waiting.push(bytes);
     this.bytes += bytes.length;
-    if (this.timer === undefined) this.flush();
+    // Lines of one packet leave together.
+    this.timer ??= setTimeout(() => this.flush(), 0);
   }
 
   /** Writes what can be written now; true if nothing is left. */
@@ -38,9 +39,11 @@ export class StandardOutput {
     this.timer = undefined;
     while (this.bytes > 0) {
       const piece = this.take();
-      if (!this.put(piece)) {
-        this.waiting.unshift(piece);
-        this.bytes += piece.length;
+      const written = this.put(piece);
+      if (written < piece.length) {
+        const rest = piece.subarray(written);
+        this.waiting.unshift(rest);
+        this.bytes += rest.length;
         this.timer = setTimeout(() => this.flush(), RETRY_MS);
         return false;
       }
@@ -63,17 +66,17 @@ export class StandardOutput {
     return Buffer.concat(parts);
   }
 
-  private put(piece: Uint8Array): boolean {
+  /** How much of the piece was written. */
+  private put(piece: Uint8Array): number {
     try {
-      if (!isWritable(1)) return false;
-      writeSync(1, piece);
-      return true;
-    } catch {
+      return isWritable(1) ? writeSync(1, piece) : 0;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return 0;
       // Whoever read has gone: there is nobody to write for any more.
       this.closed = true;
       this.waiting = [];
       this.bytes = 0;
-      return true;
+      return piece.length;
     }
   }
 }

@@ -6,6 +6,8 @@ import { type Frame, formatRequest, parseFrame, type Request } from "./wire.ts";
 
 /** A request that the full socket did not take is tried again this much later. */
 const RETRY_MS = 20;
+/** Requests that wait because the warden does not read: more are not worth sending. */
+const WAITING = 64;
 
 export interface WardenLink {
   send(request: Request): void;
@@ -30,11 +32,13 @@ export async function linkToWarden(
     onClose,
   );
   const waiting: Request[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = (): void => {
+    timer = undefined;
     for (let request = waiting[0]; request !== undefined; request = waiting[0]) {
       const packet = new TextEncoder().encode(formatRequest(request));
       if (sendPacket(fd, packet, packet.length) === -EAGAIN) {
-        setTimeout(flush, RETRY_MS);
+        timer = setTimeout(flush, RETRY_MS);
         return;
       }
       waiting.shift();
@@ -45,10 +49,11 @@ export async function linkToWarden(
       // A later acknowledgement says what an earlier one did.
       const last = waiting.at(-1);
       if (request.type === "ack" && last?.type === "ack") waiting.pop();
-      waiting.push(request);
-      if (waiting.length === 1) flush();
+      if (waiting.length < WAITING) waiting.push(request);
+      if (timer === undefined) flush();
     },
     close() {
+      clearTimeout(timer);
       socket.close();
     },
   };
