@@ -34,6 +34,21 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
     load: async () => (await import("./policy.ts")).policyCommand(),
   },
   {
+    name: "record",
+    summary: "make a capture of the event stream",
+    load: async () => (await import("./record.ts")).recordCommand(),
+  },
+  {
+    name: "replay",
+    summary: "show the verdicts that a policy would have given on a capture",
+    load: async () => (await import("./replay.ts")).replayCommand(),
+  },
+  {
+    name: "events",
+    summary: "show what the journal holds",
+    load: async () => (await import("./events.ts")).eventsCommand(),
+  },
+  {
     name: "doctor",
     summary: "say what this kernel allows, what is missing, and what to do about it",
     load: async () => (await import("./doctor.ts")).doctorCommand(),

@@ -1,23 +1,19 @@
 // `treewarden record --out F`: a capture of the event stream.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultConfig, type SourceChoice, sources } from "../config/config.ts";
+import { defaultConfig, sources } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
-import { AcctUnavailable, openAcctSensor } from "../sensor/acct.ts";
 import { CaptureFile } from "../sensor/capture/file.ts";
-import type { Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import { type Recorded, recordingSignals, runRecording } from "../warden/recording.ts";
-import { openSource } from "./source.ts";
+import { checkLook, type LookFlags, openLook } from "./source.ts";
 import { CommandError, exit, warn } from "./voice.ts";
 
-interface RecordFlags {
+interface RecordFlags extends LookFlags {
   readonly out: string;
   /** Nanoseconds. */
   readonly for?: number;
-  readonly source: SourceChoice | "acct";
-  readonly file?: string;
 }
 
 /** Set once the signals are blocked: they must be before the process's first instruction. */
@@ -46,16 +42,7 @@ function duration(text: string): number {
 }
 
 function record(flags: RecordFlags): void {
-  if ((flags.source === "acct") !== (flags.file !== undefined)) {
-    throw new CommandError(
-      exit.usage,
-      "--source acct and --file go together",
-      "--source acct --file /var/log/account/pacct",
-    );
-  }
-  if (flags.source !== "acct" && process.geteuid?.() !== 0) {
-    throw new CommandError(exit.notAllowed, "only root may watch every process", "run it with sudo");
-  }
+  checkLook(flags);
   if (process.env[READY] !== "1") {
     blockSignals(recordingSignals);
     const environment = { [READY]: "1", BUN_JSC_largeHeapSize: "1048576" };
@@ -63,7 +50,7 @@ function record(flags: RecordFlags): void {
   }
   const { limit } = defaultConfig().arguments;
   using reader = new FactsReader({ argumentBytes: limit });
-  const { sensor, why } = open(flags, reader, limit);
+  const { sensor, why } = openLook(flags, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
@@ -83,21 +70,11 @@ function record(flags: RecordFlags): void {
   warn(`${flags.out}: complete: ${told(done)}`);
 }
 
-function open(
-  flags: RecordFlags,
-  reader: FactsReader,
-  argumentBytes: number,
-): { readonly sensor: Sensor; readonly why: string } {
-  if (flags.source !== "acct") return openSource(flags.source, { reader, argumentBytes });
-  return explained(flags.out, () => ({ sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" }));
-}
-
-/** A full disk or a wrong accounting file is no fault of treewarden's: told as what it is. */
+/** A full disk is no fault of treewarden's: told as what it is. */
 function explained<T>(out: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof AcctUnavailable) throw new CommandError(exit.usage, error.message, error.hint);
     if (error instanceof Error && "syscall" in error && ["write", "fsync"].includes(String(error.syscall))) {
       throw new CommandError(
         exit.fault,

@@ -1,16 +1,16 @@
 // `treewarden trace`: every exec with its tree, as it happens, no policy.
 import { Command, Option } from "commander";
-import { defaultConfig, type SourceChoice, sources } from "../config/config.ts";
+import { defaultConfig, sources } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
+import { prettyLine } from "../report/pretty.ts";
 import { runTrace, traceSignals } from "../warden/trace.ts";
-import { openSource } from "./source.ts";
-import { CommandError, exit } from "./voice.ts";
+import { checkLook, type LookFlags, openLook } from "./source.ts";
+import { mayColour } from "./voice.ts";
 
-interface TraceFlags {
+interface TraceFlags extends LookFlags {
   readonly output?: "json" | "pretty";
-  readonly source: SourceChoice;
 }
 
 /** Set once the signals are blocked: they must be before the process's first instruction. */
@@ -22,24 +22,29 @@ export function traceCommand(): Command {
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
-    .addOption(new Option("--source <source>", "where events come from").choices(sources).default("auto"))
+    .addOption(
+      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
+    )
+    .option("--file <file>", "process accounting file, for --source acct")
     .action((flags: TraceFlags) => trace(flags));
 }
 
 function trace(flags: TraceFlags): void {
-  if (process.geteuid?.() !== 0) {
-    throw new CommandError(exit.notAllowed, "only root may watch every process", "run it with sudo");
-  }
+  checkLook(flags);
   if (process.env[READY] !== "1") {
     blockSignals(traceSignals);
     const environment = { [READY]: "1", BUN_JSC_largeHeapSize: "1048576", ...ownEnvironment() };
     replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
   }
   const { limit } = defaultConfig().arguments;
+  const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+  const colour = mayColour(process.stdout);
   runTrace({
-    openSensor: (reader) => openSource(flags.source, { reader, argumentBytes: limit }),
-    format: (record) => `${JSON.stringify(record)}\n`,
+    openSensor: (reader) => openLook(flags, { reader, argumentBytes: limit }),
+    format:
+      format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
     argumentBytes: limit,
+    ofThisHost: flags.source !== "acct",
   });
 }
 

@@ -11,6 +11,7 @@ import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/trees.ts";
 import type { LossEvent, Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
+import { identifyAccounted } from "./accounted.ts";
 import { subjectOf } from "./judge.ts";
 import { Rescan } from "./rescan.ts";
 import { scanLive } from "./scan.ts";
@@ -22,6 +23,8 @@ export interface TraceOptions {
   /** A record as a line of text, its newline included. */
   readonly format: (record: EventRecord) => string;
   readonly argumentBytes: number;
+  /** The events are this host's, now: /proc can be asked. */
+  readonly ofThisHost: boolean;
 }
 
 /** They end a trace, and must have been blocked before the process's first instruction. */
@@ -44,10 +47,11 @@ export function runTrace(options: TraceOptions): void {
   const trees = new TreeTotals(totals, { mode: "off", limit: 1 });
   const suspendedNs = Math.max(0, boottimeNow() - monotonicNow());
   const tracker = new Tracker(
-    { identify: createIdentifier(), totals, trees, suspendedNs, isKnown: () => false },
+    { identify: identifyAccounted(createIdentifier()), totals, trees, suspendedNs, isKnown: () => false },
     printer,
   );
   const look = (): void => {
+    if (!options.ofThisHost) return;
     const start = monotonicNow();
     tracker.reconcile(scanLive(reader, opened), start);
     rescan.done(start, monotonicNow());

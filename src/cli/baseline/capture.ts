@@ -6,17 +6,20 @@ import type { Candidate, Counted } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
+import { unambiguous } from "../../linux/text.ts";
 import { redactArguments } from "../../report/redact.ts";
 import { Totals } from "../../report/totals.ts";
 import { TreeTotals } from "../../report/trees.ts";
 import type { CaptureSink } from "../../sensor/capture/decode.ts";
 import { CaptureInput } from "../../sensor/capture/file.ts";
-import { type Capture, openCapture } from "../../sensor/capture/read.ts";
+import { type Capture, type CaptureProblem, openCapture } from "../../sensor/capture/read.ts";
 import { identifyAccounted } from "../../warden/accounted.ts";
 import { Tracker } from "../../warden/tracker.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 
 export interface Captured {
+  /** Where it was made. */
+  readonly host: string;
   readonly entries: readonly Entry[];
   /** Losses that the capture tells of. */
   readonly losses: number;
@@ -39,8 +42,10 @@ export function entriesOf(file: string): Captured {
   const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
   const scopes = new Scopes();
   let losses = 0;
+  let host = "";
   read(file, (capture) => {
     let wallOffset = capture.header.wall_offset_ns;
+    host = unambiguous(capture.header.host_name);
     const totals = new Totals();
     const tracker = new Tracker(
       {
@@ -81,6 +86,7 @@ export function entriesOf(file: string): Captured {
     digest: undefined,
   }));
   return {
+    host,
     entries: mergeEntries([entries.map(withoutId)], false),
     losses,
     unreadable: learning.state.unreadable,
@@ -120,14 +126,24 @@ function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
   }
   using _open = input;
   const opened = openCapture(input.read);
-  if (!opened.ok) {
-    throw new CommandError(
-      exit.usage,
-      `${file} is no capture that can be read: ${opened.problem.kind.replaceAll("_", " ")}`,
-    );
-  }
+  if (!opened.ok) throw refusal(file, opened.problem);
   const end = opened.capture.read(sinkOf(opened.capture));
-  if (end.kind === "damaged")
-    throw new CommandError(exit.usage, `${file}: damaged at byte ${end.at}: ${end.why}`);
+  if (end.kind === "damaged") throw refusal(file, end);
   if (end.kind === "cut") warn(`${file}: cut at byte ${end.at}: what is whole before it was read`);
+}
+
+function refusal(file: string, problem: CaptureProblem): CommandError {
+  switch (problem.kind) {
+    case "not_a_capture":
+      return new CommandError(exit.usage, `${file}: not a capture`, "treewarden record --out F makes one");
+    case "version":
+      return new CommandError(
+        exit.usage,
+        `${file}: a capture of version ${problem.version}, which is not known`,
+      );
+    case "cut":
+      return new CommandError(exit.usage, `${file}: cut at byte ${problem.at}, before its first event`);
+    case "damaged":
+      return new CommandError(exit.usage, `${file}: damaged at byte ${problem.at}: ${problem.why}`);
+  }
 }

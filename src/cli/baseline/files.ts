@@ -1,8 +1,6 @@
 // `baseline diff`, `export`, `import` and `merge`: baselines as files.
-import { hostname } from "node:os";
 import { diffEntries, type Entry, mergeEntries } from "../../baseline/entry.ts";
 import { formatBaseline } from "../../baseline/file.ts";
-import { unambiguous } from "../../linux/text.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 import { ask } from "./ask.ts";
 import { entriesOf, forrestLinesOf } from "./capture.ts";
@@ -71,9 +69,9 @@ export function exportBaseline(flags: ExportFlags): void {
     deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
     return;
   }
-  const { entries, losses } = entriesOf(flags.capture);
+  const { host, entries, losses } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
-  const header = headerOf(entries, [unambiguous(hostname())], flags.role, nowSeconds());
+  const header = headerOf(entries, host === "" ? [] : [host], flags.role, nowSeconds());
   deliver(formatBaseline({ header, entries }), flags.out);
 }
 
