@@ -32,6 +32,7 @@ const LIMITS: ForrestLimits = { lines: 100_000, characters: 32 << 20, processes:
 /** Nodes of a line; the middle of a longer one becomes one node `...`. */
 const NODES_LIMIT = 32;
 const KEEP_ROOT = 16;
+/** Of a process whose parent is not known, until it runs something. */
 const UNKNOWN_NAME = "unknown";
 
 /** One process. `above`: its ancestors' nodes, each as it was when it forked the next one. */
@@ -63,7 +64,7 @@ export class ForrestLines {
   private characters = 0;
 
   constructor(options: ForrestOptions) {
-    this.name = (facts) => (facts.executable === undefined ? UNKNOWN_NAME : forrestName(options.name(facts)));
+    this.name = (facts) => forrestName(options.name(facts));
     this.limits = options.limits ?? LIMITS;
   }
 

@@ -42,8 +42,13 @@ export function printRows(stateDirectory: string): void {
   process.stdout.write(text);
 }
 
-/** What was collected, each tree once, in order. Rows that are none are told and left out. */
+/** What was collected, each tree once, in order. */
 export function readCandidates(stateDirectory: string): Entry[] {
+  return mergeEntries([readRows(stateDirectory)], false);
+}
+
+/** What was collected, a tree once for each warden and each learning. Rows that are none are told and left out. */
+export function readRows(stateDirectory: string): Entry[] {
   const { stdout, stderr, exitCode } = Bun.spawnSync(
     ["/proc/self/exe", ...ownArguments(), "baseline", ROWS_COMMAND, "--state-dir", stateDirectory],
     { argv0: "treewarden", stdin: "ignore", maxBuffer: BYTES_LIMIT, timeout: READING_MS, env: {} },
@@ -72,7 +77,7 @@ export function readCandidates(stateDirectory: string): Entry[] {
   for (const [why, count] of wrong) warn(`${count} rows of the journal are no trees: ${why}`);
   if (rows > ROWS_LIMIT)
     warn(`the journal has more than ${ROWS_LIMIT} learned trees; the others were not read`);
-  return mergeEntries([entries], false);
+  return entries;
 }
 
 function entryOfLine(line: string): Entry | string {

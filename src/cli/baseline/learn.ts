@@ -1,13 +1,13 @@
 // `baseline learn` and `baseline accept`: from what runs, to what may run.
 import { hostname } from "node:os";
-import { mergeEntries } from "../../baseline/entry.ts";
+import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import { LEARN_LIMIT } from "../../baseline/request.ts";
 import { doubt, isSettled, type LearningState, perHourAt, secondsLeft } from "../../baseline/state.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { CommandError, exit, hint, warn } from "../voice.ts";
 import { ask, askOrFail } from "./ask.ts";
-import { readCandidates } from "./candidates.ts";
+import { readRows } from "./candidates.ts";
 import { durationText, type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
 import {
   compiledExclusions,
@@ -116,16 +116,18 @@ export function accept(flags: AcceptFlags): void {
   const exclusions = compiledExclusions(readExclusions(flags.stateDir));
   const now = nowSeconds();
   const end = state.ended ?? now;
-  const candidates = readCandidates(flags.stateDir);
-  const inTime = candidates.filter(({ first }) => first <= end);
+  const rows = readRows(flags.stateDir);
+  // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
+  const inTime = mergeEntries([rows.filter(({ first }) => first >= state.started && first <= end)], false);
   const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   if (learned.length === 0) throw new CommandError(exit.no, "no tree was learned");
   const entries = mergeEntries([before?.entries ?? [], learned], false);
   const header = headerOf(entries, [unambiguous(hostname())], flags.role ?? before?.header.role, now);
   writeInForce(flags.stateDir, { header, entries });
   warn(`${entries.length} trees are in force, ${entries.length - (before?.entries.length ?? 0)} of them new`);
-  const later = candidates.length - inTime.length;
-  if (later > 0) hint(`${later} trees were first seen after the learning: treewarden baseline review`);
+  const others = diffEntries(inTime, mergeEntries([rows], false)).added.length;
+  if (others > 0)
+    hint(`${others} trees were seen only before or after the learning: treewarden baseline review`);
   const excluded = inTime.length - learned.length;
   if (excluded > 0)
     hint(`${excluded} trees are hidden by exclusions: treewarden baseline compare --show-excluded`);
