@@ -225,7 +225,8 @@ class Reporter {
   private show(record: EventRecord): void {
     const { output, colour } = this.inputs.options;
     if (output === "none") return;
-    this.output.write(output === "json" ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
+    if (output === "json") this.output.write(`${JSON.stringify(record)}\n`);
+    else if (isForLiveView(record)) this.output.write(prettyLine(record, colour));
   }
 
   /** Asks the warden how it is; whoever asks while a question is out shares its answer. */
@@ -328,4 +329,10 @@ function machineId(): string | undefined {
     }
   }
   return undefined;
+}
+
+/** A person who watches sees what starts; its end, and that its tree is new, would be a second line for the same program. */
+function isForLiveView(record: EventRecord): boolean {
+  const name = record["event.name"];
+  return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
 }
