@@ -51,22 +51,22 @@ export class StandardOutput {
     return true;
   }
 
+  /** Whole lines, so that a reporter that is killed between two writes leaves no half of one; part of one that is longer. */
   private take(): Uint8Array {
     const parts: Uint8Array[] = [];
     let size = 0;
-    while (size < PIECE) {
-      const next = this.waiting.shift();
-      if (next === undefined) break;
-      const fits = next.subarray(0, PIECE - size);
+    for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
+      if (size > 0 && size + next.length > PIECE) break;
+      const fits = next.subarray(0, PIECE);
       parts.push(fits);
       size += fits.length;
-      if (fits.length < next.length) this.waiting.unshift(next.subarray(fits.length));
+      if (fits.length === next.length) this.waiting.shift();
+      else this.waiting[0] = next.subarray(fits.length);
     }
     this.bytes -= size;
     return Buffer.concat(parts);
   }
 
-  /** How much of the piece was written. */
   private put(piece: Uint8Array): number {
     try {
       return isWritable(1) ? writeSync(1, piece) : 0;
