@@ -17,7 +17,7 @@ describe.skipIf(reason !== undefined)("the life of a process", () => {
 
   beforeAll(() => {
     stage = new Stage();
-    watch = new Watch();
+    watch = new Watch({ bufferBytes: 16 << 20 });
   });
 
   afterAll(() => {
