@@ -59,9 +59,9 @@ export class Exporting {
   }
 
   /** Something was written to the journal. */
-  wake(): void {
+  wake(gatherMs = GATHER_MS): void {
     if (!this.inputs.otlp.exportsLogs || this.busy || this.timer !== undefined) return;
-    this.timer = setTimeout(() => void this.exportLogs(), Math.max(GATHER_MS, this.waitMs));
+    this.timer = setTimeout(() => void this.exportLogs(), Math.max(gatherMs, this.waitMs));
   }
 
   /** A record that may be lost. */
@@ -94,7 +94,8 @@ export class Exporting {
     } finally {
       this.busy = false;
     }
-    if (this.waitMs > 0 || this.plain.length > 0 || this.inputs.journal.newest() > this.position) this.wake();
+    // What is left has gathered already.
+    if (this.plain.length > 0 || this.inputs.journal.newest() > this.position) this.wake(0);
   }
 
   private async exportBatch(): Promise<void> {
@@ -110,12 +111,13 @@ export class Exporting {
       this.inputs.onFailure("logs", result.why);
       if (result.fault === "too large" && batch.length > 1) {
         this.size = Math.ceil(batch.length / 2);
+        this.waitMs = 0;
         return;
       }
       onDrop(batch.length);
     }
     this.waitMs = 0;
-    this.size = BATCH;
+    this.size = Math.min(BATCH, this.size * 2);
     this.plain.splice(0, plain.length);
     const last = rows.at(-1);
     if (last !== undefined) this.remember(last.id);

@@ -6,40 +6,68 @@ export type ArgumentsMode = "full" | "redacted" | "off";
 
 const HIDDEN = "[redacted]";
 
-/** Options whose value, in the same argument behind `=` or in the next one, is a secret. */
-const secretOption =
-  /^--?(?:[a-z0-9]+[-_.])*(?:password|passwd|passphrase|pass|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?|auth|authorization|bearer)(?:[-_]?(?:value|string))?$/i;
-/** `NAME=value`, as env(1) takes them and as many programs do. */
-const secretAssignment =
-  /^((?:--?)?[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential)[A-Za-z0-9_.-]*)=(.+)$/is;
+/** Words that are about secrets wherever they stand, and those that must be a word of their own (not `compass`). */
+const anywhere =
+  "password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|auth[-_]?key";
+const alone = "pass|pwd|passcode|credentials?|encryption[-_]?key";
+
+// RE2's expressions: arguments are hostile, and JavaScript's own would stall on some of them.
+
+/** An option whose value is a secret, in the next argument. */
+const secretOption = RE2JS.compile(
+  `^--?(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}|auth|authorization|bearer))$`,
+  RE2JS.CASE_INSENSITIVE,
+);
+/** \`name=secret\` and \`name: secret\`, as env(1), curl(1) and configuration in code have them. */
+const assignment = RE2JS.compile(
+  `(?i)(\\b(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}))(?:[_.-][a-z0-9_.-]*)?["']?\\s*[=:]\\s*["']?)([^\\s"'&;,]+)`,
+);
 /** scheme://user:secret@host */
-const urlCredentials = /([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*):[^\s/@]+@/gi;
+const urlCredentials = RE2JS.compile("(?i)([a-z][a-z0-9+.-]{0,30}://[^\\s/:@]*):[^\\s/@]+@");
 /** HTTP's Authorization header and its like, anywhere in an argument. */
-const header =
-  /\b(authorization|proxy-authorization|x-api-key|x-auth-token|cookie)(\s*[:=]\s*)(?:(bearer|basic|token)\s+)?[^\s"']+/gi;
-const bearer = /\b(bearer)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
+const header = RE2JS.compile(
+  "(?i)\\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|set-cookie|cookie)(\\s*[:=]\\s*)[^\"']+",
+);
+const bearer = RE2JS.compile("(?i)\\b(bearer|basic)\\s+[a-z0-9._~+/=-]{8,}");
 /** Keys by their look: known prefixes, JSON web tokens, PEM blocks. */
-const keyShapes =
-  /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\bsk[-_](?:live|test|ant|proj)[-_][A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*/g;
-/** A long run of what keys are made of; digests and paths are shorter, or have a slash. */
-const longKey =
-  /(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+_=-]*[0-9])(?=[A-Za-z0-9+_=-]*[A-Z])(?=[A-Za-z0-9+_=-]*[a-z])[A-Za-z0-9+_=-]{32,}(?![A-Za-z0-9+/_=-])/g;
-/** -pSECRET of these; elsewhere -p is a port, a path, a pid. */
-const gluedPassword = new Set([
-  "mysql",
-  "mysqldump",
-  "mysqladmin",
-  "mariadb",
-  "mariadb-dump",
-  "mariadb-admin",
-  "sshpass",
-]);
-/** -p SECRET of these. */
-const spacedPassword = new Set(["sshpass", "docker", "podman", "ldapsearch", "smbclient", "redis-cli"]);
+const keyShapes = RE2JS.compile(
+  [
+    "\\b(?:AKIA|ASIA)[A-Z0-9]{16}\\b",
+    "\\bgh[pousr]_[A-Za-z0-9]{20,}",
+    "\\bgithub_pat_[A-Za-z0-9_]{20,}",
+    "\\bglpat-[A-Za-z0-9_-]{16,}",
+    "\\bxox[abeprs]-[A-Za-z0-9-]{10,}",
+    "\\bsk[-_](?:live|test|ant|proj)[-_][A-Za-z0-9_-]{16,}",
+    "\\bAIza[A-Za-z0-9_-]{30,}",
+    "\\beyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8,}\\.?[A-Za-z0-9_-]*",
+    "-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*)",
+  ].join("|"),
+);
+/** A run of what keys are made of, between anything else; `isKey` says whether it is one. */
+const run = RE2JS.compile("[A-Za-z0-9+_=-]{32,}");
+
+/** Programs to which `-pSECRET` is a password. */
+const gluedPassword = new Set(
+  "mysql mysqldump mysqladmin mysqlcheck mysqlimport mysqlshow mariadb mariadb-dump mariadb-admin mariadb-check mariadb-import sshpass".split(
+    " ",
+  ),
+);
+/** Programs to which the argument after `-p` is a port, a path, a pid, or nothing of its own. */
+const harmlessP = new Set(
+  "mkdir rmdir cp install ssh scp sftp ssh-keyscan ps pgrep pidof ss lsof netstat tar touch perl patch nmap iptables ip6tables nft git systemctl journalctl loginctl top htop strace ltrace gdb perf renice ionice chrt taskset prlimit nsenter bash dash sh zsh ksh sudo su ls nc ncat netcat telnet rsync redis-server nginx make cmake ninja date time grep rg unzip dpkg dpkg-query rpm runuser pv split python python3 node java psql pg_dump pg_restore pg_ctl pg_isready createdb redis-cli mount umount blkid lsblk parted sfdisk".split(
+    " ",
+  ),
+);
+/** curl's and wget's `-u user:secret`. */
+const userOption = new Set(["-u", "--user", "--proxy-user", "-U"]);
+
 /** Arguments longer than this are cut before any pattern sees them; what is cut was not looked at and does not leave. */
 const LONGEST = 4_096;
 
-/** Makes the function that a record passes before it leaves. `patterns`: further secrets, in RE2's language. Throws if one is wrong. */
+/**
+ * Makes the function that a record passes before it leaves. `patterns`: further secrets, in RE2's language; what they
+ * match is replaced. Throws if one is wrong.
+ */
 export function createRedaction(
   mode: ArgumentsMode,
   patterns: readonly string[],
@@ -63,26 +91,62 @@ export function redactArguments(args: readonly string[], own: readonly RE2JS[] =
   let hideNext = false;
   return args.map((arg, i) => {
     const value = arg.length > LONGEST ? `${arg.slice(0, LONGEST)}...` : arg;
+    if (i === 0) return value;
     if (hideNext) {
       hideNext = false;
-      if (!value.startsWith("-")) return HIDDEN;
+      return HIDDEN;
     }
-    if (i > 0 && secretOption.test(value)) hideNext = true;
-    if (i > 0 && value === "-p" && spacedPassword.has(program)) hideNext = true;
-    if (i > 0 && /^-p./.test(value) && gluedPassword.has(program)) return `-p${HIDDEN}`;
+    const before = args[i - 1] ?? "";
+    if (userOption.has(before) && value.includes(":"))
+      return `${value.slice(0, value.indexOf(":"))}:${HIDDEN}`;
+    if (value === "-p") hideNext = !harmlessP.has(program);
+    else if (value.startsWith("-p") && gluedPassword.has(program)) return `-p${HIDDEN}`;
+    else if (value.startsWith("-")) hideNext = secretOption.matches(value);
     return redactText(value, own);
   });
 }
 
 function redactText(text: string, own: readonly RE2JS[]): string {
-  const assigned = secretAssignment.exec(text);
-  let safe = assigned === null ? text : `${assigned[1]}=${HIDDEN}`;
-  safe = safe
-    .replace(urlCredentials, `$1:${HIDDEN}@`)
-    .replace(header, (_all, name: string, between: string) => `${name}${between}${HIDDEN}`)
-    .replace(bearer, `$1 ${HIDDEN}`)
-    .replace(keyShapes, HIDDEN)
-    .replace(longKey, HIDDEN);
+  let safe = text;
+  // Each pattern needs one of these characters; most arguments have none, and most time is saved by not asking.
+  if (safe.includes("://")) safe = urlCredentials.matcher(safe).replaceAll(`$1:${HIDDEN}@`);
+  if (safe.includes(":") || safe.includes("=")) {
+    safe = header.matcher(safe).replaceAll(`$1$2${HIDDEN}`);
+    safe = assignment.matcher(safe).replaceAll(`$1${HIDDEN}`);
+  }
+  if (safe.includes(" ")) safe = bearer.matcher(safe).replaceAll(`$1 ${HIDDEN}`);
+  if (safe.length >= 16) safe = keyShapes.matcher(safe).replaceAll(HIDDEN);
+  if (safe.length >= 32) safe = hideKeys(safe);
   for (const pattern of own) safe = pattern.matcher(safe).replaceAll(HIDDEN);
   return safe;
+}
+
+function hideKeys(text: string): string {
+  const matcher = run.matcher(text);
+  let safe = "";
+  let end = 0;
+  while (matcher.find()) {
+    const found = matcher.group() ?? "";
+    safe += text.slice(end, matcher.start()) + (isKey(found) ? HIDDEN : found);
+    end = matcher.end();
+  }
+  return safe + text.slice(end);
+}
+
+/**
+ * Long enough and mixed enough to be a key: hexadecimal, or letters of both cases with digits, or letters with many
+ * digits. Options and names of many words are none: each of their words is short.
+ */
+function isKey(text: string): boolean {
+  for (const part of text.split(/[-_=]/)) {
+    if (part.length < 24) continue;
+    const digits = part.replaceAll(/[^0-9]/g, "").length;
+    if (digits === 0) continue;
+    if (/^[0-9a-fA-F]+$/.test(part)) return true;
+    if ((/[a-z]/.test(part) && /[A-Z]/.test(part)) || digits >= 4) return true;
+  }
+  // Base64 for URLs has the separators inside: then there are digits and both cases in short pieces.
+  const pieces = text.split(/[-_]/);
+  const mixed = pieces.filter((piece) => /[a-z]/.test(piece) && /[A-Z]/.test(piece) && /[0-9]/.test(piece));
+  return mixed.join("").length >= 24;
 }

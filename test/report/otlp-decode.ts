@@ -160,8 +160,8 @@ export function decodeMetrics(bytes: Uint8Array): Point[] {
             ? Number(packedFixed64(point, 6)[0])
             : double(point, 4),
         sum: double(point, 5),
-        counts: packedFixed64(point, 6).map(Number),
-        bounds: packedFixed64(point, 7).length,
+        counts: isHistogram ? packedFixed64(point, 6).map(Number) : [],
+        bounds: isHistogram ? packedFixed64(point, 7).length : 0,
       };
     });
   });
