@@ -3,6 +3,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { type JournalRow, parseRecord } from "./journal-reader.ts";
+import { isLearned, keepLearned, LEARNED_TABLE, pruneLearned } from "./learned-rows.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { EventRecord } from "./record.ts";
 
@@ -31,6 +32,7 @@ const schema = `
   CREATE INDEX IF NOT EXISTS records_time ON records (time);
   CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS totals (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  ${LEARNED_TABLE};
 `;
 
 /** Rows deleted at a time, so that a big deletion keeps nobody waiting, and how many times in one go. */
@@ -78,6 +80,7 @@ export class Journal implements Disposable {
       for (const { run, generation, first, records } of batches) {
         records.forEach((record, i) => {
           insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
+          if (isLearned(record)) keepLearned(this.database, `${run}:${generation}`, record);
         });
       }
       this.put(memory);
@@ -152,16 +155,11 @@ export class Journal implements Disposable {
    */
   prune(now: number, exported: number): { readonly deleted: number; readonly unexported: number } {
     this.sincePrune = 0;
+    pruneLearned(this.database);
     let deleted = 0;
     let unexported = 0;
     for (let step = 0; step < PRUNE_STEPS; step += 1) {
-      const old = this.bytes() > this.bounds.maxBytes ? "" : "WHERE time < ?";
-      const oldest = Math.floor(now - this.bounds.maxAgeMs);
-      const ids = this.database
-        .query<{ id: number }, number[]>(
-          `DELETE FROM records WHERE id IN (SELECT id FROM records ${old} ORDER BY id LIMIT ${PRUNE_ROWS}) RETURNING id`,
-        )
-        .all(...(old === "" ? [] : [oldest]));
+      const ids = this.bytes() > this.bounds.maxBytes ? this.deleteOldest() : this.deleteBefore(now);
       if (ids.length === 0) break;
       deleted += ids.length;
       unexported += ids.filter(({ id }) => id > exported).length;
@@ -172,6 +170,24 @@ export class Journal implements Disposable {
 
   [Symbol.dispose](): void {
     this.database.close();
+  }
+
+  private deleteBefore(now: number): { id: number }[] {
+    return this.database
+      .query<{ id: number }, [number]>(
+        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS}) RETURNING id`,
+      )
+      .all(Math.floor(now - this.bounds.maxAgeMs));
+  }
+
+  /** A twentieth of the rows at most, so that a small journal is not emptied at once. */
+  private deleteOldest(): { id: number }[] {
+    return this.database
+      .query<{ id: number }, []>(
+        `DELETE FROM records WHERE id IN (SELECT id FROM records ORDER BY id
+           LIMIT (SELECT min(${PRUNE_ROWS}, (max(id) - min(id)) / 20 + 1) FROM records)) RETURNING id`,
+      )
+      .all();
   }
 
   private put(memory: Readonly<Record<string, string>>): void {

@@ -62,6 +62,7 @@ export class Rig implements AsyncDisposable {
   private readonly ends: readonly [number, number];
   private readonly options: ReporterOptions;
   private readonly environment: Readonly<Record<string, string>>;
+  private paused = false;
   private child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
 
   constructor(
@@ -95,11 +96,22 @@ export class Rig implements AsyncDisposable {
       },
     );
     this.child = child;
-    void this.collect(child.stdout, (text) => {
-      this.stdout += text;
-    });
+    if (!this.paused) this.resumeOutput();
     void this.collect(child.stderr, (text) => {
       this.stderr += text;
+    });
+  }
+
+  /** Nobody reads the standard output of a reporter that is started after this. */
+  pauseOutput(): void {
+    this.paused = true;
+  }
+
+  resumeOutput(): void {
+    this.paused = false;
+    if (this.child === undefined) return;
+    void this.collect(this.child.stdout, (text) => {
+      this.stdout += text;
     });
   }
 

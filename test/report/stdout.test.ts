@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { Rig, until, verdict } from "./rig.ts";
+
+test("a full pipe neither blocks the reporter nor grows it: lines are dropped and counted, the journal goes on", async () => {
+  await using rig = new Rig({ output: "json" });
+  rig.pauseOutput();
+  rig.startReporter();
+  const padding = "x".repeat(900);
+  let made = 0;
+  for (let round = 0; round < 8; round += 1) {
+    for (let i = 0; i < 500; i += 1) {
+      made += 1;
+      rig.warden.outbox.numbered(verdict(`u${made}`, { padding }));
+    }
+    await until("acknowledged", () => rig.warden.outbox.flush() === "drained");
+    await Bun.sleep(60);
+  }
+  const name = 'treewarden_queue_dropped_total{queue="stdout"}';
+  await until("drops", async () => (await rig.sample(name)) > 0);
+  expect((await rig.get("/healthz")).status).toBe(200);
+  rig.resumeOutput();
+  const dropped = await rig.sample(name);
+  const lines = () => rig.stdout.split("\n").slice(0, -1);
+  await until("every other line", () => lines().length >= made - dropped);
+  await Bun.sleep(200);
+  expect(lines().length).toBe(made - dropped);
+  for (const line of lines()) expect(() => JSON.parse(line)).not.toThrow();
+}, 30_000);
