@@ -34,6 +34,11 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
     load: async () => (await import("./policy.ts")).policyCommand(),
   },
   {
+    name: "baseline",
+    summary: "learn what a server runs, accept it, compare",
+    load: async () => (await import("./baseline.ts")).baselineCommand(),
+  },
+  {
     name: "record",
     summary: "make a capture of the event stream",
     load: async () => (await import("./record.ts")).recordCommand(),
@@ -60,6 +65,7 @@ const commands: readonly { name: string; summary?: string; load: () => Promise<C
   },
   { name: "supervisor", load: async () => (await import("./supervisor.ts")).supervisorCommand() },
   { name: "reporter", load: async () => (await import("./reporter.ts")).reporterCommand() },
+  { name: "examiner", load: async () => (await import("./examiner.ts")).examinerCommand() },
   { name: "warden", load: async () => (await import("./warden.ts")).wardenCommand() },
 ];
 

@@ -9,8 +9,11 @@ import {
   parseAddress,
   sources,
 } from "../config/config.ts";
+import { baseOf } from "../examiner/base.ts";
+import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../report/options.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { writeBase } from "../warden/basefile.ts";
 import type { WardenPlan } from "../warden/plan.ts";
 import { readConfig } from "./configuration.ts";
 import { policyOrError } from "./policies.ts";
@@ -82,6 +85,9 @@ function run(flags: RunFlags): ExitCode {
       runId: plan.run,
       wardenArgs: [JSON.stringify(plan)],
       reporterArgs: [JSON.stringify(reporter)],
+      examinerArgs: [JSON.stringify(plan)],
+      // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
+      prepare: () => writeBase(config.state_directory, baseOf(openPackages(), config.base)),
       stateDirectory: config.state_directory,
       reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
       environment: { ...secretsOf(config), ...process.env },

@@ -25,6 +25,7 @@ export function wardenCommand(): Command {
         reportFd: inherited.report,
         controlFd: inherited.control,
         readOrders: () => readControl(),
+        examinerFd: inherited.examiner,
         deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_NS },
       },
       policy,

@@ -33,6 +33,13 @@ const oneOf = <const T extends readonly string[]>(...values: T) =>
   });
 
 const sections = {
+  /** What else is `base` in a tree on this host; programs that give a connection or rights keep their names still. */
+  base: {
+    /** All programs of these packages. */
+    packages: v.optional(v.array(text, "expected a list of packages"), []),
+    /** Programs, as their paths are after every link. */
+    paths: v.optional(v.array(absolutePath, "expected a list of paths"), []),
+  },
   arguments: {
     /** What of a program's arguments leaves the host. */
     report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
@@ -80,6 +87,7 @@ const schema = v.strictObject({
   events: v.optional(oneOf("notable", "all"), "notable"),
   /** The unprivileged user of the reporter; `nobody` where it does not exist. */
   reporter_user: v.optional(text, "treewarden"),
+  base: v.optional(v.strictObject(sections.base), {}),
   arguments: v.optional(v.strictObject(sections.arguments), {}),
   kill: v.optional(v.strictObject(sections.kill), {}),
   metrics: v.optional(v.strictObject(sections.metrics), {}),

@@ -1,4 +1,5 @@
 // What one exec is judged on, and how each variable of the vocabulary is read from it.
+import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -45,6 +46,8 @@ export interface Subject {
   readonly unit: string | null | undefined;
   /** Without its tag. */
   readonly containerImage: string | undefined;
+  /** What the examiner knows of the executable's file; absent until it has answered. */
+  readonly examined?: Examined | undefined;
   /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
@@ -113,10 +116,9 @@ const readers: Readonly<Record<VariableName, Reader>> = {
   "process.executable.memfd": (s) => s.facts.executableMemfd,
   "process.executable.setuid": (s) => s.facts.executableSetuid,
   "process.executable.age": (s) => s.facts.executableAge,
-  // The examiner's answers: absent until there is one.
-  "process.executable.package": notJudged,
-  "process.executable.unpackaged": notJudged,
-  "process.executable.modified": notJudged,
+  "process.executable.package": (s) => s.examined?.package,
+  "process.executable.unpackaged": (s) => s.examined?.unpackaged,
+  "process.executable.modified": (s) => s.examined?.modified,
   "process.in_container": (s) => (s.containerId === undefined ? undefined : s.containerId !== null),
   "process.unit": (s) => s.unit,
   "process.login_user.id": (s) => s.facts.loginUid,

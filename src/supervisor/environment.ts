@@ -22,7 +22,7 @@ export function reporterEnvironment(from: Readonly<Record<string, string | undef
   return pick(from, (name) => names.includes(name) || name.startsWith("OTEL_"));
 }
 
-/** The warden's. The heap option: without it the collector lets garbage grow with the host's memory. */
+/** The warden's and the examiner's. The heap option: without it the collector lets garbage grow with the host's memory. */
 export function wardenEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
   return { ...pick(from, (name) => forEverybody.includes(name)), BUN_JSC_largeHeapSize: "1048576" };
 }

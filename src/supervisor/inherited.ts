@@ -1,4 +1,4 @@
-// What the warden and the reporter find when they start: three descriptors, and orders on one of them.
+// What warden, reporter and examiner find when they start: three descriptors, and orders on one of them.
 import { receivePacket } from "../linux/socketpair.ts";
 
 /**
@@ -8,8 +8,10 @@ import { receivePacket } from "../linux/socketpair.ts";
  * - `control`: orders from the supervisor, see `readControl`. A hang-up means that every supervisor is gone.
  * - `deadMan`: the warden only. A timer that the warden arms when its poll returns and disarms before it polls again.
  *   When it expires the supervisor kills the warden and starts another. It is armed already when the warden starts.
+ * - `examiner`: the warden only. Questions go out on it, answers come in. Kept at both ends like `report`.
+ * - `warden`: the examiner only, the other end of that.
  */
-export const inherited = { report: 3, control: 4, deadMan: 5 } as const;
+export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3 } as const;
 
 /**
  * - `reload`: read policies and configuration again.

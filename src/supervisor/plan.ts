@@ -14,6 +14,12 @@ const Descriptors = v.strictObject({
   /** The supervisor's end and the reporter's. */
   controlReporter: fd,
   controlOfReporter: fd,
+  /** The supervisor's end and the examiner's. */
+  controlExaminer: fd,
+  controlOfExaminer: fd,
+  /** The pair between warden and examiner. */
+  examinerOfWarden: fd,
+  wardenOfExaminer: fd,
   deadMan: fd,
   /** The state directory's lock. */
   lock: fd,
@@ -27,6 +33,7 @@ const Plan = v.strictObject({
   runId: v.string(),
   wardenArgs: v.array(v.string()),
   reporterArgs: v.array(v.string()),
+  examinerArgs: v.array(v.string()),
   /** Null: the supervisor's own user, because it may not change it. */
   reporterUser: v.nullable(v.strictObject({ uid: id, gid: id })),
   deadManMs: v.pipe(v.number(), v.integer(), v.minValue(1)),
@@ -55,6 +62,10 @@ export function mapDescriptors(from: Descriptors, change: (fd: number) => number
     controlOfWarden: change(from.controlOfWarden),
     controlReporter: change(from.controlReporter),
     controlOfReporter: change(from.controlOfReporter),
+    controlExaminer: change(from.controlExaminer),
+    controlOfExaminer: change(from.controlOfExaminer),
+    examinerOfWarden: change(from.examinerOfWarden),
+    wardenOfExaminer: change(from.wardenOfExaminer),
     deadMan: change(from.deadMan),
   };
 }

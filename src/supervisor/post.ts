@@ -7,7 +7,7 @@ import { type Spawned, type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
 import { restartDelay } from "./pace.ts";
 import { say } from "./say.ts";
 
-export type Role = "warden" | "reporter" | "standby";
+export type Role = "warden" | "reporter" | "examiner" | "standby";
 
 interface Holder {
   readonly pid: number;

@@ -17,15 +17,18 @@ import { reporterUser } from "./user.ts";
 export interface SuperviseOptions {
   /** Names this run; the same through every restart. */
   readonly runId: string;
-  /** What follows the hidden commands `warden` and `reporter`. */
+  /** What follows the hidden commands `warden`, `reporter` and `examiner`. */
   readonly wardenArgs: readonly string[];
   readonly reporterArgs: readonly string[];
+  readonly examinerArgs: readonly string[];
   /** Made if missing; a second run on it is refused. */
   readonly stateDirectory: string;
   /** Name of the reporter's user; undefined: `treewarden`, else `nobody`. Not used unless root. */
   readonly reporterUser: string | undefined;
   /** How long the warden may be away from its poll; default 10,000. */
   readonly deadManMs?: number;
+  /** What must stand in the state directory before the first process starts; called when it is this run's alone. */
+  readonly prepare?: () => void;
   /** Each process gets of it what it needs. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -33,18 +36,23 @@ export interface SuperviseOptions {
 // Room for what the warden reports while the reporter is restarted.
 const reportBytes = 4 << 20;
 const controlBytes = 64 << 10;
+// Room for a question about every file of a large host while the examiner is away.
+const examineBytes = 1 << 20;
 
 function openDescriptors(lock: number): Descriptors {
   const [reportOfWarden, reportOfReporter] = socketPair(reportBytes);
   const [controlWarden, controlOfWarden] = socketPair(controlBytes);
   const [controlReporter, controlOfReporter] = socketPair(controlBytes);
+  const [controlExaminer, controlOfExaminer] = socketPair(controlBytes);
+  const [examinerOfWarden, wardenOfExaminer] = socketPair(examineBytes);
   const deadMan = new Timer().fd;
-  const warden = { reportOfWarden, controlWarden, controlOfWarden, deadMan };
-  return { ...warden, reportOfReporter, controlReporter, controlOfReporter, lock };
+  const warden = { reportOfWarden, controlWarden, controlOfWarden, examinerOfWarden, deadMan };
+  const reporter = { reportOfReporter, controlReporter, controlOfReporter };
+  return { ...warden, ...reporter, controlExaminer, controlOfExaminer, wardenOfExaminer, lock };
 }
 
 /**
- * Makes this process the supervisor of warden, reporter and standby. It does not return: signals can be read only
+ * Makes this process the supervisor of warden, reporter, examiner and standby. It does not return: signals can be read only
  * by a program that was started with them blocked, so the process becomes `treewarden supervisor` by execve, with the
  * same pid. Gives an exit code if it could not (2: wrong use or another run on the state directory, 3: not allowed),
  * after saying why.
@@ -54,11 +62,17 @@ export function supervise(options: SuperviseOptions): number {
   if (typeof user === "string") return refuse(user, 2);
   const lock = takeStateDirectory(options.stateDirectory, user);
   if (typeof lock !== "number") return refuse(lock.reason, lock.kind === "usage" ? 2 : 3);
+  try {
+    options.prepare?.();
+  } catch (problem) {
+    return refuse(problem instanceof Error ? problem.message : String(problem), 3);
+  }
   const descriptors = mapDescriptors(openDescriptors(lock), copyHigh);
   const plan: Plan = {
     runId: options.runId,
     wardenArgs: [...options.wardenArgs],
     reporterArgs: [...options.reporterArgs],
+    examinerArgs: [...options.examinerArgs],
     reporterUser: user,
     deadManMs: options.deadManMs ?? 10_000,
     descriptors,

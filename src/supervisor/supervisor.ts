@@ -38,6 +38,7 @@ const DEAD_MAN = 2;
 const WARDEN = 3;
 const REPORTER = 4;
 const STANDBY = 5;
+const EXAMINER = 6;
 const TERMINAL = 6;
 
 /** Standard output: where the live view is. */
@@ -57,7 +58,9 @@ export class Supervisor implements Disposable {
   private readonly deadMan: Timer;
   private readonly warden: Post;
   private readonly reporter: Post;
+  private readonly examiner: Post;
   private readonly standby: Post;
+  private readonly posts: readonly Post[];
   private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
   private straysAt: number | undefined;
   private stopping: Stopping | undefined;
@@ -89,6 +92,16 @@ export class Supervisor implements Disposable {
       due: common.firstOfRun ? now + standbyAfter : now,
       command: () => this.standbyCommand(),
     });
+    this.examiner = new Post({
+      ...common,
+      role: "examiner",
+      token: EXAMINER,
+      due: now,
+      command: () => this.examinerCommand(),
+      // A run goes on without one.
+      firstOfRun: false,
+    });
+    this.posts = [this.warden, this.reporter, this.examiner, this.standby];
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(this.deadMan.fd, DEAD_MAN, EPOLLIN);
     // Not every hang-up of a terminal comes as a signal: npm's scripts, for one, are not told.
@@ -108,7 +121,7 @@ export class Supervisor implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const post of [this.warden, this.reporter, this.standby]) post[Symbol.dispose]();
+    for (const post of this.posts) post[Symbol.dispose]();
     this.signals[Symbol.dispose]();
     this.poll[Symbol.dispose]();
   }
@@ -119,11 +132,12 @@ export class Supervisor implements Disposable {
     else if (token === TERMINAL) this.handleHangUp();
     else if (token === WARDEN) await this.ended(this.warden);
     else if (token === REPORTER) await this.ended(this.reporter);
+    else if (token === EXAMINER) await this.ended(this.examiner);
     else if (token === STANDBY) await this.ended(this.standby);
   }
 
   private fillPosts(now: number): void {
-    for (const post of [this.warden, this.reporter, this.standby]) {
+    for (const post of this.posts) {
       if (post.filled || post.due > now) continue;
       if (post === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
       if (!post.start()) this.stop(notAllowed);
@@ -177,6 +191,8 @@ export class Supervisor implements Disposable {
     this.stopping = { code, wardenBy, reporterBy, reporterTold: false };
     // Before anything else, or it would take our end for a death and go on.
     this.standby.kill();
+    // It holds nothing that could be lost.
+    this.examiner.kill();
     if (this.warden.filled) this.order(this.warden, "stop");
   }
 
@@ -192,7 +208,8 @@ export class Supervisor implements Disposable {
       if (now >= stopping.reporterBy) this.killLate(this.reporter);
       return false;
     }
-    return !this.standby.filled;
+    // An examiner that waits for a file system which never answers may not even be killed: init waits for it.
+    return !this.standby.filled && (!this.examiner.filled || now >= stopping.reporterBy);
   }
 
   private killLate(post: Post): void {
@@ -207,13 +224,13 @@ export class Supervisor implements Disposable {
 
   private nextStart(): number {
     let due = this.straysAt ?? Number.POSITIVE_INFINITY;
-    for (const post of [this.warden, this.reporter, this.standby])
-      if (!post.filled) due = Math.min(due, post.due);
+    for (const post of this.posts) if (!post.filled) due = Math.min(due, post.due);
     return due;
   }
 
   private nextKill(stopping: Stopping): number {
     const post = this.warden.filled ? this.warden : this.reporter;
+    if (!post.filled && this.examiner.filled) return stopping.reporterBy;
     if (!post.filled || post.beingKilled) return Number.POSITIVE_INFINITY;
     return post === this.warden ? stopping.wardenBy : stopping.reporterBy;
   }
@@ -237,9 +254,7 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     say(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
-    const { controlOfWarden, controlOfReporter } = this.plan.descriptors;
-    this.adopt(this.warden, controlOfWarden);
-    this.adopt(this.reporter, controlOfReporter);
+    for (const [post, end] of this.adoptable()) this.adopt(post, end);
     if (!this.warden.filled) this.deadMan.disarm();
     this.straysAt = monotonicNow() + straysAfter;
   }
@@ -251,21 +266,26 @@ export class Supervisor implements Disposable {
   /** Ends holders of a control socket that fill no post: started by a supervisor in the moment of its death. */
   private endStrays(): void {
     this.straysAt = undefined;
-    const { controlOfWarden, controlOfReporter } = this.plan.descriptors;
-    const posts = [
-      [this.warden, controlOfWarden],
-      [this.reporter, controlOfReporter],
-    ] as const;
-    for (const [post, end] of posts) {
+    for (const [post, end] of this.adoptable()) {
       for (const pid of holdersOf(end)) if (pid !== post.pid) endStray(post.role, pid, end);
     }
+  }
+
+  /** The posts that outlive a supervisor, and the child's end of each one's control pair. */
+  private adoptable(): readonly (readonly [Post, number])[] {
+    const { controlOfWarden, controlOfReporter, controlOfExaminer } = this.plan.descriptors;
+    return [
+      [this.warden, controlOfWarden],
+      [this.reporter, controlOfReporter],
+      [this.examiner, controlOfExaminer],
+    ];
   }
 
   // Commands.
 
   private wardenCommand() {
-    const { reportOfWarden, controlOfWarden, deadMan } = this.plan.descriptors;
-    const descriptors = [reportOfWarden, controlOfWarden, deadMan];
+    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden } = this.plan.descriptors;
+    const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     return {
       args: ["warden", ...this.plan.wardenArgs],
       descriptors,
@@ -280,6 +300,15 @@ export class Supervisor implements Disposable {
       descriptors: [reportOfReporter, controlOfReporter],
       environment: reporterEnvironment(process.env),
       user: this.plan.reporterUser ?? undefined,
+    };
+  }
+
+  private examinerCommand() {
+    const { wardenOfExaminer, controlOfExaminer } = this.plan.descriptors;
+    return {
+      args: ["examiner", ...this.plan.examinerArgs],
+      descriptors: [wardenOfExaminer, controlOfExaminer],
+      environment: wardenEnvironment(process.env),
     };
   }
 

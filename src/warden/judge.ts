@@ -2,6 +2,7 @@
 import type { Enforcement } from "../config/config.ts";
 import type { Killer, KillResult } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import { unitOf } from "../forest/cgroup.ts";
@@ -19,7 +20,7 @@ import {
   verdictRecord,
 } from "../report/records.ts";
 import type { Totals } from "../report/totals.ts";
-import type { ExecEvent, ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { NewTrees } from "./newtrees.ts";
 import type { Execed, Listener } from "./tracker.ts";
 
@@ -34,6 +35,8 @@ export interface JudgeInputs {
   readonly bootTimeMs: number;
   readonly userName: (uid: number) => string | undefined;
   readonly newTrees: NewTrees;
+  /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
+  readonly examined?: (facts: ProcessFacts, wallTime: number) => Examined | undefined;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** An exec was let be, and every one like it will be. */
@@ -136,15 +139,17 @@ export class Judge implements Listener {
 export function subjectOf(
   exec: Execed,
   wallOffset: number,
-  inputs: Pick<JudgeInputs, "bootTimeMs" | "userName">,
+  inputs: Pick<JudgeInputs, "bootTimeMs" | "userName" | "examined">,
 ): Subject {
   const { process, facts } = exec;
   const { lineage, ancestry } = process;
   const parent = ancestry === null ? undefined : { runnable: ancestry.image, uid: ancestry.uid };
+  const wallTime = (exec.time + wallOffset) / 1e6;
+  const containerId = facts.cgroup === undefined ? undefined : lineage.container;
   return {
     source: exec.source,
     time: exec.time,
-    wallTime: (exec.time + wallOffset) / 1e6,
+    wallTime,
     pid: process.pid,
     facts,
     runnable: lineage.image,
@@ -153,9 +158,10 @@ export function subjectOf(
     parentPid: process.parentPid === 0 ? undefined : process.parentPid,
     parent,
     knowledge: noKnowledge,
-    containerId: facts.cgroup === undefined ? undefined : lineage.container,
+    containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: undefined,
+    examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };

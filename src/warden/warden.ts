@@ -4,6 +4,7 @@ import type { Config, SourceChoice } from "../config/config.ts";
 import { version } from "../config/version.ts";
 import { Killer } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
+import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved.ts";
@@ -22,6 +23,8 @@ import type { Hello } from "../report/wire.ts";
 import type { Sensor, SensorSource } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
+import { isSameBase, readBase, writeBase } from "./basefile.ts";
+import { Examination } from "./examination.ts";
 import { Judge } from "./judge.ts";
 import { kernelSignals } from "./kernel.ts";
 import { NewTrees } from "./newtrees.ts";
@@ -50,6 +53,8 @@ export interface WardenOptions {
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly Order[];
+  /** The end of the pair to the examiner. */
+  readonly examinerFd: number;
   /** Armed while the warden is away from its poll; null without a supervisor. */
   readonly deadMan: { readonly timer: Timer; readonly ns: number } | null;
 }
@@ -58,6 +63,7 @@ export interface WardenOptions {
 const SENSOR = 1;
 const CONTROL = 2;
 const REPORT = 3;
+const EXAMINER = 4;
 
 /** The forest is saved this often at most, and never for more than a hundredth of the time. */
 const SAVE_NS = 5e9;
@@ -86,6 +92,9 @@ class Warden {
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
+  private readonly examination: Examination;
+  private base: BaseSystem;
+  private identify: ReturnType<typeof createIdentifier>;
   private names = readUserNames();
 
   private stopping = false;
@@ -123,10 +132,19 @@ class Warden {
         this.tracker.tellLastEvent(realtimeNow() - monotonicNow());
       },
     });
+    this.base = readBase(config.state_directory) ?? embeddedBase;
+    this.identify = createIdentifier({ base: this.base });
+    this.examination = new Examination(options.examinerFd, this.generation, (base) => this.rebase(base));
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
     this.tracker = new Tracker(
-      { identify: createIdentifier(), totals: this.totals, trees, suspendedNs, isKnown: () => false },
+      {
+        identify: (facts) => this.identify(facts),
+        totals: this.totals,
+        trees,
+        suspendedNs,
+        isKnown: () => false,
+      },
       {
         forked: (child) => this.judge.forked(child),
         execed: (exec) => this.judge.execed(exec),
@@ -150,6 +168,7 @@ class Warden {
       bootTimeMs: boot.bootTimeMs,
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
+      examined: (facts, wallTime) => this.examination.lookup(facts, wallTime),
       onLoss: () => this.rescan.want(monotonicNow()),
       settle: (event) => this.sensor.settle?.(event),
     });
@@ -171,6 +190,7 @@ class Warden {
     const { deadMan } = this.options;
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.reportFd, REPORT, EPOLLIN);
+    this.poll.add(this.options.examinerFd, EXAMINER, EPOLLIN);
     this.poll.add(this.sensor.fd, SENSOR, EPOLLIN);
     try {
       while (!this.stopping) {
@@ -192,7 +212,21 @@ class Warden {
   private serve(token: number): void {
     if (token === SENSOR) this.drain();
     else if (token === CONTROL) for (const order of this.options.readOrders()) this.obey(order);
+    else if (token === EXAMINER) this.examination.receive();
     else if (this.outbox.receive(() => this.health()) === "closed") this.closeReport();
+  }
+
+  /** Packages have changed, and with them what is `base`: for what is run from now on. */
+  private rebase(base: BaseSystem): void {
+    if (isSameBase(base, this.base)) return;
+    this.base = base;
+    this.identify = createIdentifier({ base });
+    this.judge.tell("base.changed", { "base.programs": base.files.size });
+    try {
+      writeBase(this.options.config.state_directory, base);
+    } catch (error) {
+      this.judge.tell("base.not_saved", { "error.message": String(error) });
+    }
   }
 
   private drain(): void {

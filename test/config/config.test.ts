@@ -22,6 +22,17 @@ describe("a configuration file", () => {
     expect(result.config.metrics.max_trees).toBe(2000);
   });
 
+  test("adds programs and packages to the base system", () => {
+    const result = parseConfig("base:\n  packages: [jq]\n  paths: [/opt/site/bin/tool]\n", "config.yaml");
+    if (!result.ok) throw new Error("it is good");
+    expect(result.config.base).toEqual({ packages: ["jq"], paths: ["/opt/site/bin/tool"] });
+    expect(defaultConfig().base).toEqual({ packages: [], paths: [] });
+    expect(errors("base: { paths: [bin/tool] }\n")).toEqual(["1:16 base.paths.0: expected an absolute path"]);
+    expect(errors("base: { package: [jq] }\n")).toEqual([
+      "1:18 base.package: no such setting: did you mean packages?",
+    ]);
+  });
+
   test.each([
     ["enforcment: kill\n", ["1:13 enforcment: no such setting: did you mean enforcement?"]],
     ["events: all\nmetrics:\n  tree: off\n", ["3:9 metrics.tree: no such setting: did you mean trees?"]],

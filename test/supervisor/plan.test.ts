@@ -11,11 +11,16 @@ const descriptors: Descriptors = {
   controlOfReporter: 37,
   deadMan: 38,
   lock: 39,
+  controlExaminer: 40,
+  controlOfExaminer: 41,
+  examinerOfWarden: 42,
+  wardenOfExaminer: 43,
 };
 const plan: Plan = {
   runId: "r",
   wardenArgs: ["--policy", "a b"],
   reporterArgs: [],
+  examinerArgs: [],
   reporterUser: { uid: 65534, gid: 65534 },
   deadManMs: 10_000,
   descriptors,
@@ -36,7 +41,8 @@ test("a plan with anything missing, more or wrong is refused", () => {
 test("a standby is never mistaken for a child: no control socket gets a child's number in it", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
-  expect(next).toBe(11);
+  expect(next).toBe(15);
   expect(numbers.controlOfWarden).not.toBe(inherited.control);
   expect(numbers.controlOfReporter).not.toBe(inherited.control);
+  expect(numbers.controlOfExaminer).not.toBe(inherited.control);
 });

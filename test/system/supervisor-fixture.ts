@@ -1,5 +1,6 @@
-// A stand-in for treewarden: the real supervisor over a warden that sends numbers and a reporter that notes them.
-//   run DIRECTORY OPTIONS-JSON | supervisor PLAN | warden DIRECTORY BEHAVIOUR | reporter DIRECTORY
+// A stand-in for treewarden: the real supervisor over a warden that sends numbers, a reporter that notes them and an
+// examiner that sleeps.
+//   run DIRECTORY OPTIONS-JSON | supervisor PLAN | warden DIRECTORY BEHAVIOUR | reporter DIRECTORY | examiner DIRECTORY
 import { appendFileSync, existsSync } from "node:fs";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
@@ -71,6 +72,7 @@ if (command === "run") {
     runId: directory,
     wardenArgs: [directory, more],
     reporterArgs: [directory],
+    examinerArgs: [directory],
     stateDirectory: directory,
     reporterUser: undefined,
     deadManMs,
@@ -79,3 +81,8 @@ if (command === "run") {
 } else if (command === "supervisor") process.exitCode = await continueSupervising([directory]);
 else if (command === "warden") process.exitCode = warden(directory, more);
 else if (command === "reporter") process.exitCode = reporter(directory);
+else if (command === "examiner")
+  work(
+    () => undefined,
+    () => undefined,
+  );

@@ -7,8 +7,8 @@ import { join } from "node:path";
 const root = process.geteuid?.() === 0;
 if (!root) console.error("supervisor: skipped, these tests need root to start the reporter as another user");
 
-type Role = "supervisor" | "standby" | "warden" | "reporter";
-const roles: readonly Role[] = ["supervisor", "standby", "warden", "reporter"];
+type Role = "supervisor" | "standby" | "warden" | "reporter" | "examiner";
+const roles: readonly Role[] = ["supervisor", "standby", "warden", "reporter", "examiner"];
 
 let folder = "";
 let binary = "";
@@ -65,7 +65,7 @@ function roleOf([program, command, plan]: readonly string[]): Role | undefined {
   if (program !== "treewarden") return undefined;
   if (command === "supervisor")
     return plan?.includes('"standbyOf"') ? standbyOrSuccessor(plan) : "supervisor";
-  return command === "warden" || command === "reporter" ? command : undefined;
+  return command === "warden" || command === "reporter" || command === "examiner" ? command : undefined;
 }
 
 /** A standby whose supervisor is gone has become the supervisor; the lock says so. */
@@ -136,7 +136,7 @@ async function stopBy(signal: NodeJS.Signals): Promise<number> {
 }
 
 describe.skipIf(!root)("a run", () => {
-  test("is a supervisor, its standby, a warden and a reporter that is not root", async () => {
+  test("is a supervisor, its standby, a warden, an examiner and a reporter that is not root", async () => {
     start();
     expect(await until(complete)).toBeLessThan(2000);
     expect(statSync(`/proc/${pidOf("warden")}`).uid).toBe(0);
@@ -235,6 +235,24 @@ describe.skipIf(!root)("a second run on the same state directory", () => {
 });
 
 describe.skipIf(!root)("when a process dies", () => {
+  test("an examiner is replaced, and nobody else", async () => {
+    start();
+    await until(complete);
+    const before = pids();
+    const examiner = pidOf("examiner");
+    process.kill(examiner, "SIGKILL");
+    expect(await until(() => replaced("examiner", examiner))).toBeLessThan(1000);
+    for (const role of ["warden", "reporter", "supervisor"] as const)
+      expect(pidOf(role)).toBe(before.get(role) ?? 0);
+  });
+
+  test("an examiner that is stopped does not keep the run from ending", async () => {
+    start();
+    await until(complete);
+    process.kill(pidOf("examiner"), "SIGSTOP");
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+  });
+
   test("a warden that hangs is killed and replaced", async () => {
     const run = start("hang");
     await until(() => existsSync(join(directory, "hung")));
@@ -276,7 +294,8 @@ describe.skipIf(!root)("when a process dies", () => {
     const before = pids();
     process.kill(pidOf("supervisor"), "SIGKILL");
     await until(() => replaced("standby", before.get("standby")));
-    for (const role of ["warden", "reporter"] as const) expect(pidOf(role)).toBe(before.get(role) ?? 0);
+    for (const role of ["warden", "reporter", "examiner"] as const)
+      expect(pidOf(role)).toBe(before.get(role) ?? 0);
     expect(await stopBy("SIGTERM")).toBeLessThan(1000);
   });
 
@@ -323,7 +342,7 @@ describe.skipIf(!root)("when a process dies", () => {
       const filled = victim === "supervisor" ? "standby" : victim;
       const took = await until(() => replaced(filled, before.get(filled)));
       slowest = Math.max(slowest, took);
-      for (const role of ["warden", "reporter"] as const) {
+      for (const role of ["warden", "reporter", "examiner"] as const) {
         if (role !== victim) expect(pidOf(role)).toBe(before.get(role) ?? 0);
       }
       await Bun.sleep(Math.random() * 60);

@@ -1,0 +1,98 @@
+// What the examiner finds out about a file, and what warden and examiner say to each other: one JSON object a packet.
+// The examiner reads what others wrote and may be taken over, so the warden takes any bytes and believes nothing but
+// these shapes.
+import * as v from "valibot";
+
+/** What is known of an executable's file; absent: not known. */
+export interface Examined {
+  /** The distribution package that owns it; null if none does. */
+  readonly package?: string | null | undefined;
+  readonly unpackaged?: boolean | undefined;
+  /** Not as its package has it. */
+  readonly modified?: boolean | undefined;
+}
+
+/** A packet is never longer. */
+export const EXAMINE_PACKET = 65_536;
+
+const path = v.pipe(v.string(), v.startsWith("/"), v.maxLength(4096));
+const number = v.pipe(v.number(), v.finite(), v.minValue(0));
+const origin = v.pipe(v.string(), v.maxLength(255));
+
+const Question = v.strictObject({
+  path,
+  /** st_dev and st_ino of the file that was run: another one at that path is not meant. */
+  device: number,
+  inode: number,
+});
+export type Question = v.InferOutput<typeof Question>;
+
+/** A warden has started, or an examiner: the base system and what is known of it are told to each warden once. */
+const Begin = v.strictObject({ type: v.literal("begin"), generation: number });
+
+const Asked = v.union([Question, Begin]);
+/** What the warden says. */
+export type Asked = v.InferOutput<typeof Asked>;
+
+const Answer = v.strictObject({
+  type: v.literal("answer"),
+  path,
+  device: number,
+  inode: number,
+  /** The file's ctime in seconds since the epoch, when it was looked at; absent if it could not be. */
+  changed: v.optional(number),
+  package: v.optional(v.nullable(origin)),
+  unpackaged: v.optional(v.boolean()),
+  modified: v.optional(v.boolean()),
+  /** False if the answer may be another one a little later: the file is young, or packages are being installed. */
+  final: v.boolean(),
+});
+export type Answer = v.InferOutput<typeof Answer>;
+
+const Base = v.strictObject({
+  type: v.literal("base"),
+  /** Absolute path, as `BaseSystem` has it, and a word on where it comes from. */
+  files: v.array(v.tuple([path, origin])),
+  /** The first and the last packet of one list. */
+  first: v.boolean(),
+  last: v.boolean(),
+});
+export type BasePart = v.InferOutput<typeof Base>;
+
+const Told = v.variant("type", [
+  /** It has just started: what it was asked before is lost. */
+  v.strictObject({ type: v.literal("ready") }),
+  /** Packages were installed or removed: earlier answers may be wrong. */
+  v.strictObject({ type: v.literal("changed") }),
+  Answer,
+  Base,
+]);
+/** What the examiner says. */
+export type Told = v.InferOutput<typeof Told>;
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+export function encodeMessage(message: Asked | Told): Uint8Array {
+  return encoder.encode(JSON.stringify(message));
+}
+
+/** undefined for anything that the warden would not say. */
+export function decodeAsked(packet: Uint8Array): Asked | undefined {
+  const result = v.safeParse(Asked, parse(packet));
+  return result.success ? result.output : undefined;
+}
+
+/** undefined for anything that the examiner would not say. */
+export function decodeTold(packet: Uint8Array): Told | undefined {
+  const result = v.safeParse(Told, parse(packet));
+  return result.success ? result.output : undefined;
+}
+
+function parse(packet: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(packet));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,16 @@
+// ioprio_set(2): disk time only when nobody else wants it.
+import { bindLibc, checked } from "./libc.ts";
+
+const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "i32"], returns: "i32" } });
+
+// asm/unistd.h (the C library has no wrapper), linux/ioprio.h
+const SYS_ioprio_set = process.arch === "arm64" ? 30 : 251;
+const IOPRIO_WHO_PROCESS = 1;
+const IOPRIO_CLASS_IDLE = 3;
+const IOPRIO_CLASS_SHIFT = 13;
+
+/** Puts the calling thread into the idle class; schedulers without classes take no notice. */
+export function setIdleIo(): void {
+  const priority = IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT;
+  checked("ioprio_set", libc.syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority));
+}

@@ -1,0 +1,166 @@
+// What the warden knows from the examiner: asked once for each file, never waited for.
+import type { BaseSystem } from "../fingerprint/base.ts";
+import {
+  type Answer,
+  type BasePart,
+  decodeTold,
+  EXAMINE_PACKET,
+  type Examined,
+  encodeMessage,
+} from "../fingerprint/examined.ts";
+import { monotonicNow } from "../linux/clock.ts";
+import { receivePacket, sendPacket } from "../linux/socketpair.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+
+interface Entry {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
+  /** The file's ctime, seconds since the epoch: another one is another content. */
+  changed: number;
+  examined: Examined | undefined;
+  final: boolean;
+  /** ns, CLOCK_MONOTONIC */
+  askedAt: number;
+  asks: number;
+}
+
+/** Files remembered; the oldest goes. With the longest path that is asked for: at most 16 MiB. */
+const MOST_FILES = 8192;
+const LONGEST_PATH = 1024;
+/** An event's time, from which the ctime comes, and the file's own may be so far apart: seconds. */
+const TOLERANCE = 2;
+/** An answer that is not final is asked for again, at an exec, after so long: ns. */
+const AGAIN_NS = 5e9;
+/** A file that ended two examiners is not asked for again. */
+const MOST_ASKS = 2;
+/** No distribution's base system has more programs. */
+const MOST_BASE = 20_000;
+/** Events go first: so many packets at one turn of the poll. */
+const PACKETS_A_TURN = 64;
+
+export class Examination {
+  readonly fd: number;
+  private readonly generation: number;
+  private readonly onBase: (base: BaseSystem) => void;
+  private readonly files = new Map<string, Entry>();
+  private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
+  private base: Map<string, string> | undefined;
+
+  /** `fd`: the end of the pair to the examiner. `generation`: no two wardens of one run have the same. */
+  constructor(fd: number, generation: number, onBase: (base: BaseSystem) => void) {
+    this.fd = fd;
+    this.generation = generation;
+    this.onBase = onBase;
+    this.begin();
+  }
+
+  /**
+   * What is known of the file that a process of the host runs; asks the examiner if that is nothing yet. `wallTime`:
+   * of the facts, milliseconds since the epoch.
+   */
+  lookup(facts: ProcessFacts, wallTime: number): Examined | undefined {
+    const { executable, device, inode, executableAge } = facts;
+    if (executable === undefined || device === undefined || inode === undefined) return undefined;
+    if (executableAge === undefined || facts.executableDeleted !== false || facts.executableMemfd !== false)
+      return undefined;
+    if (executable.length > LONGEST_PATH || !executable.startsWith("/")) return undefined;
+    const changed = wallTime / 1000 - executableAge;
+    const key = keyOf(executable, device, inode);
+    const entry = this.files.get(key);
+    const isSame = entry !== undefined && Math.abs(entry.changed - changed) <= TOLERANCE;
+    if (isSame && entry.final) return entry.examined;
+    if (entry === undefined) {
+      this.ask(key, newEntry(executable, device, inode, changed));
+    } else if (monotonicNow() - entry.askedAt >= AGAIN_NS && (!isSame || entry.examined !== undefined)) {
+      const again = isSame ? entry : newEntry(executable, device, inode, changed);
+      this.ask(key, again);
+    }
+    return isSame ? entry.examined : undefined;
+  }
+
+  /** Takes what the examiner has said, without waiting. */
+  receive(): void {
+    for (let i = 0; i < PACKETS_A_TURN; i++) {
+      const length = receivePacket(this.fd, this.packet);
+      if (length <= 0) return;
+      const told = decodeTold(this.packet.subarray(0, length));
+      if (told?.type === "answer") this.take(told);
+      else if (told?.type === "base") this.takeBase(told);
+      else if (told?.type === "ready") this.askAgain();
+      else if (told?.type === "changed") this.doubt();
+    }
+  }
+
+  private begin(): void {
+    sendPacket(this.fd, encodeMessage({ type: "begin", generation: this.generation }));
+  }
+
+  private ask(key: string, entry: Entry): void {
+    const { path, device, inode } = entry;
+    // No room: it is asked for at the next exec.
+    if (!sendPacket(this.fd, encodeMessage({ path, device, inode }))) return;
+    entry.askedAt = monotonicNow();
+    entry.asks += 1;
+    this.remember(key, entry);
+  }
+
+  private remember(key: string, entry: Entry): void {
+    this.files.delete(key);
+    this.files.set(key, entry);
+    if (this.files.size <= MOST_FILES) return;
+    const [oldest] = this.files.keys();
+    if (oldest !== undefined) this.files.delete(oldest);
+  }
+
+  private take(answer: Answer): void {
+    const { path, device, inode, changed, final } = answer;
+    if (path.length > LONGEST_PATH) return;
+    const key = keyOf(path, device, inode);
+    const before = this.files.get(key);
+    if (before === undefined && changed === undefined) return;
+    const entry = before ?? newEntry(path, device, inode, changed ?? 0);
+    entry.examined = {
+      ...(answer.package === undefined ? {} : { package: answer.package }),
+      ...(answer.unpackaged === undefined ? {} : { unpackaged: answer.unpackaged }),
+      ...(answer.modified === undefined ? {} : { modified: answer.modified }),
+    };
+    entry.final = final;
+    entry.asks = 0;
+    if (changed !== undefined) entry.changed = changed;
+    if (before === undefined) this.remember(key, entry);
+  }
+
+  private takeBase({ files, first, last }: BasePart): void {
+    if (first) this.base = new Map();
+    if (this.base === undefined) return;
+    for (const [path, origin] of files) if (this.base.size < MOST_BASE) this.base.set(path, origin);
+    if (!last) return;
+    this.onBase({ files: this.base });
+    this.base = undefined;
+  }
+
+  /** Another examiner: what the one before it had taken and not answered is lost. */
+  private askAgain(): void {
+    this.base = undefined;
+    this.begin();
+    for (const [key, entry] of this.files)
+      if (entry.examined === undefined && entry.asks < MOST_ASKS) this.ask(key, entry);
+  }
+
+  /** Packages have changed: each file is asked for again when it next runs. */
+  private doubt(): void {
+    for (const entry of this.files.values()) {
+      entry.final = false;
+      entry.askedAt = 0;
+    }
+  }
+}
+
+function keyOf(path: string, device: number, inode: number): string {
+  return `${device}:${inode}:${path}`;
+}
+
+function newEntry(path: string, device: number, inode: number, changed: number): Entry {
+  return { path, device, inode, changed, examined: undefined, final: false, askedAt: 0, asks: 0 };
+}
