@@ -1,5 +1,6 @@
 // When to export: records from the journal as they come and again until the collector has them, totals at intervals.
 import type { Journal } from "./journal.ts";
+import { isLearned } from "./learned-rows.ts";
 import type { LedgerSeries } from "./ledger.ts";
 import type { Otlp } from "./otlp.ts";
 import type { EventRecord } from "./record.ts";
@@ -102,9 +103,10 @@ export class Exporting {
     const { journal, otlp, redact, onDrop } = this.inputs;
     const rows = journal.after(this.position, this.size, BATCH_BYTES);
     const plain = this.plain.slice(0, this.size - rows.length);
-    const batch = [...rows.map(({ record }) => redact(record)), ...plain];
-    // Rows that were deleted meanwhile leave no gap to wait for.
-    if (batch.length === 0) return this.remember(journal.newest());
+    const leaving = rows.flatMap(({ record }) => (isLearned(record) ? [] : [redact(record)]));
+    const batch = [...leaving, ...plain];
+    // Rows that were deleted meanwhile, or that stay on the host, leave no gap to wait for.
+    if (batch.length === 0) return this.remember(rows.at(-1)?.id ?? journal.newest());
     const result = await otlp.exportLogs(batch);
     if (!result.taken) {
       if (result.fault === "passing") return this.failed(result.why);

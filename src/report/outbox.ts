@@ -92,6 +92,11 @@ export class Outbox {
     return this.watching;
   }
 
+  /** Half of the queue of numbered records is free: room for what can wait, beside verdicts that cannot. */
+  get hasRoom(): boolean {
+    return this.kept.length < NUMBERED_RECORDS / 2 && this.keptBytes < NUMBERED_BYTES / 2;
+  }
+
   /** Queues a record that must not be lost. If there is no room its number is used up, and so the gap shows. */
   numbered(record: EventRecord): void {
     const entry = entryOf(this.next, record);

@@ -11,6 +11,7 @@ import { expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
 import { Keeper } from "./keeper.ts";
+import { isLearned } from "./learned-rows.ts";
 import type { ReporterOptions } from "./options.ts";
 import { otlpSettings } from "./otlp-settings.ts";
 import { prettyLine } from "./pretty.ts";
@@ -224,7 +225,7 @@ class Reporter {
 
   private show(record: EventRecord): void {
     const { output, colour } = this.inputs.options;
-    if (output === "none") return;
+    if (output === "none" || isLearned(record)) return;
     if (output === "json") this.output.write(`${JSON.stringify(record)}\n`);
     else if (isForLiveView(record)) this.output.write(prettyLine(record, colour));
   }

@@ -39,7 +39,7 @@ const WARDEN = 3;
 const REPORTER = 4;
 const STANDBY = 5;
 const EXAMINER = 6;
-const TERMINAL = 6;
+const TERMINAL = 7;
 
 /** Standard output: where the live view is. */
 const SCREEN = 1;

@@ -37,13 +37,13 @@ export interface JudgeInputs {
   readonly newTrees: NewTrees;
   /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
   readonly examined?: (facts: ProcessFacts, wallTime: number) => Examined | undefined;
+  /** What the baseline in force knows of it. */
+  readonly knowledgeOf: (exec: Execed) => Knowledge;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent) => void;
 }
-
-const noKnowledge: Knowledge = {};
 
 export class Judge implements Listener {
   policy: Policy;
@@ -65,7 +65,8 @@ export class Judge implements Listener {
   }
 
   execed(exec: Execed): void {
-    const subject = subjectOf(exec, this.wallOffset, this.inputs);
+    const knowledge = this.inputs.knowledgeOf(exec);
+    const subject = subjectOf(exec, this.wallOffset, this.inputs, knowledge);
     const decision = decide(this.policy, subject);
     for (const rule of decision.undecided) this.inputs.totals.counter("rulesUndecided", { rule }).add(1);
     const { outcome, reason } = this.carryOut(exec.process, decision);
@@ -79,7 +80,8 @@ export class Judge implements Listener {
       this.inputs.settle(exec.event);
     }
     const { outbox, stamp } = this.inputs;
-    if (this.inputs.newTrees.isNew(exec.tree)) outbox.numbered(execRecord(subject, "tree.new", stamp));
+    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree))
+      outbox.numbered(execRecord(subject, "tree.new", stamp));
     if (decision.action !== "allow") {
       outbox.numbered(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp));
     }
@@ -140,6 +142,7 @@ export function subjectOf(
   exec: Execed,
   wallOffset: number,
   inputs: Pick<JudgeInputs, "bootTimeMs" | "userName" | "examined">,
+  knowledge: Knowledge = {},
 ): Subject {
   const { process, facts } = exec;
   const { lineage, ancestry } = process;
@@ -157,7 +160,7 @@ export function subjectOf(
     tree: exec.tree,
     parentPid: process.parentPid === 0 ? undefined : process.parentPid,
     parent,
-    knowledge: noKnowledge,
+    knowledge,
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: undefined,

@@ -56,7 +56,7 @@ function readJson(path: string): unknown {
 }
 
 /** A reader, and a run that follows a kill -9, finds the old content or the new one, nothing in between. */
-function writeWhole(path: string, text: string): void {
+export function writeWhole(path: string, text: string): void {
   const aside = `${path}.new`;
   mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(aside, text, { mode: 0o600 });

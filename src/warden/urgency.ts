@@ -23,8 +23,6 @@ const alike: ReadonlySet<VariableName> = new Set<VariableName>([
   "process.parent.executable.path",
   "process.parent.executable.name",
   "process.parent.user.id",
-  "process.in_container",
-  "container.id",
   "tree.path",
   "tree.id",
   "tree.exact",

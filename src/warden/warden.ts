@@ -27,6 +27,7 @@ import { isSameBase, readBase, writeBase } from "./basefile.ts";
 import { Examination } from "./examination.ts";
 import { Judge } from "./judge.ts";
 import { kernelSignals } from "./kernel.ts";
+import { Knowing } from "./knowing.ts";
 import { NewTrees } from "./newtrees.ts";
 import { Rescan } from "./rescan.ts";
 import { scanLive } from "./scan.ts";
@@ -70,6 +71,10 @@ const SAVE_NS = 5e9;
 const SAVE_REST = 100;
 /** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
 const COLLECT_NS = 10e9;
+/** What was learned is told this often. */
+const LEARNED_NS = 2e9;
+/** epoll_wait(2) takes milliseconds in 32 bits. */
+const LONGEST_WAIT_S = 86_400;
 /** How long a clean end waits for the reporter to take what is left. */
 const FAREWELL_NS = 1e9;
 
@@ -87,6 +92,7 @@ class Warden {
   private readonly tracker: Tracker;
   private readonly judge: Judge;
   private readonly newTrees: NewTrees;
+  private readonly knowing: Knowing;
   private readonly rescan = new Rescan();
   private sensor: Sensor;
   private readonly bootId = bootId();
@@ -103,6 +109,7 @@ class Warden {
   private unsaved = false;
   private saveNotBefore = 0;
   private collectAt = 0;
+  private learnedAt = 0;
   private fault: unknown;
 
   constructor(options: WardenOptions, policy: Policy) {
@@ -143,7 +150,7 @@ class Warden {
         totals: this.totals,
         trees,
         suspendedNs,
-        isKnown: () => false,
+        isKnown: (tree) => this.knowing.isFamiliar(tree),
       },
       {
         forked: (child) => this.judge.forked(child),
@@ -169,7 +176,11 @@ class Warden {
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
       examined: (facts, wallTime) => this.examination.lookup(facts, wallTime),
-      onLoss: () => this.rescan.want(monotonicNow()),
+      onLoss: () => {
+        this.rescan.want(monotonicNow());
+        this.knowing.lost();
+      },
+      knowledgeOf: (exec) => this.knowing.ask(exec),
       settle: (event) => this.sensor.settle?.(event),
     });
     this.showPolicy(policy);
@@ -182,6 +193,12 @@ class Warden {
       "policy.enforcement": config.enforcement,
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
+    });
+    this.knowing = new Knowing({
+      stateDirectory: config.state_directory,
+      tell: (event, details) => this.judge.tell(event, details),
+      hasRoom: () => this.outbox.hasRoom,
+      now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
     });
     this.firstScan(saved);
   }
@@ -271,11 +288,13 @@ class Warden {
   private obey(order: Order): void {
     if (order === "stop" || order === "hangup") this.stopping = true;
     if (order === "reload") this.reload();
+    if (order === "request") this.knowing.obeyRequests();
   }
 
   private reload(): void {
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.names = readUserNames();
+    this.knowing.reload();
     const result = this.options.loadPolicy();
     if (!result.ok) {
       this.totals.counter("policyLoadFailures", {}).add(1);
@@ -360,6 +379,9 @@ class Warden {
     sooner(this.rescan.dueIn(now));
     if (this.unsaved) sooner(this.saveNotBefore - now);
     if (this.collectAt > 0) sooner(this.collectAt - now);
+    if (this.knowing.hasReports) sooner(this.learnedAt - now);
+    const left = this.knowing.secondsLeft();
+    if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
     return ms;
   }
 
@@ -367,6 +389,10 @@ class Warden {
     const now = monotonicNow();
     if (this.rescan.dueIn(now) === 0) this.resync();
     if (this.unsaved && now >= this.saveNotBefore) this.save(now);
+    if ((this.knowing.hasReports && now >= this.learnedAt) || this.knowing.secondsLeft() === 0) {
+      this.knowing.tellLearned();
+      this.learnedAt = now + LEARNED_NS;
+    }
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
     if (this.collectAt > 0 && now >= this.collectAt) {
       Bun.gc(true);
@@ -408,6 +434,7 @@ class Warden {
   }
 
   private farewell(): void {
+    this.knowing.tellLearned();
     this.judge.tell("warden.stopped", { "sensor.source": this.sensor.source });
     this.save(monotonicNow());
     const end = monotonicNow() + FAREWELL_NS;

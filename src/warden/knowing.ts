@@ -1,0 +1,249 @@
+// What is known of this host: the baseline in force and the exclusions, which root wrote, and what is being learned,
+// which is told and decides nothing until root has accepted it.
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { Baseline } from "../baseline/baseline.ts";
+import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
+import { type FileError, readBaseline } from "../baseline/file.ts";
+import { Scopes } from "../baseline/key.ts";
+import { countedEvent, countedFields, learnedEvent, learnedFields } from "../baseline/learned.ts";
+import { Learning } from "../baseline/learning.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE } from "../baseline/places.ts";
+import {
+  isRequestName,
+  parseWardenRequest,
+  REQUEST_FILE_LIMIT,
+  REQUEST_FOLDER,
+  REQUESTS_LIMIT,
+  type WardenRequest,
+} from "../baseline/request.ts";
+import {
+  afterLoss,
+  atTime,
+  formatState,
+  parseState,
+  secondsLeft,
+  startLearning,
+  startWatching,
+  stop,
+} from "../baseline/state.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import { compileTreeGlob } from "../policy/glob.ts";
+import type { Knowledge } from "../policy/subject.ts";
+import type { EventRecord } from "../report/record.ts";
+import { redactArguments } from "../report/redact.ts";
+import { writeWhole } from "./state.ts";
+import type { Execed } from "./tracker.ts";
+
+export interface KnowingInputs {
+  readonly stateDirectory: string;
+  /** Tells a change of treewarden's own. */
+  readonly tell: (event: string, details: EventRecord) => void;
+  /** There is room for records that must not be lost, beyond what verdicts may need. */
+  readonly hasRoom: () => boolean;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+}
+
+const nothing: Knowledge = {};
+const ROOT = 0;
+/** A baseline of 100,000 trees is some 14 MB. */
+const FILE_LIMIT = 256 << 20;
+
+export class Knowing {
+  private readonly inputs: KnowingInputs;
+  private readonly scopes = new Scopes();
+  private baseline: Baseline | undefined;
+  private exclusions = new Exclusions([], compileTreeGlob);
+  private learning: Learning;
+  private savedState = "";
+  private familiar = new WeakMap<Tree, boolean>();
+
+  constructor(inputs: KnowingInputs) {
+    this.inputs = inputs;
+    const saved = readRootFile(join(inputs.stateDirectory, LEARNING_STATE));
+    const state = saved === undefined ? undefined : parseState(saved.toString("utf8"));
+    this.learning = newLearning(state ?? startWatching(inputs.now()));
+    this.reload();
+  }
+
+  /** What the baseline knows of a program that runs; it is learned by the way. */
+  ask(exec: Execed): Knowledge {
+    const { process, facts, tree } = exec;
+    const { lineage } = process;
+    const learns = this.learning.state.phase === "learning";
+    if (this.baseline === undefined && !learns) return nothing;
+    const second = this.inputs.now();
+    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
+    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
+    if (knowledge.known === false && this.exclusions.size > 0) {
+      const asked = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
+      // Hidden is neither known nor unknown: no rule about either fires.
+      if (this.exclusions.hides(asked, second) !== undefined) return nothing;
+    }
+    if (learns || knowledge.known === false) this.learning.observe(lineage, scope, facts.args, second);
+    return knowledge;
+  }
+
+  /** The folded tree is in the baseline: its series stay. */
+  isFamiliar(tree: Tree): boolean {
+    if (this.baseline === undefined) return false;
+    const before = this.familiar.get(tree);
+    if (before !== undefined) return before;
+    const familiar = this.baseline.isFamiliar(tree.path);
+    this.familiar.set(tree, familiar);
+    return familiar;
+  }
+
+  lost(): void {
+    this.learning.state = afterLoss(this.learning.state, this.inputs.now());
+  }
+
+  /** Seconds until a learning that loses nothing is over; undefined if there is none. */
+  secondsLeft(): number | undefined {
+    // A learning that missed something is never over by itself.
+    if (this.learning.state.missed > 0) return undefined;
+    return secondsLeft(this.learning.state, this.inputs.now());
+  }
+
+  /** Something waits to be told. */
+  get hasReports(): boolean {
+    return this.learning.hasReports;
+  }
+
+  /** Tells what was learned as far as there is room, and ends a learning whose time is over. */
+  tellLearned(): void {
+    const { state } = this.learning;
+    this.learning.state = atTime(state, this.inputs.now());
+    if (this.learning.state.phase !== state.phase) this.tellPhase();
+    const origin = { "baseline.started": this.learning.state.started };
+    const tell = (event: string, fields: EventRecord): boolean => {
+      if (!this.inputs.hasRoom()) return false;
+      this.inputs.tell(event, { ...fields, ...origin });
+      return true;
+    };
+    this.learning.report({
+      candidate: (candidate) => tell(learnedEvent, learnedFields(candidate)),
+      counts: (counts) => tell(countedEvent, countedFields(counts)),
+    });
+    this.save();
+  }
+
+  /** Reads what root's commands have left, and does it. */
+  obeyRequests(): void {
+    for (const request of takeRequests(join(this.inputs.stateDirectory, REQUEST_FOLDER))) this.obey(request);
+  }
+
+  /** Reads the files in force again. One that is broken changes nothing. */
+  reload(): void {
+    this.reloadExclusions();
+    const bytes = readRootFile(join(this.inputs.stateDirectory, IN_FORCE));
+    if (bytes === undefined) {
+      this.baseline = undefined;
+      return;
+    }
+    const read = new Baseline();
+    const result = readBaseline(bytes, (entry) => read.add(entry));
+    if (!result.ok) {
+      this.tellRejected(IN_FORCE, result.errors);
+      return;
+    }
+    this.baseline = read;
+    this.familiar = new WeakMap();
+    // Reading left many times its size behind.
+    Bun.gc(true);
+    this.inputs.tell("baseline.loaded", { "baseline.trees": read.size });
+  }
+
+  private reloadExclusions(): void {
+    const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
+    const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
+    if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
+    else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+  }
+
+  private obey(request: WardenRequest): void {
+    const now = this.inputs.now();
+    switch (request.kind) {
+      case "learn":
+        this.learning = newLearning(startLearning(now, request.seconds));
+        this.tellPhase();
+        break;
+      case "stop-learning":
+        this.learning.state = stop(this.learning.state, now);
+        this.tellPhase();
+        break;
+      case "reload-baseline":
+        this.reload();
+        break;
+    }
+    this.save();
+  }
+
+  private tellPhase(): void {
+    const { phase, trees, losses } = this.learning.state;
+    this.inputs.tell(`baseline.${phase}`, { "baseline.trees": trees, "baseline.losses": losses });
+  }
+
+  private tellRejected(file: string, errors: readonly FileError[]): void {
+    const texts = errors.map(({ line, message }) => `${file}:${line}: ${message}`);
+    this.inputs.tell("baseline.rejected", { "baseline.errors": texts });
+  }
+
+  private save(): void {
+    const text = formatState(this.learning.state);
+    if (text === this.savedState) return;
+    this.savedState = text;
+    writeWhole(join(this.inputs.stateDirectory, LEARNING_STATE), text);
+  }
+}
+
+function newLearning(state: ReturnType<typeof startWatching>): Learning {
+  return new Learning({ state, redact: (args) => redactArguments(args) });
+}
+
+/** A regular file that belongs to root and that nobody else can write; undefined if there is none, or it is not so. */
+function readRootFile(path: string, limit = FILE_LIMIT): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const { uid, mode, size } = fstatSync(fd);
+    const isPlain = (mode & constants.S_IFMT) === constants.S_IFREG;
+    if (!isPlain || uid !== ROOT || (mode & 0o022) !== 0 || size > limit) return undefined;
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The requests in the folder, in the order they were made; each is taken once. */
+function takeRequests(folder: string): WardenRequest[] {
+  const taken: WardenRequest[] = [];
+  try {
+    const { uid, mode } = lstatSync(folder);
+    if ((mode & constants.S_IFMT) !== constants.S_IFDIR || uid !== ROOT || (mode & 0o077) !== 0) return taken;
+    const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
+    for (const name of names) {
+      const bytes = readRootFile(join(folder, name), REQUEST_FILE_LIMIT);
+      unlinkSync(join(folder, name));
+      const request = bytes === undefined ? undefined : parseWardenRequest(bytes);
+      if (request !== undefined) taken.push(request);
+    }
+  } catch {
+    // No folder: nobody has asked for anything yet.
+  }
+  return taken;
+}
