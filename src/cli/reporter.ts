@@ -8,15 +8,20 @@ import { CommandError, exit, warn } from "./voice.ts";
 
 export function reporterCommand(): Command {
   return new Command("reporter").argument("<options>").action(async (text: string) => {
+    let orders: Promise<{ readonly close: () => void }> | undefined;
     try {
       await runReporter({
         options: parseOptions(text),
         reportFd: inherited.report,
-        onStop: (stop) => void listen(stop),
+        onStop: (stop) => {
+          orders = listen(stop);
+        },
         environment: process.env,
         warn,
       });
     } catch (error) {
+      // Left open it would keep a process that has nothing more to do.
+      (await orders)?.close();
       if (error instanceof ReporterRefused)
         throw new CommandError(exit.notAllowed, error.message, error.hint);
       throw error;
@@ -26,11 +31,11 @@ export function reporterCommand(): Command {
   });
 }
 
-async function listen(stop: () => void): Promise<void> {
+function listen(stop: () => void): Promise<{ readonly close: () => void }> {
   const orders = (packet: Uint8Array): void => {
     if (decodeOrders(packet).includes("stop")) stop();
   };
-  await readPackets(inherited.control, orders, stop);
+  return readPackets(inherited.control, orders, stop);
 }
 
 /** The supervisor's own words, made by `treewarden run` a moment ago. */

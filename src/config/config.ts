@@ -1,4 +1,5 @@
 // The configuration file: what may stand in it, and what holds where it says nothing.
+import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { nearest } from "./nearest.ts";
@@ -32,6 +33,24 @@ const oneOf = <const T extends readonly string[]>(...values: T) =>
     return `expected one of ${values.join(", ")}${near === undefined ? "" : `: did you mean ${near}?`}`;
   });
 
+const pattern = v.pipe(
+  text,
+  v.rawCheck(({ dataset, addIssue }) => {
+    const problem = dataset.typed ? patternProblem(dataset.value) : undefined;
+    if (problem !== undefined) addIssue({ message: problem });
+  }),
+);
+
+/** What is wrong with a regular expression of RE2's, undefined if nothing is. */
+function patternProblem(expression: string): string | undefined {
+  try {
+    RE2JS.compile(expression);
+    return undefined;
+  } catch (error) {
+    return `expected a regular expression: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
 const sections = {
   /** What else is `base` in a tree on this host; programs that give a connection or rights keep their names still. */
   base: {
@@ -44,7 +63,7 @@ const sections = {
     /** What of a program's arguments leaves the host. */
     report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
     /** Regular expressions (RE2) of further secrets. */
-    redact: v.optional(v.array(text, "expected a list of regular expressions"), []),
+    redact: v.optional(v.array(pattern, "expected a list of regular expressions"), []),
     /** Bytes of arguments read for each exec. */
     limit: v.optional(count(256, 131_072), 4096),
   },
@@ -128,7 +147,17 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
       errors: document.errors.map((error) => place(error.pos[0], firstLine(error.message))),
     };
   }
-  const result = v.safeParse(schema, document.toJS() ?? {});
+  let content: unknown;
+  try {
+    content = document.toJS() ?? {};
+  } catch (error) {
+    // The parser's own bound: a few lines of aliases of aliases would fill the memory.
+    return {
+      ok: false,
+      errors: [place(0, error instanceof Error ? firstLine(error.message) : String(error))],
+    };
+  }
+  const result = v.safeParse(schema, content);
   if (result.success) return { ok: true, config: result.output };
   return {
     ok: false,

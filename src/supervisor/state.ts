@@ -37,7 +37,7 @@ function distrust(path: string): string | undefined {
 }
 
 function prepare(directory: string, reporter: User | null): Refusal | undefined {
-  makeFolder(directory, 0o755);
+  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) makeFolder(directory, 0o755);
   const reason = distrust(directory);
   if (reason !== undefined) return { kind: "usage", reason };
   const report = join(directory, "report");
