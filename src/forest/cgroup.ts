@@ -25,12 +25,14 @@ export function containerOf(cgroup: string): string | null {
 /**
  * systemd unit of a process by its cgroup path, folded so that it is the same on every host and every start:
  * instances lose their name (`postgresql@15-main.service` is `postgresql@.service`), sessions and transient units
- * their number (`session-3.scope` is `session.scope`, `run-u12.service` is `run.service`). null if there is none.
+ * their number (`session-3.scope` is `session.scope`, `run-u12.service` is `run.service`). Below a user's own manager
+ * names are the user's to choose, so all of it is `user@.service`. null if there is none.
  */
 export function unitOf(cgroup: string): string | null {
   let unit: string | null = null;
   for (const part of cgroup.split("/")) {
     if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;
+    if (part.startsWith("user@") && part.endsWith(".service")) break;
   }
   return unit === null ? null : foldUnit(unit);
 }

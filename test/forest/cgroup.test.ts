@@ -24,8 +24,9 @@ test.each([
   ["/system.slice/nginx.service", "nginx.service"],
   ["/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@.service"],
   ["/user.slice/user-0.slice/session-3.scope", "session.scope"],
-  ["/user.slice/user-1000.slice/user@1000.service/app.slice/run-u12.service", "run.service"],
-  ["/user.slice/user-1000.slice/user@1000.service/init.scope", "init.scope"],
+  ["/system.slice/run-u12.service", "run.service"],
+  ["/user.slice/user-1000.slice/user@1000.service/init.scope", "user@.service"],
+  ["/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service", "user@.service"],
   ["/system.slice/run-r3b1c9f0aa7d24.service", "run.service"],
 ])("the unit of %s is %s", (path, unit) => {
   expect(unitOf(path)).toBe(unit);

@@ -54,14 +54,15 @@ describe("a restart of treewarden in the same boot", () => {
     expect(next.forest.lineages.size).toBe(smallHost().forest.lineages.size - 1);
   });
 
-  test("does not mistake another process with the same pid", () => {
+  test("does not mistake another process that has the pid now", () => {
     const world = lively();
     const saved: unknown = JSON.parse(JSON.stringify(saveForest(world.forest, "boot", encode)));
     const next = new World();
     const { processes } = restoreForest(next.forest, saved, "boot", decode);
-    next.scan(next.found(1, 0, "systemd", 0), next.found(300, 1, "stranger", 9_999));
-    next.forest.reconcile([next.found(1, 0, "systemd", 0), next.found(301, 1, "x", 5)], 1e15, processes);
-    expect(next.names(301)).toBe("x");
+    const scan = [next.found(1, 0, "systemd", 0), next.found(300, 1, "stranger", 9_999)];
+    next.forest.reconcile(scan, 1e15, processes);
+    expect(next.names(300)).toBe("stranger");
+    expect(next.forest.get(300)?.lineage.complete).toBe(false);
   });
 
   test("takes nothing over from another boot", () => {

@@ -22,7 +22,7 @@ const anyVariable = (name: string) => (name === "" ? undefined : ({ type: "any",
 
 describe("the JSONLogic suite", () => {
   if (!existsSync(suite)) {
-    test.skip(`skipped: ${suite} is not here`, () => {});
+    console.log(`the JSONLogic suite is not beside the repository: its cases are not run`);
     return;
   }
   const cases: unknown = JSON.parse(readFileSync(suite, "utf8"));
