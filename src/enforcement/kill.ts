@@ -3,8 +3,9 @@
 // Each one gets SIGKILL through a pidfd, after its start time was compared: a pid that was given out again is never
 // hit. Parents go before their children, so that none of them can fork any more; children that were born before the
 // signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
-import type { Forest, Process } from "../forest/forest.ts";
+import type { Forest } from "../forest/forest.ts";
 import type { Image } from "../forest/lineage.ts";
+import type { Process } from "../forest/process.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 

@@ -3,87 +3,25 @@
 // Two structures: `Lineages` (shared nodes: names, users, containers; what trees are made of) and kinship (who was
 // forked by whom, so that everything under a process can be found). A process that ends stays in the kinship only
 // while it joins two or more branches that live, so its size is bounded by the number of live processes.
-import type {
-  ExecEvent,
-  ExitEvent,
-  ForkEvent,
-  ProcessFacts,
-  ScannedProcess,
-  UserEvent,
+import {
+  type ExecEvent,
+  type ExitEvent,
+  type ForkEvent,
+  nothingKnown,
+  type ProcessFacts,
+  type ScannedProcess,
+  type UserEvent,
 } from "../sensor/event.ts";
 import { containerOf } from "./cgroup.ts";
+import { Kinship } from "./kinship.ts";
 import { EARLIER_LIMIT, type Image, type Lineage, Lineages } from "./lineage.ts";
+import { Process, type Start } from "./process.ts";
 
 /** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
 export const TICKS_PER_SECOND = 100;
 const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 /** How far apart two sources may see the same start: an event's time is that of the end of the fork. */
 const START_SLACK_TICKS = 2;
-
-/** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
-export class Process<I extends Image> {
-  readonly pid: number;
-  /** Clock ticks since boot; with the pid it is the process's identity. */
-  startTicks: number;
-  /** The exact value is known, from /proc or from a source that has it. */
-  startExact: boolean;
-  /** Nanoseconds, CLOCK_MONOTONIC: of its fork, else as exact as its start ticks. */
-  readonly startTime: number;
-  /** With itself as the leaf. */
-  lineage: Lineage<I>;
-  /** Its parent as it was when it forked this process; null: none is known. */
-  ancestry: Lineage<I> | null;
-  /** It has run an exec of its own; before that it is a copy of its parent. */
-  execed: boolean;
-  /** A kernel thread; a program that the kernel starts is one until its exec. */
-  kernelThread: boolean;
-  /** Its link to its parent is the word of /proc: no event told of it. */
-  linkGuessed = false;
-  /** The process that forked it (not the reaper of an orphan); 0 if not known. */
-  readonly parentPid: number;
-  /** For the rooms to the right, one of them: what they count for this process. */
-  mark: unknown = undefined;
-
-  /** @internal */ kin: Kin<I>;
-
-  /** @internal made by Forest only */
-  constructor(
-    pid: number,
-    start: Start,
-    lineage: Lineage<I>,
-    ancestry: Lineage<I> | null,
-    parentPid: number,
-    kernelThread: boolean,
-  ) {
-    this.pid = pid;
-    this.startTicks = start.ticks;
-    this.startExact = start.exact;
-    this.startTime = start.time;
-    this.lineage = lineage;
-    this.ancestry = ancestry;
-    this.execed = false;
-    this.kernelThread = kernelThread;
-    this.parentPid = parentPid;
-    this.kin = new Kin(this);
-  }
-}
-
-interface Start {
-  readonly ticks: number;
-  readonly exact: boolean;
-  readonly time: number;
-}
-
-/** A place in the kinship: a live process, or what joins the branches of one that has ended. */
-class Kin<I extends Image> {
-  process: Process<I> | null;
-  parent: Kin<I> | null = null;
-  children: Set<Kin<I>> | null = null;
-
-  constructor(process: Process<I> | null) {
-    this.process = process;
-  }
-}
 
 /** What the forest needs from outside. */
 export interface ForestInputs<I extends Image> {
@@ -124,7 +62,7 @@ export class Forest<I extends Image> {
   readonly lineages = new Lineages<I>();
   private readonly live = new Map<number, Process<I>>();
   private readonly inputs: ForestInputs<I>;
-  private joints = 0;
+  private readonly kinship = new Kinship<Process<I>>();
 
   constructor(inputs: ForestInputs<I>) {
     this.inputs = inputs;
@@ -137,7 +75,7 @@ export class Forest<I extends Image> {
 
   /** Places kept for processes that have ended: fewer than live ones. */
   get endedKept(): number {
-    return this.joints;
+    return this.kinship.joints;
   }
 
   get(pid: number): Process<I> | undefined {
@@ -267,13 +205,7 @@ export class Forest<I extends Image> {
 
   /** `process` and every live process that descends from it, parents before children. */
   descendants(process: Process<I>): Process<I>[] {
-    const list: Process<I>[] = [];
-    const queue: Kin<I>[] = [process.kin];
-    for (let kin = queue.pop(); kin !== undefined; kin = queue.pop()) {
-      if (kin.process !== null) list.push(kin.process);
-      if (kin.children !== null) queue.push(...kin.children);
-    }
-    return list;
+    return [...this.kinship.from(process.kin)];
   }
 
   private isSame(process: Process<I>, startTicks: number): boolean {
@@ -442,34 +374,15 @@ export class Forest<I extends Image> {
 
   private join(child: Process<I>, parent: Process<I> | undefined): void {
     if (parent === undefined) return;
-    child.kin.parent = parent.kin;
-    parent.kin.children ??= new Set();
-    parent.kin.children.add(child.kin);
+    this.kinship.join(child.kin, parent.kin);
   }
 
   private remove(process: Process<I>): void {
     this.live.delete(process.pid);
-    const { kin } = process;
-    kin.process = null;
-    if (kin.children !== null && kin.children.size > 1) this.joints += 1;
-    else this.unlink(kin);
+    this.kinship.leave(process.kin);
     // Whoever still holds the process may read its lineages; the table only no longer hands them out.
     this.lineages.release(process.lineage);
     if (process.ancestry !== null) this.lineages.release(process.ancestry);
-  }
-
-  /** Takes a place without a process and with at most one branch out, and then its parent if that is now such a place. */
-  private unlink(kin: Kin<I>): void {
-    const { parent } = kin;
-    const [only] = kin.children ?? [];
-    if (only !== undefined) only.parent = parent;
-    if (parent === null) return;
-    parent.children?.delete(kin);
-    if (only !== undefined) parent.children?.add(only);
-    if (parent.process === null && (parent.children?.size ?? 0) <= 1) {
-      this.joints -= 1;
-      this.unlink(parent);
-    }
   }
 }
 
@@ -479,29 +392,3 @@ function withEarlier<I extends Image>(before: Lineage<I>, image: I): readonly I[
   if (before.image.key === image.key || earlier.some((one) => one.key === before.image.key)) return earlier;
   return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, before.image];
 }
-
-const nothingKnown: ProcessFacts = {
-  startTicks: undefined,
-  parentPid: undefined,
-  executable: undefined,
-  executableDeleted: undefined,
-  executableMemfd: undefined,
-  executableSetuid: undefined,
-  executableAge: undefined,
-  filename: undefined,
-  script: undefined,
-  args: undefined,
-  argsTruncated: false,
-  cwd: undefined,
-  uid: undefined,
-  realUid: undefined,
-  gid: undefined,
-  loginUid: undefined,
-  sessionId: undefined,
-  tty: undefined,
-  cgroup: undefined,
-  device: undefined,
-  inode: undefined,
-  mountNamespace: undefined,
-  pidNamespace: undefined,
-};

@@ -1,4 +1,5 @@
 // Every metric of treewarden in one table: its name for Prometheus and for OpenTelemetry, its labels and its buckets.
+import { outcomes } from "../enforcement/outcome.ts";
 
 export interface Instrument {
   /** As it is exposed; a counter's ends in `_total`. */
@@ -21,18 +22,6 @@ export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as
 /** The queues that may have to drop: the warden's two, the reporter's output, and what is deleted before its export. */
 export const queues = ["numbered", "plain", "stdout", "export"] as const;
 export const signals = ["metrics", "logs"] as const;
-/** `policy.outcome` */
-export const outcomes = [
-  "allowed",
-  "alerted",
-  "would_kill",
-  "killed",
-  "would_prevent",
-  "prevented",
-  "withheld",
-  "failed",
-] as const;
-
 export const instruments = {
   treeProcesses: {
     prometheus: "process",

@@ -47,6 +47,33 @@ export interface ProcessFacts {
   readonly pidNamespace: number | undefined;
 }
 
+/** The facts of a process of which nothing could be read. */
+export const nothingKnown: ProcessFacts = {
+  startTicks: undefined,
+  parentPid: undefined,
+  executable: undefined,
+  executableDeleted: undefined,
+  executableMemfd: undefined,
+  executableSetuid: undefined,
+  executableAge: undefined,
+  filename: undefined,
+  script: undefined,
+  args: undefined,
+  argsTruncated: false,
+  cwd: undefined,
+  uid: undefined,
+  realUid: undefined,
+  gid: undefined,
+  loginUid: undefined,
+  sessionId: undefined,
+  tty: undefined,
+  cgroup: undefined,
+  device: undefined,
+  inode: undefined,
+  mountNamespace: undefined,
+  pidNamespace: undefined,
+};
+
 export interface ForkEvent {
   readonly kind: "fork";
   readonly source: SensorSource;

@@ -20,7 +20,7 @@ import {
   terminalName,
 } from "../linux/proc/terminal.ts";
 import { decodeText } from "../linux/text.ts";
-import type { ProcessFacts } from "./event.ts";
+import { nothingKnown, type ProcessFacts } from "./event.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
@@ -211,33 +211,9 @@ export class FactsReader implements Disposable {
   }
 }
 
-/** The facts of a process of which nothing could be read. */
-export function factsOf(known: Known): ProcessFacts {
-  return {
-    startTicks: known.startTicks,
-    parentPid: known.parentPid,
-    executable: undefined,
-    executableDeleted: undefined,
-    executableMemfd: undefined,
-    executableSetuid: undefined,
-    executableAge: undefined,
-    filename: undefined,
-    script: undefined,
-    args: undefined,
-    argsTruncated: false,
-    cwd: undefined,
-    uid: known.uid,
-    realUid: known.realUid,
-    gid: undefined,
-    loginUid: undefined,
-    sessionId: undefined,
-    tty: undefined,
-    cgroup: undefined,
-    device: undefined,
-    inode: undefined,
-    mountNamespace: undefined,
-    pidNamespace: undefined,
-  };
+/** The facts of a process of which nothing more could be read. */
+export function factsOf({ startTicks, parentPid, uid, realUid }: Known): ProcessFacts {
+  return { ...nothingKnown, startTicks, parentPid, uid, realUid };
 }
 
 function terminalDrivers(root: string): readonly TerminalDriver[] {

@@ -6,7 +6,7 @@ import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import { unitOf } from "../forest/cgroup.ts";
-import type { Process } from "../forest/forest.ts";
+import type { Process } from "../forest/process.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Knowledge, Subject } from "../policy/subject.ts";

@@ -2,7 +2,8 @@
 import { kernelThread } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
-import { type Differences, Forest, type Process, type Remembered } from "../forest/forest.ts";
+import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
+import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import type { TreeHandle, TreeTotals } from "../report/trees.ts";
 import type {

@@ -8,37 +8,17 @@ import {
 } from "../../src/baseline/forrest.ts";
 import { labelOf } from "../../src/fingerprint/label.ts";
 import { nameOf } from "../../src/fingerprint/path.ts";
-import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
+import {
+  nothingKnown,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+} from "../../src/sensor/event.ts";
 
-const unread: ProcessFacts = {
-  startTicks: undefined,
-  parentPid: undefined,
-  executable: undefined,
-  executableDeleted: undefined,
-  executableMemfd: undefined,
-  executableSetuid: undefined,
-  executableAge: undefined,
-  filename: undefined,
-  script: undefined,
-  args: undefined,
-  argsTruncated: false,
-  cwd: undefined,
-  uid: undefined,
-  realUid: undefined,
-  gid: undefined,
-  loginUid: undefined,
-  sessionId: undefined,
-  tty: undefined,
-  cgroup: undefined,
-  device: undefined,
-  inode: undefined,
-  mountNamespace: undefined,
-  pidNamespace: undefined,
-};
 const at = { source: "ebpf", time: 1 } as const;
 
 function facts(executable: string, uid = 0, gid = 0): ProcessFacts {
-  return { ...unread, executable, uid, gid };
+  return { ...nothingKnown, executable, uid, gid };
 }
 
 function fork(pid: number, parentPid: number): ProcessEvent {
@@ -154,7 +134,7 @@ describe("a line", () => {
   });
 
   test("says what is not known", () => {
-    expect(linesOf({ kind: "exec", ...at, pid: 5, facts: unread }, exit(5, undefined))).toEqual([
+    expect(linesOf({ kind: "exec", ...at, pid: 5, facts: nothingKnown }, exit(5, undefined))).toEqual([
       "unknown:eXec ,?,?,0000",
       "unknown:end,?,?,?",
     ]);

@@ -1,37 +1,11 @@
 // A forest of named programs, driven by hand-written events.
 import { Forest } from "../../src/forest/forest.ts";
 import type { Image, Lineage } from "../../src/forest/lineage.ts";
-import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
+import { nothingKnown, type ProcessFacts, type ScannedProcess } from "../../src/sensor/event.ts";
 
 export interface Named extends Image {
   readonly key: string;
 }
-
-export const noFacts: ProcessFacts = {
-  startTicks: undefined,
-  parentPid: undefined,
-  executable: undefined,
-  executableDeleted: undefined,
-  executableMemfd: undefined,
-  executableSetuid: undefined,
-  executableAge: undefined,
-  filename: undefined,
-  script: undefined,
-  args: undefined,
-  argsTruncated: false,
-  cwd: undefined,
-  uid: undefined,
-  realUid: undefined,
-  gid: undefined,
-  loginUid: undefined,
-  sessionId: undefined,
-  tty: undefined,
-  cgroup: undefined,
-  device: undefined,
-  inode: undefined,
-  mountNamespace: undefined,
-  pidNamespace: undefined,
-};
 
 /** Milliseconds of a made-up boot to the nanoseconds that events carry. */
 const ns = (ms: number) => ms * 1e6;
@@ -78,7 +52,7 @@ export class World {
   exec(pid: number, executable: string, more: Partial<ProcessFacts> = {}): void {
     const time = this.step();
     const startTicks = this.forest.get(pid)?.startTicks;
-    const facts = { ...noFacts, startTicks, executable, uid: 0, ...more };
+    const facts = { ...nothingKnown, startTicks, executable, uid: 0, ...more };
     this.forest.exec({ kind: "exec", source: "netlink", time, pid, facts });
   }
 
@@ -102,7 +76,7 @@ export class World {
     startTicks: number,
     kernelThread = false,
   ): ScannedProcess {
-    return { pid, kernelThread, facts: { ...noFacts, startTicks, parentPid, executable, uid: 0 } };
+    return { pid, kernelThread, facts: { ...nothingKnown, startTicks, parentPid, executable, uid: 0 } };
   }
 
   scan(...processes: readonly ScannedProcess[]) {
