@@ -1,13 +1,20 @@
 // `treewarden explain`: how label, randomness, tree and verdict come about, step by step.
+import { statSync } from "node:fs";
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
+import { baseOf } from "../examiner/base.ts";
+import type { PackageDatabase } from "../examiner/database.ts";
+import { examine } from "../examiner/examine.ts";
+import { openPackages } from "../examiner/open.ts";
+import type { BaseSystem } from "../fingerprint/base.ts";
 import { looksLikeName } from "../fingerprint/commandline.ts";
+import type { Examined } from "../fingerprint/examined.ts";
 import { type Identification, identification } from "../fingerprint/identify.ts";
 import { nameOf } from "../fingerprint/path.ts";
 import { RANDOM_FROM } from "../fingerprint/randomness.ts";
 import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
-import { treeOf } from "../fingerprint/tree.ts";
-import type { Lineage } from "../forest/lineage.ts";
+import { type Tree, treeOf } from "../fingerprint/tree.ts";
+import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
@@ -16,9 +23,11 @@ import { subjectOf as imaginedSubject } from "../policy/testlineage.ts";
 import type { EventRecord, RecordValue } from "../report/record.ts";
 import { execRecord } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
 import { subjectOf } from "../warden/judge.ts";
 import { takeSnapshot } from "../warden/snapshot.ts";
 import { readUserNames } from "../warden/users.ts";
+import { readConfig } from "./configuration.ts";
 import { policyOrError } from "./policies.ts";
 import { CommandError, exit } from "./voice.ts";
 
@@ -121,18 +130,41 @@ function* explain(request: ExplainRequest): Generator<string> {
   const policy = policyOrError(request.policies);
   const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
-  if (request.pid !== undefined) yield show(explainProcess(request.pid, request.stateDirectory, policy));
-  for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, policy));
+  const database = openPackages();
+  const host: Host = { policy, database, base: baseOf(database, readConfig(undefined).base) };
+  if (request.pid !== undefined) yield show(explainProcess(request.pid, request.stateDirectory, host));
+  for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, host));
+}
+
+/** What holds on this host. */
+interface Host {
+  readonly policy: Policy;
+  readonly database: PackageDatabase | undefined;
+  readonly base: BaseSystem;
+}
+
+/** As the examiner finds it, at once: a command may wait for a file. */
+function examinedAt(path: string, database: PackageDatabase | undefined): Examined | undefined {
+  if (!path.startsWith("/")) return undefined;
+  const file = statSync(path, { throwIfNoEntry: false });
+  return file && examine({ path, device: file.dev, inode: file.ino }, database);
 }
 
 const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
 
-function explainProcess(pid: number, stateDirectory: string, policy: Policy): Explanation {
-  const { found, time } = takeSnapshot(stateDirectory);
+function explainProcess(pid: number, stateDirectory: string, host: Host): Explanation {
+  const { found, time } = takeSnapshot(stateDirectory, host.base);
   const entry = found.find(({ process }) => process.pid === pid);
   if (entry === undefined) throw new CommandError(exit.no, `no process ${pid}`);
   const { process: of, facts } = entry;
-  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+  const inputs = {
+    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    userName: readUserNames(),
+    examined: ({ executable: path, device, inode }: ProcessFacts): Examined | undefined =>
+      path === undefined || device === undefined || inode === undefined
+        ? undefined
+        : examine({ path, device, inode }, host.database),
+  };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
   const subject = subjectOf(exec, realtimeNow() - monotonicNow(), inputs);
@@ -140,19 +172,15 @@ function explainProcess(pid: number, stateDirectory: string, policy: Policy): Ex
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
-  if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text));
-  return judged(steps, identified, subject, policy, execRecord(subject, "process.exec", stamp));
+  if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
+  return judged(steps, identified, subject, host.policy, execRecord(subject, "process.exec", stamp));
 }
 
 /** What is known of a program that need not exist; all else would be a guess. */
 const imagined =
-  /^(?:tree\.|process\.(?:executable\.(?:path|name)|runnable|script|command_args|working_directory))/;
+  /^(?:tree\.|process\.(?:executable\.(?:path|name|package|unpackaged|modified)|runnable|script|command_args|working_directory))/;
 
-function explainProgram(
-  executable: string,
-  args: readonly string[] | undefined,
-  policy: Policy,
-): Explanation {
+function explainProgram(executable: string, args: readonly string[] | undefined, host: Host): Explanation {
   const cwd = process.cwd();
   const isMemory = executable.startsWith("memfd:");
   const facts: RunnableFacts = {
@@ -164,8 +192,8 @@ function explainProgram(
     cwd,
   };
   const steps: string[] = [];
-  const identified = identification(facts, (text) => steps.push(text));
-  const subject = imaginedSubject({
+  const identified = identification(facts, (text) => steps.push(text), host.base);
+  const alone = imaginedSubject({
     lineage: [
       {
         "process.executable.path": executable,
@@ -175,10 +203,35 @@ function explainProgram(
       },
     ],
   });
+  // A test's lineage knows the embedded list, this host its own.
+  const { runnable } = identified;
+  const [lineage, tree] = aloneAs(runnable);
+  const subject: Subject = {
+    ...alone,
+    runnable,
+    lineage,
+    tree,
+    examined: examinedAt(executable, host.database),
+  };
   const whole = execRecord(subject, "process.exec", stamp);
   const record: Record<string, RecordValue> = {};
   for (const [name, value] of Object.entries(whole)) if (imagined.test(name)) record[name] = value;
-  return judged(steps, identified, subject, policy, record);
+  return judged(steps, identified, subject, host.policy, record);
+}
+
+function aloneAs(image: Runnable): [Lineage<Runnable>, Tree] {
+  const lineages = new Lineages<Runnable>();
+  const lineage = lineages.intern(null, {
+    image,
+    earlier: [],
+    uid: undefined,
+    container: null,
+    complete: true,
+    init: false,
+    elided: null,
+  });
+  lineages.retain(lineage);
+  return [lineage, treeOf(lineage)];
 }
 
 function judged(
@@ -235,6 +288,18 @@ function json({ record }: Explanation): string {
   return `${JSON.stringify(record)}\n`;
 }
 
+function ownerLine(examined: Examined | undefined): string | undefined {
+  if (examined?.unpackaged === undefined) return undefined;
+  if (examined.unpackaged) return "none: no package owns it";
+  const content =
+    examined.modified === undefined
+      ? "whose content the package does not tell"
+      : examined.modified
+        ? "modified: not as the package has it"
+        : "as the package has it";
+  return `${examined.package}, ${content}`;
+}
+
 function pretty({ steps, identified, subject, decision }: Explanation): string {
   const { runnable, tree, lineage } = subject;
   const lines: string[] = [];
@@ -244,6 +309,8 @@ function pretty({ steps, identified, subject, decision }: Explanation): string {
   };
   section("executable", [runnable.executable ?? "not known"]);
   if (steps.length > 0) section("what it runs", steps);
+  const owner = ownerLine(subject.examined);
+  if (owner !== undefined) section("package of the executable", [owner]);
   section("runnable", [
     runnable.path ?? "not known",
     ...(runnable.script === undefined ? [] : [`script ${runnable.script}`]),

@@ -142,6 +142,8 @@ class Examiner {
       // It is asked for when it runs.
     }
     endAfter(0);
+    // What reading the database and the files has left is given back, once nothing else is to do.
+    if (this.ahead.length === 0) Bun.gc(true);
   }
 
   private read(): void {

@@ -1,4 +1,5 @@
 // The forest of a command that only looks: a scan, with the lineages that a running treewarden has written down.
+import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved.ts";
@@ -7,6 +8,7 @@ import { type RestoredForest, restoreForest } from "../forest/saved.ts";
 import { boottimeNow, monotonicNow } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { FactsReader } from "../sensor/facts.ts";
+import { readBase } from "./basefile.ts";
 import { scanLive } from "./scan.ts";
 import { readState } from "./state.ts";
 
@@ -18,10 +20,13 @@ export interface Snapshot {
 }
 
 /** `stateDirectory`: where a running treewarden saves its forest; without one lineages are as /proc has them now. */
-export function takeSnapshot(stateDirectory: string): Snapshot {
+export function takeSnapshot(
+  stateDirectory: string,
+  base: BaseSystem = readBase(stateDirectory) ?? embeddedBase,
+): Snapshot {
   using reader = new FactsReader();
   const forest = new Forest<Runnable>({
-    identify: createIdentifier(),
+    identify: createIdentifier({ base }),
     kernelImage: kernelThread,
     suspendedNs: Math.max(0, boottimeNow() - monotonicNow()),
     missedExit: () => undefined,
