@@ -1,0 +1,91 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import fc from "fast-check";
+import { findDigest, openDpkg, parseDiversions, parseStatus } from "../../src/examiner/dpkg.ts";
+import { debian, md5 } from "./root.ts";
+
+describe("dpkg's status", () => {
+  test("has the packages whose files are there, with priority and essential", () => {
+    using root = debian();
+    const text = readFileSync(`${root.path}/var/lib/dpkg/status`, "utf8");
+    expect(parseStatus(text)).toEqual([
+      { name: "coreutils", priority: "required", essential: true },
+      { name: "site-tool", priority: "optional", essential: false },
+    ]);
+  });
+
+  test("may be any text", () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        for (const { name } of parseStatus(text)) expect(name).not.toBe("");
+        parseDiversions(text);
+        findDigest(text, () => false);
+      }),
+    );
+  });
+});
+
+describe("who owns a path", () => {
+  test("is its package, by the merged name as by the one in the list", () => {
+    using root = debian();
+    const packages = openDpkg(root.path);
+    const owned = { package: "coreutils", digest: { algorithm: "md5", hex: md5("ls") } } as const;
+    expect(packages?.owner("/usr/bin/ls")).toEqual(owned);
+    expect(packages?.owner("/bin/ls")).toEqual(owned);
+  });
+
+  test("is the package that diverts it, and the diverted one where it went to", () => {
+    using root = debian();
+    const packages = openDpkg(root.path);
+    expect(packages?.owner("/usr/bin/cat")?.package).toBe("site-tool");
+    expect(packages?.owner("/usr/bin/cat")?.digest?.hex).toBe(md5("cat of site-tool"));
+    expect(packages?.owner("/usr/bin/cat.distrib")?.package).toBe("coreutils");
+    expect(packages?.owner("/usr/bin/cat.distrib")?.digest?.hex).toBe(md5("cat"));
+  });
+
+  test("is nobody if no installed package has it in its list", () => {
+    using root = debian();
+    expect(openDpkg(root.path)?.owner("/usr/bin/stranger")).toBeUndefined();
+    expect(openDpkg(root.path)?.owner("/opt/bin/ls")).toBeUndefined();
+  });
+
+  test("is not the owner of the file of the same name where /bin is a directory of its own", () => {
+    using root = debian();
+    rmSync(`${root.path}/bin`);
+    root.file("/bin/ls", "ls");
+    const packages = openDpkg(root.path);
+    expect(packages?.owner("/bin/ls")?.package).toBe("coreutils");
+    expect(packages?.owner("/usr/bin/ls")).toBeUndefined();
+  });
+});
+
+describe("base programs", () => {
+  test("are those of essential, required, important and standard packages, without sbin", () => {
+    using root = debian();
+    expect([...(openDpkg(root.path)?.basePrograms() ?? [])]).toEqual([
+      ["/bin/ls", "coreutils, essential"],
+      ["/usr/bin/cat.distrib", "coreutils, essential"],
+    ]);
+  });
+
+  test("and those of packages that were named", () => {
+    using root = debian();
+    expect([...(openDpkg(root.path)?.programsOf(new Set(["site-tool"])) ?? [])]).toEqual([
+      ["/usr/bin/cat", "site-tool, configured"],
+    ]);
+  });
+});
+
+test("a database is not current once it has been written to", () => {
+  using root = debian();
+  const packages = openDpkg(root.path);
+  expect(packages?.isCurrent()).toBe(true);
+  writeFileSync(`${root.path}/var/lib/dpkg/status`, "Package: other\nStatus: install ok installed\n");
+  expect(packages?.isCurrent()).toBe(false);
+});
+
+test("an empty status, as on systems of another kind, is no database", () => {
+  using root = debian();
+  writeFileSync(`${root.path}/var/lib/dpkg/status`, "");
+  expect(openDpkg(root.path)).toBeUndefined();
+});

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
+import { openDpkg } from "../../src/examiner/dpkg.ts";
+import { examine } from "../../src/examiner/examine.ts";
+import { openPackages } from "../../src/examiner/open.ts";
+import { tryLock } from "../../src/linux/flock.ts";
+import { debian, Root } from "./root.ts";
+
+/** The files of these tests are young; a minute on they are not. */
+const later = (): number => Date.now() + 60_000;
+
+function ask(root: Root, path: string) {
+  return examine(root.question(path), openPackages(root.path), { root: root.path, now: later });
+}
+
+describe("a file", () => {
+  test("that is as its package has it", () => {
+    using root = debian();
+    expect(ask(root, "/usr/bin/ls")).toMatchObject({
+      package: "coreutils",
+      unpackaged: false,
+      modified: false,
+      final: true,
+    });
+  });
+
+  test("that is not is modified", () => {
+    using root = debian();
+    expect(ask(root, "/usr/sbin/chroot")).toMatchObject({ package: "coreutils", modified: true });
+    root.file("/usr/bin/ls", "ls with more in it");
+    expect(ask(root, "/usr/bin/ls")).toMatchObject({ package: "coreutils", modified: true });
+  });
+
+  test("that nobody owns is unpackaged, and modified is not known", () => {
+    using root = debian();
+    const answer = ask(root, "/usr/bin/stranger");
+    expect(answer).toMatchObject({ package: null, unpackaged: true, final: true });
+    expect(answer.modified).toBeUndefined();
+  });
+});
+
+describe("nothing is said", () => {
+  test("of another file than the one that was run", () => {
+    using root = debian();
+    const question = root.question("/usr/bin/ls");
+    const packages = openDpkg(root.path);
+    for (const other of [
+      { ...question, inode: question.inode + 1 },
+      { ...question, device: question.device + 1 },
+      { ...question, path: "/usr/bin/nosuch" },
+    ]) {
+      const answer = examine(other, packages, { root: root.path, now: later });
+      expect(answer).toEqual({ type: "answer", ...other, final: true });
+    }
+  });
+
+  test("of a pipe, which is not waited for, and of a link, which is not followed", () => {
+    using root = debian();
+    Bun.spawnSync(["mkfifo", `${root.path}/usr/bin/pipe`]);
+    expect(ask(root, "/usr/bin/pipe").unpackaged).toBeUndefined();
+    root.link("/usr/bin/dir", "ls");
+    expect(ask(root, "/usr/bin/dir").unpackaged).toBeUndefined();
+  });
+
+  test("without a package database", () => {
+    using root = new Root();
+    root.file("/usr/bin/ls", "ls");
+    const answer = ask(root, "/usr/bin/ls");
+    expect(answer.unpackaged).toBeUndefined();
+    expect(answer.package).toBeUndefined();
+    expect(answer.final).toBe(true);
+  });
+
+  test("while a package manager is at work: it is asked for again", () => {
+    using root = debian();
+    const lock = openSync(`${root.path}/var/lib/dpkg/lock`, "r+");
+    expect(tryLock(lock)).toBe(true);
+    const answer = ask(root, "/usr/bin/stranger");
+    closeSync(lock);
+    expect(answer).toMatchObject({ final: false });
+    expect(answer.unpackaged).toBeUndefined();
+    expect(ask(root, "/usr/bin/stranger")).toMatchObject({ unpackaged: true });
+  });
+
+  test("from a database that has changed since it was read", () => {
+    using root = debian();
+    const packages = openDpkg(root.path);
+    root.file("/var/lib/dpkg/status", "Package: other\nStatus: install ok installed\n");
+    const answer = examine(root.question("/usr/bin/ls"), packages, { root: root.path, now: later });
+    expect(answer).toMatchObject({ final: false });
+    expect(answer.package).toBeUndefined();
+  });
+});
+
+test("the answer about a file that was just written is not final", () => {
+  using root = debian();
+  const answer = examine(root.question("/usr/bin/ls"), openDpkg(root.path), { root: root.path });
+  expect(answer).toMatchObject({ modified: false, final: false });
+});
