@@ -123,10 +123,7 @@ export class Forest<I extends Image> {
       process = undefined;
     }
     if (process === undefined) process = this.adopt(event.pid, facts, this.ticksAt(event.time));
-    if (facts.startTicks !== undefined) {
-      process.startTicks = facts.startTicks;
-      process.startExact = true;
-    }
+    if (facts.startTicks !== undefined) this.learnStart(process, facts.startTicks);
     this.setImage(process, facts, this.inputs.identify(facts));
     return process;
   }
@@ -206,6 +203,13 @@ export class Forest<I extends Image> {
   /** `process` and every live process that descends from it, parents before children. */
   descendants(process: Process<I>): Process<I>[] {
     return [...this.kinship.from(process.kin)];
+  }
+
+  /** The start of a process as /proc has it; passed over if that is of another one. */
+  learnStart(process: Process<I>, startTicks: number): void {
+    if (!this.isSame(process, startTicks)) return;
+    process.startTicks = startTicks;
+    process.startExact = true;
   }
 
   private isSame(process: Process<I>, startTicks: number): boolean {

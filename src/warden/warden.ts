@@ -219,6 +219,8 @@ class Warden {
         this.doWhatIsDue(ready === 0);
         this.flush();
       }
+      // What the source has gathered and told nobody yet.
+      if (this.fault === undefined) this.drain();
     } finally {
       this.sensor[Symbol.dispose]();
     }
@@ -400,9 +402,20 @@ class Warden {
     }
   }
 
+  /** The start of a process that has not run an exec yet may be known to a tick or two only; what is kept has to be exact. */
+  private learnStarts(): void {
+    const { forest } = this.tracker;
+    for (const process of forest.processes()) {
+      if (process.startExact || process.kernelThread) continue;
+      const { startTicks } = this.reader.read(process.pid);
+      if (startTicks !== undefined) forest.learnStart(process, startTicks);
+    }
+  }
+
   private save(now: number): void {
     this.unsaved = false;
     try {
+      this.learnStarts();
       const forest = saveForest(this.tracker.forest, this.bootId, encodeRunnable);
       const { run, config } = this.options;
       writeState(config.state_directory, { run, forest, trees: this.newTrees.list() });
