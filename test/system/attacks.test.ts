@@ -168,7 +168,7 @@ const hostile: Readonly<Record<string, string>> = {
   "bytes that are not UTF-8": String.raw`a\xff\xfe\xc3b`,
   "a right-to-left override": String.raw`a\u202egpj.b`,
   "a C1 control": String.raw`a\u009b31mb`,
-  "braces and a comma": String.raw`a{b="c",d}e`,
+  "braces and a comma": `a{b="c",d}e`,
   "line separators": String.raw`a\u2028b\u2029c`,
 };
 
