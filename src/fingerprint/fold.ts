@@ -23,7 +23,8 @@ const suffixes = "jar|war|py|sh|bash|pl|rb|js|php|dll|exe|phar|AppImage|run|bin"
 
 /** In this order, each on what the one before it left. These hide nothing from the model. */
 const trims: readonly Trim[] = [
-  { what: "a version", name: /^v?[0-9]+(?:\.[0-9]+)+(?:[-+~._]\w+)*$/, to: "*" },
+  // Only the first separator may be a `_`: it is in \w as well, and two ways to read each one take exponential time.
+  { what: "a version", name: /^v?[0-9]+(?:\.[0-9]+)+(?:[-+~._]\w+(?:[-+~.]\w+)*)?$/, to: "*" },
   {
     what: "a date",
     name: /(?<![0-9])(?:19|20)[0-9]{2}-?(?:0[1-9]|1[0-2])-?(?:[0-2][0-9]|3[01])(?:[T_-]?[0-9]{2}[:-]?[0-9]{2}(?:[:-]?[0-9]{2})?)?(?![0-9])/g,

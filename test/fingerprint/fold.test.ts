@@ -145,3 +145,16 @@ test("folding what is folded changes nothing, and no element is lost", () => {
     ),
   );
 });
+
+test("no name takes long: whoever may write a file chooses its name", () => {
+  const names = ["_a", "-a", ".1", "_1", "~a_", "rc1", "1-", "g", "a1.", "0.", "+a_b"].flatMap((part) =>
+    ["1.1", "v1.2", "a-1.1", "a", "ansible-tmp-1"].map(
+      (start) => start + part.repeat(255).slice(0, 245 - start.length),
+    ),
+  );
+  for (const name of names.flatMap((name) => [name, `${name}!`, `${name}.sh`])) {
+    const begin = performance.now();
+    foldPath(`/tmp/${name}`);
+    expect(performance.now() - begin).toBeLessThan(50);
+  }
+});
