@@ -81,6 +81,8 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong use or configuration, 3 not perm
 
 /** Runs one command; gives its exit code. Never throws. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  process.on("uncaughtException", leave);
+  process.on("unhandledRejection", leave);
   try {
     await (await program(args)).parseAsync(args, { from: "user" });
     return exitCodeSoFar();
@@ -113,6 +115,12 @@ function withExit(command: Command): Command {
   command.exitOverride().showSuggestionAfterError();
   for (const sub of command.commands) withExit(sub);
   return command;
+}
+
+/** Ends the process for an error that nobody waited for, such as that of a write to a pipe whose reader has left. */
+function leave(error: unknown): never {
+  const isReaderGone = error instanceof Error && "code" in error && error.code === "EPIPE";
+  process.exit(isReaderGone ? exitCodeSoFar() : tell(error));
 }
 
 function exitCodeSoFar(): ExitCode {
