@@ -1,0 +1,167 @@
+// The commands as a person or a script meets them: what goes where, and the end of a run whatever stands in its way.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Loads } from "../bench/load.ts";
+import { pidOf, processesOf, quietPolicy } from "./live.ts";
+import { binary, type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+let folder = "";
+beforeAll(() => {
+  folder = newFolder();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function ask(...words: readonly string[]): {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+} {
+  const run = Bun.spawnSync([binary, ...words], {
+    stdin: "ignore",
+    timeout: 10_000,
+    env: { PATH: "/usr/bin:/bin" },
+  });
+  return { code: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString() };
+}
+
+function records(stdout: string): JsonRecord[] {
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+const stamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+
+/** One flat object a line, each with the three names that every record has. */
+function expectContract(all: readonly JsonRecord[]): void {
+  expect(all.length).toBeGreaterThan(0);
+  for (const record of all) {
+    expect(record.timestamp).toMatch(stamp);
+    expect(typeof record["event.name"]).toBe("string");
+    expect(typeof record["log.record.uid"]).toBe("string");
+    for (const value of Object.values(record).flat())
+      expect(typeof value === "object" && value !== null).toBe(false);
+  }
+  const uids = all.map((record) => record["log.record.uid"]);
+  expect(new Set(uids).size).toBe(uids.length);
+}
+
+describe.skipIf(reason !== undefined)("a command", () => {
+  test("says its version and its help on standard output, and ends with 0", () => {
+    expect(ask("version")).toMatchObject({ code: 0, stderr: "" });
+    expect(ask("version").stdout).toMatch(/\d+\.\d+\.\d+/);
+    for (const words of [["--help"], ["help"], ["run", "--help"], ["help", "run"], ["policy", "--help"]]) {
+      const answer = ask(...words);
+      expect(answer.code).toBe(0);
+      expect(answer.stdout).toMatch(/Usage: treewarden/);
+      expect(answer.stderr).toBe("");
+    }
+  });
+
+  test("without any word shows the help on standard error, and ends with 2", () => {
+    const { code, stdout, stderr } = ask();
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/Usage: treewarden/);
+  });
+
+  test("with --output json writes one flat object a line: ps, explain, doctor", () => {
+    const none = ["--state-dir", join(folder, "none")];
+    const ps = records(ask("ps", "--output", "json", ...none).stdout);
+    expectContract(ps);
+    expect(ps.some((record) => record["process.pid"] === process.pid)).toBe(true);
+    expectContract(records(ask("explain", String(process.pid), "--output", "json", ...none).stdout));
+    expectContract(records(ask("explain", "--exe", "/usr/bin/env", "/bin/sh", "--output", "json").stdout));
+    expectContract(records(ask("doctor", "--output", "json").stdout));
+  });
+
+  test("is not harmed by a reader that leaves", () => {
+    for (const command of ["ps --output json", "ps --output pretty"]) {
+      const run = Bun.spawnSync(["bash", "-o", "pipefail", "-c", `${binary} ${command} | head -n 1`]);
+      expect(run.stdout.toString().trimEnd().split("\n").length).toBe(1);
+      expect(run.stderr.toString()).toBe("");
+    }
+  });
+
+  test("keeps the journal to itself, and shows it to root", async () => {
+    await using running = await Running.start([], {}, join(mkdir("journal"), "run"));
+    const state = ["--state-dir", `${running.folder}/state`];
+    await running.seen((record) => record["event.name"] === "tree.new");
+    const { code, stdout, stderr } = ask("events", "--output", "json", ...state);
+    expect([code, stderr]).toEqual([0, ""]);
+    expectContract(records(stdout));
+    const journal = `${running.folder}/state/report/journal.sqlite`;
+    const other = Bun.spawnSync([
+      "setpriv",
+      "--reuid=12345",
+      "--regid=12345",
+      "--clear-groups",
+      "cat",
+      journal,
+    ]);
+    expect(other.exitCode).not.toBe(0);
+  }, 20_000);
+});
+
+function mkdir(name: string): string {
+  const path = join(folder, name);
+  mkdirSync(join(path, "run"), { recursive: true });
+  return path;
+}
+
+/** SIGTERM to the supervisor: its exit code, and the milliseconds until nothing of the run is left. */
+async function ended(running: Running): Promise<{ readonly code: number; readonly ms: number }> {
+  const begin = performance.now();
+  const code = await running.stop();
+  const ms = performance.now() - begin;
+  expect(processesOf(running)).toEqual([]);
+  return { code, ms };
+}
+
+describe.skipIf(reason !== undefined)("a run ends within two seconds by SIGTERM, with 0,", () => {
+  test("in the middle of a flood, and all that was told is on standard output", async () => {
+    using loads = new Loads();
+    await using running = await Running.start(["--policy", quietPolicy(loads.folder)]);
+    const [, leave] = loads.all;
+    if (leave === undefined) throw new Error("no load");
+    const load = loads.run(leave, 3_000, 4, "flood");
+    await Bun.sleep(300);
+    const { code, ms } = await ended(running);
+    await load;
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(2_000);
+    expect(running.records.at(-1)?.["event.name"]).toBe("warden.stopped");
+  }, 30_000);
+
+  for (const role of ["warden", "reporter", "standby"] as const) {
+    test(`though the ${role} stands still`, async () => {
+      await using running = await Running.start();
+      await until("all are there", () => processesOf(running).length === 4);
+      process.kill(pidOf(running, role), "SIGSTOP");
+      const { code, ms } = await ended(running);
+      expect(code).toBe(0);
+      // What has to be killed is killed after 1.8 s; the rest is the machine's.
+      expect(ms).toBeLessThan(2_300);
+    }, 20_000);
+  }
+
+  test("though nobody reads what it writes", async () => {
+    using loads = new Loads();
+    const state = join(mkdir("unread"), "state");
+    const words = ["run", "--output", "json", "--listen", "off", "--state-dir", state];
+    const run = Bun.spawn([binary, ...words], { stdio: ["ignore", "pipe", "ignore"] });
+    const [, leave] = loads.all;
+    if (leave === undefined) throw new Error("no load");
+    await Bun.sleep(1_000);
+    // Each draws an alert: far more than a pipe holds.
+    await loads.run(leave, 500, 4, "unread");
+    const begin = performance.now();
+    run.kill("SIGTERM");
+    expect(await run.exited).toBe(0);
+    expect(performance.now() - begin).toBeLessThan(2_300);
+  }, 20_000);
+});
