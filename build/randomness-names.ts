@@ -9,7 +9,7 @@ export interface SourcedName {
   readonly name: string;
 }
 
-function output(...command: readonly string[]): string {
+export function output(...command: readonly string[]): string {
   const { exitCode, stdout } = Bun.spawnSync([...command], { stderr: "ignore" });
   if (exitCode !== 0) throw new Error(`${command.join(" ")} failed`);
   return stdout.toString();

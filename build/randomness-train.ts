@@ -1,8 +1,9 @@
-// Trains the model of randomness and writes src/fingerprint/randomness-weights.json and the names held out for the
-// benchmark. Recipe: on Debian 12 with many packages installed, as any user, `bun build/randomness-train.ts`.
-// Deterministic for one set of packages. Takes about half a minute.
+// Trains the model of randomness and writes src/fingerprint/randomness-weights.json, the ordinary words beside it
+// (randomness-words.json), and the names held out for the benchmark. Recipe: on Debian 12 with many packages installed,
+// `bun build/randomness-train.ts`. Deterministic for one set of packages. Takes about a minute.
 import { FEATURES, featuresOf, STEPS, WEIGHTS } from "../src/fingerprint/randomness-features.ts";
 import { alphabets, collectNames, dice, draw, heldOut } from "./randomness-names.ts";
+import { collectWords } from "./randomness-words.ts";
 
 const EPOCHS = 12;
 const RATE = 0.15;
@@ -30,6 +31,22 @@ for (const name of given) {
   if (digest.test(name)) continue;
   for (const part of [name, ...name.split(/[^A-Za-z0-9]+/)]) if (part.length >= SHORTEST) real.add(part);
 }
+
+/** Shorter words count only if several packages use them, and only as parts of longer ones. */
+const WORD = 6;
+const SHORT_WORD = 4;
+/** A word that is part of a held-out name is let in if so many others use it: it is no leak of that name. */
+const COMMON = 3;
+
+const kept = new Set<string>();
+for (const name of testing.keys())
+  for (const part of name.toLowerCase().split(/[^a-z]+/)) if (!real.has(part)) kept.add(part);
+const ordinary = [...collectWords()]
+  .filter(([word, users]) => word.length >= WORD || (word.length >= SHORT_WORD && users >= 2))
+  .filter(([word, users]) => users >= COMMON || !kept.has(word))
+  .map(([word]) => word)
+  .sort();
+for (const word of ordinary) if (word.length >= SHORTEST) real.add(word);
 const reals = [...real].sort();
 const words = reals.filter((name) => /^[A-Za-z]{6,12}$/.test(name));
 
@@ -130,6 +147,18 @@ await Bun.write(
       recipe: "bun build/randomness-train.ts",
       trained: `${release}: ${given.size} names, ${reals.length} parts, ${EPOCHS} epochs`,
       weights: Buffer.from(packed).toString("base64"),
+    },
+    null,
+    1,
+  )}\n`,
+);
+await Bun.write(
+  new URL("../src/fingerprint/randomness-words.json", import.meta.url),
+  `${JSON.stringify(
+    {
+      recipe: "bun build/randomness-train.ts",
+      from: `${release}: ${ordinary.length} words of descriptions and manual pages`,
+      words: Buffer.from(Bun.deflateSync(Buffer.from(ordinary.join("\n")), { level: 9 })).toString("base64"),
     },
     null,
     1,

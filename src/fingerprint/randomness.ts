@@ -1,6 +1,7 @@
 // How random a path looks: a score from 0 to 1 for each of its elements, and for the path the worst of them.
 import type { FoldedElement } from "./fold.ts";
 import { logOdds } from "./randomness-model.ts";
+import { isMadeOfWords } from "./randomness-words.ts";
 
 /** From this score on a name is called random. */
 export const RANDOM_FROM = 0.5;
@@ -9,7 +10,7 @@ export const RANDOM_FROM = 0.5;
  * Log odds that mean a score of 0.5: random names are rare among the paths of programs, so a name has to look more
  * random than not. Chosen on the names of docs/fingerprint.md: 1 in 300 unseen names lies above.
  */
-const BALANCE = 0.9;
+const BALANCE = 0.5;
 /** A known shape is beyond doubt, a name too short to tell is beyond suspicion. */
 const CERTAIN = 12;
 const HARMLESS = -12;
@@ -25,9 +26,10 @@ const temporary =
 const uuid = /[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 const digest =
   /(?<![A-Za-z0-9])(?=[a-fA-F]*[0-9])(?=[0-9]*[a-fA-F])(?:[0-9a-f]{16,}|[0-9A-F]{16,})(?![A-Za-z0-9])/;
-/** tmp.XXXXXXXXXX of mktemp(1), tmpXXXXXXXX of Python's tempfile: at least one character that a word would not have there. */
-const mktemp =
-  /^\.?te?mp[._-](?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,12}(?:\.\w{1,4})?$|^\.?tmp(?=[a-z]*[0-9_])[a-z0-9_]{8}(?:\.\w{1,4})?$/;
+/** tmp.XXXXXXXXXX of mktemp(1), with at least one character that a word would not have there. */
+const mktemp = /^\.?te?mp[._-](?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,12}(?:\.\w{1,4})?$/;
+/** tmpXXXXXXXX of Python's tempfile; `tmp_cleanup` is none. */
+const tempfile = /^\.?tmp(?=[a-z]*[0-9_])([a-z0-9_]{8})(?:\.\w{1,4})?$/;
 const digits = /^(?!(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01]))[0-9]{8,9}$/;
 const onlyDigits = /^[0-9]+$/;
 /** A word with a long number: a date, a job, a version. */
@@ -59,6 +61,9 @@ function suspect(name: string, isTemporary: boolean): Suspicion {
   if (uuid.test(name)) return certainly(CERTAIN, "a UUID");
   if (digest.test(name)) return certainly(CERTAIN, "a hexadecimal digest");
   if (isTemporary && mktemp.test(name)) return certainly(CERTAIN, "as mktemp makes it, where it makes them");
+  const drawn = tempfile.exec(name)?.[1]?.replace(/[0-9_]+/g, "");
+  if (drawn !== undefined && (drawn.length < 5 || !isMadeOfWords(drawn)))
+    return certainly(isTemporary ? CERTAIN : 2, "as Python's tempfile makes it");
   if (digits.test(name) && new Set(name).size >= 5)
     return certainly(2, "eight or nine digits that are no date");
   const shortest = isTemporary ? SHORTEST_TEMPORARY : SHORTEST;
@@ -79,6 +84,8 @@ function suspect(name: string, isTemporary: boolean): Suspicion {
 function consider(worst: Suspicion, text: string, shortest: number, isStrict: boolean): void {
   if (text.length < shortest || onlyDigits.test(text)) return;
   const odds = logOdds(text);
+  // Where not even the worst neighbour could make it random there is nothing to look up.
+  if (odds + VOUCH_AT_MOST > BALANCE && isMadeOfWords(text)) return;
   worst.loose = Math.max(worst.loose, odds);
   if (!isStrict || odds <= worst.odds || numbered.test(text)) return;
   worst.odds = odds;

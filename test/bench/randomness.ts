@@ -102,6 +102,11 @@ const shaped: readonly (readonly [string, string, () => string])[] = [
     "/tmp",
     () => `tmp${draw(alphabets["tempfile of Python"], 8, roll)}`,
   ],
+  [
+    "tempfile of Python: tmpXXXXXXXX elsewhere",
+    "/opt",
+    () => `tmp${draw(alphabets["tempfile of Python"], 8, roll)}`,
+  ],
   ["a word, then 16 hexadecimal digits", "/opt", () => `agent-${draw(alphabets.hex, 16, roll)}`],
 ];
 print("\n| shape | found |");

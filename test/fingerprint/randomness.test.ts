@@ -101,6 +101,38 @@ test("of mktemp's names of six characters, where they live, at least 95 % are fo
   expect(recall(alphabets.base62, 6, "/tmp")).toBeGreaterThanOrEqual(0.95);
 });
 
+test("of Python's temporary names at least 98 % are found, wherever they lie", () => {
+  const roll = dice(31);
+  let found = 0;
+  for (let at = 0; at < 1000; at++)
+    if (scoreName(`tmp${draw(alphabets["tempfile of Python"], 8, roll)}`, "/opt") >= RANDOM_FROM) found += 1;
+  expect(found / 1000).toBeGreaterThanOrEqual(0.98);
+});
+
+describe("an ordinary word is not random, not even in a random directory", () => {
+  const words =
+    "article payload something worker invoice upload backup deploy customer cleanup thumbnail newsletter";
+  test.each(words.split(" "))("%s", (word) => {
+    for (const within of ["/tmp/tmp.ilFjIT4Nhk", "/tmp/tmp.x", "/opt/a3f9c1b2d4e5f6a7", "/dev/shm/q8Zk3vXw"])
+      expect(identify(facts(`${within}/${word}`)).name).toBe(word);
+  });
+
+  test("nor are two words in one, a word with a number, or one after tmp", () => {
+    for (const name of ["logreader", "uploadworker", "payload2x", "tmp_cleanup", "BackupRunner"])
+      expect(identify(facts(`/tmp/tmp.ilFjIT4Nhk/${name}`)).name).toBe(name);
+  });
+});
+
+test("of executables held out of the training at least 99.5 % are not called random", async () => {
+  const lines = (await Bun.file(new URL("../bench/randomness-heldout.tsv", import.meta.url)).text()).split(
+    "\n",
+  );
+  const names = lines.flatMap((line) => (line.startsWith("executable\t") ? [line.slice(11)] : []));
+  const called = names.filter((name) => scoreName(name, "/usr/bin") >= RANDOM_FROM);
+  expect(names.length).toBeGreaterThan(300);
+  expect(called.length / names.length).toBeLessThanOrEqual(0.005);
+});
+
 test("of names held out of the training at least 99.5 % are not called random", async () => {
   const lines = (await Bun.file(new URL("../bench/randomness-heldout.tsv", import.meta.url)).text())
     .trim()
