@@ -92,6 +92,8 @@ class Reporter {
     const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
     this.keeper = new Keeper(this.journal, run, uid, (error) => this.journalRefused(error));
     this.shown = this.keeper.last ?? 0;
+    // One that was killed may have left half a line: the next one is to stand alone.
+    if (this.keeper.generation !== undefined && inputs.options.output !== "none") this.output.write("\n");
   }
 
   async run(): Promise<void> {

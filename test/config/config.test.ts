@@ -27,7 +27,7 @@ describe("a configuration file", () => {
     if (!result.ok) throw new Error("it is good");
     expect(result.config.base).toEqual({ packages: ["jq"], paths: ["/opt/site/bin/tool"] });
     expect(defaultConfig().base).toEqual({ packages: [], paths: [] });
-    expect(errors("base: { paths: [bin/tool] }\n")).toEqual(["1:16 base.paths.0: expected an absolute path"]);
+    expect(errors("base: { paths: [bin/tool] }\n")).toEqual(["1:17 base.paths.0: expected an absolute path"]);
     expect(errors("base: { package: [jq] }\n")).toEqual([
       "1:18 base.package: no such setting: did you mean packages?",
     ]);

@@ -18,6 +18,8 @@ export class Running implements AsyncDisposable {
   readonly binary = binary;
   readonly folder: string;
   readonly records: JsonRecord[] = [];
+  /** Lines that were no JSON: none, unless a reporter was killed. */
+  brokenLines = 0;
   readonly port: number;
   readonly pid: number;
   private readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
@@ -116,7 +118,17 @@ export class Running implements AsyncDisposable {
     for await (const chunk of this.process.stdout) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines) this.records.push(JSON.parse(line));
+      for (const line of lines) this.read(line);
+    }
+  }
+
+  /** A reporter that was killed leaves half a line, and the next one begins a new one. */
+  private read(line: string): void {
+    if (line === "") return;
+    try {
+      this.records.push(JSON.parse(line));
+    } catch {
+      this.brokenLines += 1;
     }
   }
 
