@@ -4,6 +4,7 @@ import {
   chownSync,
   closeSync,
   constants,
+  fchmodSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
@@ -47,12 +48,17 @@ function prepare(directory: string, reporter: User | null): Refusal | undefined 
   return undefined;
 }
 
+/** Whoever may read a file may lock it (flock(2)), and nobody else is to keep treewarden from starting. */
+const LOCK_MODE = 0o600;
+
 function lock(directory: string): number | Refusal {
   const fd = openSync(
     join(directory, "lock"),
     constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
-    0o644,
+    LOCK_MODE,
   );
+  // Also one that an earlier version made.
+  fchmodSync(fd, LOCK_MODE);
   if (tryLock(fd)) return fd;
   const holder = /^\d+/.exec(readFileSync(fd, "latin1"))?.[0];
   closeSync(fd);

@@ -28,6 +28,15 @@ function mode(path: string): string {
   return (statSync(path).mode & 0o7777).toString(8);
 }
 
+test("nobody else may open the lock, and so take it: also not one that was open to all before", () => {
+  expect(take()).toBeNumber();
+  expect(mode(join(directory, "lock"))).toBe("600");
+  closeSync(locks.pop() ?? -1);
+  chmodSync(join(directory, "lock"), 0o644);
+  expect(take()).toBeNumber();
+  expect(mode(join(directory, "lock"))).toBe("600");
+});
+
 test("what is missing is made, whatever the umask: 755, and the reporter's part 750", () => {
   const umask = process.umask(0o077);
   try {
