@@ -29,7 +29,7 @@ export interface ForestInputs<I extends Image> {
   readonly identify: (facts: ProcessFacts) => I;
   /** The image of every kernel thread. */
   readonly kernelImage: I;
-  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns: time spent suspended, fixed once at the start. */
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns: time spent suspended before the start; `Forest.suspendedNs` goes on. */
   readonly suspendedNs: number;
   /** A process has ended and no event told of it: its pid was given to another one. */
   readonly missedExit: (process: Process<I>) => void;
@@ -60,12 +60,15 @@ export interface Remembered<I extends Image> {
 
 export class Forest<I extends Image> {
   readonly lineages = new Lineages<I>();
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
+  suspendedNs: number;
   private readonly live = new Map<number, Process<I>>();
   private readonly inputs: ForestInputs<I>;
   private readonly kinship = new Kinship<Process<I>>();
 
   constructor(inputs: ForestInputs<I>) {
     this.inputs = inputs;
+    this.suspendedNs = inputs.suspendedNs;
   }
 
   /** Live processes. */
@@ -217,7 +220,7 @@ export class Forest<I extends Image> {
   }
 
   private ticksAt(time: number): number {
-    return Math.floor((time + this.inputs.suspendedNs) / NS_PER_TICK);
+    return Math.floor((time + this.suspendedNs) / NS_PER_TICK);
   }
 
   /** A child runs what its parent runs, as the same user: the same node, unless the parent is pid 1, which no tree shows. */
@@ -265,7 +268,7 @@ export class Forest<I extends Image> {
 
   private startOf(exactTicks: number | undefined, otherwise: number): Start {
     const ticks = exactTicks ?? otherwise;
-    return { ticks, exact: exactTicks !== undefined, time: ticks * NS_PER_TICK - this.inputs.suspendedNs };
+    return { ticks, exact: exactTicks !== undefined, time: ticks * NS_PER_TICK - this.suspendedNs };
   }
 
   private add(

@@ -27,6 +27,15 @@ export function boottimeNow(): number {
   return now(CLOCK_BOOTTIME);
 }
 
+/**
+ * Nanoseconds that the machine has been suspended since boot: CLOCK_BOOTTIME - CLOCK_MONOTONIC, by the time between two
+ * system calls too much and never too little, so that no event seems older than the process it is about.
+ */
+export function suspendedFor(): number {
+  const monotonic = monotonicNow();
+  return boottimeNow() - monotonic;
+}
+
 /** Nanoseconds since 1970-01-01T00:00:00Z. */
 export function realtimeNow(): number {
   return now(CLOCK_REALTIME);

@@ -5,7 +5,7 @@
 // execs of one process that follow each other within microseconds, both may show the second program; the path given to
 // execve(2) and the script behind an interpreter are not told. A process made with CLONE_PARENT is told as a child of
 // its maker's parent. Users changed by one thread alone are not told.
-import { boottimeNow, monotonicNow } from "../linux/clock.ts";
+import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import {
   eventTime,
   frame,
@@ -114,7 +114,7 @@ export class NetlinkSensor implements Sensor {
   }
 
   drain(sink: (event: ProcessEvent) => void): void {
-    this.suspended = boottimeNow() - monotonicNow();
+    this.suspended = suspendedFor();
     let handled = 0;
     let tries = 0;
     do {

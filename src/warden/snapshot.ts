@@ -5,7 +5,7 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved.ts";
 import { Forest, type FoundProcess } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest } from "../forest/saved.ts";
-import { boottimeNow, monotonicNow } from "../linux/clock.ts";
+import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import { readBase } from "./basefile.ts";
@@ -28,7 +28,7 @@ export function takeSnapshot(
   const forest = new Forest<Runnable>({
     identify: createIdentifier({ base }),
     kernelImage: kernelThread,
-    suspendedNs: Math.max(0, boottimeNow() - monotonicNow()),
+    suspendedNs: suspendedFor(),
     missedExit: () => undefined,
   });
   let restored: RestoredForest<Runnable> | undefined;

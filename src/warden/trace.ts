@@ -1,6 +1,6 @@
 // `treewarden trace`: the same sensor, forest and fingerprint as the warden's, no policy, straight to standard output.
 import { createIdentifier } from "../fingerprint/identify.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { writeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -45,9 +45,14 @@ export function runTrace(options: TraceOptions): void {
   const printer = new Printer(options.format, () => rescan.want(monotonicNow()));
   const totals = new Totals();
   const trees = new TreeTotals(totals, { mode: "off", limit: 1 });
-  const suspendedNs = Math.max(0, boottimeNow() - monotonicNow());
   const tracker = new Tracker(
-    { identify: identifyAccounted(createIdentifier()), totals, trees, suspendedNs, isKnown: () => false },
+    {
+      identify: identifyAccounted(createIdentifier()),
+      totals,
+      trees,
+      suspendedNs: suspendedFor(),
+      isKnown: () => false,
+    },
     printer,
   );
   const look = (): void => {
@@ -66,6 +71,7 @@ export function runTrace(options: TraceOptions): void {
     for (let i = 0; i < ready; i++) {
       if (poll.tokens[i] === SIGNALS) return;
       printer.wallOffset = realtimeNow() - monotonicNow();
+      tracker.forest.suspendedNs = suspendedFor();
       opened.drain((event) => tracker.handle(event));
     }
     if (rescan.dueIn(monotonicNow()) === 0) look();

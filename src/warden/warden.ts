@@ -9,7 +9,7 @@ import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved.ts";
 import { type RestoredForest, restoreForest, saveForest } from "../forest/saved.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
@@ -117,7 +117,6 @@ class Warden {
     const { config } = options;
     setProcessName("tw-warden");
     this.reader = new FactsReader({ argumentBytes: config.arguments.limit });
-    const suspendedNs = Math.max(0, boottimeNow() - monotonicNow());
     const boot = rememberBoot(config.state_directory, {
       bootId: this.bootId,
       bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
@@ -149,7 +148,7 @@ class Warden {
         identify: (facts) => this.identify(facts),
         totals: this.totals,
         trees,
-        suspendedNs,
+        suspendedNs: suspendedFor(),
         isKnown: (tree) => this.knowing.isFamiliar(tree),
       },
       {
@@ -250,6 +249,7 @@ class Warden {
 
   private drain(): void {
     this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.tracker.forest.suspendedNs = suspendedFor();
     this.unsaved = true;
     try {
       this.sensor.drain((event) => this.tracker.handle(event));
@@ -357,6 +357,7 @@ class Warden {
   private resync(): void {
     const time = monotonicNow();
     this.judge.wallOffset = realtimeNow() - time;
+    this.tracker.forest.suspendedNs = suspendedFor();
     const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader, this.sensor), time);
     this.rescan.done(time, monotonicNow());
     this.totals.counter("resyncs", {}).add(1);

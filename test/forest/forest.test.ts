@@ -288,3 +288,17 @@ describe("attacks on the forest's memory", () => {
     expect(world.forest.size).toBe(3);
   });
 });
+
+test("after the machine was suspended ends are still told from those of a pid's earlier owner", () => {
+  const world = smallHost();
+  const suspended = 60_000;
+  const { forest } = world;
+  forest.suspendedNs = suspended * 1e6;
+  const time = (world.now + 1) * 1e6;
+  const startTicks = (world.now + suspended) / 10;
+  forest.fork({ kind: "fork", source: "ebpf", time, pid: 300, parentPid: 100, startTicks, startExact: true });
+  expect(
+    forest.exit({ kind: "exit", source: "ebpf", time: time - 20e6, pid: 300, status: 0 }),
+  ).toBeUndefined();
+  expect(forest.exit({ kind: "exit", source: "ebpf", time, pid: 300, status: 0 })?.pid).toBe(300);
+});
