@@ -79,6 +79,11 @@ export class Examination {
     return isSame ? entry.examined : undefined;
   }
 
+  /** Files remembered. */
+  get size(): number {
+    return this.files.size;
+  }
+
   /** Takes what the examiner has said, without waiting. */
   receive(): void {
     for (let i = 0; i < PACKETS_A_TURN; i++) {

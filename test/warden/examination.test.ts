@@ -1,0 +1,185 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { BaseSystem } from "../../src/fingerprint/base.ts";
+import { type Asked, decodeAsked, encodeMessage, type Told } from "../../src/fingerprint/examined.ts";
+import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
+import type { ProcessFacts } from "../../src/sensor/event.ts";
+import { factsOf, nothing } from "../../src/sensor/facts.ts";
+import { Examination } from "../../src/warden/examination.ts";
+
+const WALL = 2_000_000_000_000;
+/** Seconds since the epoch. */
+const CHANGED = 1_900_000_000;
+
+/** A warden's side, and an examiner played by the test. */
+class Rig implements Disposable {
+  readonly examination: Examination;
+  readonly bases: BaseSystem[] = [];
+  private readonly ends = socketPair(1 << 16);
+  private readonly buffer = new Uint8Array(1 << 16);
+
+  constructor() {
+    this.examination = new Examination(this.ends[0], 7, (base) => this.bases.push(base));
+  }
+
+  asked(): Asked[] {
+    const all: Asked[] = [];
+    for (;;) {
+      const length = receivePacket(this.ends[1], this.buffer);
+      if (length <= 0) return all;
+      const asked = decodeAsked(this.buffer.subarray(0, length));
+      if (asked !== undefined) all.push(asked);
+    }
+  }
+
+  says(...told: readonly (Told | Uint8Array)[]): void {
+    for (const one of told) sendPacket(this.ends[1], one instanceof Uint8Array ? one : encodeMessage(one));
+    this.examination.receive();
+  }
+
+  [Symbol.dispose](): void {
+    for (const end of this.ends) closeDescriptor(end);
+  }
+}
+
+function facts(executable: string, rest: Partial<ProcessFacts> = {}): ProcessFacts {
+  return {
+    ...factsOf(nothing),
+    executable,
+    executableDeleted: false,
+    executableMemfd: false,
+    executableAge: WALL / 1000 - CHANGED,
+    device: 1,
+    inode: 2,
+    ...rest,
+  };
+}
+
+const question = { path: "/usr/bin/x", device: 1, inode: 2 };
+const answer: Told = {
+  type: "answer",
+  ...question,
+  changed: CHANGED,
+  package: "x",
+  unpackaged: false,
+  modified: false,
+  final: true,
+};
+
+describe("a file", () => {
+  test("is asked for once, and known from the answer on", () => {
+    using rig = new Rig();
+    for (let i = 0; i < 5; i++) expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)).toBeUndefined();
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
+    rig.says(answer);
+    expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)).toEqual({
+      package: "x",
+      unpackaged: false,
+      modified: false,
+    });
+    expect(rig.asked()).toEqual([]);
+  });
+
+  test("that the examiner has told of by itself is known at its first exec", () => {
+    using rig = new Rig();
+    rig.says(answer);
+    expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)?.package).toBe("x");
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
+  });
+
+  test("with another ctime, inode or device is another one", () => {
+    using rig = new Rig();
+    rig.says(answer);
+    rig.asked();
+    const lookup = (one: ProcessFacts) => rig.examination.lookup(one, WALL);
+    expect(lookup(facts("/usr/bin/x", { executableAge: 60 }))).toBeUndefined();
+    expect(lookup(facts("/usr/bin/x", { inode: 3 }))).toBeUndefined();
+    expect(lookup(facts("/usr/bin/x", { device: 3 }))).toBeUndefined();
+    expect(rig.asked()).toHaveLength(3);
+  });
+
+  test("is not asked for if it is gone, in memory or not well known", () => {
+    using rig = new Rig();
+    rig.asked();
+    for (const rest of [
+      { executableDeleted: true },
+      { executableMemfd: true },
+      { executableAge: undefined },
+      { inode: undefined },
+      { executable: `/${"x/".repeat(1000)}` },
+      { executable: "memfd:x" },
+    ])
+      expect(rig.examination.lookup(facts("/usr/bin/x", rest), WALL)).toBeUndefined();
+    expect(rig.asked()).toEqual([]);
+  });
+});
+
+describe("another examiner", () => {
+  test("is asked again what the one before it did not answer, but a file is given up after two", () => {
+    using rig = new Rig();
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    rig.asked();
+    rig.says({ type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
+    rig.says({ type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
+  });
+});
+
+test("when packages change every file is asked for again, and the old answer holds until then", () => {
+  using rig = new Rig();
+  rig.says(answer, { type: "changed" });
+  rig.asked();
+  expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)?.modified).toBe(false);
+  expect(rig.asked()).toEqual([question]);
+  rig.says({ ...answer, modified: true });
+  expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)?.modified).toBe(true);
+});
+
+describe("the base system", () => {
+  test("comes in parts, and counts when it is whole", () => {
+    using rig = new Rig();
+    rig.says({ type: "base", files: [["/usr/bin/a", "a, required"]], first: true, last: false });
+    expect(rig.bases).toEqual([]);
+    rig.says({ type: "base", files: [["/usr/bin/b", "b, required"]], first: false, last: true });
+    expect([...(rig.bases[0]?.files.keys() ?? [])]).toEqual(["/usr/bin/a", "/usr/bin/b"]);
+  });
+
+  test("of an examiner that died in the middle is forgotten", () => {
+    using rig = new Rig();
+    rig.says({ type: "base", files: [["/usr/bin/a", "a"]], first: true, last: false }, { type: "ready" });
+    rig.says({ type: "base", files: [["/usr/bin/b", "b"]], first: false, last: true });
+    expect(rig.bases).toEqual([]);
+  });
+});
+
+describe("an examiner that was taken over", () => {
+  test("may say anything", () => {
+    using rig = new Rig();
+    const text = fc.json().map((json) => new TextEncoder().encode(json));
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 200 }), text), (bytes) => {
+        rig.says(bytes);
+        expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)).toBeUndefined();
+      }),
+    );
+    expect(rig.bases).toEqual([]);
+  });
+
+  test("cannot make the warden's memory grow", () => {
+    using rig = new Rig();
+    for (let i = 0; i < 20_000; i++) rig.says({ ...answer, inode: i });
+    expect(rig.examination.size).toBe(8192);
+  });
+});
+
+test("nobody waits for an examiner that takes no questions: what had no room is asked for at the next exec", () => {
+  using rig = new Rig();
+  let i = 0;
+  for (; i < 5000; i++) rig.examination.lookup(facts(`/usr/bin/x${i}`, { inode: i }), WALL);
+  expect(rig.examination.size).toBeLessThan(5000);
+  rig.asked();
+  rig.examination.lookup(facts("/usr/bin/x4999", { inode: 4999 }), WALL);
+  expect(rig.asked()).toEqual([{ path: "/usr/bin/x4999", device: 1, inode: 4999 }]);
+});
