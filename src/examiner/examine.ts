@@ -12,6 +12,8 @@ const YOUNG = 3;
 const LARGEST = 1 << 30;
 /** fcntl.h; asks not to leave a trace in the file's access time. */
 const O_NOATIME = 0o1000000;
+/** fcntl.h; a descriptor that only names the file. */
+const O_PATH = 0o10000000;
 const chunk = Buffer.alloc(1 << 18);
 
 export interface ExamineOptions {
@@ -32,11 +34,11 @@ export function examine(
 ): Answer {
   const { path, device, inode } = question;
   const unknown: Answer = { type: "answer", path, device, inode, final: true };
-  const fd = openQuietly(`${root}${path}`);
+  const fd = openQuietly(`${root}${path}`, inode);
   if (fd === undefined) return unknown;
   try {
     const file = fstatSync(fd);
-    if (!file.isFile() || file.ino !== inode || !isOn(device, file, fd)) return unknown;
+    if (!isOn(device, file, fd)) return unknown;
     const changed = file.ctimeMs / 1000;
     const looked = { ...unknown, changed };
     if (database === undefined) return looked;
@@ -59,13 +61,22 @@ export function examine(
   }
 }
 
-/** Never waits for a pipe's other end, follows no link; undefined if it cannot be opened. */
-function openQuietly(path: string): number | undefined {
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
+/**
+ * Opens the regular file of that inode; undefined if there is another one at `path`, or none. A look comes first, by a
+ * descriptor that opens nothing: whoever ran a program may have put a device or a pipe in its place since, and to open
+ * one can start a watchdog or let a writer go on. Follows no link.
+ */
+function openQuietly(path: string, inode: number): number | undefined {
+  const quiet = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | O_NOATIME;
+  let seen: number | undefined;
   try {
-    return openSync(Buffer.from(encodeText(path)), flags | O_NOATIME);
+    seen = openSync(Buffer.from(encodeText(path)), O_PATH | constants.O_NOFOLLOW);
+    const file = fstatSync(seen);
+    return file.isFile() && file.ino === inode ? openSync(`/proc/self/fd/${seen}`, quiet) : undefined;
   } catch {
     return undefined;
+  } finally {
+    if (seen !== undefined) closeSync(seen);
   }
 }
 

@@ -62,6 +62,21 @@ describe("nothing is said", () => {
     expect(ask(root, "/usr/bin/dir").unpackaged).toBeUndefined();
   });
 
+  test("of a pipe in the place of a program, which is not even opened: a writer goes on waiting for its reader", async () => {
+    using root = debian();
+    const path = `${root.path}/usr/bin/pipe`;
+    Bun.spawnSync(["mkfifo", path]);
+    const writer = Bun.spawn(["sh", "-c", 'echo x > "$0"', path]);
+    try {
+      // It opens the pipe as soon as it runs, and then waits.
+      await Bun.sleep(100);
+      expect(ask(root, "/usr/bin/pipe").unpackaged).toBeUndefined();
+      expect(await Promise.race([writer.exited, Bun.sleep(100)])).toBeUndefined();
+    } finally {
+      writer.kill("SIGKILL");
+    }
+  });
+
   test("without a package database", () => {
     using root = new Root();
     root.file("/usr/bin/ls", "ls");
