@@ -36,11 +36,14 @@ import {
   startWatching,
   stop,
 } from "../baseline/state.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
+import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/record.ts";
 import { redactArguments } from "../report/redact.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
 import { writeWhole } from "./state.ts";
 import type { Execed } from "./tracker.ts";
 
@@ -80,7 +83,7 @@ export class Knowing {
   ask(exec: Execed): Knowledge {
     const { process, facts, tree } = exec;
     const { lineage } = process;
-    const learns = this.learning.state.phase === "learning";
+    const { learns } = this;
     if (this.baseline === undefined && !learns) return nothing;
     const second = this.inputs.now();
     const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
@@ -92,6 +95,17 @@ export class Knowing {
     }
     if (learns || knowledge.known === false) this.learning.observe(lineage, scope, facts.args, second);
     return knowledge;
+  }
+
+  /** Every tree is collected. */
+  get learns(): boolean {
+    return this.learning.state.phase === "learning";
+  }
+
+  /** Collects what runs already. */
+  learn(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
+    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
+    this.learning.observe(lineage, scope, facts.args, this.inputs.now());
   }
 
   /** The folded tree is in the baseline: its series stay. */
@@ -138,9 +152,14 @@ export class Knowing {
     this.save();
   }
 
-  /** Reads what root's commands have left, and does it. */
-  obeyRequests(): void {
-    for (const request of takeRequests(join(this.inputs.stateDirectory, REQUEST_FOLDER))) this.obey(request);
+  /** Reads what root's commands have left, and does it; true if a learning begins. */
+  obeyRequests(): boolean {
+    let begins = false;
+    for (const request of takeRequests(join(this.inputs.stateDirectory, REQUEST_FOLDER))) {
+      this.obey(request);
+      begins ||= request.kind === "learn";
+    }
+    return begins && this.learns;
   }
 
   /** Reads the files in force again. One that is broken changes nothing. */

@@ -200,6 +200,8 @@ class Warden {
       now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
     });
     this.firstScan(saved);
+    // What the warden before it had found and not told yet.
+    if (this.knowing.learns) this.learnLiving();
   }
 
   run(): void {
@@ -290,7 +292,15 @@ class Warden {
   private obey(order: Order): void {
     if (order === "stop" || order === "hangup") this.stopping = true;
     if (order === "reload") this.reload();
-    if (order === "request") this.knowing.obeyRequests();
+    if (order === "request" && this.knowing.obeyRequests()) this.learnLiving();
+  }
+
+  /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
+  private learnLiving(): void {
+    for (const { pid, facts } of scanLive(this.reader)) {
+      const process = this.tracker.forest.get(pid);
+      if (process !== undefined && !process.kernelThread) this.knowing.learn(process.lineage, facts);
+    }
   }
 
   private reload(): void {
