@@ -11,6 +11,8 @@ import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } f
 /** Bounds of the queue of numbered records, kept until the reporter has them in its journal. */
 const NUMBERED_RECORDS = 4_096;
 const NUMBERED_BYTES = 8 * 1024 * 1024;
+/** The part of both that is kept free of what anybody can make in masses: alerts and new trees must not crowd out a kill, a loss or a change. */
+const RESERVED_SHARE = 1 / 8;
 /** Bounds of the queue of all others. */
 const PLAIN_RECORDS = 2_048;
 const PLAIN_BYTES = 2 * 1024 * 1024;
@@ -97,11 +99,16 @@ export class Outbox {
     return this.kept.length < NUMBERED_RECORDS / 2 && this.keptBytes < NUMBERED_BYTES / 2;
   }
 
-  /** Queues a record that must not be lost. If there is no room its number is used up, and so the gap shows. */
-  numbered(record: EventRecord): void {
+  /**
+   * Queues a record that must not be lost. If there is no room its number is used up, and so the gap shows. `room`:
+   * which part of the queue it may fill; `common` leaves some to the others.
+   */
+  numbered(record: EventRecord, room: "all" | "common" = "all"): void {
     const entry = entryOf(this.next, record);
     this.next += 1;
-    if (this.kept.length >= NUMBERED_RECORDS || this.keptBytes + entry.bytes > NUMBERED_BYTES) {
+    const share = room === "all" ? 1 : 1 - RESERVED_SHARE;
+    const isFull = this.kept.length >= NUMBERED_RECORDS * share;
+    if (isFull || this.keptBytes + entry.bytes > NUMBERED_BYTES * share) {
       this.droppedNumbered.add(1);
       return;
     }

@@ -4,8 +4,9 @@ import { isWritable } from "../linux/poll.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;
-const LIMIT = 1 << 20;
-const RETRY_MS = 50;
+/** As much as the warden keeps for the reporter: what it sends at once is not dropped for want of a moment. */
+const LIMIT = 8 << 20;
+const RETRY_MS = 10;
 
 export class StandardOutput {
   private readonly onDrop: () => void;

@@ -81,9 +81,10 @@ export class Judge implements Listener {
     }
     const { outbox, stamp } = this.inputs;
     if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree))
-      outbox.numbered(execRecord(subject, "tree.new", stamp));
+      outbox.numbered(execRecord(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
-      outbox.numbered(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp));
+      const room = decision.action === "kill" ? "all" : "common";
+      outbox.numbered(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
     }
     if (outbox.watched) outbox.plain(execRecord(subject, "process.exec", stamp));
   }

@@ -5,7 +5,7 @@ test("a full pipe neither blocks the reporter nor grows it: lines are dropped an
   await using rig = new Rig({ output: "json" });
   rig.pauseOutput();
   rig.startReporter();
-  const padding = "x".repeat(900);
+  const padding = "x".repeat(3_000);
   let made = 0;
   for (let round = 0; round < 8; round += 1) {
     for (let i = 0; i < 500; i += 1) {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compile, forestEqualsProc, memoryOf, quietPolicy, settled } from "./live.ts";
+import { compile, forestEqualsProc, memoryOf, pidOf, quietPolicy, settled, whole } from "./live.ts";
 import { type JsonRecord, type Metrics, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
@@ -155,6 +155,46 @@ describe.skipIf(reason !== undefined)("memory and series stay bounded", () => {
     expect(after.value("treewarden_trees_overflow_total")).toBeGreaterThan(300);
     expect(after.value("process", { tree: "/overflow", state: "STOPPED" })).toBeDefined();
     await forestEqualsProc(running);
+  }, 60_000);
+});
+
+describe.skipIf(reason !== undefined)("a storm of alerts", () => {
+  test("that fills the queue does not crowd out a kill, and what did not fit is told as a gap and counted", async () => {
+    const folder = stage();
+    const rule = (id: string, name: string, action: string) => ({
+      id,
+      when: { "==": [{ var: "process.executable.name" }, name] },
+      action,
+    });
+    const rules = [rule("noise", "tw-noise", "alert"), rule("victim", "tw-victim-quiet", "kill")];
+    writeFileSync(join(folder, "storm.json"), JSON.stringify({ role: "storm", rules, default: "allow" }));
+    const program = compile(folder, "generations");
+    for (const name of ["tw-noise", "tw-victim-quiet"]) linkSync(program, join(folder, name));
+    const each = compile(folder, "each");
+    writeFileSync(join(folder, "list"), `${join(folder, "tw-noise")}\n`.repeat(8_000));
+    await using running = await Running.start(["--policy", join(folder, "storm.json")], {}, folder);
+    await until("all are there", () => whole(running) !== undefined);
+    const reporter = pidOf(running, "reporter");
+    // A reporter that does not read is the slowest there is.
+    process.kill(reporter, "SIGSTOP");
+    try {
+      await asNobody([each, join(folder, "list")]).exited;
+      await asNobody([join(folder, "tw-victim-quiet")]).exited;
+      await Bun.sleep(500);
+    } finally {
+      process.kill(reporter, "SIGCONT");
+    }
+    const verdict = await running.seen((one) => one["security_rule.name"] === "victim");
+    expect(verdict["policy.outcome"]).toBe("would_kill");
+    await running.seen((one) => one["event.name"] === "report.gap");
+    const metrics = await running.metrics();
+    const told = running.records.filter((one) => one["security_rule.name"] === "noise").length;
+    const dropped = metrics.value("treewarden_queue_dropped_total", { queue: "numbered" }) ?? 0;
+    // Others start programs, too.
+    expect(told + dropped).toBeWithin(8_000, 8_050);
+    const gaps = running.records.filter((one) => one["event.name"] === "report.gap");
+    expect(gaps.reduce((sum, gap) => sum + Number(gap["report.missing"]), 0)).toBe(dropped);
+    expect(metrics.value("treewarden_verdicts_total", { rule: "noise", outcome: "alerted" })).toBe(8_000);
   }, 60_000);
 });
 
