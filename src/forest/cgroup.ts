@@ -11,10 +11,16 @@ const hexContainer =
 const namedContainer =
   /(?:^|\/)(?:lxc\.payload[./]([^/]+)|lxc\/([^/]+)|machine\.slice\/machine-([^/]+)\.scope)(?:\/|$)/;
 
-/** Container id of a process by its cgroup path; null if it is in none. */
-export function containerOf(cgroup: string): string | null {
+/**
+ * Container id of a process by its cgroup path; null if it is in none. Below a user's own manager names are the user's
+ * to choose: whoever could call a cgroup `docker-ID.scope` there would cut the tree above it, and count as a
+ * container's for every rule. So what runs there, rootless containers too, is the host's.
+ */
+export function containerOf(path: string): string | null {
   // Nearly every path of a host without containers ends here, without a regular expression.
-  if (cgroup.length < 6 || cgroup === "/") return null;
+  if (path.length < 6 || path === "/") return null;
+  const manager = path.indexOf("/user@");
+  const cgroup = manager === -1 ? path : path.slice(0, manager);
   const hex = hexContainer.exec(cgroup);
   if (hex !== null && !cgroup.includes(`/libpod-conmon-${hex[1] ?? ""}`)) return hex[1] ?? null;
   const named = namedContainer.exec(cgroup);

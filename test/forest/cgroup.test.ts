@@ -15,6 +15,9 @@ test.each([
   ["/lxc.payload.web/init.scope", "web"],
   ["/machine.slice/machine-build.scope", "build"],
   [`/user.slice/${id.slice(1)}`, null],
+  [`/user.slice/user-1000.slice/user@1000.service/app.slice/docker-${id}.scope`, null],
+  [`/user.slice/user-1000.slice/user@1000.service/user.slice/lxc.payload.web`, null],
+  [`/system.slice/docker-${id}.scope/user.slice/user-0.slice/user@0.service/init.scope`, id],
 ])("the container of %s is %s", (path, container) => {
   expect(containerOf(path)).toBe(container);
 });
