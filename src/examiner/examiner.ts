@@ -18,6 +18,8 @@ import { openPackages } from "./open.ts";
 
 export interface ExaminerOptions {
   readonly base: Config["base"];
+  /** Where the system lies; default `/`. */
+  readonly root?: string;
   /** The end of the pair to the warden. */
   readonly askFd: number;
   readonly controlFd: number;
@@ -43,6 +45,7 @@ export function runExaminer(options: ExaminerOptions): void {
 
 class Examiner {
   private readonly options: ExaminerOptions;
+  private readonly place: { readonly root: string };
   private readonly poll = new Poll();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private readonly unsent: Uint8Array[] = [];
@@ -61,6 +64,7 @@ class Examiner {
 
   constructor(options: ExaminerOptions) {
     this.options = options;
+    this.place = { root: options.root ?? "" };
   }
 
   run(): void {
@@ -110,7 +114,7 @@ class Examiner {
     }
     endAfter(ANSWER_WITHIN);
     try {
-      const answer = examine(question, this.database);
+      const answer = examine(question, this.database, this.place);
       this.say(answer);
       if (!answer.final && this.changedAt === 0 && this.database?.isCurrent() === false)
         this.changedAt = monotonicNow() + QUIET;
@@ -135,8 +139,8 @@ class Examiner {
     if (path === undefined) return;
     endAfter(ANSWER_WITHIN);
     try {
-      const { dev: device, ino: inode } = statSync(path);
-      const answer = examine({ path, device, inode }, this.database);
+      const { dev: device, ino: inode } = statSync(`${this.place.root}${path}`);
+      const answer = examine({ path, device, inode }, this.database, this.place);
       if (answer.changed !== undefined) this.say(answer);
     } catch {
       // It is asked for when it runs.
@@ -148,7 +152,7 @@ class Examiner {
 
   private read(): void {
     endAfter(READ_WITHIN);
-    this.database = openPackages();
+    this.database = openPackages(this.place.root);
     this.watchDatabase();
     this.base = baseOf(this.database, this.options.base);
     endAfter(0);

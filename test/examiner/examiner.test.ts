@@ -1,0 +1,169 @@
+// The examiner's process, asked by a test in the warden's place.
+import { describe, expect, test } from "bun:test";
+import { appendFileSync, closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { type Asked, decodeTold, encodeMessage, type Told } from "../../src/fingerprint/examined.ts";
+import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { tryLock } from "../../src/linux/flock.ts";
+import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
+import { encodeOrder } from "../../src/supervisor/inherited.ts";
+import { debian, Root } from "./root.ts";
+
+class Child implements AsyncDisposable {
+  readonly told: Told[] = [];
+  readonly process: Bun.Subprocess;
+  private readonly ask = socketPair(1 << 18);
+  private readonly control = socketPair(1 << 12);
+  private readonly buffer = new Uint8Array(1 << 16);
+
+  constructor(root: string) {
+    const script = join(import.meta.dir, "examiner-child.ts");
+    this.process = Bun.spawn([process.execPath, script, root], {
+      stdio: ["ignore", "inherit", "inherit", this.ask[1], this.control[1]],
+    });
+  }
+
+  says(asked: Asked): void {
+    sendPacket(this.ask[0], encodeMessage(asked));
+  }
+
+  order(): void {
+    sendPacket(this.control[0], encodeOrder("stop"));
+  }
+
+  /** The first that fits, of all that it has told. */
+  async tells(fits: (told: Told) => boolean, ms = 8_000): Promise<Told> {
+    const end = performance.now() + ms;
+    for (;;) {
+      for (let length = 1; length > 0; ) {
+        length = receivePacket(this.ask[0], this.buffer);
+        const told = length > 0 ? decodeTold(this.buffer.subarray(0, length)) : undefined;
+        if (told !== undefined) this.told.push(told);
+      }
+      const found = this.told.find(fits);
+      if (found !== undefined) return found;
+      if (performance.now() > end) throw new Error(`not told: ${JSON.stringify(this.told)}`);
+      await Bun.sleep(10);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.exited;
+    for (const end of [...this.ask, ...this.control]) closeDescriptor(end);
+  }
+}
+
+const isReady = (told: Told): boolean => told.type === "ready";
+const isBase = (told: Told): boolean => told.type === "base";
+const answers =
+  (path: string, inode?: number) =>
+  (told: Told): boolean =>
+    told.type === "answer" && told.path === path && (inode === undefined || told.inode === inode);
+
+describe("an examiner", () => {
+  test("tells a warden that begins what is base, and what it finds of those programs", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    await child.tells(isReady);
+    child.says({ type: "begin", generation: 1 });
+    const base = await child.tells(isBase);
+    expect(base).toEqual({
+      type: "base",
+      files: [
+        ["/usr/bin/cat.distrib", "coreutils, essential"],
+        ["/usr/bin/ls", "coreutils, essential"],
+      ],
+      first: true,
+      last: true,
+    });
+    expect(await child.tells(answers("/usr/bin/ls"))).toMatchObject({
+      package: "coreutils",
+      modified: false,
+    });
+    expect(await child.tells(answers("/usr/bin/cat.distrib"))).toMatchObject({ modified: false });
+    // The same warden again, as after another examiner's start, hears nothing twice.
+    child.says({ type: "begin", generation: 1 });
+    child.says(root.question("/usr/bin/stranger"));
+    await child.tells(answers("/usr/bin/stranger"));
+    expect(child.told.filter(isBase)).toHaveLength(1);
+  });
+
+  test("answers questions", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    child.says(root.question("/usr/bin/stranger"));
+    expect(await child.tells(answers("/usr/bin/stranger"))).toMatchObject({
+      package: null,
+      unpackaged: true,
+    });
+  });
+
+  test("tells of packages that were installed, once nobody is at work on them any more", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    child.says({ type: "begin", generation: 1 });
+    await child.tells(isBase);
+    const lock = openSync(`${root.path}/var/lib/dpkg/lock`, "r+");
+    tryLock(lock);
+    root.file("/usr/bin/fresh", "fresh");
+    root.file("/var/lib/dpkg/info/fresh.list", "/usr/bin/fresh\n");
+    appendFileSync(
+      `${root.path}/var/lib/dpkg/status`,
+      "Package: fresh\nStatus: install ok installed\nPriority: important\n",
+    );
+    child.says(root.question("/usr/bin/fresh"));
+    const during = await child.tells(answers("/usr/bin/fresh"));
+    expect(during).toMatchObject({ final: false });
+    expect(during).not.toHaveProperty("unpackaged");
+    closeSync(lock);
+    await child.tells(({ type }) => type === "changed", 12_000);
+    const later = (told: Told) =>
+      told.type === "base" && told.files.some(([path]) => path === "/usr/bin/fresh");
+    await child.tells(later);
+    child.told.length = 0;
+    child.says(root.question("/usr/bin/fresh"));
+    expect(await child.tells(answers("/usr/bin/fresh"))).toMatchObject({
+      package: "fresh",
+      unpackaged: false,
+    });
+  }, 30_000);
+
+  test("changes no file", async () => {
+    using root = debian();
+    const list = () => Bun.spawnSync(["find", root.path, "-printf", "%p %s %T@ %C@ %m\n"]).stdout.toString();
+    const before = list();
+    await using child = new Child(root.path);
+    child.says({ type: "begin", generation: 1 });
+    await child.tells(answers("/usr/bin/ls"));
+    expect(list()).toBe(before);
+  });
+
+  test("without a package database tells the embedded list, and nothing of a file", async () => {
+    using root = new Root();
+    root.file("/usr/bin/ls", "ls");
+    await using child = new Child(root.path);
+    child.says({ type: "begin", generation: 1 });
+    await child.tells((told) => told.type === "base" && told.last);
+    child.says(root.question("/usr/bin/ls"));
+    expect(await child.tells(answers("/usr/bin/ls"))).not.toHaveProperty("unpackaged");
+  });
+
+  test("ends when it is told to", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    await child.tells(isReady);
+    child.order();
+    expect(await child.process.exited).toBe(0);
+  });
+
+  test("does not end by what is no question", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    for (const path of ["/usr/bin/../bin/ls", "/", "/usr/bin", `/${"x".repeat(4000)}`, "/usr/bin/ls\0"])
+      child.says({ path, device: 1, inode: 1 });
+    child.says(root.question("/usr/bin/ls"));
+    const { inode } = root.question("/usr/bin/ls");
+    expect(await child.tells(answers("/usr/bin/ls", inode))).toMatchObject({ package: "coreutils" });
+  });
+});
