@@ -67,16 +67,26 @@ export function examine(
  * one can start a watchdog or let a writer go on. Follows no link.
  */
 function openQuietly(path: string, inode: number): number | undefined {
-  const quiet = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | O_NOATIME;
   let seen: number | undefined;
   try {
     seen = openSync(Buffer.from(encodeText(path)), O_PATH | constants.O_NOFOLLOW);
     const file = fstatSync(seen);
-    return file.isFile() && file.ino === inode ? openSync(`/proc/self/fd/${seen}`, quiet) : undefined;
+    return file.isFile() && file.ino === inode ? openSeen(seen) : undefined;
   } catch {
     return undefined;
   } finally {
     if (seen !== undefined) closeSync(seen);
+  }
+}
+
+function openSeen(seen: number): number {
+  const file = `/proc/self/fd/${seen}`;
+  const quiet = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  try {
+    return openSync(file, quiet | O_NOATIME);
+  } catch {
+    // Not to touch the access time of somebody else's file needs CAP_FOWNER.
+    return openSync(file, quiet);
   }
 }
 
