@@ -86,7 +86,7 @@ const MODULE_LENGTH = 255;
 function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
   const reading =
-    executable === undefined ? undefined : readCommandLine(executable, facts.filename, facts.args, note);
+    executable === undefined ? undefined : readCommandLine(executable, facts.filename, wordsOf(facts), note);
   if (facts.script !== undefined) {
     note?.(`${facts.script}: the kernel says that this script is run`);
     return isDescriptor(facts.script)
@@ -96,10 +96,23 @@ function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   if (reading === undefined)
     return subject(executable, "", undefined, false, executable, undefined, undefined);
   const file = reading.script ?? reading.program;
+  if (file === CUT || reading.module === CUT || reading.applet === CUT)
+    return subject(executable, "", undefined, false, executable, undefined, undefined);
   if (file !== undefined && file.length < PATH_MAX) {
     return fromFile(executable, file, cwd, reading.script !== undefined);
   }
   return fromReading(executable, reading);
+}
+
+/** Stands for a word that was cut off; no process can give one like it. */
+const CUT = "\u0000";
+
+/**
+ * The arguments, as far as they are whole. Of the last one before the cut nobody knows how it goes on: a path that is
+ * cut in the right place would be another script's. Two words stand for the rest, as an option may take the first.
+ */
+function wordsOf({ args, argsTruncated }: RunnableFacts): readonly string[] | undefined {
+  return args !== undefined && argsTruncated === true ? [...args.slice(0, -1), CUT, CUT] : args;
 }
 
 function subject(

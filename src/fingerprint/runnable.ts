@@ -31,4 +31,5 @@ export interface Runnable extends Image {
 export type RunnableFacts = Pick<
   ProcessFacts,
   "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"
->;
+> &
+  Partial<Pick<ProcessFacts, "argsTruncated">>;

@@ -362,6 +362,24 @@ describe("a command line", () => {
     }
   });
 
+  test.each([
+    ["/usr/bin/python3", ["python3", `-W${"x".repeat(4_000)}`, "/usr/lib/backup"], "python3"],
+    ["/usr/bin/python3", ["python3", `-W${"x".repeat(4_000)}`], "python3"],
+    ["/usr/bin/python3", ["python3", "-m", "http"], "python3"],
+    ["/usr/bin/java", ["java", "org.example.Ma"], "java"],
+    ["/usr/lib64/ld-linux-x86-64.so.2", ["ld.so", "/usr/sbin/ngi"], "ld-linux-x86-64.so.2"],
+    ["/usr/bin/dash", ["sh", "/usr/bin/backup.sh", "x".repeat(4_000)], "backup.sh"],
+  ])("of %s that was cut says only what is whole", (executable, args, name) => {
+    const runnable = identify(facts(executable, args, { argsTruncated: true }));
+    expect(runnable.name).toBe(name);
+    expect(runnable.inline).toBe(false);
+  });
+
+  test("that was cut inside of its code has code all the same", () => {
+    const args = ["sh", "-c", "x".repeat(4_000)];
+    expect(identify(facts("/usr/bin/dash", args, { argsTruncated: true })).inline).toBe(true);
+  });
+
   test("never makes it throw, and a runnable always has a name", () => {
     const executables = [...new Set(rows.map(([executable]) => executable))];
     const words = [...new Set(rows.flatMap(([, line]) => line.split(" ")))];
