@@ -1,0 +1,525 @@
+// A small server of Debian's packages, started by hand: own configuration, own ports on the loopback, everything it
+// writes in one folder. It runs its daemons the way their packages do, and lives an ordinary life on request.
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type JsonRecord, type Running, until } from "./treewarden.ts";
+
+/** Binary and the package it comes from. */
+const needed: readonly (readonly [string, string])[] = [
+  ["/usr/sbin/nginx", "nginx-light"],
+  ["/usr/sbin/fcgiwrap", "fcgiwrap"],
+  ["/usr/sbin/cron", "cron"],
+  ["/usr/sbin/sshd", "openssh-server"],
+  ["/usr/bin/sftp", "openssh-client"],
+  ["/usr/sbin/atd", "at"],
+  ["/usr/sbin/apache2", "apache2"],
+  ["/usr/bin/pg_ctlcluster", "postgresql"],
+  ["/usr/bin/perl", "perl"],
+  ["/usr/bin/python3", "python3"],
+  ["/usr/bin/curl", "curl"],
+];
+
+/** Labels of which at least one is in every tree of the server's. */
+export const daemons: readonly string[] = [
+  "nginx",
+  "fcgiwrap",
+  "cron",
+  "sshd",
+  "atd",
+  "apache2",
+  "apachectl",
+  "postgres",
+  "pg_ctl",
+];
+
+/** Installs what is missing; why the server cannot be had, undefined if it can. In CI it always can, or the test fails. */
+export function missingServer(): string | undefined {
+  const missing = needed.filter(([path]) => !existsSync(path)).map(([, name]) => name);
+  if (missing.length === 0) return undefined;
+  if (process.geteuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+    // RUNLEVEL: packages must not start their daemons.
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+    for (const args of [
+      ["update", "-q"],
+      ["install", "-qy", "--no-install-recommends", ...missing],
+    ])
+      Bun.spawnSync(["apt-get", ...args], { env, stdout: "ignore", stderr: "inherit", timeout: 240_000 });
+  }
+  const still = needed.filter(([path]) => !existsSync(path)).map(([, name]) => name);
+  if (still.length === 0) return undefined;
+  const reason = `packages are missing: ${still.join(" ")}`;
+  if (process.env.CI === "true") throw new Error(reason);
+  return reason;
+}
+
+let servers = 0;
+
+export class Server implements AsyncDisposable {
+  readonly folder: string;
+  readonly webPort: number;
+  readonly apachePort: number;
+  private readonly sshPort: number;
+  private readonly madeRunSshd: boolean;
+  private cron: Bun.Subprocess | undefined;
+  private wrap: Bun.Subprocess | undefined;
+  private at: Bun.Subprocess | undefined;
+  private atJobs = 0;
+
+  /** Files and keys are made, nothing runs yet. */
+  constructor() {
+    servers += 1;
+    // Not in /tmp: rules look at programs there, and a server's own are not.
+    this.folder = `/srv/treewarden-test-${process.pid}-${servers}`;
+    // Below the ports that connections get by themselves.
+    const port = 10_000 + Math.floor(Math.random() * 3_000) * 3;
+    this.webPort = port;
+    this.apachePort = port + 1;
+    this.sshPort = port + 2;
+    this.madeRunSshd = !existsSync("/run/sshd");
+    if (this.madeRunSshd) mkdirSync("/run/sshd", { mode: 0o755 });
+    rmSync(this.folder, { recursive: true, force: true });
+    for (const name of ["", "html", "cgi", "run", "spool", "cron.d", "jobs", "apache", "data"])
+      mkdirSync(join(this.folder, name), { mode: 0o755, recursive: true });
+    this.writeWeb();
+    this.writeSsh();
+    this.writeCron();
+    this.writeApache();
+    this.writeDatabase();
+  }
+
+  path(...names: readonly string[]): string {
+    return join(this.folder, ...names);
+  }
+
+  /** Starts every daemon, and waits until each answers. */
+  async start(): Promise<void> {
+    run(["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf")]);
+    run(["/usr/sbin/sshd", "-f", this.path("sshd_config")]);
+    this.startDatabase();
+    run(["/usr/sbin/apachectl", "start"], { APACHE_CONFDIR: this.path("apache") });
+    this.wrap = Bun.spawn(
+      ["setpriv", ...as("www-data"), "fcgiwrap", "-c", "1", "-s", `unix:${this.path("run", "cgi.sock")}`],
+      quiet,
+    );
+    // Its spool and pid file are the system's, as its jobs are: nothing else may use it meanwhile.
+    this.at = Bun.spawn(["unshare", "-m", "sh", this.path("atd-start")], quiet);
+    await this.startCron();
+    await until("nginx, fcgiwrap and apache answer", async () => {
+      const [page, status, other] = await Promise.all([
+        this.get("/"),
+        this.post("/"),
+        this.get("/", this.apachePort),
+      ]);
+      return page === 200 && status === 200 && other === 200;
+    });
+  }
+
+  /** cron runs its jobs of start-up at once, as others by the minute. */
+  async startCron(): Promise<void> {
+    const mark = this.path("run", "job-done");
+    rmSync(mark, { force: true });
+    this.cron = Bun.spawn(["unshare", "-m", "sh", this.path("cron-start")], quiet);
+    await until("cron's job ran", () => existsSync(mark));
+  }
+
+  async stopCron(): Promise<void> {
+    this.cron?.kill("SIGTERM");
+    await this.cron?.exited;
+    this.cron = undefined;
+  }
+
+  /** Ends every daemon that was started. */
+  async stop(): Promise<void> {
+    for (const one of [this.wrap, this.at]) {
+      one?.kill("SIGTERM");
+      await one?.exited;
+    }
+    // fcgiwrap does not take over a socket that is there.
+    rmSync(this.path("run", "cgi.sock"), { force: true });
+    await this.stopCron();
+    this.stopDatabase();
+    const pids = ["nginx.pid", "sshd.pid", "apache2/apache2.pid"].map((name) =>
+      pidIn(this.path("run", name)),
+    );
+    for (const pid of pids) if (pid !== undefined) end(pid);
+    await until("nginx, sshd and apache have ended", () =>
+      pids.every((pid) => pid === undefined || !existsSync(`/proc/${pid}`)),
+    );
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  /** What a day brings: pages, a status, logins, copies, jobs, a query, a reload. */
+  async live(): Promise<void> {
+    await Promise.all([this.get("/"), this.get("/missing"), this.get("/", this.apachePort)]);
+    await this.post("/");
+    this.ssh("uptime");
+    this.ssh(`cd ${this.folder} && ls html | wc -l`);
+    this.sftp(`get ${this.path("html", "index.html")} ${this.path("run", "copy")}`);
+    await this.atJob("date");
+    this.query("select 1");
+    run(["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf"), "-s", "reload"]);
+    await this.stopCron();
+    await this.startCron();
+  }
+
+  /** Status of a page; 0 if nobody answers. */
+  async get(path: string, port = this.webPort): Promise<number> {
+    return fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" } }).then(
+      async (answer) => {
+        await answer.text();
+        return answer.status;
+      },
+      () => 0,
+    );
+  }
+
+  /**
+   * Asks the status script about a file system. The script has the mistake of old: what it is asked becomes part of a
+   * command line.
+   */
+  async post(what: string, script = "status.cgi"): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${this.webPort}/cgi/${script}`, {
+      method: "POST",
+      body: `${what}\n`,
+      headers: { connection: "close" },
+    }).catch(() => undefined);
+    await answer?.text();
+    return answer?.status ?? 0;
+  }
+
+  /** A command by a login; what it printed. */
+  ssh(command: string, key = "key"): string {
+    return Bun.spawnSync(["ssh", ...this.sshFlags(key), "-p", `${this.sshPort}`, "root@127.0.0.1", command], {
+      stdin: "ignore",
+      stderr: "ignore",
+      timeout: 10_000,
+    }).stdout.toString();
+  }
+
+  sftp(batch: string): void {
+    const args = [...this.sshFlags("key"), "-P", `${this.sshPort}`, "-b", "-", "root@127.0.0.1"];
+    Bun.spawnSync(["sftp", ...args], {
+      stdin: Buffer.from(`${batch}\n`),
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+  }
+
+  /** Runs a command by at(1), and waits until it has ended. */
+  async atJob(command: string): Promise<void> {
+    this.atJobs += 1;
+    const mark = this.path("run", `at-${this.atJobs}`);
+    const pid = this.at?.pid ?? 0;
+    // Within atd's own view of the spool.
+    Bun.spawnSync(["nsenter", "-m", "-t", `${pid}`, "at", "now"], {
+      stdin: Buffer.from(`${command} > /dev/null 2>&1\n: > ${mark}\n`),
+      stdout: "ignore",
+      stderr: "ignore",
+      cwd: "/",
+    });
+    await until("the job by at ran", () => existsSync(mark));
+  }
+
+  query(sql: string): void {
+    run([
+      "setpriv",
+      ...as("postgres"),
+      join(postgres(), "psql"),
+      "-h",
+      this.path("run"),
+      "-d",
+      "postgres",
+      "-c",
+      sql,
+    ]);
+  }
+
+  /** A key that may log in; `options` as in authorized_keys. */
+  addKey(name: string, options = ""): void {
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", this.path(name)]);
+    const line = readFileSync(this.path(`${name}.pub`), "utf8");
+    const file = this.path("authorized_keys");
+    const before = existsSync(file) ? readFileSync(file, "utf8") : "";
+    writeFileSync(file, `${before}${options}${options === "" ? "" : " "}${line}`, { mode: 0o600 });
+  }
+
+  script(path: string, text: string): string {
+    writeFileSync(this.path(path), text);
+    chmodSync(this.path(path), 0o755);
+    return this.path(path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.stop();
+    } finally {
+      rmSync(this.folder, { recursive: true, force: true });
+      if (this.madeRunSshd) rmSync("/run/sshd", { recursive: true, force: true });
+    }
+  }
+
+  private sshFlags(key: string): string[] {
+    const options = [
+      "StrictHostKeyChecking=no",
+      "UserKnownHostsFile=/dev/null",
+      "BatchMode=yes",
+      "IdentitiesOnly=yes",
+    ];
+    return ["-F", "none", "-i", this.path(key), ...options.flatMap((option) => ["-o", option])];
+  }
+
+  private writeWeb(): void {
+    chownSync(this.path("run"), ...idsOf("www-data"));
+    chmodSync(this.path("run"), 0o1777);
+    writeFileSync(this.path("html", "index.html"), "<p>a page</p>\n");
+    this.script(
+      "cgi/status.cgi",
+      '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
+    );
+    writeFileSync(
+      this.path("nginx.conf"),
+      `user www-data; pid ${this.path("run", "nginx.pid")}; error_log ${this.path("run", "nginx.log")};
+worker_processes 2; events { worker_connections 64; }
+http {
+  access_log ${this.path("run", "access.log")}; client_body_temp_path ${this.path("run", "body")};
+  fastcgi_temp_path ${this.path("run", "fastcgi")}; proxy_temp_path ${this.path("run", "proxy")};
+  uwsgi_temp_path ${this.path("run", "uwsgi")}; scgi_temp_path ${this.path("run", "scgi")};
+  server {
+    listen 127.0.0.1:${this.webPort}; root ${this.path("html")};
+    location /cgi/ {
+      include /etc/nginx/fastcgi_params; root ${this.folder};
+      fastcgi_param SCRIPT_FILENAME ${this.folder}$fastcgi_script_name;
+      fastcgi_pass unix:${this.path("run", "cgi.sock")};
+    }
+  }
+}
+`,
+    );
+  }
+
+  private writeSsh(): void {
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", this.path("host-key")]);
+    this.addKey("key");
+    writeFileSync(
+      this.path("sshd_config"),
+      `ListenAddress 127.0.0.1:${this.sshPort}
+HostKey ${this.path("host-key")}
+PidFile ${this.path("run", "sshd.pid")}
+AuthorizedKeysFile ${this.path("authorized_keys")}
+StrictModes no
+UsePAM no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+PrintMotd no
+PrintLastLog no
+LogLevel QUIET
+SetEnv HOME=${this.folder}
+Subsystem sftp /usr/lib/openssh/sftp-server
+`,
+    );
+  }
+
+  private writeCron(): void {
+    this.script(
+      "jobs/rotate",
+      `#!/bin/sh\ncp ${this.path("run", "access.log")} ${this.path("run", "access.log.1")}\n: > ${this.path("run", "job-done")}\n`,
+    );
+    writeFileSync(this.path("cron.d", "jobs"), `MAILTO=""\n@reboot root run-parts ${this.path("jobs")}\n`);
+    writeFileSync(this.path("crontab"), "");
+    const own = (folder: string): string => `mount --bind ${this.path("spool")} ${folder}`;
+    // Of its own in a mount namespace, so that the host's jobs are not run and its pid file not taken. On an empty
+    // /run cron believes that the host has just started.
+    this.script(
+      "cron-start",
+      `set -e
+mount -t tmpfs -o mode=755 none /run
+${own("/var/spool/cron/crontabs")}
+mount --bind ${this.path("cron.d")} /etc/cron.d
+[ ! -e /etc/crontab ] || mount --bind ${this.path("crontab")} /etc/crontab
+exec /usr/sbin/cron -f
+`,
+    );
+    this.script(
+      "atd-start",
+      `set -e
+mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=1770,uid=daemon,gid=daemon none /var/spool/cron/atspool
+mount -t tmpfs -o mode=1770,uid=daemon,gid=daemon none /var/spool/cron/atjobs
+: > /var/spool/cron/atjobs/.SEQ
+chown daemon:daemon /var/spool/cron/atjobs/.SEQ
+chmod 600 /var/spool/cron/atjobs/.SEQ
+exec /usr/sbin/atd -f
+`,
+    );
+  }
+
+  private writeApache(): void {
+    const state = this.path("run", "apache2");
+    mkdirSync(state);
+    writeFileSync(
+      this.path("apache", "envvars"),
+      `export APACHE_RUN_USER=www-data APACHE_RUN_GROUP=www-data APACHE_PID_FILE=${state}/apache2.pid
+export APACHE_RUN_DIR=${state} APACHE_LOCK_DIR=${state} APACHE_LOG_DIR=${state} LANG=C
+`,
+    );
+    const modules = ["mpm_event", "authz_core", "dir"];
+    writeFileSync(
+      this.path("apache", "apache2.conf"),
+      `${modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`).join("\n")}
+ServerName localhost
+Listen 127.0.0.1:${this.apachePort}
+PidFile \${APACHE_PID_FILE}
+DefaultRuntimeDir \${APACHE_RUN_DIR}
+User www-data
+Group www-data
+ErrorLog ${state}/error.log
+DocumentRoot ${this.path("html")}
+DirectoryIndex index.html
+`,
+    );
+  }
+
+  private writeDatabase(): void {
+    chownSync(this.path("data"), ...idsOf("postgres"));
+    run([
+      "setpriv",
+      ...as("postgres"),
+      join(postgres(), "initdb"),
+      "-A",
+      "trust",
+      "--no-sync",
+      "-D",
+      this.path("data"),
+    ]);
+    writeFileSync(
+      this.path("data", "postgresql.conf"),
+      `listen_addresses = ''\nunix_socket_directories = '${this.path("run")}'\nshared_buffers = 1MB\nfsync = off\n`,
+    );
+  }
+
+  private startDatabase(): void {
+    const flags = ["-D", this.path("data"), "-l", this.path("data", "log"), "-w", "start"];
+    run(["setpriv", ...as("postgres"), join(postgres(), "pg_ctl"), ...flags]);
+  }
+
+  private stopDatabase(): void {
+    if (!existsSync(this.path("data", "postmaster.pid"))) return;
+    const flags = ["-D", this.path("data"), "-m", "fast", "-w", "stop"];
+    run(["setpriv", ...as("postgres"), join(postgres(), "pg_ctl"), ...flags]);
+  }
+}
+
+const quiet = { stdin: "ignore", stdout: "ignore", stderr: "ignore" } as const;
+
+function run(command: readonly string[], environment: Record<string, string> = {}): void {
+  // No pipes: daemons would keep them open.
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...environment };
+  const { exitCode } = Bun.spawnSync([...command], { ...quiet, env, cwd: "/", timeout: 30_000 });
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ended with ${exitCode}`);
+}
+
+function as(user: string): string[] {
+  return [`--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
+}
+
+function idsOf(user: string): [number, number] {
+  const line = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((one) => one.startsWith(`${user}:`));
+  const [, , uid, gid] = line?.split(":") ?? [];
+  return [Number(uid), Number(gid)];
+}
+
+function postgres(): string {
+  const [newest] = [...new Bun.Glob("*/bin").scanSync({ cwd: "/usr/lib/postgresql", onlyFiles: false })]
+    .sort()
+    .reverse();
+  return join("/usr/lib/postgresql", newest ?? "");
+}
+
+function pidIn(path: string): number | undefined {
+  return existsSync(path) ? Number(readFileSync(path, "latin1").trim()) : undefined;
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGTERM");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** Whether a tree is one of the server's: others run on this host too. */
+export function isServers(exact: unknown): boolean {
+  return String(exact)
+    .split("/")
+    .some((label) => daemons.includes(label));
+}
+
+/** The roles that such a server has, and an alert on every tree of the server's that the baseline does not know. */
+export function robotPolicy(server: Server): string {
+  const path = server.path("robot.json");
+  const tree = `/**/{${daemons.join(",")}}/**`;
+  const when = { and: [{ tree }, { "!": [{ var: "tree.known" }] }] };
+  const ownScripts = { glob: [{ var: "process.script.path" }, server.path("cgi", "status.cgi")] };
+  const policy = {
+    role: "robot",
+    extends: ["web", "bastion"],
+    rules: [{ id: "unknown-tree", when, action: "alert" }],
+    override: { "shell-under-app-server": { except: [ownScripts] } },
+    default: "allow",
+  };
+  writeFileSync(path, JSON.stringify(policy));
+  return path;
+}
+
+/** A `treewarden baseline` command on a run's state. */
+export function baseline(
+  running: Running,
+  ...args: readonly string[]
+): { readonly code: number; readonly lines: readonly JsonRecord[]; readonly errors: string } {
+  const state = ["--state-dir", join(running.folder, "state")];
+  const { exitCode, stdout, stderr } = Bun.spawnSync([running.binary, "baseline", ...args, ...state]);
+  const lines: JsonRecord[] = [];
+  for (const line of stdout.toString().split("\n")) if (line !== "") lines.push(JSON.parse(line));
+  return { code: exitCode, lines, errors: stderr.toString() };
+}
+
+/** Alerts and kills on trees of the server's that were told from the record number `from` on. */
+export function alarms(running: Running, from = 0): JsonRecord[] {
+  return running.records
+    .slice(from)
+    .filter((record) => record["event.name"] === "policy.verdict" && isServers(record["tree.exact"]));
+}
+
+/** Trees of the server's, with the path of what is run, that compare does not find in the baseline. */
+export function unknownTrees(running: Running): string[] {
+  const { lines } = baseline(running, "compare", "--output", "json");
+  return lines.filter((line) => isServers(line["tree.exact"])).map(keyOf);
+}
+
+/** Tree and path of a record: what a baseline tells trees apart by, within a scope. */
+export function keyOf(record: JsonRecord): string {
+  return `${record["tree.exact"]} ${record["process.runnable.path"]}`;
+}
+
+/** Learns while `life` goes on, and puts what was learned into force. */
+export async function learn(running: Running, life: () => Promise<void>): Promise<void> {
+  expectFine(baseline(running, "learn"));
+  await running.seen(({ "event.name": name }) => name === "baseline.learning");
+  await life();
+  // What was learned is told every two seconds.
+  await Bun.sleep(2_500);
+  expectFine(baseline(running, "learn", "--stop"));
+  await running.seen(({ "event.name": name }) => name === "baseline.stopped");
+  expectFine(baseline(running, "accept", "--anyway"));
+  await running.seen(({ "event.name": name }) => name === "baseline.loaded");
+}
+
+function expectFine({ code, errors }: { readonly code: number; readonly errors: string }): void {
+  if (code !== 0) throw new Error(`ended with ${code}: ${errors}`);
+}

@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { intrusions } from "./intrusions/intrusions.ts";
+import { alarms, keyOf, learn, missingServer, robotPolicy, Server, unknownTrees } from "./server-fixture.ts";
+import { Running, until, whyNot } from "./treewarden.ts";
+
+const reason = whyNot() ?? missingServer();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** Until a verdict on something that does not run any more has surely been told. */
+const SETTLED_MS = 400;
+
+describe.skipIf(reason !== undefined)("a small server whose life was learned", () => {
+  let server: Server;
+  let running: Running;
+  /** Trees that were alarms, in the order they came. */
+  const seen: string[] = [];
+
+  beforeAll(async () => {
+    server = new Server();
+    running = await Running.start(["--policy", robotPolicy(server)]);
+    await learn(running, async () => {
+      await server.start();
+      await server.live();
+      await server.restart();
+      await server.live();
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await running[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  }, 30_000);
+
+  test("lives on without an alarm, and without a tree that is new", async () => {
+    const from = running.records.length;
+    await server.live();
+    await server.restart();
+    await server.live();
+    await Bun.sleep(2_500);
+    expect(alarms(running, from)).toEqual([]);
+    expect(unknownTrees(running)).toEqual([]);
+  }, 30_000);
+
+  for (const { name, act, rules } of intrusions.filter(({ unknown }) => unknown)) {
+    test(`tells an intruder by ${name}`, async () => {
+      const from = running.records.length;
+      await act(server);
+      const matched = (): unknown[] =>
+        alarms(running, from).flatMap((record) => record["policy.matched_rules"]);
+      await until("an alert on a tree that is not known", () => matched().includes("unknown-tree"));
+      await until(`rules ${rules}`, () => rules.every((rule) => matched().includes(rule)));
+      // What else it was is not the next one's.
+      await Bun.sleep(SETTLED_MS / 4);
+      for (const record of alarms(running, from)) seen.push(keyOf(record));
+    });
+  }
+
+  for (const { name, act } of intrusions.filter(({ unknown }) => !unknown)) {
+    test(`cannot tell an intruder by ${name}`, async () => {
+      const from = running.records.length;
+      await act(server);
+      await Bun.sleep(SETTLED_MS);
+      expect(alarms(running, from)).toEqual([]);
+    });
+  }
+
+  test("shows each tree of the intruders in compare, once", async () => {
+    await Bun.sleep(2_500);
+    const unknown = unknownTrees(running);
+    expect(new Set(unknown).size).toBe(unknown.length);
+    expect(unknown.toSorted()).toEqual([...new Set(seen)].sort());
+  });
+});
