@@ -106,6 +106,14 @@ export class FactsReader implements Disposable {
     return stat.state === "Z" || stat.state === "X" ? stat.threads - 1 : stat.threads;
   }
 
+  /** Start ticks of the process that has `pid` now, and nothing else of it; undefined if there is none. */
+  startTicks(pid: number): number | undefined {
+    if (this.folder.open(pid) < 0) return undefined;
+    const stat = this.readStat();
+    this.folder.close();
+    return stat?.startTicks;
+  }
+
   [Symbol.dispose](): void {
     this.folder[Symbol.dispose]();
   }

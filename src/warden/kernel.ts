@@ -4,17 +4,26 @@ import { constants } from "node:os";
 import type { Signals } from "../enforcement/kill.ts";
 import { EPERM, SystemCallError } from "../linux/libc.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/facts.ts";
 
+const ROOT = 0;
+
 /**
- * `runId` stands in the arguments of every process of this run. Ours is what runs the warden's own executable as
- * root with that id: nobody else can make a process of root's, so nobody can hide from a verdict behind this.
+ * `runId` stands in the arguments of every process of this run. Ours is what runs the warden's own executable with that
+ * id, as root or as a child of one that does: the reporter is another user's. Nobody else can make a process of root's
+ * or a child of the supervisor, so nobody can hide from a verdict behind this, but a reporter that was taken over.
  */
 export function kernelSignals(reader: FactsReader, runId: string): Signals {
   const self = statSync("/proc/self/exe");
+  const factsOfOwn = (pid: number): ProcessFacts | undefined => {
+    const facts = reader.read(pid);
+    const isOwn = facts.inode === self.ino && facts.device === self.dev && commandLine(pid).includes(runId);
+    return isOwn ? facts : undefined;
+  };
   return {
     startTicks(pid) {
-      return reader.read(pid).startTicks;
+      return reader.startTicks(pid);
     },
     kill(pid, verify) {
       let handle: PidDescriptor | null;
@@ -34,9 +43,9 @@ export function kernelSignals(reader: FactsReader, runId: string): Signals {
       }
     },
     isOurs(pid) {
-      const facts = reader.read(pid);
-      if (facts.uid !== 0 || facts.inode !== self.ino || facts.device !== self.dev) return false;
-      return commandLine(pid).includes(runId);
+      const facts = factsOfOwn(pid);
+      if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
+      return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;
     },
   };
 }
