@@ -14,6 +14,9 @@ function asNobody(command: readonly string[]): Bun.Subprocess {
   return Bun.spawn([...nobody, ...command], { stdio: ["ignore", "ignore", "ignore"] });
 }
 
+/** The collectors of four processes breathe by some megabytes; 1 KB that stayed of each exec would be more than this. */
+const SLACK_MB = 12;
+
 const execs = (metrics: Metrics): number => metrics.sum("treewarden_events_total", { event: "exec" });
 
 /** How many trees have series. */
@@ -99,7 +102,7 @@ describe.skipIf(reason !== undefined)("memory and series stay bounded", () => {
         `${source}: ${trees(metrics)} trees, ${metrics.sum("treewarden_events_lost_total")} events lost`,
       );
       expect(trees(metrics)).toBeLessThan(300);
-      await until("memory is back", () => memoryOf(running) < memory + 12, 25_000);
+      await until("memory is back", () => memoryOf(running) < memory + SLACK_MB, 30_000);
       console.log(`${source}: ${memory.toFixed(1)} MB before, ${memoryOf(running).toFixed(1)} MB after`);
     }, 120_000);
   }

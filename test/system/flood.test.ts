@@ -10,6 +10,9 @@ if (reason !== undefined) console.log(`skipped: ${reason}`);
 const PARENTS = 4;
 const EACH = 5_000;
 
+/** The collectors of four processes breathe by some megabytes; 1 KB that stayed of each exec would be more than this. */
+const SLACK_MB = 12;
+
 const execs = (metrics: Metrics): number => metrics.sum("treewarden_events_total", { event: "exec" });
 const lost = (metrics: Metrics): number => metrics.sum("treewarden_events_lost_total");
 
@@ -34,7 +37,7 @@ for (const source of ["netlink", "ebpf"]) {
         `${source}: ${PARENTS * EACH} execs in ${seconds.toFixed(1)} s, ${counted} counted, ${missed} events lost`,
       );
       expect(counted + missed).toBeGreaterThanOrEqual(PARENTS * EACH);
-      await until("memory is back", () => memoryOf(running) < memory + 12, 25_000);
+      await until("memory is back", () => memoryOf(running) < memory + SLACK_MB, 30_000);
       console.log(`${source}: ${memory.toFixed(1)} MB before, ${memoryOf(running).toFixed(1)} MB after`);
       expect((await running.health()).status).toBe(200);
     }, 90_000);
