@@ -2,12 +2,12 @@
 
 /** No distribution has so many files in all of its packages together; a broken database ends here. */
 const MOST_PATHS = 8_000_000;
-/** An entry is 44 bits of the path's hash and 20 of the package's number. */
-const NUMBER_BITS = 20n;
-const HASH_BITS = 44;
+/** An entry is 40 bits of the path's hash and 24 of the package's number. */
+const NUMBER_BITS = 24n;
+const HASH_BITS = 40;
 
 /**
- * Path to the number of a package, less than 2^20. Paths are kept as hashes, so what is found has to be confirmed by
+ * Path to the number of a package, less than 2^24. Paths are kept as hashes, so what is found has to be confirmed by
  * the package's own list; a path that is not found belongs to nobody. A path added twice is the later number's.
  */
 export class Owners {
