@@ -1,106 +1,80 @@
-// `npm run bench`: treewarden and its peers on the same loads, in one run, medians of several rounds.
-import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+// `npm run bench`: treewarden and its peers on the same loads, in one run; medians of several rounds.
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { attribution, cost } from "./cost.ts";
+import { circumstances, writeSection } from "./document.ts";
+import { inKernel, latency, throughput } from "./impact.ts";
 import { Loads } from "./load.ts";
-import { type Measured, measure, measureAlone } from "./tool-run.ts";
-import { type Tool, tools } from "./tools.ts";
-import { median } from "./usage.ts";
+import { loss } from "./loss.ts";
+import { memory } from "./memory.ts";
+import type { Bench, Section } from "./section.ts";
+import { soak } from "./soak.ts";
+import { isThere, peers } from "./tools.ts";
+import { verdicts } from "./verdicts.ts";
+
+const sections: Readonly<Record<string, Section>> = {
+  cost,
+  attribution,
+  throughput,
+  kernel: inKernel,
+  verdicts,
+  latency,
+  loss,
+  memory,
+};
+const SOAK = "Memory over time";
 
 const { values: flags } = parseArgs({
   options: {
-    count: { type: "string", default: "5000" },
+    count: { type: "string", default: "10000" },
     rounds: { type: "string", default: "3" },
-    parents: { type: "string", default: "1" },
-    only: { type: "string", default: "" },
+    sections: { type: "string", default: Object.keys(sections).join(",") },
+    write: { type: "boolean", default: false },
+    soak: { type: "boolean", default: false },
+    seconds: { type: "string", default: "3600" },
   },
 });
-const count = Number(flags.count);
-const rounds = Number(flags.rounds);
-const parents = Number(flags.parents);
 
 if (process.geteuid?.() !== 0) {
   console.error("bench: only root may watch every process");
   process.exit(3);
 }
 
-const chosen = tools.filter((tool) => tool.name.includes(flags.only) && isThere(tool));
-using tracefs = chosen.some((tool) => tool.needsTracefs) ? mountTracefs() : undefined;
+const unknown = flags.sections.split(",").find((name) => sections[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`bench: no section ${unknown} (there are: ${Object.keys(sections).join(", ")})`);
+  process.exit(2);
+}
+
+const found = peers.filter(isThere);
+using tracefs = found.some((tool) => tool.needsTracefs) ? mountTracefs() : undefined;
 void tracefs;
 using loads = new Loads();
+const bench: Bench = {
+  loads,
+  peers: found,
+  count: Number(flags.count),
+  rounds: Number(flags.rounds),
+  say: (text) => console.error(`bench: ${text}`),
+};
 
-const header = [
-  "",
-  "named",
-  "CPU µs/exec",
-  "of extrace's",
-  "load's rate",
-  "RSS MB",
-  "private MB",
-  "start ms",
-];
-for (const load of loads.all) {
-  const alone: number[] = [];
-  const results = new Map<Tool, Measured[]>();
-  for (let round = 0; round < rounds; round++) {
-    console.error(`bench: ${load.name}, round ${round + 1} of ${rounds}`);
-    alone.push(await measureAlone(loads, load, count, parents));
-    for (const tool of chosen) {
-      try {
-        const list = results.get(tool) ?? [];
-        list.push(await measure(tool, loads, load, count, parents));
-        results.set(tool, list);
-      } catch (error) {
-        console.error(`bench: ${tool.name}: ${error instanceof Error ? error.message : error}`);
-      }
-    }
-  }
-  print(load.name, median(alone), results);
-}
-const binary = join(import.meta.dir, "../../dist/treewarden");
-console.log(`\nBinary: ${(statSync(binary).size / 1e6).toFixed(1)} MB`);
-
-function print(name: string, alone: number, results: ReadonlyMap<Tool, readonly Measured[]>): void {
-  const peer = [...results].find(([tool]) => tool.name === "extrace")?.[1].map((one) => one.cpuMicros) ?? [];
-  const rows = [...results].map(([tool, list]) => {
-    const middle = (pick: (one: Measured) => number): number => median(list.map(pick));
-    return [
-      tool.name,
-      percent(middle((one) => one.named)),
-      number(middle((one) => one.cpuMicros)),
-      peer.length === 0 ? "-" : `${number(middle((one) => one.cpuMicros) / median(peer), 2)}x`,
-      percent(middle((one) => one.rate) / alone),
-      number(middle((one) => one.memory.resident) / 1024),
-      number(middle((one) => one.memory.anonymous) / 1024),
-      number(
-        middle((one) => one.startMs),
-        0,
-      ),
-    ];
-  });
-  const who = parents === 1 ? "one parent" : `${parents} parents`;
-  console.log(
-    `\n${name}, ${count} back to back from ${who}, median of ${rounds}; alone ${Math.round(alone)} a second\n`,
-  );
-  const table = [header, header.map(() => "---"), ...rows];
-  const widths = header.map((_, column) => Math.max(...table.map((row) => (row[column] ?? "").length)));
-  for (const row of table) {
-    console.log(`| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`);
+if (flags.soak) {
+  const seconds = Number(flags.seconds);
+  const when = await circumstances(bench);
+  const { text } = await soak(bench, seconds, Math.min(60, Math.max(1, Math.floor(seconds / 10))));
+  tell(SOAK, `${when}.\n\n${text}`);
+} else {
+  for (const name of flags.sections.split(",")) {
+    const section = sections[name];
+    if (section === undefined) continue;
+    const when = await circumstances(bench);
+    tell(section.title, `${when}.\n\n${await section.measure(bench)}`);
   }
 }
 
-function number(value: number, digits = 1): string {
-  return Number.isNaN(value) ? "-" : value.toFixed(digits);
-}
-
-function percent(value: number): string {
-  return Number.isNaN(value) ? "-" : `${(value * 100).toFixed(1)} %`;
-}
-
-function isThere(tool: Tool): boolean {
-  if (tool.package === undefined || Bun.which(tool.name) !== null) return true;
-  console.error(`bench: ${tool.name} is not installed (Debian package ${tool.package})`);
-  return false;
+function tell(title: string, text: string): void {
+  console.log(`\n## ${title}\n\n${text}`);
+  if (flags.write) writeSection(title, text, [...Object.values(sections).map((one) => one.title), SOAK]);
 }
 
 /** Mounted for the run, and only if it was not. */

@@ -1,51 +1,104 @@
 // What is measured side by side: treewarden, and the peers that Debian has.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+
+export type Source = "netlink" | "ebpf";
+
+export interface Place {
+  /** The file of treewarden's program. */
+  readonly treewarden: string;
+  /** Free for the tool, gone after it. */
+  readonly folder: string;
+  readonly port: number;
+}
 
 export interface Tool {
   readonly name: string;
   /** Debian's package; undefined for treewarden itself. */
   readonly package?: string;
-  /** The command, and the file that its standard output goes to. */
-  readonly command: (folder: string) => readonly string[];
-  /** It tells execs on standard output; else it only counts. */
-  readonly tells: boolean;
+  readonly command: (place: Place) => readonly string[];
+  /** It tells every exec on standard output: as text, or as records with trees. Else it only counts, at /metrics. */
+  readonly tells: "text" | "records" | "counts";
   readonly needsTracefs?: boolean;
 }
 
-const binary = join(import.meta.dir, "../../dist/treewarden");
+export const extrace: Tool = {
+  name: "extrace",
+  package: "extrace",
+  command: () => ["extrace", "-f"],
+  tells: "text",
+};
+export const forkstat: Tool = {
+  name: "forkstat",
+  package: "forkstat",
+  command: () => ["forkstat", "-e", "fork,exec,exit", "-l"],
+  tells: "text",
+};
+export const execsnoop: Tool = {
+  name: "execsnoop",
+  package: "libbpf-tools",
+  command: () => ["execsnoop"],
+  tells: "text",
+  needsTracefs: true,
+};
 
-export const tools: readonly Tool[] = [
-  { name: "extrace", package: "extrace", command: () => ["extrace", "-f"], tells: true },
-  {
-    name: "forkstat",
-    package: "forkstat",
-    command: () => ["forkstat", "-e", "fork,exec,exit", "-l"],
-    tells: true,
-  },
-  {
-    name: "execsnoop",
-    package: "libbpf-tools",
-    command: () => ["execsnoop"],
-    tells: true,
-    needsTracefs: true,
-  },
-  ...(["netlink", "ebpf"] as const).flatMap((source): Tool[] => [
-    {
-      name: `treewarden trace (${source})`,
-      command: () => [binary, "trace", "--output", "json", "--source", source],
-      tells: true,
-    },
-    {
-      name: `treewarden run (${source}, observe)`,
-      command: (folder) => [binary, "run", "--source", source, ...quiet(folder)],
-      tells: false,
-    },
-  ]),
-];
+/** `treewarden trace`: every exec with its tree, as JSON. */
+export function traceOf(source: Source): Tool {
+  return {
+    name: `treewarden trace (${source})`,
+    command: ({ treewarden }) => [treewarden, "trace", "--output", "json", "--source", source],
+    tells: "records",
+  };
+}
 
-function quiet(folder: string): string[] {
-  const state = join(folder, "state");
-  mkdirSync(state, { recursive: true });
-  return ["--output", "json", "--listen", "off", "--state-dir", state];
+/** `treewarden run`, all its processes. */
+export function runOf(source: Source, ...flags: readonly string[]): Tool {
+  return {
+    name: `treewarden run (${source})`,
+    command: ({ treewarden, folder, port }) => {
+      const state = join(folder, "state");
+      mkdirSync(state, { recursive: true });
+      const listen = ["--listen", `127.0.0.1:${port}`];
+      return [
+        treewarden,
+        "run",
+        "--source",
+        source,
+        "--output",
+        "json",
+        ...listen,
+        "--state-dir",
+        state,
+        ...flags,
+      ];
+    },
+    tells: "counts",
+  };
+}
+
+export const peers: readonly Tool[] = [extrace, forkstat, execsnoop];
+export const wardens: readonly Tool[] = (["netlink", "ebpf"] as const).flatMap((source) => [
+  traceOf(source),
+  runOf(source),
+]);
+
+/** Whether it can be run here; says so on standard error if not. */
+export function isThere(tool: Tool): boolean {
+  if (tool.package === undefined || Bun.which(tool.name) !== null) return true;
+  console.error(`bench: ${tool.name} is not installed (Debian package ${tool.package})`);
+  return false;
+}
+
+/** Bytes of its program. */
+export function sizeOf(tool: Tool, treewarden: string): number {
+  return statSync(tool.package === undefined ? treewarden : (Bun.which(tool.name) ?? treewarden)).size;
+}
+
+/** The package's version, as dpkg knows it. */
+export function versionOf(tool: Tool): string {
+  if (tool.package === undefined) return "";
+  const run = Bun.spawnSync(["dpkg-query", "-W", "-f", "$" + "{Version}", tool.package], {
+    stderr: "ignore",
+  });
+  return run.success ? run.stdout.toString() : "unknown";
 }

@@ -26,6 +26,11 @@ export function cpuSeconds(pids: readonly number[]): number {
   return ns / 1e9;
 }
 
+/** Seconds of CPU that the kernel's own threads have used: what a tool wakes there is its cost, too. */
+export function kernelThreadSeconds(): number {
+  return cpuSeconds(family(2));
+}
+
 export interface Memory {
   /** VmRSS, KiB. */
   readonly resident: number;
@@ -44,7 +49,12 @@ export function memory(pids: readonly number[]): Memory {
   return { resident, anonymous };
 }
 
-function read(path: string): string {
+/** A process's name as it has set it. */
+export function nameOf(pid: number): string {
+  return /^Name:\s+(\S+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? "";
+}
+
+export function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -52,18 +62,10 @@ function read(path: string): string {
   }
 }
 
-function list(path: string): string[] {
+export function list(path: string): string[] {
   try {
     return readdirSync(path);
   } catch {
     return [];
   }
-}
-
-/** The middle of `values`. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }

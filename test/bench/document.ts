@@ -1,0 +1,59 @@
+// docs/performance.md: a section for each part of the benchmark, each replaced by itself.
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import type { Bench } from "./section.ts";
+import { versionOf } from "./tools.ts";
+
+const path = join(import.meta.dir, "../../docs/performance.md");
+
+const introduction = `# Performance
+
+Written by the benchmark (\`npm run bench -- --write\`), not by hand. To repeat it, as root on a host that does nothing else, with a C compiler and Debian's packages extrace, forkstat and libbpf-tools:
+
+    npm run bench                                all of it, to standard output
+    npm run bench -- --sections cost,verdicts    parts of it
+    npm run bench -- --count 5000 --rounds 1     shorter
+    npm run bench -- --write                     into this page
+    npm run bench:soak -- --seconds 3600         an hour at 500 execs a second
+
+The loads are in \`test/bench/programs\`: programs started back to back with posix_spawn(3), each with arguments of its own. Figures of one machine at one time; what carries over are the ratios, since peers and treewarden ran in turn on the same load. CPU is that of all processes of a tool to the nanosecond (/proc/PID/task/TID/schedstat).
+`;
+
+/** Machine, kernel and versions: what the figures are of. */
+export async function circumstances(bench: Bench): Promise<string> {
+  const run = Bun.spawnSync([bench.loads.treewarden, "version"]);
+  const version = run.stdout.toString().trim().split("\n")[0] ?? "";
+  const peers = bench.peers.map((tool) => `${tool.package} ${versionOf(tool)}`).join(", ");
+  const [load = ""] = readFileSync("/proc/loadavg", "latin1").split(" ");
+  const [cpu] = cpus();
+  return (
+    `${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC, ${version}, Bun ${Bun.version}, ` +
+    `Linux ${release()}, ${cpus().length} x ${cpu?.model ?? "CPU"}, ${Math.round(totalmem() / 2 ** 30)} GiB; ${peers}; ` +
+    `load before it ${load}`
+  );
+}
+
+/** Puts `text` in the place of the section `title`, or at the end. */
+export function writeSection(title: string, text: string, order: readonly string[]): void {
+  const sections = new Map<string, string>();
+  for (const part of readPage().split(/^## /m).slice(1)) {
+    const end = part.indexOf("\n");
+    sections.set(part.slice(0, end), part.slice(end + 1).trim());
+  }
+  sections.set(title, text);
+  const titles = [
+    ...order.filter((one) => sections.has(one)),
+    ...[...sections.keys()].filter((one) => !order.includes(one)),
+  ];
+  const page = titles.map((one) => `## ${one}\n\n${sections.get(one)}\n`);
+  writeFileSync(path, [introduction, ...page].join("\n"));
+}
+
+function readPage(): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
