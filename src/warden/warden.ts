@@ -7,10 +7,9 @@ import { KillRate } from "../enforcement/rate.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
-import { decodeRunnable, encodeRunnable } from "../fingerprint/saved.ts";
-import { type RestoredForest, restoreForest, saveForest } from "../forest/saved.ts";
+import type { RestoredForest } from "../forest/saved.ts";
 import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
-import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
+import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
@@ -20,20 +19,21 @@ import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/trees.ts";
 import type { Hello } from "../report/wire.ts";
-import type { Sensor, SensorSource } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { isSameBase, readBase, writeBase } from "./basefile.ts";
 import { Examination } from "./examination.ts";
 import { Judge } from "./judge.ts";
+import { Keeper } from "./keeper.ts";
 import { kernelSignals } from "./kernel.ts";
 import { Knowing } from "./knowing.ts";
 import { NewTrees } from "./newtrees.ts";
+import { ReportLink } from "./reportlink.ts";
 import { Rescan } from "./rescan.ts";
 import { scanLive } from "./scan.ts";
-import { readState, rememberBoot, type SavedState, writeState } from "./state.ts";
+import { Source } from "./source.ts";
+import { readState, rememberBoot, type SavedState } from "./state.ts";
 import { Tracker } from "./tracker.ts";
-import { urgencyOf } from "./urgency.ts";
 import { readUserNames } from "./users.ts";
 
 export type PolicyResult =
@@ -66,9 +66,6 @@ const CONTROL = 2;
 const REPORT = 3;
 const EXAMINER = 4;
 
-/** The forest is saved this often at most, and never for more than a hundredth of the time. */
-const SAVE_NS = 5e9;
-const SAVE_REST = 100;
 /** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
 const COLLECT_NS = 10e9;
 /** What was learned is told this often. */
@@ -89,12 +86,14 @@ class Warden {
   private readonly reader: FactsReader;
   private readonly totals = new Totals(["exportFailures"]);
   private readonly outbox: Outbox;
+  private readonly link: ReportLink;
+  private readonly keeper: Keeper;
   private readonly tracker: Tracker;
   private readonly judge: Judge;
   private readonly newTrees: NewTrees;
   private readonly knowing: Knowing;
   private readonly rescan = new Rescan();
-  private sensor: Sensor;
+  private readonly source: Source;
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -104,10 +103,6 @@ class Warden {
   private names = readUserNames();
 
   private stopping = false;
-  private reportBlocked = false;
-  private reportClosed = false;
-  private unsaved = false;
-  private saveNotBefore = 0;
   private collectAt = 0;
   private learnedAt = 0;
   private fault: unknown;
@@ -127,8 +122,13 @@ class Warden {
       limit: config.metrics.max_trees,
     });
     const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-    const opened = options.openSensor(config.source, this.reader);
-    this.sensor = opened.sensor;
+    this.source = new Source({
+      config,
+      poll: this.poll,
+      token: SENSOR,
+      totals: this.totals,
+      open: (choice) => options.openSensor(choice, this.reader),
+    });
     this.outbox = new Outbox({
       fd: options.reportFd,
       totals: this.totals,
@@ -138,6 +138,7 @@ class Warden {
         this.tracker.tellLastEvent(realtimeNow() - monotonicNow());
       },
     });
+    this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
     this.base = readBase(config.state_directory) ?? embeddedBase;
     this.identify = createIdentifier({ base: this.base });
     this.examination = new Examination(options.examinerFd, this.generation, (base) => this.rebase(base));
@@ -158,6 +159,15 @@ class Warden {
         lost: (event) => this.judge.lost(event),
       },
     );
+    this.keeper = new Keeper({
+      directory: config.state_directory,
+      run: options.run,
+      bootId: this.bootId,
+      forest: this.tracker.forest,
+      newTrees: this.newTrees,
+      reader: this.reader,
+      tell: (event, details) => this.judge.tell(event, details),
+    });
     const killer = new Killer(
       this.tracker.forest,
       kernelSignals(this.reader, options.run),
@@ -180,15 +190,14 @@ class Warden {
         this.knowing.lost();
       },
       knowledgeOf: (exec) => this.knowing.ask(exec),
-      settle: (event) => this.sensor.settle?.(event),
+      settle: (event) => this.source.settle(event),
     });
     this.showPolicy(policy);
-    this.showSource(undefined);
-    this.hurry();
+    this.judge.settling = this.source.hurry(policy);
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.judge.tell("warden.started", {
-      "sensor.source": this.sensor.source,
-      "sensor.reason": opened.why,
+      "sensor.source": this.source.name,
+      "sensor.reason": this.source.why,
       "policy.enforcement": config.enforcement,
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
@@ -202,14 +211,14 @@ class Warden {
     this.firstScan(saved);
     // What the warden before it had found and not told yet.
     if (this.knowing.learns) this.learnLiving();
+    // Policies, names and the first look at /proc leave many times their size behind.
+    Bun.gc(true);
   }
 
   run(): void {
     const { deadMan } = this.options;
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
-    this.poll.add(this.options.reportFd, REPORT, EPOLLIN);
     this.poll.add(this.options.examinerFd, EXAMINER, EPOLLIN);
-    this.poll.add(this.sensor.fd, SENSOR, EPOLLIN);
     try {
       while (!this.stopping) {
         const timeout = this.timeout();
@@ -218,12 +227,12 @@ class Warden {
         deadMan?.timer.armOnce(deadMan.ns);
         for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
         this.doWhatIsDue(ready === 0);
-        this.flush();
+        this.link.flush();
       }
       // What the source has gathered and told nobody yet.
       if (this.fault === undefined) this.drain();
     } finally {
-      this.sensor[Symbol.dispose]();
+      this.source[Symbol.dispose]();
     }
     this.farewell();
     if (this.fault !== undefined) throw this.fault;
@@ -233,7 +242,7 @@ class Warden {
     if (token === SENSOR) this.drain();
     else if (token === CONTROL) for (const order of this.options.readOrders()) this.obey(order);
     else if (token === EXAMINER) this.examination.receive();
-    else if (this.outbox.receive(() => this.health()) === "closed") this.closeReport();
+    else this.link.receive(() => this.health());
   }
 
   /** Packages have changed, and with them what is `base`: for what is run from now on. */
@@ -252,9 +261,9 @@ class Warden {
   private drain(): void {
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.tracker.forest.suspendedNs = suspendedFor();
-    this.unsaved = true;
+    this.keeper.changed();
     try {
-      this.sensor.drain((event) => this.tracker.handle(event));
+      this.source.drain((event) => this.tracker.handle(event));
     } catch (error) {
       this.switchSensor(error);
     }
@@ -262,31 +271,17 @@ class Warden {
 
   /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
   private switchSensor(failure: unknown): void {
-    const failed = this.sensor;
-    this.judge.tell("sensor.failed", { "sensor.source": failed.source, "error.message": String(failure) });
-    this.poll.remove(failed.fd);
-    failed[Symbol.dispose]();
+    const { judge } = this;
+    judge.tell("sensor.failed", { "sensor.source": this.source.name, "error.message": String(failure) });
     try {
-      const choice = failed.source === "ebpf" ? "netlink" : this.options.config.source;
-      const { sensor, why } = this.options.openSensor(choice, this.reader);
-      this.sensor = sensor;
-      this.poll.add(sensor.fd, SENSOR, EPOLLIN);
-      this.hurry();
-      this.showSource(failed.source);
-      this.judge.tell("sensor.switched", { "sensor.source": sensor.source, "sensor.reason": why });
-      const { source } = failed;
-      this.judge.lost({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
+      const source = this.source.replace();
+      judge.settling = this.source.hurry(judge.policy);
+      judge.tell("sensor.switched", { "sensor.source": this.source.name, "sensor.reason": this.source.why });
+      judge.lost({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
     } catch (error) {
       this.fault = error;
       this.stopping = true;
     }
-  }
-
-  /** The source in force, in the metric that names it; `before`: the one that no longer is. */
-  private showSource(before: SensorSource | undefined): void {
-    const { enforcement } = this.options.config;
-    if (before !== undefined) this.totals.remove("info", { version, source: before, enforcement });
-    this.totals.gauge("info", { version, source: this.sensor.source, enforcement }).set(1);
   }
 
   private obey(order: Order): void {
@@ -319,7 +314,7 @@ class Warden {
     }
     this.hidePolicy(this.judge.policy);
     this.judge.policy = result.policy;
-    this.hurry();
+    this.judge.settling = this.source.hurry(result.policy);
     this.showPolicy(result.policy);
     this.judge.tell("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
@@ -327,24 +322,14 @@ class Warden {
     });
   }
 
-  /** Tells the sensor which execs must not wait; anew for each policy and each sensor. */
-  private hurry(): void {
-    const urgency = urgencyOf(this.judge.policy, this.options.config.enforcement);
-    this.judge.settling = urgency === "unsettled" && this.sensor.settle !== undefined;
-    this.sensor.unsettle?.();
-    this.sensor.setUrgency?.(urgency);
-  }
-
   private firstScan(saved: SavedState | undefined): void {
-    const { forest } = this.tracker;
     const time = monotonicNow();
-    let restored: RestoredForest<Runnable> | undefined;
-    try {
-      if (saved !== undefined) restored = restoreForest(forest, saved.forest, this.bootId, decodeRunnable);
-    } catch (error) {
-      this.judge.tell("forest.rejected", { "error.message": String(error) });
-    }
-    const { found } = this.tracker.reconcile(scanLive(this.reader, this.sensor), time, restored?.processes);
+    const restored = this.keeper.restore(saved);
+    const { found } = this.tracker.reconcile(
+      scanLive(this.reader, this.source.sensor),
+      time,
+      restored?.processes,
+    );
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }
@@ -359,7 +344,7 @@ class Warden {
     let still = 0;
     for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
     const count = known - still + found - still;
-    const { source } = this.sensor;
+    const source = this.source.name;
     if (count > 0) this.judge.lost({ kind: "loss", source, time, reason: "restart", count });
   }
 
@@ -368,11 +353,11 @@ class Warden {
     const time = monotonicNow();
     this.judge.wallOffset = realtimeNow() - time;
     this.tracker.forest.suspendedNs = suspendedFor();
-    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader, this.sensor), time);
+    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader, this.source.sensor), time);
     this.rescan.done(time, monotonicNow());
     this.totals.counter("resyncs", {}).add(1);
     this.judge.tell("sensor.resync", {
-      "sensor.source": this.sensor.source,
+      "sensor.source": this.source.name,
       "resync.found": found.length,
       "resync.ended": ended.length,
       "resync.changed": changed.length,
@@ -382,15 +367,14 @@ class Warden {
   /** Milliseconds until something is due, -1 if nothing is: an idle host wakes nobody. */
   private timeout(): number {
     const now = monotonicNow();
-    let ms = this.reportClosed ? -1 : this.outbox.due;
-    if (this.reportBlocked) ms = -1;
+    let ms = this.link.due;
     const sooner = (ns: number | undefined): void => {
       if (ns === undefined) return;
       const other = Math.max(0, Math.ceil(ns / 1e6));
       if (ms < 0 || other < ms) ms = other;
     };
     sooner(this.rescan.dueIn(now));
-    if (this.unsaved) sooner(this.saveNotBefore - now);
+    sooner(this.keeper.dueIn(now));
     if (this.collectAt > 0) sooner(this.collectAt - now);
     if (this.knowing.hasReports) sooner(this.learnedAt - now);
     const left = this.knowing.secondsLeft();
@@ -401,7 +385,7 @@ class Warden {
   private doWhatIsDue(idle: boolean): void {
     const now = monotonicNow();
     if (this.rescan.dueIn(now) === 0) this.resync();
-    if (this.unsaved && now >= this.saveNotBefore) this.save(now);
+    if (this.keeper.dueIn(now) === 0) this.keeper.save(now);
     if ((this.knowing.hasReports && now >= this.learnedAt) || this.knowing.secondsLeft() === 0) {
       this.knowing.tellLearned();
       this.learnedAt = now + LEARNED_NS;
@@ -413,59 +397,11 @@ class Warden {
     }
   }
 
-  /** The start of a process that has not run an exec yet may be known to a tick or two only; what is kept has to be exact. */
-  private learnStarts(): void {
-    const { forest } = this.tracker;
-    for (const process of forest.processes()) {
-      if (process.startExact || process.kernelThread) continue;
-      const { startTicks } = this.reader.read(process.pid);
-      if (startTicks !== undefined) forest.learnStart(process, startTicks);
-    }
-  }
-
-  private save(now: number): void {
-    this.unsaved = false;
-    try {
-      this.learnStarts();
-      const forest = saveForest(this.tracker.forest, this.bootId, encodeRunnable);
-      const { run, config } = this.options;
-      writeState(config.state_directory, { run, forest, trees: this.newTrees.list() });
-    } catch (error) {
-      this.judge.tell("forest.not_saved", { "error.message": String(error) });
-    }
-    const end = monotonicNow();
-    this.saveNotBefore = end + Math.max(SAVE_NS, (end - now) * SAVE_REST);
-  }
-
-  private flush(): void {
-    if (this.reportClosed) return;
-    const result = this.outbox.flush();
-    if (result === "closed") {
-      this.closeReport();
-      return;
-    }
-    const blocked = result === "blocked";
-    if (blocked === this.reportBlocked) return;
-    this.reportBlocked = blocked;
-    this.poll.modify(this.options.reportFd, REPORT, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
-  }
-
-  /** Without a reporter, and without hope for another one, the warden still decides and kills. */
-  private closeReport(): void {
-    if (this.reportClosed) return;
-    this.reportClosed = true;
-    this.poll.remove(this.options.reportFd);
-  }
-
   private farewell(): void {
     this.knowing.tellLearned();
-    this.judge.tell("warden.stopped", { "sensor.source": this.sensor.source });
-    this.save(monotonicNow());
-    const end = monotonicNow() + FAREWELL_NS;
-    while (!this.reportClosed && this.outbox.flushAll() === "blocked" && monotonicNow() < end) {
-      this.poll.modify(this.options.reportFd, REPORT, EPOLLOUT);
-      this.poll.wait(50);
-    }
+    this.judge.tell("warden.stopped", { "sensor.source": this.source.name });
+    this.keeper.save(monotonicNow());
+    this.link.farewell(FAREWELL_NS);
     this.options.deadMan?.timer.disarm();
     this.poll[Symbol.dispose]();
   }
@@ -482,7 +418,7 @@ class Warden {
       generation: this.generation,
       version,
       started: new Date(this.started / 1e6).toISOString(),
-      source: this.sensor.source,
+      source: this.source.name,
       enforcement: this.options.config.enforcement,
       policies: policy === undefined ? [] : [policySummary(policy)],
     };
