@@ -69,6 +69,8 @@ export class Knowing {
   private exclusions = new Exclusions([], compileTreeGlob);
   private learning: Learning;
   private savedState = "";
+  /** The last attempt failed, and that was told. */
+  private cannotSave = false;
   private familiar = new WeakMap<Tree, boolean>();
 
   constructor(inputs: KnowingInputs) {
@@ -221,8 +223,15 @@ export class Knowing {
   private save(): void {
     const text = formatState(this.learning.state);
     if (text === this.savedState) return;
-    this.savedState = text;
-    writeWhole(join(this.inputs.stateDirectory, LEARNING_STATE), text);
+    try {
+      writeWhole(join(this.inputs.stateDirectory, LEARNING_STATE), text);
+      this.savedState = text;
+      this.cannotSave = false;
+    } catch (error) {
+      // A disk that somebody filled must not end the warden. With the next change it is tried again.
+      if (!this.cannotSave) this.inputs.tell("baseline.not_saved", { "error.message": String(error) });
+      this.cannotSave = true;
+    }
   }
 }
 
