@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
 import { JOURNAL_FILE, JournalReader } from "../report/journal-reader.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { becomeOwnerOf } from "./owner.ts";
 import { CommandError, exit, mayColour } from "./voice.ts";
 
 interface EventsFlags {
@@ -73,19 +74,6 @@ export function startOf(text: string, now: number): number {
     );
   }
   return time;
-}
-
-/**
- * Root reads as the reporter's user. SQLite may make files beside the journal, and root's would lock the reporter
- * out; and what a taken-over reporter has written is not for root to parse.
- */
-function becomeOwnerOf(path: string): void {
-  if (process.geteuid?.() !== 0) return;
-  const file = statSync(path, { throwIfNoEntry: false });
-  if (file === undefined || file.uid === 0) return;
-  process.setgroups?.([]);
-  process.setgid?.(file.gid);
-  process.setuid?.(file.uid);
 }
 
 function open(path: string): JournalReader {

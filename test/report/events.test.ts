@@ -1,5 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOf } from "../../src/cli/events.ts";
@@ -90,6 +100,21 @@ describe("treewarden events", () => {
     for (const name of readdirSync(join(folder, "report"))) {
       expect([name, statSync(join(folder, "report", name)).uid]).toEqual([name, NOBODY]);
     }
+  });
+
+  test("a link in the place of the journal makes root read no file of root's", () => {
+    if (process.geteuid?.() !== 0) return expect(process.geteuid?.()).not.toBe(0);
+    const other = join(folder, "other.sqlite");
+    {
+      using journal = new Journal(other, bounds);
+      append(journal, 1, [record("secret")]);
+    }
+    chmodSync(other, 0o600);
+    symlinkSync(other, path);
+    for (const each of [folder, join(folder, "report")]) chownSync(each, NOBODY, NOBODY);
+    const result = run("--output", "json");
+    expect(result.exitCode).toBe(3);
+    expect(result.stdout.toString()).toBe("");
   });
 
   test("without a journal says so, and makes none", () => {

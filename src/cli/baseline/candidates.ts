@@ -7,6 +7,7 @@ import { type Entry, mergeEntries } from "../../baseline/entry.ts";
 import { entryOfRow } from "../../baseline/learned.ts";
 import { ownArguments } from "../../linux/spawn.ts";
 import { JOURNAL_FILE } from "../../report/journal-reader.ts";
+import { becomeOwnerOf } from "../owner.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 
 /** Rows read, and what they may be together: twice the largest learning. */
@@ -23,11 +24,7 @@ export function printRows(stateDirectory: string): void {
   const file = statSync(path, { throwIfNoEntry: false });
   if (file === undefined) return;
   if (!file.isFile()) throw new CommandError(exit.usage, `${path} is not a file`);
-  if (process.geteuid?.() === 0 && file.uid !== 0) {
-    process.setgroups?.([]);
-    process.setgid?.(file.gid);
-    process.setuid?.(file.uid);
-  }
+  becomeOwnerOf(path);
   using database = new Database(path, { readonly: true });
   database.run("PRAGMA trusted_schema = OFF");
   database.run("PRAGMA busy_timeout = 2000");
