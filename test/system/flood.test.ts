@@ -29,6 +29,9 @@ for (const source of ["netlink", "ebpf"]) {
       const memory = memoryOf(running);
       const before = await running.metrics();
       const { seconds } = await loads.run(leave, EACH, PARENTS, "flood");
+      const all = () =>
+        running.metrics().then((now) => execs(now) + lost(now) - execs(before) - lost(before));
+      await until("all are counted", async () => (await all()) >= PARENTS * EACH, 30_000);
       const after = await settled(running, execs);
       await forestEqualsProc(running);
       const counted = execs(after) - execs(before);
