@@ -11,3 +11,9 @@ export interface ReporterOptions {
   /** Standard output may have colour. */
   readonly colour: boolean;
 }
+
+/** The supervisor's own words, made by `treewarden run` a moment ago. Throws a SyntaxError for anything else. */
+export function parseOptions(text: string): ReporterOptions {
+  const options: ReporterOptions = JSON.parse(text);
+  return options;
+}

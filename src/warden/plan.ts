@@ -6,3 +6,9 @@ export interface WardenPlan {
   readonly run: string;
   readonly config: Config;
 }
+
+/** The supervisor's own words, made by `treewarden run` a moment ago. Throws a SyntaxError for anything else. */
+export function parsePlan(text: string): WardenPlan {
+  const plan: WardenPlan = JSON.parse(text);
+  return plan;
+}
