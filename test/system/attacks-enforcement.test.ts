@@ -1,6 +1,6 @@
 // The rails of enforcement on the real kernel, and what tries to outrun a kill. Only programs of the test's own names
 // are ever forbidden.
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, pids } from "./live.ts";
@@ -9,6 +9,11 @@ import { isAlive, type JsonRecord, newFolder, Running, until, whyNot } from "./t
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) Bun.spawnSync(["rm", "-rf", folder]);
+});
+
 /** A folder with a forbidden program and the policy that forbids it. */
 function stage(maxPerMinute: number): {
   readonly folder: string;
@@ -16,6 +21,7 @@ function stage(maxPerMinute: number): {
   readonly flags: readonly string[];
 } {
   const folder = newFolder();
+  folders.push(folder);
   const victim = join(folder, "tw-victim-sleep");
   copyFileSync("/bin/sleep", victim);
   const rule = {

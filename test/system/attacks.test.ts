@@ -1,5 +1,5 @@
 // What an unprivileged user can do to whoever watches: long lineages, many names, huge and hostile texts.
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, forestEqualsProc, memoryOf, pidOf, quietPolicy, settled, whole } from "./live.ts";
@@ -22,9 +22,15 @@ const execs = (metrics: Metrics): number => metrics.sum("treewarden_events_total
 /** How many trees have series. */
 const trees = (metrics: Metrics): number => metrics.all("process", { state: "STOPPED" }).length;
 
-/** A folder in which nobody may write. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) Bun.spawnSync(["rm", "-rf", folder]);
+});
+
+/** A folder in which the user nobody may write. */
 function stage(): string {
   const folder = newFolder();
+  folders.push(folder);
   chmodSync(folder, 0o777);
   return folder;
 }
