@@ -155,7 +155,7 @@ describe.skipIf(reason !== undefined)("enforcement", () => {
     const brood = compile(folder, "brood");
     for (const { mode, count } of broods) {
       using _ = forking(brood, mode, count, victim);
-      await Bun.sleep(fledAfterMs);
+      await Bun.sleep(mode === "fleeing" ? fledAfterMs : 1_000);
       const left = running(brood);
       for (const pid of left) process.kill(pid, "SIGKILL");
       if (mode === "fleeing") expect(left.length).toBe(1);
