@@ -1,14 +1,8 @@
 // `treewarden run`: checks what root has written down, then becomes the supervisor.
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
-import {
-  type Config,
-  configFile,
-  defaultConfig,
-  enforcements,
-  parseAddress,
-  sources,
-} from "../config/config.ts";
+import { parseAddress } from "../config/address.ts";
+import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../report/options.ts";

@@ -2,6 +2,7 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+import { parseAddress } from "./address.ts";
 import { nearest } from "./nearest.ts";
 
 export const sources = ["auto", "ebpf", "netlink"] as const;
@@ -189,17 +190,4 @@ function offsetOf(document: Document, issue: Issue): number {
 
 function firstLine(message: string): string {
   return message.split("\n")[0]?.replace(/ at line \d+, column \d+:?$/, "") ?? message;
-}
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** `127.0.0.1:9501` or `[::1]:9501`; undefined if it is neither. */
-export function parseAddress(text: string): Address | undefined {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  return host === undefined || port > 65_535 ? undefined : { host, port };
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Address, parseAddress } from "../config/config.ts";
+import { type Address, parseAddress } from "../config/address.ts";
 import { setProcessName } from "../linux/process.ts";
 import { type Health, serveEndpoint } from "./endpoint.ts";
 import { Exporting } from "./exporting.ts";

@@ -31,10 +31,9 @@ test("a plan crosses an execve unchanged", () => {
   expect(parsePlan(JSON.stringify({ ...plan, standbyOf: 7 }))).toEqual({ ...plan, standbyOf: 7 });
 });
 
-test("a plan with anything missing, more or wrong is refused", () => {
+test("what is no plan is refused", () => {
   expect(() => parsePlan("")).toThrow();
   expect(() => parsePlan("{}")).toThrow();
-  expect(() => parsePlan(JSON.stringify({ ...plan, extra: 1 }))).toThrow();
   expect(() => parsePlan(JSON.stringify({ ...plan, descriptors: { ...descriptors, lock: 1 } }))).toThrow();
 });
 
