@@ -16,6 +16,8 @@ const SOCK_CLOEXEC = 0x8_0000;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_SNDBUFFORCE = 32;
+// linux/socket.h. Lengths below are i32 although C has size_t: in a register it is the same, and no BigInt is made.
+const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 // errno.h: the other end is gone.
@@ -41,30 +43,43 @@ export function socketPair(sendBufferBytes: number): readonly [number, number] {
   return [one, other];
 }
 
-/** True if the whole packet was taken, false if there is no room or nobody at the other end. Never waits. */
+/** Sends the first `length` bytes of `packet` as one packet. The number of bytes sent, or -errno. Never waits. */
+export function trySend(fd: number, packet: Uint8Array, length = packet.length): number {
+  const sent = libc.send(fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent < 0 ? -errno() : sent;
+}
+
+/**
+ * Receives one packet into `buffer`. Its whole length, which is more than the buffer's if it was cut; 0 for an empty
+ * packet or an end that is gone (`isHungUp` of poll.ts tells); or -errno. Never waits.
+ */
+export function tryReceive(fd: number, buffer: Uint8Array): number {
+  const received = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC);
+  return received < 0 ? -errno() : received;
+}
+
+/** As `trySend`: true if the packet was taken, false if there is no room or nobody at the other end. Throws otherwise. */
 export function sendPacket(fd: number, packet: Uint8Array, length = packet.length): boolean {
   for (;;) {
-    if (libc.send(fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
-    const failure = errno();
-    if (failure === EINTR) continue;
-    const full = failure === EAGAIN || failure === ENOBUFS;
-    if (full || failure === EPIPE || failure === ECONNRESET) return false;
-    throw new SystemCallError("send", failure);
+    const sent = trySend(fd, packet, length);
+    if (sent >= 0) return true;
+    if (sent === -EINTR) continue;
+    if (sent === -EAGAIN || sent === -ENOBUFS || sent === -EPIPE || sent === -ECONNRESET) return false;
+    throw new SystemCallError("send", -sent);
   }
 }
 
 /**
- * Length of the next packet, put into `buffer` (what does not fit is cut off); 0 when the other end is gone; -1 if
- * there is nothing now. Never waits.
+ * As `tryReceive`: the length of what is in `buffer` (what does not fit is cut off); 0 when the other end is gone; -1 if
+ * there is nothing now. Throws otherwise.
  */
 export function receivePacket(fd: number, buffer: Uint8Array): number {
   for (;;) {
-    const got = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-    if (got >= 0) return got;
-    const failure = errno();
-    if (failure === EAGAIN) return -1;
-    if (failure === ECONNRESET) return 0;
-    if (failure !== EINTR) throw new SystemCallError("recv", failure);
+    const got = tryReceive(fd, buffer);
+    if (got >= 0) return Math.min(got, buffer.length);
+    if (got === -EAGAIN) return -1;
+    if (got === -ECONNRESET) return 0;
+    if (got !== -EINTR) throw new SystemCallError("recv", -got);
   }
 }
 

@@ -2,7 +2,7 @@
 // reporter is slow, dead or hostile.
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
-import { receivePacket, sendPacket } from "../linux/seqpacket.ts";
+import { tryReceive, trySend } from "../linux/socketpair.ts";
 import type { EventRecord } from "./record.ts";
 import { fitted } from "./record.ts";
 import type { Counter, Totals } from "./totals.ts";
@@ -141,7 +141,7 @@ export class Outbox {
   flush(): "drained" | "blocked" | "closed" {
     for (let packets = 0; packets < PACKETS_PER_FLUSH; packets += 1) {
       if (this.packetLength === 0 && !this.prepare()) return "drained";
-      const result = sendPacket(this.fd, this.packet, this.packetLength);
+      const result = trySend(this.fd, this.packet, this.packetLength);
       if (result === -EINTR) continue;
       if (result === -EAGAIN || result === -ENOBUFS) return "blocked";
       if (result < 0) return "closed";
@@ -159,7 +159,7 @@ export class Outbox {
   /** Reads the reporter's requests. Then `flush` has something to send. `closed`: no reporter can come any more. */
   receive(answer: Answer): "open" | "closed" {
     for (let requests = 0; requests < REQUESTS_PER_RECEIVE; requests += 1) {
-      const length = receivePacket(this.fd, this.request);
+      const length = tryReceive(this.fd, this.request);
       if (length === 0) {
         if (isHungUp(this.fd)) return "closed";
         continue;

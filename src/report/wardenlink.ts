@@ -1,7 +1,7 @@
 // The reporter's end of the wire.
 import { EAGAIN } from "../linux/libc.ts";
 import { readPackets } from "../linux/packets.ts";
-import { sendPacket } from "../linux/seqpacket.ts";
+import { trySend } from "../linux/socketpair.ts";
 import { type Frame, formatRequest, parseFrame, type Request } from "./wire.ts";
 
 /** A request that the full socket did not take is tried again this much later. */
@@ -37,7 +37,7 @@ export async function linkToWarden(
     timer = undefined;
     for (let request = waiting[0]; request !== undefined; request = waiting[0]) {
       const packet = new TextEncoder().encode(formatRequest(request));
-      if (sendPacket(fd, packet, packet.length) === -EAGAIN) {
+      if (trySend(fd, packet, packet.length) === -EAGAIN) {
         timer = setTimeout(flush, RETRY_MS);
         return;
       }

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
-import { receivePacket, sendPacket } from "../../src/linux/seqpacket.ts";
-import { socketPair } from "../../src/linux/socketpair.ts";
+import { socketPair, tryReceive, trySend } from "../../src/linux/socketpair.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import type { EventRecord } from "../../src/report/record.ts";
 import { Totals } from "../../src/report/totals.ts";
@@ -49,7 +48,7 @@ function say(request: Request | Uint8Array | string): void {
     request instanceof Uint8Array
       ? request
       : Buffer.from(typeof request === "string" ? request : JSON.stringify(request));
-  sendPacket(reporter, bytes, bytes.length);
+  trySend(reporter, bytes, bytes.length);
 }
 
 /** Everything that has arrived, after one round of the warden's loop or as many as it needs. */
@@ -58,7 +57,7 @@ function heard(): Frame[] {
   const buffer = new Uint8Array(PACKET_LIMIT);
   for (let rounds = 0; rounds < 1_000; rounds += 1) {
     const state = outbox.flush();
-    for (let length = receivePacket(reporter, buffer); length > 0; length = receivePacket(reporter, buffer)) {
+    for (let length = tryReceive(reporter, buffer); length > 0; length = tryReceive(reporter, buffer)) {
       const frame = parseFrame(buffer.subarray(0, length));
       expect(frame).toBeDefined();
       if (frame !== undefined) frames.push(frame);
