@@ -71,7 +71,15 @@ function compile(): number {
   // running treewarden its old file and lets two builds at once both end well.
   const aside = join(root, `dist/.building-${process.pid}`);
   mkdirSync(aside, { recursive: true });
-  const flags = ["--compile", "--minify", "--bytecode", "--format=esm", "--compile-jit-policy=100"];
+  // Split, so that each process loads its own code only: 2 MB of private memory for each of them.
+  const flags = [
+    "--compile",
+    "--splitting",
+    "--minify",
+    "--bytecode",
+    "--format=esm",
+    "--compile-jit-policy=100",
+  ];
   const nothingFromTheFolderItRunsIn = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
   const define = ["--define", `TREEWARDEN_VERSION=${JSON.stringify(version())}`];
   const files = [join(root, "src/main.ts"), "--outfile", join(aside, "treewarden")];
