@@ -29,8 +29,6 @@ export interface ForestInputs<I extends Image> {
   readonly identify: (facts: ProcessFacts) => I;
   /** The image of every kernel thread. */
   readonly kernelImage: I;
-  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns: time spent suspended before the start; `Forest.suspendedNs` goes on. */
-  readonly suspendedNs: number;
   /** A process has ended and no event told of it: its pid was given to another one. */
   readonly missedExit: (process: Process<I>) => void;
 }
@@ -61,14 +59,13 @@ export interface Remembered<I extends Image> {
 export class Forest<I extends Image> {
   readonly lineages = new Lineages<I>();
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
-  suspendedNs: number;
+  suspendedNs = 0;
   private readonly live = new Map<number, Process<I>>();
   private readonly inputs: ForestInputs<I>;
   private readonly kinship = new Kinship<Process<I>>();
 
   constructor(inputs: ForestInputs<I>) {
     this.inputs = inputs;
-    this.suspendedNs = inputs.suspendedNs;
   }
 
   /** Live processes. */

@@ -28,9 +28,9 @@ export function takeSnapshot(
   const forest = new Forest<Runnable>({
     identify: createIdentifier({ base }),
     kernelImage: kernelThread,
-    suspendedNs: suspendedFor(),
     missedExit: () => undefined,
   });
+  forest.suspendedNs = suspendedFor();
   let restored: RestoredForest<Runnable> | undefined;
   try {
     const saved = readState(stateDirectory);

@@ -69,9 +69,9 @@ export class Tracker {
     this.forest = new Forest<Runnable>({
       identify: inputs.identify,
       kernelImage: kernelThread,
-      suspendedNs: inputs.suspendedNs,
       missedExit: (process) => this.ended(process, undefined),
     });
+    this.forest.suspendedNs = inputs.suspendedNs;
   }
 
   handle(event: ProcessEvent): void {

@@ -365,7 +365,6 @@ describe("a command line", () => {
   test.each([
     ["/usr/bin/python3", ["python3", `-W${"x".repeat(4_000)}`, "/usr/lib/backup"], "python3"],
     ["/usr/bin/python3", ["python3", `-W${"x".repeat(4_000)}`], "python3"],
-    ["/usr/bin/python3", ["python3", "-m", "http"], "python3"],
     ["/usr/bin/java", ["java", "org.example.Ma"], "java"],
     ["/usr/lib64/ld-linux-x86-64.so.2", ["ld.so", "/usr/sbin/ngi"], "ld-linux-x86-64.so.2"],
     ["/usr/bin/dash", ["sh", "/usr/bin/backup.sh", "x".repeat(4_000)], "backup.sh"],

@@ -26,7 +26,6 @@ export class World {
         return image;
       },
       kernelImage: { key: "kthreadd" },
-      suspendedNs: 0,
       missedExit: (process) => this.missed.push(process.pid),
     });
   }
