@@ -11,7 +11,7 @@ import { writeBase } from "../warden/basefile.ts";
 import type { WardenPlan } from "../warden/plan.ts";
 import { readConfig } from "./configuration.ts";
 import { policyOrError } from "./policies.ts";
-import { CommandError, type ExitCode, exit, mayColour } from "./voice.ts";
+import { CommandError, type ExitCode, exit, mayColour, warn } from "./voice.ts";
 
 interface RunFlags {
   readonly config?: string;
@@ -81,7 +81,7 @@ function run(flags: RunFlags): ExitCode {
       reporterArgs: [JSON.stringify(reporter)],
       examinerArgs: [JSON.stringify(plan)],
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
-      prepare: () => writeBase(config.state_directory, baseOf(openPackages(), config.base)),
+      prepare: () => prepareBase(config),
       stateDirectory: config.state_directory,
       reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
       environment: { ...secretsOf(config), ...process.env },
@@ -98,6 +98,15 @@ function withoutSecrets(config: Config): Config {
 function secretsOf(config: Config): Record<string, string> {
   const pairs = Object.entries(config.otlp.headers).map((pair) => pair.map(encodeURIComponent).join("="));
   return pairs.length === 0 ? {} : { OTEL_EXPORTER_OTLP_HEADERS: pairs.join(",") };
+}
+
+/** Without it names come from the embedded list: no reason not to start, and a full disk least of all. */
+function prepareBase(config: Config): void {
+  try {
+    writeBase(config.state_directory, baseOf(openPackages(), config.base));
+  } catch (error) {
+    warn(`cannot write down the base system: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function asExitCode(code: number): ExitCode {

@@ -35,6 +35,9 @@ const ANSWER_WITHIN = 10;
 const READ_WITHIN = 120;
 /** The database is read again when nothing was written to it for so long, and nobody holds its lock: ns. */
 const QUIET = 3e9;
+/** Garbage is collected so long after the work, and again as long after that: ns. */
+const COLLECT_AFTER = 2e9;
+const COLLECTIONS = 2;
 /** Path and origin of so many programs fit into a packet for sure. */
 const BASE_PART = 1000;
 const PART_CHARACTERS = 40_000;
@@ -59,6 +62,9 @@ class Examiner {
   private told = "";
   /** The warden that was told the base system. */
   private generation = -1;
+  /** When to give memory back, ns of the monotonic clock; 0: there is none to give. */
+  private collectAt = 0;
+  private collections = 0;
   private blocked = false;
   private stopping = false;
 
@@ -78,7 +84,9 @@ class Examiner {
       const ready = this.poll.wait(this.timeout());
       let asked = false;
       for (let i = 0; i < ready; i++) asked = this.serve(this.poll.tokens[i] ?? 0) || asked;
-      if (this.changedAt > 0 && monotonicNow() >= this.changedAt) this.readAgain();
+      const now = monotonicNow();
+      if (this.collectAt > 0 && now >= this.collectAt) this.collect(now);
+      if (this.changedAt > 0 && now >= this.changedAt) this.readAgain();
       else if (!asked && !this.blocked) this.lookAhead();
       this.flush();
     }
@@ -86,7 +94,15 @@ class Examiner {
 
   private timeout(): number {
     if (this.ahead.length > 0 && !this.blocked) return 0;
-    return this.changedAt === 0 ? -1 : Math.max(0, Math.ceil((this.changedAt - monotonicNow()) / 1e6));
+    const times = [this.changedAt, this.collectAt].filter((time) => time > 0);
+    return times.length === 0 ? -1 : Math.max(0, Math.ceil((Math.min(...times) - monotonicNow()) / 1e6));
+  }
+
+  /** Gives back what reading the database and the files has left: the second time also what was free but kept. */
+  private collect(now: number): void {
+    Bun.gc(true);
+    this.collections += 1;
+    this.collectAt = this.collections < COLLECTIONS ? now + COLLECT_AFTER : 0;
   }
 
   private serve(token: number): boolean {
@@ -145,13 +161,13 @@ class Examiner {
       // It is asked for when it runs.
     }
     endAfter(0);
-    // What reading the database and the files has left is given back, once nothing else is to do.
-    if (this.ahead.length === 0) Bun.gc(true);
+    if (this.ahead.length === 0) this.collectAt = monotonicNow() + COLLECT_AFTER;
   }
 
   private read(): void {
     endAfter(READ_WITHIN);
     this.database = openPackages(this.place.root);
+    this.collections = 0;
     this.watchDatabase();
     this.base = baseOf(this.database, this.options.base);
     endAfter(0);

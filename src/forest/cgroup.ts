@@ -11,6 +11,9 @@ const hexContainer =
 const namedContainer =
   /(?:^|\/)(?:lxc\.payload[./]([^/]+)|lxc\/([^/]+)|machine\.slice\/machine-([^/]+)\.scope)(?:\/|$)/;
 
+/** One element of such a path. */
+const isContainer = /^(?:([a-z-]+)-)?[0-9a-f]{64}(?:\.scope)?$/;
+
 /**
  * Container id of a process by its cgroup path; null if it is in none. Below a user's own manager names are the user's
  * to choose: whoever could call a cgroup `docker-ID.scope` there would cut the tree above it, and count as a
@@ -32,13 +35,15 @@ export function containerOf(path: string): string | null {
  * systemd unit of a process by its cgroup path, folded so that it is the same on every host and every start:
  * instances lose their name (`postgresql@15-main.service` is `postgresql@.service`), sessions and transient units
  * their number (`session-3.scope` is `session.scope`, `run-u12.service` is `run.service`). Below a user's own manager
- * names are the user's to choose, so all of it is `user@.service`. null if there is none.
+ * names are the user's to choose, so all of it is `user@.service`; inside a container they are the container's, so its
+ * own scope counts (`docker.scope`). null if there is none.
  */
 export function unitOf(cgroup: string): string | null {
   let unit: string | null = null;
   for (const part of cgroup.split("/")) {
     if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;
     if (part.startsWith("user@") && part.endsWith(".service")) break;
+    if (isContainer.test(part)) break;
   }
   return unit === null ? null : foldUnit(unit);
 }
@@ -49,6 +54,8 @@ function foldUnit(unit: string): string {
   const name = unit.slice(0, dot);
   const at = name.indexOf("@");
   if (at > 0) return `${name.slice(0, at)}@${suffix}`;
+  const container = isContainer.exec(unit);
+  if (container?.[1] !== undefined) return `${container[1]}${suffix}`;
   if (/^session-[0-9a-z]+$/.test(name)) return `session${suffix}`;
   if (/^run-(?:u|r|p)?[0-9a-f]+(?:-[iu]?[0-9]+)*$/.test(name)) return `run${suffix}`;
   return unit;

@@ -22,7 +22,11 @@ export function rememberBoot(directory: string, now: Boot): Boot {
       return { bootId: now.bootId, bootTimeMs, firstStartTicks };
     }
   }
-  writeWhole(path, JSON.stringify(now));
+  try {
+    writeWhole(path, JSON.stringify(now));
+  } catch {
+    // Whoever fills the disk must not keep treewarden from starting; what is spared begins with this start then.
+  }
   return now;
 }
 

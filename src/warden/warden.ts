@@ -19,6 +19,7 @@ import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/trees.ts";
 import type { Hello } from "../report/wire.ts";
+import type { ProcessEvent } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { isSameBase, readBase, writeBase } from "./basefile.ts";
@@ -72,6 +73,8 @@ const COLLECT_NS = 10e9;
 const LEARNED_NS = 2e9;
 /** epoll_wait(2) takes milliseconds in 32 bits. */
 const LONGEST_WAIT_S = 86_400;
+/** What a record shows of a fault. */
+const FAULT_LENGTH = 2_000;
 /** How long a clean end waits for the reporter to take what is left. */
 const FAREWELL_NS = 1e9;
 
@@ -263,9 +266,22 @@ class Warden {
     this.tracker.forest.suspendedNs = suspendedFor();
     this.keeper.changed();
     try {
-      this.source.drain((event) => this.tracker.handle(event));
+      this.source.drain((event) => this.take(event));
     } catch (error) {
       this.switchSensor(error);
+    }
+  }
+
+  /** One event that treewarden cannot handle is a fault of its own: told, and no reason to lose the others. */
+  private take(event: ProcessEvent): void {
+    try {
+      this.tracker.handle(event);
+    } catch (error) {
+      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.judge.tell("warden.fault", {
+        "event.kind": event.kind,
+        "error.message": why.slice(0, FAULT_LENGTH),
+      });
     }
   }
 

@@ -28,6 +28,8 @@ test.each([
   ["/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@.service"],
   ["/user.slice/user-0.slice/session-3.scope", "session.scope"],
   ["/system.slice/run-u12.service", "run.service"],
+  [`/system.slice/docker-${id}.scope/system.slice/nginx.service`, "docker.scope"],
+  [`/docker/${id}/system.slice/nginx.service`, null],
   ["/user.slice/user-1000.slice/user@1000.service/init.scope", "user@.service"],
   ["/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service", "user@.service"],
   ["/system.slice/run-r3b1c9f0aa7d24.service", "run.service"],
