@@ -73,7 +73,10 @@ export const intrusions: readonly Intrusion[] = [
   unknown(
     "an uploaded web shell",
     async (server) => {
-      server.script("cgi/shell.cgi", '#!/bin/sh\nprintf "\\r\\n\\r\\n"\nread -r what\neval "$what"\n');
+      server.script(
+        "cgi/shell.cgi",
+        '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "$what"\n',
+      );
       await through(server, "true", "shell.cgi");
     },
     "shell-under-app-server",
