@@ -2,7 +2,7 @@
 // writes in one folder. It runs its daemons the way their packages do, and lives an ordinary life on request.
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type JsonRecord, type Running, until } from "./treewarden.ts";
+import { until } from "./treewarden.ts";
 
 /** Binary and the package it comes from. */
 const needed: readonly (readonly [string, string])[] = [
@@ -17,19 +17,6 @@ const needed: readonly (readonly [string, string])[] = [
   ["/usr/bin/perl", "perl"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/curl", "curl"],
-];
-
-/** Labels of which at least one is in every tree of the server's. */
-export const daemons: readonly string[] = [
-  "nginx",
-  "fcgiwrap",
-  "cron",
-  "sshd",
-  "atd",
-  "apache2",
-  "apachectl",
-  "postgres",
-  "pg_ctl",
 ];
 
 /** Installs what is missing; why the server cannot be had, undefined if it can. In CI it always can, or the test fails. */
@@ -451,74 +438,4 @@ function end(pid: number): void {
   } catch {
     // It has ended by itself.
   }
-}
-
-/** Whether a tree is one of the server's: others run on this host too. */
-export function isServers(exact: unknown): boolean {
-  return String(exact)
-    .split("/")
-    .some((label) => daemons.includes(label));
-}
-
-/** The roles that such a server has, and an alert on every tree of the server's that the baseline does not know. */
-export function robotPolicy(server: Server): string {
-  const path = server.path("robot.json");
-  const tree = `/**/{${daemons.join(",")}}/**`;
-  const when = { and: [{ tree }, { "!": [{ var: "tree.known" }] }] };
-  const ownScripts = { glob: [{ var: "process.script.path" }, server.path("cgi", "status.cgi")] };
-  const policy = {
-    role: "robot",
-    extends: ["web", "bastion"],
-    rules: [{ id: "unknown-tree", when, action: "alert" }],
-    override: {
-      "shell-under-app-server": { except: [ownScripts] },
-      // Others on this host may be at work in /tmp.
-      "exec-from-writable-place": { except: [{ "!": [{ tree }] }] },
-    },
-    default: "allow",
-  };
-  writeFileSync(path, JSON.stringify(policy));
-  return path;
-}
-
-/** A `treewarden baseline` command on a run's state. */
-export function baseline(
-  running: Running,
-  ...args: readonly string[]
-): { readonly code: number; readonly lines: readonly JsonRecord[]; readonly errors: string } {
-  const state = ["--state-dir", join(running.folder, "state")];
-  const { exitCode, stdout, stderr } = Bun.spawnSync([running.binary, "baseline", ...args, ...state]);
-  const lines: JsonRecord[] = [];
-  for (const line of stdout.toString().split("\n")) if (line !== "") lines.push(JSON.parse(line));
-  return { code: exitCode, lines, errors: stderr.toString() };
-}
-
-/** Alerts and kills on trees of the server's that were told from the record number `from` on. */
-export function alarms(running: Running, from = 0): JsonRecord[] {
-  return running.records
-    .slice(from)
-    .filter((record) => record["event.name"] === "policy.verdict" && isServers(record["tree.exact"]));
-}
-
-/** What compare does not find in the baseline of the server's. */
-export function unknownTrees(running: Running): JsonRecord[] {
-  const { lines } = baseline(running, "compare", "--output", "json");
-  return lines.filter((line) => isServers(line["tree.exact"]));
-}
-
-/** Learns while `life` goes on, and puts what was learned into force. */
-export async function learn(running: Running, life: () => Promise<void>): Promise<void> {
-  expectFine(baseline(running, "learn"));
-  await running.seen(({ "event.name": name }) => name === "baseline.learning");
-  await life();
-  // What was learned is told every two seconds.
-  await Bun.sleep(2_500);
-  expectFine(baseline(running, "learn", "--stop"));
-  await running.seen(({ "event.name": name }) => name === "baseline.stopped");
-  expectFine(baseline(running, "accept", "--anyway"));
-  await running.seen(({ "event.name": name }) => name === "baseline.loaded");
-}
-
-function expectFine({ code, errors }: { readonly code: number; readonly errors: string }): void {
-  if (code !== 0) throw new Error(`ended with ${code}: ${errors}`);
 }

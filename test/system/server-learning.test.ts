@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { JOURNAL_FILE } from "../../src/report/journal-reader.ts";
 import { processesOf, quietPolicy, type Role } from "./live.ts";
-import { baseline } from "./server-fixture.ts";
+import { baseline } from "./server-watch.ts";
 import { newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
