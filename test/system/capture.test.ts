@@ -61,7 +61,7 @@ function load(shell: string, program: string, count: number): void {
 /** Whether the recorder has begun: its capture has more than a start. */
 const begun = (path: string) => (): boolean => {
   try {
-    return statSync(path).size > 4096;
+    return statSync(path).size > 1024;
   } catch {
     return false;
   }
