@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { missingServer, Server } from "./server-fixture.ts";
+import { Server } from "./server-fixture.ts";
+import { missingServer } from "./server-packages.ts";
 import { alarms, learn, robotPolicy, unknownTrees } from "./server-watch.ts";
 import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
 

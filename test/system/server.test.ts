@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { intrusions } from "./intrusions/intrusions.ts";
-import { missingServer, Server } from "./server-fixture.ts";
+import { Server } from "./server-fixture.ts";
+import { missingServer } from "./server-packages.ts";
 import { alarms, learn, robotPolicy, unknownTrees } from "./server-watch.ts";
 import { type JsonRecord, Running, until, whyNot } from "./treewarden.ts";
 
