@@ -1,6 +1,5 @@
 // The loads: many programs, started back to back or at a rate, and some that stay.
 import { copyFileSync, mkdirSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
 export interface Load {
@@ -30,8 +29,11 @@ const withoutLibrary = ["-O2", "-static", "-nostdlib", "-fno-stack-protector"];
 
 /** The compiled loads and a copy of treewarden, in a folder of their own that goes with them. */
 export class Loads implements Disposable {
-  /** Its name does not look random: it stands in trees. */
-  readonly folder = join(tmpdir(), `treewarden-bench-${process.pid}`);
+  /**
+   * Where a server's programs lie, with a name that does not look random: a program in /tmp would draw an alert for
+   * every exec.
+   */
+  readonly folder = join("/usr/local/lib", `treewarden-bench-${process.pid}`);
   readonly all: readonly Load[];
   /** Tells when it began to run, then ends. */
   readonly stamp: string;
