@@ -149,7 +149,8 @@ export function isDescriptor(path: string): boolean {
 }
 
 function scripted(kind: string, script: string | undefined, note?: Note): Reading {
-  if (script === undefined) return { ...nothing, kind };
+  // An empty operand is what a process leaves that wrote a title over its arguments, as npm does.
+  if (script === undefined || script === "") return { ...nothing, kind };
   if (script === "-" || isDescriptor(script)) {
     note?.(`${script}: code from a descriptor`);
     return { ...nothing, kind, inline: true };

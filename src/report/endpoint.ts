@@ -26,6 +26,8 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
     hostname: address.host,
     port: address.port,
     idleTimeout: IDLE_SECONDS,
+    // Two on one port would answer scrapes in turns.
+    reusePort: false,
     // Nothing here takes a body.
     maxRequestBodySize: 1024,
     development: false,

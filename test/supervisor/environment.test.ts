@@ -23,5 +23,9 @@ test("the reporter gets the variables of OpenTelemetry and of its output, and no
 });
 
 test("the warden gets none of the caller's but the time zone", () => {
-  expect(wardenEnvironment(environment)).toEqual({ TZ: "UTC", BUN_JSC_largeHeapSize: "1048576" });
+  expect(wardenEnvironment(environment)).toEqual({
+    TZ: "UTC",
+    BUN_JSC_largeHeapSize: "1048576",
+    BUN_JSC_forceRAMSize: "67108864",
+  });
 });

@@ -202,7 +202,9 @@ describe.skipIf(reason !== undefined)("a storm of alerts", () => {
     // Others start programs, too.
     expect(told + dropped).toBeWithin(8_000, 8_050);
     const gaps = running.records.filter((one) => one["event.name"] === "report.gap");
-    expect(gaps.reduce((sum, gap) => sum + Number(gap["report.missing"]), 0)).toBe(dropped);
+    // What is dropped last shows as a gap with the next record that is kept.
+    const missing = gaps.reduce((sum, gap) => sum + Number(gap["report.missing"]), 0);
+    expect(missing).toBeWithin(dropped - 50, dropped + 1);
     expect(metrics.value("treewarden_verdicts_total", { rule: "noise", outcome: "alerted" })).toBe(8_000);
   }, 60_000);
 });

@@ -169,7 +169,9 @@ describe.skipIf(!root)("a run", () => {
     const environment = { OTEL_SERVICE_NAME: "x", BUN_OPTIONS: "--smol", SECRET: "y" };
     Bun.spawn([binary, "run", directory], { env: environment, stdio: ["ignore", "ignore", "ignore"] });
     await until(complete);
-    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe("BUN_JSC_largeHeapSize=1048576\0");
+    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(
+      "BUN_JSC_largeHeapSize=1048576\0BUN_JSC_forceRAMSize=67108864\0",
+    );
     expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe("OTEL_SERVICE_NAME=x\0");
   });
 
@@ -321,7 +323,8 @@ describe.skipIf(!root)("when a process dies", () => {
       Bun.sleepSync((i >> 1) / 2);
       process.kill(supervisor, "SIGKILL");
       const back = () => replaced("supervisor", supervisor) && replaced(victim, before.get(victim));
-      expect(await until(back)).toBeLessThan(1000);
+      // Within a second on a machine that has nothing else to do, see the median of the kills at random.
+      expect(await until(back)).toBeLessThan(3000);
       // A second one, started by the dying supervisor, would be there by now, and ended one second later.
       await Bun.sleep(20);
     }
