@@ -4,11 +4,11 @@ import type { Load, PacedRun } from "./load.ts";
 import type { Bench, Section } from "./section.ts";
 import { median, number, percent, quantile, table } from "./table.ts";
 import { newMark, RunningTool } from "./tool-run.ts";
-import { execsnoop, extrace, runOf, type Tool, traceOf } from "./tools.ts";
+import { execsnoop, extrace, forkstat, runOf, type Tool, traceOf } from "./tools.ts";
 import { read } from "./usage.ts";
 
 function watchers(bench: Bench): readonly Tool[] {
-  return [...bench.peers, traceOf("ebpf"), runOf("ebpf"), runOf("netlink")];
+  return [...bench.peers.filter((tool) => tool !== forkstat), traceOf("ebpf"), runOf("ebpf")];
 }
 
 export const throughput: Section = {

@@ -8,7 +8,7 @@ import { newMark, RunningTool } from "./tool-run.ts";
 import { runOf, type Source, type Tool } from "./tools.ts";
 
 const RATE = 50;
-const SECONDS = 10;
+const SECONDS = 6;
 /** Execs a second beside it. */
 const BESIDE = 500;
 
