@@ -1,7 +1,7 @@
 // bpf(2): maps, programs, raw tracepoints. Numbers and struct layouts are those of include/uapi/linux/bpf.h.
 import { ptr } from "bun:ffi";
 import { closeDescriptor } from "../descriptor.ts";
-import { bindLibc, errno, SystemCallError } from "../libc.ts";
+import { bindLibc, EAGAIN, errno, SystemCallError } from "../libc.ts";
 
 const libc = bindLibc({ syscall: { args: ["i64", "i64", "ptr", "i64"], returns: "i64" } });
 
@@ -14,6 +14,7 @@ const BPF_MAP_LOOKUP_ELEM = 1;
 const BPF_MAP_UPDATE_ELEM = 2;
 const BPF_MAP_DELETE_ELEM = 3;
 const BPF_PROG_LOAD = 5;
+const LOAD_AGAIN = 5;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
 const BPF_ENABLE_STATS = 32;
@@ -188,7 +189,10 @@ function load(name: string, code: Uint8Array, licence: Uint8Array, log: Uint8Arr
     setPointer(32, log);
   }
   setName(48, name);
-  return bpf(BPF_PROG_LOAD);
+  // A signal that is pending makes the verifier give up; it is asked again, as often as others do.
+  let fd = bpf(BPF_PROG_LOAD);
+  for (let again = 0; fd < 0 && errno() === EAGAIN && again < LOAD_AGAIN; again += 1) fd = bpf(BPF_PROG_LOAD);
+  return fd;
 }
 
 function textUntilNul(bytes: Uint8Array): string {
