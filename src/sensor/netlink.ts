@@ -100,7 +100,7 @@ export class NetlinkSensor implements Sensor {
     this.poll.add(this.subscription.bell.fd, BELL, EPOLLIN);
     this.poll.add(this.subscription.events.fd, EVENTS, EPOLLIN);
     this.poll.add(this.timer.fd, TICK, EPOLLIN);
-    if (schedule(options.scheduling ?? "realtime")) opened.defer(() => setScheduling("ordinary"));
+    if (schedule(options.scheduling ?? "realtime")) opened.defer(goBack);
     this.stack.use(opened.move());
   }
 
@@ -333,5 +333,13 @@ function schedule(how: Scheduling): boolean {
     return true;
   } catch {
     return how === "realtime" && schedule("short");
+  }
+}
+
+function goBack(): void {
+  try {
+    setScheduling("ordinary");
+  } catch {
+    // Without rights there is no way back from a shorter slice; it harms nobody.
   }
 }

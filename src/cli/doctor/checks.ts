@@ -3,7 +3,8 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from "node:
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { FactsReader } from "../../sensor/facts.ts";
+import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf.ts";
+import type { Sensor } from "../../sensor/event.ts";
 import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
 import { openNetlinkSensor } from "../../sensor/netlink.ts";
 import { readConfig } from "../configuration.ts";
@@ -26,6 +27,7 @@ export function examine(config: string | undefined): readonly Check[] {
   return [
     kernel(),
     user(),
+    ebpf(),
     procConnector(),
     btf(),
     processFileSystem(),
@@ -51,13 +53,20 @@ function user(): Check {
   };
 }
 
-/** Not only subscribed: a program is started, and has to be told. */
+/** Both sources are tried, whichever `run` would take: the other one is what it falls back to. */
+function ebpf(): Check {
+  return source("eBPF sensor", () => openEbpfSensor());
+}
+
 function procConnector(): Check {
-  const name = "proc connector";
+  return source("proc connector", () => openNetlinkSensor());
+}
+
+/** Not only opened: a program is started, and has to be told. */
+function source(name: string, open: () => Sensor): Check {
   const shared = { name, source: true } as const;
   try {
-    using reader = new FactsReader();
-    using sensor = openNetlinkSensor({ reader });
+    using sensor = open();
     const pid = startSomething();
     const deadline = performance.now() + 500;
     let seen = false;
@@ -66,14 +75,13 @@ function procConnector(): Check {
         seen ||= event.kind !== "loss" && event.pid === pid;
       });
     }
-    if (seen)
-      return { ...shared, status: "ok", detail: "subscribed; a program that was started was told of" };
-    const fix = "see whether another program filters it, and whether CONFIG_PROC_EVENTS is on";
-    return { ...shared, status: "missing", detail: "subscribed, but nothing was told", fix };
+    if (seen) return { ...shared, status: "ok", detail: "opened; a program that was started was told of" };
+    const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
+    return { ...shared, status: "missing", detail: "opened, but nothing was told", fix };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    const fix = error instanceof NetlinkUnavailable ? error.hint : "run as root, on the host";
-    return { ...shared, status: "missing", detail, fix };
+    const known = error instanceof NetlinkUnavailable || error instanceof EbpfUnavailable;
+    return { ...shared, status: "missing", detail, fix: known ? error.hint : "run as root, on the host" };
   }
 }
 
