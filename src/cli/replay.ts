@@ -5,9 +5,9 @@ import { SystemCallError } from "../linux/libc.ts";
 import { printable } from "../linux/text.ts";
 import type { EventRecord } from "../report/record.ts";
 import { CaptureInput } from "../sensor/capture/file.ts";
-import { VERSION } from "../sensor/capture/format.ts";
-import { type Capture, type CaptureProblem, openCapture } from "../sensor/capture/read.ts";
+import { type Capture, openCapture } from "../sensor/capture/read.ts";
 import { type ReplayResult, replay } from "../warden/replay.ts";
+import { refusal } from "./captures.ts";
 import { policyOrError } from "./policies.ts";
 import { CommandError, exit, hint, warn } from "./voice.ts";
 
@@ -68,23 +68,6 @@ function guarded<T>(file: string, work: () => T): T {
       throw new CommandError(exit.usage, `cannot read ${file}: ${error.message}`);
     }
     throw error;
-  }
-}
-
-function refusal(file: string, problem: CaptureProblem): CommandError {
-  switch (problem.kind) {
-    case "not_a_capture":
-      return new CommandError(exit.usage, `${file}: not a capture`, "treewarden record --out F makes one");
-    case "version":
-      return new CommandError(
-        exit.usage,
-        `${file}: a capture of version ${problem.version}; this treewarden reads version ${VERSION}`,
-        "replay it with the treewarden that made it",
-      );
-    case "cut":
-      return new CommandError(exit.usage, `${file}: cut at byte ${problem.at}, before its first event`);
-    case "damaged":
-      return new CommandError(exit.usage, `${file}: damaged at byte ${problem.at}: ${problem.why}`);
   }
 }
 

@@ -1,13 +1,10 @@
 // `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
 import { Timer } from "../linux/timerfd.ts";
-import { inherited, readControl } from "../supervisor/inherited.ts";
+import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
 import { parsePlan, type WardenPlan } from "../warden/plan.ts";
 import { runWarden } from "../warden/warden.ts";
 import { loadNamed, policyOrError } from "./policies.ts";
 import { openSource } from "./source.ts";
-
-/** As long as the slowest honest work takes, a look at all of a big /proc, many times over. */
-const DEAD_MAN_NS = 10e9;
 
 export function warden(text: string): void {
   const plan: WardenPlan = parsePlan(text);
@@ -23,7 +20,7 @@ export function warden(text: string): void {
       controlFd: inherited.control,
       readOrders: () => readControl(),
       examinerFd: inherited.examiner,
-      deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_NS },
+      deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_MS * 1e6 },
     },
     policy,
   );

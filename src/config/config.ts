@@ -12,7 +12,6 @@ export const enforcements = ["observe", "kill", "prevent"] as const;
 export type Enforcement = (typeof enforcements)[number];
 
 export const configFile = "/etc/treewarden/config.yaml";
-export const policyDirectory = "/etc/treewarden/policies";
 export const defaultStateDirectory = "/var/lib/treewarden";
 
 const listen = v.pipe(

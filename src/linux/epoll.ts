@@ -11,8 +11,6 @@ const libc = bindLibc({
 // sys/epoll.h
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
-export const EPOLLERR = 0x8;
-export const EPOLLHUP = 0x10;
 export const EPOLLET = 0x8000_0000;
 const EPOLL_CLOEXEC = 0x8_0000;
 const EPOLL_CTL_ADD = 1;

@@ -15,7 +15,6 @@ export type SignalName = keyof typeof constants.signals;
 // signal.h: sigset_t is 1024 bits; bit N-1 is signal N.
 const SIGSET_BYTES = 128;
 const SIG_BLOCK = 0;
-const SIG_UNBLOCK = 1;
 // sys/signalfd.h
 const SFD_NONBLOCK = 0x800;
 const SFD_CLOEXEC = 0x8_0000;
@@ -24,11 +23,9 @@ const SIGINFO_BYTES = 128;
 
 /** Blocks `signals` in the calling thread; children and an execve inherit that. Never give it SIGPWR or signal 33, which the runtime uses. */
 export function blockSignals(signals: readonly SignalName[]): void {
-  mask(SIG_BLOCK, signals);
-}
-
-export function unblockSignals(signals: readonly SignalName[]): void {
-  mask(SIG_UNBLOCK, signals);
+  // pthread_sigmask gives the error itself, not through errno.
+  const failure = libc.pthread_sigmask(SIG_BLOCK, signalSet(signals), null);
+  if (failure !== 0) throw new SystemCallError("pthread_sigmask", failure);
 }
 
 /** Blocked signals, to be read when `fd` is readable. */
@@ -54,12 +51,6 @@ export class SignalDescriptor implements Disposable {
   [Symbol.dispose](): void {
     closeDescriptor(this.fd);
   }
-}
-
-function mask(how: number, signals: readonly SignalName[]): void {
-  // pthread_sigmask gives the error itself, not through errno.
-  const failure = libc.pthread_sigmask(how, signalSet(signals), null);
-  if (failure !== 0) throw new SystemCallError("pthread_sigmask", failure);
 }
 
 function signalSet(signals: readonly SignalName[]): Uint8Array {

@@ -40,7 +40,6 @@ export function openAcctSensor(path: string): AcctSensor {
 
 export class AcctSensor implements Sensor {
   readonly source = "acct";
-  readonly gather = 0;
   private readonly path: string;
   private readonly stack = new DisposableStack();
   private readonly file: number;

@@ -64,8 +64,6 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
 
 export class EbpfSensor implements Sensor {
   readonly source = "ebpf";
-  /** The sensor sees to it by itself that events gather: what makes `fd` readable is to be drained at once. */
-  readonly gather = 0;
 
   private readonly stack = new DisposableStack();
   private readonly poll: Poll;

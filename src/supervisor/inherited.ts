@@ -13,6 +13,9 @@ import { receivePacket } from "../linux/socketpair.ts";
  */
 export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3 } as const;
 
+/** How long the warden may be away from its poll: the slowest honest work, a look at all of a big /proc, many times over. */
+export const DEAD_MAN_MS = 10_000;
+
 /**
  * - `reload`: read policies and configuration again.
  * - `request`: look into the folder of requests.

@@ -8,6 +8,7 @@ import { socketPair } from "../linux/socketpair.ts";
 import { copyHigh, ownArguments } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { reporterEnvironment } from "./environment.ts";
+import { DEAD_MAN_MS } from "./inherited.ts";
 import { type Descriptors, mapDescriptors, type Plan, parsePlan } from "./plan.ts";
 import { say } from "./say.ts";
 import { signLock, takeStateDirectory } from "./state.ts";
@@ -74,7 +75,7 @@ export function supervise(options: SuperviseOptions): number {
     reporterArgs: [...options.reporterArgs],
     examinerArgs: [...options.examinerArgs],
     reporterUser: user,
-    deadManMs: options.deadManMs ?? 10_000,
+    deadManMs: options.deadManMs ?? DEAD_MAN_MS,
     descriptors,
   };
   const argv = ["treewarden", ...ownArguments(), "supervisor", JSON.stringify(plan)];

@@ -1,9 +1,10 @@
 // The base system as it is written down in the state directory: labels are the same from the first exec on, and after
 // every restart of the warden, which reads no package database.
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { BaseSystem } from "../fingerprint/base.ts";
+import { writeWhole } from "./state.ts";
 
 const file = "base.json";
 const Saved = v.strictObject({ files: v.record(v.string(), v.string()) });
@@ -18,12 +19,10 @@ export function readBase(directory: string): BaseSystem | undefined {
   }
 }
 
-/** A reader finds the old content or the new one, nothing in between. */
+/** Whole or not at all, see `writeWhole`. */
 export function writeBase(directory: string, { files }: BaseSystem): void {
-  const aside = join(directory, `${file}.new`);
   const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
-  writeFileSync(aside, JSON.stringify({ files: Object.fromEntries(sorted) }), { mode: 0o600 });
-  renameSync(aside, join(directory, file));
+  writeWhole(join(directory, file), JSON.stringify({ files: Object.fromEntries(sorted) }));
 }
 
 export function isSameBase(one: BaseSystem, other: BaseSystem): boolean {

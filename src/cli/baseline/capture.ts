@@ -12,9 +12,10 @@ import { Totals } from "../../report/totals.ts";
 import { TreeTotals } from "../../report/trees.ts";
 import type { CaptureSink } from "../../sensor/capture/decode.ts";
 import { CaptureInput } from "../../sensor/capture/file.ts";
-import { type Capture, type CaptureProblem, openCapture } from "../../sensor/capture/read.ts";
+import { type Capture, openCapture } from "../../sensor/capture/read.ts";
 import { identifyAccounted } from "../../warden/accounted.ts";
 import { Tracker } from "../../warden/tracker.ts";
+import { refusal } from "../captures.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 
 export interface Captured {
@@ -130,20 +131,4 @@ function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
   const end = opened.capture.read(sinkOf(opened.capture));
   if (end.kind === "damaged") throw refusal(file, end);
   if (end.kind === "cut") warn(`${file}: cut at byte ${end.at}: what is whole before it was read`);
-}
-
-function refusal(file: string, problem: CaptureProblem): CommandError {
-  switch (problem.kind) {
-    case "not_a_capture":
-      return new CommandError(exit.usage, `${file}: not a capture`, "treewarden record --out F makes one");
-    case "version":
-      return new CommandError(
-        exit.usage,
-        `${file}: a capture of version ${problem.version}, which is not known`,
-      );
-    case "cut":
-      return new CommandError(exit.usage, `${file}: cut at byte ${problem.at}, before its first event`);
-    case "damaged":
-      return new CommandError(exit.usage, `${file}: damaged at byte ${problem.at}: ${problem.why}`);
-  }
 }
