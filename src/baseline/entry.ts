@@ -1,4 +1,5 @@
 // One tree of a baseline with what was seen of it, and how two sights of the same tree become one.
+import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, type Key } from "./key.ts";
 
 export interface Entry extends Key {
@@ -14,10 +15,8 @@ export interface Entry extends Key {
   readonly users: readonly number[];
   /** Hosts of which this was merged. */
   readonly hosts: number;
-  /** The distribution's package that owns the file; undefined if not known. */
-  readonly package: string | undefined;
-  /** Of the file: `sha256:` and 64 hexadecimal digits; undefined if not known. */
-  readonly digest: string | undefined;
+  /** What its leaf ran, ascending, each once, at most EXECUTABLES_LIMIT; empty if not known. */
+  readonly executables: readonly Executable[];
   /** One sample, as `argumentsText` writes it; undefined if not known. */
   readonly arguments: string | undefined;
 }
@@ -57,8 +56,7 @@ export function joinEntries(a: Entry, b: Entry, apart: boolean): Entry {
     count: Math.min(a.count + b.count, Number.MAX_SAFE_INTEGER),
     users: joinUsers(a.users, b.users),
     hosts: apart ? Math.min(a.hosts + b.hosts, Number.MAX_SAFE_INTEGER) : Math.max(a.hosts, b.hosts),
-    package: either(a.package, b.package),
-    digest: either(a.digest, b.digest),
+    executables: joinExecutables(a.executables, b.executables),
     arguments: either(a.arguments, b.arguments),
   };
 }

@@ -1,6 +1,7 @@
 // A baseline as a file: text, sorted, one tree a line, made for git and for eyes. docs/baseline.md describes it.
 import { printable } from "../linux/text.ts";
 import { type Entry, keyText, USERS_LIMIT } from "./entry.ts";
+import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
 
 /** What stands above the entries. Times are seconds since the epoch. */
@@ -28,10 +29,14 @@ export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly errors: readonly FileError[] };
 
-const FORMAT = "treewarden-baseline 1";
+const FORMAT = "treewarden-baseline";
+const VERSION = 2;
+/** Its columns `package` and `file digest`, never filled, stood where `executables` stands. */
+const OLD_VERSION = 1;
 const COLUMNS =
-  "# scope, exact tree, runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, package, file digest, arguments";
-const FIELDS = 13;
+  "# scope, exact tree, runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
+const FIELDS = 12;
+const OLD_FIELDS = 13;
 /** Bounds of a file: ten times the trees that are said to be no problem. A line has room for the longest path, escaped. */
 const ENTRIES_LIMIT = 1_000_000;
 const LINE_LIMIT = 65_536;
@@ -46,7 +51,7 @@ export function formatBaseline({ header, entries }: BaselineFile): string {
   const lines = [...entries].sort(compareKeys).map(formatEntry);
   const body = lines.map((line) => `${line}\n`).join("");
   const top = [
-    FORMAT,
+    `${FORMAT} ${VERSION}`,
     ...(header.role === undefined ? [] : [`role ${printable(header.role)}`]),
     ...header.hosts.slice(0, HOSTS_LIMIT).map((host) => `host ${printable(host)}`),
     `created ${timeText(header.created)}`,
@@ -72,8 +77,7 @@ export function formatEntry(entry: Entry): string {
     entry.count,
     entry.users.length === 0 ? "-" : entry.users.join(","),
     entry.hosts,
-    entry.package ?? "-",
-    entry.digest ?? "-",
+    executablesText(entry.executables),
     entry.arguments ?? "-",
   ].join("\t");
 }
@@ -115,7 +119,7 @@ export function readBaseline(
   let before: Entry | undefined;
   for (let { start, line } = top.body; start < bytes.length && errors.length < ERRORS_LIMIT; line++) {
     const end = endOfLine(bytes, start);
-    const entry = readEntry(bytes, start, end, (message) => tell(line, message));
+    const entry = readEntry(bytes, start, end, top.version, (message) => tell(line, message));
     start = end + 1;
     count += 1;
     if (count > ENTRIES_LIMIT) {
@@ -145,6 +149,7 @@ export function parseBaseline(bytes: Uint8Array, edited = false): Parsed<Baselin
 type Tell = (line: number, message: string) => void;
 
 interface Top {
+  readonly version: number;
   readonly header: Header;
   readonly entries: number;
   readonly body: { readonly start: number; readonly line: number };
@@ -171,6 +176,7 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
   };
   let start = 0;
   let line = 1;
+  let version = VERSION;
   for (; ; line++) {
     if (start >= bytes.length || line > HOSTS_LIMIT + 100) {
       tell(line, "the header does not end: an empty line stands between it and the entries");
@@ -181,12 +187,13 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
     start = end + 1;
     if (text === undefined) tell(line, "not printable UTF-8");
     else if (line === 1) {
-      if (text === FORMAT) continue;
+      version = text === `${FORMAT} ${OLD_VERSION}` ? OLD_VERSION : VERSION;
+      if (text === `${FORMAT} ${version}`) continue;
       tell(
         line,
-        text.startsWith("treewarden-baseline ")
-          ? `format ${text.slice(20)} is not known: only 1 is`
-          : `not a baseline: the first line must be "${FORMAT}"`,
+        text.startsWith(`${FORMAT} `)
+          ? `format ${text.slice(FORMAT.length + 1)} is not known: only ${OLD_VERSION} and ${VERSION} are`
+          : `not a baseline: the first line must be "${FORMAT} ${VERSION}"`,
       );
       return undefined;
     } else if (text === "") break;
@@ -217,7 +224,7 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
     learnedFrom: learned[0],
     learnedTo: learned[1],
   };
-  return { header, entries: entries ?? 0, body: { start, line: line + 1 } };
+  return { version, header, entries: entries ?? 0, body: { start, line: line + 1 } };
 }
 
 /** What is wrong with a header's line; undefined if nothing is. */
@@ -262,6 +269,7 @@ function readEntry(
   bytes: Uint8Array,
   start: number,
   end: number,
+  version: number,
   tell: (message: string) => void,
 ): Entry | undefined {
   const text = end - start > LINE_LIMIT ? undefined : decodeLine(bytes, start, end);
@@ -269,10 +277,16 @@ function readEntry(
     tell(`not printable UTF-8, or longer than ${LINE_LIMIT} bytes`);
     return undefined;
   }
-  const result = parseEntry(text.split("\t"));
+  const fields = text.split("\t");
+  const result = parseEntry(version === OLD_VERSION ? newer(fields) : fields);
   if (typeof result !== "string") return result;
   tell(result);
   return undefined;
+}
+
+/** The fields of a line of the old format as they are now; what is none stays none. */
+function newer(fields: readonly string[]): readonly string[] {
+  return fields.length === OLD_FIELDS ? [...fields.slice(0, 10), "-", ...fields.slice(12)] : [];
 }
 
 /** An entry out of the fields of a line or of a row of the journal; a text says what is wrong with them. */
@@ -298,9 +312,10 @@ export function parseEntry(fields: readonly string[]): Entry | string {
   const users = parseUsers(usersText);
   if (users === undefined)
     return `users: expected at most ${USERS_LIMIT} numbers with commas between, ascending, or -`;
-  const [packageName, digest, sample] = known.map((field) => (field === "-" ? undefined : field));
-  if (digest !== undefined && !isDigest(digest))
-    return "file digest: expected sha256: and 64 hexadecimal digits, or -";
+  const [executablesList = "", sample = ""] = known;
+  const executables = parseExecutables(executablesList);
+  if (executables === undefined)
+    return "executables: expected PATH,PACKAGE,sha256:DIGEST, in order, with a space between, or -";
   return {
     scope,
     exact,
@@ -312,14 +327,9 @@ export function parseEntry(fields: readonly string[]): Entry | string {
     count,
     users,
     hosts,
-    package: packageName,
-    digest,
-    arguments: sample,
+    executables,
+    arguments: sample === "-" ? undefined : sample,
   };
-}
-
-function isDigest(text: string): boolean {
-  return /^sha256:[0-9a-f]{64}$/.test(text);
 }
 
 /** A decimal number as it is always written; undefined if it is none. */

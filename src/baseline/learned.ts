@@ -1,5 +1,6 @@
 // What was learned on its way: the warden's records of it, the reporter's table, and back into entries.
 import { type Entry, USERS_LIMIT } from "./entry.ts";
+import { type Executable, executableText, parseExecutables } from "./executables.ts";
 import { parseEntry, parseUsers, timeText } from "./file.ts";
 
 /** A tree that was seen for the first time by this warden. */
@@ -17,15 +18,20 @@ export interface Candidate {
   /** Since this warden started: absolute, so that one that is told twice counts once. */
   readonly count: number;
   readonly users: readonly number[];
+  readonly executables: readonly Executable[];
   readonly arguments: string | undefined;
 }
 
 /** What has changed of a candidate that was told before. */
 export type Counted = Pick<Candidate, "id" | "last" | "count" | "users">;
 
-/** Event names of the two records. */
+/** What is known by now of what a candidate runs. */
+export type Looked = Pick<Candidate, "id" | "executables">;
+
+/** Event names of the three records. */
 export const learnedEvent = "baseline.learned";
 export const countedEvent = "baseline.counted";
+export const lookedEvent = "baseline.looked";
 
 /** Flat, as every record is. */
 export type LearnedFields = {
@@ -45,6 +51,7 @@ export function learnedFields(candidate: Candidate): LearnedFields {
     "baseline.last": candidate.last,
     "tree.count": candidate.count,
     "tree.user_ids": candidate.users,
+    "baseline.executables": candidate.executables.map(executableText),
     ...(candidate.arguments === undefined ? {} : { "baseline.arguments": candidate.arguments }),
   };
 }
@@ -57,6 +64,20 @@ export function countedFields(counts: readonly Counted[]): LearnedFields {
     "baseline.counts": counts.map(({ count }) => count),
     "baseline.users": counts.map(({ users }) => usersText(users)),
   };
+}
+
+/** The fields of a `baseline.looked` record. */
+export function lookedFields({ id, executables }: Looked): LearnedFields {
+  return { "baseline.id": id, "baseline.executables": executables.map(executableText) };
+}
+
+/** What a record says of a tree's executables; undefined if it is none. */
+export function lookedOf(record: LearnedSource): Looked | undefined {
+  const id = record["baseline.id"];
+  const texts = record["baseline.executables"];
+  if (!isId(id) || !Array.isArray(texts)) return undefined;
+  const executables = parseExecutables(texts.length === 0 ? "-" : texts.join(" "));
+  return executables === undefined ? undefined : { id, executables };
 }
 
 /** The candidate of a record; undefined if it is none: the reporter takes nothing on trust. */
@@ -77,7 +98,23 @@ export function candidateOf(record: LearnedSource): Candidate | undefined {
   if (typeof scope !== "string" || typeof exact !== "string") return undefined;
   if (typeof path !== "string" || typeof tree !== "string") return undefined;
   if (sample !== undefined && typeof sample !== "string") return undefined;
-  return { id, scope, exact, path, tree, complete, first, last, count, users, arguments: sample };
+  const looked = lookedOf(record);
+  if (looked === undefined) return undefined;
+  const { executables } = looked;
+  return {
+    id,
+    scope,
+    exact,
+    path,
+    tree,
+    complete,
+    first,
+    last,
+    count,
+    users,
+    executables,
+    arguments: sample,
+  };
 }
 
 type LearnedSource = { readonly [name: string]: unknown };
@@ -125,7 +162,7 @@ export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   origin TEXT NOT NULL, id TEXT NOT NULL,
   scope TEXT NOT NULL, exact TEXT NOT NULL, path TEXT NOT NULL, tree TEXT NOT NULL, complete INTEGER NOT NULL,
   first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, users TEXT NOT NULL,
-  arguments TEXT, package TEXT, digest TEXT,
+  arguments TEXT, executables TEXT,
   PRIMARY KEY(origin, id)) WITHOUT ROWID`;
 
 /** A row of the table as an entry; a text says what is wrong with it: what the reporter wrote is only a proposal. */
@@ -151,8 +188,7 @@ export function entryOfRow(row: LearnedSource): Entry | string {
     String(number("count")),
     text("users"),
     "1",
-    text("package", "-"),
-    text("digest", "-"),
+    text("executables", "-"),
     text("arguments", "-"),
   ]);
 }

@@ -1,13 +1,17 @@
 // What the warden keeps while it learns: every tree once, and how often. A lookup an exec; what is new or has changed
 // leaves in batches. Bounded: what does not fit makes the learning unfinished, never the warden larger.
+import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText } from "./arguments.ts";
 import { DigestTable, digest, digestIs, digestText } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
+import { EXECUTABLES_LIMIT, type Executable, joinExecutables } from "./executables.ts";
 import { keptPath } from "./key.ts";
-import type { Candidate, Counted } from "./learned.ts";
+import type { Candidate, Counted, Looked } from "./learned.ts";
+import { type SeenFile, SeenFiles } from "./seen-files.ts";
 import { countHour, type LearningState } from "./state.ts";
 
 export interface LearningLimits {
@@ -21,6 +25,8 @@ export interface LearningOptions {
   readonly state: LearningState;
   /** Takes secrets out of arguments; asked once for each new tree. */
   readonly redact: (args: readonly string[]) => readonly string[];
+  /** What is known of the file that a process of the host runs; asked once for each new lineage, never waited for. */
+  readonly look?: (facts: ProcessFacts) => Examined | undefined;
   readonly limits?: LearningLimits;
 }
 
@@ -37,8 +43,11 @@ interface Kept {
   count: number;
   /** Changed since it was reported. */
   dirty: boolean;
+  files: readonly SeenFile<Kept>[];
+  /** Something new is known of its files since it was reported. */
+  looked: boolean;
   /** Not reported yet at all. */
-  candidate: Omit<Candidate, "last" | "count" | "users"> | undefined;
+  candidate: Omit<Candidate, "last" | "count" | "users" | "executables"> | undefined;
 }
 
 interface Cached {
@@ -51,6 +60,7 @@ interface Cached {
 export interface Reports {
   candidate(candidate: Candidate): boolean;
   counts(counts: readonly Counted[]): boolean;
+  looked(looked: Looked): boolean;
 }
 
 export class Learning {
@@ -61,6 +71,8 @@ export class Learning {
   private readonly cache = new WeakMap<Lineage<Runnable>, Cached>();
   private waiting: Kept[] = [];
   private dirty: Kept[] = [];
+  private lookedAt: Kept[] = [];
+  private readonly files = new SeenFiles<Kept>();
   private current: LearningState;
 
   constructor(options: LearningOptions) {
@@ -81,25 +93,34 @@ export class Learning {
 
   /** Something waits to be reported. */
   get hasReports(): boolean {
-    return this.waiting.length > 0 || this.dirty.length > 0;
+    return this.waiting.length + this.dirty.length + this.lookedAt.length > 0;
   }
 
-  /** A program runs; `second`: since the epoch; `scope`: undefined if it could not be read. */
+  /**
+   * A program runs; `second`: since the epoch; `scope`: undefined if it could not be read. `facts`: to look at its file
+   * by, if that is to be kept.
+   */
   observe(
     lineage: Lineage<Runnable>,
     scope: string | undefined,
     args: readonly string[] | undefined,
     second: number,
+    facts?: ProcessFacts,
   ): void {
     if (scope === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return;
     }
-    const kept = this.cached(lineage, scope) ?? this.find(lineage, scope, args, second);
+    const kept = this.cached(lineage, scope) ?? this.find(lineage, scope, args, second, facts);
     if (kept === undefined) return;
     kept.count += 1;
     if (second > kept.last) kept.last = second;
     this.changed(kept);
+  }
+
+  /** More is known of the file that a process of the host runs under `path`. */
+  examined(path: string, examined: Examined): void {
+    for (const kept of this.files.examined(path, examined)) this.more(kept);
   }
 
   /** Hands over what is new, then what has changed, until there is no room. */
@@ -107,8 +128,13 @@ export class Learning {
     let done = 0;
     for (const kept of this.waiting) {
       const { candidate, count, last, users } = kept;
-      if (candidate !== undefined && !to.candidate({ ...candidate, count, last, users })) break;
+      if (
+        candidate !== undefined &&
+        !to.candidate({ ...candidate, count, last, users, executables: executablesOf(kept) })
+      )
+        break;
       kept.candidate = undefined;
+      kept.looked = false;
       kept.dirty = false;
       done += 1;
     }
@@ -119,6 +145,13 @@ export class Learning {
       for (const kept of some) kept.dirty = false;
     }
     this.dirty = this.dirty.slice(done);
+    for (done = 0; done < this.lookedAt.length; done++) {
+      const kept = this.lookedAt[done];
+      if (kept?.looked !== true) continue;
+      if (!to.looked({ id: kept.id, executables: executablesOf(kept) })) break;
+      kept.looked = false;
+    }
+    this.lookedAt = this.lookedAt.slice(done);
   }
 
   private cached(lineage: Lineage<Runnable>, scope: string): Kept | undefined {
@@ -133,11 +166,30 @@ export class Learning {
     this.dirty.push(kept);
   }
 
+  private more(kept: Kept): void {
+    if (kept.looked || kept.candidate !== undefined) return;
+    kept.looked = true;
+    this.lookedAt.push(kept);
+  }
+
+  private runs(kept: Kept, lineage: Lineage<Runnable>, facts: ProcessFacts | undefined): void {
+    if (facts?.executable === undefined || kept.files.length >= EXECUTABLES_LIMIT) return;
+    const isHost = lineage.container === null;
+    const file = this.files.of(facts.executable, isHost);
+    if (file === undefined || kept.files.includes(file)) return;
+    kept.files = [...kept.files, file];
+    file.users.push(kept);
+    this.more(kept);
+    const known = isHost ? this.options.look?.(facts) : undefined;
+    if (known !== undefined) this.examined(facts.executable, known);
+  }
+
   private find(
     lineage: Lineage<Runnable>,
     scope: string,
     args: readonly string[] | undefined,
     second: number,
+    facts: ProcessFacts | undefined,
   ): Kept | undefined {
     const path = keptPath(lineage.image);
     if (path === undefined) {
@@ -168,13 +220,14 @@ export class Learning {
         first: second,
         arguments: sample || undefined,
       };
-      kept = { id, users, last: second, count: 0, dirty: false, candidate };
+      kept = { id, users, last: second, count: 0, dirty: false, files: [], looked: false, candidate };
       digestIs(id);
       this.table.set(this.rows.length);
       this.rows.push(kept);
       this.waiting.push(kept);
       this.current = countHour(this.current, second);
     }
+    this.runs(kept, lineage, facts);
     this.remember(lineage, scope, kept);
     return kept;
   }
@@ -185,4 +238,10 @@ export class Learning {
     for (let one = head; one !== undefined; one = one.next) depth += 1;
     this.cache.set(lineage, { scope, kept, next: depth < SCOPES_OF_LINEAGE ? head : undefined });
   }
+}
+
+function executablesOf({ files }: Kept): readonly Executable[] {
+  let all: readonly Executable[] = [];
+  for (const { executables } of files) all = joinExecutables(all, executables);
+  return all;
 }

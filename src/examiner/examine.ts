@@ -10,6 +10,7 @@ import { readText } from "./files.ts";
 const YOUNG = 3;
 /** Larger files are not read: nobody waits for that. */
 const LARGEST = 1 << 30;
+const LARGEST_DIGEST = 1 << 28;
 /** fcntl.h; asks not to leave a trace in the file's access time. */
 const O_NOATIME = 0o1000000;
 /** fcntl.h; a descriptor that only names the file. */
@@ -21,6 +22,8 @@ export interface ExamineOptions {
   readonly root?: string;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** The digest of the content is wanted. */
+  readonly digest?: boolean;
 }
 
 /**
@@ -30,7 +33,7 @@ export interface ExamineOptions {
 export function examine(
   question: Question,
   database: PackageDatabase | undefined,
-  { root = "", now = Date.now }: ExamineOptions = {},
+  { root = "", now = Date.now, digest: wantsDigest = false }: ExamineOptions = {},
 ): Answer {
   const { path, device, inode } = question;
   const unknown: Answer = { type: "answer", path, device, inode, final: true };
@@ -40,14 +43,22 @@ export function examine(
     const file = fstatSync(fd);
     if (!isOn(device, file, fd)) return unknown;
     const changed = file.ctimeMs / 1000;
-    const looked = { ...unknown, changed };
+    const content =
+      wantsDigest && file.size <= LARGEST_DIGEST ? digestOf(fd, file.size, "sha256") : undefined;
+    if (!sameAs(file, fstatSync(fd))) return { ...unknown, changed, final: false };
+    const looked = {
+      ...unknown,
+      changed,
+      ...(content === undefined ? {} : { digest: `sha256:${content}` }),
+    };
     if (database === undefined) return looked;
     // Asked before and after: a package that is being unpacked has files that its database does not know yet.
     const steady = (): boolean => database.isCurrent() && !database.isBusy();
     if (!steady()) return { ...looked, final: false };
     const owned = database.owner(path);
     const digest = file.size > LARGEST ? undefined : owned?.digest;
-    const modified = digest === undefined ? undefined : !hasDigest(fd, file.size, digest);
+    const modified =
+      digest === undefined ? undefined : digestOf(fd, file.size, digest.algorithm) !== digest.hex;
     if (!steady()) return { ...looked, final: false };
     return {
       ...looked,
@@ -113,7 +124,7 @@ function sameAs(before: Stats, after: Stats): boolean {
   return before.ctimeMs === after.ctimeMs && before.size === after.size;
 }
 
-function hasDigest(fd: number, size: number, { algorithm, hex }: FileDigest): boolean {
+function digestOf(fd: number, size: number, algorithm: FileDigest["algorithm"]): string {
   const hash = createHash(algorithm);
   for (let at = 0; at < size; ) {
     const got = readSync(fd, chunk, 0, chunk.length, at);
@@ -121,5 +132,5 @@ function hasDigest(fd: number, size: number, { algorithm, hex }: FileDigest): bo
     hash.update(chunk.subarray(0, got));
     at += got;
   }
-  return hash.digest("hex") === hex;
+  return hash.digest("hex");
 }

@@ -3,7 +3,13 @@
 import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import type { BaseSystem } from "../fingerprint/base.ts";
-import { decodeAsked, EXAMINE_PACKET, encodeMessage, type Told } from "../fingerprint/examined.ts";
+import {
+  decodeAsked,
+  EXAMINE_PACKET,
+  encodeMessage,
+  type Question,
+  type Told,
+} from "../fingerprint/examined.ts";
 import { endAfter } from "../linux/alarm.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
@@ -13,7 +19,7 @@ import { setNice, setProcessName } from "../linux/process.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
 import type { PackageDatabase } from "./database.ts";
-import { examine } from "./examine.ts";
+import { type ExamineOptions, examine } from "./examine.ts";
 import { openPackages } from "./open.ts";
 
 export interface ExaminerOptions {
@@ -38,6 +44,8 @@ const QUIET = 3e9;
 /** Garbage is collected so long after the work, and again as long after that: ns. */
 const COLLECT_AFTER = 2e9;
 const COLLECTIONS = 2;
+/** Files that wait for their digests. */
+const MOST_UNREAD = 4096;
 /** Path and origin of so many programs fit into a packet for sure. */
 const BASE_PART = 1000;
 const PART_CHARACTERS = 40_000;
@@ -54,6 +62,8 @@ class Examiner {
   private readonly unsent: Uint8Array[] = [];
   /** Base programs that nobody has asked for yet: looked at when nothing else is to do. */
   private ahead: string[] = [];
+  /** Files whose digest is wanted: read when nothing is asked. */
+  private readonly unread: Question[] = [];
   private database: PackageDatabase | undefined;
   private watch: GrowthWatch | undefined;
   /** When to look whether the database can be read again, ns of the monotonic clock; 0: it has not changed. */
@@ -93,7 +103,7 @@ class Examiner {
   }
 
   private timeout(): number {
-    if (this.ahead.length > 0 && !this.blocked) return 0;
+    if (this.ahead.length + this.unread.length > 0 && !this.blocked) return 0;
     const times = [this.changedAt, this.collectAt].filter((time) => time > 0);
     return times.length === 0 ? -1 : Math.max(0, Math.ceil((Math.min(...times) - monotonicNow()) / 1e6));
   }
@@ -127,9 +137,15 @@ class Examiner {
       this.begin(question.generation);
       return true;
     }
+    if (question.digest && this.unread.length < MOST_UNREAD) this.unread.push(question);
+    this.answer(question, this.place);
+    return true;
+  }
+
+  private answer(question: Question, options: ExamineOptions): void {
     endAfter(ANSWER_WITHIN);
     try {
-      const answer = examine(question, this.database, this.place);
+      const answer = examine(question, this.database, options);
       this.say(answer);
       if (!answer.final && this.changedAt === 0 && this.database?.isCurrent() === false)
         this.changedAt = monotonicNow() + QUIET;
@@ -139,7 +155,6 @@ class Examiner {
       this.say({ type: "answer", path, device, inode, final: false });
     }
     endAfter(0);
-    return true;
   }
 
   private begin(generation: number): void {
@@ -150,6 +165,13 @@ class Examiner {
   }
 
   private lookAhead(): void {
+    const question = this.unread.shift();
+    if (question !== undefined) {
+      this.answer(question, { ...this.place, digest: true });
+      this.collections = 0;
+      this.collectAt = monotonicNow() + COLLECT_AFTER;
+      return;
+    }
     const path = this.ahead.pop();
     if (path === undefined) return;
     endAfter(ANSWER_WITHIN);

@@ -10,6 +10,8 @@ export interface Examined {
   readonly unpackaged?: boolean | undefined;
   /** Not as its package has it. */
   readonly modified?: boolean | undefined;
+  /** Of the content: `sha256:` and 64 hexadecimal digits. */
+  readonly digest?: string | undefined;
 }
 
 /** A packet is never longer. */
@@ -24,6 +26,8 @@ const Question = v.strictObject({
   /** st_dev and st_ino of the file that was run: another one at that path is not meant. */
   device: number,
   inode: number,
+  /** Its digest is wanted too: that comes in an answer of its own, when nothing else is asked. */
+  digest: v.optional(v.literal(true)),
 });
 export type Question = v.InferOutput<typeof Question>;
 
@@ -44,6 +48,7 @@ const Answer = v.strictObject({
   package: v.optional(v.nullable(origin)),
   unpackaged: v.optional(v.boolean()),
   modified: v.optional(v.boolean()),
+  digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
   /** False if the answer may be another one a little later: the file is young, or packages are being installed. */
   final: v.boolean(),
 });

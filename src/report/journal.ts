@@ -3,7 +3,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { type JournalRow, parseRecord } from "./journal-reader.ts";
-import { isLearned, keepLearned, LEARNED_TABLE, pruneLearned } from "./learned-rows.ts";
+import { completeLearned, isLearned, keepLearned, LEARNED_TABLE, pruneLearned } from "./learned-rows.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { EventRecord } from "./record.ts";
 
@@ -20,7 +20,7 @@ export interface Batch {
   readonly records: readonly EventRecord[];
 }
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const schema = `
   CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -215,6 +215,7 @@ function openDatabase(path: string): Database {
   database.run("PRAGMA synchronous = FULL");
   database.run("PRAGMA journal_size_limit = 16777216");
   database.run(schema);
+  completeLearned(database);
   database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   return database;
 }

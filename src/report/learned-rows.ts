@@ -1,12 +1,15 @@
 // What the warden learns, as rows: a proposal that root may accept. Root's command reads them, so what stands in them
 // is checked again there.
 import type { Database } from "bun:sqlite";
+import { executablesText } from "../baseline/executables.ts";
 import {
   candidateOf,
   countedEvent,
   countedOf,
   LEARNED_TABLE,
   learnedEvent,
+  lookedEvent,
+  lookedOf,
   usersText,
 } from "../baseline/learned.ts";
 import type { EventRecord } from "./record.ts";
@@ -16,12 +19,20 @@ export { LEARNED_TABLE };
 /** Rows kept: twice what one learning may have. Beyond that the ones seen longest ago go. */
 const ROWS = 200_000;
 
-/** These two are for root's command alone: they neither leave the host nor interest a person. */
-export function isLearned(record: EventRecord): boolean {
-  return record["event.name"] === learnedEvent || record["event.name"] === countedEvent;
+/** A table made before it had this column gets it. */
+export function completeLearned(database: Database): void {
+  const columns = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('learned')").all();
+  if (columns.some(({ name }) => name === "executables")) return;
+  database.run("ALTER TABLE learned ADD COLUMN executables TEXT");
 }
 
-/** Keeps one of the two records. `origin`: the run and generation of its warden; a learning's start makes it whole. */
+/** These are for root's command alone: they neither leave the host nor interest a person. */
+export function isLearned(record: EventRecord): boolean {
+  const name = record["event.name"];
+  return name === learnedEvent || name === countedEvent || name === lookedEvent;
+}
+
+/** Keeps one of these records. `origin`: the run and generation of its warden; a learning's start makes it whole. */
 export function keepLearned(database: Database, warden: string, record: EventRecord): void {
   const origin = `${warden}:${String(record["baseline.started"] ?? 0)}`;
   const candidate = record["event.name"] === learnedEvent ? candidateOf(record) : undefined;
@@ -30,13 +41,20 @@ export function keepLearned(database: Database, warden: string, record: EventRec
     database
       .query<void, (string | number | null)[]>(
         `INSERT OR REPLACE INTO learned
-         (origin, id, scope, exact, path, tree, complete, first, last, count, users, arguments)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         (origin, id, scope, exact, path, tree, complete, first, last, count, users, arguments, executables)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         ...[origin, id, scope, exact, path, tree, complete ? 1 : 0, first, last, count, usersText(users)],
-        candidate.arguments ?? null,
+        ...[candidate.arguments ?? null, executablesText(candidate.executables)],
       );
+    return;
+  }
+  const looked = record["event.name"] === lookedEvent ? lookedOf(record) : undefined;
+  if (looked !== undefined) {
+    database
+      .query<void, string[]>("UPDATE learned SET executables = ? WHERE origin = ? AND id = ?")
+      .run(executablesText(looked.executables), origin, looked.id);
     return;
   }
   if (record["event.name"] !== countedEvent) return;

@@ -16,6 +16,8 @@ interface Entry {
   readonly path: string;
   readonly device: number;
   readonly inode: number;
+  /** Its digest is wanted. */
+  digest: boolean;
   /** The file's ctime, seconds since the epoch: another one is another content. */
   changed: number;
   examined: Examined | undefined;
@@ -36,30 +38,40 @@ const AGAIN_NS = 5e9;
 const MOST_ASKS = 2;
 /** No distribution's base system has more programs. */
 const MOST_BASE = 20_000;
+/** Questions about digests that wait until there is room for them. */
+const MOST_WAITING = 4096;
 /** Events go first: so many packets at one turn of the poll. */
 const PACKETS_A_TURN = 64;
+
+/** What is done with what the examiner says. */
+export interface Heard {
+  base(base: BaseSystem): void;
+  /** Something is known of the file that was run under `path`. */
+  examined?(path: string, examined: Examined): void;
+}
 
 export class Examination {
   readonly fd: number;
   private readonly generation: number;
-  private readonly onBase: (base: BaseSystem) => void;
+  private readonly heard: Heard;
   private readonly files = new Map<string, Entry>();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
+  private waiting: Entry[] = [];
 
   /** `fd`: the end of the pair to the examiner. `generation`: no two wardens of one run have the same. */
-  constructor(fd: number, generation: number, onBase: (base: BaseSystem) => void) {
+  constructor(fd: number, generation: number, heard: Heard) {
     this.fd = fd;
     this.generation = generation;
-    this.onBase = onBase;
+    this.heard = heard;
     this.begin();
   }
 
   /**
    * What is known of the file that a process of the host runs; asks the examiner if that is nothing yet. `wallTime`:
-   * of the facts, milliseconds since the epoch.
+   * of the facts, milliseconds since the epoch. `digest`: that of its content is wanted too, and of what takes its place.
    */
-  lookup(facts: ProcessFacts, wallTime: number): Examined | undefined {
+  lookup(facts: ProcessFacts, wallTime: number, digest = false): Examined | undefined {
     const { executable, device, inode, executableAge } = facts;
     if (executable === undefined || device === undefined || inode === undefined) return undefined;
     if (executableAge === undefined || facts.executableDeleted !== false || facts.executableMemfd !== false)
@@ -69,11 +81,16 @@ export class Examination {
     const key = keyOf(executable, device, inode);
     const entry = this.files.get(key);
     const isSame = entry !== undefined && Math.abs(entry.changed - changed) <= TOLERANCE;
-    if (isSame && entry.final) return entry.examined;
+    const isDue = digest && entry?.digest !== true;
+    if (isSame && entry.final && !isDue) return entry.examined;
     if (entry === undefined) {
-      this.ask(key, newEntry(executable, device, inode, changed));
+      this.ask(key, newEntry(executable, device, inode, changed, digest));
+    } else if (isDue) {
+      const again = isSame ? entry : newEntry(executable, device, inode, changed, true);
+      again.digest = true;
+      this.ask(key, again);
     } else if (monotonicNow() - entry.askedAt >= AGAIN_NS && (!isSame || entry.examined !== undefined)) {
-      const again = isSame ? entry : newEntry(executable, device, inode, changed);
+      const again = isSame ? entry : newEntry(executable, device, inode, changed, entry.digest);
       this.ask(key, again);
     }
     return isSame ? entry.examined : undefined;
@@ -94,6 +111,14 @@ export class Examination {
       else if (told?.type === "base") this.takeBase(told);
       else if (told?.type === "ready") this.askAgain();
       else if (told?.type === "changed") this.doubt();
+      this.askWaiting();
+    }
+  }
+
+  private askWaiting(): void {
+    for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
+      if (!this.ask(keyOf(next.path, next.device, next.inode), next)) return;
+      this.waiting.shift();
     }
   }
 
@@ -101,13 +126,19 @@ export class Examination {
     sendPacket(this.fd, encodeMessage({ type: "begin", generation: this.generation }));
   }
 
-  private ask(key: string, entry: Entry): void {
-    const { path, device, inode } = entry;
-    // No room: it is asked for at the next exec.
-    if (!sendPacket(this.fd, encodeMessage({ path, device, inode }))) return;
+  /** False if there was no room: it is asked for at the next exec; for its digest, as soon as there is room. */
+  private ask(key: string, entry: Entry): boolean {
+    const { path, device, inode, digest } = entry;
+    const question = digest ? { path, device, inode, digest } : { path, device, inode };
+    if (!sendPacket(this.fd, encodeMessage(question))) {
+      if (digest && this.waiting.length < MOST_WAITING && !this.waiting.includes(entry))
+        this.waiting.push(entry);
+      return false;
+    }
     entry.askedAt = monotonicNow();
     entry.asks += 1;
     this.remember(key, entry);
+    return true;
   }
 
   private remember(key: string, entry: Entry): void {
@@ -124,16 +155,19 @@ export class Examination {
     const key = keyOf(path, device, inode);
     const before = this.files.get(key);
     if (before === undefined && changed === undefined) return;
-    const entry = before ?? newEntry(path, device, inode, changed ?? 0);
+    const entry = before ?? newEntry(path, device, inode, changed ?? 0, false);
     entry.examined = {
       ...(answer.package === undefined ? {} : { package: answer.package }),
       ...(answer.unpackaged === undefined ? {} : { unpackaged: answer.unpackaged }),
       ...(answer.modified === undefined ? {} : { modified: answer.modified }),
+      ...(answer.digest === undefined ? {} : { digest: answer.digest }),
     };
     entry.final = final;
-    entry.asks = 0;
+    // A digest that is still wanted may be what ends the examiner.
+    if (!entry.digest || answer.digest !== undefined) entry.asks = 0;
     if (changed !== undefined) entry.changed = changed;
     if (before === undefined) this.remember(key, entry);
+    if (entry.digest && changed !== undefined) this.heard.examined?.(path, entry.examined);
   }
 
   private takeBase({ files, first, last }: BasePart): void {
@@ -141,7 +175,7 @@ export class Examination {
     if (this.base === undefined) return;
     for (const [path, origin] of files) if (this.base.size < MOST_BASE) this.base.set(path, origin);
     if (!last) return;
-    this.onBase({ files: this.base });
+    this.heard.base({ files: this.base });
     this.base = undefined;
   }
 
@@ -150,7 +184,7 @@ export class Examination {
     this.base = undefined;
     this.begin();
     for (const [key, entry] of this.files)
-      if (entry.examined === undefined && entry.asks < MOST_ASKS) this.ask(key, entry);
+      if (isWanting(entry) && entry.asks < MOST_ASKS) this.ask(key, entry);
   }
 
   /** Packages have changed: each file is asked for again when it next runs. */
@@ -166,6 +200,11 @@ function keyOf(path: string, device: number, inode: number): string {
   return `${device}:${inode}:${path}`;
 }
 
-function newEntry(path: string, device: number, inode: number, changed: number): Entry {
-  return { path, device, inode, changed, examined: undefined, final: false, askedAt: 0, asks: 0 };
+/** Something of what was asked has not been answered. */
+function isWanting({ examined, digest }: Entry): boolean {
+  return examined === undefined || (digest && examined.digest === undefined);
+}
+
+function newEntry(path: string, device: number, inode: number, changed: number, digest: boolean): Entry {
+  return { path, device, inode, changed, digest, examined: undefined, final: false, askedAt: 0, asks: 0 };
 }

@@ -15,7 +15,14 @@ import { Baseline } from "../baseline/baseline.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { type FileError, readBaseline } from "../baseline/file.ts";
 import { Scopes } from "../baseline/key.ts";
-import { countedEvent, countedFields, learnedEvent, learnedFields } from "../baseline/learned.ts";
+import {
+  countedEvent,
+  countedFields,
+  learnedEvent,
+  learnedFields,
+  lookedEvent,
+  lookedFields,
+} from "../baseline/learned.ts";
 import { Learning } from "../baseline/learning.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE } from "../baseline/places.ts";
 import {
@@ -36,6 +43,7 @@ import {
   startWatching,
   stop,
 } from "../baseline/state.ts";
+import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -55,6 +63,8 @@ export interface KnowingInputs {
   readonly hasRoom: () => boolean;
   /** Seconds since the epoch. */
   readonly now: () => number;
+  /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
+  readonly look: (facts: ProcessFacts) => Examined | undefined;
 }
 
 const nothing: Knowledge = {};
@@ -77,7 +87,7 @@ export class Knowing {
     this.inputs = inputs;
     const saved = readRootFile(join(inputs.stateDirectory, LEARNING_STATE));
     const state = saved === undefined ? undefined : parseState(saved.toString("utf8"));
-    this.learning = newLearning(state ?? startWatching(inputs.now()));
+    this.learning = this.newLearning(state ?? startWatching(inputs.now()));
     this.reload();
   }
 
@@ -95,7 +105,7 @@ export class Knowing {
       // Hidden is neither known nor unknown: no rule about either fires.
       if (this.exclusions.hides(asked, second) !== undefined) return nothing;
     }
-    if (learns || knowledge.known === false) this.learning.observe(lineage, scope, facts.args, second);
+    if (learns || knowledge.known === false) this.learning.observe(lineage, scope, facts.args, second, facts);
     return knowledge;
   }
 
@@ -107,7 +117,12 @@ export class Knowing {
   /** Collects what runs already. */
   learn(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
     const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
-    this.learning.observe(lineage, scope, facts.args, this.inputs.now());
+    this.learning.observe(lineage, scope, facts.args, this.inputs.now(), facts);
+  }
+
+  /** The examiner has looked at the file that was run under `path`. */
+  examined(path: string, examined: Examined): void {
+    this.learning.examined(path, examined);
   }
 
   /** The folded tree is in the baseline: its series stay. */
@@ -150,6 +165,7 @@ export class Knowing {
     this.learning.report({
       candidate: (candidate) => tell(learnedEvent, learnedFields(candidate)),
       counts: (counts) => tell(countedEvent, countedFields(counts)),
+      looked: (looked) => tell(lookedEvent, lookedFields(looked)),
     });
     this.save();
   }
@@ -185,6 +201,14 @@ export class Knowing {
     this.inputs.tell("baseline.loaded", { "baseline.trees": read.size });
   }
 
+  private newLearning(state: ReturnType<typeof startWatching>): Learning {
+    return new Learning({
+      state,
+      redact: (args) => redactArguments(args),
+      look: (facts) => this.inputs.look(facts),
+    });
+  }
+
   private reloadExclusions(): void {
     const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
@@ -196,7 +220,7 @@ export class Knowing {
     const now = this.inputs.now();
     switch (request.kind) {
       case "learn":
-        this.learning = newLearning(startLearning(now, request.seconds));
+        this.learning = this.newLearning(startLearning(now, request.seconds));
         this.tellPhase();
         break;
       case "stop-learning":
@@ -233,10 +257,6 @@ export class Knowing {
       this.cannotSave = true;
     }
   }
-}
-
-function newLearning(state: ReturnType<typeof startWatching>): Learning {
-  return new Learning({ state, redact: (args) => redactArguments(args) });
 }
 
 /** A regular file that belongs to root and that nobody else can write; undefined if there is none, or it is not so. */

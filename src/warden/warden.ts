@@ -144,7 +144,10 @@ class Warden {
     this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
     this.base = readBase(config.state_directory) ?? embeddedBase;
     this.identify = createIdentifier({ base: this.base });
-    this.examination = new Examination(options.examinerFd, this.generation, (base) => this.rebase(base));
+    this.examination = new Examination(options.examinerFd, this.generation, {
+      base: (base) => this.rebase(base),
+      examined: (path, examined) => this.knowing.examined(path, examined),
+    });
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
     this.tracker = new Tracker(
@@ -210,6 +213,7 @@ class Warden {
       tell: (event, details) => this.judge.tell(event, details),
       hasRoom: () => this.outbox.hasRoom,
       now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
+      look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
     });
     this.firstScan(saved);
     // What the warden before it had found and not told yet.

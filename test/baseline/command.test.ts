@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "../../src/baseline/entry.ts";
+import { executablesText } from "../../src/baseline/executables.ts";
 import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/file.ts";
 import { LEARNED_TABLE, usersText } from "../../src/baseline/learned.ts";
 import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/state.ts";
@@ -57,7 +58,7 @@ function collected(...entries: readonly Entry[]): void {
   const database = new Database(path, { create: true });
   database.run("PRAGMA journal_mode = WAL");
   database.run(LEARNED_TABLE);
-  const insert = database.query("INSERT INTO learned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const insert = database.query("INSERT INTO learned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   for (const one of entries) {
     const { scope, exact, path: runnable, tree, complete, first, last, count, users } = one;
     const id = treeId(scope + exact);
@@ -74,8 +75,7 @@ function collected(...entries: readonly Entry[]): void {
       count,
       usersText(users),
       one.arguments ?? null,
-      null,
-      null,
+      executablesText(one.executables),
     );
   }
   database.close();
@@ -101,6 +101,12 @@ function inForce(): readonly string[] {
   return parsed.ok ? parsed.value.entries.map(({ exact }) => exact) : ["broken"];
 }
 
+const nginx = {
+  path: "/usr/sbin/nginx",
+  package: "nginx",
+  modified: true,
+  digest: `sha256:${"5".repeat(64)}`,
+};
 const learned = stop(startLearning(NOON, null), NOON + 3600);
 const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
@@ -112,6 +118,25 @@ describe("accept", () => {
     expect(here(["accept", "--role", "web"])).toMatchObject({ code: 0, out: "" });
     expect(inForce()).toEqual(["/cron/sh", "/sshd/bash"]);
     expect(statSync(join(state, "baseline/in-force")).mode & 0o777).toBe(0o600);
+  });
+
+  test("keeps what is known of the executables, and every other command shows it", () => {
+    collected(cron, entry("/nginx", { executables: [nginx] }));
+    learning(learned);
+    const text = `/usr/sbin/nginx,nginx!,${nginx.digest}`;
+    expect(here(["compare", "--baseline", fileOf("web2", cron), "--output", "json"]).out).toContain(
+      `"baseline.executables":["${text}"]`,
+    );
+    expect(here(["accept"]).code).toBe(0);
+    const { out } = here(["export"]);
+    expect(out).toContain(`\t${text}\t`);
+    writeFileSync(join(state, "exported"), out);
+    expect(run(["merge", join(state, "exported"), fileOf("web2", cron)]).out).toContain(`\t${text}\t`);
+    expect(here(["diff", fileOf("web2", cron), join(state, "exported"), "--output", "pretty"]).out).toContain(
+      `/usr/sbin/nginx, of nginx, MODIFIED, ${nginx.digest}`,
+    );
+    expect(here(["import", join(state, "exported")]).code).toBe(0);
+    expect(readFileSync(join(state, "baseline/in-force"), "utf8")).toContain(text);
   });
 
   test("leaves to review what was seen only before or after the learning", () => {

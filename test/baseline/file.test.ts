@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { argumentsText } from "../../src/baseline/arguments.ts";
 import { mergeEntries } from "../../src/baseline/entry.ts";
+import { executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { type BaselineFile, formatBaseline, parseBaseline, readBaseline } from "../../src/baseline/file.ts";
 import { decodeText } from "../../src/linux/text.ts";
 import { anyEntry, entry, NOON } from "./samples.ts";
@@ -28,10 +29,10 @@ const small: BaselineFile = {
 describe("the file of a baseline", () => {
   test("is text with one sorted tree a line", () => {
     const lines = formatBaseline(small).split("\n");
-    expect(lines[0]).toBe("treewarden-baseline 1");
+    expect(lines[0]).toBe("treewarden-baseline 2");
     expect(lines.slice(-3)).toEqual([
-      "-\t/cron/sh\t/usr/bin/dash\t/cron/base\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-\t-",
-      "-\t/sshd/bash\t/usr/bin/bash\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0,1000\t1\t-\t-\t-",
+      "-\t/cron/sh\t/usr/bin/dash\t/cron/base\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-",
+      "-\t/sshd/bash\t/usr/bin/bash\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0,1000\t1\t-\t-",
       "",
     ]);
   });
@@ -43,6 +44,37 @@ describe("the file of a baseline", () => {
         expect(parseBaseline(bytesOf({ header, entries }))).toEqual({ ok: true, value: { header, entries } });
       }),
     );
+  });
+
+  test("tells what a tree runs: path, package and digest", () => {
+    const digest = `sha256:${"ab".repeat(32)}`;
+    const executables = joinExecutables(
+      [
+        { path: "/opt/a b", package: null },
+        { path: "/usr/sbin/nginx", package: "nginx", modified: true, digest },
+        { path: "/usr/sbin/nginx", package: "nginx" },
+        { path: "memfd:x" },
+      ].flatMap(({ path, ...known }) => executableOf(path, known) ?? []),
+      [],
+    );
+    const [line] = formatBaseline({ header, entries: [entry("/a", { executables })] })
+      .split("\n")
+      .slice(-2);
+    expect(line?.split("\t")[10]).toBe(
+      `/opt/a\\x20b,!,- /usr/sbin/nginx,nginx!,${digest} /usr/sbin/nginx,nginx,- memfd:x,-,-`,
+    );
+  });
+
+  test("of the format before it is read: of what was run it says nothing", () => {
+    const body = formatBaseline(small)
+      .replace("treewarden-baseline 2", "treewarden-baseline 1")
+      .replace(/^digest.*\n/m, "")
+      .replaceAll(/\t-\t-$/gm, "\t-\t-\t-");
+    expect(parseBaseline(Buffer.from(body), true)).toEqual({
+      ok: true,
+      value: { header, entries: mergeEntries([small.entries], false) },
+    });
+    expect(errorsOf(body.replaceAll(/\t-\t-\t-$/gm, "\t-\t-"), true)[0]?.message).toContain("columns");
   });
 
   test("does not depend on the order of its entries", () => {
@@ -111,8 +143,8 @@ describe("the file of a baseline", () => {
       line: 2,
       message: '"rule": the header has role, host, created, learned, entries and digest',
     });
-    expect(errorsOf("treewarden-baseline 2\n")).toEqual([
-      { line: 1, message: "format 2 is not known: only 1 is" },
+    expect(errorsOf("treewarden-baseline 3\n")).toEqual([
+      { line: 1, message: "format 3 is not known: only 1 and 2 are" },
     ]);
     expect(errorsOf("#!/bin/sh\n")[0]?.line).toBe(1);
   });

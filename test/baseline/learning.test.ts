@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { mergeEntries } from "../../src/baseline/entry.ts";
+import { executablesText } from "../../src/baseline/executables.ts";
 import {
   type Candidate,
   type Counted,
@@ -8,12 +9,14 @@ import {
   countedFields,
   countedOf,
   entryOfRow,
+  type Looked,
   learnedFields,
   usersText,
 } from "../../src/baseline/learned.ts";
 import { Learning, type LearningLimits, type Reports } from "../../src/baseline/learning.ts";
 import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
+import { factsOf, nothing } from "../../src/sensor/facts.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { NOON } from "./samples.ts";
 
@@ -51,12 +54,90 @@ class Table implements Reports {
     return true;
   }
 
+  looked(looked: Looked): boolean {
+    this.room -= 1;
+    if (this.room < 0) return false;
+    const row = this.rows.get(looked.id);
+    expect(row).toBeDefined();
+    if (row !== undefined) this.rows.set(looked.id, { ...row, ...looked });
+    return true;
+  }
+
   get all(): readonly Candidate[] {
     return [...this.rows.values()];
   }
 }
 
 describe("learning", () => {
+  test("tells later what the examiner finds out about a file, for every tree that runs it", () => {
+    const asked: (string | undefined)[] = [];
+    const learning = new Learning({
+      state: startLearning(NOON, null),
+      redact: (args) => args,
+      look: ({ executable }) => {
+        asked.push(executable);
+        return undefined;
+      },
+    });
+    const table = new Table();
+    const dash = { ...factsOf(nothing), executable: "/usr/bin/dash" };
+    for (let i = 0; i < 3; i++) learning.observe(cronSh, "cron.service", undefined, NOON, dash);
+    learning.observe(cronSh, "-", undefined, NOON, dash);
+    learning.observe(sshd, "-", undefined, NOON, { ...dash, executable: "/usr/sbin/sshd" });
+    learning.report(table);
+    const texts = () => table.all.map(({ executables }) => executablesText(executables));
+    expect(texts()).toEqual(["/usr/bin/dash,-,-", "/usr/bin/dash,-,-", "/usr/sbin/sshd,-,-"]);
+    expect(asked).toEqual(["/usr/bin/dash", "/usr/bin/dash", "/usr/sbin/sshd"]);
+
+    const digest = `sha256:${"1".repeat(64)}`;
+    learning.examined("/usr/bin/dash", { package: "dash", modified: false });
+    learning.examined("/usr/bin/dash", { package: "dash", modified: false, digest });
+    learning.examined("/usr/bin/other", { package: "other" });
+    expect(learning.hasReports).toBe(true);
+    table.room = 1;
+    learning.report(table);
+    table.room = 1;
+    learning.report(table);
+    expect(texts()).toEqual([
+      `/usr/bin/dash,dash,${digest}`,
+      `/usr/bin/dash,dash,${digest}`,
+      "/usr/sbin/sshd,-,-",
+    ]);
+    learning.examined("/usr/bin/dash", { package: "dash", modified: false, digest });
+    expect(learning.hasReports).toBe(false);
+  });
+
+  test("asks nobody about a file of a container: that path is another file on the host", () => {
+    const asked: unknown[] = [];
+    const learning = new Learning({
+      state: startLearning(NOON, null),
+      redact: (args) => args,
+      look: (facts) => {
+        asked.push(facts);
+        return { package: "coreutils" };
+      },
+    });
+    const inside = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
+    const ls = { ...factsOf(nothing), executable: "/usr/bin/ls" };
+    learning.observe(inside, "container", undefined, NOON, ls);
+    learning.examined("/usr/bin/ls", { package: "coreutils" });
+    const table = new Table();
+    learning.report(table);
+    expect(asked).toEqual([]);
+    expect(table.all.map(({ executables }) => executablesText(executables))).toEqual(["/usr/bin/ls,-,-"]);
+  });
+
+  test("files are kept for so many trees, and a randomly named program brings no more", () => {
+    const learning = learningOf();
+    for (let i = 0; i < 100; i++) {
+      const executable = `/opt/app-1.${i}.0/app`;
+      learning.observe(lineage(executable), "-", undefined, NOON, { ...factsOf(nothing), executable });
+    }
+    const table = new Table();
+    learning.report(table);
+    expect(table.all.map(({ executables }) => executables.length)).toEqual([8]);
+  });
+
   test("tells a tree once, with what is known of it", () => {
     const learning = learningOf();
     const table = new Table();
@@ -75,6 +156,7 @@ describe("learning", () => {
         last: NOON + 60,
         count: 2,
         users: [0, 33],
+        executables: [],
         arguments: "sh -c TOKEN=...",
       },
     ]);
@@ -185,6 +267,7 @@ describe("on its way to root", () => {
     last: NOON + 60,
     count: 2,
     users: [0, 33],
+    executables: [],
     arguments: "sh -c x",
   };
   const row = { ...candidate, origin: "run:1", complete: 1, users: usersText(candidate.users) };

@@ -7,6 +7,7 @@ export interface Step {
   readonly run: string;
   readonly uid?: number;
   readonly complete?: boolean;
+  readonly container?: string;
 }
 
 export function lineage(...steps: readonly (string | Step)[]): Lineage<Runnable> {
@@ -35,7 +36,7 @@ function specOf(step: Step, init: boolean) {
     image: identify(facts),
     earlier: [],
     uid: step.uid ?? 0,
-    container: null,
+    container: step.container ?? null,
     complete: step.complete ?? true,
     init,
     elided: null,

@@ -1,6 +1,7 @@
 // Entries for the tests of this room: by hand, and by chance within what an entry may be.
 import fc from "fast-check";
 import { type Entry, USERS_LIMIT } from "../../src/baseline/entry.ts";
+import { type Executable, executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { unambiguous } from "../../src/linux/text.ts";
 
 export const NOON = Date.UTC(2026, 0, 31, 12) / 1000;
@@ -17,8 +18,7 @@ export function entry(exact: string, rest: Partial<Entry> = {}): Entry {
     count: 1,
     users: [0],
     hosts: 1,
-    package: undefined,
-    digest: undefined,
+    executables: [],
     arguments: undefined,
     ...rest,
   };
@@ -33,6 +33,27 @@ const name = fc
 const tree = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
 const seconds = fc.integer({ min: 0, max: 4_000_000_000 });
 
+const path = fc.oneof(
+  fc.constantFrom("/usr/bin/sh", "memfd:a,b c", "/opt/a,!,-"),
+  fc.string({ unit: "binary", maxLength: 8 }).map((text) => `/${text}`),
+);
+
+/** Any executable, some of the same path. */
+export const anyExecutable: fc.Arbitrary<Executable> = fc
+  .record({
+    path,
+    package: fc.oneof(
+      fc.constantFrom("nginx", "dash", "-", "a,b!", null, undefined),
+      fc.string({ unit: "binary", maxLength: 4 }),
+    ),
+    modified: fc.boolean(),
+    digest: fc.constantFrom(`sha256:${"a".repeat(64)}`, `sha256:${"0".repeat(64)}`, undefined),
+  })
+  .map(
+    ({ path, ...known }) =>
+      executableOf(path, known) ?? { path: "/", modified: false, package: undefined, digest: undefined },
+  );
+
 /** Any entry, its keys few enough that some meet. */
 export const anyEntry: fc.Arbitrary<Entry> = fc
   .record({
@@ -45,10 +66,7 @@ export const anyEntry: fc.Arbitrary<Entry> = fc
     count: fc.nat(),
     users: fc.uniqueArray(fc.nat({ max: 0xffff_ffff }), { maxLength: USERS_LIMIT }),
     hosts: fc.integer({ min: 1, max: 100 }),
-    package: fc.option(fc.constantFrom("nginx", "dash"), { nil: undefined }),
-    digest: fc.option(fc.constantFrom(`sha256:${"a".repeat(64)}`, `sha256:${"0".repeat(64)}`), {
-      nil: undefined,
-    }),
+    executables: fc.array(anyExecutable, { maxLength: 2 }).map((list) => joinExecutables(list, [])),
     arguments: fc.option(fc.constantFrom("sh -c x", '""'), { nil: undefined }),
   })
   .map(({ times, users, ...rest }) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { openDpkg } from "../../src/examiner/dpkg.ts";
 import { examine } from "../../src/examiner/examine.ts";
 import { openPackages } from "../../src/examiner/open.ts";
@@ -39,6 +39,18 @@ describe("a file", () => {
   });
 });
 
+test("the digest is that of the content, and only of what was asked for", () => {
+  using root = debian();
+  const question = root.question("/usr/bin/stranger");
+  const content = readFileSync(`${root.path}/usr/bin/stranger`);
+  const hex = new Bun.CryptoHasher("sha256").update(content).digest("hex");
+  for (const packages of [undefined, openPackages(root.path)]) {
+    const options = { root: root.path, now: later };
+    expect(examine(question, packages, { ...options, digest: true }).digest).toBe(`sha256:${hex}`);
+    expect(examine(question, packages, options).digest).toBeUndefined();
+  }
+});
+
 describe("nothing is said", () => {
   test("of another file than the one that was run", () => {
     using root = debian();
@@ -50,7 +62,13 @@ describe("nothing is said", () => {
       { ...question, path: "/usr/bin/nosuch" },
     ]) {
       const answer = examine(other, packages, { root: root.path, now: later });
-      expect(answer).toEqual({ type: "answer", ...other, final: true });
+      expect(answer).toEqual({
+        type: "answer",
+        path: other.path,
+        device: other.device,
+        inode: other.inode,
+        final: true,
+      });
     }
   });
 

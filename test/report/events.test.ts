@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -12,6 +13,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  LEARNED_TABLE,
+  learnedEvent,
+  learnedFields,
+  lookedEvent,
+  lookedFields,
+} from "../../src/baseline/learned.ts";
 import { startOf } from "../../src/cli/events.ts";
 import { CommandError } from "../../src/cli/voice.ts";
 import { Journal } from "../../src/report/journal.ts";
@@ -166,6 +174,28 @@ describe("the journal", () => {
     append(journal, 1, [record("a"), record("b")]);
     append(journal, 2, [record("b again"), record("c")]);
     expect(uids()).toEqual(["a", "b", "c"]);
+  });
+
+  test("of an older version gets the column for executables, and what is learned is kept with it", () => {
+    using old = new Database(path, { create: true });
+    old.run(LEARNED_TABLE.replace("executables TEXT", "package TEXT, digest TEXT"));
+    old.run(
+      "INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, NULL, NULL)",
+    );
+    using journal = new Journal(path, bounds);
+    const candidate = {
+      ...{ id: "0".repeat(32), scope: "-", exact: "/b", path: "/b", tree: "/b", complete: true },
+      ...{ first: 1, last: 1, count: 1, users: [], executables: [], arguments: undefined },
+    };
+    const executables = [{ path: "/b", package: null, modified: false, digest: undefined }];
+    append(journal, 1, [
+      { ...record("a"), "event.name": learnedEvent, ...learnedFields(candidate) },
+      { ...record("b"), "event.name": lookedEvent, ...lookedFields({ id: candidate.id, executables }) },
+    ]);
+    expect(old.query("SELECT exact, executables FROM learned ORDER BY exact").values()).toEqual([
+      ["/a", null],
+      ["/b", "/b,!,-"],
+    ]);
   });
 
   test("written by somebody else shows nothing that moves a terminal", () => {

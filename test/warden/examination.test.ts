@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { BaseSystem } from "../../src/fingerprint/base.ts";
-import { type Asked, decodeAsked, encodeMessage, type Told } from "../../src/fingerprint/examined.ts";
+import {
+  type Asked,
+  decodeAsked,
+  type Examined,
+  encodeMessage,
+  type Told,
+} from "../../src/fingerprint/examined.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
@@ -16,11 +22,15 @@ const CHANGED = 1_900_000_000;
 class Rig implements Disposable {
   readonly examination: Examination;
   readonly bases: BaseSystem[] = [];
+  readonly heard: [string, Examined][] = [];
   private readonly ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
   constructor() {
-    this.examination = new Examination(this.ends[0], 7, (base) => this.bases.push(base));
+    this.examination = new Examination(this.ends[0], 7, {
+      base: (base) => this.bases.push(base),
+      examined: (path, examined) => this.heard.push([path, examined]),
+    });
   }
 
   asked(): Asked[] {
@@ -112,6 +122,53 @@ describe("a file", () => {
     ])
       expect(rig.examination.lookup(facts("/usr/bin/x", rest), WALL)).toBeUndefined();
     expect(rig.asked()).toEqual([]);
+  });
+});
+
+describe("a digest", () => {
+  const digest = `sha256:${"0".repeat(64)}`;
+
+  test("is asked for beside what is known already, once, and told", () => {
+    using rig = new Rig();
+    rig.says(answer);
+    rig.asked();
+    for (let i = 0; i < 3; i++)
+      expect(rig.examination.lookup(facts("/usr/bin/x"), WALL, true)?.package).toBe("x");
+    expect(rig.asked()).toEqual([{ ...question, digest: true }]);
+    rig.says(answer, { ...answer, digest });
+    expect(rig.heard.at(-1)).toEqual([
+      "/usr/bin/x",
+      { package: "x", unpackaged: false, modified: false, digest },
+    ]);
+  });
+
+  test("is asked for again of what takes the file's place", () => {
+    using rig = new Rig();
+    rig.examination.lookup(facts("/usr/bin/x"), WALL, true);
+    rig.says({ ...answer, digest });
+    rig.says({ type: "changed" });
+    rig.asked();
+    rig.examination.lookup(facts("/usr/bin/x", { executableAge: 60 }), WALL);
+    expect(rig.asked()).toEqual([{ ...question, digest: true }]);
+  });
+
+  test("that ended two examiners is not asked for again", () => {
+    using rig = new Rig();
+    rig.examination.lookup(facts("/usr/bin/x"), WALL, true);
+    rig.says(answer, { type: "ready" }, answer, { type: "ready" });
+    expect(rig.asked().filter((one) => "digest" in one)).toHaveLength(2);
+  });
+
+  test("for which there is no room now is asked for when there is", () => {
+    using rig = new Rig();
+    const count = 3000;
+    for (let i = 0; i < count; i++) rig.examination.lookup(facts(`/usr/bin/${i}`), WALL, true);
+    const asked = new Set<string>();
+    for (let round = 0; round < count && asked.size < count; round++) {
+      for (const one of rig.asked()) if ("path" in one) asked.add(one.path);
+      rig.says(answer);
+    }
+    expect(asked.size).toBe(count);
   });
 });
 

@@ -17,6 +17,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       stateDirectory,
       tell: (event) => told.push(event),
       hasRoom: () => true,
+      look: () => undefined,
       now: () => 1_800_000_000,
     });
     knowing.tellLearned();

@@ -30,10 +30,8 @@ export function printRows(stateDirectory: string): void {
   database.run("PRAGMA busy_timeout = 2000");
   const table = database.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'learned'").get();
   if (table === null) return;
-  const rows = database.query(
-    `SELECT scope, exact, path, tree, complete, first, last, count, users, arguments, package, digest
-     FROM learned LIMIT ${ROWS_LIMIT + 1}`,
-  );
+  // All columns: a table that an older reporter made has not every one of them.
+  const rows = database.query(`SELECT * FROM learned LIMIT ${ROWS_LIMIT + 1}`);
   let text = "";
   for (const row of rows.iterate()) text += `${JSON.stringify(row)}\n`;
   process.stdout.write(text);

@@ -2,7 +2,7 @@
 import { type Entry, mergeEntries } from "../../baseline/entry.ts";
 import { ForrestLines } from "../../baseline/forrest.ts";
 import { Scopes } from "../../baseline/key.ts";
-import type { Candidate, Counted } from "../../baseline/learned.ts";
+import type { Candidate, Counted, Looked } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
@@ -39,6 +39,11 @@ export function entriesOf(file: string): Captured {
       }
       return true;
     },
+    looked: (one: Looked) => {
+      const before = candidates.get(one.id);
+      if (before !== undefined) candidates.set(one.id, { ...before, ...one });
+      return true;
+    },
   };
   const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
   const scopes = new Scopes();
@@ -65,7 +70,8 @@ export function entriesOf(file: string): Captured {
         execed: ({ process, facts, time }) => {
           const { lineage } = process;
           const scope = scopes.of(facts.cgroup, lineage.container, undefined);
-          learning.observe(lineage, scope, facts.args, Math.max(0, Math.floor((time + wallOffset) / 1e9)));
+          const second = Math.max(0, Math.floor((time + wallOffset) / 1e9));
+          learning.observe(lineage, scope, facts.args, second, facts);
           learning.report(reports);
         },
       },
@@ -83,8 +89,6 @@ export function entriesOf(file: string): Captured {
   const entries = [...candidates.values()].map((candidate) => ({
     ...candidate,
     hosts: 1,
-    package: undefined,
-    digest: undefined,
   }));
   return {
     host,

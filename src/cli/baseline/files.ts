@@ -4,7 +4,15 @@ import { formatBaseline } from "../../baseline/file.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 import { ask } from "./ask.ts";
 import { entriesOf, forrestLinesOf } from "./capture.ts";
-import { entryFields, entryLine, type Format, formatOf, jsonLine, nowSeconds } from "./output.ts";
+import {
+  entryFields,
+  entryLine,
+  executableFacts,
+  type Format,
+  formatOf,
+  jsonLine,
+  nowSeconds,
+} from "./output.ts";
 import { headerOf, readBaselineFile, readInForce, writeInForce, writeWhole } from "./store.ts";
 
 /** Writes to `out`, or to standard output. */
@@ -26,10 +34,20 @@ export function diff(first: string, second: string | undefined, flags: DiffFlags
   const json = formatOf(flags.output) === "json";
   const lines = (entries: readonly Entry[], sign: string, event: string): string =>
     entries
-      .map((entry) => (json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n`))
+      .map((entry) =>
+        json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n${runs(entry)}`,
+      )
       .join("");
   process.stdout.write(lines(removed, "-", "baseline.removed") + lines(added, "+", "baseline.added"));
   if (added.length + removed.length > 0) process.exitCode = exit.no;
+}
+
+function runs({ executables }: Entry): string {
+  return executables.length === 0
+    ? ""
+    : executableFacts(executables)
+        .map((fact) => `    ${fact}\n`)
+        .join("");
 }
 
 function inForce(stateDirectory: string) {

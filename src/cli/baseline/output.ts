@@ -1,5 +1,6 @@
 // How these commands show trees: lines for people, or one flat JSON object a line.
 import type { Entry } from "../../baseline/entry.ts";
+import { type Executable, executableText } from "../../baseline/executables.ts";
 import { timeText } from "../../baseline/file.ts";
 import { realtimeNow } from "../../linux/clock.ts";
 import type { EventRecord } from "../../report/record.ts";
@@ -35,7 +36,9 @@ export function entryFields(entry: Entry): EventRecord {
     "tree.count": entry.count,
     "tree.user_ids": entry.users,
     "baseline.hosts": entry.hosts,
-    ...(entry.package === undefined ? {} : { "process.executable.package": entry.package }),
+    ...(entry.executables.length === 0
+      ? {}
+      : { "baseline.executables": entry.executables.map(executableText) }),
     ...(entry.arguments === undefined ? {} : { "baseline.arguments": entry.arguments }),
   };
 }
@@ -54,9 +57,23 @@ export function entryFacts(entry: Entry): readonly string[] {
     `tree       ${entry.tree}`,
     `seen       ${times}, first ${timeText(entry.first)}, last ${timeText(entry.last)}`,
     `users      ${entry.users.length === 0 ? "not known" : entry.users.join(", ")}`,
-    `package    ${entry.package ?? "not known"}`,
+    ...executableFacts(entry.executables),
     `arguments  ${entry.arguments ?? "not known"}`,
   ];
+}
+
+/** What a leaf was seen to run, a file a line. */
+export function executableFacts(executables: readonly Executable[]): readonly string[] {
+  if (executables.length === 0) return ["runs       not known"];
+  return executables.map(({ path, package: owner, modified, digest }) => {
+    const from =
+      owner === undefined
+        ? "package not known"
+        : owner === null
+          ? "of no package"
+          : `of ${owner}${modified ? ", MODIFIED" : ""}`;
+    return `runs       ${path}, ${from}, ${digest ?? "digest not known"}`;
+  });
 }
 
 const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
