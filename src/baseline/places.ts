@@ -6,3 +6,5 @@ export const IN_FORCE = `${FOLDER}/in-force`;
 export const EXCLUSIONS = `${FOLDER}/exclusions`;
 /** How far the learning is: written by the warden, read by commands. */
 export const LEARNING_STATE = `${FOLDER}/learning.json`;
+/** Which baselines come with the roles in force: written by the warden, read by commands. */
+export const OF_ROLES = `${FOLDER}/of-roles.json`;

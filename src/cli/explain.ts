@@ -127,7 +127,7 @@ interface Explanation {
 }
 
 function* explain(request: ExplainRequest): Generator<string> {
-  const policy = policyOrError(request.policies);
+  const { policy } = policyOrError({ policies: request.policies, policy_keys: [] });
   const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
   const database = openPackages();

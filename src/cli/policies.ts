@@ -1,20 +1,34 @@
 // Which policy a command means: those that were named, else all of /etc/treewarden/policies, else the role `base`.
-import { readdirSync, readFileSync } from "node:fs";
+import type { KeyObject } from "node:crypto";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { printable } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
-import { loadPolicies, POLICY_FOLDER, type PolicySources } from "../policy/load.ts";
-import type { Policy } from "../policy/policy.ts";
+import {
+  type Loaded,
+  type LoadResult,
+  loadPolicies,
+  POLICY_FOLDER,
+  type PolicySources,
+} from "../policy/load.ts";
+import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exit, hint, warn } from "./voice.ts";
 
 export const policySources: PolicySources = {
-  read(path) {
+  read(path, limit) {
+    let fd: number;
     try {
-      return readFileSync(path, "utf8");
+      fd = openSync(path, "r");
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "ENOENT" || code === "ENOTDIR") return undefined;
       throw error;
+    }
+    try {
+      if (fstatSync(fd).size > limit) throw new Error(`larger than ${limit} bytes`);
+      return readFileSync(fd);
+    } finally {
+      closeSync(fd);
     }
   },
   embedded: embeddedPolicies,
@@ -22,21 +36,45 @@ export const policySources: PolicySources = {
 };
 
 export type PolicyResult =
-  | { readonly ok: true; readonly policy: Policy }
+  | ({ readonly ok: true } & Pick<Loaded, "policy" | "baselines" | "signed">)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** `named`: roles or files; undefined: what is installed. */
-export function loadNamed(named: readonly string[] | undefined): PolicyResult {
-  const result = loadPolicies(named ?? installed(), policySources);
-  return result.policy === undefined
-    ? { ok: false, errors: result.errors }
-    : { ok: true, policy: result.policy };
+/** What the configuration says about policies. */
+export interface PolicySettings {
+  readonly policies?: readonly string[] | undefined;
+  readonly policy_keys: readonly string[];
+}
+
+/**
+ * The policies that were named (roles or files), else what is installed. Where there are keys, only what is signed;
+ * `inForce`: when that which is in force was signed, by role.
+ */
+export function loadSettings(
+  { policies, policy_keys }: PolicySettings,
+  inForce: ReadonlyMap<string, number> = new Map(),
+): PolicyResult {
+  const names = policies ?? installed();
+  if (policy_keys.length === 0) return resultOf(loadPolicies(names, policySources));
+  const keys: KeyObject[] = [];
+  const errors: PolicyError[] = [];
+  for (const file of policy_keys) {
+    const key = readPublicKey(file, true);
+    if ("message" in key) errors.push({ ...key, line: 0, column: 0 });
+    else keys.push(key);
+  }
+  if (errors.length > 0) return { ok: false, errors };
+  const trust = { verify: verifierOf(keys), newest: inForce };
+  return resultOf(loadPolicies(names, { ...policySources, trust }));
+}
+
+function resultOf(result: LoadResult): PolicyResult {
+  return result.policy === undefined ? { ok: false, errors: result.errors } : { ok: true, ...result };
 }
 
 /** Tells every mistake with its place and fix, and throws a CommandError. */
-export function policyOrError(named: readonly string[] | undefined): Policy {
-  const result = loadNamed(named);
-  if (result.ok) return result.policy;
+export function policyOrError(settings: PolicySettings): PolicyResult & { readonly ok: true } {
+  const result = loadSettings(settings);
+  if (result.ok) return result;
   tellPolicyErrors(result.errors);
   const count = result.errors.length;
   throw new CommandError(

@@ -1,9 +1,10 @@
-// `treewarden policy`: checks, tests and shows policies; nothing of it touches a running warden.
+// `treewarden policy`: checks, tests, shows and signs policies; nothing of it touches a running warden.
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
 import { loadPolicies } from "../policy/load.ts";
 import { type PolicyTestResult, runTests } from "../policy/test.ts";
 import { policySources, tellPolicyErrors } from "./policies.ts";
+import { keygen, sign, verify } from "./policy/sign.ts";
 import { CommandError, exit, mayColour, warn } from "./voice.ts";
 
 interface OutputFlags {
@@ -11,7 +12,7 @@ interface OutputFlags {
 }
 
 export function policyCommand(): Command {
-  const command = new Command("policy").description("check, test and show policies");
+  const command = new Command("policy").description("check, test, show and sign policies");
   command
     .command("check")
     .description("tell what is wrong with policies; exit code 2 if anything is")
@@ -29,6 +30,23 @@ export function policyCommand(): Command {
     .description("write a policy with its inheritance resolved, as JSON that is itself a policy")
     .argument("<role-or-file>", "a role, or a file")
     .action((name: string) => show(name));
+  command
+    .command("sign")
+    .description("sign a policy, its parents' files and their baselines as they are now, into FILE.sig")
+    .argument("<file>", "a policy")
+    .requiredOption("--key <file>", "the private key")
+    .action((name: string, flags: { key: string }) => sign(name, flags.key));
+  command
+    .command("verify")
+    .description("tell whether a policy is as somebody with a key signed it; exit code 1 if it is not")
+    .argument("<file>", "a policy")
+    .requiredOption("--key <file...>", "the public key; of several, any")
+    .action((name: string, flags: { key: readonly string[] }) => verify(name, flags.key));
+  command
+    .command("keygen")
+    .description("make a pair of keys, Ed25519 in PEM: NAME.key, which only you can read, and NAME.pub")
+    .argument("[name]", "where, without ending", "policy")
+    .action((name: string) => keygen(name));
   return command;
 }
 
@@ -42,7 +60,7 @@ function outputOption(): Option {
 function check(names: readonly string[], flags: OutputFlags): void {
   let broken = 0;
   for (const name of names) {
-    const { policy, errors } = loadPolicies([name], policySources);
+    const { policy, errors, baselines } = loadOne(name);
     if (flags.output === "json") {
       line({
         policy: name,
@@ -50,7 +68,8 @@ function check(names: readonly string[], flags: OutputFlags): void {
         ...(policy === undefined ? { errors } : summary(policy)),
       });
     } else if (policy !== undefined) {
-      process.stdout.write(`${name}: ${policy.rules.length} rules, version ${policy.version}\n`);
+      const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
+      process.stdout.write(`${name}: ${policy.rules.length} rules, version ${policy.version}${known}\n`);
     }
     if (policy === undefined) {
       broken += 1;
@@ -92,7 +111,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
 function loadOne(name: string) {
   const loaded = loadPolicies([name], policySources);
   return loaded.policy === undefined
-    ? { policy: undefined, role: undefined, errors: loaded.errors }
+    ? { policy: undefined, role: undefined, errors: loaded.errors, baselines: [] }
     : { ...loaded, errors: [] };
 }
 

@@ -35,7 +35,7 @@ export function replayCommand(): Command {
 }
 
 function replayFile(file: string, flags: ReplayFlags): void {
-  const policy = policyOrError(flags.policy);
+  const { policy } = policyOrError({ policies: [...flags.policy], policy_keys: [] });
   using input = openInput(file);
   const opened = guarded(file, () => openCapture(input.read));
   if (!opened.ok) throw refusal(file, opened.problem);

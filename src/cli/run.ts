@@ -65,7 +65,7 @@ function run(flags: RunFlags): ExitCode {
     );
   }
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
-  policyOrError(config.policies);
+  policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: ReporterOptions = {

@@ -3,25 +3,30 @@ import { Timer } from "../linux/timerfd.ts";
 import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
 import { parsePlan, type WardenPlan } from "../warden/plan.ts";
 import { runWarden } from "../warden/warden.ts";
-import { loadNamed, policyOrError } from "./policies.ts";
+import { loadSettings, policyOrError } from "./policies.ts";
 import { openSource } from "./source.ts";
 
 export function warden(text: string): void {
   const plan: WardenPlan = parsePlan(text);
-  const policy = policyOrError(plan.config.policies);
+  const first = policyOrError(plan.config);
+  let { signed } = first;
   runWarden(
     {
       run: plan.run,
       config: plan.config,
       openSensor: (choice, reader) =>
         openSource(choice, { reader, argumentBytes: plan.config.arguments.limit }),
-      loadPolicy: () => loadNamed(plan.config.policies),
+      loadPolicy: () => {
+        const result = loadSettings(plan.config, signed);
+        if (result.ok) signed = result.signed;
+        return result;
+      },
       reportFd: inherited.report,
       controlFd: inherited.control,
       readOrders: () => readControl(),
       examinerFd: inherited.examiner,
       deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_MS * 1e6 },
     },
-    policy,
+    first,
   );
 }

@@ -99,6 +99,8 @@ const sections = {
 const schema = v.strictObject({
   /** Roles or policy files; none: every file of /etc/treewarden/policies, else the embedded role `base`. */
   policies: v.optional(v.array(text, "expected a list of roles or files")),
+  /** Public keys, Ed25519 in PEM, root's: if there is any, only policies that are signed with one are loaded. */
+  policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   source: v.optional(oneOf(...sources), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),

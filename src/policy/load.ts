@@ -6,28 +6,60 @@ import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
 import type { Names } from "./names.ts";
 import { Judge, type Policy, type ResolvedPolicy, type RuleSource } from "./policy.ts";
-import { type ListItems, plainOf, type Resolved, type ResolvedRule, type Role, resolve } from "./resolve.ts";
+import {
+  type ListItems,
+  plainOf,
+  preorder,
+  type Resolved,
+  type ResolvedRule,
+  type Role,
+  resolve,
+} from "./resolve.ts";
 import { readRoleFile } from "./schema.ts";
+import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./shipped.ts";
+import { digestOf, type SignedFile } from "./signature.ts";
 import { checkTests } from "./testlineage.ts";
+import { Signatures, type Trust } from "./trust.ts";
 import { isVariableName, variableNames, vocabulary } from "./vocabulary.ts";
 
 export type { PolicyError };
 
 export interface PolicySources {
-  /** The text of a file; undefined if there is none. Throws what the caller can act on for any other failure. */
-  read(path: string): string | undefined;
+  /** A file of at most `limit` bytes; undefined if there is none. Throws what the caller can act on for any other failure. */
+  read(path: string, limit: number): Uint8Array | undefined;
   /** Role files inside the binary, by role. */
   readonly embedded: ReadonlyMap<string, string>;
   /** Folders in which a role is looked up, before the embedded ones. */
   readonly searchPath: readonly string[];
+  /** Whose signatures count: then every file but the embedded ones must be covered by one. undefined: none is asked for. */
+  readonly trust?: Trust | undefined;
 }
+
+/** Bytes of a role's file: more than its characters may be (document.ts). */
+const FILE_LIMIT = 4 << 20;
 
 /** Where an operator's roles lie. */
 export const POLICY_FOLDER = "/etc/treewarden/policies";
 
-export type LoadResult =
-  | { readonly policy: Policy; readonly role: Role; readonly errors?: undefined }
-  | { readonly policy?: undefined; readonly role?: undefined; readonly errors: readonly PolicyError[] };
+export interface Loaded {
+  readonly policy: Policy;
+  readonly role: Role;
+  /** Those that come with the roles. */
+  readonly baselines: readonly RoleBaseline[];
+  /** When each policy that was named was signed, by role, in seconds since the epoch; none without `trust`. */
+  readonly signed: ReadonlyMap<string, number>;
+  readonly errors?: undefined;
+}
+
+export interface NotLoaded {
+  readonly policy?: undefined;
+  readonly role?: undefined;
+  readonly errors: readonly PolicyError[];
+  /** Not because something is broken, but because a signature is missing or does not fit. */
+  readonly refused: boolean;
+}
+
+export type LoadResult = Loaded | NotLoaded;
 
 /**
  * Loads one policy, or several as one unnamed role that extends them in that order. A name with a slash or ending in
@@ -35,7 +67,7 @@ export type LoadResult =
  */
 export function loadPolicies(names: readonly string[], sources: PolicySources): LoadResult {
   const loader = new Loader(sources);
-  const roles = names.map((name) => loader.load(name, undefined, undefined));
+  const roles = names.map((name) => loader.loadNamed(name));
   const found = roles.filter((role) => role !== undefined);
   const [only] = found;
   if (loader.errors().length > 0 || found.length < roles.length || only === undefined) {
@@ -46,20 +78,35 @@ export function loadPolicies(names: readonly string[], sources: PolicySources): 
       message: "no policy was given",
       fix: "name a role or a file",
     };
-    return { errors: names.length === 0 ? [none] : loader.errors() };
+    return loader.failed(names.length === 0 ? [none] : []);
   }
   const role = found.length === 1 ? only : together(found);
   for (const one of found) checkTests(one);
   const resolved = resolve(role);
   const rules = readRules(resolved);
-  const errors = loader.errors();
-  if (errors.length > 0) return { errors };
-  return { policy: policyOf(role, resolved, rules), role };
+  if (loader.errors().length > 0) return loader.failed();
+  const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
+  return { policy: policyOf(role, resolved, rules), role, baselines, signed: loader.signed };
 }
 
 function together(parents: readonly Role[]): Role {
-  return { file: { role: parents.map(({ file }) => file.role).join("+") }, source: undefined, parents };
+  const role = parents.map(({ file }) => file.role).join("+");
+  return { file: { role }, source: undefined, parents, files: [], baseline: undefined };
 }
+
+/** The files that a role is made of, its parents' among them. */
+export function filesOf(role: Role): readonly SignedFile[] {
+  return [...preorder(role)].flatMap(({ files }) => files);
+}
+
+interface Found {
+  readonly place: string;
+  readonly text: string;
+  /** undefined: inside the binary. */
+  readonly digest: string | undefined;
+}
+
+type Fail = (message: string, fix?: string) => void;
 
 class Loader {
   private readonly sources: PolicySources;
@@ -68,32 +115,48 @@ class Loader {
   /** By place; undefined while it is being read, or if it is broken. */
   private readonly roles = new Map<string, Role | undefined>();
   private readonly holders = new Map<string, string>();
+  private readonly signatures: Signatures | undefined;
 
   constructor(sources: PolicySources) {
     this.sources = sources;
+    this.signatures = sources.trust === undefined ? undefined : new Signatures(sources.trust);
+  }
+
+  get signed(): ReadonlyMap<string, number> {
+    return this.signatures?.signed ?? new Map();
+  }
+
+  failed(more: readonly PolicyError[] = []): NotLoaded {
+    return { errors: [...more, ...this.errors()], refused: this.signatures?.refused ?? false };
   }
 
   errors(): PolicyError[] {
     return [...this.failures, ...this.documents.flatMap((document) => document.errors)];
   }
 
-  /** `by`: the document and node that name it, for errors; `beside`: the folder of the file that does. */
-  load(
-    name: string,
-    by: ((message: string, fix?: string) => void) | undefined,
-    beside: string | undefined,
-    open: readonly string[] = [],
-  ): Role | undefined {
-    const fail =
-      by ??
-      ((message: string, fix?: string) =>
-        void this.failures.push({ file: name, line: 0, column: 0, message, fix }));
-    const found = this.find(name, beside);
+  /** A policy that somebody named: with `trust`, it must have a signature of its own. */
+  loadNamed(name: string): Role | undefined {
+    const fail = (message: string, fix?: string): void =>
+      void this.failures.push({ file: name, line: 0, column: 0, message, fix });
+    const found = this.find(name, undefined);
     if (typeof found === "string") {
       fail(found, this.findFix(name));
       return undefined;
     }
-    const { place, text } = found;
+    const { signatures, sources } = this;
+    const { place, digest } = found;
+    const isEmbedded = digest === undefined;
+    if (!isEmbedded && signatures?.open(place, (path, limit) => sources.read(path, limit), fail) === false)
+      return undefined;
+    const role = this.load(name, found, fail, []);
+    if (role !== undefined && !isEmbedded && this.errors().length === 0)
+      signatures?.check(place, role.file.role, filesOf(role), fail);
+    return role;
+  }
+
+  /** `fail` tells it where it was named; `open`: the places that lead here. */
+  private load(name: string, found: Found, fail: Fail, open: readonly string[]): Role | undefined {
+    const { place, digest } = found;
     if (open.includes(place)) {
       fail(
         `"${name}" extends itself: ${[...open.slice(open.indexOf(place)), place].map((one) => basename(one)).join(" > ")}`,
@@ -102,12 +165,17 @@ class Loader {
       return undefined;
     }
     if (this.roles.has(place)) return this.roles.get(place);
-    const role = this.read(place, text, [...open, place]);
+    if (digest !== undefined && this.signatures?.covers(digest) === false) {
+      fail(`${place} is not as it was signed`, "sign it again, or put back what was signed");
+      this.roles.set(place, undefined);
+      return undefined;
+    }
+    const role = this.read(found, [...open, place]);
     this.roles.set(place, role);
     return role;
   }
 
-  private find(name: string, beside: string | undefined): { place: string; text: string } | string {
+  private find(name: string, beside: string | undefined): Found | string {
     const isFile = name.includes("/") || name.endsWith(".json");
     if (!isFile && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name))
       return `"${name}" is neither a role nor a file`;
@@ -118,16 +186,16 @@ class Loader {
       for (const folder of this.sources.searchPath) places.push(join(folder, `${name}.json`));
     }
     for (const place of places) {
-      let text: string | undefined;
+      let bytes: Uint8Array | undefined;
       try {
-        text = this.sources.read(place);
+        bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
         return `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
       }
-      if (text !== undefined) return { place, text };
+      if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
     const text = isFile ? undefined : this.sources.embedded.get(name);
-    if (text !== undefined) return { place: `embedded:${name}.json`, text };
+    if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
     return isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"`;
   }
 
@@ -140,7 +208,7 @@ class Loader {
       : `did you mean "${meant}"?`;
   }
 
-  private read(place: string, text: string, open: readonly string[]): Role | undefined {
+  private read({ place, text, digest }: Found, open: readonly string[]): Role | undefined {
     const document = new Document(place, text);
     this.documents.push(document);
     const root = document.parse();
@@ -156,17 +224,50 @@ class Loader {
       return undefined;
     }
     this.holders.set(file.role, place);
-    const beside = place.startsWith("embedded:") ? undefined : dirname(place);
+    const beside = digest === undefined ? undefined : dirname(place);
     const nodes = elements(nodeAt(root, ["extends"]));
     const parents: Role[] = [];
     for (const [i, name] of (file.extends ?? []).entries()) {
       const node = nodes[i] ?? root;
-      const parent = this.load(name, (message, fix) => document.report(node, message, fix), beside, open);
+      const fail: Fail = (message, fix) => document.report(node, message, fix);
+      const found = this.find(name, beside);
+      if (typeof found === "string") fail(found, this.findFix(name));
+      const parent = typeof found === "string" ? undefined : this.load(name, found, fail, open);
       if (parent !== undefined) parents.push(parent);
     }
-    return { file, source: { document, root }, parents };
+    const baseline = digest === undefined ? undefined : this.baselineOf(file.role, place);
+    const files: SignedFile[] = [];
+    if (digest !== undefined) files.push({ kind: "policy", role: file.role, digest });
+    if (baseline !== undefined) files.push({ kind: "baseline", role: file.role, digest: baseline.digest });
+    return { file, source: { document, root }, parents, files, baseline };
+  }
+
+  /** The baseline beside a role's file; undefined if there is none, or it was refused and that was told. */
+  private baselineOf(role: string, place: string): RoleBaseline | undefined {
+    const path = baselineBeside(place);
+    const fail = (line: number, message: string, fix: string | undefined): void =>
+      void this.failures.push({ file: path, line, column: Math.min(line, 1), message, fix });
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = this.sources.read(path, BASELINE_LIMIT);
+    } catch (error) {
+      fail(0, `cannot be read: ${error instanceof Error ? error.message : String(error)}`, undefined);
+    }
+    if (bytes === undefined) return undefined;
+    const digest = digestOf(bytes);
+    if (this.signatures?.covers(digest) === false) {
+      fail(0, "it is not as it was signed", "sign the policy again, or put back what was signed");
+      return undefined;
+    }
+    const result = readRoleBaseline(role, path, digest, bytes);
+    if ("digest" in result) return result;
+    const fix = `after an edit by hand delete its digest line, then: treewarden baseline merge ${path} --role ${role} --out ${path}`;
+    for (const [at, { line, message }] of result.entries()) fail(line, message, at === 0 ? fix : undefined);
+    return undefined;
   }
 }
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 interface ReadRule {
   readonly resolved: ResolvedRule;

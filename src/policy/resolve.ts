@@ -3,6 +3,8 @@ import { getNodeValue, type Node } from "jsonc-parser";
 import { nearest } from "../config/nearest.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
+import type { RoleBaseline } from "./shipped.ts";
+import type { SignedFile } from "./signature.ts";
 
 /** One role's file, read and with its parents. */
 export interface Role {
@@ -10,6 +12,9 @@ export interface Role {
   /** undefined for the unnamed role that several policies make. */
   readonly source: { readonly document: Document; readonly root: Node } | undefined;
   readonly parents: readonly Role[];
+  /** What was read for it, and does not lie inside the binary. */
+  readonly files: readonly SignedFile[];
+  readonly baseline: RoleBaseline | undefined;
 }
 
 /** A condition's node and the document it stands in. */
@@ -54,7 +59,7 @@ export function resolve(role: Role): Resolved {
 }
 
 /** A role before its parents, parents left to right, depth first, each once: the order in which rules are asked. */
-function preorder(role: Role, seen: Set<Role> = new Set()): Set<Role> {
+export function preorder(role: Role, seen: Set<Role> = new Set()): Set<Role> {
   if (seen.has(role)) return seen;
   seen.add(role);
   for (const parent of role.parents) preorder(parent, seen);

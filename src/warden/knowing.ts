@@ -24,7 +24,7 @@ import {
   lookedFields,
 } from "../baseline/learned.ts";
 import { Learning } from "../baseline/learning.ts";
-import { EXCLUSIONS, IN_FORCE, LEARNING_STATE } from "../baseline/places.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../baseline/places.ts";
 import {
   isRequestName,
   parseWardenRequest,
@@ -48,6 +48,7 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
+import { type RoleBaseline, shippedList } from "../policy/shipped.ts";
 import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/record.ts";
 import { redactArguments } from "../report/redact.ts";
@@ -57,6 +58,8 @@ import type { Execed } from "./tracker.ts";
 
 export interface KnowingInputs {
   readonly stateDirectory: string;
+  /** What comes with the roles: it counts as the host's own does. */
+  readonly ofRoles: readonly RoleBaseline[];
   /** Tells a change of treewarden's own. */
   readonly tell: (event: string, details: EventRecord) => void;
   /** There is room for records that must not be lost, beyond what verdicts may need. */
@@ -78,7 +81,9 @@ export class Knowing {
   private baseline: Baseline | undefined;
   private exclusions = new Exclusions([], compileTreeGlob);
   private learning: Learning;
+  private ofRoles: readonly RoleBaseline[];
   private savedState = "";
+  private savedRoles: string;
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
   private familiar = new WeakMap<Tree, boolean>();
@@ -88,6 +93,9 @@ export class Knowing {
     const saved = readRootFile(join(inputs.stateDirectory, LEARNING_STATE));
     const state = saved === undefined ? undefined : parseState(saved.toString("utf8"));
     this.learning = this.newLearning(state ?? startWatching(inputs.now()));
+    this.ofRoles = inputs.ofRoles;
+    this.savedRoles =
+      readRootFile(join(inputs.stateDirectory, OF_ROLES))?.toString("utf8") ?? shippedList([]);
     this.reload();
   }
 
@@ -180,25 +188,32 @@ export class Knowing {
     return begins && this.learns;
   }
 
-  /** Reads the files in force again. One that is broken changes nothing. */
-  reload(): void {
+  /** Reads the files in force again; one that is broken changes nothing. `ofRoles`: from now on these come with the roles. */
+  reload(ofRoles: readonly RoleBaseline[] = this.ofRoles): void {
     this.reloadExclusions();
-    const bytes = readRootFile(join(this.inputs.stateDirectory, IN_FORCE));
-    if (bytes === undefined) {
-      this.baseline = undefined;
-      return;
-    }
+    const own = readRootFile(join(this.inputs.stateDirectory, IN_FORCE));
     const read = new Baseline();
-    const result = readBaseline(bytes, (entry) => read.add(entry));
-    if (!result.ok) {
+    const result = own === undefined ? undefined : readBaseline(own, (entry) => read.add(entry));
+    if (result?.ok === false) {
       this.tellRejected(IN_FORCE, result.errors);
       return;
     }
-    this.baseline = read;
+    for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
+    this.ofRoles = ofRoles;
+    this.saveRoles();
     this.familiar = new WeakMap();
+    if (own === undefined && ofRoles.length === 0) {
+      this.baseline = undefined;
+      return;
+    }
+    this.baseline = read;
     // Reading left many times its size behind.
     Bun.gc(true);
-    this.inputs.tell("baseline.loaded", { "baseline.trees": read.size });
+    const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
+    this.inputs.tell("baseline.loaded", {
+      "baseline.trees": read.size,
+      ...(files.length === 0 ? {} : { "baseline.files": files }),
+    });
   }
 
   private newLearning(state: ReturnType<typeof startWatching>): Learning {
@@ -242,6 +257,18 @@ export class Knowing {
   private tellRejected(file: string, errors: readonly FileError[]): void {
     const texts = errors.map(({ line, message }) => `${file}:${line}: ${message}`);
     this.inputs.tell("baseline.rejected", { "baseline.errors": texts });
+  }
+
+  /** For commands, which cannot ask the warden. */
+  private saveRoles(): void {
+    const text = shippedList(this.ofRoles);
+    if (text === this.savedRoles) return;
+    try {
+      writeWhole(join(this.inputs.stateDirectory, OF_ROLES), text);
+      this.savedRoles = text;
+    } catch (error) {
+      this.inputs.tell("baseline.not_saved", { "error.message": String(error) });
+    }
   }
 
   private save(): void {

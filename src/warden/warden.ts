@@ -14,6 +14,7 @@ import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
+import type { RoleBaseline } from "../policy/shipped.ts";
 import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
@@ -37,8 +38,14 @@ import { readState, rememberBoot, type SavedState } from "./state.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./users.ts";
 
+/** A policy and the baselines that come with its roles: both or neither are put into force. */
+export interface LoadedPolicy {
+  readonly policy: Policy;
+  readonly baselines: readonly RoleBaseline[];
+}
+
 export type PolicyResult =
-  | { readonly ok: true; readonly policy: Policy }
+  | ({ readonly ok: true } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** An order of the supervisor's. */
@@ -79,8 +86,8 @@ const FAULT_LENGTH = 2_000;
 const FAREWELL_NS = 1e9;
 
 /** Runs until it is told to stop. Throws if the policy is broken at the start or the source of events fails. */
-export function runWarden(options: WardenOptions, policy: Policy): void {
-  new Warden(options, policy).run();
+export function runWarden(options: WardenOptions, loaded: LoadedPolicy): void {
+  new Warden(options, loaded).run();
 }
 
 class Warden {
@@ -110,7 +117,7 @@ class Warden {
   private learnedAt = 0;
   private fault: unknown;
 
-  constructor(options: WardenOptions, policy: Policy) {
+  constructor(options: WardenOptions, { policy, baselines }: LoadedPolicy) {
     this.options = options;
     const { config } = options;
     setProcessName("tw-warden");
@@ -210,6 +217,7 @@ class Warden {
     });
     this.knowing = new Knowing({
       stateDirectory: config.state_directory,
+      ofRoles: baselines,
       tell: (event, details) => this.judge.tell(event, details),
       hasRoom: () => this.outbox.hasRoom,
       now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
@@ -321,8 +329,8 @@ class Warden {
   private reload(): void {
     this.judge.wallOffset = realtimeNow() - monotonicNow();
     this.names = readUserNames();
-    this.knowing.reload();
     const result = this.options.loadPolicy();
+    this.knowing.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
       this.totals.counter("policyLoadFailures", {}).add(1);
       const errors = result.errors.map(formatPolicyError);

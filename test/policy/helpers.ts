@@ -19,10 +19,14 @@ export function load(files: Readonly<Record<string, unknown>>, ...names: string[
     ]),
   );
   return loadPolicies(names.length === 0 ? ["/p/role.json"] : names, {
-    read: (path) => texts.get(path),
+    read: (path) => bytesOf(texts.get(path)),
     embedded: new Map(),
     searchPath: ["/p"],
   });
+}
+
+export function bytesOf(text: string | undefined): Uint8Array | undefined {
+  return text === undefined ? undefined : Buffer.from(text);
 }
 
 /** One role of these rules. */

@@ -33,7 +33,7 @@ const policyText = JSON.stringify({
 function policy(): Policy {
   const path = join(folder, "trial.json");
   const result = loadPolicies([path], {
-    read: (name) => (name === path ? policyText : undefined),
+    read: (name) => (name === path ? Buffer.from(policyText) : undefined),
     embedded: embeddedPolicies,
     searchPath: [],
   });

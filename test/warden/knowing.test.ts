@@ -15,6 +15,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
     const told: string[] = [];
     const knowing = new Knowing({
       stateDirectory,
+      ofRoles: [],
       tell: (event) => told.push(event),
       hasRoom: () => true,
       look: () => undefined,

@@ -7,7 +7,7 @@ import { CommandError, exit, hint, warn } from "../voice.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture.ts";
 import { entryFields, entryLine, type Format, formatOf, jsonLine, nowSeconds } from "./output.ts";
-import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readInForce } from "./store.ts";
+import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
 export interface CompareFlags {
   readonly baseline?: string;
@@ -49,14 +49,15 @@ export interface Unknown {
 /** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
 export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "stateDir">): Unknown {
   const known = new Baseline();
-  const file = flags.baseline === undefined ? readInForce(flags.stateDir) : readBaselineFile(flags.baseline);
-  if (file === undefined)
+  const entries =
+    flags.baseline === undefined ? readKnown(flags.stateDir) : readBaselineFile(flags.baseline).entries;
+  if (entries === undefined)
     throw new CommandError(
       exit.usage,
       "there is no baseline in force",
       "learn and accept one, or name a file with --baseline",
     );
-  for (const entry of file.entries) known.add(entry);
+  for (const entry of entries) known.add(entry);
   const unknown = candidatesOf(flags).filter((entry) => !known.knows(entry));
   const exclusions = compiledExclusions(readExclusions(flags.stateDir));
   const now = nowSeconds();

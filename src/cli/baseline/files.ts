@@ -1,6 +1,6 @@
 // `baseline diff`, `export`, `import` and `merge`: baselines as files.
 import { diffEntries, type Entry, mergeEntries } from "../../baseline/entry.ts";
-import { formatBaseline } from "../../baseline/file.ts";
+import { type BaselineFile, formatBaseline } from "../../baseline/file.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 import { ask } from "./ask.ts";
 import { entriesOf, forrestLinesOf } from "./capture.ts";
@@ -13,7 +13,7 @@ import {
   jsonLine,
   nowSeconds,
 } from "./output.ts";
-import { headerOf, readBaselineFile, readInForce, writeInForce, writeWhole } from "./store.ts";
+import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
 
 /** Writes to `out`, or to standard output. */
 function deliver(text: string, out: string | undefined): void {
@@ -28,9 +28,9 @@ export interface DiffFlags {
 
 /** What `after` has and `before` has not, and the other way round; with one file, that is compared with what is in force. */
 export function diff(first: string, second: string | undefined, flags: DiffFlags): void {
-  const before = second === undefined ? inForce(flags.stateDir) : readBaselineFile(first, true);
+  const before = second === undefined ? known(flags.stateDir) : readBaselineFile(first, true).entries;
   const after = readBaselineFile(second ?? first, true);
-  const { added, removed } = diffEntries(before.entries, after.entries);
+  const { added, removed } = diffEntries(before, after.entries);
   const json = formatOf(flags.output) === "json";
   const lines = (entries: readonly Entry[], sign: string, event: string): string =>
     entries
@@ -50,9 +50,16 @@ function runs({ executables }: Entry): string {
         .join("");
 }
 
-function inForce(stateDirectory: string) {
-  const file = readInForce(stateDirectory);
-  if (file !== undefined) return file;
+/** The host's own; what comes with its roles is in a file already. */
+function inForce(stateDirectory: string): BaselineFile {
+  return readInForce(stateDirectory) ?? nothingInForce();
+}
+
+function known(stateDirectory: string): readonly Entry[] {
+  return readKnown(stateDirectory) ?? nothingInForce();
+}
+
+function nothingInForce(): never {
   throw new CommandError(exit.no, "there is no baseline in force", "learn and accept one first");
 }
 

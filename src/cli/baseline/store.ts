@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Entry } from "../../baseline/entry.ts";
+import { type Entry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import {
   type BaselineFile,
@@ -21,11 +21,13 @@ import {
   type Header,
   parseBaseline,
 } from "../../baseline/file.ts";
-import { EXCLUSIONS, IN_FORCE, LEARNING_STATE } from "../../baseline/places.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/places.ts";
 import { type LearningState, parseState } from "../../baseline/state.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import { CommandError, type ExitCode, exit } from "../voice.ts";
+import { parseShippedList } from "../../policy/shipped.ts";
+import { digestOf } from "../../policy/signature.ts";
+import { CommandError, type ExitCode, exit, hint, warn } from "../voice.ts";
 
 /** Larger than the largest baseline that the parser takes. */
 const SIZE_LIMIT = 1 << 30;
@@ -51,13 +53,13 @@ export function readBytes(path: string): Uint8Array | undefined {
   }
 }
 
-/** Puts `text` at `path`, readable by its owner alone: after a crash there is the old content or the new one. */
-export function writeWhole(path: string, text: string): void {
+/** Puts `text` at `path`, by default for its owner's eyes alone: after a crash there is the old content or the new one. */
+export function writeWhole(path: string, text: string, mode = 0o600): void {
   const aside = `${path}.${process.pid}.new`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     rmSync(aside, { force: true });
-    const fd = openSync(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const fd = openSync(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
     try {
       const bytes = Buffer.from(text);
       for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
@@ -116,6 +118,31 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
   const result = parseBaseline(bytes);
   if (result.ok) return result.value;
   throw refuse(path, result.errors, "restore it from a copy, or learn again");
+}
+
+/** What comes with the roles that the running warden, or the last one, judges by. */
+function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
+  const bytes = readBytes(join(stateDirectory, OF_ROLES));
+  const list = bytes === undefined ? [] : (parseShippedList(new TextDecoder().decode(bytes)) ?? []);
+  return list.flatMap(({ file, digest }) => {
+    const content = readBytes(file);
+    if (content === undefined || digestOf(content) !== digest) {
+      warn(printable(`${file} was changed since treewarden loaded it, and is left out`));
+      hint("load it: systemctl reload treewarden");
+      return [];
+    }
+    const result = parseBaseline(content);
+    if (result.ok) return [result.value];
+    throw refuse(file, result.errors);
+  });
+}
+
+/** All that is known: the baseline in force, and what comes with the roles; undefined if there is neither. */
+export function readKnown(stateDirectory: string): readonly Entry[] | undefined {
+  const own = readInForce(stateDirectory);
+  const ofRoles = readOfRoles(stateDirectory);
+  if (own === undefined && ofRoles.length === 0) return undefined;
+  return mergeEntries([own?.entries ?? [], ...ofRoles.map(({ entries }) => entries)], false);
 }
 
 export function writeInForce(stateDirectory: string, file: BaselineFile): void {

@@ -8,7 +8,7 @@ import type { Sensor } from "../../sensor/event.ts";
 import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
 import { openNetlinkSensor } from "../../sensor/netlink.ts";
 import { readConfig } from "../configuration.ts";
-import { loadNamed } from "../policies.ts";
+import { loadSettings } from "../policies.ts";
 import { CommandError } from "../voice.ts";
 
 export interface Check {
@@ -157,9 +157,10 @@ function configuration(named: string | undefined): { readonly check: Check; read
 
 function policies(config: Config): Check {
   const name = "policies";
-  const result = loadNamed(config.policies);
+  const result = loadSettings(config);
   if (result.ok) {
-    const detail = `${result.policy.role}, ${result.policy.rules.length} rules, enforcement ${config.enforcement}`;
+    const signed = config.policy_keys.length === 0 ? "" : ", signed";
+    const detail = `${result.policy.role}, ${result.policy.rules.length} rules${signed}, enforcement ${config.enforcement}`;
     return { name, status: "ok", detail };
   }
   const first = result.errors[0];

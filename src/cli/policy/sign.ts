@@ -1,0 +1,100 @@
+// `policy keygen`, `policy sign` and `policy verify`.
+import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
+import { timeText } from "../../baseline/file.ts";
+import { printable } from "../../linux/text.ts";
+import { filesOf, type Loaded, loadPolicies } from "../../policy/load.ts";
+import { formatSignature, formatStatement, signatureBeside } from "../../policy/signature.ts";
+import { writeWhole } from "../baseline/store.ts";
+import { cryptography, type KeyProblem, readPrivateKey, readPublicKey, verifierOf } from "../keys.ts";
+import { policySources, tellPolicyErrors } from "../policies.ts";
+import { CommandError, exit, hint } from "../voice.ts";
+
+/** Makes NAME.key and NAME.pub; neither is ever overwritten. */
+export function keygen(name: string): void {
+  const { privateKey, publicKey } = cryptography().generateKeyPairSync("ed25519");
+  const files = [
+    { path: `${name}.key`, mode: 0o600, text: privateKey.export({ type: "pkcs8", format: "pem" }) },
+    { path: `${name}.pub`, mode: 0o644, text: publicKey.export({ type: "spki", format: "pem" }) },
+  ];
+  const made: string[] = [];
+  try {
+    for (const { path, mode, text } of files) {
+      const fd = openSync(path, "wx", mode);
+      made.push(path);
+      try {
+        writeSync(fd, String(text));
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  } catch (error) {
+    for (const path of made) rmSync(path, { force: true });
+    const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
+    throw new CommandError(
+      exit.usage,
+      exists
+        ? `${files[made.length]?.path} is there already; no key is overwritten`
+        : `cannot write a key: ${error instanceof Error ? error.message : String(error)}`,
+      exists ? "give another name: treewarden policy keygen NAME" : undefined,
+    );
+  }
+  process.stdout.write(`${name}.key\n${name}.pub\n`);
+  hint(`keep ${name}.key off servers; put ${name}.pub on them, as policy_keys in config.yaml`);
+}
+
+/** Signs a policy as it is now, with all it is made of. What is broken is not signed. */
+export function sign(name: string, keyFile: string): void {
+  const key = readPrivateKey(keyFile);
+  if ("message" in key) throw wrongKey(key);
+  const loaded = loadPolicies([name], policySources);
+  if (loaded.policy === undefined) {
+    tellPolicyErrors(loaded.errors);
+    throw new CommandError(exit.usage, `${name} is broken, and was not signed`);
+  }
+  const place = placeOf(name, loaded);
+  const { role } = loaded;
+  const files = filesOf(role);
+  const statement = formatStatement({ role: role.file.role, signed: Math.floor(Date.now() / 1000), files });
+  const signature = cryptography().sign(null, Buffer.from(statement), key);
+  const path = signatureBeside(place);
+  writeWhole(path, formatSignature(statement, signature), 0o644);
+  process.stdout.write(`${path}: ${coverage(files)}\n`);
+}
+
+/** Exit code 1: it is not signed, not with one of these keys, or not as it is now. */
+export function verify(name: string, keyFiles: readonly string[]): void {
+  const keys = keyFiles.map((file) => {
+    const key = readPublicKey(file, false);
+    if ("message" in key) throw wrongKey(key);
+    return key;
+  });
+  const trust = { verify: verifierOf(keys), newest: new Map<string, number>() };
+  const loaded = loadPolicies([name], { ...policySources, trust });
+  if (loaded.policy === undefined) {
+    tellPolicyErrors(loaded.errors);
+    throw new CommandError(
+      loaded.refused ? exit.no : exit.usage,
+      loaded.refused ? `${name} is not as somebody with that key signed it` : `${name} is broken`,
+    );
+  }
+  const place = placeOf(name, loaded);
+  const { role } = loaded;
+  const signed = loaded.signed.get(role.file.role) ?? 0;
+  process.stdout.write(
+    `${place}: role ${role.file.role}, signed ${timeText(signed)}, ${coverage(filesOf(role))}\n`,
+  );
+}
+
+function placeOf(name: string, { role }: Loaded): string {
+  if (role.source !== undefined && role.files.length > 0) return role.source.document.file;
+  throw new CommandError(exit.usage, `${name} lies inside treewarden, and needs no signature`, "name a file");
+}
+
+function coverage(files: readonly { readonly kind: string; readonly role: string }[]): string {
+  return files.map(({ kind, role }) => `${kind} ${role}`).join(", ");
+}
+
+function wrongKey({ file, message, fix }: KeyProblem): CommandError {
+  return new CommandError(exit.usage, printable(`${file}: ${message}`), fix);
+}
