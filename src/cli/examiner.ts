@@ -9,6 +9,7 @@ export function examiner(text: string): void {
     base: config.base,
     askFd: inherited.warden,
     controlFd: inherited.control,
+    packagesFd: inherited.packages,
     readOrders: () => readControl(),
   });
 }

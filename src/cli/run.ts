@@ -100,13 +100,20 @@ function secretsOf(config: Config): Record<string, string> {
   return pairs.length === 0 ? {} : { OTEL_EXPORTER_OTLP_HEADERS: pairs.join(",") };
 }
 
-/** Without it names come from the embedded list: no reason not to start, and a full disk least of all. */
-function prepareBase(config: Config): void {
+/**
+ * Without it names come from the embedded list: no reason not to start, and a full disk least of all. Gives the package
+ * database's folder.
+ */
+function prepareBase(config: Config): string | undefined {
+  let folder: string | undefined;
   try {
-    writeBase(config.state_directory, baseOf(openPackages(), config.base));
+    const packages = openPackages();
+    folder = packages?.folder;
+    writeBase(config.state_directory, baseOf(packages, config.base));
   } catch (error) {
     warn(`cannot write down the base system: ${error instanceof Error ? error.message : String(error)}`);
   }
+  return folder;
 }
 
 function asExitCode(code: number): ExitCode {

@@ -54,7 +54,7 @@ export function parseChecksum(text: string): FileDigest | undefined {
 class Apk implements PackageDatabase {
   readonly kind = "apk";
   readonly folder: string;
-  private readonly stamp: string;
+  readonly stamp: string;
   private readonly merge: MergePath;
   private readonly owners = new Owners();
   private readonly names: string[] = [];

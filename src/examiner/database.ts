@@ -16,6 +16,8 @@ export interface Owned {
 /** A package database as it was when it was opened. */
 export interface PackageDatabase {
   readonly kind: "dpkg" | "apk" | "rpm";
+  /** Another one whenever packages have changed. */
+  readonly stamp: string;
   /** The folder that something is written to whenever packages change. */
   readonly folder: string;
   /** Who owns the file at this absolute path; undefined if nobody does. Throws if the database cannot be read. */

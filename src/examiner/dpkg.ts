@@ -56,7 +56,7 @@ const standard: ReadonlySet<string> = new Set(["required", "important", "standar
 class Dpkg implements PackageDatabase {
   readonly kind = "dpkg";
   readonly folder: string;
-  private readonly stamp: string;
+  readonly stamp: string;
   private readonly packages: readonly DpkgPackage[];
   /** Names of lists: `coreutils`, `libc6:amd64`. */
   private readonly lists: readonly string[];

@@ -1,8 +1,7 @@
 // The examiner's loop: answers the warden's questions one by one, and tells it when packages change. It decides
-// nothing and may be ended at any moment: what it was asked is asked again.
+// nothing and may be ended at any moment: what it was asked is asked again. With nothing to do it ends by itself.
 import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
-import type { BaseSystem } from "../fingerprint/base.ts";
 import {
   decodeAsked,
   EXAMINE_PACKET,
@@ -29,6 +28,8 @@ export interface ExaminerOptions {
   /** The end of the pair to the warden. */
   readonly askFd: number;
   readonly controlFd: number;
+  /** A `GrowthWatch` on the package database's folder. */
+  readonly packagesFd: number;
   readonly readOrders: () => readonly string[];
 }
 
@@ -41,9 +42,8 @@ const ANSWER_WITHIN = 10;
 const READ_WITHIN = 120;
 /** The database is read again when nothing was written to it for so long, and nobody holds its lock: ns. */
 const QUIET = 3e9;
-/** Garbage is collected so long after the work, and again as long after that: ns. */
-const COLLECT_AFTER = 2e9;
-const COLLECTIONS = 2;
+/** It ends so long after its last work: the memory that the package database takes is free while nobody asks. ns. */
+const SLEEP_AFTER = 3e9;
 /** Files that wait for their digests. */
 const MOST_UNREAD = 4096;
 /** Path and origin of so many programs fit into a packet for sure. */
@@ -65,22 +65,20 @@ class Examiner {
   /** Files whose digest is wanted: read when nothing is asked. */
   private readonly unread: Question[] = [];
   private database: PackageDatabase | undefined;
-  private watch: GrowthWatch | undefined;
+  private readonly watch: GrowthWatch;
   /** When to look whether the database can be read again, ns of the monotonic clock; 0: it has not changed. */
   private changedAt = 0;
-  private base: BaseSystem = { files: new Map() };
-  private told = "";
   /** The warden that was told the base system. */
   private generation = -1;
-  /** When to give memory back, ns of the monotonic clock; 0: there is none to give. */
-  private collectAt = 0;
-  private collections = 0;
+  /** When to end if nothing comes, ns of the monotonic clock. */
+  private sleepAt = 0;
   private blocked = false;
   private stopping = false;
 
   constructor(options: ExaminerOptions) {
     this.options = options;
     this.place = { root: options.root ?? "" };
+    this.watch = new GrowthWatch(options.packagesFd);
   }
 
   run(): void {
@@ -88,14 +86,18 @@ class Examiner {
     standBack();
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.askFd, ASK, EPOLLIN);
+    this.poll.add(this.watch.fd, WATCH, EPOLLIN);
+    // What it saw until now is about to be read.
+    this.watch.clear();
     this.say({ type: "ready" });
     this.read();
+    this.stayAwake();
     while (!this.stopping) {
       const ready = this.poll.wait(this.timeout());
       let asked = false;
       for (let i = 0; i < ready; i++) asked = this.serve(this.poll.tokens[i] ?? 0) || asked;
       const now = monotonicNow();
-      if (this.collectAt > 0 && now >= this.collectAt) this.collect(now);
+      if (ready === 0 && now >= this.sleepAt && this.isIdle) this.sleep();
       if (this.changedAt > 0 && now >= this.changedAt) this.readAgain();
       else if (!asked && !this.blocked) this.lookAhead();
       this.flush();
@@ -104,15 +106,23 @@ class Examiner {
 
   private timeout(): number {
     if (this.ahead.length + this.unread.length > 0 && !this.blocked) return 0;
-    const times = [this.changedAt, this.collectAt].filter((time) => time > 0);
-    return times.length === 0 ? -1 : Math.max(0, Math.ceil((Math.min(...times) - monotonicNow()) / 1e6));
+    if (this.blocked && this.changedAt === 0) return -1;
+    const next = this.changedAt > 0 ? this.changedAt : this.sleepAt;
+    return Math.max(0, Math.ceil((next - monotonicNow()) / 1e6));
   }
 
-  /** Gives back what reading the database and the files has left: the second time also what was free but kept. */
-  private collect(now: number): void {
-    Bun.gc(true);
-    this.collections += 1;
-    this.collectAt = this.collections < COLLECTIONS ? now + COLLECT_AFTER : 0;
+  private get isIdle(): boolean {
+    return this.changedAt === 0 && this.ahead.length + this.unread.length === 0 && !this.blocked;
+  }
+
+  private stayAwake(): void {
+    this.sleepAt = monotonicNow() + SLEEP_AFTER;
+  }
+
+  /** What comes from now on waits in the socket and in the watch, and the supervisor sees it there. */
+  private sleep(): void {
+    this.say({ type: "asleep" });
+    this.stopping = !this.blocked;
   }
 
   private serve(token: number): boolean {
@@ -120,7 +130,8 @@ class Examiner {
       const orders = this.options.readOrders();
       this.stopping = orders.includes("stop") || orders.includes("hangup");
     } else if (token === WATCH) {
-      this.watch?.clear();
+      this.watch.clear();
+      this.stayAwake();
       this.changedAt = monotonicNow() + QUIET;
     } else if (token === ASK && !this.blocked) return this.answerOne();
     return false;
@@ -133,8 +144,9 @@ class Examiner {
     if (length <= 0) return false;
     const question = decodeAsked(this.packet.subarray(0, length));
     if (question === undefined) return true;
+    this.stayAwake();
     if ("type" in question) {
-      this.begin(question.generation);
+      this.begin(question.generation, question.packages);
       return true;
     }
     if (question.digest && this.unread.length < MOST_UNREAD) this.unread.push(question);
@@ -157,19 +169,21 @@ class Examiner {
     endAfter(0);
   }
 
-  private begin(generation: number): void {
+  private begin(generation: number, packages: string | undefined): void {
     if (generation === this.generation) return;
     this.generation = generation;
-    this.told = "";
-    this.tellBase();
+    if (packages !== this.state) this.tellBase();
+  }
+
+  private get state(): string {
+    return this.database?.stamp ?? "";
   }
 
   private lookAhead(): void {
     const question = this.unread.shift();
     if (question !== undefined) {
       this.answer(question, { ...this.place, digest: true });
-      this.collections = 0;
-      this.collectAt = monotonicNow() + COLLECT_AFTER;
+      this.stayAwake();
       return;
     }
     const path = this.ahead.pop();
@@ -183,15 +197,12 @@ class Examiner {
       // It is asked for when it runs.
     }
     endAfter(0);
-    if (this.ahead.length === 0) this.collectAt = monotonicNow() + COLLECT_AFTER;
+    if (this.ahead.length === 0) this.stayAwake();
   }
 
   private read(): void {
     endAfter(READ_WITHIN);
     this.database = openPackages(this.place.root);
-    this.collections = 0;
-    this.watchDatabase();
-    this.base = baseOf(this.database, this.options.base);
     endAfter(0);
     if (this.generation >= 0) this.tellBase();
   }
@@ -205,27 +216,15 @@ class Examiner {
     this.changedAt = 0;
     if (this.database?.isCurrent() === true) return;
     this.read();
-    this.say({ type: "changed" });
-  }
-
-  private watchDatabase(): void {
-    if (this.watch !== undefined || this.database === undefined) return;
-    try {
-      this.watch = new GrowthWatch(this.database.folder);
-      this.poll.add(this.watch.fd, WATCH, EPOLLIN);
-    } catch {
-      // Without a watch every question finds out that the database has changed.
-    }
+    this.stayAwake();
   }
 
   private tellBase(): void {
-    this.ahead = this.database === undefined ? [] : [...this.base.files.keys()];
-    const all = [...this.base.files]
-      .filter(([path]) => path.length < 4096)
-      .sort(([a], [b]) => (a < b ? -1 : 1));
-    const digest = JSON.stringify(all);
-    if (digest === this.told) return;
-    this.told = digest;
+    endAfter(READ_WITHIN);
+    const { files } = baseOf(this.database, this.options.base);
+    endAfter(0);
+    this.ahead = this.database === undefined ? [] : [...files.keys()];
+    const all = [...files].filter(([path]) => path.length < 4096).sort(([a], [b]) => (a < b ? -1 : 1));
     const parts: [string, string][][] = [[]];
     let characters = 0;
     for (const [path, origin] of all) {
@@ -240,6 +239,7 @@ class Examiner {
     }
     for (const [at, part] of parts.entries())
       this.say({ type: "base", files: part, first: at === 0, last: at === parts.length - 1 });
+    this.say({ type: "packages", state: this.state });
   }
 
   private say(message: Told): void {

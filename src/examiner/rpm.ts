@@ -21,7 +21,7 @@ class Rpm implements PackageDatabase {
   readonly kind = "rpm";
   readonly folder: string;
   private readonly file: string;
-  private readonly stamp: string;
+  readonly stamp: string;
   private readonly merge: MergePath;
   private readonly owners = new Owners();
   private readonly base = new Map<string, string>();

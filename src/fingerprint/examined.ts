@@ -31,8 +31,13 @@ const Question = v.strictObject({
 });
 export type Question = v.InferOutput<typeof Question>;
 
-/** A warden has started, or an examiner: the base system and what is known of it are told to each warden once. */
-const Begin = v.strictObject({ type: v.literal("begin"), generation: number });
+const state = v.pipe(v.string(), v.maxLength(1000));
+
+/**
+ * A warden has started, or an examiner. `packages`: the state of the package database that this warden was told of;
+ * the base system and what is known of it are told of each state once.
+ */
+const Begin = v.strictObject({ type: v.literal("begin"), generation: number, packages: v.optional(state) });
 
 const Asked = v.union([Question, Begin]);
 /** What the warden says. */
@@ -65,10 +70,12 @@ const Base = v.strictObject({
 export type BasePart = v.InferOutput<typeof Base>;
 
 const Told = v.variant("type", [
-  /** It has just started: what it was asked before is lost. */
+  /** It has just started: what it was asked before is lost, unless the one before it said that it sleeps. */
   v.strictObject({ type: v.literal("ready") }),
-  /** Packages were installed or removed: earlier answers may be wrong. */
-  v.strictObject({ type: v.literal("changed") }),
+  /** It ends until there is something to do; whatever it was asked is answered, or waits for the next. */
+  v.strictObject({ type: v.literal("asleep") }),
+  /** The base system was told in whole, by this state of the package database: answers by another may be wrong. */
+  v.strictObject({ type: v.literal("packages"), state }),
   Answer,
   Base,
 ]);

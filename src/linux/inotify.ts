@@ -13,23 +13,14 @@ const IN_MODIFY = 0x2;
 const IN_NONBLOCK = 0x800;
 const IN_CLOEXEC = 0x8_0000;
 
-/** `fd` is readable once the file at `path` was written to or cut. Throws if it cannot be watched. */
+/** A watch that `watchGrowth` made, in this process or in one that handed it on. */
 export class GrowthWatch implements Disposable {
   readonly fd: number;
   // Events that are alike and wait together are one (inotify(7)), and this watch has only one kind.
   private readonly events = new Uint8Array(new ArrayBuffer(4096));
 
-  constructor(path: string) {
-    this.fd = checked("inotify_init1", libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    const bytes = encodeText(path);
-    const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
-    terminated.set(bytes);
-    try {
-      checked("inotify_add_watch", libc.inotify_add_watch(this.fd, terminated, IN_MODIFY), path);
-    } catch (error) {
-      closeDescriptor(this.fd);
-      throw error;
-    }
+  constructor(fd: number) {
+    this.fd = fd;
   }
 
   /** Not readable any more until the next write. */
@@ -40,4 +31,22 @@ export class GrowthWatch implements Disposable {
   [Symbol.dispose](): void {
     closeDescriptor(this.fd);
   }
+}
+
+/**
+ * Its `fd` is readable once the file at `path`, or one in the folder at `path`, was written to or cut. Throws if it
+ * cannot be watched.
+ */
+export function watchGrowth(path: string): GrowthWatch {
+  const fd = checked("inotify_init1", libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  const bytes = encodeText(path);
+  const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
+  terminated.set(bytes);
+  try {
+    checked("inotify_add_watch", libc.inotify_add_watch(fd, terminated, IN_MODIFY), path);
+  } catch (error) {
+    closeDescriptor(fd);
+    throw error;
+  }
+  return new GrowthWatch(fd);
 }

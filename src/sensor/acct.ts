@@ -6,7 +6,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
-import { GrowthWatch } from "../linux/inotify.ts";
+import { type GrowthWatch, watchGrowth } from "../linux/inotify.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { type AcctRecord, parseRecord, RECORD_BYTES } from "./acct/record.ts";
 import { type Clocks, storyOf } from "./acct/story.ts";
@@ -56,7 +56,7 @@ export class AcctSensor implements Sensor {
     using opened = new DisposableStack();
     this.file = opened.adopt(open(path), closeSync);
     this.check();
-    this.watch = opened.use(new GrowthWatch(path));
+    this.watch = opened.use(watchGrowth(path));
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
     this.poll.add(this.watch.fd, GROWN, EPOLLIN);

@@ -1,4 +1,4 @@
-// What warden, reporter and examiner find when they start: three descriptors, and orders on one of them.
+// What warden, reporter and examiner find when they start: some descriptors, and orders on one of them.
 import { receivePacket } from "../linux/socketpair.ts";
 
 /**
@@ -10,8 +10,10 @@ import { receivePacket } from "../linux/socketpair.ts";
  *   When it expires the supervisor kills the warden and starts another. It is armed already when the warden starts.
  * - `examiner`: the warden only. Questions go out on it, answers come in. Kept at both ends like `report`.
  * - `warden`: the examiner only, the other end of that.
+ * - `packages`: the examiner only, a `GrowthWatch` on the package database. One for the whole run, so that what it saw
+ *   while there was no examiner waits for the next.
  */
-export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3 } as const;
+export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3, packages: 5 } as const;
 
 /** How long the warden may be away from its poll: the slowest honest work, a look at all of a big /proc, many times over. */
 export const DEAD_MAN_MS = 10_000;

@@ -11,14 +11,15 @@ const names = [
   "controlOfExaminer",
   "examinerOfWarden",
   "wardenOfExaminer",
+  "packages",
   "deadMan",
   "lock",
 ] as const;
 
 /**
  * The numbers of the run's descriptors in one process. `report*` and `*Of*`: the two ends of the pairs between warden
- * and reporter, and between warden and examiner. `control*` without `Of`: the supervisor's ends. `lock`: the state
- * directory's.
+ * and reporter, and between warden and examiner. `control*` without `Of`: the supervisor's ends. `packages`: the watch
+ * on the package database. `lock`: the state directory's.
  */
 export type Descriptors = { readonly [name in (typeof names)[number]]: number };
 
@@ -65,6 +66,7 @@ export function mapDescriptors(from: Descriptors, change: (fd: number) => number
     controlOfExaminer: change(from.controlOfExaminer),
     examinerOfWarden: change(from.examinerOfWarden),
     wardenOfExaminer: change(from.wardenOfExaminer),
+    packages: change(from.packages),
     deadMan: change(from.deadMan),
   };
 }

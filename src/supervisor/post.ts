@@ -34,6 +34,8 @@ export class Post implements Disposable {
   readonly role: Role;
   /** Nanoseconds of the monotonic clock from which an empty post is to be filled. */
   due: number;
+  /** Left empty until somebody has a use for it. */
+  asleep = false;
   private readonly options: PostOptions;
   private holder: Holder | undefined;
   private lastDelay: number | undefined;
@@ -99,7 +101,7 @@ export class Post implements Disposable {
   /** To be called when the process has ended: empties the post and sets when to fill it again. */
   async ended(): Promise<End> {
     const { holder } = this;
-    if (holder === undefined) return { how: "was not there", refused: undefined };
+    if (holder === undefined) return { how: "was not there", refused: undefined, byItself: false };
     this.options.poll.remove(holder.handle.fd);
     holder.handle[Symbol.dispose]();
     this.holder = undefined;
@@ -110,12 +112,12 @@ export class Post implements Disposable {
     const { mayRefuse } = this;
     this.mayRefuse = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
-    if (spawned === null) return { how: "ended", refused: undefined };
+    if (spawned === null) return { how: "ended", refused: undefined, byItself: false };
     if (spawned.signalCode !== null)
-      return { how: `was ended by ${spawned.signalCode} ${after}`, refused: undefined };
+      return { how: `was ended by ${spawned.signalCode} ${after}`, refused: undefined, byItself: false };
     const code = spawned.exitCode ?? 0;
     const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
-    return { how: `ended with exit code ${code} ${after}`, refused };
+    return { how: `ended with exit code ${code} ${after}`, refused, byItself: code === 0 };
   }
 
   [Symbol.dispose](): void {
@@ -142,4 +144,6 @@ export interface End {
    * say the same.
    */
   readonly refused: number | undefined;
+  /** It ended because it had nothing more to do. */
+  readonly byItself: boolean;
 }

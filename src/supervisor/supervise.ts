@@ -1,6 +1,7 @@
 // Ways in: `supervise` for `treewarden run`, `continueSupervising` for the hidden command that it becomes.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { watchGrowth } from "../linux/inotify.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { getppid, replaceProcess, setProcessName } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
@@ -28,8 +29,11 @@ export interface SuperviseOptions {
   readonly reporterUser: string | undefined;
   /** How long the warden may be away from its poll; default 10,000. */
   readonly deadManMs?: number;
-  /** What must stand in the state directory before the first process starts; called when it is this run's alone. */
-  readonly prepare?: () => void;
+  /**
+   * Writes what must stand in the state directory before the first process starts; called when it is this run's alone.
+   * Gives the folder whose changes wake the examiner, undefined if there is none.
+   */
+  readonly prepare?: () => string | undefined;
   /** Each process gets of it what it needs. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -40,7 +44,18 @@ const controlBytes = 64 << 10;
 // Room for a question about every file of a large host while the examiner is away.
 const examineBytes = 1 << 20;
 
-function openDescriptors(lock: number): Descriptors {
+/** Without a watch every question to the examiner finds out that packages have changed. */
+function openWatch(folder: string | undefined): number {
+  try {
+    if (folder !== undefined) return watchGrowth(folder).fd;
+  } catch {
+    // The user's watches may be used up.
+  }
+  // Never armed, never ready.
+  return new Timer().fd;
+}
+
+function openDescriptors(lock: number, packagesFolder: string | undefined): Descriptors {
   const [reportOfWarden, reportOfReporter] = socketPair(reportBytes);
   const [controlWarden, controlOfWarden] = socketPair(controlBytes);
   const [controlReporter, controlOfReporter] = socketPair(controlBytes);
@@ -49,7 +64,8 @@ function openDescriptors(lock: number): Descriptors {
   const deadMan = new Timer().fd;
   const warden = { reportOfWarden, controlWarden, controlOfWarden, examinerOfWarden, deadMan };
   const reporter = { reportOfReporter, controlReporter, controlOfReporter };
-  return { ...warden, ...reporter, controlExaminer, controlOfExaminer, wardenOfExaminer, lock };
+  const packages = openWatch(packagesFolder);
+  return { ...warden, ...reporter, controlExaminer, controlOfExaminer, wardenOfExaminer, packages, lock };
 }
 
 /**
@@ -63,12 +79,13 @@ export function supervise(options: SuperviseOptions): number {
   if (typeof user === "string") return refuse(user, 2);
   const lock = takeStateDirectory(options.stateDirectory, user);
   if (typeof lock !== "number") return refuse(lock.reason, lock.kind === "usage" ? 2 : 3);
+  let packagesFolder: string | undefined;
   try {
-    options.prepare?.();
+    packagesFolder = options.prepare?.();
   } catch (problem) {
     return refuse(problem instanceof Error ? problem.message : String(problem), 3);
   }
-  const descriptors = mapDescriptors(openDescriptors(lock), copyHigh);
+  const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder), copyHigh);
   const plan: Plan = {
     runId: options.runId,
     wardenArgs: [...options.wardenArgs],

@@ -40,6 +40,7 @@ const REPORTER = 4;
 const STANDBY = 5;
 const EXAMINER = 6;
 const TERMINAL = 7;
+const WORK = 8;
 
 /** Standard output: where the live view is. */
 const SCREEN = 1;
@@ -133,12 +134,13 @@ export class Supervisor implements Disposable {
     else if (token === WARDEN) await this.ended(this.warden);
     else if (token === REPORTER) await this.ended(this.reporter);
     else if (token === EXAMINER) await this.ended(this.examiner);
+    else if (token === WORK) this.wakeExaminer();
     else if (token === STANDBY) await this.ended(this.standby);
   }
 
   private fillPosts(now: number): void {
     for (const post of this.posts) {
-      if (post.filled || post.due > now) continue;
+      if (post.filled || post.asleep || post.due > now) continue;
       if (post === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
       if (!post.start()) this.stop(notAllowed);
       if (this.stopping !== undefined) return;
@@ -147,13 +149,33 @@ export class Supervisor implements Disposable {
   }
 
   private async ended(post: Post): Promise<void> {
-    const { how, refused } = await post.ended();
+    const { how, refused, byItself } = await post.ended();
     // Whatever it was armed for is gone; the next one must not be killed for it.
     if (post.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
+    if (post === this.examiner && byItself) return this.letExaminerSleep();
     if (refused === undefined) return say(`the ${post.role} ${how}; starting another`);
     say(`the ${post.role} ${how}, at its first start; stopping`);
     this.stop(refused);
+  }
+
+  // An examiner that nobody asks ends, and its memory is free; whatever it is for stays where it can be seen.
+
+  private letExaminerSleep(): void {
+    this.examiner.asleep = true;
+    for (const fd of this.workOfExaminer()) this.poll.add(fd, WORK, EPOLLIN);
+  }
+
+  private wakeExaminer(): void {
+    // Both may have become ready at once.
+    if (!this.examiner.asleep) return;
+    this.examiner.asleep = false;
+    for (const fd of this.workOfExaminer()) this.poll.remove(fd);
+  }
+
+  private workOfExaminer(): readonly number[] {
+    const { wardenOfExaminer, packages } = this.plan.descriptors;
+    return [wardenOfExaminer, packages];
   }
 
   private handleSignals(): void {
@@ -224,7 +246,7 @@ export class Supervisor implements Disposable {
 
   private nextStart(): number {
     let due = this.straysAt ?? Number.POSITIVE_INFINITY;
-    for (const post of this.posts) if (!post.filled) due = Math.min(due, post.due);
+    for (const post of this.posts) if (!post.filled && !post.asleep) due = Math.min(due, post.due);
     return due;
   }
 
@@ -304,10 +326,10 @@ export class Supervisor implements Disposable {
   }
 
   private examinerCommand() {
-    const { wardenOfExaminer, controlOfExaminer } = this.plan.descriptors;
+    const { wardenOfExaminer, controlOfExaminer, packages } = this.plan.descriptors;
     return {
       args: ["examiner", ...this.plan.examinerArgs],
-      descriptors: [wardenOfExaminer, controlOfExaminer],
+      descriptors: [wardenOfExaminer, controlOfExaminer, packages],
       environment: wardenEnvironment(process.env),
     };
   }

@@ -58,6 +58,10 @@ export class Examination {
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
   private waiting: Entry[] = [];
+  /** The state of the package database that the base system was told by. */
+  private packages: string | undefined;
+  /** The examiner has ended and left no question unanswered. */
+  private asleep = false;
 
   /** `fd`: the end of the pair to the examiner. `generation`: no two wardens of one run have the same. */
   constructor(fd: number, generation: number, heard: Heard) {
@@ -109,8 +113,9 @@ export class Examination {
       const told = decodeTold(this.packet.subarray(0, length));
       if (told?.type === "answer") this.take(told);
       else if (told?.type === "base") this.takeBase(told);
-      else if (told?.type === "ready") this.askAgain();
-      else if (told?.type === "changed") this.doubt();
+      else if (told?.type === "ready") this.another();
+      else if (told?.type === "asleep") this.asleep = true;
+      else if (told?.type === "packages") this.takeState(told.state);
       this.askWaiting();
     }
   }
@@ -123,7 +128,9 @@ export class Examination {
   }
 
   private begin(): void {
-    sendPacket(this.fd, encodeMessage({ type: "begin", generation: this.generation }));
+    const { generation, packages } = this;
+    const known = packages === undefined ? {} : { packages };
+    sendPacket(this.fd, encodeMessage({ type: "begin", generation, ...known }));
   }
 
   /** False if there was no room: it is asked for at the next exec; for its digest, as soon as there is room. */
@@ -179,12 +186,22 @@ export class Examination {
     this.base = undefined;
   }
 
-  /** Another examiner: what the one before it had taken and not answered is lost. */
-  private askAgain(): void {
+  /** Another examiner: unless it was asleep, what the one before it had taken and not answered is lost. */
+  private another(): void {
     this.base = undefined;
     this.begin();
+    if (!this.asleep) this.askAgain();
+    this.asleep = false;
+  }
+
+  private askAgain(): void {
     for (const [key, entry] of this.files)
       if (isWanting(entry) && entry.asks < MOST_ASKS) this.ask(key, entry);
+  }
+
+  private takeState(packages: string): void {
+    if (this.packages !== undefined && packages !== this.packages) this.doubt();
+    this.packages = packages;
   }
 
   /** Packages have changed: each file is asked for again when it next runs. */

@@ -55,6 +55,7 @@ class Child implements AsyncDisposable {
 }
 
 const isReady = (told: Told): boolean => told.type === "ready";
+const isPackages = (told: Told): boolean => told.type === "packages";
 const isBase = (told: Told): boolean => told.type === "base";
 const answers =
   (path: string, inode?: number) =>
@@ -117,7 +118,8 @@ describe("an examiner", () => {
     expect(during).toMatchObject({ final: false });
     expect(during).not.toHaveProperty("unpackaged");
     closeSync(lock);
-    await child.tells(({ type }) => type === "changed", 12_000);
+    const before = child.told.find(isPackages);
+    await child.tells((told) => isPackages(told) && !Bun.deepEquals(told, before), 12_000);
     const later = (told: Told) =>
       told.type === "base" && told.files.some(([path]) => path === "/usr/bin/fresh");
     await child.tells(later);
@@ -148,6 +150,34 @@ describe("an examiner", () => {
     child.says(root.question("/usr/bin/ls"));
     expect(await child.tells(answers("/usr/bin/ls"))).not.toHaveProperty("unpackaged");
   });
+
+  test("tells a warden that was told of these packages nothing again", async () => {
+    using root = debian();
+    const question = root.question("/usr/bin/stranger");
+    let packages = "";
+    {
+      await using child = new Child(root.path);
+      child.says({ type: "begin", generation: 1 });
+      const told = await child.tells(isPackages);
+      if (told.type === "packages") packages = told.state;
+    }
+    await using child = new Child(root.path);
+    child.says({ type: "begin", generation: 1, packages });
+    child.says(question);
+    await child.tells(answers("/usr/bin/stranger"));
+    expect(child.told.map(({ type }) => type)).toEqual(["ready", "answer"]);
+    child.says({ type: "begin", generation: 2, packages: "others" });
+    await child.tells(isBase);
+  });
+
+  test("says so and ends when nobody asks it anything", async () => {
+    using root = debian();
+    await using child = new Child(root.path);
+    child.says({ type: "begin", generation: 1 });
+    await child.tells(({ type }) => type === "asleep", 12_000);
+    expect(await child.process.exited).toBe(0);
+    expect(child.told.at(-1)).toEqual({ type: "asleep" });
+  }, 20_000);
 
   test("ends when it is told to", async () => {
     using root = debian();

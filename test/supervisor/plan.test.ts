@@ -15,6 +15,7 @@ const descriptors: Descriptors = {
   controlOfExaminer: 41,
   examinerOfWarden: 42,
   wardenOfExaminer: 43,
+  packages: 44,
 };
 const plan: Plan = {
   runId: "r",
@@ -40,7 +41,7 @@ test("what is no plan is refused", () => {
 test("a standby is never mistaken for a child: no control socket gets a child's number in it", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
-  expect(next).toBe(15);
+  expect(next).toBe(16);
   expect(numbers.controlOfWarden).not.toBe(inherited.control);
   expect(numbers.controlOfReporter).not.toBe(inherited.control);
   expect(numbers.controlOfExaminer).not.toBe(inherited.control);

@@ -10,6 +10,8 @@ const noDatabase = Bun.which("dpkg-query") === null;
 if (noDatabase) console.log("skipped: these tests need dpkg's database");
 
 const stranger = "/usr/bin/tw-test-unpackaged";
+/** Not the database's, but in its folder. */
+const besidePackages = "/var/lib/dpkg/tw-test-examiner";
 const policy = {
   role: "examiner-test",
   rules: [
@@ -165,6 +167,25 @@ describe.skipIf(reason !== undefined || noDatabase)("the examiner", () => {
     await verdictOnStranger(running);
     expect(children(running.pid).find((pid) => words(pid)[1] === "warden")).toBe(warden);
   }, 30_000);
+
+  test("with nobody to ask it, it ends; a question or a change of packages wakes another, and nobody is told", async () => {
+    await using running = await start();
+    const isThere = () => children(running.pid).some((pid) => words(pid)[1] === "examiner");
+    const others = () => children(running.pid).filter((pid) => words(pid)[1] !== "examiner");
+    await examinerOf(running);
+    const before = others();
+    await until("its end", () => !isThere(), 40_000);
+    await verdictOnStranger(running);
+    await until("its end again", () => !isThere(), 20_000);
+    try {
+      writeFileSync(besidePackages, "x");
+      await until("another one", isThere);
+    } finally {
+      rmSync(besidePackages, { force: true });
+    }
+    expect(others()).toEqual(before);
+    expect(running.stderr).not.toContain("examiner");
+  }, 90_000);
 
   test("stopped, it does not keep the run from ending", async () => {
     await using running = await start();

@@ -146,7 +146,7 @@ describe("a digest", () => {
     using rig = new Rig();
     rig.examination.lookup(facts("/usr/bin/x"), WALL, true);
     rig.says({ ...answer, digest });
-    rig.says({ type: "changed" });
+    rig.says({ type: "packages", state: "before" }, { type: "packages", state: "after" });
     rig.asked();
     rig.examination.lookup(facts("/usr/bin/x", { executableAge: 60 }), WALL);
     expect(rig.asked()).toEqual([{ ...question, digest: true }]);
@@ -182,12 +182,33 @@ describe("another examiner", () => {
     rig.says({ type: "ready" });
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
   });
+
+  test("hears what this warden was told of packages", () => {
+    using rig = new Rig();
+    rig.asked();
+    rig.says({ type: "packages", state: "these" }, { type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7, packages: "these" }]);
+  });
+
+  test("is not asked again what waits for it since the one before it fell asleep", () => {
+    using rig = new Rig();
+    rig.says({ type: "asleep" });
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    rig.asked();
+    rig.says({ type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
+    rig.says({ type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
+  });
 });
 
 test("when packages change every file is asked for again, and the old answer holds until then", () => {
   using rig = new Rig();
-  rig.says(answer, { type: "changed" });
+  rig.says({ type: "packages", state: "before" }, answer, { type: "packages", state: "before" });
   rig.asked();
+  rig.examination.lookup(facts("/usr/bin/x"), WALL);
+  expect(rig.asked()).toEqual([]);
+  rig.says({ type: "packages", state: "after" });
   expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)?.modified).toBe(false);
   expect(rig.asked()).toEqual([question]);
   rig.says({ ...answer, modified: true });
