@@ -297,8 +297,8 @@ export function parseEntry(fields: readonly string[]): Entry | string {
   if (fields.some((field) => field === "" || printable(field) !== field))
     return "an empty column, or one that is not printable";
   if (!exact.startsWith("/")) return "the exact tree must begin with a slash";
-  if (!path.startsWith("/") && !path.startsWith("memfd:"))
-    return "the runnable path must begin with a slash or memfd:";
+  if (!/^(?:userns:)?(?:\/|memfd:)/.test(path))
+    return "the runnable path must begin with a slash, memfd: or userns:";
   if (tree !== "=" && !tree.startsWith("/")) return "the tree must begin with a slash, or be =";
   if (lineage !== "complete" && lineage !== "incomplete")
     return `lineage "${lineage}": expected complete or incomplete`;

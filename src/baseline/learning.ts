@@ -174,7 +174,7 @@ export class Learning {
 
   private runs(kept: Kept, lineage: Lineage<Runnable>, facts: ProcessFacts | undefined): void {
     if (facts?.executable === undefined || kept.files.length >= EXECUTABLES_LIMIT) return;
-    const isHost = lineage.container === null;
+    const isHost = lineage.container === null && facts.userMounts !== true;
     const file = this.files.of(facts.executable, isHost);
     if (file === undefined || kept.files.includes(file)) return;
     kept.files = [...kept.files, file];

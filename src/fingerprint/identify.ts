@@ -1,4 +1,6 @@
 // From what is known of a process to its runnable: what is really run, under which name.
+
+import { containerOf } from "../forest/cgroup.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
 import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
@@ -44,7 +46,7 @@ export function createIdentifier(options: IdentifierOptions = {}): Identify {
   const read = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
   return (facts) => {
     const { executable } = facts;
-    if (executable !== undefined && facts.script === undefined) {
+    if (executable !== undefined && facts.script === undefined && !hasUserMounts(facts)) {
       const found = plain.get(executable) ?? undefined;
       if (found !== undefined) return found;
       if (plain.get(executable) === undefined) {
@@ -76,6 +78,8 @@ interface Subject {
   /** Its name if the path does not say: of a module, of an applet, or of a path whose directory is not known. */
   readonly name: string | undefined;
   readonly applet: string | undefined;
+  /** What lies at its path was a user's to choose. */
+  readonly userMounts?: boolean;
 }
 
 /** linux/limits.h: the kernel opens no longer path, so that nothing longer is a script. */
@@ -83,7 +87,25 @@ const PATH_MAX = 4096;
 /** What is no path is cut here: a class or a module. */
 const MODULE_LENGTH = 255;
 
+/**
+ * Anybody may make a user namespace, mount there what he likes over /usr/bin/ls, and run it. In a container paths are
+ * the image's anyway, and its scope says so.
+ */
+function hasUserMounts({ userMounts, cgroup }: RunnableFacts): boolean {
+  return userMounts === true && (cgroup === undefined || containerOf(cgroup) === null);
+}
+
 function subjectOf(facts: RunnableFacts, note?: Note): Subject {
+  const subject = namedOf(facts, note);
+  if (!hasUserMounts(facts)) return subject;
+  note?.("its mounts are a user's: no path there says which file it is");
+  return { ...subject, key: `${USER_MOUNTS}${subject.key}`, userMounts: true };
+}
+
+/** Before the key and the folded path of what runs among a user's mounts; no absolute path begins like it. */
+const USER_MOUNTS = "userns:";
+
+function namedOf(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
   const reading =
     executable === undefined ? undefined : readCommandLine(executable, facts.filename, wordsOf(facts), note);
@@ -202,7 +224,10 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
     script,
     inline,
     path,
-    folded: path === undefined ? undefined : foldedPath(path, elements, scores),
+    folded:
+      path === undefined
+        ? undefined
+        : (subject.userMounts === true ? USER_MOUNTS : "") + foldedPath(path, elements, scores),
     name,
     label: verdict.base ? label.base : name,
     random: randomness >= RANDOM_FROM,
@@ -212,7 +237,8 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
   return { runnable, elements, scores, base: verdict };
 }
 
-function judge({ path, name, applet }: Subject, file: string, base: BaseSystem): BaseVerdict {
+function judge({ path, name, applet, userMounts }: Subject, file: string, base: BaseSystem): BaseVerdict {
+  if (userMounts === true) return { base: false, why: "keeps its name: its mounts are a user's" };
   if (applet !== undefined) {
     const asService = judgeBase(`/usr/sbin/${applet}`, applet, base);
     const asTool = judgeBase(`/usr/bin/${applet}`, applet, base);

@@ -14,7 +14,7 @@ export interface Runnable extends Image {
   readonly inline: boolean;
   /** `process.runnable.path`: the script, else the program that the loader or a wrapper runs, else the executable. */
   readonly path: string | undefined;
-  /** `path` with what differs from run to run or from version to version folded, random elements as `random`. */
+  /** `path` with what differs from run to run or from version to version folded, random elements as `random`; `userns:` before it where mounts are a user's. */
   readonly folded: string | undefined;
   /** Its own name, folded and escaped, in the exact tree; `random` for a randomly named file. */
   readonly name: string;
@@ -32,4 +32,4 @@ export type RunnableFacts = Pick<
   ProcessFacts,
   "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"
 > &
-  Partial<Pick<ProcessFacts, "argsTruncated">>;
+  Partial<Pick<ProcessFacts, "argsTruncated" | "userMounts" | "cgroup">>;

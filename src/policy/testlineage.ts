@@ -214,6 +214,7 @@ function factsOf(member: Member): ProcessFacts {
     inode: undefined,
     mountNamespace: undefined,
     pidNamespace: undefined,
+    userMounts: undefined,
   };
 }
 

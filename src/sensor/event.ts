@@ -45,6 +45,11 @@ export interface ProcessFacts {
   readonly inode: number | undefined;
   readonly mountNamespace: number | undefined;
   readonly pidNamespace: number | undefined;
+  /**
+   * Its mount namespace belongs to a user namespace other than the host's: what lies at a path there is the choice of
+   * whoever made it, and no right was needed for that.
+   */
+  readonly userMounts: boolean | undefined;
 }
 
 /** The facts of a process of which nothing could be read. */
@@ -72,6 +77,7 @@ export const nothingKnown: ProcessFacts = {
   inode: undefined,
   mountNamespace: undefined,
   pidNamespace: undefined,
+  userMounts: undefined,
 };
 
 export interface ForkEvent {

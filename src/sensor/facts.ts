@@ -58,6 +58,8 @@ const LEAST_BUFFER = 16 * 1024;
 const AUDIT_UNSET = 0xffff_ffff;
 /** A host has as many audit sessions as people logged in; those that ended are forgotten with the rest. */
 const SESSIONS_REMEMBERED = 1024;
+/** linux/proc_ns.h: PROC_USER_INIT_INO, the inode of the host's user namespace. */
+const INIT_USER_NAMESPACE = 0xefff_fffd;
 const DELETED = " (deleted)";
 const MEMFD = "/memfd:";
 
@@ -70,6 +72,8 @@ export class FactsReader implements Disposable {
   private readonly folder: ProcessFolder;
   private readonly argumentBytes: number;
   private readonly namespaces: boolean;
+  /** The mount namespace of pid 1: the host's. */
+  private readonly hostMounts: number | undefined;
   private readonly terminals: readonly TerminalDriver[];
   // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
   private readonly loginUsers = new Map<number, number>();
@@ -80,6 +84,8 @@ export class FactsReader implements Disposable {
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
     this.terminals = terminalDrivers(root);
+    if (this.folder.open(1) === 0) this.hostMounts = this.namespace(entry.mountNamespace);
+    this.folder.close();
   }
 
   /**
@@ -143,6 +149,7 @@ export class FactsReader implements Disposable {
     const uid = known.uid ?? (owned ? folder.uid : undefined);
     const gid = owned ? folder.gid : undefined;
     const session = this.number(entry.sessionid);
+    const mounts = this.namespace(entry.mountNamespace);
     const hasImage = running || (stat.flags & PF_KTHREAD) !== 0;
     return {
       startTicks: stat.startTicks,
@@ -168,8 +175,9 @@ export class FactsReader implements Disposable {
       cgroup: this.cgroup(),
       device,
       inode,
-      mountNamespace: this.namespaces ? this.namespace(entry.mountNamespace) : undefined,
+      mountNamespace: this.namespaces ? mounts : undefined,
       pidNamespace: this.namespaces ? this.namespace(entry.pidNamespace) : undefined,
+      userMounts: this.userMounts(mounts),
     };
   }
 
@@ -204,6 +212,14 @@ export class FactsReader implements Disposable {
 
   private namespace(file: Entry): number | undefined {
     return this.folder.look(file) === 0 ? this.folder.inode : undefined;
+  }
+
+  /** Nothing is remembered of a namespace: its number is soon another one's. */
+  private userMounts(mounts: number | undefined): boolean | undefined {
+    if (mounts === undefined) return undefined;
+    if (mounts === this.hostMounts) return false;
+    const owner = this.folder.ownerOf(entry.mountNamespace);
+    return owner < 0 ? undefined : owner !== INIT_USER_NAMESPACE;
   }
 
   private loginUser(session: number): number | null | undefined {

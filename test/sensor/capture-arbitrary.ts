@@ -58,6 +58,7 @@ export const facts: fc.Arbitrary<ProcessFacts> = fc.record({
   inode: perhaps(big),
   mountNamespace: perhaps(uint32),
   pidNamespace: perhaps(uint32),
+  userMounts: perhaps(fc.boolean()),
 });
 
 const accounted: fc.Arbitrary<AccountedFacts> = fc

@@ -81,6 +81,7 @@ const program: ProcessFacts = {
   inode: 1_234_567,
   mountNamespace: 4_026_531_841,
   pidNamespace: 4_026_531_836,
+  userMounts: true,
 };
 
 /** A known program run `count` times, as a sensor with its own clock would tell it. */

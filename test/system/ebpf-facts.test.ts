@@ -229,6 +229,27 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     expect(exec.facts.mountNamespace).not.toBe(own.facts.mountNamespace);
   });
 
+  test("in a mount namespace that a user made lies at a path of his own choice, and only there", async () => {
+    const own = join(stage.folder, "own");
+    writeFileSync(own, "");
+    const over = `mount --bind '${stage.actor}' '${own}' && exec '${own}' hold`;
+    const users = await agreed(["unshare", "-Urm", "sh", "-c", over]);
+    expect(users.facts).toMatchObject({ executable: own, userMounts: true });
+    const roots = await agreed(["unshare", "--mount", "sh", "-c", over]);
+    expect(roots.facts).toMatchObject({ executable: own, userMounts: false });
+    const noMounts = await agreed(["unshare", "-Ur", stage.actor, "hold"]);
+    expect(noMounts.facts.userMounts).toBe(false);
+  });
+
+  test("that is run from the host by way of such a namespace lies among a user's mounts too", async () => {
+    const there = join(stage.folder, "there");
+    writeFileSync(there, "");
+    const over = `mount --bind '${stage.actor}' '${there}' && exec '${there}' hold`;
+    await using inside = await Held.start(["unshare", "-Urm", "sh", "-c", over]);
+    await using held = await Held.start([`/proc/${inside.pid}/root${there}`, "hold"]);
+    expect(watch.exec(held.pid).facts).toMatchObject({ executable: there, userMounts: true });
+  });
+
   test("behind a bind mount, of a folder and of a file, has the path it was run by", async () => {
     const from = folder("bind-from/sub");
     copied(join(from, "x"));

@@ -8,6 +8,7 @@ const libc = bindLibc({
   read: { args: ["i32", "ptr", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   readlinkat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "i32"], returns: "i32" },
   statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
 });
 
@@ -21,6 +22,9 @@ const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 /** linux/stat.h: type, mode, nlink, uid, gid, atime, mtime, ctime, ino, size, blocks. */
 const STATX_BASIC_STATS = 0x7ff;
+
+/** linux/nsfs.h: a descriptor of the user namespace that owns a namespace. */
+const NS_GET_USERNS = 0xb701;
 
 /** A path as the kernel wants it. */
 function terminated(path: string): Uint8Array {
@@ -124,6 +128,20 @@ export class ProcessFolder implements Disposable {
   look(file: Entry): number {
     const flags = file.length === 1 ? AT_EMPTY_PATH | AT_STATX_DONT_SYNC : AT_STATX_DONT_SYNC;
     return libc.statx(this.fd, file, flags, STATX_BASIC_STATS, this.statxBuffer) < 0 ? -errno() : 0;
+  }
+
+  /** The inode of the user namespace that owns the namespace `file`; -errno if it cannot be told. */
+  ownerOf(file: Entry): number {
+    const fd = libc.openat(this.fd, file, O_CLOEXEC);
+    if (fd < 0) return -errno();
+    const owner = libc.ioctl(fd, NS_GET_USERNS, 0);
+    const failure = owner < 0 ? -errno() : 0;
+    libc.close(fd);
+    if (owner < 0) return failure;
+    const seen = libc.statx(owner, entry.self, AT_EMPTY_PATH, STATX_BASIC_STATS, this.statxBuffer);
+    const result = seen < 0 ? -errno() : this.inode;
+    libc.close(owner);
+    return result;
   }
 
   /** Closes the folder that is open. */

@@ -51,6 +51,7 @@ interface Place {
   readonly loginUid: number | null | undefined;
   readonly sessionId: number | undefined;
   readonly mountNamespace: number | undefined;
+  readonly userMounts: boolean | undefined;
   readonly pidNamespace: number | undefined;
 }
 
@@ -220,6 +221,7 @@ export class CaptureDecoder {
       inode: program.inode,
       mountNamespace: place.mountNamespace,
       pidNamespace: place.pidNamespace,
+      userMounts: place.userMounts,
     };
     return program.comm === undefined ? facts : withComm(facts, program.comm);
   }
@@ -282,6 +284,7 @@ export class CaptureDecoder {
       sessionId: number(placeBit.sessionId),
       mountNamespace: number(placeBit.mountNamespace),
       pidNamespace: number(placeBit.pidNamespace),
+      userMounts: threeWay(flags / placeBit.userMounts),
     });
   }
 

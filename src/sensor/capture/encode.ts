@@ -199,7 +199,8 @@ export class CaptureEncoder {
       (sessionId === undefined ? 0 : placeBit.sessionId) |
       (facts.tty === null ? placeBit.noTty : 0) |
       (mountNamespace === undefined ? 0 : placeBit.mountNamespace) |
-      (pidNamespace === undefined ? 0 : placeBit.pidNamespace);
+      (pidNamespace === undefined ? 0 : placeBit.pidNamespace) |
+      (threeWay(facts.userMounts) * placeBit.userMounts);
     const cwd = this.text(facts.cwd);
     const cgroup = this.text(facts.cgroup);
     const tty = this.text(facts.tty ?? undefined);

@@ -60,6 +60,8 @@ export const placeBit = {
   noTty: 0x40,
   mountNamespace: 0x80,
   pidNamespace: 0x100,
+  /** First of two bits: 0 not known, 1 false, 2 true. */
+  userMounts: 0x200,
 } as const;
 
 /** Index: the number of a source in a capture. Only ever added to. */

@@ -157,6 +157,7 @@ export class Decoder {
       inode: long(words, start, exec.inode),
       mountNamespace: word(words, start, exec.mountNamespace),
       pidNamespace: word(words, start, exec.pidNamespace),
+      userMounts: (flag & flags.userMounts) !== 0,
     };
   }
 }

@@ -60,6 +60,10 @@ const BPRM = 16; // third argument
 // Words on the stack; fp - 8 is the scratch word.
 const CONTEXT = -16;
 const KEPT = -24;
+const MOUNTS = -32;
+
+/** -MAX_ERRNO - 1 of linux/err.h, compared without a sign: what is above is no pointer. */
+const LARGEST_ERROR = -4096;
 
 /** A user or session that the kernel does not keep. */
 const NONE = -1;
@@ -160,7 +164,9 @@ function ids(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
 
     task.get(r8, "nsproxy"),
     follow(r8, r8, nsproxy.mnt),
+    store(8, fp, MOUNTS, r8),
     readInto(exec.mountNamespace, 4, r8, mountNamespace.inum),
+    flagUserMounts(kernel, "its mounts"),
 
     // The namespace a process is in is that of its pid's last level; nsproxy has the one its children get.
     task.get(r8, "threadPid"),
@@ -169,6 +175,22 @@ function ids(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
     alu("add", r8, r0),
     follow(r8, r8, pid.numbers + pid.namespace),
     readInto(exec.pidNamespace, 4, r8, pidNamespace.inum),
+  ];
+}
+
+/**
+ * Sets the flag unless the mount namespace at r8 belongs to the user namespace that has none above it, the host's. One
+ * that is none (a mount that was detached) is not the host's either. Loses r0 to r5 and r8.
+ */
+function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, name: string): Code {
+  return [
+    follow(r8, r8, mountNamespace.userNamespace),
+    jumpIfImm(r8, "==", 0, `${name}: a user's`),
+    follow(r4, r8, userNamespace.level, 4),
+    jumpIfImm(r4, "==", 0, `${name}: the host's`),
+    label(`${name}: a user's`),
+    setFlag(exec.flags, flags.userMounts),
+    label(`${name}: the host's`),
   ];
 }
 
@@ -240,6 +262,14 @@ function executable(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
     file.get(r4, "mnt"),
     aluImm("sub", r4, kernel.mount.vfs),
     storeState(walkState.mount),
+    // A file can be run by a descriptor from another namespace, and the path is told as that one has it.
+    mov(r8, r4),
+    follow(r8, r8, kernel.mount.namespace),
+    load(8, r4, fp, MOUNTS),
+    jumpIf(r8, "==", r4, "the file's mount: the host's"),
+    // The kernel's own mount, where memfds lie, has an error in place of a namespace.
+    jumpIfImm(r8, ">", LARGEST_ERROR, "the file's mount: the host's"),
+    flagUserMounts(kernel, "the file's mount"),
     file.get(r8, "dentry"),
     mov(r4, r8),
     storeState(walkState.dentry),

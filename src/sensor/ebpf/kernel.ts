@@ -46,10 +46,12 @@ export interface KernelLayout {
     readonly parent: number;
     readonly mountpoint: number;
     readonly root: number;
+    readonly namespace: number;
   };
   readonly fs: { readonly mnt: number; readonly dentry: number };
   readonly nsproxy: { readonly mnt: number };
-  readonly mountNamespace: { readonly inum: number };
+  readonly mountNamespace: { readonly inum: number; readonly userNamespace: number };
+  readonly userNamespace: { readonly level: number };
   readonly pid: {
     readonly level: number;
     readonly numbers: number;
@@ -97,6 +99,7 @@ const structs = [
   "fs_struct",
   "nsproxy",
   "mnt_namespace",
+  "user_namespace",
   "pid",
   "upid",
   "pid_namespace",
@@ -175,10 +178,15 @@ export function kernelLayout(btf: Btf, systemdHierarchy: number | undefined): Ke
       parent: btf.offset("mount", "mnt_parent"),
       mountpoint: btf.offset("mount", "mnt_mountpoint"),
       root: btf.offset("mount", "mnt") + btf.offset("vfsmount", "mnt_root"),
+      namespace: btf.offset("mount", "mnt_ns"),
     },
     fs: { mnt: btf.offset("fs_struct", "pwd.mnt"), dentry: btf.offset("fs_struct", "pwd.dentry") },
     nsproxy: { mnt: btf.offset("nsproxy", "mnt_ns") },
-    mountNamespace: { inum: btf.offset("mnt_namespace", "ns.inum") },
+    mountNamespace: {
+      inum: btf.offset("mnt_namespace", "ns.inum"),
+      userNamespace: btf.offset("mnt_namespace", "user_ns"),
+    },
+    userNamespace: { level: btf.offset("user_namespace", "level") },
     pid: {
       level: btf.offset("pid", "level"),
       numbers: btf.offset("pid", "numbers"),

@@ -62,6 +62,8 @@ export const flags = {
   executableCut: 32,
   cwdCut: 64,
   cgroupCut: 128,
+  /** The mount namespace, or that of the executable's mount, is not of the host's user namespace. */
+  userMounts: 256,
 } as const;
 
 /** PATH_MAX of linux/limits.h. */
