@@ -36,8 +36,10 @@ export interface ForestInputs<I extends Image> {
 export interface Differences<I extends Image> {
   /** Processes that a scan found and no event had told of. */
   readonly found: readonly FoundProcess<I>[];
-  /** Processes that were known and are gone. */
+  /** Processes that were known and whose pid is another's by now. */
   readonly ended: readonly Process<I>[];
+  /** Processes that are known and were not found: `forget` them when no event from before the scan is left. */
+  readonly missing: readonly Process<I>[];
   /** Processes that run something else than was known: an exec was missed. */
   readonly changed: readonly FoundProcess<I>[];
 }
@@ -160,8 +162,8 @@ export class Forest<I extends Image> {
   }
 
   /**
-   * Makes the forest equal to a scan of /proc that began at `scanTime` (ns, CLOCK_MONOTONIC). Processes that started
-   * later than that are left alone: their events are still to come.
+   * Adds to the forest what a scan of /proc, begun at `scanTime` (ns, CLOCK_MONOTONIC), has found. Processes that
+   * started later than that are left alone: their events are still to come. With `forget` it then equals the scan.
    */
   reconcile(
     scan: readonly ScannedProcess[],
@@ -171,6 +173,7 @@ export class Forest<I extends Image> {
     const byPid = new Map<number, ScannedProcess>();
     for (const one of scan) byPid.set(one.pid, one);
     const ended: Process<I>[] = [];
+    const missing: Process<I>[] = [];
     const began = this.ticksAt(scanTime);
     for (const process of [...this.live.values()]) {
       const now = byPid.get(process.pid);
@@ -178,26 +181,54 @@ export class Forest<I extends Image> {
         now !== undefined &&
         (now.facts.startTicks === undefined || this.isSame(process, now.facts.startTicks));
       if (same || process.startTicks >= began) continue;
+      if (now === undefined) {
+        missing.push(process);
+        continue;
+      }
       this.remove(process);
       ended.push(process);
     }
     const found: FoundProcess<I>[] = [];
     const changed: FoundProcess<I>[] = [];
-    const visit = (one: ScannedProcess, depth: number): void => {
+    const visit = (one: ScannedProcess): void => {
       if (this.live.has(one.pid)) {
         const process = this.rerun(one);
         if (process !== undefined) changed.push({ process, facts: one.facts });
         return;
       }
-      // Parents first, so that lineages are whole; a cycle cannot be, but the pids of a scan may race into one.
-      const parent = one.facts.parentPid === undefined ? undefined : byPid.get(one.facts.parentPid);
-      if (parent !== undefined && depth < 1000 && !this.live.has(parent.pid)) visit(parent, depth + 1);
-      if (this.live.has(one.pid)) return;
-      const process = this.adoptScanned(one, remembered?.get(one.pid));
-      found.push({ process, facts: one.facts });
+      for (const unknown of this.unknownFrom(one, byPid)) {
+        const process = this.adoptScanned(unknown, remembered?.get(unknown.pid));
+        found.push({ process, facts: unknown.facts });
+      }
     };
-    for (const one of scan) visit(one, 0);
-    return { found, ended, changed };
+    for (const one of scan) visit(one);
+    return { found, ended, missing, changed };
+  }
+
+  /**
+   * Removes what a scan did not find, unless an event has told of its end since; gives what was removed. Not at the
+   * scan itself: the exec of a process that has ended by then may still wait to be handed over, and would find neither
+   * the process nor its tree.
+   */
+  forget(missing: readonly Process<I>[]): readonly Process<I>[] {
+    const forgotten = missing.filter((process) => this.live.get(process.pid) === process);
+    for (const process of forgotten) this.remove(process);
+    return forgotten;
+  }
+
+  /** `one` and those above it that are not known, parents first, so that lineages are whole. */
+  private unknownFrom(
+    one: ScannedProcess,
+    byPid: ReadonlyMap<number, ScannedProcess>,
+  ): readonly ScannedProcess[] {
+    // A cycle cannot be, but the pids of a scan may race into one: a set goes round it once.
+    const line = new Set<ScannedProcess>();
+    let next: ScannedProcess | undefined = one;
+    while (next !== undefined && !line.has(next) && !this.live.has(next.pid)) {
+      line.add(next);
+      next = next.facts.parentPid === undefined ? undefined : byPid.get(next.facts.parentPid);
+    }
+    return [...line].reverse();
   }
 
   /** `process` and every live process that descends from it, parents before children. */
@@ -345,6 +376,8 @@ export class Forest<I extends Image> {
   private rerun(one: ScannedProcess): Process<I> | undefined {
     const process = this.live.get(one.pid);
     if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
+    // It has the pid of what was found, and is younger.
+    if (one.facts.startTicks !== undefined && !this.isSame(process, one.facts.startTicks)) return undefined;
     const image = this.inputs.identify(one.facts);
     if (image.key === process.lineage.image.key) return undefined;
     this.setImage(process, one.facts, image);

@@ -108,6 +108,10 @@ interface Found {
 
 type Fail = (message: string, fix?: string) => void;
 
+function isRoleName(name: string): boolean {
+  return !name.endsWith(".json") && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name);
+}
+
 class Loader {
   private readonly sources: PolicySources;
   private readonly documents: Document[] = [];
@@ -140,7 +144,7 @@ class Loader {
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
     const found = this.find(name, undefined);
     if (typeof found === "string") {
-      fail(found, this.findFix(name));
+      fail(found, this.besideFix(name) ?? this.findFix(name));
       return undefined;
     }
     const { signatures, sources } = this;
@@ -177,8 +181,7 @@ class Loader {
 
   private find(name: string, beside: string | undefined): Found | string {
     const isFile = name.includes("/") || name.endsWith(".json");
-    if (!isFile && !/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name))
-      return `"${name}" is neither a role nor a file`;
+    if (!isFile && !isRoleName(name)) return `"${name}" is neither a role nor a file`;
     const places: string[] = [];
     if (isFile) places.push(name.startsWith("/") || beside === undefined ? name : join(beside, name));
     else {
@@ -197,6 +200,17 @@ class Loader {
     const text = isFile ? undefined : this.sources.embedded.get(name);
     if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
     return isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"`;
+  }
+
+  /** Who names a role and stands next to its file meant that. */
+  private besideFix(name: string): string | undefined {
+    if (!isRoleName(name)) return undefined;
+    try {
+      const path = `./${name}.json`;
+      return this.sources.read(path, FILE_LIMIT) === undefined ? undefined : `did you mean ${path}?`;
+    } catch {
+      return undefined;
+    }
   }
 
   private findFix(name: string): string | undefined {

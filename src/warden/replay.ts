@@ -61,7 +61,7 @@ export function replay(capture: Capture, policy: Policy, tell: (record: EventRec
     },
     event: (event) => tracker.handle(event),
     scan: (processes, time) => {
-      tracker.reconcile(processes, time);
+      tracker.forget(tracker.reconcile(processes, time).missing);
     },
   });
   return { end, events: capture.events, tally: judge.tally };

@@ -55,11 +55,18 @@ export function runTrace(options: TraceOptions): void {
     },
     printer,
   );
+  const drain = (): void => {
+    printer.wallOffset = realtimeNow() - monotonicNow();
+    tracker.forest.suspendedNs = suspendedFor();
+    opened.drain((event) => tracker.handle(event));
+  };
   const look = (): void => {
     if (!options.ofThisHost) return;
     const start = monotonicNow();
-    tracker.reconcile(scanLive(reader, opened), start);
+    const { missing } = tracker.reconcile(scanLive(reader, opened), start);
     rescan.done(start, monotonicNow());
+    drain();
+    tracker.forget(missing);
   };
   look();
   printer.live = true;
@@ -70,9 +77,7 @@ export function runTrace(options: TraceOptions): void {
     const ready = poll.wait(due === undefined ? -1 : Math.ceil(due / 1e6));
     for (let i = 0; i < ready; i++) {
       if (poll.tokens[i] === SIGNALS) return;
-      printer.wallOffset = realtimeNow() - monotonicNow();
-      tracker.forest.suspendedNs = suspendedFor();
-      opened.drain((event) => tracker.handle(event));
+      drain();
     }
     if (rescan.dueIn(monotonicNow()) === 0) look();
     if (!printer.flush()) return;

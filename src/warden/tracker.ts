@@ -89,6 +89,7 @@ export class Tracker {
         this.execs.add(1);
         const process = this.forest.exec(event);
         if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
+        else this.inputs.totals.counter("execsUnattributed", { reason: "tree" }).add(1);
         return;
       }
       case "user":
@@ -114,7 +115,7 @@ export class Tracker {
   }
 
   /**
-   * Makes the forest equal to a scan that began at `time`. What is found, and not remembered from the last run, is
+   * Takes over a scan that began at `time`; what it did not find is left to `forget`. What is found, and not remembered from the last run, is
    * told as an exec whose source is `procfs`.
    */
   reconcile(
@@ -131,6 +132,13 @@ export class Tracker {
     }
     for (const { process, facts } of differences.changed) this.runs(process, facts, "procfs", time);
     return differences;
+  }
+
+  /** What a scan did not find, and no event has told the end of by now, has ended. */
+  forget(missing: readonly Process<Runnable>[]): readonly Process<Runnable>[] {
+    const forgotten = this.forest.forget(missing);
+    for (const process of forgotten) this.ended(process, undefined);
+    return forgotten;
   }
 
   private runs(

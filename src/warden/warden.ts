@@ -82,6 +82,8 @@ const LEARNED_NS = 2e9;
 const LONGEST_WAIT_S = 86_400;
 /** What a record shows of a fault. */
 const FAULT_LENGTH = 2_000;
+/** So often a source hands over what it had gathered when a scan began: no buffer holds more than so many turns take. */
+const DRAINS = 8;
 /** How long a clean end waits for the reporter to take what is left. */
 const FAREWELL_NS = 1e9;
 
@@ -381,13 +383,17 @@ class Warden {
     const time = monotonicNow();
     this.judge.wallOffset = realtimeNow() - time;
     this.tracker.forest.suspendedNs = suspendedFor();
-    const { found, ended, changed } = this.tracker.reconcile(scanLive(this.reader, this.source.sensor), time);
+    const scan = scanLive(this.reader, this.source.sensor);
+    const { found, ended, missing, changed } = this.tracker.reconcile(scan, time);
+    // Before more events are taken: a loss that they tell of may lie behind this scan.
     this.rescan.done(time, monotonicNow());
+    for (let i = 0; i < DRAINS; i += 1) this.drain();
+    const forgotten = this.tracker.forget(missing);
     this.totals.counter("resyncs", {}).add(1);
     this.judge.tell("sensor.resync", {
       "sensor.source": this.source.name,
       "resync.found": found.length,
-      "resync.ended": ended.length,
+      "resync.ended": ended.length + forgotten.length,
       "resync.changed": changed.length,
     });
   }

@@ -163,7 +163,8 @@ describe("a rescan after loss", () => {
       world.found(300, 100, "evil", start),
       world.found(400, 300, "ls", 200),
     );
-    expect(differences.ended.map((process) => process.pid)).toEqual([200]);
+    expect(world.forest.forget(differences.missing).map((process) => process.pid)).toEqual([200]);
+    expect(world.forest.get(200)).toBeUndefined();
     expect(differences.changed.map(({ process }) => process.pid)).toEqual([300]);
     expect(differences.found.map(({ process }) => process.pid)).toEqual([400]);
     expect(world.names(400)).toBe("sshd/evil/ls");
@@ -174,8 +175,36 @@ describe("a rescan after loss", () => {
     const all = rest(world);
     world.spawn(100, 200, "young");
     const differences = world.forest.reconcile(all, (world.now - 500) * 1e6);
-    expect(differences.ended).toEqual([]);
+    expect([...differences.ended, ...differences.missing]).toEqual([]);
     expect(world.names(200)).toBe("sshd/young");
+  });
+
+  test("keeps what it does not find until events from before it are handed over", () => {
+    const world = smallHost();
+    const all = rest(world);
+    world.spawn(100, 200, "sh");
+    world.fork(200, 300);
+    const { missing } = world.scan(...all);
+    world.exec(300, "tool");
+    expect(world.names(300)).toBe("sshd/sh/tool");
+    expect(world.forest.get(300)?.lineage.complete).toBe(true);
+    world.exit(300);
+    expect(world.forest.forget(missing).map((process) => process.pid)).toEqual([200]);
+    expect(world.forest.get(200)).toBeUndefined();
+  });
+
+  test("finds the tree of every process, however many of its ancestors nobody knew", () => {
+    const world = smallHost();
+    const depth = 5_000;
+    const line = Array.from({ length: depth }, (_, i) =>
+      world.found(1_000 + i, i === 0 ? 100 : 999 + i, "sh", 200),
+    );
+    const { found } = world.scan(...rest(world), ...line.reverse());
+    expect(found.map(({ process }) => process.pid)).toEqual(
+      Array.from({ length: depth }, (_, i) => 1_000 + i),
+    );
+    expect(found.filter(({ process }) => process.ancestry === null)).toEqual([]);
+    expect(world.names(999 + depth)).toBe("sshd/sh");
   });
 
   test("of what is already known finds nothing", () => {

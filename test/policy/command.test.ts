@@ -16,8 +16,13 @@ function file(name: string, value: unknown): string {
 const command = new URL("./command.ts", import.meta.url).pathname;
 
 function policy(...args: string[]) {
+  return policyIn(undefined, ...args);
+}
+
+function policyIn(cwd: string | undefined, ...args: string[]) {
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, command, ...args], {
     env: { NO_COLOR: "1" },
+    ...(cwd === undefined ? {} : { cwd }),
   });
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
@@ -69,6 +74,13 @@ describe("check", () => {
     expect(policy("check", join(folder, "none.json")).exitCode).toBe(2);
     expect(policy("check", "wep").stderr).toContain('did you mean "web"?');
     expect(policy("check", `${folder}/`).exitCode).toBe(2);
+  });
+
+  test("a role that is nowhere, whose file lies in the folder one stands in, was meant as that file", () => {
+    const { exitCode, stderr } = policyIn(folder, "check", "good");
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('no role "good"\n  hint: did you mean ./good.json?\n');
+    expect(policyIn(folder, "check", "./good.json").exitCode).toBe(0);
   });
 });
 

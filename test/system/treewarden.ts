@@ -13,6 +13,25 @@ export function whyNot(): string | undefined {
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
+/** Those that have not been ended: what a wait in vain is explained by. */
+const living = new Set<Running>();
+/** Records that such an explanation shows, the last ones. */
+const SHOWN = 40;
+/** Of a record, what is worth a line; and of the metrics. */
+const TOLD = [
+  "timestamp",
+  "event.name",
+  "tree.exact",
+  "process.command_args",
+  "policy.outcome",
+  "policy.matched_rules",
+  "sensor.loss.reason",
+  "sensor.loss.count",
+  "error.message",
+] as const;
+const EXPLAINING =
+  /^treewarden_(?:events|events_lost|execs_unattributed|queue_dropped|resyncs|last_event_timestamp|info)\w*[{ ]/;
+
 /** `treewarden run`, with what it says on standard output as records. */
 export class Running implements AsyncDisposable {
   readonly binary = binary;
@@ -42,6 +61,7 @@ export class Running implements AsyncDisposable {
       env: { PATH: process.env.PATH ?? "", ...environment },
     });
     this.pid = this.process.pid;
+    living.add(this);
     this.reading = Promise.all([this.readRecords(), this.readErrors()]).then(() => undefined);
   }
 
@@ -75,23 +95,42 @@ export class Running implements AsyncDisposable {
       if (this.process.exitCode !== null)
         throw new Error(`it ended with ${this.process.exitCode}: ${this.errors}`);
       if (performance.now() > end) {
-        const names = this.records.map((record) => record["event.name"]);
-        throw new Error(
-          `not seen in ${ms} ms; there were ${names.length} records (${[...new Set(names)]}); ${this.errors}`,
-        );
+        throw new Error(`not seen in ${ms} ms; ${await this.account()}`);
       }
       await Bun.sleep(10);
     }
   }
 
   async metrics(): Promise<Metrics> {
-    const answer = await fetch(`http://127.0.0.1:${this.port}/metrics`);
+    const answer = await fetch(`http://127.0.0.1:${this.port}/metrics`, {
+      signal: AbortSignal.timeout(5_000),
+    });
     return new Metrics(await answer.text());
   }
 
   async health(): Promise<{ readonly status: number; readonly body: string }> {
     const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`);
     return { status: answer.status, body: await answer.text() };
+  }
+
+  /** Its last records, what it counted, and what it complained of: why something may not have been told. */
+  async account(): Promise<string> {
+    const names = new Map<unknown, number>();
+    for (const { "event.name": name } of this.records) names.set(name, (names.get(name) ?? 0) + 1);
+    const counted = [...names].map(([name, count]) => `${count} ${name}`).join(", ");
+    const last = this.records
+      .slice(-SHOWN)
+      .map((record) => JSON.stringify(Object.fromEntries(TOLD.map((name) => [name, record[name]]))));
+    const metrics = await this.metrics().then(
+      ({ text }) => text.split("\n").filter((line) => EXPLAINING.test(line)),
+      (error) => [`no metrics: ${error}`],
+    );
+    return [
+      `treewarden ${this.pid} (ended with ${this.process.exitCode}), now ${new Date().toISOString()}: records: ${counted}; broken lines: ${this.brokenLines}`,
+      ...last,
+      ...metrics,
+      `standard error: ${this.errors}`,
+    ].join("\n  ");
   }
 
   signal(name: NodeJS.Signals): void {
@@ -109,6 +148,7 @@ export class Running implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.race([this.stop(), Bun.sleep(5_000)]);
     this.process.kill("SIGKILL");
+    living.delete(this);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -179,7 +219,7 @@ export function newFolder(): string {
   return folder;
 }
 
-/** Until `done` says yes; throws after `ms`. */
+/** Until `done` says yes; throws after `ms`, with what every treewarden that runs has to say. */
 export async function until(
   what: string,
   done: () => boolean | Promise<boolean>,
@@ -187,7 +227,10 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + ms;
   while (!(await done())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`);
+    if (performance.now() > end) {
+      const accounts = await Promise.all([...living].map((one) => one.account()));
+      throw new Error([`${what}: not within ${ms} ms`, ...accounts].join("\n"));
+    }
     await Bun.sleep(20);
   }
 }

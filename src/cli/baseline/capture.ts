@@ -82,7 +82,7 @@ export function entriesOf(file: string): Captured {
       },
       event: (event) => tracker.handle(event),
       scan: (processes, time) => {
-        tracker.reconcile(processes, time);
+        tracker.forget(tracker.reconcile(processes, time).missing);
       },
     };
   });
