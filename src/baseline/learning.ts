@@ -5,7 +5,7 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import { argumentsText } from "./arguments.ts";
+import { argumentsText, beginningOf } from "./arguments.ts";
 import { DigestTable, digest, digestIs, digestText } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, joinExecutables } from "./executables.ts";
@@ -209,7 +209,7 @@ export class Learning {
         this.current = { ...this.current, missed: this.current.missed + 1 };
         return undefined;
       }
-      const sample = args === undefined ? "" : argumentsText(this.options.redact(args));
+      const sample = args === undefined ? "" : argumentsText(this.options.redact(beginningOf(args)));
       const candidate = {
         id,
         scope,

@@ -3,6 +3,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   lstatSync,
   openSync,
@@ -190,8 +191,14 @@ export class Knowing {
 
   /** Reads the files in force again; one that is broken changes nothing. `ofRoles`: from now on these come with the roles. */
   reload(ofRoles: readonly RoleBaseline[] = this.ofRoles): void {
+    this.ofRoles = ofRoles;
     this.reloadExclusions();
-    const own = readRootFile(join(this.inputs.stateDirectory, IN_FORCE));
+    const path = join(this.inputs.stateDirectory, IN_FORCE);
+    const own = readRootFile(path);
+    if (own === undefined && existsSync(path)) {
+      this.tellRejected(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
+      return;
+    }
     const read = new Baseline();
     const result = own === undefined ? undefined : readBaseline(own, (entry) => read.add(entry));
     if (result?.ok === false) {
@@ -199,7 +206,6 @@ export class Knowing {
       return;
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
-    this.ofRoles = ofRoles;
     this.saveRoles();
     this.familiar = new WeakMap();
     if (own === undefined && ofRoles.length === 0) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { argumentsText } from "../../src/baseline/arguments.ts";
+import { argumentsText, beginningOf } from "../../src/baseline/arguments.ts";
 import { mergeEntries } from "../../src/baseline/entry.ts";
 import { executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { type BaselineFile, formatBaseline, parseBaseline, readBaseline } from "../../src/baseline/file.ts";
@@ -173,5 +173,20 @@ describe("a sample of arguments", () => {
     );
     expect(new Set(texts).size).toBe(texts.length);
     expect(texts[4]).toBe("a\\x20b");
+  });
+
+  test("is made of a beginning that has no word in part, however long the arguments are", () => {
+    const words = fc.array(fc.stringMatching(/^[a-z]{1,40}$/), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(fc.array(words, { maxLength: 20 }), (lists) => {
+        const all = new Set(lists.flat());
+        const beginning = beginningOf(lists.map((list) => list.join(" ")));
+        for (const word of beginning.flatMap((arg) => arg.replace(/\.\.\.$/, "").split(" ")))
+          expect(word === "" || all.has(word)).toBe(true);
+        expect(beginning.join(" ").length).toBeLessThanOrEqual(520);
+      }),
+    );
+    expect(beginningOf(["sh", "-c", "a".repeat(4096)])).toEqual(["sh", "-c", "..."]);
+    expect(beginningOf(["sh", "-c", "short"])).toEqual(["sh", "-c", "short"]);
   });
 });

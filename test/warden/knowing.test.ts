@@ -1,9 +1,14 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { LEARNING_STATE } from "../../src/baseline/places.ts";
+import { formatBaseline } from "../../src/baseline/file.ts";
+import { IN_FORCE, LEARNING_STATE } from "../../src/baseline/places.ts";
+import { treeOf } from "../../src/fingerprint/tree.ts";
+import type { RoleBaseline } from "../../src/policy/shipped.ts";
 import { Knowing } from "../../src/warden/knowing.ts";
+import { lineage } from "../baseline/lineages.ts";
+import { entry, NOON } from "../baseline/samples.ts";
 
 test("a state that cannot be written ends nothing: it is told once, and written when it can be", () => {
   const stateDirectory = mkdtempSync(join(tmpdir(), "knowing-"));
@@ -30,4 +35,75 @@ test("a state that cannot be written ends nothing: it is told once, and written 
   } finally {
     rmSync(stateDirectory, { recursive: true });
   }
+});
+
+function baselineOf(...trees: readonly string[]): string {
+  const header = { role: undefined, hosts: ["a"], created: NOON, learnedFrom: NOON, learnedTo: NOON };
+  return formatBaseline({ header, entries: trees.map((tree) => entry(tree)) });
+}
+
+function ofRole(...trees: readonly string[]): RoleBaseline {
+  const bytes = Buffer.from(baselineOf(...trees));
+  return { role: "shop", file: "/p/shop.baseline", digest: "sha256:0", trees: trees.length, bytes };
+}
+
+/** Which of three programs are familiar, after each of some steps. */
+function familiarAfter(...steps: readonly ((knowing: Knowing, inForce: string) => void)[]): string[] {
+  const stateDirectory = mkdtempSync(join(tmpdir(), "knowing-"));
+  const trees = ["own", "roles", "later"].map((name) => treeOf(lineage(`/opt/tools/${name}`)));
+  try {
+    const inForce = join(stateDirectory, IN_FORCE);
+    mkdirSync(dirname(inForce), { recursive: true });
+    writeFileSync(inForce, baselineOf("/own"), { mode: 0o600 });
+    const knowing = new Knowing({
+      stateDirectory,
+      ofRoles: [ofRole("/roles")],
+      tell: () => {},
+      hasRoom: () => true,
+      look: () => undefined,
+      now: () => NOON,
+    });
+    return [() => {}, ...steps].map((step) => {
+      step(knowing, inForce);
+      return trees
+        .filter((tree) => knowing.isFamiliar(tree))
+        .map(({ path }) => path)
+        .join(" ");
+    });
+  } finally {
+    rmSync(stateDirectory, { recursive: true });
+  }
+}
+
+test("what comes with the roles is known beside what is the host's own, until others come", () => {
+  expect(
+    familiarAfter(
+      (knowing) => knowing.reload([ofRole("/later")]),
+      (knowing, inForce) => {
+        rmSync(inForce);
+        knowing.reload();
+      },
+      (knowing) => knowing.reload([]),
+    ),
+  ).toEqual(["/own /roles", "/own /later", "/later", ""]);
+});
+
+test("while the host's own cannot be used nothing changes, and then what came meanwhile counts", () => {
+  expect(
+    familiarAfter(
+      (knowing, inForce) => {
+        writeFileSync(inForce, "broken");
+        knowing.reload([ofRole("/later")]);
+      },
+      (knowing, inForce) => {
+        writeFileSync(inForce, baselineOf("/own"));
+        chmodSync(inForce, 0o666);
+        knowing.reload();
+      },
+      (knowing, inForce) => {
+        chmodSync(inForce, 0o600);
+        knowing.reload();
+      },
+    ),
+  ).toEqual(["/own /roles", "/own /roles", "/own /roles", "/own /later"]);
 });
