@@ -104,7 +104,9 @@ describe("test", () => {
   });
 
   test("the roles that come with treewarden pass", () => {
-    expect(policy("test", "base", "web", "database", "bastion", "container-host", "baseline").exitCode).toBe(0);
+    expect(policy("test", "base", "web", "database", "bastion", "container-host", "baseline").exitCode).toBe(
+      0,
+    );
   });
 });
 
