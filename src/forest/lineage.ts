@@ -32,7 +32,7 @@ export class Lineage<I extends Image> {
   mark: unknown = undefined;
 
   /** @internal */ readonly key: string;
-  /** @internal live processes and child nodes that point here */
+  /** @internal live processes and child nodes in use that point here */
   references = 0;
   /** @internal */ children: Map<string, Lineage<I>> | null = null;
 
@@ -70,11 +70,19 @@ const KEEP_LEAF = 31;
 /** Distinct images remembered of what was left out, so that `under` still finds them. */
 export const ELIDED_LIMIT = 64;
 
-/** The node table. A node lives while a process or a deeper node points at it. */
+/** Nodes kept after their last process: what is started again and again is derived once. */
+const IDLE_LIMIT = 256;
+/** One whose key has more characters is not kept: long names are rare and would make the bound worthless. */
+const IDLE_KEY = 512;
+
+/** The node table. A node is in use while a process or a deeper node in use points at it. */
 export class Lineages<I extends Image> {
   private readonly roots = new Map<string, Lineage<I>>();
+  /** Not in use, the longest idle first; what is above each is in use or here as well. */
+  private readonly idle = new Set<Lineage<I>>();
   private nodes = 0;
 
+  /** Nodes in use. */
   get size(): number {
     return this.nodes;
   }
@@ -89,7 +97,14 @@ export class Lineages<I extends Image> {
   }
 
   retain(node: Lineage<I>): void {
-    node.references += 1;
+    let current: Lineage<I> | null = node;
+    while (current !== null) {
+      current.references += 1;
+      if (current.references > 1) return;
+      this.idle.delete(current);
+      this.nodes += 1;
+      current = current.parent;
+    }
   }
 
   release(node: Lineage<I>): void {
@@ -97,12 +112,29 @@ export class Lineages<I extends Image> {
     while (current !== null) {
       current.references -= 1;
       if (current.references > 0) return;
-      const siblings: Map<string, Lineage<I>> | null =
-        current.parent === null ? this.roots : current.parent.children;
-      siblings?.delete(current.key);
       this.nodes -= 1;
+      this.rest(current);
       current = current.parent;
     }
+  }
+
+  private rest(node: Lineage<I>): void {
+    if (node.key.length > IDLE_KEY) {
+      this.forget(node);
+      return;
+    }
+    this.idle.add(node);
+    if (this.idle.size <= IDLE_LIMIT) return;
+    const [oldest] = this.idle;
+    if (oldest !== undefined) this.forget(oldest);
+  }
+
+  /** With all that is below it, or that would hold what nobody counts. */
+  private forget(node: Lineage<I>): void {
+    this.idle.delete(node);
+    const siblings = node.parent === null ? this.roots : node.parent.children;
+    siblings?.delete(node.key);
+    for (const child of node.children?.values() ?? []) this.forget(child);
   }
 
   private child(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
@@ -113,11 +145,13 @@ export class Lineages<I extends Image> {
       siblings = parent.children;
     }
     const known = siblings.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // The same file may be called otherwise by now: packages have changed.
+      if (known.references > 0 || known.image === spec.image) return known;
+      this.forget(known);
+    }
     const made = new Lineage(parent, spec, key);
     siblings.set(key, made);
-    this.nodes += 1;
-    if (parent !== null) parent.references += 1;
     return made;
   }
 
