@@ -1,8 +1,11 @@
 // `treewarden replay F --policy P`: the verdicts that the policy would have given.
 import { Command, Option } from "commander";
+import { Baseline } from "../baseline/baseline.ts";
+import { readBaseline } from "../baseline/file.ts";
 import { writeDescriptor } from "../linux/descriptor.ts";
 import { SystemCallError } from "../linux/libc.ts";
 import { printable } from "../linux/text.ts";
+import type { RoleBaseline } from "../policy/shipped.ts";
 import type { EventRecord } from "../report/record.ts";
 import { CaptureInput } from "../sensor/capture/file.ts";
 import { type Capture, openCapture } from "../sensor/capture/read.ts";
@@ -35,13 +38,14 @@ export function replayCommand(): Command {
 }
 
 function replayFile(file: string, flags: ReplayFlags): void {
-  const { policy } = policyOrError({ policies: [...flags.policy], policy_keys: [] });
+  const { policy, baselines } = policyOrError({ policies: [...flags.policy], policy_keys: [] });
   using input = openInput(file);
   const opened = guarded(file, () => openCapture(input.read));
   if (!opened.ok) throw refusal(file, opened.problem);
   const format = (flags.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "json" ? json : pretty;
   const out = new Output();
-  const result = guarded(file, () => replay(opened.capture, policy, (record) => out.line(format(record))));
+  const tell = (record: EventRecord): void => out.line(format(record));
+  const result = guarded(file, () => replay(opened.capture, policy, tell, knownOf(baselines)));
   out.flush();
   if (out.closed) return;
   summarise(opened.capture, result);
@@ -49,6 +53,14 @@ function replayFile(file: string, flags: ReplayFlags): void {
   if (result.end.kind === "cut") {
     warn(`${file}: cut at byte ${result.end.at}: these are the verdicts on what is whole before it`);
   }
+}
+
+/** What comes with the roles, as a warden without a baseline of its own knows it. */
+function knownOf(baselines: readonly RoleBaseline[]): Baseline | undefined {
+  if (baselines.length === 0) return undefined;
+  const known = new Baseline();
+  for (const { bytes } of baselines) readBaseline(bytes, (entry) => known.add(entry));
+  return known;
 }
 
 function openInput(file: string): CaptureInput {

@@ -1,9 +1,12 @@
 // A capture through the hot path's own rooms: the verdicts that a policy would have given. No clock, no kernel and
 // nothing random, so that every run on every host gives the same bytes.
+import type { Baseline } from "../baseline/baseline.ts";
+import { Scopes } from "../baseline/key.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import { decide, type Policy } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
+import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
@@ -41,9 +44,17 @@ const outcomes: Readonly<Record<Action, Outcome>> = {
   kill: "would_kill",
 };
 
-/** Reads all of `capture`; every verdict but a plain allow goes to `tell`, in order. */
-export function replay(capture: Capture, policy: Policy, tell: (record: EventRecord) => void): ReplayResult {
-  const judge = new ReplayJudge(capture, policy, tell);
+/**
+ * Reads all of `capture`; every verdict but a plain allow goes to `tell`, in order. `known`: the baseline that the
+ * policy is asked with; without one no tree is known or unknown.
+ */
+export function replay(
+  capture: Capture,
+  policy: Policy,
+  tell: (record: EventRecord) => void,
+  known?: Baseline,
+): ReplayResult {
+  const judge = new ReplayJudge(capture, policy, tell, known);
   const totals = new Totals();
   const tracker = new Tracker(
     {
@@ -78,15 +89,23 @@ class ReplayJudge implements Listener {
   };
   private readonly policy: Policy;
   private readonly tell: (record: EventRecord) => void;
+  private readonly known: Baseline | undefined;
+  private readonly scopes = new Scopes();
   private readonly stamp: Stamp;
   private readonly inputs: {
     readonly bootTimeMs: number;
     readonly userName: (uid: number) => string | undefined;
   };
 
-  constructor(capture: Capture, policy: Policy, tell: (record: EventRecord) => void) {
+  constructor(
+    capture: Capture,
+    policy: Policy,
+    tell: (record: EventRecord) => void,
+    known: Baseline | undefined,
+  ) {
     const { header, digest } = capture;
     this.policy = policy;
+    this.known = known;
     this.tell = tell;
     this.wallOffset = header.wall_offset_ns;
     this.stamp = recordUids(digest.subarray(0, 5));
@@ -98,7 +117,7 @@ class ReplayJudge implements Listener {
   exited(): void {}
 
   execed(exec: Execed): void {
-    const subject = subjectOf(exec, this.wallOffset, this.inputs);
+    const subject = subjectOf(exec, this.wallOffset, this.inputs, this.knowledgeOf(exec));
     const decision = decide(this.policy, subject);
     const { tally } = this;
     tally.judged += 1;
@@ -107,6 +126,12 @@ class ReplayJudge implements Listener {
     if (decision.action === "allow") return;
     const outcome = outcomes[decision.action];
     this.tell(verdictRecord(subject, decision, outcome, undefined, this.policy.version, this.stamp));
+  }
+
+  private knowledgeOf({ process, facts, time }: Execed): Knowledge | undefined {
+    const { lineage } = process;
+    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
+    return this.known?.knowledge(lineage, scope, Math.floor((time + this.wallOffset) / 1e9));
   }
 
   lost(event: LossEvent): void {

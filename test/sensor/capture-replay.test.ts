@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Baseline } from "../../src/baseline/baseline.ts";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
 import type { Policy } from "../../src/policy/policy.ts";
@@ -13,6 +14,7 @@ import { CaptureWriter } from "../../src/sensor/capture/write.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
 import { factsOf, nothing } from "../../src/sensor/facts.ts";
 import { replay } from "../../src/warden/replay.ts";
+import { entry } from "../baseline/samples.ts";
 import { header } from "./capture-arbitrary.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "treewarden-capture-"));
@@ -26,6 +28,11 @@ const policyText = JSON.stringify({
       when: { and: [{ under: ["nginx"] }, { "==": [{ var: "process.executable.name" }, "dash"] }] },
       action: "kill",
       severity: "critical",
+    },
+    {
+      id: "unknown",
+      when: { "!": [{ var: "tree.known" }] },
+      action: "alert",
     },
   ],
 });
@@ -43,7 +50,15 @@ function policy(): Policy {
 
 function runs(executable: string, args: readonly string[], startTicks: number): ProcessFacts {
   const known = { ...factsOf(nothing), uid: 33, realUid: 33, startTicks };
-  return { ...known, executable, args, cwd: "/", executableDeleted: false, executableMemfd: false };
+  return {
+    ...known,
+    executable,
+    args,
+    cwd: "/",
+    cgroup: "/",
+    executableDeleted: false,
+    executableMemfd: false,
+  };
 }
 
 /** nginx was there; it forks a child that becomes a shell, and the clock is set meanwhile. */
@@ -80,12 +95,12 @@ function attack(write: (writer: CaptureWriter) => void = () => undefined): strin
   return path;
 }
 
-function replayed(path: string): { lines: string; result: ReturnType<typeof replay> } {
+function replayed(path: string, known?: Baseline): { lines: string; result: ReturnType<typeof replay> } {
   using input = new CaptureInput(path);
   const opened = openCapture(input.read);
   if (!opened.ok) throw new Error(opened.problem.kind);
   const records: EventRecord[] = [];
-  const result = replay(opened.capture, policy(), (record) => records.push(record));
+  const result = replay(opened.capture, policy(), (record) => records.push(record), known);
   return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), result };
 }
 
@@ -104,6 +119,20 @@ describe("replay", () => {
       "tree.exact": "/nginx/dash",
       "sensor.source": "ebpf",
     });
+  });
+
+  test("asks the baseline that comes with the policy; without one nothing is unknown", () => {
+    const path = attack();
+    const rulesOf = (known?: Baseline) =>
+      replayed(path, known)
+        .lines.split("\n")
+        .filter((line) => line !== "")
+        .map((line): unknown => JSON.parse(line)["policy.matched_rules"]);
+    expect(rulesOf()).toEqual([["shell-under-nginx"]]);
+    const known = new Baseline();
+    known.add(entry("/nginx", { path: "/usr/sbin/nginx", complete: false }));
+    expect(rulesOf(known)).toEqual([["shell-under-nginx", "unknown"]]);
+    expect(rulesOf(new Baseline())).toEqual([["unknown"], ["shell-under-nginx", "unknown"]]);
   });
 
   test("stamps a verdict with the time it had on the host, also after its clock was set", () => {
