@@ -94,6 +94,11 @@ export class Outbox {
     return this.watching;
   }
 
+  /** Numbered records that the reporter has not yet said to have. */
+  get unacknowledged(): number {
+    return this.kept.length;
+  }
+
   /** Half of the queue of numbered records is free: room for what can wait, beside verdicts that cannot. */
   get hasRoom(): boolean {
     return this.kept.length < NUMBERED_RECORDS / 2 && this.keptBytes < NUMBERED_BYTES / 2;

@@ -73,6 +73,8 @@ class Reporter {
   /** The last numbered record that was shown; more than what is in the journal while that refuses. */
   private shown = 0;
   private lastFrame = 0;
+  /** The journal is being synced; what is written meanwhile comes after. */
+  private syncing = false;
   private tidy: ReturnType<typeof setTimeout> | undefined;
   private pings = 0;
   private ping: Promise<Health> | undefined;
@@ -119,6 +121,7 @@ class Reporter {
     clearInterval(prune);
     clearTimeout(this.tidy);
     await this.finish();
+    this.link = undefined;
     link.close();
     this.journal[Symbol.dispose]();
   }
@@ -234,9 +237,29 @@ class Reporter {
       setTimeout(() => this.sayReady(), AGAIN_MS);
       return;
     }
-    this.link?.send({ type: "ack", generation: frame.generation, n: this.keeper.last ?? 0 });
+    void this.acknowledge();
     this.exporting?.wake();
     if (this.journal.wantsPrune) this.prune();
+  }
+
+  /** Acknowledges what is in the journal, when it is durable. */
+  private async acknowledge(): Promise<void> {
+    if (this.syncing) return;
+    this.syncing = true;
+    try {
+      for (let done = false; !done; ) {
+        const { generation, last } = this.keeper;
+        if (generation === undefined || last === undefined) break;
+        await this.journal.sync();
+        this.link?.send({ type: "ack", generation, n: last });
+        done = generation === this.keeper.generation && last === this.keeper.last;
+      }
+    } catch (error) {
+      this.journalRefused(error);
+      setTimeout(() => void this.acknowledge(), AGAIN_MS);
+    } finally {
+      this.syncing = false;
+    }
   }
 
   private show(record: EventRecord): void {

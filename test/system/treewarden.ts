@@ -53,7 +53,7 @@ export class Running implements AsyncDisposable {
     this.folder = folder ?? newFolder();
     this.port = 20_000 + Math.floor(Math.random() * 20_000);
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
-    const state = ["--state-dir", join(this.folder, "state")];
+    const state = flags.includes("--state-dir") ? [] : ["--state-dir", join(this.folder, "state")];
     this.process = Bun.spawn([binary, "run", "--output", "json", ...listen, ...state, ...flags], {
       stdin: "ignore",
       stdout: "pipe",
