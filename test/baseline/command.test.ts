@@ -19,6 +19,8 @@ import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/file
 import { LEARNED_TABLE, usersText } from "../../src/baseline/learned.ts";
 import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
+import { shippedList } from "../../src/policy/shipped.ts";
+import { digestOf } from "../../src/policy/signature.ts";
 import { entry, NOON } from "./samples.ts";
 
 let state = "";
@@ -377,5 +379,44 @@ describe("learn", () => {
     expect(here(["learn", "--show", "--output", "pretty"]).out).toContain(
       "learning for 2 h, 22 h to go\n12 trees",
     );
+  });
+});
+
+describe.skipIf(!asRoot)("a baseline that comes with a role", () => {
+  /** As the warden writes down what it has loaded. */
+  function loaded(...paths: readonly string[]): void {
+    const list = paths.map((file) => ({ role: "web", file, bytes: readFileSync(file), trees: 1 }));
+    mkdirSync(join(state, "baseline"), { recursive: true });
+    const text = shippedList(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
+    writeFileSync(join(state, "baseline/of-roles.json"), text);
+  }
+
+  test("is known to compare, review and diff, with or without one of the host's own", () => {
+    const path = fileOf("web.baseline", entry("/cron/run"));
+    loaded(path);
+    collected(entry("/cron/run"), entry("/sshd/sh"));
+    const compared = here(["compare", "--output", "json"]);
+    expect(compared.code).toBe(1);
+    expect(compared.out.trim().split("\n").length).toBe(1);
+    expect(compared.out).toContain("/sshd/sh");
+    expect(here(["review"], "a\n").err).toContain("1 accepted");
+    // What was accepted is the host's own; what comes with the role is not copied.
+    expect(inForce()).toEqual(["/sshd/sh"]);
+    expect(here(["compare"]).code).toBe(0);
+    expect(here(["diff", path, "--output", "json"]).out).toContain("baseline.removed");
+    expect(here(["export"]).out).not.toContain("/cron/run");
+  });
+
+  test("that was changed since it was loaded, or is gone, is left out and that is said", () => {
+    const path = fileOf("web.baseline", entry("/cron/run"));
+    loaded(path);
+    collected(entry("/cron/run"));
+    here(["import", fileOf("own", entry("/sshd/sh"))]);
+    fileOf("web.baseline", entry("/cron/run", { count: 7 }));
+    const changed = here(["compare"]);
+    expect(changed.code).toBe(1);
+    expect(changed.err).toContain(`${path} was changed since treewarden loaded it`);
+    rmSync(path);
+    expect(here(["compare"]).err).toContain(`${path} was changed since treewarden loaded it`);
   });
 });

@@ -4,6 +4,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatBaseline } from "../../src/baseline/file.ts";
+import { entry, NOON } from "../baseline/samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "treewarden-sign-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -116,4 +118,15 @@ describe("sign and verify", () => {
     writeFileSync(join(folder, "rsa.key"), pem, { mode: 0o600 });
     expect(policy("sign", shop, "--key", "rsa.key").stderr).toContain("another kind: rsa");
   });
+});
+
+test("check says how many trees come with a role", () => {
+  writeFileSync(join(folder, "known.json"), JSON.stringify({ role: "known", rules: [] }));
+  const header = { role: "known", hosts: ["a"], created: NOON, learnedFrom: NOON, learnedTo: NOON };
+  const entries = [entry("/cron/run"), entry("/sshd/sh")];
+  writeFileSync(join(folder, "known.baseline"), formatBaseline({ header, entries }));
+  const { exitCode, stdout } = policy("check", "known.json", "./known.json");
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain("known.json: 0 rules, version ");
+  expect(stdout).toContain(", 2 trees in known.baseline\n");
 });
