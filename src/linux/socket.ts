@@ -15,14 +15,15 @@ const libc = bindLibc({
 // sys/socket.h, linux/netlink.h
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0x800;
 const SOCK_CLOEXEC = 0x8_0000;
 const MSG_DONTWAIT = 0x40;
+const MSG_WAITFORONE = 0x1_0000;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
+const SO_RCVTIMEO = 20;
 const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
 const SO_MEMINFO = 55;
@@ -35,16 +36,13 @@ const SOCKADDR_NL = 12;
 /** One instruction of a classic BPF filter (linux/filter.h): code, jump if true, jump if false, k. */
 export type FilterInstruction = readonly [code: number, jt: number, jf: number, k: number];
 
-/** A nonblocking netlink socket that listens to multicast groups. */
+/** A netlink socket that listens to multicast groups. */
 export class NetlinkSocket implements Disposable {
   readonly fd: number;
   private seenDrops = 0;
 
   constructor(protocol: number) {
-    this.fd = checked(
-      "socket AF_NETLINK",
-      libc.socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol),
-    );
+    this.fd = checked("socket AF_NETLINK", libc.socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, protocol));
   }
 
   /** Joins multicast groups (a bit each); the kernel chooses the port. */
@@ -67,6 +65,13 @@ export class NetlinkSocket implements Disposable {
     if (libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, value, 4) === 0) return;
     if (errno() !== EPERM) throw new SystemCallError("setsockopt SO_RCVBUFFORCE", errno());
     checked("setsockopt SO_RCVBUF", libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUF, value, 4));
+  }
+
+  /** How long `ReceiveBatch.wait` waits, in milliseconds below 1,000; the kernel counts in its own ticks of 1 to 10 ms. */
+  waitUpTo(ms: number): void {
+    // struct timeval: seconds, microseconds.
+    const time = BigInt64Array.of(0n, BigInt(ms * 1000));
+    checked("setsockopt SO_RCVTIMEO", libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, time, 16));
   }
 
   /** What does not fit into the queue is dropped without an ENOBUFS. */
@@ -157,12 +162,12 @@ export class ReceiveBatch {
 
   /** Takes what is queued in `socket`, without waiting: the number of messages, or -errno (-EAGAIN: none). */
   receive(socket: NetlinkSocket): number {
-    for (;;) {
-      const got = libc.recvmmsg(socket.fd, this.headers, this.capacity, MSG_DONTWAIT, null);
-      if (got >= 0) return got;
-      const failure = errno();
-      if (failure !== EINTR) return -failure;
-    }
+    return this.take(socket, MSG_DONTWAIT);
+  }
+
+  /** As `receive`, but waits for the first message, as long as `socket.waitUpTo` allows. */
+  wait(socket: NetlinkSocket): number {
+    return this.take(socket, MSG_WAITFORONE);
   }
 
   length(i: number): number {
@@ -172,5 +177,14 @@ export class ReceiveBatch {
   /** Port of the sender of message `i`: 0 is the kernel. */
   sender(i: number): number {
     return this.namesView.getUint32(i * NAME + 4, true);
+  }
+
+  private take(socket: NetlinkSocket, flags: number): number {
+    for (;;) {
+      const got = libc.recvmmsg(socket.fd, this.headers, this.capacity, flags, null);
+      if (got >= 0) return got;
+      const failure = errno();
+      if (failure !== EINTR) return -failure;
+    }
   }
 }

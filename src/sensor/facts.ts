@@ -51,6 +51,63 @@ export const nothing: Known = {
   realUid: undefined,
 };
 
+/** What of a process follows its executable: gone with it, and therefore looked at first. */
+export interface Glance {
+  /** Neither a program nor arguments: it has ended, or is a kernel thread. */
+  readonly empty: boolean;
+  readonly executable: string | undefined;
+  readonly args: readonly string[] | undefined;
+  readonly argsTruncated: boolean;
+  /** The executable's file could be looked at; else the five below are undefined. */
+  readonly running: boolean;
+  readonly mode: number | undefined;
+  readonly age: number | undefined;
+  readonly device: number | undefined;
+  readonly inode: number | undefined;
+  /** The owner of its folder: effective user and group. */
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly cwd: string | undefined;
+  readonly mountNamespace: number | undefined;
+  readonly userMounts: boolean | undefined;
+}
+
+/** Where a process stands: what an exec does not change and a fork hands on. */
+export interface Place {
+  readonly tty: string | null | undefined;
+  readonly loginUid: number | null | undefined;
+  readonly sessionId: number | undefined;
+  readonly cgroup: string | undefined;
+}
+
+/** A place that was read, and who was found there. */
+export interface FoundPlace extends Place {
+  readonly startTicks: number;
+  readonly parentPid: number;
+  /** Undefined unless it was asked for. */
+  readonly realUid: number | undefined;
+  /** Undefined unless the reader was made to read it. */
+  readonly pidNamespace: number | undefined;
+}
+
+/** Of a process that showed nothing. */
+const noGlance: Glance = {
+  empty: true,
+  executable: undefined,
+  args: undefined,
+  argsTruncated: false,
+  running: false,
+  mode: undefined,
+  age: undefined,
+  device: undefined,
+  inode: undefined,
+  uid: undefined,
+  gid: undefined,
+  cwd: undefined,
+  mountNamespace: undefined,
+  userMounts: undefined,
+};
+
 const DEFAULT_ARGUMENT_BYTES = 4096;
 /** Room for the longest link (PATH_MAX) and for `status` and `cgroup`, which no process makes longer. */
 const LEAST_BUFFER = 16 * 1024;
@@ -101,6 +158,30 @@ export class FactsReader implements Disposable {
   }
 
   /**
+   * What goes first of `pid`, and nothing that can wait; `withPlace`: the rest too, by the same open folder, unless
+   * it started after `seenTicks`. Whose program it is, the caller must know: a pid is not asked who it is.
+   */
+  glance(
+    pid: number,
+    withPlace: boolean,
+    seenTicks?: number,
+  ): { readonly glance: Glance; readonly place: FoundPlace | undefined } | undefined {
+    if (this.folder.open(pid) < 0) return undefined;
+    const glance = this.readGlance(true);
+    const place = withPlace && !glance.empty ? this.readPlace(seenTicks, false) : undefined;
+    this.folder.close();
+    return { glance, place };
+  }
+
+  /** Where `pid` stands now; undefined if it is gone or started after `seenTicks` and is another. */
+  place(pid: number, seenTicks: number | undefined, withRealUid: boolean): FoundPlace | undefined {
+    if (this.folder.open(pid) < 0) return undefined;
+    const place = this.readPlace(seenTicks, withRealUid);
+    this.folder.close();
+    return place;
+  }
+
+  /**
    * Live threads of the group of `pid`, without a leader that has ended; 0 if the group is gone, or started after
    * `seenTicks` and is another.
    */
@@ -125,59 +206,63 @@ export class FactsReader implements Disposable {
   }
 
   private readOpen(known: Known): ProcessFacts {
+    const glance = this.readGlance(known.startTicks !== undefined);
+    // Ended, and perhaps not yet waited for: what is left would say no more than what the events told.
+    if (glance.empty && known.startTicks !== undefined) return factsOf(known);
+    const place = this.readPlace(known.seenTicks, known.realUid === undefined);
+    if (place === undefined) return factsOf(known);
+    return factsFrom(glance, place, place, known, ((this.stat?.flags ?? 0) & PF_KTHREAD) !== 0);
+  }
+
+  private readGlance(onlyPrograms: boolean): Glance {
     const folder = this.folder;
     const length = folder.read(entry.cmdline, this.argumentBytes + 1);
     const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
-    const exe = this.link(entry.exe);
-    // Ended, and perhaps not yet waited for: what is left would say no more than what the events told.
-    const ended = exe === undefined && (args === undefined || args.length === 0);
-    if (ended && known.startTicks !== undefined) return factsOf(known);
-    const stat = this.readStat();
-    if (stat === undefined) return factsOf(known);
-    if (known.seenTicks !== undefined && stat.startTicks > known.seenTicks) return factsOf(known);
-    this.stat = stat;
+    const executable = this.link(entry.exe);
+    const empty = executable === undefined && (args === undefined || args.length === 0);
+    if (empty && onlyPrograms) return noGlance;
     // Not only where the link could be read: a path beyond PATH_MAX has none, its file is there.
     const running = folder.look(entry.exe) === 0;
     const mode = running ? folder.mode : undefined;
     const age = running ? Math.max(0, (realtimeNow() - folder.ctime) / 1e9) : undefined;
     const device = running ? folder.device : undefined;
     const inode = running ? folder.inode : undefined;
-    const removed = exe?.endsWith(DELETED);
-    const memfd = removed === true ? exe?.startsWith(MEMFD) : removed;
     const owned = folder.look(entry.self) === 0;
-    // The owner is the user now; what events told is the user at the exec.
-    const uid = known.uid ?? (owned ? folder.uid : undefined);
+    const uid = owned ? folder.uid : undefined;
     const gid = owned ? folder.gid : undefined;
-    const session = this.number(entry.sessionid);
     const mounts = this.namespace(entry.mountNamespace);
-    const hasImage = running || (stat.flags & PF_KTHREAD) !== 0;
+    return {
+      empty,
+      executable,
+      args,
+      argsTruncated: length > this.argumentBytes,
+      running,
+      mode,
+      age,
+      device,
+      inode,
+      uid,
+      gid,
+      cwd: this.link(entry.cwd),
+      mountNamespace: this.namespaces ? mounts : undefined,
+      userMounts: this.userMounts(mounts),
+    };
+  }
+
+  private readPlace(seenTicks: number | undefined, withRealUid: boolean): FoundPlace | undefined {
+    const stat = this.readStat();
+    if (stat === undefined || (seenTicks !== undefined && stat.startTicks > seenTicks)) return undefined;
+    this.stat = stat;
+    const session = this.number(entry.sessionid);
     return {
       startTicks: stat.startTicks,
       parentPid: stat.parentPid,
-      executable: removed === true ? exe?.slice(memfd === true ? 1 : 0, -DELETED.length) : exe,
-      // Memory never had a name that could have been removed.
-      executableDeleted: memfd === true ? false : removed,
-      executableMemfd: memfd,
-      executableSetuid: mode === undefined ? undefined : (mode & 0o6000) !== 0,
-      executableAge: age,
-      filename: undefined,
-      script: undefined,
-      // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
-      args: args !== undefined && (args.length > 0 || hasImage) ? args : undefined,
-      argsTruncated: length > this.argumentBytes,
-      cwd: this.link(entry.cwd),
-      uid,
-      realUid: known.realUid ?? this.readStatus()?.realUid,
-      gid,
-      loginUid: session === undefined ? undefined : this.loginUser(session),
-      sessionId: session === AUDIT_UNSET ? undefined : session,
       tty: terminalName(stat.ttyNumber, this.terminals),
+      sessionId: session === AUDIT_UNSET ? undefined : session,
+      loginUid: session === undefined ? undefined : this.loginUser(session),
       cgroup: this.cgroup(),
-      device,
-      inode,
-      mountNamespace: this.namespaces ? mounts : undefined,
+      realUid: withRealUid ? this.readStatus()?.realUid : undefined,
       pidNamespace: this.namespaces ? this.namespace(entry.pidNamespace) : undefined,
-      userMounts: this.userMounts(mounts),
     };
   }
 
@@ -233,6 +318,51 @@ export class FactsReader implements Disposable {
     this.loginUsers.set(session, user);
     return user;
   }
+}
+
+/**
+ * The facts of a process. `found`: its own place; else `place` is what it is taken to have in common with others,
+ * undefined if nobody can tell.
+ */
+export function factsFrom(
+  glance: Glance,
+  found: FoundPlace | undefined,
+  place: Place | undefined,
+  known: Known,
+  kernelThread = false,
+): ProcessFacts {
+  const { executable, args, running, mode } = glance;
+  const removed = executable?.endsWith(DELETED);
+  const memfd = removed === true ? executable?.startsWith(MEMFD) : removed;
+  return {
+    startTicks: found?.startTicks ?? known.startTicks,
+    parentPid: found?.parentPid ?? known.parentPid,
+    executable: removed === true ? executable?.slice(memfd === true ? 1 : 0, -DELETED.length) : executable,
+    // Memory never had a name that could have been removed.
+    executableDeleted: memfd === true ? false : removed,
+    executableMemfd: memfd,
+    executableSetuid: mode === undefined ? undefined : (mode & 0o6000) !== 0,
+    executableAge: glance.age,
+    filename: undefined,
+    script: undefined,
+    // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
+    args: args !== undefined && (args.length > 0 || running || kernelThread) ? args : undefined,
+    argsTruncated: glance.argsTruncated,
+    cwd: glance.cwd,
+    // The owner is the user now; what events told is the user at the exec.
+    uid: known.uid ?? glance.uid,
+    realUid: known.realUid ?? found?.realUid,
+    gid: glance.gid,
+    loginUid: place?.loginUid,
+    sessionId: place?.sessionId,
+    tty: place?.tty,
+    cgroup: place?.cgroup,
+    device: glance.device,
+    inode: glance.inode,
+    mountNamespace: glance.mountNamespace,
+    pidNamespace: found?.pidNamespace,
+    userMounts: glance.userMounts,
+  };
 }
 
 /** The facts of a process of which nothing more could be read. */

@@ -1,8 +1,8 @@
 // The two sockets of the sensor, subscribed and filtered.
 //
-// `events` gets every event that is wanted. `bell` gets only execs, and only to wake the reader: an exec is worth
-// waking up for at once, since /proc knows of the program only while it runs; forks and exits wait for the next exec or
-// tick in `events`, in order. One wake-up an exec instead of three halves the cost.
+// `events` gets every event that is wanted, in one order. `bell` gets only execs, and only to wake the reader: an exec is
+// worth waking up for at once, since /proc knows of the program only while it runs; all the rest waits in `events`. The
+// two copies of an exec bear the same time to the nanosecond.
 import {
   CN_IDX_PROC,
   eventFilter,
@@ -23,6 +23,8 @@ import { explained, refused, unanswered } from "./unavailable.ts";
 /** The kernel answers within microseconds; this is for a machine that hardly runs. */
 const ANSWER_MS = 2000;
 const BELL_BYTES = 1 << 20;
+/** A window ends when the bell was silent for so long. */
+const WAIT_MS = 10;
 
 export class Subscription implements Disposable {
   readonly events: NetlinkSocket;
@@ -36,6 +38,7 @@ export class Subscription implements Disposable {
       this.bell.filter(eventFilter([PROC_EVENT_EXEC]));
       this.bell.reserve(BELL_BYTES);
       this.bell.ignoreOverrun();
+      this.bell.waitUpTo(WAIT_MS);
       this.bell.bind(CN_IDX_PROC);
       // Bound after the bell: the kernel delivers to the last one bound first, so that when the bell rings the event
       // is there (net/netlink/af_netlink.c, hlist_add_head). Only latency hangs on it.
