@@ -157,7 +157,10 @@ export interface Sensor extends Disposable {
   readonly source: SensorSource;
   /** Readable (EPOLLIN) when events wait. */
   readonly fd: number;
-  /** Hands over every waiting event, in the kernel's order. Never blocks. Throws only if the source has failed for good. */
+  /**
+   * Hands over every waiting event, in the kernel's order. Where there are some it may stay for more, 20 ms at most.
+   * Throws only if the source has failed for good.
+   */
   drain(sink: (event: ProcessEvent) => void): void;
   /** After the first scan and after each rescan: what it found. Absent where the source itself knows all of it. */
   reconcile?(scan: readonly ScannedGroup[]): void;

@@ -58,7 +58,7 @@ export interface Glance {
   readonly executable: string | undefined;
   readonly args: readonly string[] | undefined;
   readonly argsTruncated: boolean;
-  /** The executable's file could be looked at; else the five below are undefined. */
+  /** The executable's file could be looked at; else the four below are undefined. */
   readonly running: boolean;
   readonly mode: number | undefined;
   readonly age: number | undefined;

@@ -7,6 +7,7 @@ import type { FactsReader, FoundPlace, Glance } from "../facts.ts";
 /** A look at the process that `pid` was when its program began at `time` (ns, CLOCK_MONOTONIC). */
 export interface Look {
   readonly pid: number;
+  readonly time: number;
   /** Undefined: it was gone. */
   readonly glance: Glance | undefined;
   /** Undefined: not read, or gone. */
@@ -82,7 +83,7 @@ export class Glances {
       if (place !== undefined) this.places -= 1;
       now = monotonicNow();
       const glance = late && place === undefined ? undefined : read?.glance;
-      this.looks.set(time, { pid, glance, place, end: now });
+      this.looks.set(time, { pid, time, glance, place, end: now });
     }
     return received;
   }
