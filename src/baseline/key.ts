@@ -1,6 +1,7 @@
 // Where a tree belongs and under which name a baseline keeps it. Every text of this room is escaped as `unambiguous`
 // has it: printable, no two different names alike, so that files need no escaping of their own.
 import { foldElement } from "../fingerprint/fold.ts";
+import { imageName } from "../fingerprint/images.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { unitOf } from "../forest/cgroup.ts";
@@ -24,14 +25,6 @@ export interface Key {
   readonly path: string;
 }
 
-/** `image` without tag and digest: `registry:5000/nginx:1.25@sha256:...` is `registry:5000/nginx`. */
-export function imageWithoutTag(image: string): string {
-  const at = image.indexOf("@");
-  const name = at === -1 ? image : image.slice(0, at);
-  const colon = name.lastIndexOf(":");
-  return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
-}
-
 /** The unit of a user's own manager: below it, names are the user's to choose, so that they cannot be a scope. */
 const userManager = /(?:^|\/)user@[^/]*\.service(?:\/|$)/;
 
@@ -45,9 +38,7 @@ export function scopeOf(
   image: string | undefined,
 ): string | undefined {
   if (container !== null) {
-    return image === undefined
-      ? scope.container
-      : `${scope.container}/${unambiguous(imageWithoutTag(image))}`;
+    return image === undefined ? scope.container : `${scope.container}/${unambiguous(imageName(image))}`;
   }
   if (cgroup === undefined) return undefined;
   if (userManager.test(cgroup)) return "user@.service";

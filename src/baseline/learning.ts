@@ -118,6 +118,11 @@ export class Learning {
     this.changed(kept);
   }
 
+  /** Something ran that could not be kept. */
+  miss(): void {
+    this.current = { ...this.current, missed: this.current.missed + 1 };
+  }
+
   /** More is known of the file that a process of the host runs under `path`. */
   examined(path: string, examined: Examined): void {
     for (const kept of this.files.examined(path, examined)) this.more(kept);

@@ -9,6 +9,7 @@ import {
   type Question,
   type Told,
 } from "../fingerprint/examined.ts";
+import { imageName } from "../fingerprint/images.ts";
 import { endAfter } from "../linux/alarm.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
@@ -19,6 +20,7 @@ import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
 import type { PackageDatabase } from "./database.ts";
 import { type ExamineOptions, examine } from "./examine.ts";
+import { imageOf } from "./images.ts";
 import { openPackages } from "./open.ts";
 
 export interface ExaminerOptions {
@@ -145,6 +147,10 @@ class Examiner {
     const question = decodeAsked(this.packet.subarray(0, length));
     if (question === undefined) return true;
     this.stayAwake();
+    if ("type" in question && question.type === "container") {
+      this.tellImage(question.id);
+      return true;
+    }
     if ("type" in question) {
       this.begin(question.generation, question.packages);
       return true;
@@ -166,6 +172,13 @@ class Examiner {
       const { path, device, inode } = question;
       this.say({ type: "answer", path, device, inode, final: false });
     }
+    endAfter(0);
+  }
+
+  private tellImage(id: string): void {
+    endAfter(ANSWER_WITHIN);
+    const image = imageOf(id, this.place.root);
+    this.say({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
     endAfter(0);
   }
 

@@ -2,6 +2,7 @@
 // The examiner reads what others wrote and may be taken over, so the warden takes any bytes and believes nothing but
 // these shapes.
 import * as v from "valibot";
+import { isContainerId, isImageReference } from "./images.ts";
 
 /** What is known of an executable's file; absent: not known. */
 export interface Examined {
@@ -39,7 +40,12 @@ const state = v.pipe(v.string(), v.maxLength(1000));
  */
 const Begin = v.strictObject({ type: v.literal("begin"), generation: number, packages: v.optional(state) });
 
-const Asked = v.union([Question, Begin]);
+const container = v.pipe(v.string(), v.check(isContainerId));
+
+/** Of which image this container was made. */
+const Container = v.strictObject({ type: v.literal("container"), id: container });
+
+const Asked = v.union([Question, Begin, Container]);
 /** What the warden says. */
 export type Asked = v.InferOutput<typeof Asked>;
 
@@ -76,6 +82,12 @@ const Told = v.variant("type", [
   v.strictObject({ type: v.literal("asleep") }),
   /** The base system was told in whole, by this state of the package database: answers by another may be wrong. */
   v.strictObject({ type: v.literal("packages"), state }),
+  /** The image's name without tag and digest; absent if its runtime does not tell. */
+  v.strictObject({
+    type: v.literal("container"),
+    id: container,
+    image: v.optional(v.pipe(v.string(), v.check(isImageReference))),
+  }),
   Answer,
   Base,
 ]);

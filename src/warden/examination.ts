@@ -11,6 +11,7 @@ import {
 import { monotonicNow } from "../linux/clock.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import { Images } from "./images.ts";
 
 interface Entry {
   readonly path: string;
@@ -52,6 +53,7 @@ export interface Heard {
 
 export class Examination {
   readonly fd: number;
+  readonly images: Images;
   private readonly generation: number;
   private readonly heard: Heard;
   private readonly files = new Map<string, Entry>();
@@ -68,6 +70,7 @@ export class Examination {
     this.fd = fd;
     this.generation = generation;
     this.heard = heard;
+    this.images = new Images((id) => sendPacket(fd, encodeMessage({ type: "container", id })));
     this.begin();
   }
 
@@ -113,6 +116,7 @@ export class Examination {
       const told = decodeTold(this.packet.subarray(0, length));
       if (told?.type === "answer") this.take(told);
       else if (told?.type === "base") this.takeBase(told);
+      else if (told?.type === "container") this.images.take(told.id, told.image);
       else if (told?.type === "ready") this.another();
       else if (told?.type === "asleep") this.asleep = true;
       else if (told?.type === "packages") this.takeState(told.state);
@@ -195,6 +199,7 @@ export class Examination {
   }
 
   private askAgain(): void {
+    this.images.askAgain();
     for (const [key, entry] of this.files)
       if (isWanting(entry) && entry.asks < MOST_ASKS) this.ask(key, entry);
   }

@@ -37,6 +37,8 @@ export interface JudgeInputs {
   readonly newTrees: NewTrees;
   /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
   readonly examined?: (facts: ProcessFacts, wallTime: number) => Examined | undefined;
+  /** The image that a container was made of; undefined or null if that is not known. */
+  readonly imageOf?: (container: string) => string | null | undefined;
   /** What the baseline in force knows of it. */
   readonly knowledgeOf: (exec: Execed) => Knowledge;
   /** A loss was told: the warden plans a rescan. */
@@ -142,7 +144,7 @@ export class Judge implements Listener {
 export function subjectOf(
   exec: Execed,
   wallOffset: number,
-  inputs: Pick<JudgeInputs, "bootTimeMs" | "userName" | "examined">,
+  inputs: Pick<JudgeInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
   knowledge: Knowledge = {},
 ): Subject {
   const { process, facts } = exec;
@@ -164,7 +166,8 @@ export function subjectOf(
     knowledge,
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
-    containerImage: undefined,
+    containerImage:
+      (typeof containerId === "string" ? inputs.imageOf?.(containerId) : undefined) ?? undefined,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,

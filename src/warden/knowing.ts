@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { Baseline } from "../baseline/baseline.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { type FileError, readBaseline } from "../baseline/file.ts";
-import { Scopes } from "../baseline/key.ts";
+import { Scopes, scope as scopeNames } from "../baseline/key.ts";
 import {
   countedEvent,
   countedFields,
@@ -46,7 +46,7 @@ import {
 } from "../baseline/state.ts";
 import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
-import type { Tree } from "../fingerprint/tree.ts";
+import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/shipped.ts";
@@ -69,9 +69,26 @@ export interface KnowingInputs {
   readonly now: () => number;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
   readonly look: (facts: ProcessFacts) => Examined | undefined;
+  /** The image that a container was made of; null: not known; undefined: not known yet. */
+  readonly imageOf: (container: string) => string | null | undefined;
 }
 
+/** What of a program that runs is asked about. */
+type Asked = Pick<Execed, "facts" | "tree"> & { readonly process: Pick<Execed["process"], "lineage"> };
+
+/** Something that ran in a container whose image was not known yet. */
+interface Early {
+  readonly container: string;
+  readonly lineage: Lineage<Runnable>;
+  readonly facts: ProcessFacts;
+  readonly second: number;
+}
+
+/** What is kept until the image is known; of more, the learning knows that something is missing. */
+const MOST_EARLY = 1024;
+
 const nothing: Knowledge = {};
+const unnamed = scopeNames.container;
 const ROOT = 0;
 /** A baseline of 100,000 trees is some 14 MB. */
 const FILE_LIMIT = 256 << 20;
@@ -88,6 +105,7 @@ export class Knowing {
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
   private familiar = new WeakMap<Tree, boolean>();
+  private early: Early[] = [];
 
   constructor(inputs: KnowingInputs) {
     this.inputs = inputs;
@@ -101,21 +119,31 @@ export class Knowing {
   }
 
   /** What the baseline knows of a program that runs; it is learned by the way. */
-  ask(exec: Execed): Knowledge {
+  ask(exec: Asked): Knowledge {
     const { process, facts, tree } = exec;
     const { lineage } = process;
     const { learns } = this;
     if (this.baseline === undefined && !learns) return nothing;
     const second = this.inputs.now();
-    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
-    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
-    if (knowledge.known === false && this.exclusions.size > 0) {
-      const asked = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
-      // Hidden is neither known nor unknown: no rule about either fires.
-      if (this.exclusions.hides(asked, second) !== undefined) return nothing;
+    const image = lineage.container === null ? null : this.inputs.imageOf(lineage.container);
+    if (lineage.container !== null && image === undefined) {
+      this.wait({ container: lineage.container, lineage, facts, second });
+      const known = this.baseline?.knowledge(lineage, unnamed, second) ?? nothing;
+      // Below its image it may be known: that is neither yes nor no yet.
+      return known.known === true ? known : nothing;
     }
+    const scope = this.scopes.of(facts.cgroup, lineage.container, image ?? undefined);
+    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
+    // Hidden is neither known nor unknown: no rule about either fires.
+    if (knowledge.known === false && this.isHidden(tree, scope, second)) return nothing;
     if (learns || knowledge.known === false) this.learning.observe(lineage, scope, facts.args, second, facts);
     return knowledge;
+  }
+
+  private isHidden(tree: Tree, scope: string | undefined, second: number): boolean {
+    if (this.exclusions.size === 0) return false;
+    const asked = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
+    return this.exclusions.hides(asked, second) !== undefined;
   }
 
   /** Every tree is collected. */
@@ -125,8 +153,38 @@ export class Knowing {
 
   /** Collects what runs already. */
   learn(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
-    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
-    this.learning.observe(lineage, scope, facts.args, this.inputs.now(), facts);
+    const { container } = lineage;
+    const second = this.inputs.now();
+    const image = container === null ? null : this.inputs.imageOf(container);
+    if (container !== null && image === undefined) {
+      this.wait({ container, lineage, facts, second });
+      return;
+    }
+    const scope = this.scopes.of(facts.cgroup, container, image ?? undefined);
+    this.learning.observe(lineage, scope, facts.args, second, facts);
+  }
+
+  private wait(early: Early): void {
+    if (this.early.length < MOST_EARLY) this.early.push(early);
+    else this.learning.miss();
+  }
+
+  /** What waited for the image of its container is collected like everything else, late. */
+  private takeEarly(): void {
+    const { early } = this;
+    this.early = [];
+    for (const one of early) {
+      const { container, lineage, facts, second } = one;
+      const image = this.inputs.imageOf(container);
+      if (image === undefined) {
+        this.early.push(one);
+        continue;
+      }
+      const scope = this.scopes.of(facts.cgroup, container, image ?? undefined);
+      const isUnknown = this.baseline?.knowledge(lineage, scope, second).known === false;
+      if (isUnknown && this.isHidden(treeOf(lineage), scope, second)) continue;
+      if (this.learns || isUnknown) this.learning.observe(lineage, scope, facts.args, second, facts);
+    }
   }
 
   /** The examiner has looked at the file that was run under `path`. */
@@ -157,11 +215,12 @@ export class Knowing {
 
   /** Something waits to be told. */
   get hasReports(): boolean {
-    return this.learning.hasReports;
+    return this.early.length > 0 || this.learning.hasReports;
   }
 
   /** Tells what was learned as far as there is room, and ends a learning whose time is over. */
   tellLearned(): void {
+    this.takeEarly();
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.tellPhase();

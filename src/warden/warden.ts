@@ -200,6 +200,7 @@ class Warden {
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
       examined: (facts, wallTime) => this.examination.lookup(facts, wallTime),
+      imageOf: (container) => this.examination.images.of(container),
       onLoss: () => {
         this.rescan.want(monotonicNow());
         this.knowing.lost();
@@ -223,6 +224,7 @@ class Warden {
       tell: (event, details) => this.judge.tell(event, details),
       hasRoom: () => this.outbox.hasRoom,
       now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
+      imageOf: (container) => this.examination.images.of(container),
       look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
     });
     this.firstScan(saved);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { imageWithoutTag, properEnds, Scopes, scopeOf } from "../../src/baseline/key.ts";
+import { properEnds, Scopes, scopeOf } from "../../src/baseline/key.ts";
+import { imageName } from "../../src/fingerprint/images.ts";
 
 describe("the scope of a process", () => {
   const host = (cgroup: string | undefined) => scopeOf(cgroup, null, undefined);
@@ -55,7 +56,7 @@ describe("the scope of a process", () => {
 });
 
 test("an image is named without its tag and digest", () => {
-  expect(["nginx", "nginx:1", "h:5000/nginx", "h:5000/a/b:1@sha256:0"].map(imageWithoutTag)).toEqual([
+  expect(["nginx", "nginx:1", "h:5000/nginx", "h:5000/a/b:1@sha256:0"].map(imageName)).toEqual([
     "nginx",
     "nginx",
     "h:5000/nginx",

@@ -49,12 +49,13 @@ export class Running implements AsyncDisposable {
     flags: readonly string[],
     environment: Record<string, string>,
     folder: string | undefined,
+    inside: readonly string[],
   ) {
     this.folder = folder ?? newFolder();
     this.port = 20_000 + Math.floor(Math.random() * 20_000);
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
     const state = flags.includes("--state-dir") ? [] : ["--state-dir", join(this.folder, "state")];
-    this.process = Bun.spawn([binary, "run", "--output", "json", ...listen, ...state, ...flags], {
+    this.process = Bun.spawn([...inside, binary, "run", "--output", "json", ...listen, ...state, ...flags], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
@@ -65,13 +66,17 @@ export class Running implements AsyncDisposable {
     this.reading = Promise.all([this.readRecords(), this.readErrors()]).then(() => undefined);
   }
 
-  /** Started, and ready: its first scan is done. `folder`: one of an earlier run, whose state is gone on with. */
+  /**
+   * Started, and ready: its first scan is done. `folder`: one of an earlier run, whose state is gone on with. `inside`:
+   * what starts it with exec(2), in a namespace say.
+   */
   static async start(
     flags: readonly string[] = [],
     environment: Record<string, string> = {},
     folder?: string,
+    inside: readonly string[] = [],
   ): Promise<Running> {
-    const running = new Running(flags, environment, folder);
+    const running = new Running(flags, environment, folder, inside);
     try {
       await running.seen((record) => record["event.name"] === "warden.started");
     } catch (error) {

@@ -3,9 +3,12 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, write
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/file.ts";
+import { candidateOf, learnedEvent } from "../../src/baseline/learned.ts";
 import { IN_FORCE, LEARNING_STATE } from "../../src/baseline/places.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/shipped.ts";
+import type { EventRecord } from "../../src/report/record.ts";
+import { factsOf, nothing } from "../../src/sensor/facts.ts";
 import { Knowing } from "../../src/warden/knowing.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
@@ -24,6 +27,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       tell: (event) => told.push(event),
       hasRoom: () => true,
       look: () => undefined,
+      imageOf: () => null,
       now: () => 1_800_000_000,
     });
     knowing.tellLearned();
@@ -61,6 +65,7 @@ function familiarAfter(...steps: readonly ((knowing: Knowing, inForce: string) =
       tell: () => {},
       hasRoom: () => true,
       look: () => undefined,
+      imageOf: () => null,
       now: () => NOON,
     });
     return [() => {}, ...steps].map((step) => {
@@ -106,4 +111,39 @@ test("while the host's own cannot be used nothing changes, and then what came me
       },
     ),
   ).toEqual(["/own /roles", "/own /roles", "/own /roles", "/own /later"]);
+});
+
+test("what runs in a container before its image is known is neither known nor unknown, and learned below its image", () => {
+  const stateDirectory = mkdtempSync(join(tmpdir(), "knowing-"));
+  try {
+    const inForce = join(stateDirectory, IN_FORCE);
+    mkdirSync(dirname(inForce), { recursive: true });
+    writeFileSync(inForce, baselineOf("/nothing"), { mode: 0o600 });
+    let image: string | null | undefined;
+    const told: EventRecord[] = [];
+    const knowing = new Knowing({
+      stateDirectory,
+      ofRoles: [],
+      tell: (event, record) => {
+        if (event === learnedEvent) told.push(record);
+      },
+      hasRoom: () => true,
+      look: () => undefined,
+      imageOf: () => image,
+      now: () => NOON,
+    });
+    const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
+    const facts = { ...factsOf(nothing), executable: "/usr/bin/ls", cgroup: "/docker" };
+    const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
+    expect(knowing.ask(exec)).toEqual({});
+    expect(knowing.hasReports).toBe(true);
+    knowing.tellLearned();
+    expect(told).toEqual([]);
+    image = "nginx";
+    knowing.tellLearned();
+    expect(told.map((record) => candidateOf(record)?.scope)).toEqual(["container/nginx"]);
+    expect(knowing.ask(exec).known).toBe(false);
+  } finally {
+    rmSync(stateDirectory, { recursive: true });
+  }
 });
