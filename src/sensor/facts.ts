@@ -20,6 +20,7 @@ import {
   terminalName,
 } from "../linux/proc/terminal.ts";
 import { decodeText } from "../linux/text.ts";
+import { Interned } from "./ebpf/intern.ts";
 import { nothingKnown, type ProcessFacts } from "./event.ts";
 
 export interface FactsOptions {
@@ -67,7 +68,6 @@ export interface Glance {
   /** The owner of its folder: effective user and group. */
   readonly uid: number | undefined;
   readonly gid: number | undefined;
-  readonly cwd: string | undefined;
   readonly mountNamespace: number | undefined;
   readonly userMounts: boolean | undefined;
 }
@@ -78,6 +78,7 @@ export interface Place {
   readonly loginUid: number | null | undefined;
   readonly sessionId: number | undefined;
   readonly cgroup: string | undefined;
+  readonly cwd: string | undefined;
 }
 
 /** A place that was read, and who was found there. */
@@ -103,7 +104,6 @@ const noGlance: Glance = {
   inode: undefined,
   uid: undefined,
   gid: undefined,
-  cwd: undefined,
   mountNamespace: undefined,
   userMounts: undefined,
 };
@@ -127,10 +127,14 @@ export class FactsReader implements Disposable {
   stat: ProcStat | undefined;
 
   private readonly folder: ProcessFolder;
+  private readonly paths = new Interned(256, decodeText);
   private readonly argumentBytes: number;
   private readonly namespaces: boolean;
   /** The mount namespace of pid 1: the host's. */
   private readonly hostMounts: number | undefined;
+  /** Its own mount namespace, which keeps its number as long as this process is in it, and whether it is a user's. */
+  private readonly ownMounts: number | undefined;
+  private readonly ownAreUsers: boolean | undefined;
   private readonly terminals: readonly TerminalDriver[];
   // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
   private readonly loginUsers = new Map<number, number>();
@@ -142,6 +146,11 @@ export class FactsReader implements Disposable {
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(entry.mountNamespace);
+    if (this.folder.open(process.pid) === 0) {
+      const own = this.namespace(entry.mountNamespace);
+      this.ownAreUsers = this.userMounts(own);
+      this.ownMounts = own;
+    }
     this.folder.close();
   }
 
@@ -243,7 +252,6 @@ export class FactsReader implements Disposable {
       inode,
       uid,
       gid,
-      cwd: this.link(entry.cwd),
       mountNamespace: this.namespaces ? mounts : undefined,
       userMounts: this.userMounts(mounts),
     };
@@ -261,6 +269,7 @@ export class FactsReader implements Disposable {
       sessionId: session === AUDIT_UNSET ? undefined : session,
       loginUid: session === undefined ? undefined : this.loginUser(session),
       cgroup: this.cgroup(),
+      cwd: this.link(entry.cwd),
       realUid: withRealUid ? this.readStatus()?.realUid : undefined,
       pidNamespace: this.namespaces ? this.namespace(entry.pidNamespace) : undefined,
     };
@@ -287,7 +296,7 @@ export class FactsReader implements Disposable {
 
   private link(file: Entry): string | undefined {
     const length = this.folder.link(file);
-    return length < 0 ? undefined : decodeText(this.folder.data, 0, length);
+    return length < 0 ? undefined : this.paths.text(this.folder.data, 0, length);
   }
 
   private number(file: Entry): number | undefined {
@@ -299,10 +308,11 @@ export class FactsReader implements Disposable {
     return this.folder.look(file) === 0 ? this.folder.inode : undefined;
   }
 
-  /** Nothing is remembered of a namespace: its number is soon another one's. */
+  /** Nothing is remembered of another's namespace: its number is soon another one's. */
   private userMounts(mounts: number | undefined): boolean | undefined {
     if (mounts === undefined) return undefined;
     if (mounts === this.hostMounts) return false;
+    if (mounts === this.ownMounts) return this.ownAreUsers;
     const owner = this.folder.ownerOf(entry.mountNamespace);
     return owner < 0 ? undefined : owner !== INIT_USER_NAMESPACE;
   }
@@ -348,7 +358,7 @@ export function factsFrom(
     // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
     args: args !== undefined && (args.length > 0 || running || kernelThread) ? args : undefined,
     argsTruncated: glance.argsTruncated,
-    cwd: glance.cwd,
+    cwd: place?.cwd,
     // The owner is the user now; what events told is the user at the exec.
     uid: known.uid ?? glance.uid,
     realUid: known.realUid ?? found?.realUid,

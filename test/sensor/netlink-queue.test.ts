@@ -19,18 +19,18 @@ const glanceAt = (program: string): Glance => ({
   inode: 1,
   uid: 0,
   gid: 0,
-  cwd: "/",
   mountNamespace: undefined,
   userMounts: false,
 });
 
-const placeAt = (cgroup: string): FoundPlace => ({
+const placeAt = (cgroup: string, cwd = "/"): FoundPlace => ({
   startTicks: 1,
   parentPid: 1,
   tty: null,
   loginUid: null,
   sessionId: undefined,
   cgroup,
+  cwd,
   realUid: undefined,
   pidNamespace: undefined,
 });
@@ -161,6 +161,12 @@ test("siblings that stand apart, or were found too long ago, tell nothing", () =
   expect(siblings.expected(1, 1.1e9)).toBeUndefined();
   siblings.found(1, placeAt("/other"), 2);
   expect(siblings.expected(1, 3)).toBeUndefined();
+});
+
+test("of siblings in different folders all is told but the folder", () => {
+  const siblings = new Siblings();
+  for (const cwd of ["/a", "/b", "/b"]) siblings.found(1, placeAt("/one", cwd), 0);
+  expect(siblings.expected(1, 1)).toMatchObject({ cgroup: "/one", cwd: undefined });
 });
 
 test("whatever the interleaving and whenever looks were over, a life is told in order and as what it was", () => {

@@ -18,12 +18,15 @@ interface Seen {
 export class Siblings {
   private readonly seen = new Map<number, Seen>();
 
-  /** A child of `parentPid` was found at `place`; `time` in ns. */
+  /** A child of `parentPid` was found at `place`; `time` in ns. A folder that changes from child to child is nobody's. */
   found(parentPid: number, place: Place, time: number): void {
     const before = this.seen.get(parentPid);
     const again = before !== undefined && time - before.time <= FRESH_NS && isSame(before.place, place);
     if (before === undefined && this.seen.size >= PARENTS) this.seen.clear();
-    this.seen.set(parentPid, { place, count: again ? before.count + 1 : 1, time });
+    const { tty, loginUid, sessionId, cgroup } = place;
+    const cwd = again && before.place.cwd !== place.cwd ? undefined : place.cwd;
+    const count = again ? before.count + 1 : 1;
+    this.seen.set(parentPid, { place: { tty, loginUid, sessionId, cgroup, cwd }, count, time });
   }
 
   /** Where a child of `parentPid` that ran at `time` must have been, if its siblings tell. */
