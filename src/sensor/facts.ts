@@ -313,6 +313,8 @@ export class FactsReader implements Disposable {
     if (mounts === undefined) return undefined;
     if (mounts === this.hostMounts) return false;
     if (mounts === this.ownMounts) return this.ownAreUsers;
+    // Services with mounts of their own: nobody but root can be in the host's user namespace and among a user's mounts.
+    if (this.namespace(entry.userNamespace) === INIT_USER_NAMESPACE) return false;
     const owner = this.folder.ownerOf(entry.mountNamespace);
     return owner < 0 ? undefined : owner !== INIT_USER_NAMESPACE;
   }

@@ -46,6 +46,7 @@ export const entry = {
   sessionid: terminated("sessionid"),
   mountNamespace: terminated("ns/mnt"),
   pidNamespace: terminated("ns/pid"),
+  userNamespace: terminated("ns/user"),
 } as const;
 export type Entry = (typeof entry)[keyof typeof entry];
 
