@@ -1,5 +1,5 @@
 // The kernel's side of killing: pidfds, start times out of /proc, and which processes are treewarden's own.
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { constants } from "node:os";
 import type { Signals } from "../enforcement/kill.ts";
 import { EPERM, SystemCallError } from "../linux/libc.ts";
@@ -17,6 +17,8 @@ const ROOT = 0;
 export function kernelSignals(reader: FactsReader, runId: string): Signals {
   const self = statSync("/proc/self/exe");
   const factsOfOwn = (pid: number): ProcessFacts | undefined => {
+    // Asked before each kill: for nearly every process one call is enough.
+    if (!runs(pid, self)) return undefined;
     const facts = reader.read(pid);
     const isOwn = facts.inode === self.ino && facts.device === self.dev && commandLine(pid).includes(runId);
     return isOwn ? facts : undefined;
@@ -48,6 +50,15 @@ export function kernelSignals(reader: FactsReader, runId: string): Signals {
       return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;
     },
   };
+}
+
+function runs(pid: number, file: Stats): boolean {
+  try {
+    const now = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
+    return now?.ino === file.ino && now.dev === file.dev;
+  } catch {
+    return false;
+  }
 }
 
 function commandLine(pid: number): string {
