@@ -6,11 +6,11 @@ import { runWarden } from "../warden/warden.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
 import { openSource } from "./source.ts";
 
-export function warden(text: string): void {
+export async function warden(text: string): Promise<void> {
   const plan: WardenPlan = parsePlan(text);
   const first = policyOrError(plan.config);
   let { signed } = first;
-  runWarden(
+  await runWarden(
     {
       run: plan.run,
       config: plan.config,

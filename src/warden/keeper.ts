@@ -6,8 +6,9 @@ import { type RestoredForest, restoreForest, saveForest } from "../forest/saved.
 import { monotonicNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/record.ts";
 import type { FactsReader } from "../sensor/facts.ts";
+import type { Filing } from "./filing.ts";
 import type { NewTrees } from "./newtrees.ts";
-import { type SavedState, writeState } from "./state.ts";
+import { fileOfState, type SavedState } from "./state.ts";
 
 /** The forest is saved this often at most, and never for more than a hundredth of the time. */
 const SAVE_NS = 5e9;
@@ -20,6 +21,7 @@ export interface KeeperInputs {
   readonly forest: Forest<Runnable>;
   readonly newTrees: NewTrees;
   readonly reader: FactsReader;
+  readonly filing: Filing;
   /** Tells a change of treewarden's own. */
   readonly tell: (event: string, details: EventRecord) => void;
 }
@@ -44,17 +46,16 @@ export class Keeper {
   }
 
   save(now: number): void {
-    const { directory, run, bootId, forest, newTrees, tell } = this.inputs;
+    const { directory, run, bootId, forest, newTrees, filing, tell } = this.inputs;
+    const failed = (error: unknown): void => tell("forest.not_saved", { "error.message": String(error) });
     this.unsaved = false;
     try {
       this.learnStarts();
-      writeState(directory, {
-        run,
-        forest: saveForest(forest, bootId, encodeRunnable),
-        trees: newTrees.list(),
-      });
+      const saved = saveForest(forest, bootId, encodeRunnable);
+      const { path, text } = fileOfState(directory, { run, forest: saved, trees: newTrees.list() });
+      filing.write(path, text, failed);
     } catch (error) {
-      tell("forest.not_saved", { "error.message": String(error) });
+      failed(error);
     }
     const end = monotonicNow();
     this.notBefore = end + Math.max(SAVE_NS, (end - now) * SAVE_REST);

@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRecord } from "../report/wire.ts";
 
+const FOREST = "forest.json";
+
 export interface Boot {
   /** /proc/sys/kernel/random/boot_id */
   readonly bootId: string;
@@ -39,7 +41,7 @@ export interface SavedState {
 
 /** What the last run saved; undefined if it saved nothing readable. */
 export function readState(directory: string): SavedState | undefined {
-  const value = readJson(join(directory, "forest.json"));
+  const value = readJson(join(directory, FOREST));
   if (typeof value !== "object" || value === null) return undefined;
   if (!("forest" in value && "trees" in value && "run" in value)) return undefined;
   const { run, forest, trees } = value;
@@ -47,8 +49,9 @@ export function readState(directory: string): SavedState | undefined {
   return { run, forest, trees: trees.filter((tree) => typeof tree === "string") };
 }
 
-export function writeState(directory: string, state: SavedState): void {
-  writeWhole(join(directory, "forest.json"), JSON.stringify(state));
+/** Where the state is kept in `directory`, and how. */
+export function fileOfState(directory: string, state: SavedState): { path: string; text: string } {
+  return { path: join(directory, FOREST), text: JSON.stringify(state) };
 }
 
 function readJson(path: string): unknown {

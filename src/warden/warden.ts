@@ -1,5 +1,6 @@
 // The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
-// The runtime's own event loop never turns here, so there are no timers, no promises and no console.
+// The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
+// promises and no console.
 import type { Config, SourceChoice } from "../config/config.ts";
 import { version } from "../config/version.ts";
 import { Killer } from "../enforcement/kill.ts";
@@ -25,6 +26,7 @@ import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { isSameBase, readBase, writeBase } from "./basefile.ts";
 import { Examination } from "./examination.ts";
+import { Filing } from "./filing.ts";
 import { Judge } from "./judge.ts";
 import { Keeper } from "./keeper.ts";
 import { kernelSignals } from "./kernel.ts";
@@ -86,10 +88,14 @@ const FAULT_LENGTH = 2_000;
 const DRAINS = 8;
 /** How long a clean end waits for the reporter to take what is left. */
 const FAREWELL_NS = 1e9;
+/** And how long for the disk. */
+const LAST_WRITE_MS = 500;
+/** While a file is being written the poll returns so often: the next step of that is the event loop's. */
+const FILING_MS = 5;
 
 /** Runs until it is told to stop. Throws if the policy is broken at the start or the source of events fails. */
-export function runWarden(options: WardenOptions, loaded: LoadedPolicy): void {
-  new Warden(options, loaded).run();
+export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
+  await new Warden(options, loaded).run();
 }
 
 class Warden {
@@ -105,6 +111,7 @@ class Warden {
   private readonly newTrees: NewTrees;
   private readonly knowing: Knowing;
   private readonly rescan = new Rescan();
+  private readonly filing = new Filing();
   private readonly source: Source;
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
@@ -181,6 +188,7 @@ class Warden {
       forest: this.tracker.forest,
       newTrees: this.newTrees,
       reader: this.reader,
+      filing: this.filing,
       tell: (event, details) => this.judge.tell(event, details),
     });
     const killer = new Killer(
@@ -234,7 +242,7 @@ class Warden {
     Bun.gc(true);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     const { deadMan } = this.options;
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.examinerFd, EXAMINER, EPOLLIN);
@@ -247,13 +255,14 @@ class Warden {
         for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
         this.doWhatIsDue(ready === 0);
         this.link.flush();
+        if (this.filing.busy) await this.filing.turn();
       }
       // What the source has gathered and told nobody yet.
       if (this.fault === undefined) this.drain();
     } finally {
       this.source[Symbol.dispose]();
     }
-    this.farewell();
+    await this.farewell();
     if (this.fault !== undefined) throw this.fault;
   }
 
@@ -412,6 +421,7 @@ class Warden {
     sooner(this.rescan.dueIn(now));
     sooner(this.keeper.dueIn(now));
     if (this.collectAt > 0) sooner(this.collectAt - now);
+    if (this.filing.busy) sooner(FILING_MS * 1e6);
     if (this.knowing.hasReports) sooner(this.learnedAt - now);
     const left = this.knowing.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
@@ -433,11 +443,12 @@ class Warden {
     }
   }
 
-  private farewell(): void {
+  private async farewell(): Promise<void> {
     this.knowing.tellLearned();
     this.judge.tell("warden.stopped", { "sensor.source": this.source.name });
     this.keeper.save(monotonicNow());
     this.link.farewell(FAREWELL_NS);
+    await this.filing.settle(LAST_WRITE_MS);
     this.options.deadMan?.timer.disarm();
     this.poll[Symbol.dispose]();
   }
