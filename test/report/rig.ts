@@ -54,7 +54,8 @@ export class FakeWarden implements Disposable {
 
 export class Rig implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "treewarden-report-"));
-  readonly port = 20_000 + Math.floor(Math.random() * 20_000);
+  /** Below the ports that connections get by themselves: one of those may have it when a reporter starts again. */
+  readonly port = 20_000 + Math.floor(Math.random() * 12_000);
   readonly journal = join(this.folder, "report/journal.sqlite");
   warden: FakeWarden;
   stderr = "";

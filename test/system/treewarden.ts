@@ -52,7 +52,8 @@ export class Running implements AsyncDisposable {
     inside: readonly string[],
   ) {
     this.folder = folder ?? newFolder();
-    this.port = 20_000 + Math.floor(Math.random() * 20_000);
+    // Below the ports that connections get by themselves: one of those may have it when a reporter starts again.
+    this.port = 20_000 + Math.floor(Math.random() * 12_000);
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
     const state = flags.includes("--state-dir") ? [] : ["--state-dir", join(this.folder, "state")];
     this.process = Bun.spawn([...inside, binary, "run", "--output", "json", ...listen, ...state, ...flags], {
