@@ -8,7 +8,7 @@ import { blockSignals } from "../linux/signalfd.ts";
 import { socketPair } from "../linux/socketpair.ts";
 import { copyHigh, ownArguments } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
-import { reporterEnvironment } from "./environment.ts";
+import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
 import { type Descriptors, mapDescriptors, type Plan, parsePlan } from "./plan.ts";
 import { say } from "./say.ts";
@@ -98,7 +98,7 @@ export function supervise(options: SuperviseOptions): number {
   const argv = ["treewarden", ...ownArguments(), "supervisor", JSON.stringify(plan)];
   blockSignals(handledSignals);
   try {
-    replaceProcess(argv, reporterEnvironment(options.environment), Object.values(descriptors));
+    replaceProcess(argv, supervisorEnvironment(options.environment), Object.values(descriptors));
   } catch (problem) {
     return refuse(
       `cannot become the supervisor: ${problem instanceof Error ? problem.message : String(problem)}`,

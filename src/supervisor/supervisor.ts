@@ -9,7 +9,7 @@ import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { holdersOf, holds } from "./adopt.ts";
-import { reporterEnvironment, wardenEnvironment } from "./environment.ts";
+import { reporterEnvironment, supervisorEnvironment, wardenEnvironment } from "./environment.ts";
 import { encodeOrder, type Order } from "./inherited.ts";
 import { mapDescriptors, type Plan } from "./plan.ts";
 import { Post, type Role } from "./post.ts";
@@ -341,7 +341,7 @@ export class Supervisor implements Disposable {
     return {
       args: ["supervisor", JSON.stringify(plan)],
       descriptors,
-      environment: reporterEnvironment(process.env),
+      environment: supervisorEnvironment(process.env),
     };
   }
 }

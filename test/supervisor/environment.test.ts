@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test";
-import { reporterEnvironment, wardenEnvironment } from "../../src/supervisor/environment.ts";
+import {
+  reporterEnvironment,
+  supervisorEnvironment,
+  wardenEnvironment,
+} from "../../src/supervisor/environment.ts";
 
 const environment = {
   PATH: "/usr/bin",
@@ -14,18 +18,25 @@ const environment = {
   NOTHING: undefined,
 };
 
+const smallHeap = {
+  BUN_JSC_largeHeapSize: "1048576",
+  BUN_JSC_forceRAMSize: "67108864",
+  BUN_JSC_useFTLJIT: "0",
+};
+
 test("the reporter gets the variables of OpenTelemetry and of its output, and no others", () => {
-  expect(reporterEnvironment(environment)).toEqual({
+  const handedOn = {
     TZ: "UTC",
     NO_COLOR: "1",
     OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
-  });
+  };
+  expect(supervisorEnvironment(environment)).toEqual(handedOn);
+  expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...smallHeap });
 });
 
 test("the warden gets none of the caller's but the time zone", () => {
   expect(wardenEnvironment(environment)).toEqual({
     TZ: "UTC",
-    BUN_JSC_largeHeapSize: "1048576",
-    BUN_JSC_forceRAMSize: "67108864",
+    ...smallHeap,
   });
 });

@@ -169,10 +169,11 @@ describe.skipIf(!root)("a run", () => {
     const environment = { OTEL_SERVICE_NAME: "x", BUN_OPTIONS: "--smol", SECRET: "y" };
     Bun.spawn([binary, "run", directory], { env: environment, stdio: ["ignore", "ignore", "ignore"] });
     await until(complete);
-    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(
-      "BUN_JSC_largeHeapSize=1048576\0BUN_JSC_forceRAMSize=67108864\0",
+    const smallHeap = "BUN_JSC_largeHeapSize=1048576\0BUN_JSC_forceRAMSize=67108864\0BUN_JSC_useFTLJIT=0\0";
+    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(smallHeap);
+    expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe(
+      `OTEL_SERVICE_NAME=x\0${smallHeap}`,
     );
-    expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe("OTEL_SERVICE_NAME=x\0");
   });
 
   test("ends with the warden's exit code 2 if the first warden refuses", async () => {
