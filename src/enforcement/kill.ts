@@ -15,8 +15,11 @@ export interface Signals {
   startTicks(pid: number): number | undefined;
   /** SIGKILL for the process that has `pid` now if `verify` holds once a handle is open. */
   kill(pid: number, verify: () => boolean): "sent" | "gone" | "not_permitted";
-  /** The process is part of treewarden: supervisor, warden, standby. */
-  isOurs(pid: number): boolean;
+  /**
+   * The process is part of treewarden: supervisor, warden, standby. `args`: all arguments that it was started with, if
+   * they are known; mostly they tell without a look at the process.
+   */
+  isOurs(pid: number, args?: readonly string[]): boolean;
 }
 
 export interface KillOptions {
@@ -48,9 +51,9 @@ export class Killer<I extends Image> {
     this.options = options;
   }
 
-  /** Carries a kill verdict out. `now`: ns, CLOCK_MONOTONIC. */
-  kill(process: Process<I>, now: number): KillResult {
-    const spared = this.rail(process);
+  /** Carries a kill verdict out. `now`: ns, CLOCK_MONOTONIC. `args`: of what the process runs, whole, if they are known. */
+  kill(process: Process<I>, now: number, args?: readonly string[]): KillResult {
+    const spared = this.rail(process, args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     if (!this.rate.take(now)) return { outcome: "withheld", reason: "rate_limited", killed: 0 };
     let killed = 0;
@@ -80,11 +83,11 @@ export class Killer<I extends Image> {
     });
   }
 
-  private rail(process: Process<I>): Reason | undefined {
+  private rail(process: Process<I>, args?: readonly string[]): Reason | undefined {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";
-    if (this.signals.isOurs(process.pid)) return "treewarden";
+    if (this.signals.isOurs(process.pid, args)) return "treewarden";
     return undefined;
   }
 }

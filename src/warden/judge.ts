@@ -71,7 +71,7 @@ export class Judge implements Listener {
     const subject = subjectOf(exec, this.wallOffset, this.inputs, knowledge);
     const decision = decide(this.policy, subject);
     for (const rule of decision.undecided) this.inputs.totals.counter("rulesUndecided", { rule }).add(1);
-    const { outcome, reason } = this.carryOut(exec.process, decision);
+    const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
     if (
       this.settling &&
@@ -112,14 +112,11 @@ export class Judge implements Listener {
     );
   }
 
-  private carryOut(
-    process: Process<Runnable>,
-    decision: Decision,
-  ): { outcome: Outcome; reason: Reason | undefined } {
+  private carryOut(exec: Execed, decision: Decision): { outcome: Outcome; reason: Reason | undefined } {
     if (decision.action === "allow") return { outcome: "allowed", reason: undefined };
     if (decision.action === "alert") return { outcome: "alerted", reason: undefined };
     if (this.inputs.enforcement === "observe") return { outcome: "would_kill", reason: undefined };
-    const result = this.inputs.killer.kill(process, monotonicNow());
+    const result = this.inputs.killer.kill(exec.process, monotonicNow(), wholeArguments(exec));
     this.tellLimit(result);
     return result;
   }
@@ -138,6 +135,10 @@ export class Judge implements Listener {
       .add(1);
     totals.histogram("verdictDuration", { outcome }).observe((monotonicNow() - eventTime) / 1e9);
   }
+}
+
+function wholeArguments({ event }: Execed): readonly string[] | undefined {
+  return event === undefined || event.facts.argsTruncated ? undefined : event.facts.args;
 }
 
 /** What a policy is asked about. */

@@ -44,7 +44,9 @@ export function kernelSignals(reader: FactsReader, runId: string): Signals {
         throw error;
       }
     },
-    isOurs(pid) {
+    isOurs(pid, args) {
+      // All of ours are started with it; a look at a process that has just begun is the dearest part of a kill.
+      if (args !== undefined && !args.some((one) => one.includes(runId))) return false;
       const facts = factsOfOwn(pid);
       if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
       return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;

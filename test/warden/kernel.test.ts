@@ -33,6 +33,10 @@ test.skipIf(process.geteuid?.() !== 0)(
       expect(isOurs(reporter.pid)).toBe(true);
       expect(isOurs(grandchild)).toBe(false);
       expect(isOurs(1)).toBe(false);
+      // What it was started with tells more cheaply, and only in this direction.
+      expect(isOurs(process.pid, ["treewarden", runId])).toBe(true);
+      expect(isOurs(1, ["treewarden", runId])).toBe(false);
+      expect(isOurs(process.pid, ["sleep", "1"])).toBe(false);
     } finally {
       process.kill(grandchild, "SIGKILL");
     }
