@@ -33,7 +33,9 @@ function trace(flags: TraceFlags): void {
   checkLook(flags);
   if (process.env[READY] !== "1") {
     blockSignals(traceSignals);
-    const environment = { [READY]: "1", BUN_JSC_largeHeapSize: "1048576", ...ownEnvironment() };
+    // As for the warden, see supervisor/environment.ts: the last compiler costs more than it gives.
+    const runtime = { BUN_JSC_largeHeapSize: "1048576", BUN_JSC_useFTLJIT: "0" };
+    const environment = { [READY]: "1", ...runtime, ...ownEnvironment() };
     replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
   }
   const { limit } = defaultConfig().arguments;

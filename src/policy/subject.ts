@@ -71,12 +71,20 @@ export type Reader = (subject: Subject) => VariableValue;
 /** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
 const TICK_MS = 10;
 
+/** The last one that was made: what starts within a tick began at the same time. */
+let creationMs = Number.NaN;
+let creationText = "";
+
 function creationTime(subject: Subject): string | undefined {
   const ticks = subject.facts.startTicks;
   if (ticks === undefined) return undefined;
-  const date = new Date(subject.bootTimeMs + ticks * TICK_MS);
+  const ms = subject.bootTimeMs + ticks * TICK_MS;
+  if (ms === creationMs) return creationText;
+  const date = new Date(ms);
   if (Number.isNaN(date.getTime())) return undefined;
-  return date.toISOString().replace("Z", "000Z");
+  creationMs = ms;
+  creationText = date.toISOString().replace("Z", "000Z");
+  return creationText;
 }
 
 function containerImage(subject: Subject): string | null | undefined {

@@ -30,6 +30,8 @@ export function recordUids(random: Uint8Array): (wallNs: number) => string {
   let count = 0;
   let millisecond = -1;
   let prefix = "";
+  let round = -1;
+  let roundText = "";
   return (wallNs) => {
     const now = Math.floor(wallNs / 1e6);
     if (now !== millisecond) {
@@ -38,7 +40,12 @@ export function recordUids(random: Uint8Array): (wallNs: number) => string {
     }
     count = (count + 1) % 2 ** 40;
     // The count goes first, so that records of one millisecond sort as they were made.
-    return prefix + encode(count, 8) + process;
+    const low = count % 1024;
+    if ((count - low) / 1024 !== round) {
+      round = (count - low) / 1024;
+      roundText = encode(round, 6);
+    }
+    return prefix + roundText + (digits[low >>> 5] ?? "0") + (digits[low & 31] ?? "0") + process;
   };
 }
 
