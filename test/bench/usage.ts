@@ -15,15 +15,24 @@ export function family(pid: number): number[] {
   return all;
 }
 
-/** Seconds of CPU that all threads of `pids` have used (/proc/PID/task/TID/schedstat, first field, ns). */
+/**
+ * Seconds of CPU that `pids` have used: of the threads they have, to the nanosecond (/proc/PID/task/TID/schedstat, first
+ * field); or of all they ever had, in ticks (/proc/PID/stat, fields 14 and 15), if that is more: the runtime's compiler
+ * threads end when they have nothing to do.
+ */
 export function cpuSeconds(pids: readonly number[]): number {
-  let ns = 0;
+  let seconds = 0;
   for (const pid of pids) {
+    let ns = 0;
     for (const task of list(`/proc/${pid}/task`)) {
       ns += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(" ")[0] ?? 0);
     }
+    const stat = read(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+    seconds += Math.max(ns / 1e9, ticks / 100);
   }
-  return ns / 1e9;
+  return seconds;
 }
 
 /** Seconds of CPU that the kernel's own threads have used: what a tool wakes there is its cost, too. */
