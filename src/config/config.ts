@@ -3,6 +3,7 @@ import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { parseAddress } from "./address.ts";
+import { isMailbox } from "./mailbox.ts";
 import { nearest } from "./nearest.ts";
 
 export const sources = ["auto", "ebpf", "netlink"] as const;
@@ -26,6 +27,10 @@ const count = (low: number, high: number) =>
     v.maxValue(high, `expected a whole number from ${low} to ${high}`),
   );
 const text = v.pipe(v.string("expected text"), v.nonEmpty("must not be empty"));
+const mailbox = v.pipe(
+  v.string("expected an address"),
+  v.check(isMailbox, "expected an address such as root or alarm@example.org"),
+);
 const absolutePath = v.pipe(v.string("expected a path"), v.startsWith("/", "expected an absolute path"));
 const oneOf = <const T extends readonly string[]>(...values: T) =>
   v.picklist(values, (issue) => {
@@ -83,6 +88,13 @@ const sections = {
     max_days: v.optional(count(1, 3650), 90),
     max_megabytes: v.optional(count(1, 1_048_576), 1024),
   },
+  /** Alarms by mail, through the host's /usr/sbin/sendmail. */
+  mail: {
+    /** `root`, `alarm@example.org`; none: no mail. */
+    to: v.optional(v.pipe(v.array(mailbox, "expected a list of addresses"), v.maxLength(50)), []),
+    /** At most one mail in so many minutes. */
+    every_minutes: v.optional(count(1, 1440), 15),
+  },
   /** Where OTEL_* variables are set, they win. */
   otlp: {
     endpoint: v.optional(v.pipe(text, v.url("expected a URL such as http://127.0.0.1:4318"))),
@@ -113,6 +125,7 @@ const schema = v.strictObject({
   kill: v.optional(v.strictObject(sections.kill), {}),
   metrics: v.optional(v.strictObject(sections.metrics), {}),
   journal: v.optional(v.strictObject(sections.journal), {}),
+  mail: v.optional(v.strictObject(sections.mail), {}),
   otlp: v.optional(v.strictObject(sections.otlp), {}),
 });
 

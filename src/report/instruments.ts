@@ -21,7 +21,7 @@ export interface Instrument {
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
 /** The queues that may have to drop: the warden's two, the reporter's output, and what is deleted before its export. */
 export const queues = ["numbered", "plain", "stdout", "export"] as const;
-export const signals = ["metrics", "logs"] as const;
+export const signals = ["metrics", "logs", "mail"] as const;
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
@@ -110,7 +110,7 @@ export const instruments = {
     otel: "treewarden.export.failures",
     unit: "{export}",
     kind: "counter",
-    description: "Exports over OTLP that failed.",
+    description: "Exports over OTLP, and mails, that failed.",
     attributes: ["signal"],
     closed: [signals],
   },

@@ -12,11 +12,13 @@ import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
 import { Keeper } from "./keeper.ts";
 import { isLearned } from "./learned-rows.ts";
+import { Mailing } from "./mailing.ts";
 import type { ReporterOptions } from "./options.ts";
 import { otlpSettings } from "./otlp-settings.ts";
 import { prettyLine } from "./pretty.ts";
 import type { EventRecord } from "./record.ts";
 import { createRedaction } from "./redact.ts";
+import { sendMail } from "./sendmail.ts";
 import { recordUids } from "./stamp.ts";
 import { StandardOutput } from "./stdout.ts";
 import { linkToWarden, type WardenLink } from "./wardenlink.ts";
@@ -64,6 +66,7 @@ class Reporter {
   private readonly redact: (record: EventRecord) => EventRecord;
   private link: WardenLink | undefined;
   private exporting: Exporting | undefined;
+  private mailing: Mailing | undefined;
 
   /**
    * A hello was read, so what follows is whole. Before it stand packets whose predecessors a dead reporter took with
@@ -108,6 +111,7 @@ class Reporter {
       server.defer(() => void endpoint.stop(true));
     }
     await this.startExporting();
+    this.startMailing();
     const link = await linkToWarden(
       this.inputs.reportFd,
       (frame) => this.take(frame),
@@ -120,6 +124,7 @@ class Reporter {
     await stopped;
     clearInterval(prune);
     clearTimeout(this.tidy);
+    this.mailing?.end();
     await this.finish();
     this.link = undefined;
     link.close();
@@ -173,6 +178,24 @@ class Reporter {
         this.complain(signal, `cannot export ${signal} over OTLP: ${why}`);
       },
       onDrop: (count) => this.keeper.ledger.add("queueDropped", ["export"], count),
+    });
+  }
+
+  private startMailing(): void {
+    const { mail, arguments: args } = this.inputs.options.config;
+    if (mail.to.length === 0) return;
+    this.mailing = new Mailing({
+      journal: this.journal,
+      to: mail.to,
+      host: hostname(),
+      intervalMs: mail.every_minutes * 60_000,
+      // A mail is kept by many: no setting lets secrets into it.
+      redact: createRedaction(args.report === "off" ? "off" : "redacted", args.redact),
+      send: sendMail,
+      onFailure: (why) => {
+        this.keeper.ledger.add("exportFailures", ["mail"], 1);
+        this.complain("mail", `cannot send mail: ${why}`);
+      },
     });
   }
 
@@ -239,6 +262,7 @@ class Reporter {
     }
     void this.acknowledge();
     this.exporting?.wake();
+    this.mailing?.wrote(records);
     if (this.journal.wantsPrune) this.prune();
   }
 

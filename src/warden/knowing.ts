@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { Baseline } from "../baseline/baseline.ts";
+import type { Entry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { type FileError, readBaseline } from "../baseline/file.ts";
 import { Scopes, scope as scopeNames } from "../baseline/key.ts";
@@ -71,6 +72,8 @@ export interface KnowingInputs {
   readonly look: (facts: ProcessFacts) => Examined | undefined;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
   readonly imageOf: (container: string) => string | null | undefined;
+  /** What treewarden starts itself: known wherever a baseline is in force. */
+  readonly own?: readonly Entry[];
 }
 
 /** What of a program that runs is asked about. */
@@ -271,12 +274,14 @@ export class Knowing {
       this.baseline = undefined;
       return;
     }
+    const trees = read.size;
+    for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
     // Reading left many times its size behind.
     Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.tell("baseline.loaded", {
-      "baseline.trees": read.size,
+      "baseline.trees": trees,
       ...(files.length === 0 ? {} : { "baseline.files": files }),
     });
   }

@@ -32,6 +32,7 @@ import { Keeper } from "./keeper.ts";
 import { kernelSignals } from "./kernel.ts";
 import { Knowing } from "./knowing.ts";
 import { NewTrees } from "./newtrees.ts";
+import { ownMailTrees } from "./ours.ts";
 import { ReportLink } from "./reportlink.ts";
 import { Rescan } from "./rescan.ts";
 import { scanLive } from "./scan.ts";
@@ -234,6 +235,7 @@ class Warden {
       now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
       imageOf: (container) => this.examination.images.of(container),
       look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
+      own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
     this.firstScan(saved);
     // What the warden before it had found and not told yet.

@@ -34,6 +34,33 @@ describe("a configuration file", () => {
     ]);
   });
 
+  test("names whom alarms are mailed to", () => {
+    const result = parseConfig("mail: { to: [root, a.b+c@mail.example.org] }\n", "config.yaml");
+    if (!result.ok) throw new Error("it is good");
+    expect(result.config.mail).toEqual({ to: ["root", "a.b+c@mail.example.org"], every_minutes: 15 });
+    expect(defaultConfig().mail.to).toEqual([]);
+  });
+
+  test.each([
+    "-oQ/tmp",
+    "a@example.org, b@example.org",
+    "a@example.org\nBcc: b",
+    "|/bin/sh",
+    "/etc/passwd",
+    ":include:/etc/shadow",
+    "A <a@example.org>",
+    '"a b"@example.org',
+    "a@-x",
+    "a@b@c",
+    "",
+    "@example.org",
+    "\u00e9@example.org",
+  ])("does not mail to %j", (address) => {
+    expect(errors(`mail: { to: [${JSON.stringify(address)}] }`)).toEqual([
+      "1:14 mail.to.0: expected an address such as root or alarm@example.org",
+    ]);
+  });
+
   test.each([
     ["enforcment: kill\n", ["1:13 enforcment: no such setting: did you mean enforcement?"]],
     ["events: all\nmetrics:\n  tree: off\n", ["3:9 metrics.tree: no such setting: did you mean trees?"]],
