@@ -34,6 +34,7 @@ describe.skipIf(reason !== undefined)("an alarm", () => {
       writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
       writeFileSync(join(folder, "config.yaml"), "mail: { to: [root], every_minutes: 1 }\nevents: all\n");
       const state = join(folder, "state");
+      mkdirSync(state, { mode: 0o755 });
       const known = [entry("/known")];
       writeInForce(state, { header: headerOf(known, ["here"], undefined, NOON), entries: known });
       // In a mount namespace of its own the host keeps its sendmail, or has none.
@@ -49,7 +50,11 @@ describe.skipIf(reason !== undefined)("an alarm", () => {
         readdirSync(mails)
           .map((name) => readFileSync(join(mails, name), "utf8"))
           .join("");
-      await until("started", () => out().includes('"warden.started"'));
+      const err = (): string => readFileSync(join(folder, "err"), "utf8");
+      await until("started", () => {
+        if (child.exitCode !== null) throw new Error(err());
+        return out().includes('"warden.started"');
+      });
       Bun.spawnSync(["/usr/bin/env", "true", "mail-me"]);
       await until("a whole mail", () => mail().includes("All of it, on the host"), 20_000);
       const told = (): Record<string, unknown>[] =>
@@ -60,7 +65,8 @@ describe.skipIf(reason !== undefined)("an alarm", () => {
       const ours = (): Record<string, unknown>[] =>
         told().filter(
           (record) =>
-            record["process.runnable.path"] === "/usr/sbin/sendmail" && String(record["tree.path"]).includes("treewarden/"),
+            record["process.runnable.path"] === "/usr/sbin/sendmail" &&
+            String(record["tree.path"]).includes("treewarden/"),
         );
       await until("its own exec", () => ours().length > 0);
       expect(ours().map((record) => [record["event.name"], record["tree.known"]])).toEqual([
