@@ -9,6 +9,7 @@ import type { ReporterOptions } from "../report/options.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { writeBase } from "../warden/basefile.ts";
 import type { WardenPlan } from "../warden/plan.ts";
+import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { readConfig } from "./configuration.ts";
 import { policyOrError } from "./policies.ts";
 import { CommandError, type ExitCode, exit, mayColour, warn } from "./voice.ts";
@@ -21,6 +22,8 @@ interface RunFlags {
   readonly listen?: string;
   readonly stateDir?: string;
   readonly output?: "json" | "pretty" | "none";
+  readonly learn?: boolean;
+  readonly for?: string;
 }
 
 export function runCommand(): Command {
@@ -38,6 +41,11 @@ export function runCommand(): Command {
         "pretty",
         "none",
       ]),
+    )
+    .option("--learn", "learn while it observes; a learning that goes on already is gone on with")
+    .option(
+      "--for <duration>",
+      "with --learn: as long as this without loss, such as 24h (default: until stopped)",
     )
     .action((flags: RunFlags) => {
       process.exitCode = run(flags);
@@ -64,6 +72,9 @@ function run(flags: RunFlags): ExitCode {
       "run it with sudo, or as a systemd service",
     );
   }
+  if (flags.for !== undefined && flags.learn !== true)
+    throw new CommandError(exit.usage, "--for is how long --learn learns", "say --learn as well");
+  const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
@@ -81,7 +92,10 @@ function run(flags: RunFlags): ExitCode {
       reporterArgs: [JSON.stringify(reporter)],
       examinerArgs: [JSON.stringify(plan)],
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
-      prepare: () => prepareBase(config),
+      prepare: () => {
+        if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
+        return prepareBase(config);
+      },
       stateDirectory: config.state_directory,
       reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
       environment: { ...secretsOf(config), ...process.env },

@@ -237,6 +237,7 @@ class Warden {
       look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
+    this.knowing.obeyRequests();
     this.firstScan(saved);
     // What the warden before it had found and not told yet.
     if (this.knowing.learns) this.learnLiving();

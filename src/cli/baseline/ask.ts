@@ -43,9 +43,14 @@ export function ask(stateDirectory: string, request: WardenRequest): boolean {
   using holder = pidfdOpen(pid);
   // Between the two looks it may have ended, and another process have its pid.
   if (holder === null || holderOf(stateDirectory) !== pid) return false;
+  leave(stateDirectory, request);
+  return holder.signal(os.signals.SIGUSR1);
+}
+
+/** Leaves a request for the next warden that starts. */
+export function leave(stateDirectory: string, request: WardenRequest): void {
   const name = requestName(Date.now(), Math.random() * 2 ** 32);
   writeWhole(join(stateDirectory, REQUEST_FOLDER, name), formatWardenRequest(request));
-  return holder.signal(os.signals.SIGUSR1);
 }
 
 /** As `ask`; without a warden it is an error. */

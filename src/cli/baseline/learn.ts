@@ -6,7 +6,7 @@ import { LEARN_LIMIT } from "../../baseline/request.ts";
 import { doubt, isSettled, type LearningState, perHourAt, secondsLeft } from "../../baseline/state.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { CommandError, exit, hint, warn } from "../voice.ts";
-import { ask, askOrFail } from "./ask.ts";
+import { ask, askOrFail, leave } from "./ask.ts";
 import { readRows } from "./candidates.ts";
 import { durationText, type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
 import {
@@ -39,9 +39,7 @@ export function learn(flags: LearnFlags): void {
     hint("see what it found with: treewarden baseline compare");
     return;
   }
-  const seconds = flags.for === undefined ? null : secondsOf(flags.for, "--for");
-  if (seconds !== null && seconds > LEARN_LIMIT)
-    throw new CommandError(exit.usage, `--for ${flags.for}: longer than a year`);
+  const seconds = learnSeconds(flags.for);
   askOrFail(flags.stateDir, { kind: "learn", seconds });
   warn(
     seconds === null
@@ -49,6 +47,19 @@ export function learn(flags: LearnFlags): void {
       : `the warden learns for ${flags.for} without loss`,
   );
   hint("see how far it is with: treewarden baseline learn --show");
+}
+
+/** What `--for` means: seconds, null without it. */
+export function learnSeconds(text: string | undefined): number | null {
+  const seconds = text === undefined ? null : secondsOf(text, "--for");
+  if (seconds !== null && seconds > LEARN_LIMIT)
+    throw new CommandError(exit.usage, `--for ${text}: longer than a year`);
+  return seconds;
+}
+
+/** Has the next warden learn, unless one that goes on already is gone on with. */
+export function learnFromStart(stateDirectory: string, seconds: number | null): void {
+  if (readLearning(stateDirectory)?.phase !== "learning") leave(stateDirectory, { kind: "learn", seconds });
 }
 
 function show(flags: LearnFlags): void {
