@@ -1,5 +1,5 @@
 // `baseline learn` and `baseline accept`: from what runs, to what may run.
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import { LEARN_LIMIT } from "../../baseline/request.ts";
@@ -86,12 +86,14 @@ function stateJson(state: LearningState, now: number): string {
     "baseline.trees": state.trees,
     "baseline.new_per_hour": perHourAt(state, now),
     "baseline.settled": isSettled(state, now),
+    "system.uptime": Math.round(uptime()),
   });
 }
 
 function stateText(state: LearningState, now: number): string {
   const left = secondsLeft(state, now);
   const lines = [
+    `this host is up for ${durationText(uptime())}`,
     `${state.phase} for ${durationText((state.ended ?? now) - state.started)}${left === undefined ? "" : `, ${durationText(left)} to go`}`,
     `${state.trees} trees; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
     isSettled(state, now) ? "settled: no new tree for hours" : "not settled yet",
