@@ -1,6 +1,7 @@
 // The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
 import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
+import { cannotRead } from "./reading.ts";
 import { CommandError, exit } from "./voice.ts";
 
 /** Throws a CommandError that tells every mistake with its place. */
@@ -12,8 +13,7 @@ export function readConfig(named: string | undefined): Config {
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     if (missing && named === undefined) return defaultConfig();
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CommandError(exit.usage, `cannot read the configuration: ${why}`);
+    throw new CommandError(exit.usage, cannotRead("configuration", file, error));
   }
   const result = parseConfig(text, file);
   if (result.ok) return result.config;

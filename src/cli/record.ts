@@ -34,8 +34,8 @@ export function recordCommand(): Command {
 
 /** `60s`, `90` (seconds), `5m`, `8h`, `7d`, `500ms` in nanoseconds. Throws what commander shows. */
 function duration(text: string): number {
-  const match = /^(\d{1,9})(ms|s|m|h|d)?$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("expected a time such as 60s, 5m or 8h");
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("expected a time with its unit, such as 60s, 5m or 8h");
   const unit = match[2];
   const scale = unit === "ms" || unit === "m" || unit === "h" || unit === "d" ? SECONDS[unit] : SECONDS.s;
   return Number(match[1]) * scale * 1e9;

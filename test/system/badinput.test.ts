@@ -240,7 +240,16 @@ describe.skipIf(reason !== undefined)("a broken configuration ends with 2", () =
   }
 
   test("a folder", () =>
-    refused(run("--config", folder), 2, [/cannot read the configuration/, /directory/i]));
+    refused(run("--config", folder), 2, [/cannot read the configuration/, /it is a directory/]));
+
+  test("a file that is not there", () =>
+    refused(run("--config", "/nowhere.yaml"), 2, [/configuration \/nowhere\.yaml: there is no such file/]));
+
+  test("a time without its unit", () => {
+    const recorded = Bun.spawnSync([binary, "record", "--out", join(folder, "none"), "--for", "8"]);
+    expect(recorded.exitCode).toBe(2);
+    expect(recorded.stderr.toString()).toContain("with its unit");
+  });
 });
 
 describe.skipIf(reason !== undefined)("what the system does not allow ends with 3", () => {
