@@ -1,5 +1,5 @@
 // `treewarden explain`: how label, randomness, tree and verdict come about, step by step.
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
@@ -192,6 +192,8 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
     cwd,
   };
   const steps: string[] = [];
+  if (!isMemory && !existsSync(executable))
+    steps.push(`no such file here: ${executable} is explained by its name alone`);
   const identified = identification(facts, (text) => steps.push(text), host.base);
   const alone = imaginedSubject({
     lineage: [
