@@ -1,16 +1,19 @@
 // Kills a process and everything under it, and nothing else.
 //
-// Each one gets SIGKILL through a pidfd, after its start time was compared: a pid that was given out again is never
-// hit. Parents go before their children, so that none of them can fork any more; children that were born before the
+// Each one gets SIGKILL through a pidfd, after its start time was compared, or so soon after the event that told of it
+// that its pid cannot have been given out again: another process is never hit. Parents go before their children, so that none of them can fork any more; children that were born before the
 // signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
 import type { Forest } from "../forest/forest.ts";
 import type { Image } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
+import { PID_STAYS_NS } from "../linux/clock.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 
 /** What killing needs of the kernel; `linux/` has it, tests have their own. */
 export interface Signals {
+  /** ns, CLOCK_MONOTONIC */
+  now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
   startTicks(pid: number): number | undefined;
   /** SIGKILL for the process that has `pid` now if `verify` holds once a handle is open. */
@@ -20,6 +23,14 @@ export interface Signals {
    * they are known; mostly they tell without a look at the process.
    */
   isOurs(pid: number, args?: readonly string[]): boolean;
+}
+
+/** The exec that a verdict is on. */
+export interface Told {
+  /** ns, CLOCK_MONOTONIC, by the kernel. */
+  readonly time: number;
+  /** All arguments, if they are known. */
+  readonly args: readonly string[] | undefined;
 }
 
 export interface KillOptions {
@@ -51,16 +62,17 @@ export class Killer<I extends Image> {
     this.options = options;
   }
 
-  /** Carries a kill verdict out. `now`: ns, CLOCK_MONOTONIC. `args`: of what the process runs, whole, if they are known. */
-  kill(process: Process<I>, now: number, args?: readonly string[]): KillResult {
-    const spared = this.rail(process, args);
+  /** Carries a kill verdict out. `told`: undefined if the process was found, and no event told of it. */
+  kill(process: Process<I>, told?: Told): KillResult {
+    const spared = this.rail(process, told?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
-    if (!this.rate.take(now)) return { outcome: "withheld", reason: "rate_limited", killed: 0 };
+    if (!this.rate.take(this.signals.now()))
+      return { outcome: "withheld", reason: "rate_limited", killed: 0 };
     let killed = 0;
     let reason: Reason | undefined = "gone";
     for (const one of this.forest.descendants(process)) {
       if (one !== process && this.rail(one) !== undefined) continue;
-      const result = this.end(one);
+      const result = this.end(one, one === process ? told?.time : undefined);
       if (result === "sent") killed += 1;
       if (one === process) reason = result === "sent" ? undefined : result;
     }
@@ -74,9 +86,11 @@ export class Killer<I extends Image> {
     return this.end(child) === "sent";
   }
 
-  private end(process: Process<I>): "sent" | "gone" | "not_permitted" {
+  /** `seen`: when the kernel told that it lives. */
+  private end(process: Process<I>, seen?: number): "sent" | "gone" | "not_permitted" {
     this.condemned.add(process);
     return this.signals.kill(process.pid, () => {
+      if (seen !== undefined && this.signals.now() - seen < PID_STAYS_NS) return true;
       const ticks = this.signals.startTicks(process.pid);
       if (ticks === undefined) return false;
       return Math.abs(ticks - process.startTicks) <= (process.startExact ? 0 : INEXACT_TICKS);

@@ -12,6 +12,13 @@ const CLOCK_BOOTTIME = 7;
 // struct timespec: two 64-bit numbers; tv_nsec fits 32 bits.
 const timespec = new Uint32Array(new ArrayBuffer(16));
 
+/**
+ * So soon no pid is given out again: the kernel takes the next free one (alloc_pid of kernel/pid.c), and to go round
+ * all 32,768 of the least usual pid_max in that time takes sixteen forks a microsecond. Who may choose pids (clone3's set_tid,
+ * CAP_CHECKPOINT_RESTORE) can put a process of his own in the place of one of his own.
+ */
+export const PID_STAYS_NS = 2e6;
+
 function now(clock: number): number {
   checked("clock_gettime", libc.clock_gettime(clock, timespec));
   return ((timespec[1] ?? 0) * 2 ** 32 + (timespec[0] ?? 0)) * 1e9 + (timespec[2] ?? 0);

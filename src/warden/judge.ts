@@ -1,6 +1,6 @@
 // From a program that runs to a verdict that is carried out and reported.
 import type { Enforcement } from "../config/config.ts";
-import type { Killer, KillResult } from "../enforcement/kill.ts";
+import type { Killer, KillResult, Told } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { Examined } from "../fingerprint/examined.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -116,7 +116,7 @@ export class Judge implements Listener {
     if (decision.action === "allow") return { outcome: "allowed", reason: undefined };
     if (decision.action === "alert") return { outcome: "alerted", reason: undefined };
     if (this.inputs.enforcement === "observe") return { outcome: "would_kill", reason: undefined };
-    const result = this.inputs.killer.kill(exec.process, monotonicNow(), wholeArguments(exec));
+    const result = this.inputs.killer.kill(exec.process, toldOf(exec));
     this.tellLimit(result);
     return result;
   }
@@ -137,8 +137,9 @@ export class Judge implements Listener {
   }
 }
 
-function wholeArguments({ event }: Execed): readonly string[] | undefined {
-  return event === undefined || event.facts.argsTruncated ? undefined : event.facts.args;
+function toldOf({ event }: Execed): Told | undefined {
+  if (event === undefined) return undefined;
+  return { time: event.time, args: event.facts.argsTruncated ? undefined : event.facts.args };
 }
 
 /** What a policy is asked about. */

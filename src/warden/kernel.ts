@@ -2,6 +2,7 @@
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { constants } from "node:os";
 import type { Signals } from "../enforcement/kill.ts";
+import { monotonicNow } from "../linux/clock.ts";
 import { EPERM, SystemCallError } from "../linux/libc.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
@@ -24,6 +25,7 @@ export function kernelSignals(reader: FactsReader, runId: string): Signals {
     return isOwn ? facts : undefined;
   };
   return {
+    now: monotonicNow,
     startTicks(pid) {
       return reader.startTicks(pid);
     },

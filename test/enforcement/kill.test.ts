@@ -9,10 +9,15 @@ class Written implements Signals {
   /** pid to start ticks where /proc differs from the forest. */
   readonly other = new Map<number, number | undefined>();
   ours = 0;
+  time = 0;
   private readonly world: World;
 
   constructor(world: World) {
     this.world = world;
+  }
+
+  now(): number {
+    return this.time;
   }
 
   startTicks(pid: number): number | undefined {
@@ -39,10 +44,11 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
   const killer = new Killer<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
-  const kill = (pid: number, now = 0) => {
+  const kill = (pid: number, now = 0, told?: number) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);
-    return killer.kill(process, now);
+    kernel.time = now;
+    return killer.kill(process, told === undefined ? undefined : { time: told, args: undefined });
   };
   return { world, kernel, killer, kill };
 }
@@ -115,6 +121,21 @@ describe("the rails", () => {
     expect(second.killed).toEqual([400]);
     expect(kill(300).outcome).toBe("killed");
     expect(kernel.killed).toEqual([300, 400]);
+  });
+
+  test("within 2 ms of its exec a process is who it was; afterwards its start is compared", () => {
+    const { kernel, kill } = scene();
+    kernel.other.set(400, 1);
+    expect(kill(400, 5e6, 3.1e6).outcome).toBe("killed");
+    expect(kernel.killed).toEqual([400]);
+    expect(kill(400, 5e6, 3e6)).toEqual({ outcome: "failed", reason: "gone", killed: 0 });
+  });
+
+  test("what runs below it was told of earlier, and is compared", () => {
+    const { kernel, kill } = scene();
+    kernel.other.set(400, 1);
+    expect(kill(300, 5e6, 5e6)).toEqual({ outcome: "killed", reason: undefined, killed: 1 });
+    expect(kernel.killed).toEqual([300]);
   });
 
   test("beyond the minute's kills a verdict is withheld, and the next minute has new ones", () => {

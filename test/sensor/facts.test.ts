@@ -92,11 +92,16 @@ test("of a later process with the same pid nothing is given", () => {
 });
 
 test("a zombie has an unknown program, not an empty one", async () => {
-  const child = Bun.spawn(["sh", "-c", "sh -c 'exit 0' & echo $!; exec sleep 100"], { stdout: "pipe" });
+  // It ends when its parent is a program that waits for nobody.
+  const child = Bun.spawn(["sh", "-c", "sleep 0.3 & echo $!; exec sleep 100"], { stdout: "pipe" });
   const { value } = await child.stdout.getReader().read();
-  await Bun.sleep(50);
+  const pid = Number(new TextDecoder().decode(value));
   using reader = new FactsReader();
-  const facts = reader.read(Number(new TextDecoder().decode(value)));
+  let facts = reader.read(pid);
+  for (let i = 0; i < 500 && reader.stat?.state !== "Z"; i += 1) {
+    await Bun.sleep(10);
+    facts = reader.read(pid);
+  }
   child.kill("SIGKILL");
   await child.exited;
   expect(reader.stat?.state).toBe("Z");

@@ -1,5 +1,5 @@
 // First looks at /proc: one for each exec that the bell tells of, at once, before anything else is done with it.
-import { monotonicNow } from "../../linux/clock.ts";
+import { monotonicNow, PID_STAYS_NS } from "../../linux/clock.ts";
 import { eventTime, frame, isProcessEvent, PROC_EVENT_EXEC } from "../../linux/connector.ts";
 import { type NetlinkSocket, ReceiveBatch } from "../../linux/socket.ts";
 import type { FactsReader, FoundPlace, Glance } from "../facts.ts";
@@ -19,11 +19,6 @@ export interface Look {
 const BATCH = 32;
 /** A frame, and room to see that a longer one is none. */
 const STRIDE = 96;
-/**
- * Within this no pid goes round, and whoever has it is who it was. Later looks also read when the process started, and
- * that is of its place.
- */
-const PROMPT_NS = 2e6;
 /** Looks that nothing ever asks for belong to events that were lost. */
 const KEPT = 4096;
 
@@ -77,7 +72,8 @@ export class Glances {
       if (view.getUint32(at + frame.what, true) !== PROC_EVENT_EXEC) continue;
       const pid = view.getUint32(at + frame.tgid, true);
       const time = eventTime(view, at);
-      const late = now - time > PROMPT_NS;
+      // Later looks also read when the process started, and that is of its place.
+      const late = now - time > PID_STAYS_NS;
       const read = this.reader.glance(pid, late || this.places > 0, ticksAt(time));
       const place = read?.place;
       if (place !== undefined) this.places -= 1;

@@ -158,7 +158,8 @@ export const intrusions: readonly Intrusion[] = [
   ),
   unknown(
     "a program that poses as a kernel thread",
-    web(`bash -c "exec -a '[kworker/0:0]' sleep 0.01"`),
+    // Not bash or sleep alone: an orphan of either, alive while the server was learned, makes it known below everything.
+    web(`bash -c "exec -a '[kworker/0:0]' sha256sum /dev/null"`),
     "poses-as-kernel-thread",
   ),
   unknown("a script for an interpreter that nobody thinks of", async (server) => {
