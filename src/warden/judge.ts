@@ -82,7 +82,7 @@ export class Judge implements Listener {
       this.inputs.settle(exec.event);
     }
     const { outbox, stamp } = this.inputs;
-    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree))
+    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
       outbox.numbered(execRecord(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
