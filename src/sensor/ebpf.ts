@@ -14,6 +14,7 @@ import { readKernelLayout } from "./ebpf/kernel.ts";
 import { Loaded } from "./ebpf/load.ts";
 import { shared, urgencies } from "./ebpf/record.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "./event.ts";
+import { schedule, scheduleOrdinarily } from "./schedule.ts";
 
 export interface EbpfOptions {
   /** Bytes of arguments that are kept; more are cut and marked. A multiple of 8. */
@@ -129,6 +130,9 @@ export class EbpfSensor implements Sensor {
 
   setUrgency(urgency: Urgency): void {
     this.page[shared.urgency >>> 2] = urgencies[urgency];
+    // Only what must be judged at once: else there is nothing to be late for, and nobody else has to wait.
+    if (urgency === "none") scheduleOrdinarily();
+    else schedule("realtime");
   }
 
   /**
@@ -153,6 +157,7 @@ export class EbpfSensor implements Sensor {
   }
 
   [Symbol.dispose](): void {
+    scheduleOrdinarily();
     this.stack.dispose();
   }
 

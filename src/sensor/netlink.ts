@@ -21,7 +21,7 @@ import {
 } from "../linux/connector.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { EAGAIN, ENOBUFS, SystemCallError } from "../linux/libc.ts";
-import { type Scheduling, setScheduling } from "../linux/process.ts";
+import type { Scheduling } from "../linux/process.ts";
 import { ReceiveBatch } from "../linux/socket.ts";
 import type { ProcessEvent, Sensor, Urgency } from "./event.ts";
 import { FactsReader } from "./facts.ts";
@@ -29,6 +29,7 @@ import { Glances } from "./netlink/glances.ts";
 import { Groups, type SeenGroup } from "./netlink/groups.ts";
 import { Queue } from "./netlink/queue.ts";
 import { Subscription } from "./netlink/subscription.ts";
+import { schedule, scheduleOrdinarily } from "./schedule.ts";
 
 export interface NetlinkOptions {
   /** Reads the facts at an exec; one with default options if it is left out. Stays the caller's. */
@@ -97,7 +98,7 @@ export class NetlinkSensor implements Sensor {
     this.poll = opened.use(new Poll(1));
     this.poll.add(this.subscription.bell.fd, BELL, EPOLLIN);
     this.poll.add(this.subscription.events.fd, EVENTS, EPOLLIN);
-    if (schedule(options.scheduling ?? "realtime")) opened.defer(goBack);
+    if (schedule(options.scheduling ?? "realtime")) opened.defer(scheduleOrdinarily);
     this.stack.use(opened.move());
   }
 
@@ -233,27 +234,5 @@ export class NetlinkSensor implements Sensor {
         return;
       }
     }
-  }
-}
-
-/**
- * The kernel often puts a reader that it wakes behind the very process whose event it is: with ordinary scheduling that
- * process is gone before the reader runs. True if something was changed.
- */
-function schedule(how: Scheduling): boolean {
-  if (how === "ordinary") return false;
-  try {
-    setScheduling(how);
-    return true;
-  } catch {
-    return how === "realtime" && schedule("short");
-  }
-}
-
-function goBack(): void {
-  try {
-    setScheduling("ordinary");
-  } catch {
-    // Without rights there is no way back from a shorter slice; it harms nobody.
   }
 }

@@ -18,7 +18,8 @@ export function family(pid: number): number[] {
 /**
  * Seconds of CPU that `pids` have used: of the threads they have, to the nanosecond (/proc/PID/task/TID/schedstat, first
  * field); or of all they ever had, in ticks (/proc/PID/stat, fields 14 and 15), if that is more: the runtime's compiler
- * threads end when they have nothing to do.
+ * threads end when they have nothing to do. And of their children that have ended (fields 16 and 17), as the examiner
+ * does.
  */
 export function cpuSeconds(pids: readonly number[]): number {
   let seconds = 0;
@@ -30,7 +31,8 @@ export function cpuSeconds(pids: readonly number[]): number {
     const stat = read(`/proc/${pid}/stat`);
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-    seconds += Math.max(ns / 1e9, ticks / 100);
+    const ended = Number(fields[13] ?? 0) + Number(fields[14] ?? 0);
+    seconds += Math.max(ns / 1e9, ticks / 100) + ended / 100;
   }
   return seconds;
 }
