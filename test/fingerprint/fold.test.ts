@@ -79,7 +79,7 @@ describe("a job has one label", () => {
     ["/srv/report_20240131T1200.py", "report_*.py"],
     ["/var/spool/slurmd/job1234567", "job*"],
     ["/srv/step1234.sh", "step*.sh"],
-    ["/home/runner/work/_temp/550e8400-e29b-41d4-a716-446655440000.sh", "*.sh"],
+    ["/home/runner/actions/_temp/550e8400-e29b-41d4-a716-446655440000.sh", "*.sh"],
     ["/tmp/go-build1234567890/b001/exe/main", "main"],
     ["/proc/self/fd/3", "*"],
   ])("%s is %s", (path, name) => {
