@@ -6,6 +6,7 @@ import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
 import { CaptureFile } from "../sensor/capture/file.ts";
 import { FactsReader } from "../sensor/facts.ts";
+import { compiledEarly, frugal } from "../supervisor/runtime.ts";
 import { type Recorded, recordingSignals, runRecording } from "../warden/recording.ts";
 import { checkLook, type LookFlags, openLook } from "./source.ts";
 import { CommandError, exit, warn } from "./voice.ts";
@@ -45,7 +46,7 @@ function record(flags: RecordFlags): void {
   checkLook(flags);
   if (process.env[READY] !== "1") {
     blockSignals(recordingSignals);
-    const environment = { [READY]: "1", BUN_JSC_largeHeapSize: "1048576" };
+    const environment = { [READY]: "1", ...frugal, ...compiledEarly };
     replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
   }
   const { limit } = defaultConfig().arguments;

@@ -5,6 +5,7 @@ import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { compiledEarly, frugal } from "../supervisor/runtime.ts";
 import { runTrace, traceSignals } from "../warden/trace.ts";
 import { checkLook, type LookFlags, openLook } from "./source.ts";
 import { mayColour } from "./voice.ts";
@@ -33,9 +34,7 @@ function trace(flags: TraceFlags): void {
   checkLook(flags);
   if (process.env[READY] !== "1") {
     blockSignals(traceSignals);
-    // As for the warden, see supervisor/environment.ts: the last compiler costs more than it gives.
-    const runtime = { BUN_JSC_largeHeapSize: "1048576", BUN_JSC_useFTLJIT: "0" };
-    const environment = { [READY]: "1", ...runtime, ...ownEnvironment() };
+    const environment = { [READY]: "1", ...frugal, ...compiledEarly, ...ownEnvironment() };
     replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
   }
   const { limit } = defaultConfig().arguments;

@@ -1,5 +1,6 @@
 // The environment of each process: what it needs, and nothing that could change how the runtime starts.
 // (BUN_OPTIONS can load a file, BUN_BE_BUN turns the binary into a general interpreter.)
+import { compiledEarly, frugal } from "./runtime.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -18,14 +19,9 @@ function pick(
 
 /**
  * JavaScriptCore sizes its garbage by the host's memory unless it is told otherwise: this keeps a warden at 500 execs a
- * second at two thirds of its size, for 3 us more of CPU for each exec when it is flooded (docs/performance.md). Its last
- * compiler costs more than it gives: a warden of 20,000 execs is 3 MB smaller without it, and no slower (Bun 1.4.5).
+ * second at two thirds of its size, for 3 us more of CPU for each exec when it is flooded (docs/performance.md).
  */
-const smallHeap = {
-  BUN_JSC_largeHeapSize: "1048576",
-  BUN_JSC_forceRAMSize: "67108864",
-  BUN_JSC_useFTLJIT: "0",
-};
+const smallHeap = { ...frugal, BUN_JSC_forceRAMSize: "67108864" };
 
 /** The supervisors', which hand it on to the reporter. */
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
@@ -37,7 +33,10 @@ export function reporterEnvironment(from: Readonly<Record<string, string | undef
   return { ...supervisorEnvironment(from), ...smallHeap };
 }
 
-/** The warden's and the examiner's. */
-export function wardenEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
+export function examinerEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
   return { ...pick(from, (name) => forEverybody.includes(name)), ...smallHeap };
+}
+
+export function wardenEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
+  return { ...examinerEnvironment(from), ...compiledEarly };
 }

@@ -9,7 +9,12 @@ import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { holdersOf, holds } from "./adopt.ts";
-import { reporterEnvironment, supervisorEnvironment, wardenEnvironment } from "./environment.ts";
+import {
+  examinerEnvironment,
+  reporterEnvironment,
+  supervisorEnvironment,
+  wardenEnvironment,
+} from "./environment.ts";
 import { encodeOrder, type Order } from "./inherited.ts";
 import { mapDescriptors, type Plan } from "./plan.ts";
 import { Post, type Role } from "./post.ts";
@@ -330,7 +335,7 @@ export class Supervisor implements Disposable {
     return {
       args: ["examiner", ...this.plan.examinerArgs],
       descriptors: [wardenOfExaminer, controlOfExaminer, packages],
-      environment: wardenEnvironment(process.env),
+      environment: examinerEnvironment(process.env),
     };
   }
 

@@ -222,3 +222,34 @@ test("a scan finds this process, its parent, and tells kernel threads apart", ()
     if (each.kernelThread) expect(each.facts.executable).toBeUndefined();
   }
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a short look leaves out the mounts of a file known from the host's, and of no other",
+  async () => {
+    using reader = new FactsReader();
+    const evil = join(folder, "evil");
+    copyFileSync(sleep, evil);
+    const look = async (command: string[], long: boolean) => {
+      const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+      try {
+        await Bun.sleep(200);
+        return reader.glance(child.pid, long)?.glance;
+      } finally {
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+    };
+    const over = (file: string) => [
+      ...["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"],
+      `mount --bind ${file} ${sleep} && exec ${sleep} 100`,
+    ];
+    // Never seen before: looked at, however short the look may be.
+    expect(await look([sleep, "100"], false)).toMatchObject({ executable: sleep, userMounts: false });
+    expect(await look([sleep, "100"], false)).toMatchObject({ executable: sleep, userMounts: undefined });
+    expect(await look([sleep, "100"], true)).toMatchObject({ executable: sleep, userMounts: false });
+    // Another file at the path, be it one that is known from its own path.
+    expect(await look(over(evil), false)).toMatchObject({ executable: sleep, userMounts: true });
+    expect(await look([evil, "100"], false)).toMatchObject({ executable: evil, userMounts: false });
+    expect(await look(over(evil), false)).toMatchObject({ executable: sleep, userMounts: true });
+  },
+);

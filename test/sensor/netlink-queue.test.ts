@@ -14,7 +14,7 @@ const glanceAt = (program: string): Glance => ({
   argsTruncated: false,
   running: true,
   mode: 0o755,
-  age: 1,
+  changed: 0,
   device: 1,
   inode: 1,
   uid: 0,

@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
 import {
+  examinerEnvironment,
   reporterEnvironment,
   supervisorEnvironment,
   wardenEnvironment,
 } from "../../src/supervisor/environment.ts";
+import { compiledEarly } from "../../src/supervisor/runtime.ts";
 
 const environment = {
   PATH: "/usr/bin",
@@ -20,8 +22,8 @@ const environment = {
 
 const smallHeap = {
   BUN_JSC_largeHeapSize: "1048576",
-  BUN_JSC_forceRAMSize: "67108864",
   BUN_JSC_useFTLJIT: "0",
+  BUN_JSC_forceRAMSize: "67108864",
 };
 
 test("the reporter gets the variables of OpenTelemetry and of its output, and no others", () => {
@@ -34,9 +36,7 @@ test("the reporter gets the variables of OpenTelemetry and of its output, and no
   expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...smallHeap });
 });
 
-test("the warden gets none of the caller's but the time zone", () => {
-  expect(wardenEnvironment(environment)).toEqual({
-    TZ: "UTC",
-    ...smallHeap,
-  });
+test("the warden and the examiner get none of the caller's but the time zone", () => {
+  expect(examinerEnvironment(environment)).toEqual({ TZ: "UTC", ...smallHeap });
+  expect(wardenEnvironment(environment)).toEqual({ TZ: "UTC", ...smallHeap, ...compiledEarly });
 });

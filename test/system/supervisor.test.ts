@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reporterEnvironment, wardenEnvironment } from "../../src/supervisor/environment.ts";
 
 const root = process.geteuid?.() === 0;
 if (!root) console.error("supervisor: skipped, these tests need root to start the reporter as another user");
@@ -169,10 +170,13 @@ describe.skipIf(!root)("a run", () => {
     const environment = { OTEL_SERVICE_NAME: "x", BUN_OPTIONS: "--smol", SECRET: "y" };
     Bun.spawn([binary, "run", directory], { env: environment, stdio: ["ignore", "ignore", "ignore"] });
     await until(complete);
-    const smallHeap = "BUN_JSC_largeHeapSize=1048576\0BUN_JSC_forceRAMSize=67108864\0BUN_JSC_useFTLJIT=0\0";
-    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(smallHeap);
+    const listed = (variables: Record<string, string>): string =>
+      Object.entries(variables)
+        .map(([name, value]) => `${name}=${value}\0`)
+        .join("");
+    expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(listed(wardenEnvironment({})));
     expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe(
-      `OTEL_SERVICE_NAME=x\0${smallHeap}`,
+      listed({ OTEL_SERVICE_NAME: "x", ...reporterEnvironment({}) }),
     );
   });
 
