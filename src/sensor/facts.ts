@@ -22,6 +22,7 @@ import {
 import { decodeText } from "../linux/text.ts";
 import { Interned } from "./ebpf/intern.ts";
 import { nothingKnown, type ProcessFacts } from "./event.ts";
+import { HostFiles } from "./hostfiles.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
@@ -116,7 +117,6 @@ const LEAST_BUFFER = 16 * 1024;
 const AUDIT_UNSET = 0xffff_ffff;
 /** A host has as many audit sessions as people logged in; those that ended are forgotten with the rest. */
 const SESSIONS_REMEMBERED = 1024;
-const FILES_REMEMBERED = 1024;
 /** linux/proc_ns.h: PROC_USER_INIT_INO, the inode of the host's user namespace. */
 const INIT_USER_NAMESPACE = 0xefff_fffd;
 const DELETED = " (deleted)";
@@ -140,7 +140,7 @@ export class FactsReader implements Disposable {
   private readonly terminals: readonly TerminalDriver[];
   // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
   private readonly loginUsers = new Map<number, number>();
-  private readonly hostsFiles = new Map<string, { readonly device: number; readonly inode: number }>();
+  private readonly hostFiles = new HostFiles();
 
   constructor(options: FactsOptions = {}) {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
@@ -172,16 +172,16 @@ export class FactsReader implements Disposable {
   /**
    * What goes first of `pid`, and nothing that can wait; `withPlace`: the rest too, by the same open folder, unless
    * it started after `seenTicks`. Whose program it is, the caller must know: a pid is not asked who it is. Without it
-   * the mounts of a file that was seen at its path among mounts of the host's are not looked at again: a third of the
-   * cost, and it is that file whoever mounted what else.
+   * the mounts of a file that was seen at its path among the host's a moment ago are not looked at again: a third of
+   * the cost, and it is that file whoever mounted what else. `seenTicks` is the clock of that, too.
    */
   glance(
     pid: number,
     withPlace: boolean,
-    seenTicks?: number,
+    seenTicks: number,
   ): { readonly glance: Glance; readonly place: FoundPlace | undefined } | undefined {
     if (this.folder.open(pid) < 0) return undefined;
-    const glance = this.readGlance(true, withPlace);
+    const glance = this.readGlance(true, withPlace, seenTicks);
     const place = withPlace && !glance.empty ? this.readPlace(seenTicks, false) : undefined;
     this.folder.close();
     return { glance, place };
@@ -220,7 +220,7 @@ export class FactsReader implements Disposable {
   }
 
   private readOpen(known: Known): ProcessFacts {
-    const glance = this.readGlance(known.startTicks !== undefined, true);
+    const glance = this.readGlance(known.startTicks !== undefined, true, known.seenTicks);
     // Ended, and perhaps not yet waited for: what is left would say no more than what the events told.
     if (glance.empty && known.startTicks !== undefined) return factsOf(known);
     const place = this.readPlace(known.seenTicks, known.realUid === undefined);
@@ -228,7 +228,7 @@ export class FactsReader implements Disposable {
     return factsFrom(glance, place, place, known, ((this.stat?.flags ?? 0) & PF_KTHREAD) !== 0);
   }
 
-  private readGlance(onlyPrograms: boolean, withMounts: boolean): Glance {
+  private readGlance(onlyPrograms: boolean, withMounts: boolean, ticks: number | undefined): Glance {
     const folder = this.folder;
     const length = folder.read(entry.cmdline, this.argumentBytes + 1);
     const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
@@ -244,12 +244,7 @@ export class FactsReader implements Disposable {
     const owned = folder.look(entry.self) === 0;
     const uid = owned ? folder.uid : undefined;
     const gid = owned ? folder.gid : undefined;
-    const mounts =
-      withMounts || !this.isHostsFile(executable, device, inode)
-        ? this.namespace(entry.mountNamespace)
-        : undefined;
-    const userMounts = this.userMounts(mounts);
-    if (userMounts === false) this.hostsFile(executable, device, inode);
+    const mounts = this.mountsOf(executable, device, inode, withMounts, ticks);
     return {
       empty,
       executable,
@@ -263,25 +258,30 @@ export class FactsReader implements Disposable {
       uid,
       gid,
       mountNamespace: this.namespaces ? mounts : undefined,
-      userMounts,
+      userMounts: this.userMounts(mounts),
     };
   }
 
-  /** True if this very file was seen at this path among mounts that are no user's. */
-  private isHostsFile(
+  /** The mount namespace; undefined too if it need not be known. */
+  private mountsOf(
     path: string | undefined,
     device: number | undefined,
     inode: number | undefined,
-  ): boolean {
-    const file = path === undefined ? undefined : this.hostsFiles.get(path);
-    return file !== undefined && file.inode === inode && file.device === device;
+    always: boolean,
+    ticks: number | undefined,
+  ): number | undefined {
+    if (path === undefined || device === undefined || inode === undefined || ticks === undefined)
+      return this.namespace(entry.mountNamespace);
+    if (!always && this.hostFiles.has(path, device, inode, ticks)) return undefined;
+    const mounts = this.namespace(entry.mountNamespace);
+    if (this.isLasting(mounts) && this.userMounts(mounts) === false)
+      this.hostFiles.add(path, device, inode, ticks);
+    return mounts;
   }
 
-  private hostsFile(path: string | undefined, device: number | undefined, inode: number | undefined): void {
-    if (path === undefined || device === undefined || inode === undefined) return;
-    if (this.isHostsFile(path, device, inode)) return;
-    if (this.hostsFiles.size >= FILES_REMEMBERED) this.hostsFiles.clear();
-    this.hostsFiles.set(path, { device, inode });
+  /** The number of another's namespace is soon another one's, and so are those of what is mounted there. */
+  private isLasting(mounts: number | undefined): boolean {
+    return mounts !== undefined && (mounts === this.hostMounts || mounts === this.ownMounts);
   }
 
   private readPlace(seenTicks: number | undefined, withRealUid: boolean): FoundPlace | undefined {

@@ -229,11 +229,11 @@ test.skipIf(process.getuid?.() !== 0)(
     using reader = new FactsReader();
     const evil = join(folder, "evil");
     copyFileSync(sleep, evil);
-    const look = async (command: string[], long: boolean) => {
+    const look = async (command: string[], long: boolean, ticks = 1e9) => {
       const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
       try {
         await Bun.sleep(200);
-        return reader.glance(child.pid, long)?.glance;
+        return reader.glance(child.pid, long, ticks)?.glance;
       } finally {
         child.kill("SIGKILL");
         await child.exited;
@@ -247,6 +247,7 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(await look([sleep, "100"], false)).toMatchObject({ executable: sleep, userMounts: false });
     expect(await look([sleep, "100"], false)).toMatchObject({ executable: sleep, userMounts: undefined });
     expect(await look([sleep, "100"], true)).toMatchObject({ executable: sleep, userMounts: false });
+    expect(await look([sleep, "100"], false, 1e9 + 101)).toMatchObject({ userMounts: false });
     // Another file at the path, be it one that is known from its own path.
     expect(await look(over(evil), false)).toMatchObject({ executable: sleep, userMounts: true });
     expect(await look([evil, "100"], false)).toMatchObject({ executable: evil, userMounts: false });
