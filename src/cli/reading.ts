@@ -1,14 +1,24 @@
-// Why a file that was named cannot be read, as a person says it.
+// Why a file that was named cannot be read or written, as a person says it.
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
   EISDIR: "it is a directory",
   EACCES: "permission denied: run it with sudo",
 };
 
-/** `cannot read WHAT PATH: why`. */
+/** `cannot read the WHAT PATH: why`. */
 export function cannotRead(what: string, path: string, error: unknown): string {
+  return `cannot read the ${what} ${path}: ${reasonOf(error)}`;
+}
+
+/** `cannot write the WHAT PATH: why`. */
+export function cannotWrite(what: string, path: string, error: unknown): string {
+  const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+  return `cannot write the ${what} ${path}: ${missing ? "its folder does not exist" : reasonOf(error)}`;
+}
+
+function reasonOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const why = reasons[code] ?? (error instanceof Error ? error.message : String(error));
-  return `cannot read the ${what} ${path}: ${why}`;
+  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
 }

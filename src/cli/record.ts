@@ -8,6 +8,7 @@ import { CaptureFile } from "../sensor/capture/file.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import { compiledEarly, frugal } from "../supervisor/runtime.ts";
 import { type Recorded, recordingSignals, runRecording } from "../warden/recording.ts";
+import { cannotWrite } from "./reading.ts";
 import { checkLook, type LookFlags, openLook } from "./source.ts";
 import { CommandError, exit, warn } from "./voice.ts";
 
@@ -91,8 +92,7 @@ function create(path: string): CaptureFile {
   try {
     return new CaptureFile(path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CommandError(exit.usage, `cannot write the capture: ${why}`);
+    throw new CommandError(exit.usage, cannotWrite("capture", path, error));
   }
 }
 

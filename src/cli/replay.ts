@@ -12,6 +12,7 @@ import { type Capture, openCapture } from "../sensor/capture/read.ts";
 import { type ReplayResult, replay } from "../warden/replay.ts";
 import { refusal } from "./captures.ts";
 import { policyOrError } from "./policies.ts";
+import { cannotRead } from "./reading.ts";
 import { CommandError, exit, hint, warn } from "./voice.ts";
 
 interface ReplayFlags {
@@ -67,7 +68,7 @@ function openInput(file: string): CaptureInput {
   try {
     return new CaptureInput(file);
   } catch (error) {
-    throw new CommandError(exit.usage, `cannot read the capture: ${messageOf(error)}`);
+    throw new CommandError(exit.usage, cannotRead("capture", file, error));
   }
 }
 
@@ -77,7 +78,7 @@ function guarded<T>(file: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof Error && "syscall" in error && error.syscall === "read") {
-      throw new CommandError(exit.usage, `cannot read ${file}: ${error.message}`);
+      throw new CommandError(exit.usage, cannotRead("capture", file, error));
     }
     throw error;
   }
@@ -137,8 +138,4 @@ function pretty(record: EventRecord): string {
   const rule = `${at("security_rule.ruleset.name")}/${at("security_rule.name")}`;
   const user = record["process.user.name"] ?? record["process.user.id"] ?? "?";
   return `${at("timestamp")}  ${at("policy.outcome")}  ${at("policy.severity")}  ${rule}  ${user}  pid ${at("process.pid")}  ${at("tree.path")}\n`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -22,7 +22,7 @@ import {
 import { decodeText } from "../linux/text.ts";
 import { Interned } from "./ebpf/intern.ts";
 import { nothingKnown, type ProcessFacts } from "./event.ts";
-import { HostFiles } from "./hostfiles.ts";
+import { HostMounts } from "./hostmounts.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
@@ -140,7 +140,7 @@ export class FactsReader implements Disposable {
   private readonly terminals: readonly TerminalDriver[];
   // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
   private readonly loginUsers = new Map<number, number>();
-  private readonly hostFiles = new HostFiles();
+  private readonly programMounts = new HostMounts();
 
   constructor(options: FactsOptions = {}) {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
@@ -172,8 +172,8 @@ export class FactsReader implements Disposable {
   /**
    * What goes first of `pid`, and nothing that can wait; `withPlace`: the rest too, by the same open folder, unless
    * it started after `seenTicks`. Whose program it is, the caller must know: a pid is not asked who it is. Without it
-   * the mounts of a file that was seen at its path among the host's a moment ago are not looked at again: a third of
-   * the cost, and it is that file whoever mounted what else. `seenTicks` is the clock of that, too.
+   * the mount namespace, a third of the cost, is left out for a program that runs from a mount of the host's own, as
+   * seen within a second before `seenTicks`.
    */
   glance(
     pid: number,
@@ -241,10 +241,11 @@ export class FactsReader implements Disposable {
     const changed = running ? folder.ctime : undefined;
     const device = running ? folder.device : undefined;
     const inode = running ? folder.inode : undefined;
+    const mount = running ? folder.mount : undefined;
     const owned = folder.look(entry.self) === 0;
     const uid = owned ? folder.uid : undefined;
     const gid = owned ? folder.gid : undefined;
-    const mounts = this.mountsOf(executable, device, inode, withMounts, ticks);
+    const mounts = this.mountsOf(mount, withMounts || this.namespaces, ticks);
     return {
       empty,
       executable,
@@ -262,20 +263,16 @@ export class FactsReader implements Disposable {
     };
   }
 
-  /** The mount namespace; undefined too if it need not be known. */
+  /** The mount namespace; undefined too if the program's mount says enough. `ticks` as `glance` has it. */
   private mountsOf(
-    path: string | undefined,
-    device: number | undefined,
-    inode: number | undefined,
+    mount: number | undefined,
     always: boolean,
     ticks: number | undefined,
   ): number | undefined {
-    if (path === undefined || device === undefined || inode === undefined || ticks === undefined)
-      return this.namespace(entry.mountNamespace);
-    if (!always && this.hostFiles.has(path, device, inode, ticks)) return undefined;
+    if (mount === undefined || ticks === undefined) return this.namespace(entry.mountNamespace);
+    if (!always && this.programMounts.has(mount, ticks)) return undefined;
     const mounts = this.namespace(entry.mountNamespace);
-    if (this.isLasting(mounts) && this.userMounts(mounts) === false)
-      this.hostFiles.add(path, device, inode, ticks);
+    if (this.isLasting(mounts) && this.userMounts(mounts) === false) this.programMounts.add(mount, ticks);
     return mounts;
   }
 

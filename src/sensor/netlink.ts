@@ -8,8 +8,9 @@
 // What it cannot see: a program that has ended before its exec's event was read is told with undefined facts; of two
 // execs of one process that follow each other within microseconds, both may show the second program; the path given to
 // execve(2) and the script behind an interpreter are not told. A process made with CLONE_PARENT is told as a child of
-// its maker's parent. Users changed by one thread alone are not told. In a storm of execs it may not see that a program
-// known from the host's own mounts runs among a user's, if it is the very same file at the same path.
+// its maker's parent. Users changed by one thread alone are not told. Beyond the first
+// few execs of a window a program that is run, among a user's mounts, by a descriptor from the host's is taken for one
+// among the host's mounts.
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import {
   eventTime,
@@ -57,7 +58,7 @@ const DRAIN_EVENTS = 4096;
 /** While events are told execs go on: one of them waits no longer than so many events take. */
 const TOLD_BETWEEN_LOOKS = 8;
 /** So many execs of a window have their place read at once; of the others only what outlives the window. */
-const PLACES = 2;
+const PLACES = 4;
 
 /** USER_HZ is 100 wherever treewarden runs. */
 const NS_PER_TICK = 1e7;

@@ -16,6 +16,7 @@ import { type Capture, openCapture } from "../../sensor/capture/read.ts";
 import { identifyAccounted } from "../../warden/accounted.ts";
 import { Tracker } from "../../warden/tracker.ts";
 import { refusal } from "../captures.ts";
+import { cannotRead } from "../reading.ts";
 import { CommandError, exit, warn } from "../voice.ts";
 
 export interface Captured {
@@ -124,10 +125,7 @@ function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
   try {
     input = new CaptureInput(file);
   } catch (error) {
-    throw new CommandError(
-      exit.usage,
-      `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new CommandError(exit.usage, cannotRead("capture", file, error));
   }
   using _open = input;
   const opened = openCapture(input.read);
