@@ -245,6 +245,16 @@ describe.skipIf(reason !== undefined)("a broken configuration ends with 2", () =
   test("a file that is not there", () =>
     refused(run("--config", "/nowhere.yaml"), 2, [/configuration \/nowhere\.yaml: there is no such file/]));
 
+  test("a capture that is not there, or is a folder, or has no folder to be in", () => {
+    refused(["replay", "/nowhere.twcap", "--policy", "web"], 2, [
+      /capture \/nowhere\.twcap: there is no such file/,
+    ]);
+    refused(["replay", folder, "--policy", "web"], 2, [/cannot read the capture/, /it is a directory/]);
+    refused(["record", "--out", "/nowhere/x", "--for", "1s"], 2, [
+      /capture \/nowhere\/x: its folder does not exist/,
+    ]);
+  });
+
   test("a time without its unit", () => {
     const recorded = Bun.spawnSync([binary, "record", "--out", join(folder, "none"), "--for", "8"]);
     expect(recorded.exitCode).toBe(2);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Loads } from "../bench/load.ts";
-import { pidOf, processesOf, quietPolicy } from "./live.ts";
+import { pidOf, processesOf, quietPolicy, whole } from "./live.ts";
 import { binary, type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
@@ -140,7 +140,7 @@ describe.skipIf(reason !== undefined)("a run ends within two seconds by SIGTERM,
   for (const role of ["warden", "reporter", "standby"] as const) {
     test(`though the ${role} stands still`, async () => {
       await using running = await Running.start();
-      await until("all are there", () => processesOf(running).length === 4);
+      await until("all are there", () => whole(running) !== undefined);
       process.kill(pidOf(running, role), "SIGSTOP");
       const { code, ms } = await ended(running);
       expect(code).toBe(0);
