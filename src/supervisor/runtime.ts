@@ -1,6 +1,6 @@
 // How JavaScriptCore runs: options that it reads from the environment (BUN_JSC_NAME). Measured with Bun 1.4.5.
 
-/** Of every process: garbage is counted by the megabyte, and the last compiler costs more than it gives. */
+/** Of every process but the supervisors: garbage is counted by the megabyte, and the last compiler costs more than it gives. */
 export const frugal = { BUN_JSC_largeHeapSize: "1048576", BUN_JSC_useFTLJIT: "0" } as const;
 
 /**
