@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { quietPolicy } from "./live.ts";
-import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
+import { binary, type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -41,6 +41,45 @@ describe.skipIf(reason !== undefined).each(["ebpf", "netlink"])("by %s", (source
       posing.kill();
       tool.kill();
       await Promise.all([posing.exited, tool.exited]);
+    }
+  }, 30_000);
+
+  test("in a storm of the host's own programs, the same program of a sandbox is not called base either", async () => {
+    const storm = Bun.spawn(["sh", "-c", "while :; do /usr/bin/true; done"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    const trace = Bun.spawn([binary, "trace", "--source", source, "--output", "json"], { stderr: "inherit" });
+    const told = new Response(trace.stdout).text();
+    try {
+      await Bun.sleep(1_000);
+      const script = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.0511; done";
+      const plain = Bun.spawn(["sh", "-c", script.replaceAll("0511", "0522")], {
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      const sandbox = ["setpriv", "--reuid", "65534", "unshare", "-Urm", "sh", "-c", script];
+      const boxed = Bun.spawn(sandbox, { stdio: ["ignore", "ignore", "inherit"] });
+      await Promise.all([plain.exited, boxed.exited]);
+      await Bun.sleep(500);
+    } finally {
+      storm.kill();
+      trace.kill();
+      await Promise.all([storm.exited, trace.exited]);
+    }
+    const records = (await told)
+      .split("\n")
+      .flatMap((line): JsonRecord[] => (line === "" ? [] : [JSON.parse(line)]));
+    for (const [argument, label] of [
+      ["0.0511", "/sleep"],
+      ["0.0522", "/base"],
+    ] as const) {
+      const trees = records
+        .filter(
+          ({ "process.command_args": args }) =>
+            Array.isArray(args) && args[0] === "sleep" && args[1] === argument,
+        )
+        .map((record) => String(record["tree.path"]));
+      expect(trees.length).toBe(10);
+      for (const tree of trees) expect(tree).toEndWith(label);
     }
   }, 30_000);
 });
