@@ -2,7 +2,7 @@
 // (a copied namespace has copies of all its mounts, with numbers of their own), so that a program which runs from one of
 // these needs no dearer look at its namespace. Pure.
 
-/** A second, and no more: the numbers of unmounted file systems are given out again. */
+/** A second of USER_HZ, and no more: the numbers of unmounted file systems are given out again. */
 const FRESH_TICKS = 100;
 /** Hosts run programs from a handful; more are forgotten together. */
 const MOUNTS = 256;

@@ -8,9 +8,8 @@
 // What it cannot see: a program that has ended before its exec's event was read is told with undefined facts; of two
 // execs of one process that follow each other within microseconds, both may show the second program; the path given to
 // execve(2) and the script behind an interpreter are not told. A process made with CLONE_PARENT is told as a child of
-// its maker's parent. Users changed by one thread alone are not told. Beyond the first
-// few execs of a window a program that is run, among a user's mounts, by a descriptor from the host's is taken for one
-// among the host's mounts.
+// its maker's parent. Users changed by one thread alone are not told. Beyond the first few execs of a window
+// a program that is run, among a user's mounts, by a descriptor from the host's is taken for one among the host's.
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import {
   eventTime,
