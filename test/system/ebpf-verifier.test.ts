@@ -30,19 +30,27 @@ import {
   store,
   storeImm,
 } from "../../src/linux/bpf/assembler.ts";
+import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
 import { BpfMap, BpfProgram, pinned, programInfo, VerifierError } from "../../src/linux/bpf/syscall.ts";
+import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
+import { Loaded } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf.ts";
 import { whyNot } from "./ebpf-watch.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
+const tracepoint =
+  reason === undefined
+    ? (readKernelBtf([], ["sched_process_exit"]).tracepoint("sched_process_exit")?.type ?? 0)
+    : 0;
+
 /** What the verifier made of the instructions before one that it refuses. */
 function readBack(code: Code): string[] {
   // r9 was never written.
   const refused = [code, load(8, r0, 9, 0), exit];
   try {
-    new BpfProgram("refused", assemble(refused))[Symbol.dispose]();
+    new BpfProgram("refused", assemble(refused), tracepoint)[Symbol.dispose]();
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
     return [...error.log.matchAll(/^\d+: \([0-9a-f]{2}\) (.*?)\s*(?:;.*)?$/gm)]
@@ -131,7 +139,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   });
 
   test("has its word in the error, with the program's name", () => {
-    expect(() => new BpfProgram("endless", assemble([label("a"), jump("a"), exit]))).toThrow(
+    expect(() => new BpfProgram("endless", assemble([label("a"), jump("a"), exit]), tracepoint)).toThrow(
       /the program endless.*E/,
     );
   });
@@ -140,6 +148,13 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
     using sensor = openEbpfSensor();
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
+    }
+  });
+
+  test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
+    for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
+      const kernel = readKernelLayout(() => systemd);
+      new Loaded(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
     }
   });
 
@@ -188,6 +203,6 @@ describe.skipIf(reason !== undefined)("a map", () => {
 });
 
 test.skipIf(reason !== undefined)("a program's machine code and verified instructions are known", () => {
-  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exit]));
+  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exit]), tracepoint);
   expect(programInfo(program)).toMatchObject({ verifiedInstructions: 2, missed: 0 });
 });

@@ -56,8 +56,15 @@ export interface Btf {
   offset(struct: string, member: string): number;
   /** As `offset`; undefined if the struct has no such member. */
   find(struct: string, member: string): number | undefined;
-  /** How many arguments programs on the raw tracepoint NAME get; undefined if there is no such tracepoint. */
-  tracepointArguments(name: string): number | undefined;
+  /** Undefined if there is no such tracepoint. */
+  tracepoint(name: string): Tracepoint | undefined;
+}
+
+export interface Tracepoint {
+  /** The id of its type, by which a program names it (5.5). */
+  readonly type: number;
+  /** How many arguments its programs get. */
+  readonly arguments: number;
 }
 
 /** Reads the running kernel's types; only those named can be asked for. About 20 ms for 5.5 MB. */
@@ -131,6 +138,7 @@ class ParsedBtf implements Btf {
   /** Where the type of each id starts in `words`; id 0 is void. */
   private readonly starts: Uint32Array;
   private readonly structs = new Map<string, number[]>();
+  /** Ids of the tracepoints' types. */
   private readonly typedefs = new Map<string, number>();
 
   constructor(
@@ -144,13 +152,13 @@ class ParsedBtf implements Btf {
     const structNames = new Map(structs.map((name) => [strings.find(name), name]));
     const typedefNames = new Map(tracepoints.map((name) => [strings.find(`btf_trace_${name}`), name]));
     for (const name of structs) this.structs.set(name, []);
-    this.starts = indexTypes(words, (kind, name, start) => {
+    this.starts = indexTypes(words, (kind, name, start, id) => {
       if (kind === STRUCT) {
         const wanted = structNames.get(name);
         if (wanted !== undefined) this.structs.get(wanted)?.push(start);
       } else {
         const wanted = typedefNames.get(name);
-        if (wanted !== undefined) this.typedefs.set(wanted, start);
+        if (wanted !== undefined) this.typedefs.set(wanted, id);
       }
     });
   }
@@ -173,15 +181,16 @@ class ParsedBtf implements Btf {
     return found;
   }
 
-  tracepointArguments(name: string): number | undefined {
-    const typedef = this.typedefs.get(name);
-    if (typedef === undefined) return undefined;
+  tracepoint(name: string): Tracepoint | undefined {
+    const type = this.typedefs.get(name);
+    const typedef = type === undefined ? undefined : this.start(type);
+    if (type === undefined || typedef === undefined) return undefined;
     const pointer = this.start(this.word(typedef + 2));
     if (pointer === undefined || this.kind(pointer) !== PTR) return undefined;
     const prototype = this.start(this.word(pointer + 2));
     if (prototype === undefined || this.kind(prototype) !== FUNC_PROTO) return undefined;
     // The first parameter is the tracepoint's own data, which programs do not see.
-    return (this.word(prototype + 1) & 0xffff) - 1;
+    return { type, arguments: (this.word(prototype + 1) & 0xffff) - 1 };
   }
 
   private memberOffset(struct: number, path: string, name: string): number | undefined {
@@ -252,7 +261,7 @@ class ParsedBtf implements Btf {
 /** Finds where every type starts, and calls `named` for each struct and typedef. */
 function indexTypes(
   words: Uint32Array,
-  named: (kind: number, name: number, start: number) => void,
+  named: (kind: number, name: number, start: number, id: number) => void,
 ): Uint32Array {
   // No type is shorter than three words.
   const starts = new Uint32Array(Math.ceil(words.length / 3) + 1);
@@ -260,13 +269,13 @@ function indexTypes(
   let at = 0;
   while (at + 2 < words.length) {
     starts[id] = at;
-    id += 1;
     const info = words[at + 1] ?? 0;
     const kind = (info >>> 24) & 0x1f;
     const shape = trailing[kind];
     if (shape === undefined || kind === 0)
       throw new BtfError(`BTF: unknown kind ${kind}; this kernel is newer than the reader`);
-    if (kind === STRUCT || kind === TYPEDEF) named(kind, words[at] ?? 0, at);
+    if (kind === STRUCT || kind === TYPEDEF) named(kind, words[at] ?? 0, at, id);
+    id += 1;
     at += 3 + shape[0] + shape[1] * (info & 0xffff);
   }
   if (at !== words.length) throw new BtfError("BTF: the last type is cut off");

@@ -1,4 +1,4 @@
-// bpf(2): maps, programs, raw tracepoints. Numbers and struct layouts are those of include/uapi/linux/bpf.h.
+// bpf(2): maps, programs, tracepoints. Numbers and struct layouts are those of include/uapi/linux/bpf.h.
 import { ptr } from "bun:ffi";
 import { closeDescriptor } from "../descriptor.ts";
 import { bindLibc, EAGAIN, errno, SystemCallError } from "../libc.ts";
@@ -23,8 +23,9 @@ const BPF_ENABLE_STATS = 32;
 export const mapTypes = { hash: 1, array: 2, programArray: 3, lruHash: 9, ringBuffer: 27 } as const;
 export type MapType = keyof typeof mapTypes;
 
-/** enum bpf_prog_type */
-const BPF_PROG_TYPE_RAW_TRACEPOINT = 17;
+/** enum bpf_prog_type; enum bpf_attach_type. */
+const BPF_PROG_TYPE_TRACING = 26;
+const BPF_TRACE_RAW_TP = 23;
 
 /** map_flags: the array's values can be mapped into this process (5.5). */
 export const BPF_F_MMAPABLE = 0x400;
@@ -152,21 +153,22 @@ export class BpfProgram implements Disposable {
   readonly name: string;
 
   /**
-   * Loads a raw tracepoint program. `name`: at most 15 letters, digits and `_`. Throws a VerifierError with the
-   * kernel's log if it is refused.
+   * Loads a program for the tracepoint whose type in the kernel's BTF is `tracepoint`: its arguments are pointers that
+   * the verifier knows the structs of, and it may read along them without a helper (5.5). `name`: at most 15 letters,
+   * digits and `_`. Throws a VerifierError with the kernel's log if it is refused.
    */
-  constructor(name: string, instructions: Uint8Array) {
+  constructor(name: string, instructions: Uint8Array, tracepoint: number) {
     this.name = name;
     const code = pinned(instructions.length);
     code.set(instructions);
     const licence = pinned(16);
     // bpf_probe_read_kernel is only for programs under a licence of include/linux/license.h.
     new TextEncoder().encodeInto("Dual MIT/GPL", licence);
-    let fd = load(name, code, licence, null);
+    let fd = load(name, code, licence, tracepoint, null);
     if (fd < 0) {
       const failure = errno();
       const log = pinned(LOG_BYTES);
-      fd = load(name, code, licence, log);
+      fd = load(name, code, licence, tracepoint, log);
       if (fd < 0) throw new VerifierError(name, failure, textUntilNul(log));
     }
     this.fd = fd;
@@ -177,9 +179,15 @@ export class BpfProgram implements Disposable {
   }
 }
 
-function load(name: string, code: Uint8Array, licence: Uint8Array, log: Uint8Array | null): number {
+function load(
+  name: string,
+  code: Uint8Array,
+  licence: Uint8Array,
+  tracepoint: number,
+  log: Uint8Array | null,
+): number {
   attributes.fill(0);
-  view.setUint32(0, BPF_PROG_TYPE_RAW_TRACEPOINT, true);
+  view.setUint32(0, BPF_PROG_TYPE_TRACING, true);
   view.setUint32(4, code.length / 8, true);
   setPointer(8, code);
   setPointer(16, licence);
@@ -189,6 +197,8 @@ function load(name: string, code: Uint8Array, licence: Uint8Array, log: Uint8Arr
     setPointer(32, log);
   }
   setName(48, name);
+  view.setUint32(68, BPF_TRACE_RAW_TP, true);
+  view.setUint32(108, tracepoint, true);
   // A signal that is pending makes the verifier give up; it is asked again, as often as others do.
   let fd = bpf(BPF_PROG_LOAD);
   for (let again = 0; fd < 0 && errno() === EAGAIN && again < LOAD_AGAIN; again += 1) fd = bpf(BPF_PROG_LOAD);
@@ -200,14 +210,11 @@ function textUntilNul(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes.subarray(0, end === -1 ? bytes.length : end));
 }
 
-/** Attaches a program to a raw tracepoint; it runs until the descriptor given back is closed. Needs no tracefs, no perf. */
-export function openRawTracepoint(tracepoint: string, program: BpfProgram): number {
-  const name = pinned(tracepoint.length + 1);
-  new TextEncoder().encodeInto(tracepoint, name);
+/** Attaches a program to its tracepoint; it runs until the descriptor given back is closed. Needs no tracefs, no perf. */
+export function attachTracepoint(program: BpfProgram): number {
   attributes.fill(0);
-  setPointer(0, name);
   view.setUint32(8, program.fd, true);
-  return must(BPF_RAW_TRACEPOINT_OPEN, "RAW_TRACEPOINT_OPEN", tracepoint);
+  return must(BPF_RAW_TRACEPOINT_OPEN, "RAW_TRACEPOINT_OPEN", program.name);
 }
 
 /** struct bpf_prog_info, the fields that are of use here. */

@@ -11,16 +11,17 @@ import {
   r0,
   r3,
   r4,
+  r6,
   r7,
   r8,
   r9,
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { appendName, beginStep, follow, type ProgramMaps, setFlag } from "./code.ts";
-import type { FieldSpace } from "./fields.ts";
+import { appendName, beginStep, follow, member, type ProgramMaps, setFlag } from "./code.ts";
+import { FieldSpace } from "./fields.ts";
 import type { KernelLayout, SystemdLayout } from "./kernel.ts";
-import { exec, flags, PATH_MAX, TTY_MAX, walkState } from "./record.ts";
+import { exec, FIELD_BYTES, flags, PATH_MAX, TTY_MAX, walkState } from "./record.ts";
 
 /** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
 const DEPTH = 32;
@@ -33,26 +34,29 @@ const END = walkState.end - walkState.size;
 const COUNTER = -32;
 const KEPT = -40;
 
-/** Appends the path, leaf to root. r8: the task's css_set. Loses r8; goes to `lost` if what cannot be comes about. */
-export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps, space: FieldSpace): Code {
+/** Appends the path, leaf to root. r6: the task. Loses r8; goes to `lost` if what cannot be comes about. */
+export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
   const layout = kernel.cgroup;
   if (layout === undefined) return store(4, r7, exec.cgroupEnd, r9);
-  const { setDefault, node, nodeParent, nodeName, systemd } = layout;
+  const { set, setDefault, node, nodeParent, nodeName, systemd } = layout;
+  // Where there are two hierarchies, the verifier does not know the struct of the one that was found.
+  const read = systemd === undefined ? member : follow;
   const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
   return [
-    systemd === undefined ? [] : store(8, fp, KEPT, r8),
-    follow(r8, r8, setDefault),
-    follow(r8, r8, node),
-    systemd === undefined ? [] : systemdInstead(systemd, node, nodeParent, space),
+    load(8, r8, r6, set),
+    store(8, fp, KEPT, r8),
+    read(r8, r8, setDefault),
+    read(r8, r8, node),
+    systemd === undefined ? [] : systemdInstead(systemd, node, nodeParent),
     storeImm(8, fp, COUNTER, DEPTH),
     store(8, r7, END, r9),
     label("cgroup"),
     beginStep(END, limit, "cgroup cut"),
     // The root has no parent, and no name.
-    follow(r4, r8, nodeParent),
+    read(r4, r8, nodeParent),
     jumpIfImm(r4, "==", 0, "cgroup done"),
     store(8, fp, KEPT, r4),
-    follow(r3, r8, nodeName),
+    read(r3, r8, nodeName),
     appendName(END, "cgroup unnamed"),
     load(8, r8, fp, KEPT),
     load(8, r4, fp, COUNTER),
@@ -72,14 +76,18 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps, space: Field
  * Where the unified hierarchy only says its root, systemd's own is what tells: r8 = that one's node. fp + KEPT: the
  * css_set, whose list has a link to the cgroup of each hierarchy.
  */
-function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number, space: FieldSpace): Code {
+function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number): Code {
+  const space = new FieldSpace(walkState.size, FIELD_BYTES);
   // Of a link, as seen from its place in the list.
-  const link = space.fields({ next: [0, 8], cgroup: [systemd.linkCgroup - systemd.link, 8] });
+  const link = space.fields({
+    next: [systemd.linkNext, 8],
+    cgroup: [systemd.linkCgroup - systemd.link, 8],
+  });
   return [
     follow(r4, r8, nodeParent),
     jumpIfImm(r4, "!=", 0, "hierarchy found"),
     load(8, r8, fp, KEPT),
-    follow(r8, r8, systemd.setLinks),
+    follow(r8, r8, systemd.setLinks + systemd.linkNext),
     storeImm(8, fp, COUNTER, HIERARCHIES),
     label("hierarchy"),
     load(8, r4, fp, COUNTER),

@@ -1,4 +1,4 @@
-// raw tracepoint sched_process_exec(task, old pid, linux_binprm): runs in the process, when the new program is in
+// tracepoint sched_process_exec(task, old pid, linux_binprm): runs in the process, when the new program is in
 // place and has not run yet. Reads everything but the two paths, which walk.ts adds.
 import {
   alu,
@@ -35,24 +35,14 @@ import {
   countLost,
   findScratch,
   follow,
+  member,
   type ProgramMaps,
+  type Read,
   readInto,
   setFlag,
 } from "./code.ts";
-import { FieldSpace, type Fields } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
-import {
-  common,
-  exec,
-  FIELD_BYTES,
-  flags,
-  kinds,
-  PATH_MAX,
-  shared,
-  TTY_MAX,
-  walkPhases,
-  walkState,
-} from "./record.ts";
+import { common, exec, flags, kinds, PATH_MAX, shared, TTY_MAX, walkPhases, walkState } from "./record.ts";
 
 const TASK = 0;
 const BPRM = 16; // third argument
@@ -65,25 +55,13 @@ const MOUNTS = -32;
 /** -MAX_ERRNO - 1 of linux/err.h, compared without a sign: what is above is no pointer. */
 const LARGEST_ERROR = -4096;
 
+/** include/linux/pid_namespace.h: namespaces within namespaces. The verifier wants an end to where a pid's may lie. */
+const MAX_PID_NS_LEVEL = 32;
+
 /** A user or session that the kernel does not keep. */
 const NONE = -1;
 
 export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
-  const space = new FieldSpace(walkState.size, FIELD_BYTES);
-  const task = space.fields({
-    tgid: [kernel.task.tgid, 4],
-    startBoottime: [kernel.task.startBoottime, 8],
-    realParent: [kernel.task.realParent, 8],
-    loginuid: [kernel.task.loginuid, 4],
-    sessionid: [kernel.task.sessionid, 4],
-    cred: [kernel.task.cred, 8],
-    nsproxy: [kernel.task.nsproxy, 8],
-    threadPid: [kernel.task.threadPid, 8],
-    signal: [kernel.task.signal, 8],
-    cgroups: [kernel.task.cgroups, 8],
-    mm: [kernel.task.mm, 8],
-    fs: [kernel.task.fs, 8],
-  });
   return [
     load(8, r6, r1, TASK),
     load(8, r8, r1, BPRM),
@@ -94,42 +72,23 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     storeImm(8, r7, exec.settleKey, 0),
     movImm(r9, exec.texts),
     filename(kernel),
-    task.read(r6),
-    ids(kernel, task, space),
-    args(kernel, maps, task, space),
-    terminal(kernel, task),
-    task.get(r8, "cgroups"),
-    cgroupPath(kernel, maps, space),
-    executable(kernel, task, space),
-    workingDirectory(kernel, task, space),
+    ids(kernel),
+    args(kernel, maps),
+    terminal(kernel),
+    cgroupPath(kernel, maps),
+    executable(kernel),
+    workingDirectory(kernel),
     handOver(maps),
   ];
 }
-
-type Task = Fields<
-  | "tgid"
-  | "startBoottime"
-  | "realParent"
-  | "loginuid"
-  | "sessionid"
-  | "cred"
-  | "nsproxy"
-  | "threadPid"
-  | "signal"
-  | "cgroups"
-  | "mm"
-  | "fs"
->;
 
 /** The path as execve(2) got it, and whether what runs is an interpreter for it. r8: the linux_binprm. */
 function filename(kernel: KernelLayout): Code {
   const { bprm } = kernel;
   return [
     // `interp` is the very same string until an interpreter takes the file's place.
-    follow(r4, r8, bprm.interp),
-    store(8, fp, KEPT, r4),
-    follow(r3, r8, bprm.filename),
-    load(8, r4, fp, KEPT),
+    load(8, r4, r8, bprm.interp),
+    load(8, r3, r8, bprm.filename),
     jumpIf(r3, "==", r4, "binary"),
     setFlag(exec.flags, flags.script),
     label("binary"),
@@ -139,38 +98,34 @@ function filename(kernel: KernelLayout): Code {
 }
 
 /** Numbers of the process: its own, its parent's, its users', its namespaces'. */
-function ids(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
-  const { nsproxy, mountNamespace, pid, pidNamespace } = kernel;
-  const cred = space.fields({
-    uid: [kernel.cred.uid, 4],
-    euid: [kernel.cred.euid, 4],
-    egid: [kernel.cred.egid, 4],
-  });
+function ids(kernel: KernelLayout): Code {
+  const { task, cred, nsproxy, mountNamespace, pid, pidNamespace } = kernel;
   return [
-    [task.get(r4, "tgid"), store(4, r7, common.pid, r4)],
-    [task.get(r4, "startBoottime"), store(8, r7, exec.start, r4)],
-    kernel.task.loginuid === undefined ? movImm(r4, NONE) : task.get(r4, "loginuid"),
+    [load(4, r4, r6, task.tgid), store(4, r7, common.pid, r4)],
+    [load(8, r4, r6, task.startBoottime), store(8, r7, exec.start, r4)],
+    task.loginuid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.loginuid),
     store(4, r7, exec.loginUid, r4),
-    kernel.task.sessionid === undefined ? movImm(r4, NONE) : task.get(r4, "sessionid"),
+    task.sessionid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.sessionid),
     store(4, r7, exec.sessionId, r4),
-    task.get(r8, "realParent"),
-    readInto(exec.parentPid, 4, r8, kernel.task.tgid),
+    load(8, r8, r6, task.realParent),
+    [load(4, r4, r8, task.tgid), store(4, r7, exec.parentPid, r4)],
 
-    task.get(r8, "cred"),
-    cred.read(r8),
-    [cred.get(r4, "euid"), store(4, r7, exec.uid, r4)],
-    [cred.get(r4, "uid"), store(4, r7, exec.realUid, r4)],
-    [cred.get(r4, "egid"), store(4, r7, exec.gid, r4)],
+    load(8, r8, r6, task.cred),
+    [load(4, r4, r8, cred.euid), store(4, r7, exec.uid, r4)],
+    [load(4, r4, r8, cred.uid), store(4, r7, exec.realUid, r4)],
+    [load(4, r4, r8, cred.egid), store(4, r7, exec.gid, r4)],
 
-    task.get(r8, "nsproxy"),
-    follow(r8, r8, nsproxy.mnt),
+    load(8, r8, r6, task.nsproxy),
+    load(8, r8, r8, nsproxy.mnt),
     store(8, fp, MOUNTS, r8),
-    readInto(exec.mountNamespace, 4, r8, mountNamespace.inum),
-    flagUserMounts(kernel, "its mounts"),
+    [load(4, r4, r8, mountNamespace.inum), store(4, r7, exec.mountNamespace, r4)],
+    mov(r4, r8),
+    flagUserMounts(kernel, member, "its mounts"),
 
     // The namespace a process is in is that of its pid's last level; nsproxy has the one its children get.
-    task.get(r8, "threadPid"),
-    follow(r0, r8, pid.level, 4),
+    load(8, r8, r6, task.threadPid),
+    load(4, r0, r8, pid.level),
+    jumpIfImm(r0, ">", MAX_PID_NS_LEVEL, "lost"),
     aluImm("mul", r0, pid.numberSize),
     alu("add", r8, r0),
     follow(r8, r8, pid.numbers + pid.namespace),
@@ -179,14 +134,14 @@ function ids(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
 }
 
 /**
- * Sets the flag unless the mount namespace at r8 belongs to the user namespace that has none above it, the host's. One
- * that is none (a mount that was detached) is not the host's either. Loses r0 to r5 and r8.
+ * Sets the flag unless the mount namespace at r4 belongs to the user namespace that has none above it, the host's. One
+ * that is none (a mount that was detached) is not the host's either. Loses r0 to r5.
  */
-function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, name: string): Code {
+function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, read: Read, name: string): Code {
   return [
-    follow(r8, r8, mountNamespace.userNamespace),
-    jumpIfImm(r8, "==", 0, `${name}: a user's`),
-    follow(r4, r8, userNamespace.level, 4),
+    read(r4, r4, mountNamespace.userNamespace),
+    jumpIfImm(r4, "==", 0, `${name}: a user's`),
+    read(r4, r4, userNamespace.level, 4),
     jumpIfImm(r4, "==", 0, `${name}: the host's`),
     label(`${name}: a user's`),
     setFlag(exec.flags, flags.userMounts),
@@ -195,13 +150,11 @@ function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, name: s
 }
 
 /** The arguments, from the stack the kernel has just written: its pages are there. */
-function args(kernel: KernelLayout, maps: ProgramMaps, task: Task, space: FieldSpace): Code {
-  const mm = space.fields({ argStart: [kernel.mm.argStart, 8], argEnd: [kernel.mm.argEnd, 8] });
+function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
   return [
-    task.get(r8, "mm"),
-    mm.read(r8),
-    mm.get(r3, "argStart"),
-    mm.get(r2, "argEnd"),
+    load(8, r8, r6, task.mm),
+    load(8, r3, r8, mm.argStart),
+    load(8, r2, r8, mm.argEnd),
     alu("sub", r2, r3),
     jumpIfImm(r2, "<=", maps.argsBytes, "args fit"),
     setFlag(exec.flags, flags.argsTruncated),
@@ -229,11 +182,10 @@ function args(kernel: KernelLayout, maps: ProgramMaps, task: Task, space: FieldS
 }
 
 /** The controlling terminal's name. */
-function terminal(kernel: KernelLayout, task: Task): Code {
-  const { signal, tty } = kernel;
+function terminal({ task, signal, tty }: KernelLayout): Code {
   return [
-    task.get(r8, "signal"),
-    follow(r3, r8, signal.tty),
+    load(8, r8, r6, task.signal),
+    load(8, r3, r8, signal.tty),
     jumpIfImm(r3, "==", 0, "no terminal"),
     aluImm("add", r3, tty.name),
     appendString(r9, TTY_MAX, "no terminal"),
@@ -242,62 +194,47 @@ function terminal(kernel: KernelLayout, task: Task): Code {
 }
 
 /** The file that runs: the interpreter's for a script. Leaves where its path begins for the walk. */
-function executable(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
-  const file = space.fields({
-    mnt: [kernel.file.mnt, 8],
-    dentry: [kernel.file.dentry, 8],
-    inode: [kernel.file.inode, 8],
-  });
-  const inode = space.fields({
-    mode: [kernel.inode.mode, 2],
-    ino: [kernel.inode.ino, 8],
-    sb: [kernel.inode.sb, 8],
-    ctime: [kernel.inode.ctime, 8],
-    ctimeNanoseconds: [kernel.inode.ctimeNanoseconds, 4],
-  });
+function executable(kernel: KernelLayout): Code {
+  const { task, mm, file, inode, dentry, mount, superBlock } = kernel;
   return [
-    task.get(r8, "mm"),
-    follow(r8, r8, kernel.mm.exeFile),
-    file.read(r8),
-    file.get(r4, "mnt"),
-    aluImm("sub", r4, kernel.mount.vfs),
+    load(8, r8, r6, task.mm),
+    load(8, r8, r8, mm.exeFile),
+    // It cannot be, but from 6.10 on the verifier wants to see that somebody has looked.
+    jumpIfImm(r8, "==", 0, "lost"),
+    load(8, r4, r8, file.mnt),
+    aluImm("sub", r4, mount.vfs),
     storeState(walkState.mount),
     // A file can be run by a descriptor from another namespace, and the path is told as that one has it.
-    mov(r8, r4),
-    follow(r8, r8, kernel.mount.namespace),
-    load(8, r4, fp, MOUNTS),
-    jumpIf(r8, "==", r4, "the file's mount: the host's"),
+    follow(r4, r4, mount.namespace),
+    load(8, r1, fp, MOUNTS),
+    jumpIf(r4, "==", r1, "the file's mount: the host's"),
     // The kernel's own mount, where memfds lie, has an error in place of a namespace.
-    jumpIfImm(r8, ">", LARGEST_ERROR, "the file's mount: the host's"),
-    flagUserMounts(kernel, "the file's mount"),
-    file.get(r8, "dentry"),
-    mov(r4, r8),
+    jumpIfImm(r4, ">", LARGEST_ERROR, "the file's mount: the host's"),
+    flagUserMounts(kernel, follow, "the file's mount"),
+    load(8, r4, r8, file.dentry),
     storeState(walkState.dentry),
-    follow(r4, r8, kernel.dentry.hashed),
+    load(8, r4, r4, dentry.hashed),
     jumpIfImm(r4, "!=", 0, "named"),
     setFlag(exec.flags, flags.deleted),
     label("named"),
 
-    file.get(r8, "inode"),
-    inode.read(r8),
-    [inode.get(r4, "mode"), store(4, r7, exec.mode, r4)],
-    [inode.get(r4, "ino"), store(8, r7, exec.inode, r4)],
-    [inode.get(r4, "ctime"), store(8, r7, exec.changed, r4)],
-    [inode.get(r4, "ctimeNanoseconds"), store(4, r7, exec.changedNanoseconds, r4)],
-    inode.get(r8, "sb"),
-    readInto(exec.device, 4, r8, kernel.superBlock.dev),
+    load(8, r8, r8, file.inode),
+    [load(2, r4, r8, inode.mode), store(4, r7, exec.mode, r4)],
+    [load(8, r4, r8, inode.ino), store(8, r7, exec.inode, r4)],
+    [load(8, r4, r8, inode.ctime), store(8, r7, exec.changed, r4)],
+    [load(4, r4, r8, inode.ctimeNanoseconds), store(4, r7, exec.changedNanoseconds, r4)],
+    load(8, r8, r8, inode.sb),
+    [load(4, r4, r8, superBlock.dev), store(4, r7, exec.device, r4)],
   ];
 }
 
-function workingDirectory(kernel: KernelLayout, task: Task, space: FieldSpace): Code {
-  const fs = space.fields({ mnt: [kernel.fs.mnt, 8], dentry: [kernel.fs.dentry, 8] });
+function workingDirectory({ task, fs, mount }: KernelLayout): Code {
   return [
-    task.get(r8, "fs"),
-    fs.read(r8),
-    fs.get(r4, "mnt"),
-    aluImm("sub", r4, kernel.mount.vfs),
+    load(8, r8, r6, task.fs),
+    load(8, r4, r8, fs.mnt),
+    aluImm("sub", r4, mount.vfs),
     storeState(walkState.cwdMount),
-    fs.get(r4, "dentry"),
+    load(8, r4, r8, fs.dentry),
     storeState(walkState.cwdDentry),
   ];
 }

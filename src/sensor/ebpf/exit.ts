@@ -1,4 +1,4 @@
-// raw tracepoint sched_process_exit(task[, group_dead]): runs in every thread that ends, after its exit code is set.
+// tracepoint sched_process_exit(task[, group_dead]): runs in every thread that ends, after its exit code is set.
 import {
   addTo,
   type Code,
@@ -15,9 +15,10 @@ import {
   r6,
   r7,
   r8,
+  store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { begin, emit, follow, type ProgramMaps, readInto } from "./code.ts";
+import { begin, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { common, exit, kinds, shared } from "./record.ts";
 
@@ -31,26 +32,27 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     groupDeadArgument === undefined
       ? // Before 6.16: no thread of the group lives. Two last threads that end at once may both see that; whoever
         // keeps processes takes the second report for what it is, as the pid cannot be another's yet.
-        [follow(r8, r6, task.signal), follow(r0, r8, signal.live, 4), jump32IfImm(r0, "!=", 0, "others")]
+        [load(8, r8, r6, task.signal), load(4, r0, r8, signal.live), jump32IfImm(r0, "!=", 0, "others")]
       : [
           load(8, r0, r1, groupDeadArgument * 8),
           jump32IfImm(r0, "==", 0, "others"),
-          follow(r8, r6, task.signal),
+          load(8, r8, r6, task.signal),
         ],
 
     addTo(r7, fp, -8 - exit.size),
     begin(kinds.exit),
-    readInto(common.pid, 4, r6, task.tgid),
+    [load(4, r0, r6, task.tgid), store(4, r7, common.pid, r0)],
 
     // What wait(2) gives: the group's code, or the leader's if every thread left by itself.
-    follow(r0, r8, signal.flags, 4),
+    load(4, r0, r8, signal.flags),
     jump32IfImm(r0, "set", SIGNAL_GROUP_EXIT, "group"),
-    follow(r8, r6, task.groupLeader),
-    readInto(exit.status, 4, r8, task.exitCode),
+    load(8, r8, r6, task.groupLeader),
+    load(4, r0, r8, task.exitCode),
     jump("write"),
     label("group"),
-    readInto(exit.status, 4, r8, signal.groupExitCode),
+    load(4, r0, r8, signal.groupExitCode),
     label("write"),
+    store(4, r7, exit.status, r0),
     // Nothing of the stack goes out unwritten.
     storeImm(4, r7, exit.status + 4, 0),
 

@@ -1,4 +1,4 @@
-// raw tracepoint sched_process_fork(parent, child): runs in the parent, before the child may run.
+// tracepoint sched_process_fork(parent, child): runs in the parent, before the child may run.
 import {
   addTo,
   aluImm,
@@ -20,7 +20,7 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import { begin, emit, follow, type ProgramMaps, readInto } from "./code.ts";
+import { begin, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { common, fork, kinds, shared } from "./record.ts";
 import { inheritLineage } from "./urgency.ts";
@@ -37,8 +37,8 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     addTo(r7, fp, RECORD),
 
     // A thread is no process: only the first of a group has the group's number.
-    follow(r8, r6, task.pid, 4),
-    follow(r0, r6, task.tgid, 4),
+    load(4, r8, r6, task.pid),
+    load(4, r0, r6, task.tgid),
     jumpIf(r0, "!=", r8, "thread"),
     store(4, r7, common.pid, r0),
 
@@ -47,10 +47,10 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     call(helpers.currentPidTgid),
     aluImm("rsh", r0, 32),
     store(8, r7, fork.parentPid, r0),
-    readInto(fork.start, 8, r6, task.startBoottime),
-    follow(r8, r6, task.cred),
-    readInto(fork.uid, 4, r8, cred.euid),
-    readInto(fork.realUid, 4, r8, cred.uid),
+    [load(8, r0, r6, task.startBoottime), store(8, r7, fork.start, r0)],
+    load(8, r8, r6, task.cred),
+    [load(4, r0, r8, cred.euid), store(4, r7, fork.uid, r0)],
+    [load(4, r0, r8, cred.uid), store(4, r7, fork.realUid, r0)],
     // Nothing of the stack goes out unwritten.
     storeImm(4, r7, fork.realUid + 4, 0),
 

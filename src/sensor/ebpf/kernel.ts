@@ -1,6 +1,6 @@
 // Where this kernel keeps what the programs read: the only place that names the kernel's structs.
 import { readFileSync } from "node:fs";
-import { type Btf, BtfError, readKernelBtf } from "../../linux/bpf/btf.ts";
+import { type Btf, BtfError, readKernelBtf, type Tracepoint } from "../../linux/bpf/btf.ts";
 
 /** Offsets in bytes. Those that may be undefined depend on how the kernel was configured. */
 export interface KernelLayout {
@@ -17,7 +17,6 @@ export interface KernelLayout {
     readonly nsproxy: number;
     readonly threadPid: number;
     readonly signal: number;
-    readonly cgroups: number | undefined;
     readonly loginuid: number | undefined;
     readonly sessionid: number | undefined;
   };
@@ -60,11 +59,14 @@ export interface KernelLayout {
   };
   readonly pidNamespace: { readonly inum: number };
   readonly cgroup: CgroupLayout | undefined;
+  /** Types of the tracepoints, in the kernel's BTF. */
+  readonly tracepoints: { readonly fork: number; readonly exec: number; readonly exit: number };
   /** Which argument of sched_process_exit says that the whole thread group is dead; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
 
 export interface CgroupLayout {
+  readonly set: number;
   readonly setDefault: number;
   readonly node: number;
   readonly nodeParent: number;
@@ -78,6 +80,8 @@ export interface SystemdLayout {
   /** css_set's list of links to its cgroups, the list's place in a link, and from there to the hierarchy's number. */
   readonly setLinks: number;
   readonly link: number;
+  /** In each place of the list: the way on, from the end that is nearer. */
+  readonly linkNext: number;
   readonly linkCgroup: number;
   readonly root: number;
   readonly rootId: number;
@@ -103,6 +107,7 @@ const structs = [
   "pid",
   "upid",
   "pid_namespace",
+  "list_head",
   "css_set",
   "cgroup",
   "cgroup_root",
@@ -110,13 +115,15 @@ const structs = [
   "kernfs_node",
 ];
 
+const tracepoints = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
+
 /** Reads the running kernel's layout. Throws a BtfError if it has no BTF, or lacks what the programs cannot do without. */
-export function readKernelLayout(): KernelLayout {
-  return kernelLayout(readKernelBtf(structs, ["sched_process_exit"]), systemdHierarchy());
+export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
+  return kernelLayout(readKernelBtf(structs, tracepoints), findSystemd());
 }
 
-/** `systemdHierarchy`: the number of the hierarchy `name=systemd`, if there is one. */
-export function kernelLayout(btf: Btf, systemdHierarchy: number | undefined): KernelLayout {
+/** `systemd`: the hierarchy `name=systemd`, if there is one. */
+export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
   const task = (member: string) => btf.offset("task_struct", member);
   return {
     task: {
@@ -132,7 +139,6 @@ export function kernelLayout(btf: Btf, systemdHierarchy: number | undefined): Ke
       nsproxy: task("nsproxy"),
       threadPid: task("thread_pid"),
       signal: task("signal"),
-      cgroups: btf.find("task_struct", "cgroups"),
       loginuid: btf.find("task_struct", "loginuid"),
       sessionid: btf.find("task_struct", "sessionid"),
     },
@@ -194,25 +200,40 @@ export function kernelLayout(btf: Btf, systemdHierarchy: number | undefined): Ke
       namespace: btf.offset("upid", "ns"),
     },
     pidNamespace: { inum: btf.offset("pid_namespace", "ns.inum") },
-    cgroup: cgroupLayout(btf, systemdHierarchy),
-    groupDeadArgument: (btf.tracepointArguments("sched_process_exit") ?? 1) >= 2 ? 1 : undefined,
+    cgroup: cgroupLayout(btf, systemd),
+    tracepoints: {
+      fork: tracepoint(btf, "sched_process_fork").type,
+      exec: tracepoint(btf, "sched_process_exec").type,
+      exit: tracepoint(btf, "sched_process_exit").type,
+    },
+    groupDeadArgument: tracepoint(btf, "sched_process_exit").arguments >= 2 ? 1 : undefined,
   };
 }
 
-function cgroupLayout(btf: Btf, systemdHierarchy: number | undefined): CgroupLayout | undefined {
-  if (btf.find("task_struct", "cgroups") === undefined) return undefined;
+function tracepoint(btf: Btf, name: string): Tracepoint {
+  const found = btf.tracepoint(name);
+  if (found === undefined) throw new BtfError(`BTF: the kernel has no tracepoint ${name}`);
+  return found;
+}
+
+function cgroupLayout(btf: Btf, hierarchy: Hierarchy | undefined): CgroupLayout | undefined {
+  const set = btf.find("task_struct", "cgroups");
+  if (set === undefined) return undefined;
   return {
+    set,
     setDefault: btf.offset("css_set", "dfl_cgrp"),
     node: btf.offset("cgroup", "kn"),
     nodeParent: first(btf, "kernfs_node", ["__parent", "parent"]), // 6.15, before
     nodeName: btf.offset("kernfs_node", "name"),
     systemd:
-      systemdHierarchy === undefined
+      hierarchy === undefined
         ? undefined
         : {
-            hierarchyId: systemdHierarchy,
+            hierarchyId: hierarchy.number,
             setLinks: btf.offset("css_set", "cgrp_links"),
             link: btf.offset("cgrp_cset_link", "cgrp_link"),
+            // kernel/cgroup/cgroup.c, link_css_set: the oldest hierarchy first.
+            linkNext: btf.offset("list_head", hierarchy.young ? "prev" : "next"),
             linkCgroup: btf.offset("cgrp_cset_link", "cgrp"),
             root: btf.offset("cgroup", "root"),
             rootId: btf.offset("cgroup_root", "hierarchy_id"),
@@ -220,11 +241,22 @@ function cgroupLayout(btf: Btf, systemdHierarchy: number | undefined): CgroupLay
   };
 }
 
-/** The number of systemd's own hierarchy (cgroups(7)); undefined if it is not mounted. */
-function systemdHierarchy(): number | undefined {
+/** One of the hierarchies of cgroups(7). */
+export interface Hierarchy {
+  readonly number: number;
+  /** It is among the younger half of those that are mounted. */
+  readonly young: boolean;
+}
+
+/** systemd's own; undefined if it is not mounted. */
+function systemdHierarchy(): Hierarchy | undefined {
   try {
-    const number = /^(\d+):name=systemd:/m.exec(readFileSync("/proc/self/cgroup", "latin1"))?.[1];
-    return number === undefined ? undefined : Number(number);
+    // The youngest comes first, the unified one, 0, last.
+    const lines = readFileSync("/proc/self/cgroup", "latin1").trim().split("\n");
+    const at = lines.findIndex((line) => /^\d+:name=systemd:/.test(line));
+    return at === -1
+      ? undefined
+      : { number: Number.parseInt(lines[at] ?? "", 10), young: at * 2 < lines.length };
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
-import { BPF_F_MMAPABLE, BpfMap, BpfProgram, openRawTracepoint, pinned } from "../../linux/bpf/syscall.ts";
+import { attachTracepoint, BPF_F_MMAPABLE, BpfMap, BpfProgram, pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
 import { execProgram } from "./exec.ts";
@@ -65,29 +65,29 @@ export class Loaded implements Disposable {
       settled: this.settled,
     };
     const programs = new Map<string, BpfProgram>();
-    const load = (name: string, code: Code): BpfProgram => {
-      const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code)));
+    const load = (name: string, tracepoint: number, code: Code): BpfProgram => {
+      const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code), tracepoint));
       programs.set(name, program);
       return program;
     };
-    const walk = load("walk", walkProgram(kernel, maps));
+    const walk = load("walk", kernel.tracepoints.exec, walkProgram(kernel, maps));
     const value = pinned(4);
     new DataView(value.buffer).setUint32(0, walk.fd, true);
     calls.set(pinned(4), value);
     this.ring = stack.use(new RingMapping(ring));
     this.page = stack.use(new SharedPage(page));
     this.ringFd = ring.fd;
-    const attach = (tracepoint: string, program: BpfProgram) => {
-      const link = openRawTracepoint(tracepoint, program);
+    const attach = (program: BpfProgram) => {
+      const link = attachTracepoint(program);
       stack.defer(() => closeDescriptor(link));
     };
     // All are loaded before the first runs; the exit first, so that no process is seen to begin whose end is missed.
-    const fork = load("fork", forkProgram(kernel, maps));
-    const exec = load("exec", execProgram(kernel, maps));
-    const exit = load("exit", exitProgram(kernel, maps));
-    attach("sched_process_exit", exit);
-    attach("sched_process_exec", exec);
-    attach("sched_process_fork", fork);
+    const fork = load("fork", kernel.tracepoints.fork, forkProgram(kernel, maps));
+    const exec = load("exec", kernel.tracepoints.exec, execProgram(kernel, maps));
+    const exit = load("exit", kernel.tracepoints.exit, exitProgram(kernel, maps));
+    attach(exit);
+    attach(exec);
+    attach(fork);
     this.programs = programs;
     this.resources = stack.move();
   }

@@ -155,15 +155,16 @@ describe("offsets", () => {
   });
 });
 
-test("a tracepoint's arguments are counted without its own data", () => {
+test("a tracepoint has the id of its type, and its arguments without its own data", () => {
   const bytes = int()
     .type(FUNC_PROTO, "", 0, 3, [0, 1, 0, 1, 0, 1])
     .type(PTR, "", 2)
     .type(TYPEDEF, "btf_trace_sched_process_exit", 3)
     .bytes();
   const btf = parseBtf(bytes, [], ["sched_process_exit", "other"]);
-  expect(btf.tracepointArguments("sched_process_exit")).toBe(2);
-  expect(btf.tracepointArguments("other")).toBeUndefined();
+  // Ids are given from 1 on, in the order of the types: int, prototype, pointer, typedef.
+  expect(btf.tracepoint("sched_process_exit")).toEqual({ type: 4, arguments: 2 });
+  expect(btf.tracepoint("other")).toBeUndefined();
 });
 
 describe("what is damaged is refused", () => {
