@@ -21,7 +21,7 @@ export interface EbpfOptions {
   readonly argumentBytes?: number;
   /** Bytes of the ring: a power of two. An exec takes some 250, a fork 48, an exit 32. */
   readonly bufferBytes?: number;
-  /** Milliseconds that events may gather before the reader is woken for them. */
+  /** Milliseconds that events may gather before the reader is woken for them. By default it depends on who waits. */
   readonly gather?: number;
 }
 
@@ -30,6 +30,8 @@ const BUFFER_BYTES = 2 << 20;
 const ARGUMENT_BYTES = 4096;
 /** Long enough to share one wake-up among many events, short enough for a person who watches: a live view has 100 ms. */
 const GATHER_MS = 50;
+/** Where nobody watches and nothing is killed: at each wake-up the reader finds its memory cold. */
+const GATHER_AT_LEISURE_MS = 150;
 /** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
 /** As many events between two ticks are one process's, or none: the timer stops, the next event wakes the reader. */
@@ -65,11 +67,12 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
 
 export class EbpfSensor implements Sensor {
   readonly source = "ebpf";
+  live = true;
 
   private readonly stack = new DisposableStack();
   private readonly poll: Poll;
   private readonly timer: Timer;
-  private readonly gatherNs: number;
+  private readonly gather: number | undefined;
   private readonly loaded: Loaded;
   private readonly reader: RingReader;
   private readonly decoder: Decoder;
@@ -77,6 +80,7 @@ export class EbpfSensor implements Sensor {
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(4);
+  private kills = false;
   /** The timer runs: events come, and gather without waking anyone. Else the next event wakes the reader. */
   private gathering = false;
   private sinceTick = 0;
@@ -96,7 +100,7 @@ export class EbpfSensor implements Sensor {
     // Edge-triggered: while events gather the ring is never empty, and only what the kernel calls a wake-up counts.
     this.poll.add(this.loaded.ringFd, RING, EPOLLIN | EPOLLET);
     this.poll.add(this.timer.fd, TICK, EPOLLIN);
-    this.gatherNs = (options.gather ?? GATHER_MS) * 1e6;
+    this.gather = options.gather;
     this.page = this.loaded.page.words;
     this.reader = new RingReader(this.loaded.ring);
     this.decoder = new Decoder({
@@ -116,7 +120,7 @@ export class EbpfSensor implements Sensor {
     this.poll.wait(0);
     const ticked = this.gathering && this.timer.read() > 0;
     // Before anything is handed over: what is held back wakes nobody, whatever becomes of the sink.
-    if (ticked || !this.gathering) this.wakeAfter(this.gatherNs);
+    if (ticked || !this.gathering) this.wakeAfter(this.gatherMs * 1e6);
     let unfinished = this.take(sink, true);
     if (ticked && !unfinished && this.sinceTick <= FEW_EVENTS) {
       unfinished = this.take(sink, false);
@@ -130,6 +134,7 @@ export class EbpfSensor implements Sensor {
 
   setUrgency(urgency: Urgency): void {
     this.page[shared.urgency >>> 2] = urgencies[urgency];
+    this.kills = urgency !== "none";
     // Only what must be judged at once: else there is nothing to be late for, and nobody else has to wait.
     if (urgency === "none") scheduleOrdinarily();
     else schedule("realtime");
@@ -171,6 +176,10 @@ export class EbpfSensor implements Sensor {
       DRAIN_BYTES,
       hold,
     );
+  }
+
+  private get gatherMs(): number {
+    return this.gather ?? (this.live || this.kills ? GATHER_MS : GATHER_AT_LEISURE_MS);
   }
 
   private wakeAfter(ns: number): void {

@@ -168,6 +168,8 @@ export interface Sensor extends Disposable {
   setUrgency?(urgency: Urgency): void;
   /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
   settle?(event: ExecEvent): void;
+  /** Somebody watches, and is to see an exec within 100 ms; set to false, what may wait gathers for longer. */
+  live?: boolean;
   /** Forgets all that was settled: after a policy has changed. */
   unsettle?(): void;
 }

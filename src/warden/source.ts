@@ -20,6 +20,7 @@ export interface SourceInputs {
 export class Source implements Disposable {
   private readonly inputs: SourceInputs;
   private opened: OpenedSensor;
+  private watched = false;
 
   constructor(inputs: SourceInputs) {
     this.inputs = inputs;
@@ -42,6 +43,12 @@ export class Source implements Disposable {
 
   drain(sink: (event: ProcessEvent) => void): void {
     this.sensor.drain(sink);
+  }
+
+  /** Whether somebody watches every exec. */
+  watch(on: boolean): void {
+    this.watched = on;
+    this.sensor.live = on;
   }
 
   settle(event: ExecEvent): void {
@@ -74,6 +81,7 @@ export class Source implements Disposable {
     const { poll, token, totals, config } = this.inputs;
     const { enforcement } = config;
     poll.add(this.sensor.fd, token, EPOLLIN);
+    this.sensor.live = this.watched;
     if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }

@@ -273,7 +273,10 @@ class Warden {
     if (token === SENSOR) this.drain();
     else if (token === CONTROL) for (const order of this.options.readOrders()) this.obey(order);
     else if (token === EXAMINER) this.examination.receive();
-    else this.link.receive(() => this.health());
+    else {
+      this.link.receive(() => this.health());
+      this.source.watch(this.outbox.watched);
+    }
   }
 
   /** Packages have changed, and with them what is `base`: for what is run from now on. */
