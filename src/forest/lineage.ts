@@ -35,6 +35,8 @@ export class Lineage<I extends Image> {
   /** @internal live processes and child nodes in use that point here */
   references = 0;
   /** @internal */ children: Map<string, Lineage<I>> | null = null;
+  /** @internal The child that was asked for last: mostly the next one is the same. */
+  lastChild: Lineage<I> | null = null;
 
   /** @internal made by Lineages only */
   constructor(parent: Lineage<I> | null, spec: LineageSpec<I>, key: string) {
@@ -134,10 +136,13 @@ export class Lineages<I extends Image> {
     this.idle.delete(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
+    if (node.parent?.lastChild === node) node.parent.lastChild = null;
     for (const child of node.children?.values() ?? []) this.forget(child);
   }
 
   private child(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+    const last = parent?.lastChild ?? null;
+    if (last !== null && isOf(last, spec)) return last;
     const key = keyOf(spec);
     let siblings = this.roots;
     if (parent !== null) {
@@ -147,11 +152,15 @@ export class Lineages<I extends Image> {
     const known = siblings.get(key);
     if (known !== undefined) {
       // The same file may be called otherwise by now: packages have changed.
-      if (known.references > 0 || known.image === spec.image) return known;
+      if (known.references > 0 || known.image === spec.image) {
+        if (parent !== null) parent.lastChild = known;
+        return known;
+      }
       this.forget(known);
     }
     const made = new Lineage(parent, spec, key);
     siblings.set(key, made);
+    if (parent !== null) parent.lastChild = made;
     return made;
   }
 
@@ -197,6 +206,21 @@ function addsNothing<I extends Image>(parent: Lineage<I>, spec: LineageSpec<I>):
     spec.earlier.length === 0 &&
     spec.elided === null &&
     !parent.init
+  );
+}
+
+/** The node is one for `spec`; false also where only its key can tell: with images that were left out or came before. */
+function isOf<I extends Image>(node: Lineage<I>, spec: LineageSpec<I>): boolean {
+  return (
+    node.image === spec.image &&
+    node.uid === spec.uid &&
+    node.container === spec.container &&
+    node.complete === spec.complete &&
+    node.init === spec.init &&
+    node.elided === null &&
+    spec.elided === null &&
+    node.earlier.length === 0 &&
+    spec.earlier.length === 0
   );
 }
 
