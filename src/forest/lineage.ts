@@ -82,6 +82,8 @@ export class Lineages<I extends Image> {
   private readonly roots = new Map<string, Lineage<I>>();
   /** Not in use, the longest idle first; what is above each is in use or here as well. */
   private readonly idle = new Set<Lineage<I>>();
+  /** The last of these, not in `idle` yet: mostly it is used again at once. */
+  private lastIdle: Lineage<I> | null = null;
   private nodes = 0;
 
   /** Nodes in use. */
@@ -103,7 +105,7 @@ export class Lineages<I extends Image> {
     while (current !== null) {
       current.references += 1;
       if (current.references > 1) return;
-      this.idle.delete(current);
+      this.leaveIdle(current);
       this.nodes += 1;
       current = current.parent;
     }
@@ -125,15 +127,21 @@ export class Lineages<I extends Image> {
       this.forget(node);
       return;
     }
-    this.idle.add(node);
-    if (this.idle.size <= IDLE_LIMIT) return;
+    if (this.lastIdle !== null) this.idle.add(this.lastIdle);
+    this.lastIdle = node;
+    if (this.idle.size < IDLE_LIMIT) return;
     const [oldest] = this.idle;
     if (oldest !== undefined) this.forget(oldest);
   }
 
+  private leaveIdle(node: Lineage<I>): void {
+    if (node === this.lastIdle) this.lastIdle = null;
+    else this.idle.delete(node);
+  }
+
   /** With all that is below it, or that would hold what nobody counts. */
   private forget(node: Lineage<I>): void {
-    this.idle.delete(node);
+    this.leaveIdle(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
     if (node.parent?.lastChild === node) node.parent.lastChild = null;
