@@ -1,5 +1,21 @@
 // What a cgroup path says of a process: which container it is in, which systemd unit started it.
 
+/** cgroup paths remembered: more than an ordinary host has at a time. */
+const REMEMBERED = 256;
+
+function remembered(read: (cgroup: string) => string | null): (cgroup: string) => string | null {
+  const known = new Map<string, string | null>();
+  return (cgroup) => {
+    const before = known.get(cgroup);
+    if (before !== undefined) return before;
+    // Whoever makes up cgroups by the thousand makes everybody's be read again, and nothing grow.
+    if (known.size >= REMEMBERED) known.clear();
+    const made = read(cgroup);
+    known.set(cgroup, made);
+    return made;
+  };
+}
+
 /**
  * Container ids as the runtimes put them into cgroup paths: 64 hexadecimal digits (docker, containerd, cri-o,
  * podman: `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`, or the bare id as in
@@ -19,7 +35,7 @@ const isContainer = /^(?:([a-z-]+)-)?[0-9a-f]{64}(?:\.scope)?$/;
  * to choose: whoever could call a cgroup `docker-ID.scope` there would cut the tree above it, and count as a
  * container's for every rule. So what runs there, rootless containers too, is the host's.
  */
-export function containerOf(path: string): string | null {
+export const containerOf = remembered((path) => {
   // Nearly every path of a host without containers ends here, without a regular expression.
   if (path.length < 6 || path === "/") return null;
   const manager = path.indexOf("/user@");
@@ -29,7 +45,7 @@ export function containerOf(path: string): string | null {
   const named = namedContainer.exec(cgroup);
   if (named === null) return null;
   return named[1] ?? named[2] ?? named[3] ?? null;
-}
+});
 
 /**
  * systemd unit of a process by its cgroup path, folded so that it is the same on every host and every start:
@@ -38,7 +54,7 @@ export function containerOf(path: string): string | null {
  * names are the user's to choose, so all of it is `user@.service`; inside a container they are the container's, so its
  * own scope counts (`docker.scope`). null if there is none.
  */
-export function unitOf(cgroup: string): string | null {
+export const unitOf = remembered((cgroup) => {
   let unit: string | null = null;
   for (const part of cgroup.split("/")) {
     if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;
@@ -46,7 +62,7 @@ export function unitOf(cgroup: string): string | null {
     if (isContainer.test(part)) break;
   }
   return unit === null ? null : foldUnit(unit);
-}
+});
 
 function foldUnit(unit: string): string {
   const dot = unit.lastIndexOf(".");

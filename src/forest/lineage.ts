@@ -35,6 +35,8 @@ export class Lineage<I extends Image> {
   /** @internal live processes and child nodes in use that point here */
   references = 0;
   /** @internal */ children: Map<string, Lineage<I>> | null = null;
+  /** @internal The child that was asked for last: mostly the next one is the same. */
+  lastChild: Lineage<I> | null = null;
 
   /** @internal made by Lineages only */
   constructor(parent: Lineage<I> | null, spec: LineageSpec<I>, key: string) {
@@ -80,6 +82,8 @@ export class Lineages<I extends Image> {
   private readonly roots = new Map<string, Lineage<I>>();
   /** Not in use, the longest idle first; what is above each is in use or here as well. */
   private readonly idle = new Set<Lineage<I>>();
+  /** The last of these, not in `idle` yet: mostly it is used again at once. */
+  private lastIdle: Lineage<I> | null = null;
   private nodes = 0;
 
   /** Nodes in use. */
@@ -101,7 +105,7 @@ export class Lineages<I extends Image> {
     while (current !== null) {
       current.references += 1;
       if (current.references > 1) return;
-      this.idle.delete(current);
+      this.leaveIdle(current);
       this.nodes += 1;
       current = current.parent;
     }
@@ -123,21 +127,30 @@ export class Lineages<I extends Image> {
       this.forget(node);
       return;
     }
-    this.idle.add(node);
-    if (this.idle.size <= IDLE_LIMIT) return;
+    if (this.lastIdle !== null) this.idle.add(this.lastIdle);
+    this.lastIdle = node;
+    if (this.idle.size < IDLE_LIMIT) return;
     const [oldest] = this.idle;
     if (oldest !== undefined) this.forget(oldest);
   }
 
+  private leaveIdle(node: Lineage<I>): void {
+    if (node === this.lastIdle) this.lastIdle = null;
+    else this.idle.delete(node);
+  }
+
   /** With all that is below it, or that would hold what nobody counts. */
   private forget(node: Lineage<I>): void {
-    this.idle.delete(node);
+    this.leaveIdle(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
+    if (node.parent?.lastChild === node) node.parent.lastChild = null;
     for (const child of node.children?.values() ?? []) this.forget(child);
   }
 
   private child(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+    const last = parent?.lastChild ?? null;
+    if (last !== null && isOf(last, spec)) return last;
     const key = keyOf(spec);
     let siblings = this.roots;
     if (parent !== null) {
@@ -147,11 +160,15 @@ export class Lineages<I extends Image> {
     const known = siblings.get(key);
     if (known !== undefined) {
       // The same file may be called otherwise by now: packages have changed.
-      if (known.references > 0 || known.image === spec.image) return known;
+      if (known.references > 0 || known.image === spec.image) {
+        if (parent !== null) parent.lastChild = known;
+        return known;
+      }
       this.forget(known);
     }
     const made = new Lineage(parent, spec, key);
     siblings.set(key, made);
+    if (parent !== null) parent.lastChild = made;
     return made;
   }
 
@@ -197,6 +214,21 @@ function addsNothing<I extends Image>(parent: Lineage<I>, spec: LineageSpec<I>):
     spec.earlier.length === 0 &&
     spec.elided === null &&
     !parent.init
+  );
+}
+
+/** The node is one for `spec`; false also where only its key can tell: with images that were left out or came before. */
+function isOf<I extends Image>(node: Lineage<I>, spec: LineageSpec<I>): boolean {
+  return (
+    node.image === spec.image &&
+    node.uid === spec.uid &&
+    node.container === spec.container &&
+    node.complete === spec.complete &&
+    node.init === spec.init &&
+    node.elided === null &&
+    spec.elided === null &&
+    node.earlier.length === 0 &&
+    spec.earlier.length === 0
   );
 }
 

@@ -24,7 +24,7 @@ export class Process<I extends Image> {
   linkGuessed = false;
   /** The process that forked it (not the reaper of an orphan); 0 if not known. */
   readonly parentPid: number;
-  /** For the rooms to the right, one of them: what they count for this process. */
+  /** For the rooms to the right, one of them (the warden): what it counts for this process. */
   mark: unknown = undefined;
 
   /** @internal */ readonly kin: Kin<Process<I>>;

@@ -1,4 +1,5 @@
 // A condition after checking: what load errors leave over, before it becomes a function.
+import { isOfLineage } from "./subject.ts";
 import type { VariableType } from "./vocabulary.ts";
 
 /** What an expression may give, as a set of bits. */
@@ -204,4 +205,40 @@ export function possible(expression: Expression, positive = true): Expression {
   return positive
     ? call("or", [absent, expression], expression.kind | kinds.bool)
     : call("and", [call("!", [absent]), expression], expression.kind | kinds.bool);
+}
+
+/**
+ * What of a condition the lineage alone decides: where it is false no exec of that lineage fulfils the condition,
+ * whatever else is so. undefined: the lineage decides nothing. (Below a negation the other way round: where it is true.)
+ * Holds as long as the same variables are absent.
+ */
+export function decidedByLineage(expression: Expression, positive = true): Expression | undefined {
+  if (expression.is === "call") {
+    const { operator, parts } = expression;
+    if (operator === "and" || operator === "or") {
+      const decided = parts.flatMap((part) => decidedByLineage(part, positive) ?? []);
+      const oneDecides = (operator === "and") === positive;
+      if (decided.length === 0 || (!oneDecides && decided.length < parts.length)) return undefined;
+      return call(operator, decided, expression.kind | kinds.bool);
+    }
+    if (operator === "!") {
+      const decided = parts.flatMap((part) => decidedByLineage(part, !positive) ?? []);
+      return decided.length === 0 ? undefined : call("!", decided);
+    }
+  }
+  return ofLineage(expression) ? expression : undefined;
+}
+
+function ofLineage(expression: Expression): boolean {
+  switch (expression.is) {
+    case "variable":
+      return isOfLineage(expression.name);
+    case "missing":
+      return expression.names.every(isOfLineage);
+    // A child that runs what its parent runs shares its node, and has an ancestor more.
+    case "under":
+      return false;
+    default:
+      return partsOf(expression).every(ofLineage);
+  }
 }

@@ -1,5 +1,6 @@
 // A policy in force, and what it decides about one exec.
-import { askedIn, call, type Expression, kinds, namesIn, possible } from "./expression.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import { askedIn, call, decidedByLineage, type Expression, kinds, namesIn, possible } from "./expression.ts";
 import { Compiler, type Evaluation, type Program } from "./program.ts";
 import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
 import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
@@ -76,10 +77,28 @@ export interface RuleSource {
 interface AskedRule {
   readonly rule: CompiledRule;
   readonly program: Program;
+  /** Where this is false `program` is, for the whole lineage; undefined if the lineage decides nothing. */
+  readonly chance: Program | undefined;
   /** Bits of the slots of the variables it names, 32 to a word. */
   readonly needs: readonly number[];
   /** The decision if this rule alone matched and none was undecided. */
   readonly alone: Decision;
+}
+
+/** What a judge can say of every exec of one tree. */
+class Outlook {
+  /** Of the judge: a tree must not keep a whole policy that is no longer in force. */
+  readonly sign: object;
+  /** Holds for subjects that lack the same variables. */
+  readonly absent: readonly number[];
+  /** Which rules are to be asked: those that can match, and those that are undecided. */
+  readonly rules: readonly number[];
+
+  constructor(sign: object, absent: Int32Array, rules: readonly number[]) {
+    this.sign = sign;
+    this.absent = [...absent];
+    this.rules = rules;
+  }
 }
 
 const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2 };
@@ -90,6 +109,8 @@ export class Judge {
   readonly rules: readonly CompiledRule[];
   readonly variables: ReadonlySet<VariableName>;
   private readonly asked: readonly AskedRule[];
+  private readonly all: readonly number[];
+  private readonly sign = {};
   private readonly names: readonly VariableName[];
   private readonly readers: readonly Reader[];
   private readonly evaluation: Evaluation;
@@ -111,6 +132,7 @@ export class Judge {
     const asked = sources.map((source) => this.prepare(source, compiler, slotOf));
     const words = (slots.size + 31) >> 5;
     this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
+    this.all = [...this.asked.keys()];
     this.rules = this.asked.map(({ rule }) => rule);
     this.variables = new Set(this.rules.flatMap((rule) => [...rule.variables]));
     this.names = [...slots.keys()].filter(isVariableName);
@@ -139,8 +161,10 @@ export class Judge {
     this.read(subject);
     let matched: AskedRule[] | undefined;
     let undecided: string[] | undefined;
-    for (const asked of this.asked) {
-      if (!asked.rule.unknownMatches && this.lacks(asked.needs)) {
+    for (const i of this.rulesFor(subject.tree)) {
+      const asked = this.asked[i];
+      if (asked === undefined) continue;
+      if (this.isUndecided(asked)) {
         undecided ??= [];
         undecided.push(asked.rule.id);
         continue;
@@ -167,7 +191,35 @@ export class Judge {
     }
   }
 
-  private lacks(needs: readonly number[]): boolean {
+  /**
+   * The rules for the subject that was read: most execs are one more of a lineage, and most rules are about programs
+   * that it does not run. For what is seen once only it would cost more than it saves.
+   */
+  private rulesFor(tree: Tree): readonly number[] {
+    const { sign } = this;
+    const { mark } = tree;
+    if (mark instanceof Outlook && mark.sign === sign && this.isAbsent(mark.absent)) return mark.rules;
+    if (mark !== sign) {
+      tree.mark = sign;
+      return this.all;
+    }
+    const rules = this.all.filter((i) => this.canMatter(this.asked[i]));
+    tree.mark = new Outlook(sign, this.absent, rules);
+    return rules;
+  }
+
+  private canMatter(asked: AskedRule | undefined): boolean {
+    if (asked?.chance === undefined || this.isUndecided(asked)) return true;
+    return asked.chance(this.evaluation);
+  }
+
+  private isAbsent(absent: readonly number[]): boolean {
+    for (let word = 0; word < absent.length; word++) if (absent[word] !== this.absent[word]) return false;
+    return true;
+  }
+
+  private isUndecided({ rule, needs }: AskedRule): boolean {
+    if (rule.unknownMatches) return false;
     for (let word = 0; word < needs.length; word++) {
       if (((needs[word] ?? 0) & (this.absent[word] ?? 0)) !== 0) return true;
     }
@@ -202,7 +254,10 @@ export class Judge {
     const names = namesIn(condition);
     for (const name of [...names, ...askedIn(condition)]) slotOf(name);
     const rule: CompiledRule = { ...source.rule, variables: new Set([...names].filter(isVariableName)) };
-    const program = compiler.compile(rule.unknownMatches ? possible(condition) : condition);
+    const asked = rule.unknownMatches ? possible(condition) : condition;
+    const program = compiler.compile(asked);
+    const decided = decidedByLineage(asked);
+    const chance = decided === undefined ? undefined : compiler.compile(decided);
     const { action, ruleset, severity, tags, id } = rule;
     const alone: Decision = {
       action,
@@ -213,7 +268,7 @@ export class Judge {
       matched: Object.freeze([id]),
       undecided: none,
     };
-    return { rule, program, alone, slots: [...names].map(slotOf) };
+    return { rule, program, chance, alone, slots: [...names].map(slotOf) };
   }
 }
 

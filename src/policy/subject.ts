@@ -29,6 +29,7 @@ export interface Subject {
   readonly wallTime: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
+  /** This and `tree` are those of `lineage`. */
   readonly runnable: Runnable;
   readonly lineage: Lineage<Runnable>;
   readonly tree: Tree;
@@ -177,6 +178,30 @@ const late: Readonly<Partial<Record<VariableName, (subject: Subject) => boolean>
 export function lateReaderOf(name: VariableName): Reader | undefined {
   const known = late[name];
   return known === undefined ? undefined : (subject) => (known(subject) ? pending : undefined);
+}
+
+/** Variables that are read from `lineage`, `runnable` and `tree`, and so are the same for all that shares a lineage. */
+const ofLineage: ReadonlySet<string> = new Set<VariableName>([
+  "process.executable.path",
+  "process.executable.name",
+  "process.runnable.path",
+  "process.script.path",
+  "process.script.inline",
+  "tree.path",
+  "tree.id",
+  "tree.exact",
+  "tree.labels",
+  "tree.depth",
+  "tree.user_ids",
+  "tree.random",
+  "tree.randomness",
+  "tree.entropy",
+  "tree.complete",
+  "tree.truncated",
+]);
+
+export function isOfLineage(name: string): boolean {
+  return ofLineage.has(name);
 }
 
 /** One variable of a subject: undefined is absent, null is really none. */

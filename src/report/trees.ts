@@ -15,18 +15,15 @@ export interface TreeTotalsOptions {
 }
 
 /** The tree that a process was counted under when it started, whatever becomes of the tree later. */
-export interface TreeHandle {
+export class TreeHandle {
   readonly tree: string;
-}
+  /** @internal */ readonly processes: Series | null;
+  /** @internal */ readonly duration: Series | null;
+  /** @internal */ known = false;
+  /** @internal */ running = 0;
+  /** @internal */ idleSince = 0;
 
-class TreeSeries implements TreeHandle {
-  readonly tree: string;
-  readonly processes: Series | null;
-  readonly duration: Series | null;
-  known = false;
-  running = 0;
-  idleSince = 0;
-
+  /** @internal made by TreeTotals only */
   constructor(tree: string, processes: Series | null, duration: Series | null) {
     this.tree = tree;
     this.processes = processes;
@@ -38,13 +35,13 @@ export class TreeTotals {
   private readonly totals: Totals;
   private readonly options: TreeTotalsOptions;
   private readonly now: () => number;
-  private readonly trees = new Map<string, TreeSeries>();
+  private readonly trees = new Map<string, TreeHandle>();
   /** Trees that are not known and have no process, the longest idle first. */
-  private readonly idle = new Set<TreeSeries>();
+  private readonly idle = new Set<TreeHandle>();
   private readonly folded = new Set<string>();
   private readonly foldedCount: Counter;
-  private readonly off = new TreeSeries("", null, null);
-  private overflowSeries: TreeSeries | undefined;
+  private readonly off = new TreeHandle("", null, null);
+  private overflowSeries: TreeHandle | undefined;
 
   /** `now`: milliseconds of any clock that never goes back. */
   constructor(
@@ -75,19 +72,19 @@ export class TreeTotals {
 
   /** A process ended after `seconds`; undefined if its duration is not known. */
   ended(handle: TreeHandle, seconds: number | undefined): void {
-    if (!(handle instanceof TreeSeries) || handle.running === 0) return;
+    if (handle.running === 0) return;
     this.left(handle);
     if (seconds !== undefined) handle.duration?.observe(seconds);
   }
 
   /** A process came into another tree by an exec: the new handle. Its duration counts for the tree it ends in. */
   moved(handle: TreeHandle, tree: string, known: boolean): TreeHandle {
-    if (handle.tree === tree && handle instanceof TreeSeries) {
+    if (handle.tree === tree) {
       if (known) this.remember(handle);
       return handle;
     }
     const next = this.started(tree, known);
-    if (handle instanceof TreeSeries && handle.running > 0) this.left(handle);
+    if (handle.running > 0) this.left(handle);
     return next;
   }
 
@@ -100,7 +97,7 @@ export class TreeTotals {
     }
   }
 
-  private left(series: TreeSeries): void {
+  private left(series: TreeHandle): void {
     series.running -= 1;
     series.processes?.set(series.running);
     if (series.running > 0 || series.known || series === this.overflowSeries) return;
@@ -108,7 +105,7 @@ export class TreeTotals {
     this.idle.add(series);
   }
 
-  private seriesFor(tree: string, known: boolean): TreeSeries {
+  private seriesFor(tree: string, known: boolean): TreeHandle {
     const present = this.trees.get(tree);
     if (present !== undefined) {
       if (known) this.remember(present);
@@ -127,7 +124,7 @@ export class TreeTotals {
     return made;
   }
 
-  private fold(tree: string): TreeSeries {
+  private fold(tree: string): TreeHandle {
     if (!this.folded.has(tree)) {
       if (this.folded.size >= FOLDED_LIMIT) this.folded.clear();
       this.folded.add(tree);
@@ -140,19 +137,19 @@ export class TreeTotals {
     return this.overflowSeries;
   }
 
-  private make(tree: string): TreeSeries {
+  private make(tree: string): TreeHandle {
     const duration =
       this.options.mode === "full"
         ? this.totals.find("treeDuration", [tree], Number.POSITIVE_INFINITY)
         : null;
-    return new TreeSeries(
+    return new TreeHandle(
       tree,
       this.totals.find("treeProcesses", [tree], Number.POSITIVE_INFINITY),
       duration,
     );
   }
 
-  private remember(series: TreeSeries): void {
+  private remember(series: TreeHandle): void {
     if (series.known) return;
     series.known = true;
     this.idle.delete(series);
@@ -163,7 +160,7 @@ export class TreeTotals {
     }
   }
 
-  private drop(series: TreeSeries): void {
+  private drop(series: TreeHandle): void {
     this.idle.delete(series);
     this.trees.delete(series.tree);
     if (series.processes !== null) this.totals.removeSeries(series.processes);

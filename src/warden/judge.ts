@@ -19,7 +19,7 @@ import {
   type Stamp,
   verdictRecord,
 } from "../report/records.ts";
-import type { Totals } from "../report/totals.ts";
+import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { NewTrees } from "./newtrees.ts";
 import type { Execed, Listener } from "./tracker.ts";
@@ -47,6 +47,14 @@ export interface JudgeInputs {
   readonly settle: (event: ExecEvent) => void;
 }
 
+/** What verdicts of one kind are counted with. */
+interface Counted {
+  readonly decision: Decision;
+  readonly outcome: Outcome;
+  readonly verdicts: Counter;
+  readonly duration: Histogram;
+}
+
 export class Judge implements Listener {
   policy: Policy;
   /** The sensor is told of execs that need not hurry. */
@@ -56,6 +64,8 @@ export class Judge implements Listener {
   private readonly inputs: JudgeInputs;
   /** Loudness: a minute without permits is told once. */
   private limited = false;
+  /** Of the last verdict: mostly the next one is of the same kind. */
+  private counted: Counted | undefined;
 
   constructor(inputs: JudgeInputs) {
     this.inputs = inputs;
@@ -129,12 +139,30 @@ export class Judge implements Listener {
   }
 
   private count(decision: Decision, outcome: Outcome, eventTime: number): void {
-    const { totals } = this.inputs;
-    totals
-      .counter("verdicts", { role: decision.ruleset, rule: decision.rule, action: decision.action, outcome })
-      .add(1);
-    totals.histogram("verdictDuration", { outcome }).observe((monotonicNow() - eventTime) / 1e9);
+    let { counted } = this;
+    if (counted === undefined || !isSameKind(counted, decision, outcome)) {
+      counted = this.countedWith(decision, outcome);
+      this.counted = counted;
+    }
+    counted.verdicts.add(1);
+    counted.duration.observe((monotonicNow() - eventTime) / 1e9);
   }
+
+  private countedWith(decision: Decision, outcome: Outcome): Counted {
+    const { totals } = this.inputs;
+    const { ruleset: role, rule, action } = decision;
+    return {
+      decision,
+      outcome,
+      verdicts: totals.counter("verdicts", { role, rule, action, outcome }),
+      duration: totals.histogram("verdictDuration", { outcome }),
+    };
+  }
+}
+
+function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
+  const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
+  return isSameRule && decision.action === other.action && outcome === its;
 }
 
 function toldOf({ event }: Execed): Told | undefined {

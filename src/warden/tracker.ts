@@ -5,7 +5,7 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
-import type { TreeHandle, TreeTotals } from "../report/trees.ts";
+import { TreeHandle, type TreeTotals } from "../report/trees.ts";
 import type {
   ExecEvent,
   ExitEvent,
@@ -50,7 +50,6 @@ export class Tracker {
   readonly forest: Forest<Runnable>;
   private readonly inputs: TrackerInputs;
   private readonly listener: Listener;
-  private readonly handles = new WeakMap<Process<Runnable>, TreeHandle>();
   private readonly forks: Counter;
   private readonly execs: Counter;
   private readonly exits: Counter;
@@ -162,17 +161,17 @@ export class Tracker {
     // Pid 1 is in no tree.
     if (tree.labels.length === 0) return;
     const known = this.inputs.isKnown(tree);
-    const before = this.handles.get(process);
+    const before = handleOf(process);
     const { trees } = this.inputs;
     const handle =
       before === undefined ? trees.started(tree.path, known) : trees.moved(before, tree.path, known);
-    if (handle !== before) this.handles.set(process, handle);
+    if (handle !== before) process.mark = handle;
   }
 
   private ended(process: Process<Runnable>, seconds: number | undefined): void {
-    const handle = this.handles.get(process);
+    const handle = handleOf(process);
     if (handle === undefined) return;
-    this.handles.delete(process);
+    process.mark = undefined;
     this.inputs.trees.ended(handle, seconds);
   }
 
@@ -189,4 +188,8 @@ export class Tracker {
               : undefined;
     if (missing !== undefined) this.inputs.totals.counter("execsUnattributed", { reason: missing }).add(1);
   }
+}
+
+function handleOf(process: Process<Runnable>): TreeHandle | undefined {
+  return process.mark instanceof TreeHandle ? process.mark : undefined;
 }

@@ -36,3 +36,17 @@ test.each([
 ])("the unit of %s is %s", (path, unit) => {
   expect(unitOf(path)).toBe(unit);
 });
+
+test("of a thousand cgroups each is what it is, asked once or again", () => {
+  const services = Array.from({ length: 1000 }, (_, i) => `service-${i}x.service`);
+  for (const [i, service] of [...services, ...services.toReversed()].entries()) {
+    const scope = `/system.slice/docker-${i.toString(16).padStart(64, "0")}.scope`;
+    for (let again = 0; again < 2; again++) {
+      expect([unitOf(`/system.slice/${service}`), containerOf(`/system.slice/${service}`)]).toEqual([
+        service,
+        null,
+      ]);
+      expect([unitOf(scope), containerOf(scope)]).toEqual(["docker.scope", scope.slice(21, 85)]);
+    }
+  }
+});

@@ -40,6 +40,33 @@ test("what is started again has the node it had, although nobody used it meanwhi
   expect(table.intern(root, what)).toBe(before);
 });
 
+test("whatever the node before it was, what differs in anything has a node of its own", () => {
+  const { table, root } = rooted();
+  const what = spec("true");
+  const image = { key: "false", label: "false" };
+  const kinds: LineageSpec<Named>[] = [
+    what,
+    { ...what, image },
+    { ...what, uid: 33 },
+    { ...what, uid: undefined },
+    { ...what, container: "c" },
+    { ...what, complete: false },
+    { ...what, init: true },
+    { ...what, earlier: [image] },
+    { ...what, earlier: [what.image, image] },
+    { ...what, elided: [] },
+    { ...what, elided: [image] },
+  ];
+  const nodes = kinds.map((kind) => table.intern(root, kind));
+  expect(new Set(nodes).size).toBe(kinds.length);
+  for (const [i, a] of kinds.entries()) {
+    for (const [k, b] of kinds.entries()) {
+      expect(table.intern(root, a)).toBe(nodes[i] ?? root);
+      expect(table.intern(root, b)).toBe(nodes[k] ?? root);
+    }
+  }
+});
+
 test("what is called otherwise by now gets a new node", () => {
   const { table, root } = rooted();
   run(table, root, spec("true", "true"));
@@ -60,8 +87,10 @@ test("of a thousand nodes that nobody uses the first are forgotten", () => {
 
 test("a node with a long key is not kept", () => {
   const { table, root } = rooted();
-  run(table, root, spec("x".repeat(4096)));
+  const what = spec("x".repeat(4096));
+  const node = run(table, root, what);
   expect(root.children?.size).toBe(0);
+  expect(table.intern(root, what)).not.toBe(node);
 });
 
 test("with a node that is forgotten goes all that is below it", () => {

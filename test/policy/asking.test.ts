@@ -1,5 +1,9 @@
 // How a policy asks its rules, and what it makes of the answers.
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { decide, type Policy } from "../../src/policy/policy.ts";
+import type { Subject } from "../../src/policy/subject.ts";
+import { subjectOf } from "../../src/policy/testlineage.ts";
 import { judge, policyOf } from "./helpers.ts";
 
 const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
@@ -167,4 +171,99 @@ test("the version is that of what the policy says, not of how it is written", ()
   expect(one.version).toBe(same.version);
   expect(one.version).not.toBe(other.version);
   expect(one.digest.startsWith(one.version)).toBe(true);
+});
+
+describe("a tree that was asked about before", () => {
+  const often = (policy: Policy, subject: Subject) => [1, 2, 3, 4].map(() => decide(policy, subject));
+  const dash = { in: [{ var: "process.executable.name" }, ["dash"]] };
+  const secret = { contains: [{ var: "process.command_line" }, "secret"] };
+
+  test("is asked about what its lineage leaves open", () => {
+    const policy = policyOf([{ id: "it", when: { and: [dash, secret] }, action: "alert" }]);
+    const subject = subjectOf({ lineage: shell });
+    const told = (...args: string[]): Subject => ({ ...subject, facts: { ...subject.facts, args } });
+    for (const one of often(policy, told("sh", "plain"))) expect(one.rule).toBe("default");
+    for (const one of often(policy, told("sh", "secret"))) expect(one.rule).toBe("it");
+  });
+
+  test("is undecided where a variable is absent now, even if the lineage excludes a match", () => {
+    const policy = policyOf([{ id: "it", when: { and: [{ "!": dash }, secret] }, action: "alert" }]);
+    const subject = subjectOf({ lineage: shell });
+    const known = { ...subject, facts: { ...subject.facts, args: ["sh"] } };
+    const unknown = { ...subject, facts: { ...subject.facts, args: undefined } };
+    for (const one of often(policy, known)) expect(one.undecided).toEqual([]);
+    for (const one of often(policy, unknown)) expect(one.undecided).toEqual(["it"]);
+    for (const one of often(policy, known)) expect(one.undecided).toEqual([]);
+  });
+
+  test("may match now that a variable is absent that an unknown makes a match of", () => {
+    const when = {
+      and: [dash, { "!": { in: [{ var: "process.runnable.path" }, ["/usr/bin/dash"]] } }, secret],
+    };
+    const policy = policyOf([{ id: "it", when, action: "alert", unknown: "match" }]);
+    const subject = subjectOf({ lineage: shell });
+    for (const one of often(policy, subject)) expect(one.matched).toEqual([]);
+    const open = policyOf([{ id: "it", when: { and: [dash, secret] }, action: "alert", unknown: "match" }]);
+    const known = { ...subject, facts: { ...subject.facts, args: ["sh"] } };
+    for (const one of often(open, known)) expect(one.matched).toEqual([]);
+    for (const one of often(open, subject)) expect(one.matched).toEqual(["it"]);
+  });
+
+  test("is asked anew by another policy", () => {
+    const subject = subjectOf({ lineage: shell });
+    const before = policyOf([{ id: "before", when: { "!": dash }, action: "alert" }]);
+    const after = policyOf([{ id: "after", when: dash, action: "alert" }]);
+    for (const one of often(before, subject)) expect(one.rule).toBe("default");
+    for (const one of often(after, subject)) expect(one.rule).toBe("after");
+    for (const one of often(before, subject)) expect(one.rule).toBe("default");
+  });
+
+  test("gets the answers that it would get the first time, for any condition", () => {
+    const leaf = fc.constantFrom<object>(
+      dash,
+      secret,
+      yes,
+      no,
+      { "==": [{ var: "process.user.id" }, 33] },
+      { glob: [{ var: "process.runnable.path" }, "/usr/**"] },
+      { tree: "/nginx/base" },
+      { in: [{ var: "process.executable.name" }, ["bash"]] },
+      { var: "tree.labels" },
+      { missing: ["process.script.path", "process.tty"] },
+      { "==": [{ var: "tree.depth" }, 2] },
+    );
+    const { condition } = fc.letrec<{ condition: object }>((tie) => ({
+      condition: fc.oneof(
+        { depthSize: "small", withCrossShrink: true },
+        leaf,
+        fc.array(tie("condition"), { minLength: 1, maxLength: 3 }).map((parts) => ({ and: parts })),
+        fc.array(tie("condition"), { minLength: 1, maxLength: 3 }).map((parts) => ({ or: parts })),
+        tie("condition").map((part) => ({ "!": part })),
+      ),
+    }));
+    const facts = fc.record({
+      args: fc.constantFrom(undefined, ["sh"], ["sh", "secret"]),
+      uid: fc.constantFrom(undefined, 0, 33),
+      tty: fc.constantFrom(undefined, null, "pts/0"),
+    });
+    fc.assert(
+      fc.property(
+        condition,
+        fc.array(facts, { minLength: 4, maxLength: 8 }),
+        fc.boolean(),
+        (when, all, matching) => {
+          const more = matching ? { unknown: "match" } : {};
+          const policy = policyOf([{ id: "it", when, action: "alert", ...more }]);
+          const subject = subjectOf({ lineage: shell });
+          for (const own of all) {
+            const asked = { ...subject, facts: { ...subject.facts, ...own } };
+            const decisions = often(policy, asked);
+            const first = decide(policy, { ...asked, tree: subjectOf({ lineage: shell }).tree });
+            for (const decision of decisions) expect(decision).toEqual(first);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
 });

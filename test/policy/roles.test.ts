@@ -2,7 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
+import { decide } from "../../src/policy/policy.ts";
 import { runTests } from "../../src/policy/test.ts";
+import { subjectOf } from "../../src/policy/testlineage.ts";
+import { nothingKnown } from "../../src/sensor/event.ts";
 
 const sources = { read: () => undefined, embedded: embeddedPolicies, searchPath: [] };
 
@@ -19,6 +22,20 @@ for (const name of embeddedPolicies.keys()) {
         expect([decision.action, decision.rule]).toEqual([expected.action, expected.rule ?? decision.rule]);
       });
     }
+
+    test("what a tree has shown before changes no answer, whatever else is another's", () => {
+      const subjects = (role.file.tests ?? []).map(subjectOf);
+      for (const [i, { lineage, runnable, tree, ...own }] of subjects.entries()) {
+        for (const other of [own, ...subjects.slice(i + 1, i + 6), { ...own, facts: nothingKnown }, own]) {
+          const subject = { ...other, lineage, runnable, tree };
+          const often = [0, 1, 2].map(() => decide(policy, subject));
+          tree.mark = undefined;
+          const first = decide(policy, subject);
+          for (const decision of often) expect(decision).toEqual(first);
+          for (let again = 0; again < 2; again++) decide(policy, subject);
+        }
+      }
+    });
 
     test("is tested with at least 10 attacks and 15 healthy events", () => {
       const healthy = results.filter(({ expected }) => expected.action === "allow");

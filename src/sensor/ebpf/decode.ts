@@ -32,7 +32,9 @@ export class Decoder {
   realtime = 0;
   private readonly options: DecoderOptions;
   private readonly users = new ToldUsers();
-  private readonly paths = new Interned(1024, decodePath);
+  private readonly executables = new Interned(1024, decodePath);
+  private readonly directories = new Interned(1024, decodePath);
+  private readonly cgroups = new Interned(256, decodePath);
   private readonly strings = new Interned(1024, decodeString);
   private readonly terminals = new Interned(64, decodeTerminal);
 
@@ -121,7 +123,7 @@ export class Decoder {
     const cwdEnd = start + word(words, start, exec.cwdEnd);
 
     const found = executableEnd > cgroupEnd && (flag & flags.executableCut) === 0;
-    const path = found ? this.paths.text(bytes, cgroupEnd, executableEnd) : undefined;
+    const path = found ? this.executables.text(bytes, cgroupEnd, executableEnd) : undefined;
     const memfd = path === undefined ? undefined : (flag & flags.nameless) !== 0 && path.startsWith(MEMFD, 1);
     const filename = filenameEnd > texts ? this.strings.text(bytes, texts, filenameEnd) : undefined;
     const nanoseconds = word(words, start, exec.changedNanoseconds) & ~I_CTIME_QUERIED;
@@ -142,7 +144,7 @@ export class Decoder {
       script: (flag & flags.script) !== 0 ? filename : undefined,
       args: (flag & flags.argsUnreadable) !== 0 ? undefined : decodeArguments(bytes, filenameEnd, argsEnd),
       argsTruncated: (flag & flags.argsTruncated) !== 0,
-      cwd: (flag & flags.cwdCut) !== 0 ? undefined : this.paths.text(bytes, executableEnd, cwdEnd),
+      cwd: (flag & flags.cwdCut) !== 0 ? undefined : this.directories.text(bytes, executableEnd, cwdEnd),
       uid,
       realUid,
       gid: word(words, start, exec.gid),
@@ -151,7 +153,7 @@ export class Decoder {
       tty: ttyEnd > argsEnd ? this.terminals.text(bytes, argsEnd, ttyEnd) : null,
       cgroup:
         this.options.cgroups && (flag & flags.cgroupCut) === 0
-          ? this.paths.text(bytes, ttyEnd, cgroupEnd)
+          ? this.cgroups.text(bytes, ttyEnd, cgroupEnd)
           : undefined,
       device: makeDevice(device >>> 20, device & 0xf_ffff),
       inode: long(words, start, exec.inode),

@@ -13,6 +13,8 @@ export class Interned {
   private readonly mask: number;
   private readonly keys: (Uint8Array | undefined)[];
   private readonly texts: string[];
+  /** Of the last text: mostly the next one is the same, and needs no hash. */
+  private last = 0;
 
   constructor(slots: number, decode: Decode) {
     this.decode = decode;
@@ -24,14 +26,19 @@ export class Interned {
   text(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start;
     if (length > LONGEST) return this.decode(bytes, start, end);
+    if (this.isIn(this.last, bytes, start, end)) return this.texts[this.last] ?? "";
     const slot = hash(bytes, start, end) & this.mask;
-    const key = this.keys[slot];
-    if (key !== undefined && key.length === length && equals(key, bytes, start))
-      return this.texts[slot] ?? "";
+    this.last = slot;
+    if (this.isIn(slot, bytes, start, end)) return this.texts[slot] ?? "";
     const text = this.decode(bytes, start, end);
     this.keys[slot] = bytes.slice(start, end);
     this.texts[slot] = text;
     return text;
+  }
+
+  private isIn(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const key = this.keys[slot];
+    return key !== undefined && key.length === end - start && equals(key, bytes, start);
   }
 }
 

@@ -1,0 +1,118 @@
+// What verdicts are counted as.
+import { expect, test } from "bun:test";
+import { Killer } from "../../src/enforcement/kill.ts";
+import { KillRate } from "../../src/enforcement/rate.ts";
+import { identify } from "../../src/fingerprint/identify.ts";
+import type { Policy } from "../../src/policy/policy.ts";
+import { Outbox } from "../../src/report/outbox.ts";
+import { recordUids } from "../../src/report/stamp.ts";
+import { Totals } from "../../src/report/totals.ts";
+import { TreeTotals } from "../../src/report/trees.ts";
+import { nothingKnown } from "../../src/sensor/event.ts";
+import { Judge } from "../../src/warden/judge.ts";
+import { NewTrees } from "../../src/warden/newtrees.ts";
+import { type Listener, Tracker } from "../../src/warden/tracker.ts";
+import { policyOf } from "../policy/helpers.ts";
+
+class World {
+  readonly judge: Judge;
+  private readonly totals = new Totals();
+  private readonly tracker: Tracker;
+  private pid = 100;
+
+  constructor(policy: Policy) {
+    const { totals } = this;
+    const trees = new TreeTotals(totals);
+    const listener: Listener = {
+      forked: () => undefined,
+      execed: (exec) => this.judge.execed(exec),
+      exited: () => undefined,
+      lost: () => undefined,
+    };
+    this.tracker = new Tracker({ identify, totals, trees, suspendedNs: 0, isKnown: () => false }, listener);
+    const signals = {
+      now: () => 0,
+      startTicks: () => undefined,
+      kill: () => "gone" as const,
+      isOurs: () => false,
+    };
+    const killer = new Killer(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 });
+    const hello = {
+      type: "hello" as const,
+      run: "1",
+      generation: 1,
+      version: "1",
+      started: "2000-01-01T00:00:00Z",
+      source: "ebpf",
+      enforcement: "observe",
+      policies: [],
+    };
+    this.judge = new Judge({
+      policy,
+      enforcement: "observe",
+      killer,
+      outbox: new Outbox({ fd: -1, totals, hello: () => hello }),
+      totals,
+      stamp: recordUids(new Uint8Array(5)),
+      bootTimeMs: 0,
+      userName: () => undefined,
+      newTrees: new NewTrees(),
+      knowledgeOf: () => ({}),
+      onLoss: () => undefined,
+      settle: () => undefined,
+    });
+  }
+
+  run(executable: string): void {
+    this.pid += 1;
+    const facts = { ...nothingKnown, executable, args: [executable], uid: 0 };
+    this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts });
+  }
+
+  /** Verdicts by role, rule, action and outcome. */
+  get verdicts(): Record<string, number> {
+    const counted: Record<string, number> = {};
+    this.totals.markAllChanged();
+    for (const change of this.totals.takeChanged(1e9)) {
+      const [instrument, values, value] = JSON.parse(change);
+      if (instrument === "verdicts") counted[values.join(" ")] = value;
+      if (instrument === "verdictDuration") {
+        const observed = value.counts.reduce((sum: number, one: number) => sum + one, 0);
+        if (observed > 0) counted[values.join(" ")] = observed;
+      }
+    }
+    return counted;
+  }
+}
+
+const runs = (name: string) => ({ "==": [{ var: "process.executable.name" }, name] });
+
+test("each verdict is counted as what it is, whatever the one before was", () => {
+  const world = new World(
+    policyOf([
+      { id: "bad", when: runs("bad"), action: "kill" },
+      { id: "odd", when: runs("odd"), action: "alert" },
+      { id: "strange", when: runs("strange"), action: "alert" },
+    ]),
+  );
+  for (const name of ["fine", "fine", "odd", "strange", "odd", "fine", "bad", "bad", "fine"])
+    world.run(`/usr/bin/${name}`);
+  expect(world.verdicts).toEqual({
+    "role default allow allowed": 4,
+    "role odd alert alerted": 2,
+    "role strange alert alerted": 1,
+    "role bad kill would_kill": 2,
+    allowed: 4,
+    alerted: 3,
+    would_kill: 2,
+  });
+});
+
+test("with a new policy the same rule is counted under its new action", () => {
+  const world = new World(policyOf([{ id: "odd", when: runs("odd"), action: "alert" }]));
+  world.run("/usr/bin/odd");
+  world.judge.policy = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
+  world.run("/usr/bin/odd");
+  world.run("/usr/bin/odd");
+  expect(world.verdicts).toMatchObject({ "role odd alert alerted": 1, "role odd kill would_kill": 2 });
+});
