@@ -47,6 +47,15 @@ export interface JudgeInputs {
   readonly settle: (event: ExecEvent) => void;
 }
 
+interface CarriedOut {
+  readonly outcome: Outcome;
+  readonly reason: Reason | undefined;
+}
+
+const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
+const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
+const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
+
 /** What verdicts of one kind are counted with. */
 interface Counted {
   readonly decision: Decision;
@@ -122,10 +131,10 @@ export class Judge implements Listener {
     );
   }
 
-  private carryOut(exec: Execed, decision: Decision): { outcome: Outcome; reason: Reason | undefined } {
-    if (decision.action === "allow") return { outcome: "allowed", reason: undefined };
-    if (decision.action === "alert") return { outcome: "alerted", reason: undefined };
-    if (this.inputs.enforcement === "observe") return { outcome: "would_kill", reason: undefined };
+  private carryOut(exec: Execed, decision: Decision): CarriedOut {
+    if (decision.action === "allow") return allowed;
+    if (decision.action === "alert") return alerted;
+    if (this.inputs.enforcement === "observe") return wouldKill;
     const result = this.inputs.killer.kill(exec.process, toldOf(exec));
     this.tellLimit(result);
     return result;
