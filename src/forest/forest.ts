@@ -105,14 +105,7 @@ export class Forest<I extends Image> {
     const parent = this.live.get(event.parentPid);
     const lineage = parent === undefined ? this.orphanLineage() : this.childLineage(parent);
     const kernel = parent?.kernelThread ?? false;
-    const child = this.add(
-      event.pid,
-      { ticks: event.startTicks, exact: event.startExact, time: event.time },
-      lineage,
-      parent?.lineage ?? null,
-      event.parentPid,
-      kernel,
-    );
+    const child = this.add(event.pid, event, lineage, parent?.lineage ?? null, event.parentPid, kernel);
     this.join(child, parent);
     return child;
   }
@@ -297,8 +290,9 @@ export class Forest<I extends Image> {
   }
 
   private startOf(exactTicks: number | undefined, otherwise: number): Start {
-    const ticks = exactTicks ?? otherwise;
-    return { ticks, exact: exactTicks !== undefined, time: ticks * NS_PER_TICK - this.suspendedNs };
+    const startTicks = exactTicks ?? otherwise;
+    const startExact = exactTicks !== undefined;
+    return { startTicks, startExact, time: startTicks * NS_PER_TICK - this.suspendedNs };
   }
 
   private add(
