@@ -20,6 +20,8 @@ import { Process, type Start } from "./process.ts";
 /** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
 export const TICKS_PER_SECOND = 100;
 const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
+/** What most processes have: made once, not at every exec. */
+const noneEarlier: readonly never[] = [];
 /** How far apart two sources may see the same start: an event's time is that of the end of the fork. */
 const START_SLACK_TICKS = 2;
 
@@ -103,14 +105,7 @@ export class Forest<I extends Image> {
     const parent = this.live.get(event.parentPid);
     const lineage = parent === undefined ? this.orphanLineage() : this.childLineage(parent);
     const kernel = parent?.kernelThread ?? false;
-    const child = this.add(
-      event.pid,
-      { ticks: event.startTicks, exact: event.startExact, time: event.time },
-      lineage,
-      parent?.lineage ?? null,
-      event.parentPid,
-      kernel,
-    );
+    const child = this.add(event.pid, event, lineage, parent?.lineage ?? null, event.parentPid, kernel);
     this.join(child, parent);
     return child;
   }
@@ -295,8 +290,9 @@ export class Forest<I extends Image> {
   }
 
   private startOf(exactTicks: number | undefined, otherwise: number): Start {
-    const ticks = exactTicks ?? otherwise;
-    return { ticks, exact: exactTicks !== undefined, time: ticks * NS_PER_TICK - this.suspendedNs };
+    const startTicks = exactTicks ?? otherwise;
+    const startExact = exactTicks !== undefined;
+    return { startTicks, startExact, time: startTicks * NS_PER_TICK - this.suspendedNs };
   }
 
   private add(
@@ -390,7 +386,7 @@ export class Forest<I extends Image> {
     const complete = !process.linkGuessed && (process.ancestry?.complete ?? process.pid === 1);
     const spec = {
       image,
-      earlier: process.execed ? withEarlier(before, image) : [],
+      earlier: process.execed ? withEarlier(before, image) : noneEarlier,
       uid: facts.uid ?? before.uid,
       container,
       complete,

@@ -39,8 +39,8 @@ export class Process<I extends Image> {
     kernelThread: boolean,
   ) {
     this.pid = pid;
-    this.startTicks = start.ticks;
-    this.startExact = start.exact;
+    this.startTicks = start.startTicks;
+    this.startExact = start.startExact;
     this.startTime = start.time;
     this.lineage = lineage;
     this.ancestry = ancestry;
@@ -51,8 +51,9 @@ export class Process<I extends Image> {
   }
 }
 
+/** As a fork event tells it. */
 export interface Start {
-  readonly ticks: number;
-  readonly exact: boolean;
+  readonly startTicks: number;
+  readonly startExact: boolean;
   readonly time: number;
 }

@@ -38,10 +38,19 @@ function anyOf(tests: readonly TextTest[]): TextTest {
 
 const textOperators: Readonly<Record<string, Compile>> = {
   glob: (texts) => anyOf(texts.map(compileGlob)),
-  contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),
+  contains: (texts) => (value) => {
+    for (const text of texts) if (value.includes(text)) return true;
+    return false;
+  },
   matches: (texts) => anyOf(texts.map(compileExpression)),
-  starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),
-  ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),
+  starts_with: (texts) => (value) => {
+    for (const text of texts) if (value.startsWith(text)) return true;
+    return false;
+  },
+  ends_with: (texts) => (value) => {
+    for (const text of texts) if (value.endsWith(text)) return true;
+    return false;
+  },
   cidr: (texts) => {
     const networks = texts.map((text) => {
       const network = parseNetwork(text);

@@ -116,6 +116,8 @@ export class Judge {
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
   private readonly otherwise: Decision;
+  /** What nothing matched for and not every rule could be asked; a host lacks the same ones at every exec. */
+  private lastOpen: Decision;
 
   constructor(sources: readonly RuleSource[], defaultAction: Action, defaultRuleset: string) {
     const slots = new Map<string, number>();
@@ -154,6 +156,7 @@ export class Judge {
       matched: none,
       undecided: none,
     };
+    this.lastOpen = this.otherwise;
   }
 
   decide(subject: Subject): Decision {
@@ -230,8 +233,7 @@ export class Judge {
     matched: readonly AskedRule[] | undefined,
     undecided: readonly string[] | undefined,
   ): Decision {
-    if (matched === undefined)
-      return undecided === undefined ? this.otherwise : { ...this.otherwise, undecided };
+    if (matched === undefined) return undecided === undefined ? this.otherwise : this.leftOpen(undecided);
     let deciding = matched[0];
     for (const asked of matched) {
       if (deciding === undefined || strength[asked.rule.action] > strength[deciding.rule.action])
@@ -240,6 +242,13 @@ export class Judge {
     if (deciding === undefined) return this.otherwise;
     if (matched.length === 1 && undecided === undefined) return deciding.alone;
     return { ...deciding.alone, matched: matched.map(({ rule }) => rule.id), undecided: undecided ?? none };
+  }
+
+  private leftOpen(undecided: readonly string[]): Decision {
+    const last = this.lastOpen.undecided;
+    if (undecided.length !== last.length || undecided.some((rule, i) => rule !== last[i]))
+      this.lastOpen = { ...this.otherwise, undecided };
+    return this.lastOpen;
   }
 
   private prepare(source: RuleSource, compiler: Compiler, slotOf: (name: string) => number) {

@@ -38,6 +38,8 @@ export class TreeTotals {
   private readonly trees = new Map<string, TreeHandle>();
   /** Trees that are not known and have no process, the longest idle first. */
   private readonly idle = new Set<TreeHandle>();
+  /** The last of these, not in `idle` yet: mostly it runs again at once. */
+  private lastIdle: TreeHandle | null = null;
   private readonly folded = new Set<string>();
   private readonly foldedCount: Counter;
   private readonly off = new TreeHandle("", null, null);
@@ -65,7 +67,7 @@ export class TreeTotals {
     if (this.options.mode === "off") return this.off;
     const series = this.seriesFor(tree, known);
     series.running += 1;
-    this.idle.delete(series);
+    this.leaveIdle(series);
     series.processes?.set(series.running);
     return series;
   }
@@ -90,6 +92,7 @@ export class TreeTotals {
 
   /** Lets go of trees whose hour is over. Cheap if there is none; call it before totals are told. */
   expire(): void {
+    this.keepLastIdle();
     const before = this.now() - STAY_MS;
     for (const series of this.idle) {
       if (series.idleSince > before) return;
@@ -102,7 +105,18 @@ export class TreeTotals {
     series.processes?.set(series.running);
     if (series.running > 0 || series.known || series === this.overflowSeries) return;
     series.idleSince = this.now();
-    this.idle.add(series);
+    this.keepLastIdle();
+    this.lastIdle = series;
+  }
+
+  private keepLastIdle(): void {
+    if (this.lastIdle !== null) this.idle.add(this.lastIdle);
+    this.lastIdle = null;
+  }
+
+  private leaveIdle(series: TreeHandle): void {
+    if (series === this.lastIdle) this.lastIdle = null;
+    else this.idle.delete(series);
   }
 
   private seriesFor(tree: string, known: boolean): TreeHandle {
@@ -152,7 +166,7 @@ export class TreeTotals {
   private remember(series: TreeHandle): void {
     if (series.known) return;
     series.known = true;
-    this.idle.delete(series);
+    this.leaveIdle(series);
     for (const each of [series.processes, series.duration]) {
       if (each === null) continue;
       each.kept = true;
@@ -161,7 +175,7 @@ export class TreeTotals {
   }
 
   private drop(series: TreeHandle): void {
-    this.idle.delete(series);
+    this.leaveIdle(series);
     this.trees.delete(series.tree);
     if (series.processes !== null) this.totals.removeSeries(series.processes);
     if (series.duration !== null) this.totals.removeSeries(series.duration);

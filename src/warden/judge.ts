@@ -47,12 +47,22 @@ export interface JudgeInputs {
   readonly settle: (event: ExecEvent) => void;
 }
 
+interface CarriedOut {
+  readonly outcome: Outcome;
+  readonly reason: Reason | undefined;
+}
+
+const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
+const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
+const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
+
 /** What verdicts of one kind are counted with. */
 interface Counted {
   readonly decision: Decision;
   readonly outcome: Outcome;
   readonly verdicts: Counter;
   readonly duration: Histogram;
+  readonly undecided: readonly Counter[];
 }
 
 export class Judge implements Listener {
@@ -80,7 +90,6 @@ export class Judge implements Listener {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = subjectOf(exec, this.wallOffset, this.inputs, knowledge);
     const decision = decide(this.policy, subject);
-    for (const rule of decision.undecided) this.inputs.totals.counter("rulesUndecided", { rule }).add(1);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
     if (
@@ -122,10 +131,10 @@ export class Judge implements Listener {
     );
   }
 
-  private carryOut(exec: Execed, decision: Decision): { outcome: Outcome; reason: Reason | undefined } {
-    if (decision.action === "allow") return { outcome: "allowed", reason: undefined };
-    if (decision.action === "alert") return { outcome: "alerted", reason: undefined };
-    if (this.inputs.enforcement === "observe") return { outcome: "would_kill", reason: undefined };
+  private carryOut(exec: Execed, decision: Decision): CarriedOut {
+    if (decision.action === "allow") return allowed;
+    if (decision.action === "alert") return alerted;
+    if (this.inputs.enforcement === "observe") return wouldKill;
     const result = this.inputs.killer.kill(exec.process, toldOf(exec));
     this.tellLimit(result);
     return result;
@@ -144,6 +153,7 @@ export class Judge implements Listener {
       counted = this.countedWith(decision, outcome);
       this.counted = counted;
     }
+    for (const rule of counted.undecided) rule.add(1);
     counted.verdicts.add(1);
     counted.duration.observe((monotonicNow() - eventTime) / 1e9);
   }
@@ -156,13 +166,15 @@ export class Judge implements Listener {
       outcome,
       verdicts: totals.counter("verdicts", { role, rule, action, outcome }),
       duration: totals.histogram("verdictDuration", { outcome }),
+      undecided: decision.undecided.map((name) => totals.counter("rulesUndecided", { rule: name })),
     };
   }
 }
 
 function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
   const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
-  return isSameRule && decision.action === other.action && outcome === its;
+  const isSameVerdict = decision.action === other.action && outcome === its;
+  return isSameRule && isSameVerdict && decision.undecided === other.undecided;
 }
 
 function toldOf({ event }: Execed): Told | undefined {

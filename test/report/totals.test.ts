@@ -154,6 +154,17 @@ describe("trees", () => {
     expect(value(changes, "treeDuration", "/known")).toMatchObject({ sum: 1 });
   });
 
+  test("a tree that runs again stays, however long it runs", () => {
+    const { trees } = made(10);
+    trees.ended(trees.started("/a", false), 1);
+    trees.ended(trees.started("/b", false), 1);
+    trees.started("/a", false);
+    trees.started("/b", false);
+    clock += 2 * 3_600_000;
+    trees.expire();
+    expect(trees.size).toBe(2);
+  });
+
   test("only a known tree may push out one that is idle", () => {
     const { trees } = made(1);
     trees.ended(trees.started("/a", false), 1);

@@ -8,7 +8,7 @@ import { Outbox } from "../../src/report/outbox.ts";
 import { recordUids } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/trees.ts";
-import { nothingKnown } from "../../src/sensor/event.ts";
+import { nothingKnown, type ProcessFacts } from "../../src/sensor/event.ts";
 import { Judge } from "../../src/warden/judge.ts";
 import { NewTrees } from "../../src/warden/newtrees.ts";
 import { type Listener, Tracker } from "../../src/warden/tracker.ts";
@@ -63,19 +63,19 @@ class World {
     });
   }
 
-  run(executable: string): void {
+  run(executable: string, more: Partial<ProcessFacts> = {}): void {
     this.pid += 1;
-    const facts = { ...nothingKnown, executable, args: [executable], uid: 0 };
+    const facts = { ...nothingKnown, executable, args: [executable], uid: 0, ...more };
     this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts });
   }
 
-  /** Verdicts by role, rule, action and outcome. */
+  /** Verdicts by role, rule, action and outcome, observations by outcome, and rules that were left undecided. */
   get verdicts(): Record<string, number> {
     const counted: Record<string, number> = {};
     this.totals.markAllChanged();
     for (const change of this.totals.takeChanged(1e9)) {
       const [instrument, values, value] = JSON.parse(change);
-      if (instrument === "verdicts") counted[values.join(" ")] = value;
+      if (instrument === "verdicts" || instrument === "rulesUndecided") counted[values.join(" ")] = value;
       if (instrument === "verdictDuration") {
         const observed = value.counts.reduce((sum: number, one: number) => sum + one, 0);
         if (observed > 0) counted[values.join(" ")] = observed;
@@ -115,4 +115,28 @@ test("with a new policy the same rule is counted under its new action", () => {
   world.run("/usr/bin/odd");
   world.run("/usr/bin/odd");
   expect(world.verdicts).toMatchObject({ "role odd alert alerted": 1, "role odd kill would_kill": 2 });
+});
+
+test("each rule that is left undecided is counted, whatever was undecided before", () => {
+  const world = new World(
+    policyOf([
+      { id: "tty", when: { "==": [{ var: ["process.tty", ""] }, "pts/7"] }, action: "alert" },
+      { id: "gone", when: { var: "process.executable.deleted" }, action: "alert" },
+    ]),
+  );
+  const both = { tty: null, executableDeleted: false };
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true", both);
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true", { tty: null });
+  world.run("/usr/bin/true", { executableDeleted: false });
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true");
+  world.run("/usr/bin/true", { executableDeleted: true });
+  world.run("/usr/bin/true", both);
+  expect(world.verdicts).toEqual({
+    tty: 5,
+    gone: 6,
+    "role default allow allowed": 11,
+    "role gone alert alerted": 1,
+    allowed: 11,
+    alerted: 1,
+  });
 });
