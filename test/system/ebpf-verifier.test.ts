@@ -204,5 +204,9 @@ describe.skipIf(reason !== undefined)("a map", () => {
 
 test.skipIf(reason !== undefined)("a program's machine code and verified instructions are known", () => {
   using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exit]), tracepoint);
-  expect(programInfo(program)).toMatchObject({ verifiedInstructions: 2, missed: 0 });
+  const { verifiedInstructions, machineBytes, missed } = programInfo(program);
+  expect(missed).toBe(0);
+  expect(machineBytes).toBeGreaterThan(0);
+  // Linux before 5.16 does not say.
+  expect([2, 0]).toContain(verifiedInstructions);
 });

@@ -30,8 +30,9 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   return [
     load(8, r6, r1, 0),
     groupDeadArgument === undefined
-      ? // Before 6.16: no thread of the group lives. Two last threads that end at once may both see that; whoever
-        // keeps processes takes the second report for what it is, as the pid cannot be another's yet.
+      ? // Before 6.16: no thread of the group lives. Every thread that is still on its way out sees that, so an end may
+        // be told more than once (on 6.1, one end in ten of programs that join their threads); whoever keeps processes
+        // takes a second report for what it is, as the pid cannot be another's yet.
         [load(8, r8, r6, task.signal), load(4, r0, r8, signal.live), jump32IfImm(r0, "!=", 0, "others")]
       : [
           load(8, r0, r1, groupDeadArgument * 8),
