@@ -31,7 +31,7 @@ const ARGUMENT_BYTES = 4096;
 /** Long enough to share one wake-up among many events, short enough for a person who watches: a live view has 100 ms. */
 const GATHER_MS = 50;
 /** Where nobody watches and nothing is killed: at each wake-up the reader finds its memory cold. */
-const GATHER_AT_LEISURE_MS = 150;
+const GATHER_AT_LEISURE_MS = 100;
 /** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
 /** As many events between two ticks are one process's, or none: the timer stops, the next event wakes the reader. */

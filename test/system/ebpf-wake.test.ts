@@ -81,9 +81,9 @@ describe.skipIf(reason !== undefined)("the reader", () => {
   test("is woken later where nobody watches, and not where somebody might be killed", () => {
     using sensor = openEbpfSensor();
     sensor.live = false;
-    expect(wakes(sensor)).toBeWithin(90, 200);
+    expect(wakes(sensor)).toBeWithin(80, 140);
     sensor.setUrgency("unsettled");
-    expect(wakes(sensor)).toBeLessThan(80);
+    expect(wakes(sensor)).toBeLessThan(70);
   });
 
   test("is not woken for execs while nothing is urgent", () => {
