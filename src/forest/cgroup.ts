@@ -2,10 +2,13 @@
 
 /** cgroup paths remembered: more than an ordinary host has at a time. */
 const REMEMBERED = 256;
+/** Characters: what systemd and the container runtimes make is shorter, and a user's own may be as long as he likes. */
+const LONGEST = 512;
 
 function remembered(read: (cgroup: string) => string | null): (cgroup: string) => string | null {
   const known = new Map<string, string | null>();
   return (cgroup) => {
+    if (cgroup.length > LONGEST) return read(cgroup);
     const before = known.get(cgroup);
     if (before !== undefined) return before;
     // Whoever makes up cgroups by the thousand makes everybody's be read again, and nothing grow.

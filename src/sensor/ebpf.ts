@@ -67,7 +67,6 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
 
 export class EbpfSensor implements Sensor {
   readonly source = "ebpf";
-  live = true;
 
   private readonly stack = new DisposableStack();
   private readonly poll: Poll;
@@ -80,6 +79,7 @@ export class EbpfSensor implements Sensor {
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(4);
+  private watched = true;
   private kills = false;
   /** The timer runs: events come, and gather without waking anyone. Else the next event wakes the reader. */
   private gathering = false;
@@ -132,9 +132,21 @@ export class EbpfSensor implements Sensor {
     this.tellLoss(now, sink);
   }
 
+  get live(): boolean {
+    return this.watched;
+  }
+
+  set live(on: boolean) {
+    const before = this.gatherMs;
+    this.watched = on;
+    this.hasten(before);
+  }
+
   setUrgency(urgency: Urgency): void {
     this.page[shared.urgency >>> 2] = urgencies[urgency];
+    const before = this.gatherMs;
     this.kills = urgency !== "none";
+    this.hasten(before);
     // Only what must be judged at once: else there is nothing to be late for, and nobody else has to wait.
     if (urgency === "none") scheduleOrdinarily();
     else schedule("realtime");
@@ -179,7 +191,12 @@ export class EbpfSensor implements Sensor {
   }
 
   private get gatherMs(): number {
-    return this.gather ?? (this.live || this.kills ? GATHER_MS : GATHER_AT_LEISURE_MS);
+    return this.gather ?? (this.watched || this.kills ? GATHER_MS : GATHER_AT_LEISURE_MS);
+  }
+
+  /** What gathers already need not wait for as long as `before` any more. */
+  private hasten(before: number): void {
+    if (this.gathering && this.gatherMs < before) this.wakeAfter(this.gatherMs * 1e6);
   }
 
   private wakeAfter(ns: number): void {

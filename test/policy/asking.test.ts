@@ -2,8 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decide, type Policy } from "../../src/policy/policy.ts";
-import type { Subject } from "../../src/policy/subject.ts";
+import { isOfLineage, readerOf, type Subject } from "../../src/policy/subject.ts";
 import { subjectOf } from "../../src/policy/testlineage.ts";
+import { variableNames } from "../../src/policy/vocabulary.ts";
+import { nothingKnown } from "../../src/sensor/event.ts";
 import { judge, policyOf } from "./helpers.ts";
 
 const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
@@ -207,6 +209,28 @@ describe("a tree that was asked about before", () => {
     const known = { ...subject, facts: { ...subject.facts, args: ["sh"] } };
     for (const one of often(open, known)) expect(one.matched).toEqual([]);
     for (const one of often(open, subject)) expect(one.matched).toEqual(["it"]);
+  });
+
+  test("has what counts as its lineage's, whatever else is so of an exec", () => {
+    const one = subjectOf({ lineage: shell });
+    const other: Subject = {
+      ...one,
+      source: "procfs",
+      time: one.time + 1e9,
+      wallTime: one.wallTime + 1e3,
+      pid: one.pid + 1,
+      facts: { ...nothingKnown, executable: "/other", filename: "other", args: ["other"], uid: 77 },
+      parentPid: 77,
+      parent: undefined,
+      knowledge: { known: true, familiar: true, age: 7, count: 7 },
+      containerId: "77",
+      unit: "other.service",
+      containerImage: "other",
+      examined: undefined,
+    };
+    const names = variableNames.filter(isOfLineage);
+    expect(names.length).toBeGreaterThan(10);
+    for (const name of names) expect([name, readerOf(name)(other)]).toEqual([name, readerOf(name)(one)]);
   });
 
   test("is asked anew by another policy", () => {

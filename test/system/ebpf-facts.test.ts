@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { ExecEvent, ProcessFacts } from "../../src/sensor/event.ts";
 import { FactsReader } from "../../src/sensor/facts.ts";
 import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
@@ -28,6 +28,10 @@ function compared(facts: ProcessFacts): Compared {
   const { filename: _filename, script: _script, executableAge: _age, ...rest } = facts;
   return rest;
 }
+
+const unified = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find((path) =>
+  existsSync(`${path}/cgroup.procs`),
+);
 
 describe.skipIf(reason !== undefined)("the program of an exec", () => {
   let stage: Stage;
@@ -250,6 +254,26 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     expect(watch.exec(held.pid).facts).toMatchObject({ executable: there, userMounts: true });
   });
 
+  test("in a mount that was taken away while it was open lies nowhere of the host's", async () => {
+    const gone = folder("gone");
+    const script = `mount -t tmpfs none '${gone}' && cp '${stage.actor}' '${gone}/x' && exec 9<'${gone}/x' &&
+      umount -l '${gone}' && exec /proc/self/fd/9 hold`;
+    await using held = await Held.start(["unshare", "--mount", "sh", "-c", script]);
+    expect(watch.exec(held.pid).facts.userMounts).toBe(true);
+    if (unified === undefined) return;
+    // So deep that the programs give its path up.
+    const top = `${unified}/tw-deep-${process.pid}`;
+    const deep = `${top}${"/d".repeat(40)}`;
+    mkdirSync(deep, { recursive: true });
+    try {
+      const there = `echo $$ > '${deep}/cgroup.procs' && ${script}`;
+      await using far = await Held.start(["unshare", "--mount", "sh", "-c", there]);
+      expect(watch.exec(far.pid).facts).toMatchObject({ userMounts: true, cgroup: undefined });
+    } finally {
+      for (let path = deep; path.length >= top.length; path = dirname(path)) rmdirSync(path);
+    }
+  });
+
   test("behind a bind mount, of a folder and of a file, has the path it was run by", async () => {
     const from = folder("bind-from/sub");
     copied(join(from, "x"));
@@ -319,9 +343,6 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     expect(held.pid).not.toBe(exec.pid);
   });
 
-  const unified = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find((path) =>
-    existsSync(`${path}/cgroup.procs`),
-  );
   const systemd = "/sys/fs/cgroup/systemd";
 
   async function inCgroup(path: string): Promise<ExecEvent> {

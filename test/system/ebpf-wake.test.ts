@@ -59,13 +59,14 @@ describe.skipIf(reason !== undefined)("the reader", () => {
   }
 
   /** Milliseconds from an exec to the wake-up for it, while others gather. */
-  function wakes(sensor: EbpfSensor): number {
+  function wakes(sensor: EbpfSensor, meanwhile = () => {}): number {
     using poll = new Poll();
     poll.add(sensor.fd, 1, EPOLLIN);
     run(sensor);
     expect(poll.wait(1000)).toBe(1);
     sensor.drain(() => {});
     run(sensor);
+    meanwhile();
     const start = performance.now();
     expect(poll.wait(1000)).toBe(1);
     const took = performance.now() - start;
@@ -84,6 +85,15 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     expect(wakes(sensor)).toBeWithin(80, 140);
     sensor.setUrgency("unsettled");
     expect(wakes(sensor)).toBeLessThan(70);
+  });
+
+  test("is woken sooner for what gathers already when somebody begins to watch", () => {
+    using sensor = openEbpfSensor();
+    sensor.live = false;
+    const watch = () => {
+      sensor.live = true;
+    };
+    expect(wakes(sensor, watch)).toBeLessThan(70);
   });
 
   test("is not woken for execs while nothing is urgent", () => {

@@ -30,9 +30,9 @@ const HIERARCHIES = 16;
 
 /** Where loops keep r9, as an offset from r7. */
 const END = walkState.end - walkState.size;
-// Words on the stack; fp - 8 is the scratch word.
-const COUNTER = -32;
-const KEPT = -40;
+// Words on the stack, below those of exec.ts, which keeps its own meanwhile.
+const COUNTER = -40;
+const KEPT = -48;
 
 /** Appends the path, leaf to root. r6: the task. Loses r8; goes to `lost` if what cannot be comes about. */
 export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
@@ -104,6 +104,8 @@ function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number
     follow(r8, r8, node),
     jump("hierarchy found"),
     label("no hierarchy"),
+    // It was there when the programs were made: what cannot be found is not known, and not the root.
+    setFlag(exec.flags, flags.cgroupCut),
     movImm(r8, 0),
     label("hierarchy found"),
   ];

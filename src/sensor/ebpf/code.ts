@@ -1,8 +1,8 @@
 // Pieces that the programs share. r7 is the record being written wherever one is, fp - 8 a scratch word.
 //
-// Kernel memory is read in two ways, and with both a pointer that is null or stale gives zeros, never a fault: by a
-// plain load along pointers whose struct the verifier knows, from the tracepoint's arguments on; else through
-// bpf_probe_read_kernel, which costs ten times as much.
+// Kernel memory is read in two ways. By a plain load along pointers whose struct the verifier knows, from the
+// tracepoint's arguments on: it makes the load one that gives zeros for a bad address, unless it has shown that the
+// pointer is good. Else through bpf_probe_read_kernel, which gives zeros likewise and costs ten times as much.
 import {
   addTo,
   alu,

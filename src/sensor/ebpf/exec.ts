@@ -47,7 +47,7 @@ import { common, exec, flags, kinds, PATH_MAX, shared, TTY_MAX, walkPhases, walk
 const TASK = 0;
 const BPRM = 16; // third argument
 
-// Words on the stack; fp - 8 is the scratch word.
+// Words on the stack; fp - 8 is the scratch word, and cgroup.ts has those below.
 const CONTEXT = -16;
 const KEPT = -24;
 const MOUNTS = -32;
@@ -111,6 +111,8 @@ function ids(kernel: KernelLayout): Code {
     [load(4, r4, r8, task.tgid), store(4, r7, exec.parentPid, r4)],
 
     load(8, r8, r6, task.cred),
+    // Nor is this null ever; a kernel whose BTF says which pointers RCU protects wants it looked at all the same.
+    jumpIfImm(r8, "==", 0, "lost"),
     [load(4, r4, r8, cred.euid), store(4, r7, exec.uid, r4)],
     [load(4, r4, r8, cred.uid), store(4, r7, exec.realUid, r4)],
     [load(4, r4, r8, cred.egid), store(4, r7, exec.gid, r4)],
@@ -199,7 +201,7 @@ function executable(kernel: KernelLayout): Code {
   return [
     load(8, r8, r6, task.mm),
     load(8, r8, r8, mm.exeFile),
-    // It cannot be, but from 6.10 on the verifier wants to see that somebody has looked.
+    // As for the credentials, and without such a BTF.
     jumpIfImm(r8, "==", 0, "lost"),
     load(8, r4, r8, file.mnt),
     aluImm("sub", r4, mount.vfs),

@@ -7,6 +7,7 @@ import {
   exit,
   fp,
   jumpIf,
+  jumpIfImm,
   label,
   load,
   movImm,
@@ -20,7 +21,7 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import { begin, emit, type ProgramMaps } from "./code.ts";
+import { begin, countLost, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { common, fork, kinds, shared } from "./record.ts";
 import { inheritLineage } from "./urgency.ts";
@@ -49,6 +50,8 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(8, r7, fork.parentPid, r0),
     [load(8, r0, r6, task.startBoottime), store(8, r7, fork.start, r0)],
     load(8, r8, r6, task.cred),
+    // See exec.ts.
+    jumpIfImm(r8, "==", 0, "lost"),
     [load(4, r0, r8, cred.euid), store(4, r7, fork.uid, r0)],
     [load(4, r0, r8, cred.uid), store(4, r7, fork.realUid, r0)],
     // Nothing of the stack goes out unwritten.
@@ -57,6 +60,8 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     inheritLineage(maps, load(4, r0, r7, fork.parentPid), load(4, r0, r7, common.pid)),
     emit(maps, movImm(r3, fork.size), shared.lostForks),
 
+    label("lost"),
+    countLost(maps, shared.lostForks),
     label("thread"),
     movImm(r0, 0),
     exit,
