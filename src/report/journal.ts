@@ -235,6 +235,8 @@ function openDatabase(path: string): Database {
   // A commit does not wait for the disk: `sync` does.
   database.run("PRAGMA synchronous = NORMAL");
   database.run("PRAGMA journal_size_limit = 16777216");
+  // KiB (if negative). It writes at the end and reads little back: 2 MB of pages, as usual, would be kept for nothing.
+  database.run("PRAGMA cache_size = -256");
   database.run(schema);
   completeLearned(database);
   database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
