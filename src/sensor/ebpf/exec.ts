@@ -111,7 +111,7 @@ function ids(kernel: KernelLayout): Code {
     [load(4, r4, r8, task.tgid), store(4, r7, exec.parentPid, r4)],
 
     load(8, r8, r6, task.cred),
-    // Nor is this null ever; a kernel whose BTF says which pointers RCU protects wants it looked at all the same.
+    // It is never null; a kernel whose BTF says which pointers RCU protects wants to see that somebody has looked.
     jumpIfImm(r8, "==", 0, "lost"),
     [load(4, r4, r8, cred.euid), store(4, r7, exec.uid, r4)],
     [load(4, r4, r8, cred.uid), store(4, r7, exec.realUid, r4)],
@@ -201,7 +201,7 @@ function executable(kernel: KernelLayout): Code {
   return [
     load(8, r8, r6, task.mm),
     load(8, r8, r8, mm.exeFile),
-    // As for the credentials, and without such a BTF.
+    // Never null either; newer kernels want this one looked at whatever their BTF says.
     jumpIfImm(r8, "==", 0, "lost"),
     load(8, r4, r8, file.mnt),
     aluImm("sub", r4, mount.vfs),
