@@ -3,7 +3,7 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { DigestTable, digest, digestIs } from "./digests.ts";
-import type { Entry } from "./entry.ts";
+import type { BaselineEntry } from "./entry.ts";
 import { keptPath, properEnds } from "./key.ts";
 
 /** What a policy asks of the baseline (`tree.known` and so on). A name that is not there is not known. */
@@ -16,7 +16,7 @@ export interface Knowledge {
 }
 
 /** What the baseline has of one lineage in one scope. It does not change. */
-export interface Standing {
+export interface LookupResult {
   /** undefined: it cannot be told, because what is run, or its scope, could not be read. */
   readonly known: boolean | undefined;
   readonly familiar: boolean;
@@ -26,7 +26,7 @@ export interface Standing {
 }
 
 /** One standing in the cache of its lineage. */
-interface Cached extends Standing {
+interface Cached extends LookupResult {
   readonly scope: string | undefined;
   readonly next: Cached | undefined;
   /** The answer that was given last, and its second: within a second it is the same object. */
@@ -39,7 +39,7 @@ const SCOPES_OF_LINEAGE = 8;
 const LEAST_ROWS = 64;
 
 /** When first seen and how often, by number. */
-class Sights {
+class Occurrences {
   first = new Float64Array(LEAST_ROWS);
   count = new Float64Array(LEAST_ROWS);
   length = 0;
@@ -76,8 +76,8 @@ export class Baseline {
   private readonly ends = new DigestTable();
   private readonly incompleteEnds = new DigestTable();
   private readonly folded = new DigestTable();
-  private readonly sights = new Sights();
-  private readonly foldedSights = new Sights();
+  private readonly sights = new Occurrences();
+  private readonly foldedSights = new Occurrences();
   private cache = new WeakMap<Lineage<Runnable>, Cached>();
 
   /** Entries added, those of the same key once. */
@@ -86,7 +86,7 @@ export class Baseline {
   }
 
   /** Before the first question: what was asked before may be answered from the cache. */
-  add(entry: Entry): void {
+  add(entry: BaselineEntry): void {
     const within = prefixOf(entry.scope, entry.path);
     const row = this.sights.add(entry.first, entry.count);
     this.keepEarliest(this.whole, within + entry.exact, row);
@@ -120,12 +120,12 @@ export class Baseline {
   }
 
   /** What the baseline has of a lineage's leaf. */
-  standing(lineage: Lineage<Runnable>, scope: string | undefined): Standing {
+  standing(lineage: Lineage<Runnable>, scope: string | undefined): LookupResult {
     return this.cached(lineage, scope);
   }
 
   /** Whether a tree is known: the same question for one that was written down. */
-  knows(entry: Pick<Entry, "scope" | "exact" | "path" | "complete">): boolean {
+  knows(entry: Pick<BaselineEntry, "scope" | "exact" | "path" | "complete">): boolean {
     return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
   }
 
@@ -148,9 +148,9 @@ export class Baseline {
     return made;
   }
 
-  private workOut(lineage: Lineage<Runnable>, scope: string | undefined): Standing {
+  private workOut(lineage: Lineage<Runnable>, scope: string | undefined): LookupResult {
     const tree = treeOf(lineage);
-    const path = keptPath(lineage.image);
+    const path = keptPath(lineage.program);
     const told = path !== undefined && scope !== undefined;
     const row = told ? this.find(scope, path, tree.exact, tree.complete) : -1;
     digestIs(tree.id);
@@ -199,7 +199,7 @@ function prefixOf(scope: string, path: string): string {
 }
 
 /** A standing as policies ask for it, `second` seconds after the epoch. */
-function knowledgeOf({ known, familiar, first, count }: Standing, second: number): Knowledge {
+function knowledgeOf({ known, familiar, first, count }: LookupResult, second: number): Knowledge {
   const made: { known?: boolean; familiar?: boolean; age?: number; count?: number } = { familiar };
   if (known !== undefined) made.known = known;
   if (first !== undefined) made.age = Math.max(0, second - first);

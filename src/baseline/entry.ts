@@ -2,7 +2,7 @@
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, type Key } from "./key.ts";
 
-export interface Entry extends Key {
+export interface BaselineEntry extends Key {
   /** The folded tree's text. */
   readonly tree: string;
   /** Every link of the lineage was seen, see DESIGN's `complete`. */
@@ -44,7 +44,7 @@ function either(a: string | undefined, b: string | undefined): string | undefine
  * Two sights of the same key as one. A lineage once seen whole is complete: that asks for more of those it is
  * compared with. `apart`: seen on different hosts.
  */
-export function joinEntries(a: Entry, b: Entry, apart: boolean): Entry {
+export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
   return {
     scope: a.scope,
     exact: a.exact,
@@ -62,8 +62,8 @@ export function joinEntries(a: Entry, b: Entry, apart: boolean): Entry {
 }
 
 /** All entries, those of one key joined, in the order of a file. */
-export function mergeEntries(lists: Iterable<Iterable<Entry>>, apart: boolean): Entry[] {
-  const merged = new Map<string, Entry>();
+export function mergeEntries(lists: Iterable<Iterable<BaselineEntry>>, apart: boolean): BaselineEntry[] {
+  const merged = new Map<string, BaselineEntry>();
   for (const list of lists) {
     for (const entry of list) {
       const text = keyText(entry);
@@ -75,13 +75,13 @@ export function mergeEntries(lists: Iterable<Iterable<Entry>>, apart: boolean): 
 }
 
 export interface Difference {
-  readonly added: readonly Entry[];
-  readonly removed: readonly Entry[];
+  readonly added: readonly BaselineEntry[];
+  readonly removed: readonly BaselineEntry[];
 }
 
 /** What `after` has and `before` has not, and the other way round, by key; both in the order of a file. */
-export function diffEntries(before: readonly Entry[], after: readonly Entry[]): Difference {
-  const without = (list: readonly Entry[], others: readonly Entry[]): Entry[] => {
+export function diffEntries(before: readonly BaselineEntry[], after: readonly BaselineEntry[]): Difference {
+  const without = (list: readonly BaselineEntry[], others: readonly BaselineEntry[]): BaselineEntry[] => {
     const keys = new Set(others.map(keyText));
     return list.filter((entry) => !keys.has(keyText(entry))).sort(compareKeys);
   };

@@ -1,8 +1,8 @@
 // Exclusions: patterns for maintenance, under which a tree that the baseline does not know raises no alarm. The file
 // is root's. Too broad a pattern is the danger, so each says why it is there, and what they hide can be shown.
 import { printable } from "../linux/text.ts";
-import type { Entry } from "./entry.ts";
-import { type FileError, type Parsed, parseCount, parseTime, timeText } from "./file.ts";
+import { type FileError, type ParseResult, parseCount, parseTime, timeText } from "./baseline-file.ts";
+import type { BaselineEntry } from "./entry.ts";
 import { compareTexts } from "./key.ts";
 
 export interface Exclusion {
@@ -51,7 +51,7 @@ export function formatExclusions(exclusions: readonly Exclusion[]): string {
 }
 
 /** Every mistake is told with its line; a file with one is refused as a whole. */
-export function parseExclusions(text: string, compile: CompileGlob): Parsed<readonly Exclusion[]> {
+export function parseExclusions(text: string, compile: CompileGlob): ParseResult<readonly Exclusion[]> {
   const lines = text.split("\n");
   if (text.length > SIZE_LIMIT || lines.length > EXCLUSIONS_LIMIT + 100)
     return { ok: false, errors: [{ line: 0, message: `more than ${EXCLUSIONS_LIMIT} exclusions` }] };
@@ -136,7 +136,7 @@ function isOnly(users: readonly number[] | undefined, user: number): boolean {
 }
 
 /** An entry, as the live question would be asked of it. */
-export function excludable(entry: Entry): Excludable {
+export function excludable(entry: BaselineEntry): Excludable {
   return {
     labels: labelsOf(entry.tree).filter((label, at) => at > 0 || label !== "random"),
     names: labelsOf(entry.exact),
@@ -153,10 +153,10 @@ function labelsOf(tree: string): readonly string[] {
 /** What exclusions hide of trees that the baseline does not know: each tree once, with the first pattern that hides it. */
 export function hiddenBy(
   exclusions: Exclusions,
-  unknown: Iterable<Entry>,
+  unknown: Iterable<BaselineEntry>,
   second: number,
-): readonly { readonly entry: Entry; readonly exclusion: Exclusion }[] {
-  const found: { entry: Entry; exclusion: Exclusion }[] = [];
+): readonly { readonly entry: BaselineEntry; readonly exclusion: Exclusion }[] {
+  const found: { entry: BaselineEntry; exclusion: Exclusion }[] = [];
   for (const entry of unknown) {
     const exclusion = exclusions.hides(excludable(entry), second);
     if (exclusion !== undefined) found.push({ entry, exclusion });

@@ -1,11 +1,11 @@
 // Where a tree belongs and under which name a baseline keeps it. Every text of this room is escaped as `unambiguous`
 // has it: printable, no two different names alike, so that files need no escaping of their own.
 import { foldElement } from "../fingerprint/fold.ts";
-import { imageName } from "../fingerprint/images.ts";
+import { imageName } from "../fingerprint/image-reference.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
-import { unitOf } from "../forest/cgroup.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { unitOf } from "../linux/cgroup-names.ts";
 import { unambiguous } from "../linux/text.ts";
 
 /** Scopes that have no name of their own. None can be a unit, which ends in `.service` or `.scope`. */
@@ -79,7 +79,7 @@ export function keyOf(
   within: string,
   tree: Tree = treeOf(lineage),
 ): Key | undefined {
-  const path = keptPath(lineage.image);
+  const path = keptPath(lineage.program);
   return path === undefined ? undefined : { scope: within, exact: tree.exact, path };
 }
 

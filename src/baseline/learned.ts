@@ -1,7 +1,8 @@
 // What was learned on its way: the warden's records of it, the reporter's table, and back into entries.
-import { type Entry, USERS_LIMIT } from "./entry.ts";
+
+import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
+import { type BaselineEntry, USERS_LIMIT } from "./entry.ts";
 import { type Executable, executableText, parseExecutables } from "./executables.ts";
-import { parseEntry, parseUsers, timeText } from "./file.ts";
 
 /** A tree that was seen for the first time by this warden. */
 export interface Candidate {
@@ -23,10 +24,10 @@ export interface Candidate {
 }
 
 /** What has changed of a candidate that was told before. */
-export type Counted = Pick<Candidate, "id" | "last" | "count" | "users">;
+export type CountUpdate = Pick<Candidate, "id" | "last" | "count" | "users">;
 
 /** What is known by now of what a candidate runs. */
-export type Looked = Pick<Candidate, "id" | "executables">;
+export type FileUpdate = Pick<Candidate, "id" | "executables">;
 
 /** Event names of the three records. */
 export const learnedEvent = "baseline.learned";
@@ -57,7 +58,7 @@ export function learnedFields(candidate: Candidate): LearnedFields {
 }
 
 /** The fields of a `baseline.counted` record: one tree at each place of the lists. */
-export function countedFields(counts: readonly Counted[]): LearnedFields {
+export function countedFields(counts: readonly CountUpdate[]): LearnedFields {
   return {
     "baseline.ids": counts.map(({ id }) => id),
     "baseline.lasts": counts.map(({ last }) => last),
@@ -67,12 +68,12 @@ export function countedFields(counts: readonly Counted[]): LearnedFields {
 }
 
 /** The fields of a `baseline.looked` record. */
-export function lookedFields({ id, executables }: Looked): LearnedFields {
+export function lookedFields({ id, executables }: FileUpdate): LearnedFields {
   return { "baseline.id": id, "baseline.executables": executables.map(executableText) };
 }
 
 /** What a record says of a tree's executables; undefined if it is none. */
-export function lookedOf(record: LearnedSource): Looked | undefined {
+export function lookedOf(record: LearnedSource): FileUpdate | undefined {
   const id = record["baseline.id"];
   const texts = record["baseline.executables"];
   if (!isId(id) || !Array.isArray(texts)) return undefined;
@@ -120,13 +121,13 @@ export function candidateOf(record: LearnedSource): Candidate | undefined {
 type LearnedSource = { readonly [name: string]: unknown };
 
 /** What a record says of trees told before; those that are none are left out. */
-export function countedOf(record: LearnedSource): readonly Counted[] {
+export function countedOf(record: LearnedSource): readonly CountUpdate[] {
   const ids = record["baseline.ids"];
   const lasts = record["baseline.lasts"];
   const counts = record["baseline.counts"];
   const users = record["baseline.users"];
   if (!Array.isArray(ids) || !Array.isArray(users) || !isCounts(lasts) || !isCounts(counts)) return [];
-  const found: Counted[] = [];
+  const found: CountUpdate[] = [];
   for (const [at, id] of ids.entries()) {
     const last = lasts[at];
     const count = counts[at];
@@ -166,7 +167,7 @@ export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   PRIMARY KEY(origin, id)) WITHOUT ROWID`;
 
 /** A row of the table as an entry; a text says what is wrong with it: what the reporter wrote is only a proposal. */
-export function entryOfRow(row: LearnedSource): Entry | string {
+export function entryOfRow(row: LearnedSource): BaselineEntry | string {
   const text = (name: string, missing = ""): string => {
     const value = row[name];
     return typeof value === "string" && value !== "" ? value : missing;

@@ -1,6 +1,6 @@
 // What the warden keeps while it learns: every tree once, and how often. A lookup an exec; what is new or has changed
 // leaves in batches. Bounded: what does not fit makes the learning unfinished, never the warden larger.
-import type { Examined } from "../fingerprint/examined.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -10,9 +10,9 @@ import { DigestTable, digest, digestIs, digestText } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, joinExecutables } from "./executables.ts";
 import { keptPath } from "./key.ts";
-import type { Candidate, Counted, Looked } from "./learned.ts";
+import type { Candidate, CountUpdate, FileUpdate } from "./learned.ts";
+import { countHour, type LearningState } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
-import { countHour, type LearningState } from "./state.ts";
 
 export interface LearningLimits {
   /** Trees kept. */
@@ -26,7 +26,7 @@ export interface LearningOptions {
   /** Takes secrets out of arguments; asked once for each new tree. */
   readonly redact: (args: readonly string[]) => readonly string[];
   /** What is known of the file that a process of the host runs; asked once for each new lineage, never waited for. */
-  readonly look?: (facts: ProcessFacts) => Examined | undefined;
+  readonly look?: (facts: ProcessFacts) => ExaminedFile | undefined;
   readonly limits?: LearningLimits;
 }
 
@@ -57,10 +57,10 @@ interface Cached {
 }
 
 /** Where reports go: false if there is no room now; the same is offered again later. */
-export interface Reports {
+export interface LearningReports {
   candidate(candidate: Candidate): boolean;
-  counts(counts: readonly Counted[]): boolean;
-  looked(looked: Looked): boolean;
+  counts(counts: readonly CountUpdate[]): boolean;
+  looked(looked: FileUpdate): boolean;
 }
 
 export class Learning {
@@ -124,12 +124,12 @@ export class Learning {
   }
 
   /** More is known of the file that a process of the host runs under `path`. */
-  examined(path: string, examined: Examined): void {
+  examined(path: string, examined: ExaminedFile): void {
     for (const kept of this.files.examined(path, examined)) this.more(kept);
   }
 
   /** Hands over what is new, then what has changed, until there is no room. */
-  report(to: Reports): void {
+  report(to: LearningReports): void {
     let done = 0;
     for (const kept of this.waiting) {
       const { candidate, count, last, users } = kept;
@@ -196,7 +196,7 @@ export class Learning {
     second: number,
     facts: ProcessFacts | undefined,
   ): Kept | undefined {
-    const path = keptPath(lineage.image);
+    const path = keptPath(lineage.program);
     if (path === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return undefined;

@@ -1,5 +1,5 @@
 // The files that learned trees run, each once however many trees run it.
-import type { Examined } from "../fingerprint/examined.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { type Executable, executableOf, executablesText, joinExecutables } from "./executables.ts";
 
 export interface SeenFile<User> {
@@ -31,7 +31,7 @@ export class SeenFiles<User> {
   }
 
   /** More is known of a file of the host; gives the users for whom that is new. */
-  examined(path: string, examined: Examined): readonly User[] {
+  examined(path: string, examined: ExaminedFile): readonly User[] {
     const file = this.files.get(keyOf(path, true));
     const executable = executableOf(path, examined);
     if (file === undefined || executable === undefined) return [];

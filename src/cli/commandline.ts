@@ -1,5 +1,5 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
-import { CommandError, type ExitCode, exit, hint, warn } from "./voice.ts";
+import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
  * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON. They
@@ -39,7 +39,7 @@ function leave(error: unknown): never {
 
 function exitCodeSoFar(): ExitCode {
   const code = process.exitCode;
-  return code === 1 || code === 2 || code === 3 || code === 4 ? code : exit.fine;
+  return code === 1 || code === 2 || code === 3 || code === 4 ? code : exitCodes.fine;
 }
 
 function tell(error: unknown): ExitCode {
@@ -50,12 +50,12 @@ function tell(error: unknown): ExitCode {
   }
   if (error instanceof SyntaxError && own.has(process.argv[2] ?? "")) {
     warn("this command is treewarden's own: use treewarden run");
-    return exit.usage;
+    return exitCodes.usage;
   }
-  if (isCommanders(error)) return error.exitCode === 0 ? exit.fine : exit.usage;
+  if (isCommanders(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
   warn(`fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   hint("this is an error of treewarden itself, please report it");
-  return exit.fault;
+  return exitCodes.fault;
 }
 
 /** Commander has already said what was wrong; help and version come this way too, with 0. Told without loading it. */

@@ -1,8 +1,8 @@
 // The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
 import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
-import { cannotRead } from "./reading.ts";
-import { CommandError, exit } from "./voice.ts";
+import { readError } from "./file-errors.ts";
+import { CommandError, exitCodes } from "./output.ts";
 
 /** Throws a CommandError that tells every mistake with its place. */
 export function readConfig(named: string | undefined): Config {
@@ -13,10 +13,10 @@ export function readConfig(named: string | undefined): Config {
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     if (missing && named === undefined) return defaultConfig();
-    throw new CommandError(exit.usage, cannotRead("configuration", file, error));
+    throw new CommandError(exitCodes.usage, readError("configuration", file, error));
   }
   const result = parseConfig(text, file);
   if (result.ok) return result.config;
   const lines = result.errors.map((error) => `${error.file}:${error.line}:${error.column}: ${error.message}`);
-  throw new CommandError(exit.usage, lines.join("\ntreewarden: "));
+  throw new CommandError(exitCodes.usage, lines.join("\ntreewarden: "));
 }

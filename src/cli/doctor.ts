@@ -2,8 +2,8 @@
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
-import { type Check, examine } from "./doctor/checks.ts";
-import { type ExitCode, exit, mayColour } from "./voice.ts";
+import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
+import { type ExitCode, exitCodes, mayColour } from "./output.ts";
 
 export function doctorCommand(): Command {
   return new Command("doctor")
@@ -14,20 +14,20 @@ export function doctorCommand(): Command {
     .option("--config <file>", "configuration file to look at")
     .action((flags: { readonly output?: "json" | "pretty"; readonly config?: string }) => {
       const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
-      const checks = examine(flags.config);
+      const checks = runChecks(flags.config);
       process.stdout.write(format === "json" ? json(checks) : pretty(checks));
       process.exitCode = verdict(checks);
     });
 }
 
 /** Without any source of events there is nothing to run on. */
-function verdict(checks: readonly Check[]): ExitCode {
-  if (checks.some((check) => check.status === "wrong")) return exit.usage;
+function verdict(checks: readonly DoctorCheck[]): ExitCode {
+  if (checks.some((check) => check.status === "wrong")) return exitCodes.usage;
   const sources = checks.filter((check) => check.source);
-  return sources.every((check) => check.status !== "ok") ? exit.notAllowed : exit.fine;
+  return sources.every((check) => check.status !== "ok") ? exitCodes.notAllowed : exitCodes.fine;
 }
 
-function json(checks: readonly Check[]): string {
+function json(checks: readonly DoctorCheck[]): string {
   const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   return checks
     .map((check) => {
@@ -49,7 +49,7 @@ function json(checks: readonly Check[]): string {
 
 const colours = { ok: 32, missing: 33, wrong: 31 } as const;
 
-function pretty(checks: readonly Check[]): string {
+function pretty(checks: readonly DoctorCheck[]): string {
   const colour = mayColour(process.stdout);
   const width = Math.max(...checks.map((check) => check.name.length));
   return checks

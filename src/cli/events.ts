@@ -3,10 +3,10 @@ import { statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
-import { JOURNAL_FILE, JournalReader } from "../report/journal-reader.ts";
 import { prettyLine } from "../report/pretty.ts";
-import { becomeOwnerOf } from "./owner.ts";
-import { CommandError, exit, mayColour } from "./voice.ts";
+import { JOURNAL_FILE, JournalReader } from "../reporter/journal-reader.ts";
+import { becomeOwnerOf } from "./become-owner.ts";
+import { CommandError, exitCodes, mayColour } from "./output.ts";
 
 interface EventsFlags {
   readonly since?: string;
@@ -68,7 +68,7 @@ export function startOf(text: string, now: number): number {
   const time = match === null ? Date.parse(text) : now - Number(match[1]) * (units[match[2] ?? ""] ?? 0);
   if (/^\d+$/.test(text) || Number.isNaN(time)) {
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       `--since ${text}: not a time`,
       "try 90s, 30m, 1h, 7d, or 2026-01-31T12:00:00Z",
     );
@@ -82,10 +82,10 @@ function open(path: string): JournalReader {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) {
-      throw new CommandError(exit.notAllowed, `cannot read ${path}: ${why}`, "run it with sudo");
+      throw new CommandError(exitCodes.notAllowed, `cannot read ${path}: ${why}`, "run it with sudo");
     }
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       `no journal at ${path}`,
       "treewarden run makes it; --state-dir says where it looks",
     );

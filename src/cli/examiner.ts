@@ -1,10 +1,10 @@
 // `treewarden examiner PLAN`: treewarden's own, started by the supervisor to look at files for the warden.
 import { runExaminer } from "../examiner/examiner.ts";
 import { inherited, readControl } from "../supervisor/inherited.ts";
-import { parsePlan } from "../warden/plan.ts";
+import { parseWardenPlan } from "../warden/warden-plan.ts";
 
 export function examiner(text: string): void {
-  const { config } = parsePlan(text);
+  const { config } = parseWardenPlan(text);
   runExaminer({
     base: config.base,
     askFd: inherited.warden,

@@ -8,7 +8,7 @@ import { examine } from "../examiner/examine.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { looksLikeName } from "../fingerprint/commandline.ts";
-import type { Examined } from "../fingerprint/examined.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { type Identification, identification } from "../fingerprint/identify.ts";
 import { nameOf } from "../fingerprint/path.ts";
 import { RANDOM_FROM } from "../fingerprint/randomness.ts";
@@ -17,19 +17,19 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
+import { takeSnapshot } from "../offline/snapshot.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
-import { subjectOf as imaginedSubject } from "../policy/testlineage.ts";
-import type { EventRecord, RecordValue } from "../report/record.ts";
+import { testSubject as imaginedSubject } from "../policy/test-lineage.ts";
+import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { execRecord } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import { subjectOf } from "../warden/judge.ts";
-import { takeSnapshot } from "../warden/snapshot.ts";
-import { readUserNames } from "../warden/users.ts";
+import { readUserNames } from "../warden/user-names.ts";
+import { execSubject } from "../warden/verdict-handler.ts";
 import { readConfig } from "./configuration.ts";
+import { CommandError, exitCodes } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { CommandError, exit } from "./voice.ts";
 
 const usage = "treewarden explain PID, or treewarden explain --exe /usr/bin/python3 --args /tmp/x.py";
 
@@ -87,7 +87,7 @@ export function readRequest(words: readonly string[]): ExplainRequest {
 }
 
 function wrong(message: string, hint: string): CommandError {
-  return new CommandError(exit.usage, message, hint);
+  return new CommandError(exitCodes.usage, message, hint);
 }
 
 /** Arguments begin with the program's own name, which people leave out. */
@@ -144,7 +144,7 @@ interface Host {
 }
 
 /** As the examiner finds it, at once: a command may wait for a file. */
-function examinedAt(path: string, database: PackageDatabase | undefined): Examined | undefined {
+function examinedAt(path: string, database: PackageDatabase | undefined): ExaminedFile | undefined {
   if (!path.startsWith("/")) return undefined;
   const file = statSync(path, { throwIfNoEntry: false });
   return file && examine({ path, device: file.dev, inode: file.ino }, database);
@@ -155,19 +155,19 @@ const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
 function explainProcess(pid: number, stateDirectory: string, host: Host): Explanation {
   const { found, time } = takeSnapshot(stateDirectory, host.base);
   const entry = found.find(({ process }) => process.pid === pid);
-  if (entry === undefined) throw new CommandError(exit.no, `no process ${pid}`);
+  if (entry === undefined) throw new CommandError(exitCodes.no, `no process ${pid}`);
   const { process: of, facts } = entry;
   const inputs = {
     bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
     userName: readUserNames(),
-    examined: ({ executable: path, device, inode }: ProcessFacts): Examined | undefined =>
+    examined: ({ executable: path, device, inode }: ProcessFacts): ExaminedFile | undefined =>
       path === undefined || device === undefined || inode === undefined
         ? undefined
         : examine({ path, device, inode }, host.database),
   };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
-  const subject = subjectOf(exec, realtimeNow() - monotonicNow(), inputs);
+  const subject = execSubject(exec, realtimeNow() - monotonicNow(), inputs);
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
@@ -221,10 +221,10 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
   return judged(steps, identified, subject, host.policy, record);
 }
 
-function aloneAs(image: Runnable): [Lineage<Runnable>, Tree] {
+function aloneAs(program: Runnable): [Lineage<Runnable>, Tree] {
   const lineages = new Lineages<Runnable>();
   const lineage = lineages.intern(null, {
-    image,
+    program,
     earlier: [],
     uid: undefined,
     container: null,
@@ -252,7 +252,7 @@ function judged(
     "log.record.uid": stamp(now),
     "explain.label": subject.runnable.label,
     "explain.name": subject.runnable.name,
-    "explain.lineage": lineageOf(subject.lineage).map(({ image }) => image.label),
+    "explain.lineage": lineageOf(subject.lineage).map(({ program }) => program.label),
     "explain.steps": steps.map(printable),
   };
   if (identified !== undefined) {
@@ -290,7 +290,7 @@ function json({ record }: Explanation): string {
   return `${JSON.stringify(record)}\n`;
 }
 
-function ownerLine(examined: Examined | undefined): string | undefined {
+function ownerLine(examined: ExaminedFile | undefined): string | undefined {
   if (examined?.unpackaged === undefined) return undefined;
   if (examined.unpackaged) return "none: no package owns it";
   const content =
@@ -333,7 +333,7 @@ function pretty({ steps, identified, subject, decision }: Explanation): string {
     section(
       "lineage",
       above.map(
-        ({ image, init }) => `${image.label}  ${image.path ?? ""}${init ? "  (pid 1: left out)" : ""}`,
+        ({ program, init }) => `${program.label}  ${program.path ?? ""}${init ? "  (pid 1: left out)" : ""}`,
       ),
     );
   }

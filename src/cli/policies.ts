@@ -5,14 +5,14 @@ import { printable } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
 import {
-  type Loaded,
+  type LoadedRoles,
   type LoadResult,
   loadPolicies,
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
-import { CommandError, exit, hint, warn } from "./voice.ts";
+import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
 export const policySources: PolicySources = {
   read(path, limit) {
@@ -35,8 +35,8 @@ export const policySources: PolicySources = {
   searchPath: [POLICY_FOLDER],
 };
 
-export type PolicyResult =
-  | ({ readonly ok: true } & Pick<Loaded, "policy" | "baselines" | "signed">)
+export type PolicySettingsResult =
+  | ({ readonly ok: true } & Pick<LoadedRoles, "policy" | "baselines" | "signed">)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** What the configuration says about policies. */
@@ -52,7 +52,7 @@ export interface PolicySettings {
 export function loadSettings(
   { policies, policy_keys }: PolicySettings,
   inForce: ReadonlyMap<string, number> = new Map(),
-): PolicyResult {
+): PolicySettingsResult {
   const names = policies ?? installed();
   if (policy_keys.length === 0) return resultOf(loadPolicies(names, policySources));
   const keys: KeyObject[] = [];
@@ -67,18 +67,18 @@ export function loadSettings(
   return resultOf(loadPolicies(names, { ...policySources, trust }));
 }
 
-function resultOf(result: LoadResult): PolicyResult {
+function resultOf(result: LoadResult): PolicySettingsResult {
   return result.policy === undefined ? { ok: false, errors: result.errors } : { ok: true, ...result };
 }
 
 /** Tells every mistake with its place and fix, and throws a CommandError. */
-export function policyOrError(settings: PolicySettings): PolicyResult & { readonly ok: true } {
+export function policyOrError(settings: PolicySettings): PolicySettingsResult & { readonly ok: true } {
   const result = loadSettings(settings);
   if (result.ok) return result;
   tellPolicyErrors(result.errors);
   const count = result.errors.length;
   throw new CommandError(
-    exit.usage,
+    exitCodes.usage,
     `the policy has ${count === 1 ? "an error" : `${count} errors`}; nothing was changed`,
   );
 }

@@ -2,10 +2,10 @@
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
 import { loadPolicies } from "../policy/load.ts";
-import { type PolicyTestResult, runTests } from "../policy/test.ts";
+import { type PolicyTestResult, runTests } from "../policy/run-tests.ts";
+import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { policySources, tellPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
-import { CommandError, exit, mayColour, warn } from "./voice.ts";
 
 interface OutputFlags {
   readonly output: "json" | "pretty";
@@ -76,7 +76,7 @@ function check(names: readonly string[], flags: OutputFlags): void {
       if (flags.output === "pretty") tellPolicyErrors(errors);
     }
   }
-  if (broken > 0) throw new CommandError(exit.usage, `${broken} of ${names.length} policies broken`);
+  if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
 }
 
 function summary(policy: { role: string; version: string; digest: string; rules: readonly unknown[] }) {
@@ -104,8 +104,8 @@ function test(names: readonly string[], flags: OutputFlags): void {
     }
   }
   if (flags.output === "pretty") process.stdout.write(`${total - failed} of ${total} tests pass\n`);
-  if (broken > 0) throw new CommandError(exit.usage, `${broken} of ${names.length} policies broken`);
-  if (failed > 0) process.exitCode = exit.no;
+  if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
+  if (failed > 0) process.exitCode = exitCodes.no;
 }
 
 function loadOne(name: string) {
@@ -151,7 +151,7 @@ function show(name: string): void {
   const { policy, errors } = loadPolicies([name], policySources);
   if (policy === undefined) {
     tellPolicyErrors(errors);
-    throw new CommandError(exit.usage, `${name} is broken`);
+    throw new CommandError(exitCodes.usage, `${name} is broken`);
   }
   process.stdout.write(`${JSON.stringify(policy.resolved, null, 2)}\n`);
 }

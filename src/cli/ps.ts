@@ -4,11 +4,11 @@ import { defaultStateDirectory } from "../config/config.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
+import { takeSnapshot } from "../offline/snapshot.ts";
 import { execRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
-import { subjectOf } from "../warden/judge.ts";
-import { takeSnapshot } from "../warden/snapshot.ts";
-import { readUserNames } from "../warden/users.ts";
+import { readUserNames } from "../warden/user-names.ts";
+import { execSubject } from "../warden/verdict-handler.ts";
 
 interface PsFlags {
   readonly output?: "json" | "pretty";
@@ -47,7 +47,7 @@ function json(stateDirectory: string): string {
       time,
       event: undefined,
     } as const;
-    text += `${JSON.stringify(execRecord(subjectOf(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
+    text += `${JSON.stringify(execRecord(execSubject(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
   }
   return text;
 }
@@ -62,7 +62,7 @@ function pretty(stateDirectory: string): string {
     const tree = treeOf(process.lineage);
     const user = facts.uid === undefined ? "?" : (userName(facts.uid) ?? String(facts.uid));
     const mark = tree.complete ? "" : "  (incomplete)";
-    rows.push([String(process.pid), printable(user), process.lineage.image.label, `${tree.path}${mark}`]);
+    rows.push([String(process.pid), printable(user), process.lineage.program.label, `${tree.path}${mark}`]);
   }
   const width = (column: number): number =>
     Math.min(24, Math.max(...rows.map((row) => (row[column] ?? "").length)));

@@ -4,13 +4,13 @@ import { defaultConfig, sources } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
+import { type Recorded, recordingSignals, runRecording } from "../offline/recording.ts";
 import { CaptureFile } from "../sensor/capture/file.ts";
-import { FactsReader } from "../sensor/facts.ts";
-import { compiledEarly, frugal } from "../supervisor/runtime.ts";
-import { type Recorded, recordingSignals, runRecording } from "../warden/recording.ts";
-import { cannotWrite } from "./reading.ts";
-import { checkLook, type LookFlags, openLook } from "./source.ts";
-import { CommandError, exit, warn } from "./voice.ts";
+import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
+import { writeError } from "./file-errors.ts";
+import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
 
 interface RecordFlags extends LookFlags {
   readonly out: string;
@@ -79,7 +79,7 @@ function explained<T>(out: string, work: () => T): T {
   } catch (error) {
     if (error instanceof Error && "syscall" in error && ["write", "fsync"].includes(String(error.syscall))) {
       throw new CommandError(
-        exit.fault,
+        exitCodes.fault,
         `cannot write ${out}: ${error.message}`,
         "replay reads what is whole of it",
       );
@@ -92,7 +92,7 @@ function create(path: string): CaptureFile {
   try {
     return new CaptureFile(path);
   } catch (error) {
-    throw new CommandError(exit.usage, cannotWrite("capture", path, error));
+    throw new CommandError(exitCodes.usage, writeError("capture", path, error));
   }
 }
 

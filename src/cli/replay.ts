@@ -1,19 +1,19 @@
 // `treewarden replay F --policy P`: the verdicts that the policy would have given.
 import { Command, Option } from "commander";
 import { Baseline } from "../baseline/baseline.ts";
-import { readBaseline } from "../baseline/file.ts";
+import { readBaseline } from "../baseline/baseline-file.ts";
 import { writeDescriptor } from "../linux/descriptor.ts";
 import { SystemCallError } from "../linux/libc.ts";
 import { printable } from "../linux/text.ts";
-import type { RoleBaseline } from "../policy/shipped.ts";
-import type { EventRecord } from "../report/record.ts";
+import { type ReplayResult, replay } from "../offline/replay.ts";
+import type { RoleBaseline } from "../policy/role-baseline.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import { CaptureInput } from "../sensor/capture/file.ts";
 import { type Capture, openCapture } from "../sensor/capture/read.ts";
-import { type ReplayResult, replay } from "../warden/replay.ts";
-import { refusal } from "./captures.ts";
+import { refusal } from "./capture-errors.ts";
+import { readError } from "./file-errors.ts";
+import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { cannotRead } from "./reading.ts";
-import { CommandError, exit, hint, warn } from "./voice.ts";
 
 interface ReplayFlags {
   readonly policy: readonly string[];
@@ -68,7 +68,7 @@ function openInput(file: string): CaptureInput {
   try {
     return new CaptureInput(file);
   } catch (error) {
-    throw new CommandError(exit.usage, cannotRead("capture", file, error));
+    throw new CommandError(exitCodes.usage, readError("capture", file, error));
   }
 }
 
@@ -78,7 +78,7 @@ function guarded<T>(file: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof Error && "syscall" in error && error.syscall === "read") {
-      throw new CommandError(exit.usage, cannotRead("capture", file, error));
+      throw new CommandError(exitCodes.usage, readError("capture", file, error));
     }
     throw error;
   }

@@ -1,9 +1,9 @@
 // `treewarden reporter OPTIONS`: treewarden's own, started by the supervisor as an unprivileged user.
 import { readPackets } from "../linux/packets.ts";
-import { parseOptions } from "../report/options.ts";
-import { ReporterRefused, runReporter } from "../report/reporter.ts";
+import { ReporterRefused, runReporter } from "../reporter/reporter.ts";
+import { parseOptions } from "../reporter/reporter-options.ts";
 import { decodeOrders, inherited } from "../supervisor/inherited.ts";
-import { CommandError, exit, warn } from "./voice.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
 
 export async function reporter(text: string): Promise<void> {
   let orders: Promise<{ readonly close: () => void }> | undefined;
@@ -20,11 +20,12 @@ export async function reporter(text: string): Promise<void> {
   } catch (error) {
     // Left open it would keep a process that has nothing more to do.
     (await orders)?.close();
-    if (error instanceof ReporterRefused) throw new CommandError(exit.notAllowed, error.message, error.hint);
+    if (error instanceof ReporterRefused)
+      throw new CommandError(exitCodes.notAllowed, error.message, error.hint);
     throw error;
   }
   // A connection that a client keeps open must not keep the process.
-  process.exit(exit.fine);
+  process.exit(exitCodes.fine);
 }
 
 function listen(stop: () => void): Promise<{ readonly close: () => void }> {

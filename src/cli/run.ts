@@ -5,14 +5,14 @@ import { parseAddress } from "../config/address.ts";
 import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
-import type { ReporterOptions } from "../report/options.ts";
+import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
-import { writeBase } from "../warden/basefile.ts";
-import type { WardenPlan } from "../warden/plan.ts";
+import { writeBase } from "../warden/base-file.ts";
+import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { readConfig } from "./configuration.ts";
+import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { CommandError, type ExitCode, exit, mayColour, warn } from "./voice.ts";
 
 interface RunFlags {
   readonly config?: string;
@@ -60,20 +60,20 @@ function run(flags: RunFlags): ExitCode {
   const config = withFlags(readConfig(flags.config), flags);
   if (config.enforcement === "prevent") {
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       "enforcement prevent is not built yet",
       "use kill: it ends the program at its exec",
     );
   }
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
-      exit.notAllowed,
+      exitCodes.notAllowed,
       "only root may watch every process",
       "run it with sudo, or as a systemd service",
     );
   }
   if (flags.for !== undefined && flags.learn !== true)
-    throw new CommandError(exit.usage, "--for is how long --learn learns", "say --learn as well");
+    throw new CommandError(exitCodes.usage, "--for is how long --learn learns", "say --learn as well");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config);
@@ -131,16 +131,16 @@ function prepareBase(config: Config): string | undefined {
 }
 
 function asExitCode(code: number): ExitCode {
-  return code === 0 || code === 1 || code === 2 || code === 3 ? code : exit.fault;
+  return code === 0 || code === 1 || code === 2 || code === 3 ? code : exitCodes.fault;
 }
 
 function withFlags(config: Config, flags: RunFlags): Config {
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
-    throw new CommandError(exit.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
+    throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }
   const stateDirectory = flags.stateDir ?? config.state_directory;
   if (!stateDirectory.startsWith("/")) {
-    throw new CommandError(exit.usage, `--state-dir ${stateDirectory}: expected an absolute path`);
+    throw new CommandError(exitCodes.usage, `--state-dir ${stateDirectory}: expected an absolute path`);
   }
   return {
     ...config,

@@ -4,11 +4,11 @@ import { defaultConfig, sources } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
+import { runTrace, traceSignals } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
-import { compiledEarly, frugal } from "../supervisor/runtime.ts";
-import { runTrace, traceSignals } from "../warden/trace.ts";
-import { checkLook, type LookFlags, openLook } from "./source.ts";
-import { mayColour } from "./voice.ts";
+import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
+import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import { mayColour } from "./output.ts";
 
 interface TraceFlags extends LookFlags {
   readonly output?: "json" | "pretty";

@@ -1,13 +1,13 @@
 // `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
 import { Timer } from "../linux/timerfd.ts";
 import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
-import { parsePlan, type WardenPlan } from "../warden/plan.ts";
 import { runWarden } from "../warden/warden.ts";
+import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
+import { openSource } from "./open-source.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
-import { openSource } from "./source.ts";
 
 export async function warden(text: string): Promise<void> {
-  const plan: WardenPlan = parsePlan(text);
+  const plan: WardenPlan = parseWardenPlan(text);
   const first = policyOrError(plan.config);
   let { signed } = first;
   await runWarden(

@@ -4,14 +4,14 @@
 // that its pid cannot have been given out again: another process is never hit. Parents go before their children, so that none of them can fork any more; children that were born before the
 // signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
 import type { Forest } from "../forest/forest.ts";
-import type { Image } from "../forest/lineage.ts";
+import type { Program } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 
 /** What killing needs of the kernel; `linux/` has it, tests have their own. */
-export interface Signals {
+export interface ProcessSignals {
   /** ns, CLOCK_MONOTONIC */
   now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
@@ -26,7 +26,7 @@ export interface Signals {
 }
 
 /** The exec that a verdict is on. */
-export interface Told {
+export interface ObservedExec {
   /** ns, CLOCK_MONOTONIC, by the kernel. */
   readonly time: number;
   /** All arguments, if they are known. */
@@ -48,14 +48,14 @@ export interface KillResult {
 /** An event's time is that of the end of the fork, so a start that comes from one may be a tick late. */
 const INEXACT_TICKS = 2;
 
-export class Killer<I extends Image> {
+export class ProcessKiller<I extends Program> {
   private readonly forest: Forest<I>;
-  private readonly signals: Signals;
+  private readonly signals: ProcessSignals;
   private readonly rate: KillRate;
   private readonly options: KillOptions;
   private readonly condemned = new WeakSet<Process<I>>();
 
-  constructor(forest: Forest<I>, signals: Signals, rate: KillRate, options: KillOptions) {
+  constructor(forest: Forest<I>, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
     this.forest = forest;
     this.signals = signals;
     this.rate = rate;
@@ -63,7 +63,7 @@ export class Killer<I extends Image> {
   }
 
   /** Carries a kill verdict out. `told`: undefined if the process was found, and no event told of it. */
-  kill(process: Process<I>, told?: Told): KillResult {
+  kill(process: Process<I>, told?: ObservedExec): KillResult {
     const spared = this.rail(process, told?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     if (!this.rate.take(this.signals.now()))

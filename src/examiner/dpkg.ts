@@ -11,7 +11,7 @@ export interface DpkgPackage {
 }
 
 /** The packages in /var/lib/dpkg/status that have files on this system. */
-export function parseStatus(text: string): DpkgPackage[] {
+export function parsePackageStatus(text: string): DpkgPackage[] {
   const found: DpkgPackage[] = [];
   for (const stanza of text.split(/\n\n+/)) {
     const name = /^Package: (\S+)$/m.exec(stanza)?.[1];
@@ -162,6 +162,6 @@ export function openDpkg(root: string): PackageDatabase | undefined {
   const folder = `${root}/var/lib/dpkg`;
   // Before it is read, so that what changes meanwhile is noticed.
   const stamp = stampOfDpkg(folder);
-  const packages = parseStatus(readText(`${folder}/status`) ?? "");
+  const packages = parsePackageStatus(readText(`${folder}/status`) ?? "");
   return packages.length === 0 ? undefined : new Dpkg(root, packages, stamp);
 }

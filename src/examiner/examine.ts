@@ -1,10 +1,10 @@
 // One look at one file: which package it belongs to, and whether it still is what the package brought.
 import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
-import type { Answer, Question } from "../fingerprint/examined.ts";
 import { encodeText } from "../linux/text.ts";
 import type { FileDigest, PackageDatabase } from "./database.ts";
 import { readText } from "./files.ts";
+import type { ExaminerAnswer, ExaminerQuestion } from "./protocol.ts";
 
 /** A change within the clock's last tick keeps the ctime (and warden and examiner may disagree about it): seconds. */
 const YOUNG = 3;
@@ -31,12 +31,12 @@ export interface ExamineOptions {
  * never taken for what was run. May hang for as long as the file system does.
  */
 export function examine(
-  question: Question,
+  question: ExaminerQuestion,
   database: PackageDatabase | undefined,
   { root = "", now = Date.now, digest: wantsDigest = false }: ExamineOptions = {},
-): Answer {
+): ExaminerAnswer {
   const { path, device, inode } = question;
-  const unknown: Answer = { type: "answer", path, device, inode, final: true };
+  const unknown: ExaminerAnswer = { type: "answer", path, device, inode, final: true };
   const fd = openQuietly(`${root}${path}`, inode);
   if (fd === undefined) return unknown;
   try {

@@ -2,14 +2,7 @@
 // nothing and may be ended at any moment: what it was asked is asked again. With nothing to do it ends by itself.
 import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
-import {
-  decodeAsked,
-  EXAMINE_PACKET,
-  encodeMessage,
-  type Question,
-  type Told,
-} from "../fingerprint/examined.ts";
-import { imageName } from "../fingerprint/images.ts";
+import { imageName } from "../fingerprint/image-reference.ts";
 import { endAfter } from "../linux/alarm.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
@@ -20,8 +13,15 @@ import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
 import type { PackageDatabase } from "./database.ts";
 import { type ExamineOptions, examine } from "./examine.ts";
-import { imageOf } from "./images.ts";
 import { openPackages } from "./open.ts";
+import {
+  decodeExaminerRequest,
+  EXAMINE_PACKET,
+  type ExaminerMessage,
+  type ExaminerQuestion,
+  encodeExaminerMessage,
+} from "./protocol.ts";
+import { imageOf } from "./runtime-images.ts";
 
 export interface ExaminerOptions {
   readonly base: Config["base"];
@@ -65,7 +65,7 @@ class Examiner {
   /** Base programs that nobody has asked for yet: looked at when nothing else is to do. */
   private ahead: string[] = [];
   /** Files whose digest is wanted: read when nothing is asked. */
-  private readonly unread: Question[] = [];
+  private readonly unread: ExaminerQuestion[] = [];
   private database: PackageDatabase | undefined;
   private readonly watch: GrowthWatch;
   /** When to look whether the database can be read again, ns of the monotonic clock; 0: it has not changed. */
@@ -144,7 +144,7 @@ class Examiner {
     const length = receivePacket(this.options.askFd, this.packet);
     if (length === 0) this.stopping = true;
     if (length <= 0) return false;
-    const question = decodeAsked(this.packet.subarray(0, length));
+    const question = decodeExaminerRequest(this.packet.subarray(0, length));
     if (question === undefined) return true;
     this.stayAwake();
     if ("type" in question && question.type === "container") {
@@ -160,7 +160,7 @@ class Examiner {
     return true;
   }
 
-  private answer(question: Question, options: ExamineOptions): void {
+  private answer(question: ExaminerQuestion, options: ExamineOptions): void {
     endAfter(ANSWER_WITHIN);
     try {
       const answer = examine(question, this.database, options);
@@ -255,8 +255,8 @@ class Examiner {
     this.say({ type: "packages", state: this.state });
   }
 
-  private say(message: Told): void {
-    this.unsent.push(encodeMessage(message));
+  private say(message: ExaminerMessage): void {
+    this.unsent.push(encodeExaminerMessage(message));
     this.flush();
   }
 

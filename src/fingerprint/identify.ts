@@ -1,12 +1,12 @@
 // From what is known of a process to its runnable: what is really run, under which name.
 
-import { containerOf } from "../forest/cgroup.ts";
+import { containerOf } from "../linux/cgroup-names.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
 import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
 import { metricEntropy } from "./entropy.ts";
 import { type FoldedElement, foldElement, foldPath } from "./fold.ts";
-import { label, labelOf } from "./label.ts";
+import { labelNames, labelOf } from "./label.ts";
 import { nameOf, resolvePath } from "./path.ts";
 import { type ElementScore, RANDOM_FROM, scorePath } from "./randomness.ts";
 import type { Runnable, RunnableFacts } from "./runnable.ts";
@@ -20,8 +20,8 @@ export const kernelThread: Runnable = {
   inline: false,
   path: undefined,
   folded: undefined,
-  name: label.kernel,
-  label: label.kernel,
+  name: labelNames.kernel,
+  label: labelNames.kernel,
   random: false,
   randomness: 0,
   entropy: undefined,
@@ -201,18 +201,18 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
   }
 
   const last = elements.at(-1);
-  let name: string = label.unknown;
+  let name: string = labelNames.unknown;
   let file = "";
   if (subject.name !== undefined) {
     const own = foldElement(subject.name, "/");
     file = own.text;
     const [score] = scorePath([own]);
-    name = (score?.score ?? 0) >= RANDOM_FROM ? label.random : labelOf(file);
+    name = (score?.score ?? 0) >= RANDOM_FROM ? labelNames.random : labelOf(file);
   } else if (last !== undefined) {
     file = last.text;
     name =
       (scores.at(-1)?.score ?? 0) >= RANDOM_FROM
-        ? label.random
+        ? labelNames.random
         : labelOf((memory(path) ? "memfd:" : "") + file);
   }
 
@@ -229,7 +229,7 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
         ? undefined
         : (subject.userMounts === true ? USER_MOUNTS : "") + foldedPath(path, elements, scores),
     name,
-    label: verdict.base ? label.base : name,
+    label: verdict.base ? labelNames.base : name,
     random: randomness >= RANDOM_FROM,
     randomness,
     entropy,
@@ -271,7 +271,7 @@ function foldedPath(
   scores: readonly ElementScore[],
 ): string {
   const texts = elements.map(({ text }, at) =>
-    (scores[at]?.score ?? 0) >= RANDOM_FROM ? label.random : text,
+    (scores[at]?.score ?? 0) >= RANDOM_FROM ? labelNames.random : text,
   );
   return memory(path) ? `memfd:${texts.join("/")}` : `/${texts.join("/")}`;
 }

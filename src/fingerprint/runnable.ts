@@ -1,9 +1,9 @@
 // What is really being run, and the name it has in a tree.
-import type { Image } from "../forest/lineage.ts";
+import type { Program } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 
 /** The program of one process, identified once and shared by every process that runs the same. */
-export interface Runnable extends Image {
+export interface Runnable extends Program {
   /** Absolute path of the executable; undefined if it could not be read. */
   readonly executable: string | undefined;
   /** Last element of `executable`. */

@@ -1,6 +1,6 @@
 // The tree of a lineage: its labels, its text and its id.
 import type { Lineage } from "../forest/lineage.ts";
-import { label } from "./label.ts";
+import { labelNames } from "./label.ts";
 import type { Runnable } from "./runnable.ts";
 
 export interface Tree {
@@ -68,20 +68,20 @@ interface Text {
 
 /** The text of a chain within TREE_BYTES: leaf first, then root, then in turns towards the middle. */
 function write(chain: Chain, prefix: string): Text {
-  const labels = chain.cut ? [...chain.head, label.elided, ...chain.tail] : chain.head;
+  const labels = chain.cut ? [...chain.head, labelNames.elided, ...chain.tail] : chain.head;
   const path = join(labels, prefix);
   if (fits(path)) return { path, labels, truncated: chain.cut };
-  let room = TREE_BYTES - prefix.length - label.elided.length - 1;
+  let room = TREE_BYTES - prefix.length - labelNames.elided.length - 1;
   let first = 0;
   let last = labels.length;
   for (let fromLeaf = true; first < last; fromLeaf = !fromLeaf) {
     const next = labels[fromLeaf ? last - 1 : first] ?? "";
     room -= Buffer.byteLength(next) + 1;
-    if (room < 0 || next === label.elided) break;
+    if (room < 0 || next === labelNames.elided) break;
     if (fromLeaf) last -= 1;
     else first += 1;
   }
-  const kept = [...labels.slice(0, first), label.elided, ...labels.slice(last)];
+  const kept = [...labels.slice(0, first), labelNames.elided, ...labels.slice(last)];
   return { path: join(kept, prefix), labels: kept, truncated: true };
 }
 
@@ -123,7 +123,7 @@ class LineageTree implements Tree {
   private hash: string | undefined = undefined;
 
   constructor(lineage: Lineage<Runnable>, parent: LineageTree | null) {
-    const image = lineage.image;
+    const image = lineage.program;
     const entered = entersContainer(lineage);
     const own = lineage.init ? undefined : image;
     let random = (parent?.random ?? false) || (own?.random ?? false);
@@ -143,8 +143,8 @@ class LineageTree implements Tree {
     let labels = base?.labelChain ?? emptyChain;
     let names = base?.nameChain ?? emptyChain;
     if (entered) {
-      labels = append(labels, label.container);
-      names = append(names, label.container);
+      labels = append(labels, labelNames.container);
+      names = append(names, labelNames.container);
     }
     if (lineage.elided !== null) {
       labels = elide(labels);
@@ -153,7 +153,7 @@ class LineageTree implements Tree {
     if (own !== undefined) {
       if (entered || lastOf(labels) !== own.label) labels = append(labels, own.label);
       const neighbour =
-        lineage.elided !== null || entered || lineage.parent?.init ? undefined : lineage.parent?.image;
+        lineage.elided !== null || entered || lineage.parent?.init ? undefined : lineage.parent?.program;
       if (neighbour === undefined || !sameFile(neighbour, own)) names = append(names, own.name);
     }
     this.labelChain = labels;
@@ -165,7 +165,7 @@ class LineageTree implements Tree {
       this.path = base.path;
       this.labels = base.labels;
     } else {
-      const text = write(labels, random ? `/${label.random}` : "");
+      const text = write(labels, random ? `/${labelNames.random}` : "");
       this.path = text.path;
       this.labels = text.labels;
       truncated ||= text.truncated;

@@ -3,19 +3,20 @@
 // Two structures: `Lineages` (shared nodes: names, users, containers; what trees are made of) and kinship (who was
 // forked by whom, so that everything under a process can be found). A process that ends stays in the kinship only
 // while it joins two or more branches that live, so its size is bounded by the number of live processes.
+
+import { containerOf } from "../linux/cgroup-names.ts";
 import {
   type ExecEvent,
   type ExitEvent,
   type ForkEvent,
-  nothingKnown,
   type ProcessFacts,
   type ScannedProcess,
   type UserEvent,
+  unknownFacts,
 } from "../sensor/event.ts";
-import { containerOf } from "./cgroup.ts";
-import { Kinship } from "./kinship.ts";
-import { EARLIER_LIMIT, type Image, type Lineage, Lineages } from "./lineage.ts";
+import { EARLIER_LIMIT, type Lineage, Lineages, type Program } from "./lineage.ts";
 import { Process, type Start } from "./process.ts";
+import { ProcessTree } from "./process-tree.ts";
 
 /** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
 export const TICKS_PER_SECOND = 100;
@@ -26,16 +27,16 @@ const noneEarlier: readonly never[] = [];
 const START_SLACK_TICKS = 2;
 
 /** What the forest needs from outside. */
-export interface ForestInputs<I extends Image> {
+export interface ForestInputs<I extends Program> {
   /** What a process runs, from its facts. */
   readonly identify: (facts: ProcessFacts) => I;
-  /** The image of every kernel thread. */
-  readonly kernelImage: I;
+  /** The program of every kernel thread. */
+  readonly kernelProgram: I;
   /** A process has ended and no event told of it: its pid was given to another one. */
   readonly missedExit: (process: Process<I>) => void;
 }
 
-export interface Differences<I extends Image> {
+export interface Differences<I extends Program> {
   /** Processes that a scan found and no event had told of. */
   readonly found: readonly FoundProcess<I>[];
   /** Processes that were known and whose pid is another's by now. */
@@ -46,13 +47,13 @@ export interface Differences<I extends Image> {
   readonly changed: readonly FoundProcess<I>[];
 }
 
-export interface FoundProcess<I extends Image> {
+export interface FoundProcess<I extends Program> {
   readonly process: Process<I>;
   readonly facts: ProcessFacts;
 }
 
 /** A process of the last run of the same boot, with its lineages. */
-export interface Remembered<I extends Image> {
+export interface Remembered<I extends Program> {
   readonly startTicks: number;
   readonly lineage: Lineage<I>;
   readonly ancestry: Lineage<I> | null;
@@ -60,13 +61,13 @@ export interface Remembered<I extends Image> {
   readonly linkGuessed: boolean;
 }
 
-export class Forest<I extends Image> {
+export class Forest<I extends Program> {
   readonly lineages = new Lineages<I>();
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
   suspendedNs = 0;
   private readonly live = new Map<number, Process<I>>();
   private readonly inputs: ForestInputs<I>;
-  private readonly kinship = new Kinship<Process<I>>();
+  private readonly kinship = new ProcessTree<Process<I>>();
 
   constructor(inputs: ForestInputs<I>) {
     this.inputs = inputs;
@@ -79,7 +80,7 @@ export class Forest<I extends Image> {
 
   /** Places kept for processes that have ended: fewer than live ones. */
   get endedKept(): number {
-    return this.kinship.joints;
+    return this.kinship.tombstones;
   }
 
   get(pid: number): Process<I> | undefined {
@@ -135,7 +136,7 @@ export class Forest<I extends Image> {
     this.setLineage(
       process,
       this.lineages.intern(own ? now.parent : now, {
-        image: now.image,
+        program: now.program,
         earlier: own ? now.earlier : [],
         uid: event.uid,
         container: now.container,
@@ -250,9 +251,9 @@ export class Forest<I extends Image> {
   private childLineage(parent: Process<I>): Lineage<I> {
     const { lineage } = parent;
     if (!lineage.init) return lineage;
-    const { image, uid, container, complete } = lineage;
+    const { program, uid, container, complete } = lineage;
     return this.lineages.intern(lineage, {
-      image,
+      program,
       earlier: [],
       uid,
       container,
@@ -266,8 +267,8 @@ export class Forest<I extends Image> {
   private confirmLink(process: Process<I>, parent: Process<I> | undefined): void {
     process.linkGuessed = false;
     if (process.ancestry === null || parent === undefined || !process.ancestry.complete) return;
-    const { image, earlier, uid, container, elided } = process.lineage;
-    const spec = { image, earlier, uid, container, complete: true, init: false, elided };
+    const { program, earlier, uid, container, elided } = process.lineage;
+    const spec = { program, earlier, uid, container, complete: true, init: false, elided };
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }
 
@@ -279,7 +280,7 @@ export class Forest<I extends Image> {
   /** For a process of which nothing but its pid is known. */
   private orphanLineage(): Lineage<I> {
     return this.lineages.intern(null, {
-      image: this.inputs.identify(nothingKnown),
+      program: this.inputs.identify(unknownFacts),
       earlier: [],
       uid: undefined,
       container: null,
@@ -353,8 +354,8 @@ export class Forest<I extends Image> {
 
   /** Kernel threads come from kthreadd and nowhere else: nothing of their lineage can be missing. */
   private adoptKernelThread(one: ScannedProcess, parent: Process<I> | undefined): Process<I> {
-    const image = this.inputs.kernelImage;
-    const spec = { image, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
+    const program = this.inputs.kernelProgram;
+    const spec = { program, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
     const lineage = this.lineages.intern(null, spec);
     const thread = this.add(
       one.pid,
@@ -374,19 +375,19 @@ export class Forest<I extends Image> {
     if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
     // It has the pid of what was found, and is younger.
     if (one.facts.startTicks !== undefined && !this.isSame(process, one.facts.startTicks)) return undefined;
-    const image = this.inputs.identify(one.facts);
-    if (image.key === process.lineage.image.key) return undefined;
-    this.setImage(process, one.facts, image);
+    const program = this.inputs.identify(one.facts);
+    if (program.key === process.lineage.program.key) return undefined;
+    this.setImage(process, one.facts, program);
     return process;
   }
 
-  private setImage(process: Process<I>, facts: ProcessFacts, image: I): void {
+  private setImage(process: Process<I>, facts: ProcessFacts, program: I): void {
     const before = process.lineage;
     const container = facts.cgroup === undefined ? before.container : containerOf(facts.cgroup);
     const complete = !process.linkGuessed && (process.ancestry?.complete ?? process.pid === 1);
     const spec = {
-      image,
-      earlier: process.execed ? withEarlier(before, image) : noneEarlier,
+      program,
+      earlier: process.execed ? withEarlier(before, program) : noneEarlier,
       uid: facts.uid ?? before.uid,
       container,
       complete,
@@ -419,9 +420,10 @@ export class Forest<I extends Image> {
   }
 }
 
-/** The earlier images of a process that now runs `image`: each once, the oldest kept when there are too many. */
-function withEarlier<I extends Image>(before: Lineage<I>, image: I): readonly I[] {
+/** The earlier programs of a process that now runs `program`: each once, the oldest kept when there are too many. */
+function withEarlier<I extends Program>(before: Lineage<I>, program: I): readonly I[] {
   const { earlier } = before;
-  if (before.image.key === image.key || earlier.some((one) => one.key === before.image.key)) return earlier;
-  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, before.image];
+  if (before.program.key === program.key || earlier.some((one) => one.key === before.program.key))
+    return earlier;
+  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, before.program];
 }

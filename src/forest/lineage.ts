@@ -2,7 +2,7 @@
 // million short-lived children cost one node, and what is derived from a lineage is derived once.
 
 /** What a process runs. Equal keys: the same file is run, for every purpose of a tree. */
-export interface Image {
+export interface Program {
   readonly key: string;
 }
 
@@ -11,10 +11,10 @@ export interface Image {
  * `parent` all of its ancestors. Never changed once made. A child that runs what its parent runs, as the same user,
  * is the parent's own node.
  */
-export class Lineage<I extends Image> {
+export class Lineage<I extends Program> {
   readonly parent: Lineage<I> | null;
-  readonly image: I;
-  /** Images this process had by an exec of its own before `image`, oldest first, each once, at most EARLIER_LIMIT. */
+  readonly program: I;
+  /** Images this process had by an exec of its own before `program`, oldest first, each once, at most EARLIER_LIMIT. */
   readonly earlier: readonly I[];
   /** Effective user; undefined if it could not be read. */
   readonly uid: number | undefined;
@@ -26,7 +26,7 @@ export class Lineage<I extends Image> {
   readonly complete: boolean;
   /** Pid 1 of the host: not part of a tree. */
   readonly init: boolean;
-  /** Distinct images of ancestors between `parent` and here that were left out, at most ELIDED_LIMIT; null if none was. */
+  /** Distinct programs of ancestors between `parent` and here that were left out, at most ELIDED_LIMIT; null if none was. */
   readonly elided: readonly I[] | null;
   /** For the next room: what it derived from this node. */
   mark: unknown = undefined;
@@ -41,7 +41,7 @@ export class Lineage<I extends Image> {
   /** @internal made by Lineages only */
   constructor(parent: Lineage<I> | null, spec: LineageSpec<I>, key: string) {
     this.parent = parent;
-    this.image = spec.image;
+    this.program = spec.program;
     this.earlier = spec.earlier;
     this.uid = spec.uid;
     this.container = spec.container;
@@ -53,8 +53,8 @@ export class Lineage<I extends Image> {
   }
 }
 
-export interface LineageSpec<I extends Image> {
-  readonly image: I;
+export interface LineageSpec<I extends Program> {
+  readonly program: I;
   readonly earlier: readonly I[];
   readonly uid: number | undefined;
   readonly container: string | null;
@@ -63,13 +63,13 @@ export interface LineageSpec<I extends Image> {
   readonly elided: readonly I[] | null;
 }
 
-/** A process that execs for ever keeps this many distinct earlier images: enough for any real wrapper chain. */
+/** A process that execs for ever keeps this many distinct earlier programs: enough for any real wrapper chain. */
 export const EARLIER_LIMIT = 8;
 /** A lineage of more nodes loses its middle: four times the 32 labels a tree may have, since labels collapse. */
 export const DEPTH_LIMIT = 128;
 const KEEP_ROOT = 64;
 const KEEP_LEAF = 31;
-/** Distinct images remembered of what was left out, so that `under` still finds them. */
+/** Distinct programs remembered of what was left out, so that `under` still finds them. */
 export const ELIDED_LIMIT = 64;
 
 /** Nodes kept after their last process: what is started again and again is derived once. */
@@ -78,7 +78,7 @@ const IDLE_LIMIT = 256;
 const IDLE_KEY = 512;
 
 /** The node table. A node is in use while a process or a deeper node in use points at it. */
-export class Lineages<I extends Image> {
+export class Lineages<I extends Program> {
   private readonly roots = new Map<string, Lineage<I>>();
   /** Not in use, the longest idle first; what is above each is in use or here as well. */
   private readonly idle = new Set<Lineage<I>>();
@@ -160,7 +160,7 @@ export class Lineages<I extends Image> {
     const known = siblings.get(key);
     if (known !== undefined) {
       // The same file may be called otherwise by now: packages have changed.
-      if (known.references > 0 || known.image === spec.image) {
+      if (known.references > 0 || known.program === spec.program) {
         if (parent !== null) parent.lastChild = known;
         return known;
       }
@@ -180,13 +180,14 @@ export class Lineages<I extends Image> {
     while (current.depth > KEEP_ROOT && current.parent !== null) {
       if (tail.length < KEEP_LEAF) tail.push(current);
       else remember(lost, current);
-      for (const image of current.elided ?? []) if (lost.size < ELIDED_LIMIT) lost.set(image.key, image);
+      for (const program of current.elided ?? [])
+        if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
       current = current.parent;
     }
     let elided: readonly I[] | null = [...lost.values()];
     for (const node of tail.reverse()) {
       current = this.child(current, {
-        image: node.image,
+        program: node.program,
         earlier: node.earlier,
         uid: node.uid,
         container: node.container,
@@ -200,14 +201,14 @@ export class Lineages<I extends Image> {
   }
 }
 
-function remember<I extends Image>(lost: Map<string, I>, node: Lineage<I>): void {
-  if (lost.size < ELIDED_LIMIT) lost.set(node.image.key, node.image);
-  for (const image of node.earlier) if (lost.size < ELIDED_LIMIT) lost.set(image.key, image);
+function remember<I extends Program>(lost: Map<string, I>, node: Lineage<I>): void {
+  if (lost.size < ELIDED_LIMIT) lost.set(node.program.key, node.program);
+  for (const program of node.earlier) if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
 }
 
-function addsNothing<I extends Image>(parent: Lineage<I>, spec: LineageSpec<I>): boolean {
+function addsNothing<I extends Program>(parent: Lineage<I>, spec: LineageSpec<I>): boolean {
   return (
-    parent.image.key === spec.image.key &&
+    parent.program.key === spec.program.key &&
     parent.uid === spec.uid &&
     parent.container === spec.container &&
     (spec.complete || !parent.complete) &&
@@ -217,10 +218,10 @@ function addsNothing<I extends Image>(parent: Lineage<I>, spec: LineageSpec<I>):
   );
 }
 
-/** The node is one for `spec`; false also where only its key can tell: with images that were left out or came before. */
-function isOf<I extends Image>(node: Lineage<I>, spec: LineageSpec<I>): boolean {
+/** The node is one for `spec`; false also where only its key can tell: with programs that were left out or came before. */
+function isOf<I extends Program>(node: Lineage<I>, spec: LineageSpec<I>): boolean {
   return (
-    node.image === spec.image &&
+    node.program === spec.program &&
     node.uid === spec.uid &&
     node.container === spec.container &&
     node.complete === spec.complete &&
@@ -232,12 +233,12 @@ function isOf<I extends Image>(node: Lineage<I>, spec: LineageSpec<I>): boolean 
   );
 }
 
-function keyOf<I extends Image>(spec: LineageSpec<I>): string {
-  let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}\u0000${spec.container ?? ""}\u0000${spec.image.key}`;
-  for (const image of spec.earlier) key += `\u0001${image.key}`;
+function keyOf<I extends Program>(spec: LineageSpec<I>): string {
+  let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}\u0000${spec.container ?? ""}\u0000${spec.program.key}`;
+  for (const program of spec.earlier) key += `\u0001${program.key}`;
   if (spec.elided !== null) {
     key += "\u0002";
-    for (const image of spec.elided) key += `\u0001${image.key}`;
+    for (const program of spec.elided) key += `\u0001${program.key}`;
   }
   return key;
 }

@@ -1,10 +1,10 @@
 // One live process, as the forest keeps it.
 
-import { Kin } from "./kinship.ts";
-import type { Image, Lineage } from "./lineage.ts";
+import type { Lineage, Program } from "./lineage.ts";
+import { TreeNode } from "./process-tree.ts";
 
 /** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
-export class Process<I extends Image> {
+export class Process<I extends Program> {
   readonly pid: number;
   /** Clock ticks since boot; with the pid it is the process's identity. */
   startTicks: number;
@@ -27,7 +27,7 @@ export class Process<I extends Image> {
   /** For the rooms to the right, one of them (the warden): what it counts for this process. */
   mark: unknown = undefined;
 
-  /** @internal */ readonly kin: Kin<Process<I>>;
+  /** @internal */ readonly kin: TreeNode<Process<I>>;
 
   /** @internal made by Forest only */
   constructor(
@@ -47,7 +47,7 @@ export class Process<I extends Image> {
     this.execed = false;
     this.kernelThread = kernelThread;
     this.parentPid = parentPid;
-    this.kin = new Kin<Process<I>>(this);
+    this.kin = new TreeNode<Process<I>>(this);
   }
 }
 

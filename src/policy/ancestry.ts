@@ -11,16 +11,16 @@ interface Wanted {
 }
 
 /** For each use of `under` in a policy, in order: 1 if it holds. Shared between nodes, never changed. */
-export type Answers = Uint8Array;
+export type UnderAnswers = Uint8Array;
 
 /** Answers every `under` of one policy. What it derived from a node or runnable goes when that goes. */
 export class Ancestry {
   private readonly wanted: Wanted[] = [];
   private readonly indices = new Map<string, number>();
-  private readonly ofRunnables = new WeakMap<Runnable, Answers>();
-  private readonly ofNodes = new WeakMap<Lineage<Runnable>, Answers>();
-  private readonly withNodes = new WeakMap<Lineage<Runnable>, Answers>();
-  private nothing: Answers = new Uint8Array(0);
+  private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
+  private readonly ofNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
+  private readonly withNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
+  private nothing: UnderAnswers = new Uint8Array(0);
 
   /** The index of these entries in the answers. Only before the first subject. */
   add(entries: readonly string[]): number {
@@ -38,14 +38,14 @@ export class Ancestry {
   }
 
   /** The answers for the process itself: from its ancestors and from what it was before. */
-  of(subject: Subject): Answers {
+  of(subject: Subject): UnderAnswers {
     const above = this.above(subject.lineage);
     // A child that runs what its parent runs shares its node, so the parent is not among the node's ancestors.
-    const shared = subject.parent?.runnable.key === subject.lineage.image.key && !subject.lineage.init;
-    return shared ? join(above, this.ofRunnable(subject.lineage.image)) : above;
+    const shared = subject.parent?.runnable.key === subject.lineage.program.key && !subject.lineage.init;
+    return shared ? join(above, this.ofRunnable(subject.lineage.program)) : above;
   }
 
-  private above(node: Lineage<Runnable>): Answers {
+  private above(node: Lineage<Runnable>): UnderAnswers {
     const known = this.ofNodes.get(node);
     if (known !== undefined) return known;
     let answers = node.parent === null ? this.nothing : this.including(node.parent);
@@ -56,16 +56,16 @@ export class Ancestry {
   }
 
   /** Recursion is bounded by the forest's bound on a lineage's depth. */
-  private including(node: Lineage<Runnable>): Answers {
+  private including(node: Lineage<Runnable>): UnderAnswers {
     const known = this.withNodes.get(node);
     if (known !== undefined) return known;
-    const own = node.init ? this.ofInit(node.image) : this.ofRunnable(node.image);
+    const own = node.init ? this.ofInit(node.program) : this.ofRunnable(node.program);
     const answers = join(this.above(node), own);
     this.withNodes.set(node, answers);
     return answers;
   }
 
-  private ofRunnable(runnable: Runnable): Answers {
+  private ofRunnable(runnable: Runnable): UnderAnswers {
     const known = this.ofRunnables.get(runnable);
     if (known !== undefined) return known;
     const answers = new Uint8Array(this.wanted.length);
@@ -84,7 +84,7 @@ export class Ancestry {
   }
 
   /** Pid 1 of the host counts by its executable's name only: it is the ancestor of everything. */
-  private ofInit(runnable: Runnable): Answers {
+  private ofInit(runnable: Runnable): UnderAnswers {
     const answers = new Uint8Array(this.wanted.length);
     this.wanted.forEach(({ names }, i) => {
       if (runnable.executableName !== undefined && names.has(runnable.executableName)) answers[i] = 1;
@@ -94,7 +94,7 @@ export class Ancestry {
 }
 
 /** Either; one of the two themselves if that is already it. */
-function join(a: Answers, b: Answers): Answers {
+function join(a: UnderAnswers, b: UnderAnswers): UnderAnswers {
   let adds = false;
   for (let i = 0; i < b.length; i++) if (b[i] === 1 && a[i] !== 1) adds = true;
   if (!adds) return a;

@@ -1,19 +1,19 @@
 // Checks a condition: everything that would make it silently wrong is an error with its place and the fix.
 import type { Node } from "jsonc-parser";
 import { nearest } from "../config/nearest.ts";
-import { addedOperators, compileTexts, compileTrees, isTextOperator } from "./added.ts";
+import { addedOperators, compileTexts, compileTrees, isTextOperator } from "./added-operators.ts";
 import { type Document, elements, properties, textOf } from "./document.ts";
 import {
   ARRAYS,
-  call,
+  callExpression,
   type Expression,
   type Iterator,
-  kinds,
   kindText,
   type Literal,
   literal,
+  valueKinds,
 } from "./expression.ts";
-import { NameReader, type Names, type Scope, scalarOf } from "./names.ts";
+import { NameReader, type Names, type Scope, scalarOf } from "./name-reader.ts";
 import { checkCall, operators } from "./operators.ts";
 
 /** Nesting of one condition: what a person can still read. */
@@ -122,7 +122,11 @@ class Reader extends NameReader {
     let kind = 0;
     for (const item of items) kind |= item.kind;
     const arrayKind =
-      kind === kinds.string ? kinds.strings : kind === kinds.number ? kinds.numbers : kinds.array;
+      kind === valueKinds.string
+        ? valueKinds.strings
+        : kind === valueKinds.number
+          ? valueKinds.numbers
+          : valueKinds.array;
     return { is: "array", items, kind: arrayKind, varies: items.some((item) => item.varies) };
   }
 
@@ -149,10 +153,10 @@ class Reader extends NameReader {
         ) === undefined
       )
         return undefined;
-      return { is: "under", entries, kind: kinds.bool, varies: true };
+      return { is: "under", entries, kind: valueKinds.bool, varies: true };
     }
     const tests = compileTrees(entries, (message) => this.fail(value, message));
-    return tests === undefined ? undefined : { is: "tree", tests, kind: kinds.bool, varies: true };
+    return tests === undefined ? undefined : { is: "tree", tests, kind: valueKinds.bool, varies: true };
   }
 
   /** Literal texts: one, an array, a list, or an array with lists in it. */
@@ -207,14 +211,16 @@ class Reader extends NameReader {
     const left = this.read(leftNode, inner.scope, inner.depth, inner.elementKind);
     const texts = this.readTexts(operator, rightNode);
     if (left === undefined || texts === undefined) return undefined;
-    if ((left.kind & (kinds.string | kinds.strings | kinds.array)) === 0)
+    if ((left.kind & (valueKinds.string | valueKinds.strings | valueKinds.array)) === 0)
       return this.fail(
         leftNode,
         `"${operator}" is about text, this is ${kindText(left.kind)}`,
         'use "in", "==" or "<"',
       );
     const test = compileTexts(operator, texts, (message) => this.fail(rightNode, message));
-    return test === undefined ? undefined : { is: "text", left, test, kind: kinds.bool, varies: left.varies };
+    return test === undefined
+      ? undefined
+      : { is: "text", left, test, kind: valueKinds.bool, varies: left.varies };
   }
 
   private readIterator(
@@ -237,9 +243,9 @@ class Reader extends NameReader {
     if ((array.kind & ARRAYS) === 0)
       return this.fail(arrayNode, `"${operator}" goes through an array, this is ${kindText(array.kind)}`);
     let elementKind = 0;
-    if (array.kind & (kinds.strings | kinds.array)) elementKind |= kinds.string;
-    if (array.kind & (kinds.numbers | kinds.array)) elementKind |= kinds.number;
-    if (array.kind & kinds.array) elementKind |= kinds.bool;
+    if (array.kind & (valueKinds.strings | valueKinds.array)) elementKind |= valueKinds.string;
+    if (array.kind & (valueKinds.numbers | valueKinds.array)) elementKind |= valueKinds.number;
+    if (array.kind & valueKinds.array) elementKind |= valueKinds.bool;
     const body = this.read(bodyNode, operator === "reduce" ? "reduce" : "element", inner.depth, elementKind);
     const initial =
       initialNode === undefined
@@ -250,10 +256,10 @@ class Reader extends NameReader {
       operator === "filter"
         ? array.kind & ARRAYS
         : operator === "map"
-          ? kinds.array
+          ? valueKinds.array
           : operator === "reduce"
-            ? kinds.string | kinds.number | kinds.bool | ARRAYS
-            : kinds.bool;
+            ? valueKinds.string | valueKinds.number | valueKinds.bool | ARRAYS
+            : valueKinds.bool;
     return { is: "each", operator, array, body, initial, kind, varies: array.varies || body.varies };
   }
 
@@ -297,7 +303,7 @@ class Reader extends NameReader {
         parts.flatMap((part): Literal[] => (Array.isArray(part.value) ? [...part.value] : [part.value])),
       );
     }
-    return call(operator, parts, rule.kind(parts));
+    return callExpression(operator, parts, rule.kind(parts));
   }
 }
 

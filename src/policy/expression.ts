@@ -1,19 +1,28 @@
 // A condition after checking: what load errors leave over, before it becomes a function.
+
+import type { VariableType } from "../vocabulary/variables.ts";
 import { isOfLineage } from "./subject.ts";
-import type { VariableType } from "./vocabulary.ts";
 
 /** What an expression may give, as a set of bits. */
-export const kinds = { string: 1, number: 2, bool: 4, null: 8, strings: 16, numbers: 32, array: 64 } as const;
-export const SCALARS = kinds.string | kinds.number | kinds.bool | kinds.null;
-export const ARRAYS = kinds.strings | kinds.numbers | kinds.array;
+export const valueKinds = {
+  string: 1,
+  number: 2,
+  bool: 4,
+  null: 8,
+  strings: 16,
+  numbers: 32,
+  array: 64,
+} as const;
+export const SCALARS = valueKinds.string | valueKinds.number | valueKinds.bool | valueKinds.null;
+export const ARRAYS = valueKinds.strings | valueKinds.numbers | valueKinds.array;
 
 const kindOfType: Readonly<Record<VariableType, number>> = {
-  string: kinds.string,
-  "string[]": kinds.strings,
-  int: kinds.number,
-  "int[]": kinds.numbers,
-  number: kinds.number,
-  bool: kinds.bool,
+  string: valueKinds.string,
+  "string[]": valueKinds.strings,
+  int: valueKinds.number,
+  "int[]": valueKinds.numbers,
+  number: valueKinds.number,
+  bool: valueKinds.bool,
 };
 
 export function kindOf(type: VariableType): number {
@@ -23,13 +32,13 @@ export function kindOf(type: VariableType): number {
 /** A set of kinds as a person reads it. */
 export function kindText(kind: number): string {
   const names: string[] = [];
-  if (kind & kinds.string) names.push("text");
-  if (kind & kinds.number) names.push("a number");
-  if (kind & kinds.bool) names.push("true or false");
-  if (kind & kinds.strings) names.push("an array of texts");
-  if (kind & kinds.numbers) names.push("an array of numbers");
-  if (kind & kinds.array) names.push("an array");
-  if (kind & kinds.null) names.push("null");
+  if (kind & valueKinds.string) names.push("text");
+  if (kind & valueKinds.number) names.push("a number");
+  if (kind & valueKinds.bool) names.push("true or false");
+  if (kind & valueKinds.strings) names.push("an array of texts");
+  if (kind & valueKinds.numbers) names.push("an array of numbers");
+  if (kind & valueKinds.array) names.push("an array");
+  if (kind & valueKinds.null) names.push("null");
   return names.join(" or ");
 }
 
@@ -130,23 +139,23 @@ export function literal(value: Literal): LiteralExpression {
   return { is: "literal", value, kind: kindOfLiteral(value), varies: false };
 }
 
-export function call(
+export function callExpression(
   operator: string,
   parts: readonly Expression[],
-  kind: number = kinds.bool,
+  kind: number = valueKinds.bool,
 ): CallExpression {
   return { is: "call", operator, parts, kind, varies: parts.some((part) => part.varies) };
 }
 
 function kindOfLiteral(value: Literal): number {
-  if (value === null) return kinds.null;
-  if (typeof value === "string") return kinds.string;
-  if (typeof value === "number") return kinds.number;
-  if (typeof value === "boolean") return kinds.bool;
+  if (value === null) return valueKinds.null;
+  if (typeof value === "string") return valueKinds.string;
+  if (typeof value === "number") return valueKinds.number;
+  if (typeof value === "boolean") return valueKinds.bool;
   if (value.length === 0) return ARRAYS;
-  if (value.every((item) => typeof item === "string")) return kinds.strings;
-  if (value.every((item) => typeof item === "number")) return kinds.numbers;
-  return kinds.array;
+  if (value.every((item) => typeof item === "string")) return valueKinds.strings;
+  if (value.every((item) => typeof item === "number")) return valueKinds.numbers;
+  return valueKinds.array;
 }
 
 function partsOf(expression: Expression): readonly Expression[] {
@@ -188,23 +197,23 @@ export function possible(expression: Expression, positive = true): Expression {
   if (expression.is === "call") {
     const { operator, parts } = expression;
     if (operator === "and" || operator === "or")
-      return call(
+      return callExpression(
         operator,
         parts.map((part) => possible(part, positive)),
-        expression.kind | kinds.bool,
+        expression.kind | valueKinds.bool,
       );
     if (operator === "!")
-      return call(
+      return callExpression(
         "!",
         parts.map((part) => possible(part, !positive)),
       );
   }
   const names = [...namesIn(expression)];
   if (names.length === 0) return expression;
-  const absent: AbsentExpression = { is: "absent", names, kind: kinds.bool, varies: true };
+  const absent: AbsentExpression = { is: "absent", names, kind: valueKinds.bool, varies: true };
   return positive
-    ? call("or", [absent, expression], expression.kind | kinds.bool)
-    : call("and", [call("!", [absent]), expression], expression.kind | kinds.bool);
+    ? callExpression("or", [absent, expression], expression.kind | valueKinds.bool)
+    : callExpression("and", [callExpression("!", [absent]), expression], expression.kind | valueKinds.bool);
 }
 
 /**
@@ -219,11 +228,11 @@ export function decidedByLineage(expression: Expression, positive = true): Expre
       const decided = parts.flatMap((part) => decidedByLineage(part, positive) ?? []);
       const oneDecides = (operator === "and") === positive;
       if (decided.length === 0 || (!oneDecides && decided.length < parts.length)) return undefined;
-      return call(operator, decided, expression.kind | kinds.bool);
+      return callExpression(operator, decided, expression.kind | valueKinds.bool);
     }
     if (operator === "!") {
       const decided = parts.flatMap((part) => decidedByLineage(part, !positive) ?? []);
-      return decided.length === 0 ? undefined : call("!", decided);
+      return decided.length === 0 ? undefined : callExpression("!", decided);
     }
   }
   return ofLineage(expression) ? expression : undefined;

@@ -1,26 +1,26 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
 import { nearest } from "../config/nearest.ts";
+import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
-import type { Names } from "./names.ts";
-import { Judge, type Policy, type ResolvedPolicy, type RuleSource } from "./policy.ts";
+import type { Names } from "./name-reader.ts";
+import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource } from "./policy.ts";
 import {
   type ListItems,
+  type LoadedRole,
   plainOf,
   preorder,
   type Resolved,
   type ResolvedRule,
-  type Role,
   resolve,
 } from "./resolve.ts";
+import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./role-baseline.ts";
 import { readRoleFile } from "./schema.ts";
-import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./shipped.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
-import { checkTests } from "./testlineage.ts";
+import { checkTests } from "./test-lineage.ts";
 import { Signatures, type Trust } from "./trust.ts";
-import { isVariableName, variableNames, vocabulary } from "./vocabulary.ts";
 
 export type { PolicyError };
 
@@ -41,9 +41,9 @@ const FILE_LIMIT = 4 << 20;
 /** Where an operator's roles lie. */
 export const POLICY_FOLDER = "/etc/treewarden/policies";
 
-export interface Loaded {
+export interface LoadedRoles {
   readonly policy: Policy;
-  readonly role: Role;
+  readonly role: LoadedRole;
   /** Those that come with the roles. */
   readonly baselines: readonly RoleBaseline[];
   /** When each policy that was named was signed, by role, in seconds since the epoch; none without `trust`. */
@@ -51,7 +51,7 @@ export interface Loaded {
   readonly errors?: undefined;
 }
 
-export interface NotLoaded {
+export interface RefusedRoles {
   readonly policy?: undefined;
   readonly role?: undefined;
   readonly errors: readonly PolicyError[];
@@ -59,7 +59,7 @@ export interface NotLoaded {
   readonly refused: boolean;
 }
 
-export type LoadResult = Loaded | NotLoaded;
+export type LoadResult = LoadedRoles | RefusedRoles;
 
 /**
  * Loads one policy, or several as one unnamed role that extends them in that order. A name with a slash or ending in
@@ -89,13 +89,13 @@ export function loadPolicies(names: readonly string[], sources: PolicySources): 
   return { policy: policyOf(role, resolved, rules), role, baselines, signed: loader.signed };
 }
 
-function together(parents: readonly Role[]): Role {
+function together(parents: readonly LoadedRole[]): LoadedRole {
   const role = parents.map(({ file }) => file.role).join("+");
   return { file: { role }, source: undefined, parents, files: [], baseline: undefined };
 }
 
 /** The files that a role is made of, its parents' among them. */
-export function filesOf(role: Role): readonly SignedFile[] {
+export function filesOf(role: LoadedRole): readonly SignedFile[] {
   return [...preorder(role)].flatMap(({ files }) => files);
 }
 
@@ -117,7 +117,7 @@ class Loader {
   private readonly documents: Document[] = [];
   private readonly failures: PolicyError[] = [];
   /** By place; undefined while it is being read, or if it is broken. */
-  private readonly roles = new Map<string, Role | undefined>();
+  private readonly roles = new Map<string, LoadedRole | undefined>();
   private readonly holders = new Map<string, string>();
   private readonly signatures: Signatures | undefined;
 
@@ -130,7 +130,7 @@ class Loader {
     return this.signatures?.signed ?? new Map();
   }
 
-  failed(more: readonly PolicyError[] = []): NotLoaded {
+  failed(more: readonly PolicyError[] = []): RefusedRoles {
     return { errors: [...more, ...this.errors()], refused: this.signatures?.refused ?? false };
   }
 
@@ -139,7 +139,7 @@ class Loader {
   }
 
   /** A policy that somebody named: with `trust`, it must have a signature of its own. */
-  loadNamed(name: string): Role | undefined {
+  loadNamed(name: string): LoadedRole | undefined {
     const fail = (message: string, fix?: string): void =>
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
     const found = this.find(name, undefined);
@@ -159,7 +159,7 @@ class Loader {
   }
 
   /** `fail` tells it where it was named; `open`: the places that lead here. */
-  private load(name: string, found: Found, fail: Fail, open: readonly string[]): Role | undefined {
+  private load(name: string, found: Found, fail: Fail, open: readonly string[]): LoadedRole | undefined {
     const { place, digest } = found;
     if (open.includes(place)) {
       fail(
@@ -222,7 +222,7 @@ class Loader {
       : `did you mean "${meant}"?`;
   }
 
-  private read({ place, text, digest }: Found, open: readonly string[]): Role | undefined {
+  private read({ place, text, digest }: Found, open: readonly string[]): LoadedRole | undefined {
     const document = new Document(place, text);
     this.documents.push(document);
     const root = document.parse();
@@ -240,7 +240,7 @@ class Loader {
     this.holders.set(file.role, place);
     const beside = digest === undefined ? undefined : dirname(place);
     const nodes = elements(nodeAt(root, ["extends"]));
-    const parents: Role[] = [];
+    const parents: LoadedRole[] = [];
     for (const [i, name] of (file.extends ?? []).entries()) {
       const node = nodes[i] ?? root;
       const fail: Fail = (message, fix) => document.report(node, message, fix);
@@ -309,7 +309,7 @@ function readRules(resolved: Resolved): ReadRule[] {
   }));
 }
 
-function policyOf(role: Role, resolved: Resolved, rules: readonly ReadRule[]): Policy {
+function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {
   const sources: RuleSource[] = [];
   for (const { resolved: rule, when, except } of rules) {
     if (!rule.enabled || when === undefined) continue;
@@ -321,22 +321,22 @@ function policyOf(role: Role, resolved: Resolved, rules: readonly ReadRule[]): P
       except: exceptions,
     });
   }
-  const judge = new Judge(sources, resolved.defaultAction, resolved.defaultRuleset);
+  const evaluator = new RuleEvaluator(sources, resolved.defaultAction, resolved.defaultRuleset);
   const plain = plainPolicy(role, resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
     role: role.file.role,
     version: digest.slice(0, 12),
     digest,
-    rules: judge.rules,
+    rules: evaluator.rules,
     defaultAction: resolved.defaultAction,
-    variables: judge.variables,
+    variables: evaluator.variables,
     resolved: plain,
-    judge,
+    evaluator,
   };
 }
 
-function plainPolicy(role: Role, resolved: Resolved): ResolvedPolicy {
+function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
   return {
     role: role.file.role.replaceAll("+", "-"),
     ...(role.file.description === undefined ? {} : { description: role.file.description }),

@@ -1,5 +1,5 @@
 // JSONLogic's own operators: how many arguments each takes, what it gives, and which uses are mistakes.
-import { ARRAYS, type Expression, kinds, kindText, type VariableExpression } from "./expression.ts";
+import { ARRAYS, type Expression, kindText, type VariableExpression, valueKinds } from "./expression.ts";
 
 interface OperatorRule {
   readonly least: number;
@@ -27,7 +27,7 @@ function anyOf(parts: readonly Expression[]): number {
 
 /** The last argument stands for "else"; with an even number of arguments there is none, and null comes out. */
 function branches(parts: readonly Expression[]): number {
-  let kind = parts.length % 2 === 0 ? kinds.null : 0;
+  let kind = parts.length % 2 === 0 ? valueKinds.null : 0;
   parts.forEach((part, i) => {
     if (i % 2 === 1 || i === parts.length - 1) kind |= part.kind;
   });
@@ -36,15 +36,15 @@ function branches(parts: readonly Expression[]): number {
 
 function merged(parts: readonly Expression[]): number {
   const kind = anyOf(parts);
-  if ((kind & ~(kinds.string | kinds.strings)) === 0) return kinds.strings;
-  if ((kind & ~(kinds.number | kinds.numbers)) === 0) return kinds.numbers;
-  return kinds.array;
+  if ((kind & ~(valueKinds.string | valueKinds.strings)) === 0) return valueKinds.strings;
+  if ((kind & ~(valueKinds.number | valueKinds.numbers)) === 0) return valueKinds.numbers;
+  return valueKinds.array;
 }
 
-const number = kinds.number;
-const equality = rule(2, 2, kinds.bool, '{ "==": [ { "var": "process.user.id" }, 0 ] }');
-const order = rule(2, 2, kinds.bool, '{ ">": [ { "var": "tree.depth" }, 5 ] }');
-const between = rule(2, 3, kinds.bool, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
+const number = valueKinds.number;
+const equality = rule(2, 2, valueKinds.bool, '{ "==": [ { "var": "process.user.id" }, 0 ] }');
+const order = rule(2, 2, valueKinds.bool, '{ ">": [ { "var": "tree.depth" }, 5 ] }');
+const between = rule(2, 3, valueKinds.bool, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
 const arithmetic = rule(2, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }');
 
 /** Operators of json-logic-js 2.0.5 without `log`; `var`, `missing` and those that go through arrays are apart. */
@@ -57,15 +57,15 @@ export const operators: Readonly<Record<string, OperatorRule>> = {
   ">=": order,
   "<": between,
   "<=": between,
-  "!": rule(1, 1, kinds.bool, '{ "!": { "var": "process.in_container" } }'),
-  "!!": rule(1, 1, kinds.bool, '{ "!!": { "var": "process.in_container" } }'),
+  "!": rule(1, 1, valueKinds.bool, '{ "!": { "var": "process.in_container" } }'),
+  "!!": rule(1, 1, valueKinds.bool, '{ "!!": { "var": "process.in_container" } }'),
   and: rule(1, MANY, anyOf, '{ "and": [ ..., ... ] }'),
   or: rule(1, MANY, anyOf, '{ "or": [ ..., ... ] }'),
   if: rule(2, MANY, branches, '{ "if": [ condition, then, else ] }'),
   "?:": rule(3, 3, branches, '{ "?:": [ condition, then, else ] }'),
-  in: rule(2, 2, kinds.bool, '{ "in": [ { "var": "process.executable.name" }, [ "sh", "bash" ] ] }'),
-  cat: rule(1, MANY, kinds.string, '{ "cat": [ "a", "b" ] }'),
-  substr: rule(2, 3, kinds.string, '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }'),
+  in: rule(2, 2, valueKinds.bool, '{ "in": [ { "var": "process.executable.name" }, [ "sh", "bash" ] ] }'),
+  cat: rule(1, MANY, valueKinds.string, '{ "cat": [ "a", "b" ] }'),
+  substr: rule(2, 3, valueKinds.string, '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }'),
   merge: rule(1, MANY, merged, '{ "merge": [ { "list": "shells" }, [ "fish" ] ] }'),
   "+": rule(1, MANY, number, '{ "+": [ { "var": "tree.depth" }, 1 ] }'),
   "*": rule(
@@ -105,7 +105,7 @@ export function checkCall(operator: string, parts: readonly Expression[]): Mista
 
 function nullAmong(parts: readonly Expression[], how: string): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
-    if (!part.varies || (part.kind & kinds.null) === 0) continue;
+    if (!part.varies || (part.kind & valueKinds.null) === 0) continue;
     if (part.is === "variable") {
       return {
         part: i,
@@ -152,7 +152,7 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
       message: '"in" looks for one value, this is an array',
       fix: '{ "some": [ the array, { "in": [ { "var": "" }, ... ] } ] }',
     };
-  if ((haystack.kind & ~(kinds.string | kinds.null)) === 0) {
+  if ((haystack.kind & ~(valueKinds.string | valueKinds.null)) === 0) {
     if (needle.varies) {
       return {
         part: 1,
@@ -163,11 +163,11 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
             : 'use "==" or "contains"',
       };
     }
-    if ((needle.kind & kinds.string) === 0)
+    if ((needle.kind & valueKinds.string) === 0)
       return { part: 0, message: `${subject(needle)} is looked for in a text`, fix: "write it as text" };
     return undefined;
   }
-  if ((haystack.kind & (ARRAYS | kinds.string)) === 0)
+  if ((haystack.kind & (ARRAYS | valueKinds.string)) === 0)
     return {
       part: 1,
       message: `"in" looks into an array, this is ${kindText(haystack.kind)}`,
@@ -182,7 +182,7 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
     };
   }
   if (haystack.is === "literal" && Array.isArray(haystack.value)) {
-    const odd = haystack.value.find((item) => (kindOfItem(item) & needle.kind & ~kinds.null) === 0);
+    const odd = haystack.value.find((item) => (kindOfItem(item) & needle.kind & ~valueKinds.null) === 0);
     if (odd !== undefined)
       return {
         part: 1,
@@ -195,9 +195,9 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
 
 function checkNumbers(operator: string, parts: readonly Expression[]): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
-    const wanted = kinds.number | kinds.bool | (casts.has(operator) ? kinds.string : 0);
+    const wanted = valueKinds.number | valueKinds.bool | (casts.has(operator) ? valueKinds.string : 0);
     // A constant text or null is cast as in JSONLogic; an array never is what was meant.
-    const constant = part.varies ? 0 : kinds.string | kinds.null;
+    const constant = part.varies ? 0 : valueKinds.string | valueKinds.null;
     if ((part.kind & (wanted | constant)) === 0)
       return { part: i, message: `"${operator}" calculates, ${subject(part)} is no number`, fix: undefined };
   }
@@ -206,7 +206,7 @@ function checkNumbers(operator: string, parts: readonly Expression[]): Mistake |
 
 function checkSubstr(parts: readonly Expression[]): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
-    if (i > 0 && (part.kind & kinds.number) === 0)
+    if (i > 0 && (part.kind & valueKinds.number) === 0)
       return {
         part: i,
         message: '"substr" takes a text, a start and perhaps a length',
@@ -217,20 +217,20 @@ function checkSubstr(parts: readonly Expression[]): Mistake | undefined {
 }
 
 function elementsOf(kind: number): number {
-  let inner = kind & kinds.string;
-  if (kind & (kinds.strings | kinds.array)) inner |= kinds.string;
-  if (kind & (kinds.numbers | kinds.array)) inner |= kinds.number;
-  if (kind & kinds.array) inner |= kinds.bool | kinds.null;
+  let inner = kind & valueKinds.string;
+  if (kind & (valueKinds.strings | valueKinds.array)) inner |= valueKinds.string;
+  if (kind & (valueKinds.numbers | valueKinds.array)) inner |= valueKinds.number;
+  if (kind & valueKinds.array) inner |= valueKinds.bool | valueKinds.null;
   return inner;
 }
 
 function kindOfItem(item: unknown): number {
   return typeof item === "string"
-    ? kinds.string
+    ? valueKinds.string
     : typeof item === "number"
-      ? kinds.number
+      ? valueKinds.number
       : typeof item === "boolean"
-        ? kinds.bool
+        ? valueKinds.bool
         : 0;
 }
 
@@ -248,11 +248,11 @@ function sameKind(a: Expression, b: Expression): string | undefined {
   const fixed = a.is === "literal" ? a : b.is === "literal" ? b : undefined;
   const other = fixed === a ? b : a;
   if (fixed === undefined) return "compare values of one type";
-  const wantsNumber = (other.kind & (kinds.number | kinds.numbers)) !== 0;
+  const wantsNumber = (other.kind & (valueKinds.number | valueKinds.numbers)) !== 0;
   const recast = (item: unknown) => (wantsNumber ? Number(item) : String(item));
   const value = Array.isArray(fixed.value) ? fixed.value.map(recast) : recast(fixed.value);
   if (JSON.stringify(value).includes("null")) return `write a value that is ${kindText(other.kind)}`;
-  if (other.kind === kinds.bool) return "write true or false, without quotes";
+  if (other.kind === valueKinds.bool) return "write true or false, without quotes";
   return `write ${shorten(JSON.stringify(value))}`;
 }
 
@@ -261,7 +261,7 @@ function wordsOf(text: string): string {
 }
 
 export function exampleOf(kind: number): string {
-  return kind & kinds.number ? "-1" : kind & kinds.bool ? "false" : '""';
+  return kind & valueKinds.number ? "-1" : kind & valueKinds.bool ? "false" : '""';
 }
 
 function withDefault(variable: VariableExpression): string {

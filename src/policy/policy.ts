@@ -1,10 +1,18 @@
 // A policy in force, and what it decides about one exec.
 import type { Tree } from "../fingerprint/tree.ts";
-import { askedIn, call, decidedByLineage, type Expression, kinds, namesIn, possible } from "./expression.ts";
-import { Compiler, type Evaluation, type Program } from "./program.ts";
+import { isVariableName, type VariableName } from "../vocabulary/variables.ts";
+import { Compiler, type Evaluation, type Program } from "./compiler.ts";
+import {
+  askedIn,
+  callExpression,
+  decidedByLineage,
+  type Expression,
+  namesIn,
+  possible,
+  valueKinds,
+} from "./expression.ts";
 import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
 import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
-import { isVariableName, type VariableName } from "./vocabulary.ts";
 
 /** A rule as it is asked, with inheritance resolved. */
 export interface CompiledRule {
@@ -35,7 +43,7 @@ export interface Policy {
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
-  readonly judge: Judge;
+  readonly evaluator: RuleEvaluator;
 }
 
 /** A policy file that says what the roles together say. */
@@ -65,7 +73,7 @@ export const DEFAULT_SEVERITY: Severity = "medium";
 
 /** What a policy says about one exec. Synchronous, and without a clock, a file or the kernel. */
 export function decide(policy: Policy, subject: Subject): Decision {
-  return policy.judge.decide(subject);
+  return policy.evaluator.decide(subject);
 }
 
 export interface RuleSource {
@@ -78,7 +86,7 @@ interface AskedRule {
   readonly rule: CompiledRule;
   readonly program: Program;
   /** Where this is false `program` is, for the whole lineage; undefined if the lineage decides nothing. */
-  readonly chance: Program | undefined;
+  readonly prefilter: Program | undefined;
   /** Bits of the slots of the variables it names, 32 to a word. */
   readonly needs: readonly number[];
   /** The decision if this rule alone matched and none was undecided. */
@@ -86,16 +94,16 @@ interface AskedRule {
 }
 
 /** What a judge can say of every exec of one tree. */
-class Outlook {
+class RulePrefilter {
   /** Of the judge: a tree must not keep a whole policy that is no longer in force. */
-  readonly sign: object;
+  readonly epoch: object;
   /** Holds for subjects that lack the same variables. */
   readonly absent: readonly number[];
   /** Which rules are to be asked: those that can match, and those that are undecided. */
   readonly rules: readonly number[];
 
   constructor(sign: object, absent: Int32Array, rules: readonly number[]) {
-    this.sign = sign;
+    this.epoch = sign;
     this.absent = [...absent];
     this.rules = rules;
   }
@@ -105,19 +113,19 @@ const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2
 const none: readonly string[] = Object.freeze([]);
 
 /** The rules as functions, and the one evaluation they share: deciding is synchronous. */
-export class Judge {
+export class RuleEvaluator {
   readonly rules: readonly CompiledRule[];
   readonly variables: ReadonlySet<VariableName>;
   private readonly asked: readonly AskedRule[];
   private readonly all: readonly number[];
-  private readonly sign = {};
+  private readonly epoch = {};
   private readonly names: readonly VariableName[];
   private readonly readers: readonly Reader[];
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
-  private readonly otherwise: Decision;
+  private readonly defaultDecision: Decision;
   /** What nothing matched for and not every rule could be asked; a host lacks the same ones at every exec. */
-  private lastOpen: Decision;
+  private lastUndecided: Decision;
 
   constructor(sources: readonly RuleSource[], defaultAction: Action, defaultRuleset: string) {
     const slots = new Map<string, number>();
@@ -147,7 +155,7 @@ export class Judge {
       ancestry: undefined,
     };
     this.absent = new Int32Array(words);
-    this.otherwise = {
+    this.defaultDecision = {
       action: defaultAction,
       rule: DEFAULT_RULE,
       ruleset: defaultRuleset,
@@ -156,7 +164,7 @@ export class Judge {
       matched: none,
       undecided: none,
     };
-    this.lastOpen = this.otherwise;
+    this.lastUndecided = this.defaultDecision;
   }
 
   decide(subject: Subject): Decision {
@@ -199,21 +207,22 @@ export class Judge {
    * that it does not run. For what is seen once only it would cost more than it saves.
    */
   private rulesFor(tree: Tree): readonly number[] {
-    const { sign } = this;
+    const { epoch } = this;
     const { mark } = tree;
-    if (mark instanceof Outlook && mark.sign === sign && this.isAbsent(mark.absent)) return mark.rules;
-    if (mark !== sign) {
-      tree.mark = sign;
+    if (mark instanceof RulePrefilter && mark.epoch === epoch && this.isAbsent(mark.absent))
+      return mark.rules;
+    if (mark !== epoch) {
+      tree.mark = epoch;
       return this.all;
     }
     const rules = this.all.filter((i) => this.canMatter(this.asked[i]));
-    tree.mark = new Outlook(sign, this.absent, rules);
+    tree.mark = new RulePrefilter(epoch, this.absent, rules);
     return rules;
   }
 
   private canMatter(asked: AskedRule | undefined): boolean {
-    if (asked?.chance === undefined || this.isUndecided(asked)) return true;
-    return asked.chance(this.evaluation);
+    if (asked?.prefilter === undefined || this.isUndecided(asked)) return true;
+    return asked.prefilter(this.evaluation);
   }
 
   private isAbsent(absent: readonly number[]): boolean {
@@ -233,32 +242,33 @@ export class Judge {
     matched: readonly AskedRule[] | undefined,
     undecided: readonly string[] | undefined,
   ): Decision {
-    if (matched === undefined) return undecided === undefined ? this.otherwise : this.leftOpen(undecided);
+    if (matched === undefined)
+      return undecided === undefined ? this.defaultDecision : this.undecidedDecision(undecided);
     let deciding = matched[0];
     for (const asked of matched) {
       if (deciding === undefined || strength[asked.rule.action] > strength[deciding.rule.action])
         deciding = asked;
     }
-    if (deciding === undefined) return this.otherwise;
+    if (deciding === undefined) return this.defaultDecision;
     if (matched.length === 1 && undecided === undefined) return deciding.alone;
     return { ...deciding.alone, matched: matched.map(({ rule }) => rule.id), undecided: undecided ?? none };
   }
 
-  private leftOpen(undecided: readonly string[]): Decision {
-    const last = this.lastOpen.undecided;
+  private undecidedDecision(undecided: readonly string[]): Decision {
+    const last = this.lastUndecided.undecided;
     if (undecided.length !== last.length || undecided.some((rule, i) => rule !== last[i]))
-      this.lastOpen = { ...this.otherwise, undecided };
-    return this.lastOpen;
+      this.lastUndecided = { ...this.defaultDecision, undecided };
+    return this.lastUndecided;
   }
 
   private prepare(source: RuleSource, compiler: Compiler, slotOf: (name: string) => number) {
     const { when, except } = source;
     let condition = when;
     if (except.length > 0)
-      condition = call(
+      condition = callExpression(
         "and",
-        [when, call("!", [call("or", except, anyKind(except))])],
-        when.kind | kinds.bool,
+        [when, callExpression("!", [callExpression("or", except, anyKind(except))])],
+        when.kind | valueKinds.bool,
       );
     const names = namesIn(condition);
     for (const name of [...names, ...askedIn(condition)]) slotOf(name);
@@ -266,7 +276,7 @@ export class Judge {
     const asked = rule.unknownMatches ? possible(condition) : condition;
     const program = compiler.compile(asked);
     const decided = decidedByLineage(asked);
-    const chance = decided === undefined ? undefined : compiler.compile(decided);
+    const prefilter = decided === undefined ? undefined : compiler.compile(decided);
     const { action, ruleset, severity, tags, id } = rule;
     const alone: Decision = {
       action,
@@ -277,7 +287,7 @@ export class Judge {
       matched: Object.freeze([id]),
       undecided: none,
     };
-    return { rule, program, chance, alone, slots: [...names].map(slotOf) };
+    return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
   }
 }
 

@@ -2,16 +2,16 @@
 import { getNodeValue, type Node } from "jsonc-parser";
 import { nearest } from "../config/nearest.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
+import type { RoleBaseline } from "./role-baseline.ts";
 import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
-import type { RoleBaseline } from "./shipped.ts";
 import type { SignedFile } from "./signature.ts";
 
 /** One role's file, read and with its parents. */
-export interface Role {
+export interface LoadedRole {
   readonly file: RoleFile;
   /** undefined for the unnamed role that several policies make. */
   readonly source: { readonly document: Document; readonly root: Node } | undefined;
-  readonly parents: readonly Role[];
+  readonly parents: readonly LoadedRole[];
   /** What was read for it, and does not lie inside the binary. */
   readonly files: readonly SignedFile[];
   readonly baseline: RoleBaseline | undefined;
@@ -46,7 +46,7 @@ export interface Resolved {
 }
 
 /** Resolves inheritance; what is wrong is reported to the documents. */
-export function resolve(role: Role): Resolved {
+export function resolve(role: LoadedRole): Resolved {
   const order = preorder(role);
   const upwards = parentsFirst(role);
   const found = defaultOf(role);
@@ -59,7 +59,7 @@ export function resolve(role: Role): Resolved {
 }
 
 /** A role before its parents, parents left to right, depth first, each once: the order in which rules are asked. */
-export function preorder(role: Role, seen: Set<Role> = new Set()): Set<Role> {
+export function preorder(role: LoadedRole, seen: Set<LoadedRole> = new Set()): Set<LoadedRole> {
   if (seen.has(role)) return seen;
   seen.add(role);
   for (const parent of role.parents) preorder(parent, seen);
@@ -67,20 +67,20 @@ export function preorder(role: Role, seen: Set<Role> = new Set()): Set<Role> {
 }
 
 /** Every role after all its ancestors, so that the last word is the nearest one's; of two parents the first has it. */
-function parentsFirst(role: Role, seen: Set<Role> = new Set()): Set<Role> {
+function parentsFirst(role: LoadedRole, seen: Set<LoadedRole> = new Set()): Set<LoadedRole> {
   if (seen.has(role)) return seen;
   for (const parent of role.parents.toReversed()) parentsFirst(parent, seen);
   seen.add(role);
   return seen;
 }
 
-function ancestorsOf(role: Role): Set<Role> {
+function ancestorsOf(role: LoadedRole): Set<LoadedRole> {
   const ancestors = preorder(role);
   ancestors.delete(role);
   return ancestors;
 }
 
-function defaultOf(role: Role): Role | undefined {
+function defaultOf(role: LoadedRole): LoadedRole | undefined {
   if (role.file.default !== undefined) return role;
   for (const parent of role.parents) {
     const found = defaultOf(parent);
@@ -89,8 +89,8 @@ function defaultOf(role: Role): Role | undefined {
   return undefined;
 }
 
-function rulesOf(order: ReadonlySet<Role>, upwards: ReadonlySet<Role>): ResolvedRule[] {
-  const rules = new Map<string, { rule: ResolvedRule; holder: Role }>();
+function rulesOf(order: ReadonlySet<LoadedRole>, upwards: ReadonlySet<LoadedRole>): ResolvedRule[] {
+  const rules = new Map<string, { rule: ResolvedRule; holder: LoadedRole }>();
   for (const holder of order) {
     for (const [i, entry] of (holder.file.rules ?? []).entries()) {
       const { source } = holder;
@@ -137,7 +137,7 @@ function exceptOf(document: Document, node: Node): Placed[] {
   return list === undefined ? [] : elements(list).map((child) => ({ document, node: child }));
 }
 
-function override(role: Role, rules: Map<string, { rule: ResolvedRule; holder: Role }>): void {
+function override(role: LoadedRole, rules: Map<string, { rule: ResolvedRule; holder: LoadedRole }>): void {
   const { source } = role;
   if (source === undefined) return;
   const ancestors = ancestorsOf(role);
@@ -176,9 +176,9 @@ function changed(rule: ResolvedRule, entry: OverrideEntry, except: readonly Plac
   };
 }
 
-function listsOf(upwards: ReadonlySet<Role>): Map<string, ListItems> {
+function listsOf(upwards: ReadonlySet<LoadedRole>): Map<string, ListItems> {
   const lists = new Map<string, ListItems>();
-  const definedBy = new Map<string, Role>();
+  const definedBy = new Map<string, LoadedRole>();
   for (const role of upwards) {
     for (const [name, entry] of Object.entries(role.file.lists ?? {})) {
       const { source } = role;

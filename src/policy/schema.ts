@@ -2,8 +2,8 @@
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
 import { nearest } from "../config/nearest.ts";
+import { isVariableName } from "../vocabulary/variables.ts";
 import { type Document, nodeAt, property } from "./document.ts";
-import { isVariableName } from "./vocabulary.ts";
 
 export const actions = ["allow", "alert", "kill"] as const;
 export type Action = (typeof actions)[number];

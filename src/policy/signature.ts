@@ -1,6 +1,6 @@
 // A policy's signature: a text beside the file that says which bytes were signed, when, and for which role.
 // The cryptography is handed in, so that whoever has no keys does not carry it.
-import { parseTime, timeText } from "../baseline/file.ts";
+import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
 /** One file that a signature covers, by what it is for: where it lies is the host's business. */
 export interface SignedFile {

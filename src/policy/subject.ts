@@ -1,10 +1,10 @@
 // What one exec is judged on, and how each variable of the vocabulary is read from it.
-import type { Examined } from "../fingerprint/examined.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
-import type { VariableName } from "./vocabulary.ts";
+import type { VariableName } from "../vocabulary/variables.ts";
 
 /** What the baseline knows of the tree; all absent while no baseline is finished. */
 export interface Knowledge {
@@ -48,7 +48,7 @@ export interface Subject {
   /** Without its tag. */
   readonly containerImage: string | undefined;
   /** What the examiner knows of the executable's file; absent until it has answered. */
-  readonly examined?: Examined | undefined;
+  readonly examined?: ExaminedFile | undefined;
   /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;

@@ -1,5 +1,5 @@
 // While a policy is loaded: nothing is parsed that is not, byte for byte, what somebody with a trusted key has signed.
-import { timeText } from "../baseline/file.ts";
+import { timeText } from "../baseline/baseline-file.ts";
 import {
   fileLine,
   openSignature,

@@ -3,8 +3,8 @@
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
-import type { EventRecord } from "./record.ts";
-import { fitted } from "./record.ts";
+import type { EventRecord } from "./event-record.ts";
+import { fitted } from "./event-record.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 
@@ -45,7 +45,7 @@ export interface OutboxOptions {
 }
 
 /** `alive`: the sensor lives. */
-export type Answer = () => { readonly alive: boolean; readonly reason: string };
+export type OutboxAnswer = () => { readonly alive: boolean; readonly reason: string };
 
 export class Outbox {
   private readonly fd: number;
@@ -108,7 +108,7 @@ export class Outbox {
    * Queues a record that must not be lost. If there is no room its number is used up, and so the gap shows. `room`:
    * which part of the queue it may fill; `common` leaves some to the others.
    */
-  numbered(record: EventRecord, room: "all" | "common" = "all"): void {
+  reliable(record: EventRecord, room: "all" | "common" = "all"): void {
     const entry = entryOf(this.next, record);
     this.next += 1;
     const share = room === "all" ? 1 : 1 - RESERVED_SHARE;
@@ -122,7 +122,7 @@ export class Outbox {
   }
 
   /** Queues a record that may be lost, counted. */
-  plain(record: EventRecord): void {
+  bestEffort(record: EventRecord): void {
     const entry = entryOf(0, record);
     if (this.waiting.length >= PLAIN_RECORDS || this.waitingBytes + entry.bytes > PLAIN_BYTES) {
       this.droppedPlain.add(1);
@@ -162,7 +162,7 @@ export class Outbox {
   }
 
   /** Reads the reporter's requests. Then `flush` has something to send. `closed`: no reporter can come any more. */
-  receive(answer: Answer): "open" | "closed" {
+  receive(answer: OutboxAnswer): "open" | "closed" {
     for (let requests = 0; requests < REQUESTS_PER_RECEIVE; requests += 1) {
       const length = tryReceive(this.fd, this.request);
       if (length === 0) {
@@ -178,7 +178,7 @@ export class Outbox {
     return "open";
   }
 
-  private act(request: Request, answer: Answer): void {
+  private act(request: Request, answer: OutboxAnswer): void {
     switch (request.type) {
       case "ready":
         if (request.generation === this.generation) this.acknowledge(request.last);

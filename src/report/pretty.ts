@@ -1,5 +1,5 @@
 // A record as a line for a person.
-import type { EventRecord, RecordValue } from "./record.ts";
+import type { EventRecord, RecordValue } from "./event-record.ts";
 
 const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
 const RESET = "\x1b[0m";

@@ -3,9 +3,9 @@ import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { printable } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
-import { type VariableName, variableNames, vocabulary } from "../policy/vocabulary.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
-import type { EventRecord, RecordValue } from "./record.ts";
+import { type VariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
+import type { EventRecord, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
 /** What an exec's record shows: all that is known of it, but the joined arguments, which are for policies only. */
@@ -50,13 +50,13 @@ export function verdictRecord(
   return describe(record, subject);
 }
 
-export interface Ended {
+export interface EndedProcess {
   readonly pid: number;
   readonly treePath: string;
   readonly treeId: string;
 }
 
-export function exitRecord(event: ExitEvent, ended: Ended, wallNs: number, uid: Stamp): EventRecord {
+export function exitRecord(event: ExitEvent, ended: EndedProcess, wallNs: number, uid: Stamp): EventRecord {
   const record = draft("process.exit", wallNs, uid);
   record["process.pid"] = event.pid;
   if (event.status !== undefined) {

@@ -1,6 +1,6 @@
 // Secrets in arguments: what leaves the host has them replaced.
 import { RE2JS } from "re2js";
-import type { EventRecord } from "./record.ts";
+import type { EventRecord } from "./event-record.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
 

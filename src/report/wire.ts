@@ -1,7 +1,8 @@
 // What the warden and the reporter say to each other: one JSON object a packet. Either side may be taken over, so
 // each parser takes any bytes; the warden acts on nothing but the four requests below.
+
+import type { EventRecord, RecordValue } from "./event-record.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "./instruments.ts";
-import type { EventRecord, RecordValue } from "./record.ts";
 
 /** A packet is never longer. */
 export const PACKET_LIMIT = 65_536;
@@ -30,14 +31,14 @@ export interface Hello {
 }
 
 /** Numbered records, `first`, `first` + 1 and so on. A number that never comes was dropped. */
-export interface Events {
+export interface ReliableEvents {
   readonly type: "events";
   readonly generation: number;
   readonly first: number;
   readonly records: readonly EventRecord[];
 }
 
-export interface Plain {
+export interface BestEffortEvents {
   readonly type: "plain";
   readonly records: readonly EventRecord[];
 }
@@ -73,7 +74,7 @@ export interface Pong {
   readonly reason: string;
 }
 
-export type Frame = Hello | Events | Plain | TotalsFrame | Pong;
+export type Frame = Hello | ReliableEvents | BestEffortEvents | TotalsFrame | Pong;
 
 /** From a reporter that starts: everything up to `last` of that warden is in its journal. */
 export interface Ready {

@@ -53,7 +53,7 @@ export interface ProcessFacts {
 }
 
 /** The facts of a process of which nothing could be read. */
-export const nothingKnown: ProcessFacts = {
+export const unknownFacts: ProcessFacts = {
   startTicks: undefined,
   parentPid: undefined,
   executable: undefined,
@@ -150,7 +150,7 @@ export interface ScannedGroup extends ScannedProcess {
 }
 
 /** `none`: events gather. `all`: every exec wakes the reader. `unsettled`: every exec that `settle` was not told of. */
-export type Urgency = "none" | "all" | "unsettled";
+export type WakeupPolicy = "none" | "all" | "unsettled";
 
 /** A source of process events. The caller polls `fd` and drains when it is readable. */
 export interface Sensor extends Disposable {
@@ -165,7 +165,7 @@ export interface Sensor extends Disposable {
   /** After the first scan and after each rescan: what it found. Absent where the source itself knows all of it. */
   reconcile?(scan: readonly ScannedGroup[]): void;
   /** Which execs must not wait for others. Absent where none does. */
-  setUrgency?(urgency: Urgency): void;
+  setWakeupPolicy?(urgency: WakeupPolicy): void;
   /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
   settle?(event: ExecEvent): void;
   /** Somebody watches, and is to see an exec within 100 ms; set to false, what may wait gathers for longer. */

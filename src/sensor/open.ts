@@ -1,10 +1,10 @@
 // Which source of events this host gets, and why.
 import type { SourceChoice } from "../config/config.ts";
-import { EbpfUnavailable, openEbpfSensor } from "./ebpf.ts";
+import { EbpfUnavailable, openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
-import type { FactsReader } from "./facts.ts";
+import { openNetlinkSensor } from "./netlink/sensor.ts";
 import { NetlinkUnavailable } from "./netlink/unavailable.ts";
-import { openNetlinkSensor } from "./netlink.ts";
+import type { FactsReader } from "./procfs/facts-reader.ts";
 
 export interface OpenedSensor {
   readonly sensor: Sensor;

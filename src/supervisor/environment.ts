@@ -1,6 +1,6 @@
 // The environment of each process: what it needs, and nothing that could change how the runtime starts.
 // (BUN_OPTIONS can load a file, BUN_BE_BUN turns the binary into a general interpreter.)
-import { compiledEarly, frugal } from "./runtime.ts";
+import { compiledEarly, frugal } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 

@@ -28,19 +28,19 @@ export const DEAD_MAN_MS = 10_000;
  * Children listen to these alone: TERM, HUP, INT and USR1 are blocked in them, the supervisor's to receive.
  */
 export type Control = "reload" | "request" | "stop" | "hangup";
-export type Order = Exclude<Control, "hangup">;
+export type SupervisorOrder = Exclude<Control, "hangup">;
 
-const orders: readonly Order[] = ["reload", "request", "stop"];
+const orders: readonly SupervisorOrder[] = ["reload", "request", "stop"];
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
 
 /** An order as it crosses: a word and a newline, so that readers which merge packets can tell them apart. */
-export function encodeOrder(order: Order): Uint8Array {
+export function encodeOrder(order: SupervisorOrder): Uint8Array {
   return new TextEncoder().encode(`${order}\n`);
 }
 
 /** The orders in `bytes`, for readers that got them from the runtime; words of another version are passed over. */
-export function decodeOrders(bytes: Uint8Array): readonly Order[] {
+export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   const words = decoder.decode(bytes).split("\n");
   return words.flatMap((word) => orders.find((order) => order === word) ?? []);
 }

@@ -10,11 +10,16 @@ import { copyHigh, ownArguments } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
-import { type Descriptors, mapDescriptors, type Plan, parsePlan } from "./plan.ts";
-import { say } from "./say.ts";
-import { signLock, takeStateDirectory } from "./state.ts";
+import { log } from "./log.ts";
+import { reporterUser } from "./reporter-user.ts";
+import { signLock, takeStateDirectory } from "./state-directory.ts";
 import { handledSignals, Supervisor } from "./supervisor.ts";
-import { reporterUser } from "./user.ts";
+import {
+  type Descriptors,
+  mapDescriptors,
+  parseSupervisorPlan,
+  type SupervisorPlan,
+} from "./supervisor-plan.ts";
 
 export interface SuperviseOptions {
   /** Names this run; the same through every restart. */
@@ -86,7 +91,7 @@ export function supervise(options: SuperviseOptions): number {
     return refuse(problem instanceof Error ? problem.message : String(problem), 3);
   }
   const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder), copyHigh);
-  const plan: Plan = {
+  const plan: SupervisorPlan = {
     runId: options.runId,
     wardenArgs: [...options.wardenArgs],
     reporterArgs: [...options.reporterArgs],
@@ -112,7 +117,7 @@ export function supervise(options: SuperviseOptions): number {
  * Resolves with the exit code.
  */
 export async function continueSupervising(args: readonly string[]): Promise<number> {
-  const given = parsePlan(args[0] ?? "");
+  const given = parseSupervisorPlan(args[0] ?? "");
   const descriptors = mapDescriptors(given.descriptors, moveHigh);
   process.chdir("/");
   if (given.standbyOf !== undefined) {
@@ -142,6 +147,6 @@ function waitForEndOf(pid: number): void {
 }
 
 function refuse(reason: string, code: number): number {
-  say(reason);
+  log(reason);
   return code;
 }

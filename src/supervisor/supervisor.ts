@@ -8,17 +8,17 @@ import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
-import { holdersOf, holds } from "./adopt.ts";
+import { type ChildRole, ChildSlot } from "./child-slot.ts";
+import { holdersOf, holds } from "./descriptor-holders.ts";
 import {
   examinerEnvironment,
   reporterEnvironment,
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type Order } from "./inherited.ts";
-import { mapDescriptors, type Plan } from "./plan.ts";
-import { Post, type Role } from "./post.ts";
-import { say } from "./say.ts";
+import { encodeOrder, type SupervisorOrder } from "./inherited.ts";
+import { log } from "./log.ts";
+import { mapDescriptors, type SupervisorPlan } from "./supervisor-plan.ts";
 
 /** Blocked in every process, read by the supervisor alone. */
 export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
@@ -58,54 +58,54 @@ interface Stopping {
 }
 
 export class Supervisor implements Disposable {
-  private readonly plan: Plan;
+  private readonly plan: SupervisorPlan;
   private readonly poll = new Poll();
   private readonly signals = new SignalDescriptor(handledSignals);
   private readonly deadMan: Timer;
-  private readonly warden: Post;
-  private readonly reporter: Post;
-  private readonly examiner: Post;
-  private readonly standby: Post;
-  private readonly posts: readonly Post[];
+  private readonly warden: ChildSlot;
+  private readonly reporter: ChildSlot;
+  private readonly examiner: ChildSlot;
+  private readonly standby: ChildSlot;
+  private readonly posts: readonly ChildSlot[];
   private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
   private straysAt: number | undefined;
   private stopping: Stopping | undefined;
 
   /** `plan.descriptors` must be copies made by `copyHigh`. */
-  constructor(plan: Plan) {
+  constructor(plan: SupervisorPlan) {
     this.plan = plan;
     this.deadMan = new Timer(plan.descriptors.deadMan);
     const now = monotonicNow();
-    const common = { poll: this.poll, firstOfRun: plan.standbyOf === undefined };
-    this.warden = new Post({
+    const common = { poll: this.poll, isFirstStart: plan.standbyOf === undefined };
+    this.warden = new ChildSlot({
       ...common,
       role: "warden",
       token: WARDEN,
-      due: now,
+      startAt: now,
       command: () => this.wardenCommand(),
     });
-    this.reporter = new Post({
+    this.reporter = new ChildSlot({
       ...common,
       role: "reporter",
       token: REPORTER,
-      due: now,
+      startAt: now,
       command: () => this.reporterCommand(),
     });
-    this.standby = new Post({
+    this.standby = new ChildSlot({
       ...common,
       role: "standby",
       token: STANDBY,
-      due: common.firstOfRun ? now + standbyAfter : now,
+      startAt: common.isFirstStart ? now + standbyAfter : now,
       command: () => this.standbyCommand(),
     });
-    this.examiner = new Post({
+    this.examiner = new ChildSlot({
       ...common,
       role: "examiner",
       token: EXAMINER,
-      due: now,
+      startAt: now,
       command: () => this.examinerCommand(),
       // A run goes on without one.
-      firstOfRun: false,
+      isFirstStart: false,
     });
     this.posts = [this.warden, this.reporter, this.examiner, this.standby];
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
@@ -145,7 +145,7 @@ export class Supervisor implements Disposable {
 
   private fillPosts(now: number): void {
     for (const post of this.posts) {
-      if (post.filled || post.asleep || post.due > now) continue;
+      if (post.isRunning || post.asleep || post.startAt > now) continue;
       if (post === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
       if (!post.start()) this.stop(notAllowed);
       if (this.stopping !== undefined) return;
@@ -153,14 +153,14 @@ export class Supervisor implements Disposable {
     if (this.straysAt !== undefined && this.straysAt <= now) this.endStrays();
   }
 
-  private async ended(post: Post): Promise<void> {
+  private async ended(post: ChildSlot): Promise<void> {
     const { how, refused, byItself } = await post.ended();
     // Whatever it was armed for is gone; the next one must not be killed for it.
     if (post.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
     if (post === this.examiner && byItself) return this.letExaminerSleep();
-    if (refused === undefined) return say(`the ${post.role} ${how}; starting another`);
-    say(`the ${post.role} ${how}, at its first start; stopping`);
+    if (refused === undefined) return log(`the ${post.role} ${how}; starting another`);
+    log(`the ${post.role} ${how}, at its first start; stopping`);
     this.stop(refused);
   }
 
@@ -199,8 +199,8 @@ export class Supervisor implements Disposable {
   }
 
   private handleDeadMan(): void {
-    if (this.deadMan.read() === 0 || !this.warden.filled) return;
-    say(`the warden has not come back to its poll for ${this.plan.deadManMs} ms; killing it`);
+    if (this.deadMan.read() === 0 || !this.warden.isRunning) return;
+    log(`the warden has not come back to its poll for ${this.plan.deadManMs} ms; killing it`);
     this.warden.kill();
   }
 
@@ -220,27 +220,27 @@ export class Supervisor implements Disposable {
     this.standby.kill();
     // It holds nothing that could be lost.
     this.examiner.kill();
-    if (this.warden.filled) this.order(this.warden, "stop");
+    if (this.warden.isRunning) this.order(this.warden, "stop");
   }
 
   /** Does what is due on the way to the end; true when all is ended. */
   private stopFurther(stopping: Stopping, now: number): boolean {
-    if (this.warden.filled) {
+    if (this.warden.isRunning) {
       if (now >= stopping.wardenBy) this.killLate(this.warden);
       return false;
     }
-    if (this.reporter.filled) {
+    if (this.reporter.isRunning) {
       if (!stopping.reporterTold) this.order(this.reporter, "stop");
       stopping.reporterTold = true;
       if (now >= stopping.reporterBy) this.killLate(this.reporter);
       return false;
     }
     // An examiner that waits for a file system which never answers may not even be killed: init waits for it.
-    return !this.standby.filled && (!this.examiner.filled || now >= stopping.reporterBy);
+    return !this.standby.isRunning && (!this.examiner.isRunning || now >= stopping.reporterBy);
   }
 
-  private killLate(post: Post): void {
-    if (post.kill()) say(`the ${post.role} did not end in time; killed`);
+  private killLate(post: ChildSlot): void {
+    if (post.kill()) log(`the ${post.role} did not end in time; killed`);
   }
 
   /** Milliseconds until something is due, -1 if nothing is. */
@@ -251,43 +251,43 @@ export class Supervisor implements Disposable {
 
   private nextStart(): number {
     let due = this.straysAt ?? Number.POSITIVE_INFINITY;
-    for (const post of this.posts) if (!post.filled && !post.asleep) due = Math.min(due, post.due);
+    for (const post of this.posts) if (!post.isRunning && !post.asleep) due = Math.min(due, post.startAt);
     return due;
   }
 
   private nextKill(stopping: Stopping): number {
-    const post = this.warden.filled ? this.warden : this.reporter;
-    if (!post.filled && this.examiner.filled) return stopping.reporterBy;
-    if (!post.filled || post.beingKilled) return Number.POSITIVE_INFINITY;
+    const post = this.warden.isRunning ? this.warden : this.reporter;
+    if (!post.isRunning && this.examiner.isRunning) return stopping.reporterBy;
+    if (!post.isRunning || post.beingKilled) return Number.POSITIVE_INFINITY;
     return post === this.warden ? stopping.wardenBy : stopping.reporterBy;
   }
 
   // Orders.
 
-  private orderBoth(order: Order): void {
+  private orderBoth(order: SupervisorOrder): void {
     this.order(this.warden, order);
     this.order(this.reporter, order);
   }
 
-  private order(post: Post, order: Order): void {
+  private order(post: ChildSlot, order: SupervisorOrder): void {
     const { controlWarden, controlReporter } = this.plan.descriptors;
     const end = post === this.warden ? controlWarden : controlReporter;
     // Thousands of unread orders: it does not listen, and what it would be told again is in there already.
     if (!sendPacket(end, encodeOrder(order)))
-      say(`the ${post.role} does not read its orders: ${order} not sent`);
+      log(`the ${post.role} does not read its orders: ${order} not sent`);
   }
 
   // Taking over from a supervisor that died.
 
   private takeOver(): void {
-    say(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
     for (const [post, end] of this.adoptable()) this.adopt(post, end);
-    if (!this.warden.filled) this.deadMan.disarm();
+    if (!this.warden.isRunning) this.deadMan.disarm();
     this.straysAt = monotonicNow() + straysAfter;
   }
 
-  private adopt(post: Post, end: number): void {
-    for (const pid of holdersOf(end)) if (!post.filled) post.adopt(pid, () => holds(pid, end));
+  private adopt(post: ChildSlot, end: number): void {
+    for (const pid of holdersOf(end)) if (!post.isRunning) post.adopt(pid, () => holds(pid, end));
   }
 
   /** Ends holders of a control socket that fill no post: started by a supervisor in the moment of its death. */
@@ -299,7 +299,7 @@ export class Supervisor implements Disposable {
   }
 
   /** The posts that outlive a supervisor, and the child's end of each one's control pair. */
-  private adoptable(): readonly (readonly [Post, number])[] {
+  private adoptable(): readonly (readonly [ChildSlot, number])[] {
     const { controlOfWarden, controlOfReporter, controlOfExaminer } = this.plan.descriptors;
     return [
       [this.warden, controlOfWarden],
@@ -342,7 +342,7 @@ export class Supervisor implements Disposable {
   private standbyCommand() {
     const descriptors: number[] = [];
     const numbers = mapDescriptors(this.plan.descriptors, (fd) => 2 + descriptors.push(fd));
-    const plan: Plan = { ...this.plan, descriptors: numbers, standbyOf: process.pid };
+    const plan: SupervisorPlan = { ...this.plan, descriptors: numbers, standbyOf: process.pid };
     return {
       args: ["supervisor", JSON.stringify(plan)],
       descriptors,
@@ -351,9 +351,9 @@ export class Supervisor implements Disposable {
   }
 }
 
-function endStray(role: Role, pid: number, end: number): void {
+function endStray(role: ChildRole, pid: number, end: number): void {
   using handle = pidfdOpen(pid);
   if (handle === null || !holds(pid, end)) return;
-  say(`ending a second ${role} (pid ${pid})`);
+  log(`ending a second ${role} (pid ${pid})`);
   handle.signal(constants.signals.SIGKILL);
 }

@@ -5,7 +5,7 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
-import { TreeHandle, type TreeTotals } from "../report/trees.ts";
+import { TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
 import type {
   ExecEvent,
   ExitEvent,
@@ -17,7 +17,7 @@ import type {
 } from "../sensor/event.ts";
 
 /** A program that runs, by an event or found by a scan. */
-export interface Execed {
+export interface Execution {
   readonly process: Process<Runnable>;
   readonly facts: ProcessFacts;
   readonly tree: Tree;
@@ -29,11 +29,11 @@ export interface Execed {
 }
 
 /** What is done with what the tracker finds. */
-export interface Listener {
-  forked(child: Process<Runnable>): void;
-  execed(exec: Execed): void;
-  exited(process: Process<Runnable>, tree: Tree, event: ExitEvent): void;
-  lost(event: LossEvent): void;
+export interface TrackerListener {
+  onFork(child: Process<Runnable>): void;
+  onExec(exec: Execution): void;
+  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void;
+  onLoss(event: LossEvent): void;
 }
 
 export interface TrackerInputs {
@@ -49,7 +49,7 @@ export interface TrackerInputs {
 export class Tracker {
   readonly forest: Forest<Runnable>;
   private readonly inputs: TrackerInputs;
-  private readonly listener: Listener;
+  private readonly listener: TrackerListener;
   private readonly forks: Counter;
   private readonly execs: Counter;
   private readonly exits: Counter;
@@ -57,7 +57,7 @@ export class Tracker {
   /** ns, CLOCK_MONOTONIC; 0 before the first event. */
   lastEventTime = 0;
 
-  constructor(inputs: TrackerInputs, listener: Listener) {
+  constructor(inputs: TrackerInputs, listener: TrackerListener) {
     this.inputs = inputs;
     this.listener = listener;
     const { totals } = inputs;
@@ -67,7 +67,7 @@ export class Tracker {
     this.lastEvent = totals.gauge("lastEvent", {});
     this.forest = new Forest<Runnable>({
       identify: inputs.identify,
-      kernelImage: kernelThread,
+      kernelProgram: kernelThread,
       missedExit: (process) => this.ended(process, undefined),
     });
     this.forest.suspendedNs = inputs.suspendedNs;
@@ -81,7 +81,7 @@ export class Tracker {
         const child = this.forest.fork(event);
         if (child === undefined) return;
         this.started(child);
-        this.listener.forked(child);
+        this.listener.onFork(child);
         return;
       }
       case "exec": {
@@ -99,17 +99,17 @@ export class Tracker {
         const process = this.forest.exit(event);
         if (process === undefined) return;
         this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
-        this.listener.exited(process, treeOf(process.lineage), event);
+        this.listener.onExit(process, treeOf(process.lineage), event);
         return;
       }
       case "loss":
-        this.listener.lost(event);
+        this.listener.onLoss(event);
         return;
     }
   }
 
   /** Tells the gauge of the last event; `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
-  tellLastEvent(wallOffset: number): void {
+  publishLastEvent(wallOffset: number): void {
     if (this.lastEventTime > 0) this.lastEvent.set((this.lastEventTime + wallOffset) / 1e9);
   }
 
@@ -150,7 +150,7 @@ export class Tracker {
     const tree = treeOf(process.lineage);
     this.count(process, tree);
     if (source !== "procfs") this.countAttribution(process, facts);
-    this.listener.execed({ process, facts, tree, source, time, event });
+    this.listener.onExec({ process, facts, tree, source, time, event });
   }
 
   private started(process: Process<Runnable>): void {

@@ -3,43 +3,43 @@
 // promises and no console.
 import type { Config, SourceChoice } from "../config/config.ts";
 import { version } from "../config/version.ts";
-import { Killer } from "../enforcement/kill.ts";
+import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
+import { ExaminerClient } from "../examiner/client.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
-import type { RestoredForest } from "../forest/saved.ts";
+import type { RestoredForest } from "../forest/saved-forest.ts";
 import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { RoleBaseline } from "../policy/shipped.ts";
+import type { RoleBaseline } from "../policy/role-baseline.ts";
 import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
-import { TreeTotals } from "../report/trees.ts";
+import { TreeTotals } from "../report/tree-totals.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
-import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
-import { isSameBase, readBase, writeBase } from "./basefile.ts";
-import { Examination } from "./examination.ts";
-import { Filing } from "./filing.ts";
-import { Judge } from "./judge.ts";
-import { Keeper } from "./keeper.ts";
-import { kernelSignals } from "./kernel.ts";
-import { Knowing } from "./knowing.ts";
-import { NewTrees } from "./newtrees.ts";
-import { ownMailTrees } from "./ours.ts";
-import { ReportLink } from "./reportlink.ts";
+import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { AtomicFileWriter } from "./atomic-file-writer.ts";
+import { isSameBase, readBase, writeBase } from "./base-file.ts";
+import { BaselineService } from "./baseline-service.ts";
+import { EventSource } from "./event-source.ts";
+import { ForestStore } from "./forest-store.ts";
+import { kernelSignals } from "./kernel-signals.ts";
+import { scanLive } from "./live-scan.ts";
+import { NewTrees } from "./new-trees.ts";
+import { ownMailTrees } from "./own-processes.ts";
+import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
-import { scanLive } from "./scan.ts";
-import { Source } from "./source.ts";
-import { readState, rememberBoot, type SavedState } from "./state.ts";
+import { readState, rememberBoot, type SavedState } from "./saved-state.ts";
 import { Tracker } from "./tracker.ts";
-import { readUserNames } from "./users.ts";
+import { readUserNames } from "./user-names.ts";
+import { VerdictHandler } from "./verdict-handler.ts";
 
 /** A policy and the baselines that come with its roles: both or neither are put into force. */
 export interface LoadedPolicy {
@@ -52,7 +52,7 @@ export type PolicyResult =
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** An order of the supervisor's. */
-export type Order = "reload" | "request" | "stop" | "hangup";
+export type WardenOrder = "reload" | "request" | "stop" | "hangup";
 
 export interface WardenOptions {
   /** Names this run through every restart of its processes. */
@@ -64,7 +64,7 @@ export interface WardenOptions {
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
   readonly controlFd: number;
-  readonly readOrders: () => readonly Order[];
+  readonly readOrders: () => readonly WardenOrder[];
   /** The end of the pair to the examiner. */
   readonly examinerFd: number;
   /** Armed while the warden is away from its poll; null without a supervisor. */
@@ -106,18 +106,18 @@ class Warden {
   private readonly totals = new Totals(["exportFailures"]);
   private readonly outbox: Outbox;
   private readonly link: ReportLink;
-  private readonly keeper: Keeper;
+  private readonly forestStore: ForestStore;
   private readonly tracker: Tracker;
-  private readonly judge: Judge;
+  private readonly verdicts: VerdictHandler;
   private readonly newTrees: NewTrees;
-  private readonly knowing: Knowing;
+  private readonly baseline: BaselineService;
   private readonly rescan = new Rescan();
-  private readonly filing = new Filing();
-  private readonly source: Source;
+  private readonly fileWriter = new AtomicFileWriter();
+  private readonly source: EventSource;
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
-  private readonly examination: Examination;
+  private readonly examiner: ExaminerClient;
   private base: BaseSystem;
   private identify: ReturnType<typeof createIdentifier>;
   private names = readUserNames();
@@ -142,7 +142,7 @@ class Warden {
       limit: config.metrics.max_trees,
     });
     const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-    this.source = new Source({
+    this.source = new EventSource({
       config,
       poll: this.poll,
       token: SENSOR,
@@ -155,15 +155,15 @@ class Warden {
       hello: () => this.hello(),
       beforeTotals: () => {
         trees.expire();
-        this.tracker.tellLastEvent(realtimeNow() - monotonicNow());
+        this.tracker.publishLastEvent(realtimeNow() - monotonicNow());
       },
     });
     this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
     this.base = readBase(config.state_directory) ?? embeddedBase;
     this.identify = createIdentifier({ base: this.base });
-    this.examination = new Examination(options.examinerFd, this.generation, {
+    this.examiner = new ExaminerClient(options.examinerFd, this.generation, {
       base: (base) => this.rebase(base),
-      examined: (path, examined) => this.knowing.examined(path, examined),
+      examined: (path, examined) => this.baseline.examined(path, examined),
     });
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
@@ -173,32 +173,32 @@ class Warden {
         totals: this.totals,
         trees,
         suspendedNs: suspendedFor(),
-        isKnown: (tree) => this.knowing.isFamiliar(tree),
+        isKnown: (tree) => this.baseline.isFamiliar(tree),
       },
       {
-        forked: (child) => this.judge.forked(child),
-        execed: (exec) => this.judge.execed(exec),
-        exited: (process, tree, event) => this.judge.exited(process, tree, event),
-        lost: (event) => this.judge.lost(event),
+        onFork: (child) => this.verdicts.onFork(child),
+        onExec: (exec) => this.verdicts.onExec(exec),
+        onExit: (process, tree, event) => this.verdicts.onExit(process, tree, event),
+        onLoss: (event) => this.verdicts.onLoss(event),
       },
     );
-    this.keeper = new Keeper({
+    this.forestStore = new ForestStore({
       directory: config.state_directory,
       run: options.run,
       bootId: this.bootId,
       forest: this.tracker.forest,
       newTrees: this.newTrees,
       reader: this.reader,
-      filing: this.filing,
-      tell: (event, details) => this.judge.tell(event, details),
+      fileWriter: this.fileWriter,
+      recordChange: (event, details) => this.verdicts.recordChange(event, details),
     });
-    const killer = new Killer(
+    const killer = new ProcessKiller(
       this.tracker.forest,
       kernelSignals(this.reader, options.run),
       new KillRate(config.kill.max_per_minute),
       { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
     );
-    this.judge = new Judge({
+    this.verdicts = new VerdictHandler({
       policy,
       enforcement: config.enforcement,
       killer,
@@ -208,39 +208,39 @@ class Warden {
       bootTimeMs: boot.bootTimeMs,
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
-      examined: (facts, wallTime) => this.examination.lookup(facts, wallTime),
-      imageOf: (container) => this.examination.images.of(container),
+      examined: (facts, wallTime) => this.examiner.lookup(facts, wallTime),
+      imageOf: (container) => this.examiner.images.imageOf(container),
       onLoss: () => {
         this.rescan.want(monotonicNow());
-        this.knowing.lost();
+        this.baseline.onLoss();
       },
-      knowledgeOf: (exec) => this.knowing.ask(exec),
+      knowledgeOf: (exec) => this.baseline.lookUp(exec),
       settle: (event) => this.source.settle(event),
     });
     this.showPolicy(policy);
-    this.judge.settling = this.source.hurry(policy);
-    this.judge.wallOffset = realtimeNow() - monotonicNow();
-    this.judge.tell("warden.started", {
+    this.verdicts.settling = this.source.applyWakeupPolicy(policy);
+    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.recordChange("warden.started", {
       "sensor.source": this.source.name,
       "sensor.reason": this.source.why,
       "policy.enforcement": config.enforcement,
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
     });
-    this.knowing = new Knowing({
+    this.baseline = new BaselineService({
       stateDirectory: config.state_directory,
       ofRoles: baselines,
-      tell: (event, details) => this.judge.tell(event, details),
+      recordChange: (event, details) => this.verdicts.recordChange(event, details),
       hasRoom: () => this.outbox.hasRoom,
-      now: () => Math.floor((monotonicNow() + this.judge.wallOffset) / 1e9),
-      imageOf: (container) => this.examination.images.of(container),
-      look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
+      now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
+      imageOf: (container) => this.examiner.images.imageOf(container),
+      look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
-    this.knowing.obeyRequests();
+    this.baseline.handleRequests();
     this.firstScan(saved);
     // What the warden before it had found and not told yet.
-    if (this.knowing.learns) this.learnLiving();
+    if (this.baseline.isLearning) this.learnRunning();
     // Policies, names and the first look at /proc leave many times their size behind.
     Bun.gc(true);
   }
@@ -258,21 +258,21 @@ class Warden {
         for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
         this.doWhatIsDue(ready === 0);
         this.link.flush();
-        if (this.filing.busy) await this.filing.turn();
+        if (this.fileWriter.busy) await this.fileWriter.runEventLoop();
       }
       // What the source has gathered and told nobody yet.
       if (this.fault === undefined) this.drain();
     } finally {
       this.source[Symbol.dispose]();
     }
-    await this.farewell();
+    await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
   }
 
   private serve(token: number): void {
     if (token === SENSOR) this.drain();
-    else if (token === CONTROL) for (const order of this.options.readOrders()) this.obey(order);
-    else if (token === EXAMINER) this.examination.receive();
+    else if (token === CONTROL) for (const order of this.options.readOrders()) this.carryOut(order);
+    else if (token === EXAMINER) this.examiner.receive();
     else {
       this.link.receive(() => this.health());
       this.source.watch(this.outbox.watched);
@@ -284,18 +284,18 @@ class Warden {
     if (isSameBase(base, this.base)) return;
     this.base = base;
     this.identify = createIdentifier({ base });
-    this.judge.tell("base.changed", { "base.programs": base.files.size });
+    this.verdicts.recordChange("base.changed", { "base.programs": base.files.size });
     try {
       writeBase(this.options.config.state_directory, base);
     } catch (error) {
-      this.judge.tell("base.not_saved", { "error.message": String(error) });
+      this.verdicts.recordChange("base.not_saved", { "error.message": String(error) });
     }
   }
 
   private drain(): void {
-    this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
     this.tracker.forest.suspendedNs = suspendedFor();
-    this.keeper.changed();
+    this.forestStore.changed();
     try {
       this.source.drain((event) => this.take(event));
     } catch (error) {
@@ -309,7 +309,7 @@ class Warden {
       this.tracker.handle(event);
     } catch (error) {
       const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.judge.tell("warden.fault", {
+      this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
         "error.message": why.slice(0, FAULT_LENGTH),
       });
@@ -318,52 +318,58 @@ class Warden {
 
   /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
   private switchSensor(failure: unknown): void {
-    const { judge } = this;
-    judge.tell("sensor.failed", { "sensor.source": this.source.name, "error.message": String(failure) });
+    const { verdicts } = this;
+    verdicts.recordChange("sensor.failed", {
+      "sensor.source": this.source.name,
+      "error.message": String(failure),
+    });
     try {
       const source = this.source.replace();
-      judge.settling = this.source.hurry(judge.policy);
-      judge.tell("sensor.switched", { "sensor.source": this.source.name, "sensor.reason": this.source.why });
-      judge.lost({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
+      verdicts.settling = this.source.applyWakeupPolicy(verdicts.policy);
+      verdicts.recordChange("sensor.switched", {
+        "sensor.source": this.source.name,
+        "sensor.reason": this.source.why,
+      });
+      verdicts.onLoss({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
     } catch (error) {
       this.fault = error;
       this.stopping = true;
     }
   }
 
-  private obey(order: Order): void {
+  private carryOut(order: WardenOrder): void {
     if (order === "stop" || order === "hangup") this.stopping = true;
     if (order === "reload") this.reload();
-    if (order === "request" && this.knowing.obeyRequests()) this.learnLiving();
+    if (order === "request" && this.baseline.handleRequests()) this.learnRunning();
   }
 
   /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
-  private learnLiving(): void {
+  private learnRunning(): void {
     for (const { pid, facts } of scanLive(this.reader)) {
       const process = this.tracker.forest.get(pid);
-      if (process !== undefined && !process.kernelThread) this.knowing.learn(process.lineage, facts);
+      if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
   }
 
   private reload(): void {
-    this.judge.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
     this.names = readUserNames();
     const result = this.options.loadPolicy();
-    this.knowing.reload(result.ok ? result.baselines : undefined);
+    this.baseline.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
       this.totals.counter("policyLoadFailures", {}).add(1);
       const errors = result.errors.map(formatPolicyError);
-      this.judge.tell("policy.rejected", {
+      this.verdicts.recordChange("policy.rejected", {
         "policy.errors": errors,
-        "security_rule.version": this.judge.policy.version,
+        "security_rule.version": this.verdicts.policy.version,
       });
       return;
     }
-    this.hidePolicy(this.judge.policy);
-    this.judge.policy = result.policy;
-    this.judge.settling = this.source.hurry(result.policy);
+    this.hidePolicy(this.verdicts.policy);
+    this.verdicts.policy = result.policy;
+    this.verdicts.settling = this.source.applyWakeupPolicy(result.policy);
     this.showPolicy(result.policy);
-    this.judge.tell("policy.loaded", {
+    this.verdicts.recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
@@ -371,7 +377,7 @@ class Warden {
 
   private firstScan(saved: SavedState | undefined): void {
     const time = monotonicNow();
-    const restored = this.keeper.restore(saved);
+    const restored = this.forestStore.restore(saved);
     const { found } = this.tracker.reconcile(
       scanLive(this.reader, this.source.sensor),
       time,
@@ -392,13 +398,13 @@ class Warden {
     for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
     const count = known - still + found - still;
     const source = this.source.name;
-    if (count > 0) this.judge.lost({ kind: "loss", source, time, reason: "restart", count });
+    if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });
   }
 
   /** Repairs the forest after a loss. */
   private resync(): void {
     const time = monotonicNow();
-    this.judge.wallOffset = realtimeNow() - time;
+    this.verdicts.wallOffset = realtimeNow() - time;
     this.tracker.forest.suspendedNs = suspendedFor();
     const scan = scanLive(this.reader, this.source.sensor);
     const { found, ended, missing, changed } = this.tracker.reconcile(scan, time);
@@ -407,7 +413,7 @@ class Warden {
     for (let i = 0; i < DRAINS; i += 1) this.drain();
     const forgotten = this.tracker.forget(missing);
     this.totals.counter("resyncs", {}).add(1);
-    this.judge.tell("sensor.resync", {
+    this.verdicts.recordChange("sensor.resync", {
       "sensor.source": this.source.name,
       "resync.found": found.length,
       "resync.ended": ended.length + forgotten.length,
@@ -425,11 +431,11 @@ class Warden {
       if (ms < 0 || other < ms) ms = other;
     };
     sooner(this.rescan.dueIn(now));
-    sooner(this.keeper.dueIn(now));
+    sooner(this.forestStore.dueIn(now));
     if (this.collectAt > 0) sooner(this.collectAt - now);
-    if (this.filing.busy) sooner(FILING_MS * 1e6);
-    if (this.knowing.hasReports) sooner(this.learnedAt - now);
-    const left = this.knowing.secondsLeft();
+    if (this.fileWriter.busy) sooner(FILING_MS * 1e6);
+    if (this.baseline.hasReports) sooner(this.learnedAt - now);
+    const left = this.baseline.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
     return ms;
   }
@@ -437,9 +443,9 @@ class Warden {
   private doWhatIsDue(idle: boolean): void {
     const now = monotonicNow();
     if (this.rescan.dueIn(now) === 0) this.resync();
-    if (this.keeper.dueIn(now) === 0) this.keeper.save(now);
-    if ((this.knowing.hasReports && now >= this.learnedAt) || this.knowing.secondsLeft() === 0) {
-      this.knowing.tellLearned();
+    if (this.forestStore.dueIn(now) === 0) this.forestStore.save(now);
+    if ((this.baseline.hasReports && now >= this.learnedAt) || this.baseline.secondsLeft() === 0) {
+      this.baseline.reportLearned();
       this.learnedAt = now + LEARNED_NS;
     }
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
@@ -449,12 +455,12 @@ class Warden {
     }
   }
 
-  private async farewell(): Promise<void> {
-    this.knowing.tellLearned();
-    this.judge.tell("warden.stopped", { "sensor.source": this.source.name });
-    this.keeper.save(monotonicNow());
-    this.link.farewell(FAREWELL_NS);
-    await this.filing.settle(LAST_WRITE_MS);
+  private async shutdown(): Promise<void> {
+    this.baseline.reportLearned();
+    this.verdicts.recordChange("warden.stopped", { "sensor.source": this.source.name });
+    this.forestStore.save(monotonicNow());
+    this.link.shutdown(FAREWELL_NS);
+    await this.fileWriter.settle(LAST_WRITE_MS);
     this.options.deadMan?.timer.disarm();
     this.poll[Symbol.dispose]();
   }
@@ -464,7 +470,7 @@ class Warden {
   }
 
   private hello(): Hello {
-    const policy = this.judge?.policy;
+    const policy = this.verdicts?.policy;
     return {
       type: "hello",
       run: this.options.run,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Baseline } from "../../src/baseline/baseline.ts";
-import type { Entry } from "../../src/baseline/entry.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { keptPath } from "../../src/baseline/key.ts";
 import type { Runnable } from "../../src/fingerprint/runnable.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
@@ -9,12 +9,12 @@ import type { Lineage } from "../../src/forest/lineage.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { entry, NOON } from "./samples.ts";
 
-function learned(leaf: Lineage<Runnable>, rest: Partial<Entry> = {}): Entry {
+function learned(leaf: Lineage<Runnable>, rest: Partial<BaselineEntry> = {}): BaselineEntry {
   const { exact, path, complete } = treeOf(leaf);
-  return entry(exact, { tree: path, path: keptPath(leaf.image) ?? "", complete, ...rest });
+  return entry(exact, { tree: path, path: keptPath(leaf.program) ?? "", complete, ...rest });
 }
 
-function baselineOf(...entries: readonly Entry[]): Baseline {
+function baselineOf(...entries: readonly BaselineEntry[]): Baseline {
   const baseline = new Baseline();
   for (const one of entries) baseline.add(one);
   return baseline;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CaptureFile } from "../../src/sensor/capture/file.ts";
 import { CaptureWriter } from "../../src/sensor/capture/write.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/facts.ts";
+import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
 
 const START = Date.UTC(2026, 0, 31, 12);
 const header = {

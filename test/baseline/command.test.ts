@@ -13,13 +13,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Entry } from "../../src/baseline/entry.ts";
+import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
-import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/file.ts";
 import { LEARNED_TABLE, usersText } from "../../src/baseline/learned.ts";
-import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/state.ts";
+import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
-import { shippedList } from "../../src/policy/shipped.ts";
+import { shippedList } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
 import { entry, NOON } from "./samples.ts";
 
@@ -53,7 +53,7 @@ const asRoot = process.geteuid?.() === 0;
 const NOBODY = 65_534;
 
 /** What the reporter would have collected: its own folder and file, as its own user. */
-function collected(...entries: readonly Entry[]): void {
+function collected(...entries: readonly BaselineEntry[]): void {
   const folder = join(state, "report");
   mkdirSync(folder);
   const path = join(folder, "journal.sqlite");
@@ -91,7 +91,7 @@ function learning(of: LearningState): void {
   writeFileSync(join(state, "baseline/learning.json"), formatState(of));
 }
 
-function fileOf(name: string, ...entries: readonly Entry[]): string {
+function fileOf(name: string, ...entries: readonly BaselineEntry[]): string {
   const path = join(state, name);
   const header = { role: "web", hosts: [name], created: NOON, learnedFrom: NOON, learnedTo: NOON };
   writeFileSync(path, formatBaseline({ header, entries }));

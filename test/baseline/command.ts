@@ -1,7 +1,7 @@
 // `treewarden baseline` by itself, as a program: what the tests of the command start.
 import { Command } from "commander";
 import { baselineCommand } from "../../src/cli/baseline.ts";
-import { CommandError, exit } from "../../src/cli/voice.ts";
+import { CommandError, exitCodes } from "../../src/cli/output.ts";
 
 try {
   await new Command("treewarden")
@@ -11,5 +11,5 @@ try {
   const told = error instanceof CommandError;
   process.stderr.write(`treewarden: ${told ? error.message : String(error)}\n`);
   if (told && error.hint !== undefined) process.stderr.write(`  hint: ${error.hint}\n`);
-  process.exitCode = told ? error.code : exit.fault;
+  process.exitCode = told ? error.code : exitCodes.fault;
 }

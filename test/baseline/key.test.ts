@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { properEnds, Scopes, scopeOf } from "../../src/baseline/key.ts";
-import { imageName } from "../../src/fingerprint/images.ts";
+import { imageName } from "../../src/fingerprint/image-reference.ts";
 
 describe("the scope of a process", () => {
   const host = (cgroup: string | undefined) => scopeOf(cgroup, null, undefined);

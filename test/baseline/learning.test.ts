@@ -4,19 +4,19 @@ import { mergeEntries } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
 import {
   type Candidate,
-  type Counted,
+  type CountUpdate,
   candidateOf,
   countedFields,
   countedOf,
   entryOfRow,
-  type Looked,
+  type FileUpdate,
   learnedFields,
   usersText,
 } from "../../src/baseline/learned.ts";
-import { Learning, type LearningLimits, type Reports } from "../../src/baseline/learning.ts";
-import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/state.ts";
+import { Learning, type LearningLimits, type LearningReports } from "../../src/baseline/learning.ts";
+import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
-import { factsOf, nothing } from "../../src/sensor/facts.ts";
+import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { NOON } from "./samples.ts";
 
@@ -32,7 +32,7 @@ function learningOf(limits?: LearningLimits): Learning {
 }
 
 /** What the reporter gets, as it would hold it. */
-class Table implements Reports {
+class Table implements LearningReports {
   readonly rows = new Map<string, Candidate>();
   room = Number.POSITIVE_INFINITY;
 
@@ -43,7 +43,7 @@ class Table implements Reports {
     return true;
   }
 
-  counts(counts: readonly Counted[]): boolean {
+  counts(counts: readonly CountUpdate[]): boolean {
     this.room -= 1;
     if (this.room < 0) return false;
     for (const one of counts) {
@@ -54,7 +54,7 @@ class Table implements Reports {
     return true;
   }
 
-  looked(looked: Looked): boolean {
+  looked(looked: FileUpdate): boolean {
     this.room -= 1;
     if (this.room < 0) return false;
     const row = this.rows.get(looked.id);

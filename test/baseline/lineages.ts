@@ -33,7 +33,7 @@ function specOf(step: Step, init: boolean) {
     cwd: "/",
   };
   return {
-    image: identify(facts),
+    program: identify(facts),
     earlier: [],
     uid: step.uid ?? 0,
     container: step.container ?? null,

@@ -1,12 +1,12 @@
 // Entries for the tests of this room: by hand, and by chance within what an entry may be.
 import fc from "fast-check";
-import { type Entry, USERS_LIMIT } from "../../src/baseline/entry.ts";
+import { type BaselineEntry, USERS_LIMIT } from "../../src/baseline/entry.ts";
 import { type Executable, executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { unambiguous } from "../../src/linux/text.ts";
 
 export const NOON = Date.UTC(2026, 0, 31, 12) / 1000;
 
-export function entry(exact: string, rest: Partial<Entry> = {}): Entry {
+export function entry(exact: string, rest: Partial<BaselineEntry> = {}): BaselineEntry {
   return {
     scope: "-",
     exact,
@@ -55,7 +55,7 @@ export const anyExecutable: fc.Arbitrary<Executable> = fc
   );
 
 /** Any entry, its keys few enough that some meet. */
-export const anyEntry: fc.Arbitrary<Entry> = fc
+export const anyEntry: fc.Arbitrary<BaselineEntry> = fc
   .record({
     scope: fc.constantFrom("-", "nginx.service", "container/registry/nginx"),
     exact: tree,

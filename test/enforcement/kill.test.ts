@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { Killer, type Signals } from "../../src/enforcement/kill.ts";
+import { ProcessKiller, type ProcessSignals } from "../../src/enforcement/kill.ts";
 import { KillRate } from "../../src/enforcement/rate.ts";
 import { type Named, smallHost, type World } from "../forest/world.ts";
 
 /** A kernel that only writes down whom it was told to kill. */
-class Written implements Signals {
+class Written implements ProcessSignals {
   readonly killed: number[] = [];
   /** pid to start ticks where /proc differs from the forest. */
   readonly other = new Map<number, number | undefined>();
@@ -43,7 +43,7 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   world.spawn(100, 500, "bash");
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
-  const killer = new Killer<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
+  const killer = new ProcessKiller<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
   const kill = (pid: number, now = 0, told?: number) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { findDigest, openDpkg, parseDiversions, parseStatus } from "../../src/examiner/dpkg.ts";
+import { findDigest, openDpkg, parseDiversions, parsePackageStatus } from "../../src/examiner/dpkg.ts";
 import { debian, md5 } from "./root.ts";
 
 describe("dpkg's status", () => {
   test("has the packages whose files are there, with priority and essential", () => {
     using root = debian();
     const text = readFileSync(`${root.path}/var/lib/dpkg/status`, "utf8");
-    expect(parseStatus(text)).toEqual([
+    expect(parsePackageStatus(text)).toEqual([
       { name: "coreutils", priority: "required", essential: true },
       { name: "site-tool", priority: "optional", essential: false },
     ]);
@@ -17,7 +17,7 @@ describe("dpkg's status", () => {
   test("may be any text", () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        for (const { name } of parseStatus(text)) expect(name).not.toBe("");
+        for (const { name } of parsePackageStatus(text)) expect(name).not.toBe("");
         parseDiversions(text);
         findDigest(text, () => false);
       }),

@@ -2,7 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { type Asked, decodeTold, encodeMessage, type Told } from "../../src/fingerprint/examined.ts";
+import {
+  decodeExaminerMessage,
+  type ExaminerMessage,
+  type ExaminerRequest,
+  encodeExaminerMessage,
+} from "../../src/examiner/protocol.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { tryLock } from "../../src/linux/flock.ts";
 import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
@@ -10,7 +15,7 @@ import { encodeOrder } from "../../src/supervisor/inherited.ts";
 import { debian, Root } from "./root.ts";
 
 class Child implements AsyncDisposable {
-  readonly told: Told[] = [];
+  readonly told: ExaminerMessage[] = [];
   readonly process: Bun.Subprocess;
   private readonly ask = socketPair(1 << 18);
   private readonly control = socketPair(1 << 12);
@@ -23,8 +28,8 @@ class Child implements AsyncDisposable {
     });
   }
 
-  says(asked: Asked): void {
-    sendPacket(this.ask[0], encodeMessage(asked));
+  says(asked: ExaminerRequest): void {
+    sendPacket(this.ask[0], encodeExaminerMessage(asked));
   }
 
   order(): void {
@@ -32,12 +37,12 @@ class Child implements AsyncDisposable {
   }
 
   /** The first that fits, of all that it has told. */
-  async tells(fits: (told: Told) => boolean, ms = 8_000): Promise<Told> {
+  async tells(fits: (told: ExaminerMessage) => boolean, ms = 8_000): Promise<ExaminerMessage> {
     const end = performance.now() + ms;
     for (;;) {
       for (let length = 1; length > 0; ) {
         length = receivePacket(this.ask[0], this.buffer);
-        const told = length > 0 ? decodeTold(this.buffer.subarray(0, length)) : undefined;
+        const told = length > 0 ? decodeExaminerMessage(this.buffer.subarray(0, length)) : undefined;
         if (told !== undefined) this.told.push(told);
       }
       const found = this.told.find(fits);
@@ -54,12 +59,12 @@ class Child implements AsyncDisposable {
   }
 }
 
-const isReady = (told: Told): boolean => told.type === "ready";
-const isPackages = (told: Told): boolean => told.type === "packages";
-const isBase = (told: Told): boolean => told.type === "base";
+const isReady = (told: ExaminerMessage): boolean => told.type === "ready";
+const isPackages = (told: ExaminerMessage): boolean => told.type === "packages";
+const isBase = (told: ExaminerMessage): boolean => told.type === "base";
 const answers =
   (path: string, inode?: number) =>
-  (told: Told): boolean =>
+  (told: ExaminerMessage): boolean =>
     told.type === "answer" && told.path === path && (inode === undefined || told.inode === inode);
 
 describe("an examiner", () => {
@@ -120,7 +125,7 @@ describe("an examiner", () => {
     closeSync(lock);
     const before = child.told.find(isPackages);
     await child.tells((told) => isPackages(told) && !Bun.deepEquals(told, before), 12_000);
-    const later = (told: Told) =>
+    const later = (told: ExaminerMessage) =>
       told.type === "base" && told.files.some(([path]) => path === "/usr/bin/fresh");
     await child.tells(later);
     child.told.length = 0;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { Question } from "../../src/fingerprint/examined.ts";
+import type { ExaminerQuestion } from "../../src/examiner/protocol.ts";
 
 export class Root implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "treewarden-root-"));
@@ -19,7 +19,7 @@ export class Root implements Disposable {
   }
 
   /** The question that the warden would ask about the file at `path`. */
-  question(path: string): Question {
+  question(path: string): ExaminerQuestion {
     const { dev, ino } = statSync(this.path + path);
     return { path, device: dev, inode: ino };
   }

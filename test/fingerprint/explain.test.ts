@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readRequest } from "../../src/cli/explain.ts";
-import { CommandError } from "../../src/cli/voice.ts";
+import { CommandError } from "../../src/cli/output.ts";
 
 function read(text: string) {
   return readRequest(text.split(" "));

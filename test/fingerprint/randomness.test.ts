@@ -151,8 +151,8 @@ test("a million random programs under random parents leave few trees and no memo
   const own = createIdentifier();
   const lineages = new Lineages<Runnable>();
   const trees = new Set<string>();
-  const spec = (image: Runnable) => ({
-    image,
+  const spec = (program: Runnable) => ({
+    program,
     earlier: [],
     uid: 0,
     container: null,

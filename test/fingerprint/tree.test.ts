@@ -36,12 +36,12 @@ function lineage(...steps: readonly (Step | string)[]): Lineage<Runnable> {
 }
 
 function spec(step: Step) {
-  const image =
+  const program =
     typeof step.run === "string"
       ? identify(facts(step.run, { args: step.args, script: step.script }))
       : step.run;
   return {
-    image,
+    program,
     earlier: [],
     uid: step.uid ?? 0,
     container: step.container ?? null,

@@ -40,7 +40,7 @@ test("in a container paths are the image's anyway", () => {
 test("neither one makes the other known, but a learned one is known again", () => {
   const leafOf = (userMounts: boolean) =>
     new Lineages<ReturnType<typeof identify>>().intern(null, {
-      image: identify({ ...ls, userMounts }),
+      program: identify({ ...ls, userMounts }),
       earlier: [],
       uid: 0,
       container: null,

@@ -37,7 +37,7 @@ describe("a lineage", () => {
     world.exec(200, "env");
     world.exec(200, "server");
     expect(world.names(200)).toBe("sshd/server");
-    expect(world.forest.get(200)?.lineage.earlier.map((image) => image.key)).toEqual(["env", "nice"]);
+    expect(world.forest.get(200)?.lineage.earlier.map((program) => program.key)).toEqual(["env", "nice"]);
   });
 
   test("of a copy that ran no exec is its parent's", () => {

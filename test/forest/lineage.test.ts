@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { type Image, type Lineage, type LineageSpec, Lineages } from "../../src/forest/lineage.ts";
+import { type Lineage, type LineageSpec, Lineages, type Program } from "../../src/forest/lineage.ts";
 
-interface Named extends Image {
+interface Named extends Program {
   readonly label: string;
 }
 
 function spec(key: string, label = key): LineageSpec<Named> {
   return {
-    image: { key, label },
+    program: { key, label },
     earlier: [],
     uid: 0,
     container: null,
@@ -43,19 +43,19 @@ test("what is started again has the node it had, although nobody used it meanwhi
 test("whatever the node before it was, what differs in anything has a node of its own", () => {
   const { table, root } = rooted();
   const what = spec("true");
-  const image = { key: "false", label: "false" };
+  const program = { key: "false", label: "false" };
   const kinds: LineageSpec<Named>[] = [
     what,
-    { ...what, image },
+    { ...what, program },
     { ...what, uid: 33 },
     { ...what, uid: undefined },
     { ...what, container: "c" },
     { ...what, complete: false },
     { ...what, init: true },
-    { ...what, earlier: [image] },
-    { ...what, earlier: [what.image, image] },
+    { ...what, earlier: [program] },
+    { ...what, earlier: [what.program, program] },
     { ...what, elided: [] },
-    { ...what, elided: [image] },
+    { ...what, elided: [program] },
   ];
   const nodes = kinds.map((kind) => table.intern(root, kind));
   expect(new Set(nodes).size).toBe(kinds.length);
@@ -70,7 +70,7 @@ test("whatever the node before it was, what differs in anything has a node of it
 test("what is called otherwise by now gets a new node", () => {
   const { table, root } = rooted();
   run(table, root, spec("true", "true"));
-  expect(table.intern(root, spec("true", "base")).image.label).toBe("base");
+  expect(table.intern(root, spec("true", "base")).program.label).toBe("base");
 });
 
 test("of a thousand nodes that nobody uses the first are forgotten", () => {

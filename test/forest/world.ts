@@ -1,9 +1,9 @@
 // A forest of named programs, driven by hand-written events.
 import { Forest } from "../../src/forest/forest.ts";
-import type { Image, Lineage } from "../../src/forest/lineage.ts";
-import { nothingKnown, type ProcessFacts, type ScannedProcess } from "../../src/sensor/event.ts";
+import type { Lineage, Program } from "../../src/forest/lineage.ts";
+import { type ProcessFacts, type ScannedProcess, unknownFacts } from "../../src/sensor/event.ts";
 
-export interface Named extends Image {
+export interface Named extends Program {
   readonly key: string;
 }
 
@@ -21,11 +21,11 @@ export class World {
     this.forest = new Forest<Named>({
       identify: ({ executable }) => {
         const key = executable ?? "?";
-        const image = images.get(key) ?? { key };
-        images.set(key, image);
-        return image;
+        const program = images.get(key) ?? { key };
+        images.set(key, program);
+        return program;
       },
-      kernelImage: { key: "kthreadd" },
+      kernelProgram: { key: "kthreadd" },
       missedExit: (process) => this.missed.push(process.pid),
     });
   }
@@ -51,7 +51,7 @@ export class World {
   exec(pid: number, executable: string, more: Partial<ProcessFacts> = {}): void {
     const time = this.step();
     const startTicks = this.forest.get(pid)?.startTicks;
-    const facts = { ...nothingKnown, startTicks, executable, uid: 0, ...more };
+    const facts = { ...unknownFacts, startTicks, executable, uid: 0, ...more };
     this.forest.exec({ kind: "exec", source: "netlink", time, pid, facts });
   }
 
@@ -75,7 +75,7 @@ export class World {
     startTicks: number,
     kernelThread = false,
   ): ScannedProcess {
-    return { pid, kernelThread, facts: { ...nothingKnown, startTicks, parentPid, executable, uid: 0 } };
+    return { pid, kernelThread, facts: { ...unknownFacts, startTicks, parentPid, executable, uid: 0 } };
   }
 
   scan(...processes: readonly ScannedProcess[]) {
@@ -88,7 +88,7 @@ export class World {
     let node: Lineage<Named> | null = this.forest.get(pid)?.lineage ?? null;
     for (; node !== null; node = node.parent) {
       if (node.init) continue;
-      names.push(node.elided === null ? node.image.key : `... ${node.image.key}`);
+      names.push(node.elided === null ? node.program.key : `... ${node.program.key}`);
     }
     return names.reverse().join("/");
   }

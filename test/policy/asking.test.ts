@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decide, type Policy } from "../../src/policy/policy.ts";
 import { isOfLineage, readerOf, type Subject } from "../../src/policy/subject.ts";
-import { subjectOf } from "../../src/policy/testlineage.ts";
-import { variableNames } from "../../src/policy/vocabulary.ts";
-import { nothingKnown } from "../../src/sensor/event.ts";
+import { testSubject } from "../../src/policy/test-lineage.ts";
+import { unknownFacts } from "../../src/sensor/event.ts";
+import { variableNames } from "../../src/vocabulary/variables.ts";
 import { judge, policyOf } from "./helpers.ts";
 
 const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
@@ -182,7 +182,7 @@ describe("a tree that was asked about before", () => {
 
   test("is asked about what its lineage leaves open", () => {
     const policy = policyOf([{ id: "it", when: { and: [dash, secret] }, action: "alert" }]);
-    const subject = subjectOf({ lineage: shell });
+    const subject = testSubject({ lineage: shell });
     const told = (...args: string[]): Subject => ({ ...subject, facts: { ...subject.facts, args } });
     for (const one of often(policy, told("sh", "plain"))) expect(one.rule).toBe("default");
     for (const one of often(policy, told("sh", "secret"))) expect(one.rule).toBe("it");
@@ -190,7 +190,7 @@ describe("a tree that was asked about before", () => {
 
   test("is undecided where a variable is absent now, even if the lineage excludes a match", () => {
     const policy = policyOf([{ id: "it", when: { and: [{ "!": dash }, secret] }, action: "alert" }]);
-    const subject = subjectOf({ lineage: shell });
+    const subject = testSubject({ lineage: shell });
     const known = { ...subject, facts: { ...subject.facts, args: ["sh"] } };
     const unknown = { ...subject, facts: { ...subject.facts, args: undefined } };
     for (const one of often(policy, known)) expect(one.undecided).toEqual([]);
@@ -203,7 +203,7 @@ describe("a tree that was asked about before", () => {
       and: [dash, { "!": { in: [{ var: "process.runnable.path" }, ["/usr/bin/dash"]] } }, secret],
     };
     const policy = policyOf([{ id: "it", when, action: "alert", unknown: "match" }]);
-    const subject = subjectOf({ lineage: shell });
+    const subject = testSubject({ lineage: shell });
     for (const one of often(policy, subject)) expect(one.matched).toEqual([]);
     const open = policyOf([{ id: "it", when: { and: [dash, secret] }, action: "alert", unknown: "match" }]);
     const known = { ...subject, facts: { ...subject.facts, args: ["sh"] } };
@@ -212,14 +212,14 @@ describe("a tree that was asked about before", () => {
   });
 
   test("has what counts as its lineage's, whatever else is so of an exec", () => {
-    const one = subjectOf({ lineage: shell });
+    const one = testSubject({ lineage: shell });
     const other: Subject = {
       ...one,
       source: "procfs",
       time: one.time + 1e9,
       wallTime: one.wallTime + 1e3,
       pid: one.pid + 1,
-      facts: { ...nothingKnown, executable: "/other", filename: "other", args: ["other"], uid: 77 },
+      facts: { ...unknownFacts, executable: "/other", filename: "other", args: ["other"], uid: 77 },
       parentPid: 77,
       parent: undefined,
       knowledge: { known: true, familiar: true, age: 7, count: 7 },
@@ -234,7 +234,7 @@ describe("a tree that was asked about before", () => {
   });
 
   test("is asked anew by another policy", () => {
-    const subject = subjectOf({ lineage: shell });
+    const subject = testSubject({ lineage: shell });
     const before = policyOf([{ id: "before", when: { "!": dash }, action: "alert" }]);
     const after = policyOf([{ id: "after", when: dash, action: "alert" }]);
     for (const one of often(before, subject)) expect(one.rule).toBe("default");
@@ -278,11 +278,11 @@ describe("a tree that was asked about before", () => {
         (when, all, matching) => {
           const more = matching ? { unknown: "match" } : {};
           const policy = policyOf([{ id: "it", when, action: "alert", ...more }]);
-          const subject = subjectOf({ lineage: shell });
+          const subject = testSubject({ lineage: shell });
           for (const own of all) {
             const asked = { ...subject, facts: { ...subject.facts, ...own } };
             const decisions = often(policy, asked);
-            const first = decide(policy, { ...asked, tree: subjectOf({ lineage: shell }).tree });
+            const first = decide(policy, { ...asked, tree: testSubject({ lineage: shell }).tree });
             for (const decision of decisions) expect(decision).toEqual(first);
           }
         },

@@ -1,6 +1,7 @@
 // Runs `treewarden policy` as the whole command line would.
+
+import { CommandError } from "../../src/cli/output.ts";
 import { policyCommand } from "../../src/cli/policy.ts";
-import { CommandError } from "../../src/cli/voice.ts";
 
 try {
   await policyCommand().parseAsync(process.argv.slice(2), { from: "user" });

@@ -1,15 +1,16 @@
 // What the tests of this room share: a policy from objects, a subject from a lineage, a condition from JSONLogic.
+
+import { Compiler, type Evaluation } from "../../src/policy/compiler.ts";
 import { readCondition } from "../../src/policy/condition.ts";
 import { Document, type PolicyError } from "../../src/policy/document.ts";
 import { askedIn, type Expression, namesIn } from "../../src/policy/expression.ts";
 import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
-import type { Names } from "../../src/policy/names.ts";
+import type { Names } from "../../src/policy/name-reader.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
-import { Compiler, type Evaluation } from "../../src/policy/program.ts";
 import type { TestEntry } from "../../src/policy/schema.ts";
 import type { VariableValue } from "../../src/policy/subject.ts";
-import { subjectOf } from "../../src/policy/testlineage.ts";
-import type { VariableType } from "../../src/policy/vocabulary.ts";
+import { testSubject } from "../../src/policy/test-lineage.ts";
+import type { VariableType } from "../../src/vocabulary/variables.ts";
 
 export function load(files: Readonly<Record<string, unknown>>, ...names: string[]): LoadResult {
   const texts = new Map(
@@ -44,7 +45,7 @@ export function errorsOf(role: unknown): readonly PolicyError[] {
 export type LineageOfTest = TestEntry["lineage"];
 
 export function judge(policy: Policy, lineage: LineageOfTest, known?: boolean): Decision {
-  return decide(policy, subjectOf(known === undefined ? { lineage } : { lineage, known }));
+  return decide(policy, testSubject(known === undefined ? { lineage } : { lineage, known }));
 }
 
 /** Whether a rule of this condition matches the last process of the lineage. */

@@ -7,7 +7,7 @@ import { Lineages } from "../../src/forest/lineage.ts";
 import { hasAddressIn, parseNetwork } from "../../src/policy/cidr.ts";
 import { compileGlob, compileTreeGlob } from "../../src/policy/glob.ts";
 import { decide } from "../../src/policy/policy.ts";
-import { subjectOf } from "../../src/policy/testlineage.ts";
+import { testSubject } from "../../src/policy/test-lineage.ts";
 import { judge, matches, policyOf } from "./helpers.ts";
 
 describe("glob", () => {
@@ -136,7 +136,7 @@ describe("under", () => {
 });
 
 describe("under, after a further exec", () => {
-  const image = (path: string) => subjectOf({ lineage: [path] }).runnable;
+  const image = (path: string) => testSubject({ lineage: [path] }).runnable;
   const policy = policyOf([{ id: "it", when: { under: ["nginx"] }, action: "alert" }]);
 
   function decided(spec: { ancestorWas?: string; itselfWas?: string; elided?: string }): readonly string[] {
@@ -145,18 +145,18 @@ describe("under, after a further exec", () => {
     const earlier = (was: string | undefined) => (was === undefined ? [] : [image(was)]);
     const parent = lineages.intern(null, {
       ...plain,
-      image: image("/usr/bin/env"),
+      program: image("/usr/bin/env"),
       earlier: earlier(spec.ancestorWas),
       elided: null,
     });
     const elided = spec.elided === undefined ? null : [image(spec.elided)];
     const lineage = lineages.intern(parent, {
       ...plain,
-      image: image("/usr/bin/dash"),
+      program: image("/usr/bin/dash"),
       earlier: earlier(spec.itselfWas),
       elided,
     });
-    return decide(policy, { ...subjectOf({ lineage: ["/usr/bin/dash"] }), lineage, tree: treeOf(lineage) })
+    return decide(policy, { ...testSubject({ lineage: ["/usr/bin/dash"] }), lineage, tree: treeOf(lineage) })
       .matched;
   }
 

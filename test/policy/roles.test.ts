@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
 import { decide } from "../../src/policy/policy.ts";
-import { runTests } from "../../src/policy/test.ts";
-import { subjectOf } from "../../src/policy/testlineage.ts";
-import { nothingKnown } from "../../src/sensor/event.ts";
+import { runTests } from "../../src/policy/run-tests.ts";
+import { testSubject } from "../../src/policy/test-lineage.ts";
+import { unknownFacts } from "../../src/sensor/event.ts";
 
 const sources = { read: () => undefined, embedded: embeddedPolicies, searchPath: [] };
 
@@ -24,9 +24,9 @@ for (const name of embeddedPolicies.keys()) {
     }
 
     test("what a tree has shown before changes no answer, whatever else is another's", () => {
-      const subjects = (role.file.tests ?? []).map(subjectOf);
+      const subjects = (role.file.tests ?? []).map(testSubject);
       for (const [i, { lineage, runnable, tree, ...own }] of subjects.entries()) {
-        for (const other of [own, ...subjects.slice(i + 1, i + 6), { ...own, facts: nothingKnown }, own]) {
+        for (const other of [own, ...subjects.slice(i + 1, i + 6), { ...own, facts: unknownFacts }, own]) {
           const subject = { ...other, lineage, runnable, tree };
           const often = [0, 1, 2].map(() => decide(policy, subject));
           tree.mark = undefined;

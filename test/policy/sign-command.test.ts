@@ -4,7 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { formatBaseline } from "../../src/baseline/file.ts";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "treewarden-sign-"));

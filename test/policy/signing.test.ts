@@ -1,7 +1,7 @@
 // Signatures and the baselines that come with roles, while a policy is loaded: nothing counts that was not signed.
 import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { formatBaseline } from "../../src/baseline/file.ts";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { filesOf, type LoadResult, loadPolicies, type PolicySources } from "../../src/policy/load.ts";
 import { formatSignature, formatStatement } from "../../src/policy/signature.ts";
 import type { Trust } from "../../src/policy/trust.ts";

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair, tryReceive, trySend } from "../../src/linux/socketpair.ts";
+import type { EventRecord } from "../../src/report/event-record.ts";
 import { Outbox } from "../../src/report/outbox.ts";
-import type { EventRecord } from "../../src/report/record.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { type Frame, PACKET_LIMIT, parseFrame, type Request } from "../../src/report/wire.ts";
 
@@ -81,7 +81,7 @@ test("a warden greets first, then tells every total", () => {
 });
 
 test("numbered records arrive in order, each once, up to 100 in a packet", () => {
-  for (let i = 0; i < 250; i += 1) outbox.numbered(record(`${i}`));
+  for (let i = 0; i < 250; i += 1) outbox.reliable(record(`${i}`));
   const events = heard().filter((frame) => frame.type === "events");
   expect(events.map((frame) => frame.records.length)).toEqual([100, 100, 50]);
   expect(numbers(events)).toEqual(Array.from({ length: 250 }, (_, i) => i + 1));
@@ -89,7 +89,7 @@ test("numbered records arrive in order, each once, up to 100 in a packet", () =>
 });
 
 test("what is not acknowledged is sent again to the next reporter", () => {
-  for (let i = 0; i < 10; i += 1) outbox.numbered(record(`${i}`));
+  for (let i = 0; i < 10; i += 1) outbox.reliable(record(`${i}`));
   heard();
   say({ type: "ack", generation: 7, n: 4 });
   say({ type: "ready", generation: 7, last: 6 });
@@ -100,7 +100,7 @@ test("what is not acknowledged is sent again to the next reporter", () => {
 });
 
 test("an acknowledgement for another warden changes nothing", () => {
-  outbox.numbered(record("a"));
+  outbox.reliable(record("a"));
   heard();
   say({ type: "ack", generation: 6, n: 100 });
   say({ type: "ready", generation: 6, last: 100 });
@@ -109,17 +109,17 @@ test("an acknowledgement for another warden changes nothing", () => {
 });
 
 test("a full queue drops the new record, counts it, and leaves a gap in the numbers", () => {
-  for (let i = 0; i < 4_100; i += 1) outbox.numbered(record(`${i}`));
+  for (let i = 0; i < 4_100; i += 1) outbox.reliable(record(`${i}`));
   say({ type: "ack", generation: 7, n: 4_096 });
   outbox.receive(alive);
-  outbox.numbered(record("after"));
+  outbox.reliable(record("after"));
   expect(numbers(heard())).toEqual([4_101]);
   expect(changeOf("queueDropped", "numbered")).toBe(4);
 });
 
 test("plain records go last and are dropped first", () => {
-  for (let i = 0; i < 3_000; i += 1) outbox.plain(record(`${i}`));
-  outbox.numbered(record("verdict"));
+  for (let i = 0; i < 3_000; i += 1) outbox.bestEffort(record(`${i}`));
+  outbox.reliable(record("verdict"));
   const frames = heard();
   expect(frames.map((frame) => frame.type).indexOf("events")).toBe(1);
   const plain = frames.flatMap((frame) => (frame.type === "plain" ? frame.records : []));
@@ -179,7 +179,7 @@ test("watching lasts as long as the reporter that asked", () => {
 describe("a reporter that is gone, stuck or hostile", () => {
   test("does not block: a full socket says so, and what waits is bounded", () => {
     const long = { ...record("x"), "process.executable.path": "p".repeat(4_000) };
-    for (let i = 0; i < 20_000; i += 1) outbox.numbered(long);
+    for (let i = 0; i < 20_000; i += 1) outbox.reliable(long);
     let state = outbox.flush();
     for (let i = 0; i < 200 && state === "blocked"; i += 1) state = outbox.flush();
     expect(state).toBe("blocked");
@@ -219,7 +219,7 @@ describe("a reporter that is gone, stuck or hostile", () => {
 });
 
 test("a record that is too long for a packet arrives shortened", () => {
-  outbox.numbered({ ...record("x"), "process.command_args": new Array(5_000).fill("\u00e4".repeat(100)) });
+  outbox.reliable({ ...record("x"), "process.command_args": new Array(5_000).fill("\u00e4".repeat(100)) });
   const frame = heard().find((each) => each.type === "events");
   const args = frame?.records[0]?.["process.command_args"];
   expect(Array.isArray(args) && args.length === 33 && args[32] === "...").toBe(true);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Ledger } from "../../src/report/ledger.ts";
 import { Totals } from "../../src/report/totals.ts";
-import { OVERFLOW_TREE, type TreeHandle, TreeTotals } from "../../src/report/trees.ts";
+import { OVERFLOW_TREE, type TreeHandle, TreeTotals } from "../../src/report/tree-totals.ts";
 import { type Change, parseFrame } from "../../src/report/wire.ts";
+import { CumulativeTotals } from "../../src/reporter/cumulative-totals.ts";
 
 /** What the reporter reads of everything that changed. */
 function told(totals: Totals): readonly Change[] {
@@ -230,11 +230,11 @@ describe("the reporter's ledger", () => {
     value: n,
     kept: false,
   });
-  const read = (ledger: Ledger, instrument: string, at = now) =>
+  const read = (ledger: CumulativeTotals, instrument: string, at = now) =>
     [...ledger.series(at)].filter((each) => each.instrument === instrument).map((each) => each.value);
 
   test("adds what a dead warden had reached to what the living one says", () => {
-    const ledger = new Ledger();
+    const ledger = new CumulativeTotals();
     ledger.greeted(true, now);
     ledger.apply([change("events", ["exec"], 10), change("info", ["1", "netlink", "observe"], 1)], true);
     ledger.greeted(true, now);
@@ -245,7 +245,7 @@ describe("the reporter's ledger", () => {
   });
 
   test("lets go of a tree that nobody knows any more after an hour, and shows it stopped until then", () => {
-    const ledger = new Ledger();
+    const ledger = new CumulativeTotals();
     ledger.greeted(true, now);
     ledger.apply([change("treeProcesses", ["/a"], 2)], true);
     ledger.greeted(true, now);
@@ -255,7 +255,7 @@ describe("the reporter's ledger", () => {
   });
 
   test("is bounded, however often wardens die with trees that come once", () => {
-    const ledger = new Ledger();
+    const ledger = new CumulativeTotals();
     for (let generation = 0; generation < 10; generation += 1) {
       ledger.greeted(true, now + generation);
       const trees = Array.from({ length: 2_000 }, (_, i) =>
@@ -267,7 +267,7 @@ describe("the reporter's ledger", () => {
   });
 
   test("a series that the same warden no longer names is gone after it has told everything", () => {
-    const ledger = new Ledger();
+    const ledger = new CumulativeTotals();
     ledger.greeted(true, now);
     ledger.apply([change("treeProcesses", ["/a"], 2), change("events", ["exec"], 1)], true);
     ledger.greeted(false, now);
@@ -278,7 +278,7 @@ describe("the reporter's ledger", () => {
   });
 
   test("is the same after it was remembered", () => {
-    const ledger = new Ledger();
+    const ledger = new CumulativeTotals();
     ledger.greeted(true, now);
     ledger.apply([change("events", ["exec"], 10)], true);
     ledger.greeted(true, now);
@@ -286,7 +286,7 @@ describe("the reporter's ledger", () => {
     ledger.add("exportFailures", ["logs"], 2);
     const bodies = ledger.takeChanged().flatMap(({ body }) => body ?? []);
     expect(ledger.takeChanged()).toEqual([]);
-    const restored = new Ledger();
+    const restored = new CumulativeTotals();
     restored.restore([
       ...bodies,
       "nonsense",

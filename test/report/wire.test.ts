@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { fitted } from "../../src/report/event-record.ts";
 import { instrumentNamed } from "../../src/report/instruments.ts";
-import { instrumentNames } from "../../src/report/ledger.ts";
-import { fitted } from "../../src/report/record.ts";
 import { formatRequest, parseFrame, parseRequest, type Request } from "../../src/report/wire.ts";
+import { instrumentNames } from "../../src/reporter/cumulative-totals.ts";
 
 const bytesOf = (value: unknown) =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));

@@ -1,7 +1,7 @@
 // Events as a hostile host could make them.
 import fc from "fast-check";
 import { decodeText } from "../../src/linux/text.ts";
-import type { AccountedFacts } from "../../src/sensor/acct/facts.ts";
+import type { AccountedFacts } from "../../src/sensor/acct/accounted-facts.ts";
 import type { CaptureHeader } from "../../src/sensor/capture/format.ts";
 import {
   lossReasons,

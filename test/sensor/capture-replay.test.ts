@@ -3,17 +3,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Baseline } from "../../src/baseline/baseline.ts";
+import { replay } from "../../src/offline/replay.ts";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
 import type { Policy } from "../../src/policy/policy.ts";
-import type { EventRecord } from "../../src/report/record.ts";
-import { withComm } from "../../src/sensor/acct/facts.ts";
+import type { EventRecord } from "../../src/report/event-record.ts";
+import { withComm } from "../../src/sensor/acct/accounted-facts.ts";
 import { CaptureFile, CaptureInput } from "../../src/sensor/capture/file.ts";
 import { openCapture } from "../../src/sensor/capture/read.ts";
 import { CaptureWriter } from "../../src/sensor/capture/write.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/facts.ts";
-import { replay } from "../../src/warden/replay.ts";
+import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
 import { entry } from "../baseline/samples.ts";
 import { header } from "./capture-arbitrary.ts";
 

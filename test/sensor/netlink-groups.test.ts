@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { nothing } from "../../src/sensor/facts.ts";
 import { Groups } from "../../src/sensor/netlink/groups.ts";
+import { nothing } from "../../src/sensor/procfs/facts-reader.ts";
 
 /** Groups over a pretended /proc: what lives, by pid. */
 function groups(live: Record<number, number> = {}) {

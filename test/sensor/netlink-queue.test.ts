@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ProcessEvent, ProcessFacts } from "../../src/sensor/event.ts";
-import { type FoundPlace, factsOf, type Glance, type Known } from "../../src/sensor/facts.ts";
 import type { Look } from "../../src/sensor/netlink/glances.ts";
 import { Groups } from "../../src/sensor/netlink/groups.ts";
 import { Queue } from "../../src/sensor/netlink/queue.ts";
 import { Siblings } from "../../src/sensor/netlink/siblings.ts";
+import { type FoundPlace, factsOf, type Glance, type Known } from "../../src/sensor/procfs/facts-reader.ts";
 
 const glanceAt = (program: string): Glance => ({
   empty: false,

@@ -5,7 +5,7 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "../../src/supervisor/environment.ts";
-import { compiledEarly } from "../../src/supervisor/runtime.ts";
+import { compiledEarly } from "../../src/supervisor/runtime-options.ts";
 
 const environment = {
   PATH: "/usr/bin",

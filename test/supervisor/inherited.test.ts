@@ -2,7 +2,12 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import fc from "fast-check";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { sendPacket, socketPair } from "../../src/linux/socketpair.ts";
-import { decodeOrders, encodeOrder, type Order, readControl } from "../../src/supervisor/inherited.ts";
+import {
+  decodeOrders,
+  encodeOrder,
+  readControl,
+  type SupervisorOrder,
+} from "../../src/supervisor/inherited.ts";
 
 let ours = -1;
 let theirs = -1;
@@ -44,7 +49,7 @@ test("an order that this version does not know is passed over", () => {
 });
 
 test("orders that a reader got merged are still told apart", () => {
-  const order = fc.constantFrom<Order>("reload", "request", "stop");
+  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
   fc.assert(
     fc.property(fc.array(order), (sent) => {
       const merged = Buffer.concat(sent.map(encodeOrder));

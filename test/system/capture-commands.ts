@@ -1,8 +1,8 @@
 // `record` and `replay` alone, from their sources: what the tests of captures run.
 import { Command } from "commander";
+import { CommandError, hint, warn } from "../../src/cli/output.ts";
 import { recordCommand } from "../../src/cli/record.ts";
 import { replayCommand } from "../../src/cli/replay.ts";
-import { CommandError, hint, warn } from "../../src/cli/voice.ts";
 
 try {
   const program = new Command("treewarden").addCommand(recordCommand()).addCommand(replayCommand());

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { accountingOff, accountingOn } from "../../src/linux/acct.ts";
-import { RECORD_BYTES } from "../../src/sensor/acct/record.ts";
+import { RECORD_BYTES } from "../../src/sensor/acct/accounting-record.ts";
 import { until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();

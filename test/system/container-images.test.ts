@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseBaseline } from "../../src/baseline/file.ts";
+import { parseBaseline } from "../../src/baseline/baseline-file.ts";
 import { quietPolicy } from "./live.ts";
 import { baseline } from "./server-watch.ts";
 import { newFolder, Running, until, whyNot } from "./treewarden.ts";

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ExecEvent, ProcessFacts } from "../../src/sensor/event.ts";
-import { FactsReader } from "../../src/sensor/facts.ts";
+import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
 import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 
 const reason = whyNot();

@@ -1,8 +1,8 @@
 // Births, ends and changes as the eBPF sensor tells them: what every sensor must, and what only this one can.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { openEbpfSensor } from "../../src/sensor/ebpf.ts";
+import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import type { ForkEvent } from "../../src/sensor/event.ts";
-import { FactsReader } from "../../src/sensor/facts.ts";
+import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
 import { everySensor } from "../sensor/suite.ts";
 import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 

@@ -9,14 +9,14 @@ import {
   assemble,
   atomicAdd,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jump,
   jump32IfImm,
   jumpIf,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   loadImm64,
   loadMap,
@@ -34,8 +34,8 @@ import {
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
 import { BpfMap, BpfProgram, pinned, programInfo, VerifierError } from "../../src/linux/bpf/syscall.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
-import { Loaded } from "../../src/sensor/ebpf/load.ts";
-import { openEbpfSensor } from "../../src/sensor/ebpf.ts";
+import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
+import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import { whyNot } from "./ebpf-watch.ts";
 
 const reason = whyNot();
@@ -49,7 +49,7 @@ const tracepoint =
 /** What the verifier made of the instructions before one that it refuses. */
 function readBack(code: Code): string[] {
   // r9 was never written.
-  const refused = [code, load(8, r0, 9, 0), exit];
+  const refused = [code, load(8, r0, 9, 0), exitInstruction];
   try {
     new BpfProgram("refused", assemble(refused), tracepoint)[Symbol.dispose]();
   } catch (error) {
@@ -79,7 +79,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       load(2, r2, fp, -16),
       load(1, r2, fp, -16),
       atomicAdd(8, r1, 0, r6),
-      call(5),
+      callHelper(5),
     ];
     expect(readBack(code)).toEqual([
       "r6 = 5",
@@ -104,17 +104,17 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
 
   test("reads jumps to where their labels are", () => {
     const code = [
-      call(5),
+      callHelper(5),
       jumpIfImm(r0, "==", 1, "a"),
-      label("a"),
+      labelHere("a"),
       jumpIfImm(r0, "s<=", 2, "b"),
-      label("b"),
+      labelHere("b"),
       jump32IfImm(r0, "set", 4, "c"),
-      label("c"),
+      labelHere("c"),
       mov(r1, r0),
       jumpIf(r1, ">", r0, "d"),
       jump("d"),
-      label("d"),
+      labelHere("d"),
     ];
     expect(readBack(code).slice(0, 7)).toEqual([
       "call bpf_ktime_get_ns#5",
@@ -140,9 +140,9 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   });
 
   test("has its word in the error, with the program's name", () => {
-    expect(() => new BpfProgram("endless", assemble([label("a"), jump("a"), exit]), tracepoint)).toThrow(
-      /the program endless.*E/,
-    );
+    expect(
+      () => new BpfProgram("endless", assemble([labelHere("a"), jump("a"), exitInstruction]), tracepoint),
+    ).toThrow(/the program endless.*E/);
   });
 
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
@@ -155,7 +155,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
     for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
       const kernel = readKernelLayout(() => systemd);
-      new Loaded(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
+      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
     }
   });
 
@@ -204,7 +204,7 @@ describe.skipIf(reason !== undefined)("a map", () => {
 });
 
 test.skipIf(reason !== undefined)("a program's machine code and verified instructions are known", () => {
-  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exit]), tracepoint);
+  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exitInstruction]), tracepoint);
   const { verifiedInstructions, machineBytes, missed } = programInfo(program);
   expect(missed).toBe(0);
   expect(machineBytes).toBeGreaterThan(0);

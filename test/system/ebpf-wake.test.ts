@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
-import { type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf.ts";
+import { type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import type { ExecEvent } from "../../src/sensor/event.ts";
 import { drainAll, Stage, whyNot } from "./ebpf-watch.ts";
 
@@ -83,7 +83,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     using sensor = openEbpfSensor();
     sensor.live = false;
     expect(wakes(sensor)).toBeWithin(80, 140);
-    sensor.setUrgency("unsettled");
+    sensor.setWakeupPolicy("unsettled");
     expect(wakes(sensor)).toBeLessThan(70);
   });
 
@@ -107,13 +107,13 @@ describe.skipIf(reason !== undefined)("the reader", () => {
   test("is woken for every exec while all are urgent", () => {
     using poll = new Poll();
     using sensor = gathering(poll);
-    sensor.setUrgency("all");
+    sensor.setWakeupPolicy("all");
     for (let i = 0; i < 3; i += 1) {
       run(sensor);
       expect(poll.wait(1000)).toBe(1);
       execOf(sensor);
     }
-    sensor.setUrgency("none");
+    sensor.setWakeupPolicy("none");
     run(sensor);
     expect(poll.wait(50)).toBe(0);
   });
@@ -133,7 +133,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     test("is woken until the exec is settled, and not after", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
-      sensor.setUrgency("unsettled");
+      sensor.setWakeupPolicy("unsettled");
       run(sensor, "one");
       expect(poll.wait(1000)).toBe(1);
       sensor.settle(execOf(sensor));
@@ -143,7 +143,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     test("is woken for other arguments", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
-      sensor.setUrgency("unsettled");
+      sensor.setWakeupPolicy("unsettled");
       run(sensor, "one");
       sensor.settle(execOf(sensor));
       poll.wait(0);
@@ -154,7 +154,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     test("is woken for the same command under another lineage", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
-      sensor.setUrgency("unsettled");
+      sensor.setWakeupPolicy("unsettled");
       run(sensor, "one");
       sensor.settle(execOf(sensor));
       Bun.spawnSync(["env", stage.actor, "exit", "0", "one"]);
@@ -170,7 +170,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     test("is woken again after all was unsettled", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
-      sensor.setUrgency("unsettled");
+      sensor.setWakeupPolicy("unsettled");
       run(sensor, "one");
       sensor.settle(execOf(sensor));
       poll.wait(0);
@@ -182,7 +182,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
     test("is always woken for what was not read whole", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
-      sensor.setUrgency("unsettled");
+      sensor.setWakeupPolicy("unsettled");
       const long = "a".repeat(8192);
       for (let i = 0; i < 2; i += 1) {
         run(sensor, long);
@@ -212,7 +212,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
 });
 
 describe.skipIf(reason !== undefined)("the rights it needs", () => {
-  const module = join(import.meta.dir, "../../src/sensor/ebpf.ts");
+  const module = join(import.meta.dir, "../../src/sensor/ebpf/sensor.ts");
   const script = `
     import { openEbpfSensor } from ${JSON.stringify(module)};
     try { using s = openEbpfSensor(); let n = 0; Bun.spawnSync(["true"]); s.drain(() => { n += 1; }); console.log(n > 0 ? "events" : "none"); }

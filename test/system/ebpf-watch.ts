@@ -3,7 +3,12 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
-import { type EbpfOptions, type EbpfSensor, EbpfUnavailable, openEbpfSensor } from "../../src/sensor/ebpf.ts";
+import {
+  type EbpfOptions,
+  type EbpfSensor,
+  EbpfUnavailable,
+  openEbpfSensor,
+} from "../../src/sensor/ebpf/sensor.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../../src/sensor/event.ts";
 
 /** Why the tests cannot run here; undefined if they can. */

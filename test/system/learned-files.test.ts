@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseBaseline } from "../../src/baseline/file.ts";
+import { parseBaseline } from "../../src/baseline/baseline-file.ts";
 import { quietPolicy } from "./live.ts";
 import { baseline } from "./server-watch.ts";
 import { newFolder, Running, whyNot } from "./treewarden.ts";

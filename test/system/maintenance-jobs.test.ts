@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatBaseline } from "../../src/baseline/file.ts";
-import { IN_FORCE } from "../../src/baseline/places.ts";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
+import { IN_FORCE } from "../../src/baseline/file-names.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 import { newFolder, Running, whyNot } from "./treewarden.ts";
 

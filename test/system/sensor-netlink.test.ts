@@ -2,10 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
-import { FactsReader } from "../../src/sensor/facts.ts";
+import { openNetlinkSensor } from "../../src/sensor/netlink/sensor.ts";
 import { NetlinkUnavailable } from "../../src/sensor/netlink/unavailable.ts";
-import { openNetlinkSensor } from "../../src/sensor/netlink.ts";
-import { scanProcesses } from "../../src/sensor/scan.ts";
+import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
+import { scanProcesses } from "../../src/sensor/procfs/scan.ts";
 import { everySensor } from "../sensor/suite.ts";
 
 function whyNot(): string | undefined {

@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { JOURNAL_FILE } from "../../src/report/journal-reader.ts";
+import { JOURNAL_FILE } from "../../src/reporter/journal-reader.ts";
 import { processesOf, quietPolicy, type Role } from "./live.ts";
 import { baseline } from "./server-watch.ts";
 import { newFolder, Running, until, whyNot } from "./treewarden.ts";

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Entry } from "../../src/baseline/entry.ts";
-import { formatBaseline } from "../../src/baseline/file.ts";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { binary, type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
@@ -81,7 +81,7 @@ class Site implements Disposable {
   }
 }
 
-function entryOf(tree: JsonRecord, at: number): Entry {
+function entryOf(tree: JsonRecord, at: number): BaselineEntry {
   const text = (name: string): string => String(tree[name]);
   return {
     ...{ scope: text("baseline.scope"), exact: text("tree.exact"), path: text("process.runnable.path") },

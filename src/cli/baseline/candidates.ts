@@ -3,12 +3,12 @@
 import { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type Entry, mergeEntries } from "../../baseline/entry.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { entryOfRow } from "../../baseline/learned.ts";
 import { ownArguments } from "../../linux/spawn.ts";
-import { JOURNAL_FILE } from "../../report/journal-reader.ts";
-import { becomeOwnerOf } from "../owner.ts";
-import { CommandError, exit, warn } from "../voice.ts";
+import { JOURNAL_FILE } from "../../reporter/journal-reader.ts";
+import { becomeOwnerOf } from "../become-owner.ts";
+import { CommandError, exitCodes, warn } from "../output.ts";
 
 /** Rows read, and what they may be together: twice the largest learning. */
 const ROWS_LIMIT = 200_000;
@@ -23,7 +23,7 @@ export function printRows(stateDirectory: string): void {
   const path = join(stateDirectory, JOURNAL_FILE);
   const file = statSync(path, { throwIfNoEntry: false });
   if (file === undefined) return;
-  if (!file.isFile()) throw new CommandError(exit.usage, `${path} is not a file`);
+  if (!file.isFile()) throw new CommandError(exitCodes.usage, `${path} is not a file`);
   becomeOwnerOf(path);
   using database = new Database(path, { readonly: true });
   database.run("PRAGMA trusted_schema = OFF");
@@ -38,12 +38,12 @@ export function printRows(stateDirectory: string): void {
 }
 
 /** What was collected, each tree once, in order. */
-export function readCandidates(stateDirectory: string): Entry[] {
+export function readCandidates(stateDirectory: string): BaselineEntry[] {
   return mergeEntries([readRows(stateDirectory)], false);
 }
 
 /** What was collected, a tree once for each warden and each learning. Rows that are none are told and left out. */
-export function readRows(stateDirectory: string): Entry[] {
+export function readRows(stateDirectory: string): BaselineEntry[] {
   const { stdout, stderr, exitCode } = Bun.spawnSync(
     ["/proc/self/exe", ...ownArguments(), "baseline", ROWS_COMMAND, "--state-dir", stateDirectory],
     { argv0: "treewarden", stdin: "ignore", maxBuffer: BYTES_LIMIT, timeout: READING_MS, env: {} },
@@ -55,11 +55,11 @@ export function readRows(stateDirectory: string): Entry[] {
         .split("\n", 1)[0]
         ?.replace(/^treewarden: /, "") ?? "";
     throw new CommandError(
-      exitCode === 3 ? exit.notAllowed : exit.fault,
+      exitCode === 3 ? exitCodes.notAllowed : exitCodes.fault,
       `cannot read what was learned${why === "" ? "" : `: ${why}`}`,
     );
   }
-  const entries: Entry[] = [];
+  const entries: BaselineEntry[] = [];
   const wrong = new Map<string, number>();
   let rows = 0;
   for (const line of new TextDecoder().decode(stdout).split("\n")) {
@@ -75,7 +75,7 @@ export function readRows(stateDirectory: string): Entry[] {
   return entries;
 }
 
-function entryOfLine(line: string): Entry | string {
+function entryOfLine(line: string): BaselineEntry | string {
   try {
     const value: unknown = JSON.parse(line);
     return typeof value === "object" && value !== null ? entryOfRow({ ...value }) : "not a row";

@@ -1,12 +1,12 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
-import type { Entry } from "../../baseline/entry.ts";
+import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
-import { CommandError, exit, hint, warn } from "../voice.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { readCandidates } from "./candidates.ts";
-import { entriesOf, forrestLinesOf } from "./capture.ts";
-import { entryFields, entryLine, type Format, formatOf, jsonLine, nowSeconds } from "./output.ts";
+import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
+import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
 export interface CompareFlags {
@@ -14,7 +14,7 @@ export interface CompareFlags {
   readonly capture?: string;
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
-  readonly output?: Format;
+  readonly output?: EntryFormat;
   readonly stateDir: string;
 }
 
@@ -30,19 +30,19 @@ export function compare(flags: CompareFlags): void {
     text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
   if (flags.showExcluded === true) text += excludedText(hidden, format);
   process.stdout.write(text);
-  if (shown.length > 0) process.exitCode = exit.no;
+  if (shown.length > 0) process.exitCode = exitCodes.no;
   else if (format === "pretty") warn("nothing new");
   if (hidden.length > 0 && flags.showExcluded !== true)
     hint(`${hidden.length} trees are hidden by exclusions: --show-excluded`);
 }
 
 export interface Hidden {
-  readonly entry: Entry;
+  readonly entry: BaselineEntry;
   readonly exclusion: Exclusion;
 }
 
 export interface Unknown {
-  readonly shown: readonly Entry[];
+  readonly shown: readonly BaselineEntry[];
   readonly hidden: readonly Hidden[];
 }
 
@@ -53,7 +53,7 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "
     flags.baseline === undefined ? readKnown(flags.stateDir) : readBaselineFile(flags.baseline).entries;
   if (entries === undefined)
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       "there is no baseline in force",
       "learn and accept one, or name a file with --baseline",
     );
@@ -68,7 +68,7 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
-export function candidatesOf(flags: Pick<CompareFlags, "capture" | "stateDir">): readonly Entry[] {
+export function candidatesOf(flags: Pick<CompareFlags, "capture" | "stateDir">): readonly BaselineEntry[] {
   if (flags.capture === undefined) return readCandidates(flags.stateDir);
   const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
@@ -76,7 +76,7 @@ export function candidatesOf(flags: Pick<CompareFlags, "capture" | "stateDir">):
   return entries;
 }
 
-export function excludedText(hidden: readonly Hidden[], format: Format): string {
+export function excludedText(hidden: readonly Hidden[], format: EntryFormat): string {
   let text = "";
   for (const { entry, exclusion } of hidden) {
     text +=
@@ -91,14 +91,14 @@ export function excludedText(hidden: readonly Hidden[], format: Format): string 
 function compareForrest(flags: CompareFlags): void {
   if (flags.capture === undefined || flags.baseline === undefined)
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       "--format forrest compares a capture with a file of lines",
       "give --capture and --baseline",
     );
   const bytes = readBytes(flags.baseline);
-  if (bytes === undefined) throw new CommandError(exit.usage, `there is no ${flags.baseline}`);
+  if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${flags.baseline}`);
   const reference = new Set(new TextDecoder().decode(bytes).split("\n"));
   const unknown = forrestLinesOf(flags.capture).filter((line) => !reference.has(line));
   process.stdout.write(unknown.map((line) => `${printable(line)}\n`).join(""));
-  if (unknown.length > 0) process.exitCode = exit.no;
+  if (unknown.length > 0) process.exitCode = exitCodes.no;
 }

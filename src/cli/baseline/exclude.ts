@@ -1,6 +1,7 @@
 // `baseline exclude`: patterns for maintenance.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseTime, timeText } from "../../baseline/baseline-file.ts";
 import {
   EXCLUSIONS_LIMIT,
   type Exclusion,
@@ -8,14 +9,13 @@ import {
   hiddenBy,
   parseExclusion,
 } from "../../baseline/exclusions.ts";
-import { parseTime, timeText } from "../../baseline/file.ts";
-import { EXCLUSIONS } from "../../baseline/places.ts";
+import { EXCLUSIONS } from "../../baseline/file-names.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import { CommandError, exit, hint, warn } from "../voice.ts";
-import { ask } from "./ask.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { excludedText, findUnknown } from "./compare.ts";
-import { type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
+import { type EntryFormat, formatOf, jsonLine, nowSeconds, secondsOf } from "./entry-output.ts";
+import { requestWarden } from "./request-warden.ts";
 import { compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
 
 export interface PatternFlags {
@@ -24,18 +24,18 @@ export interface PatternFlags {
   readonly for?: string;
   readonly until?: string;
   readonly reason?: string;
-  readonly output?: Format;
+  readonly output?: EntryFormat;
   readonly stateDir: string;
 }
 
 export function addExclusion(tree: string, flags: PatternFlags): void {
   const added = exclusionOf(tree, flags);
   if (added.reason === "")
-    throw new CommandError(exit.usage, "an exclusion needs its reason", 'say why: --reason "..."');
+    throw new CommandError(exitCodes.usage, "an exclusion needs its reason", 'say why: --reason "..."');
   const before = readExclusions(flags.stateDir);
   if (before.length >= EXCLUSIONS_LIMIT)
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       `there are ${EXCLUSIONS_LIMIT} exclusions already`,
       `remove some from ${join(flags.stateDir, EXCLUSIONS)}`,
     );
@@ -44,10 +44,10 @@ export function addExclusion(tree: string, flags: PatternFlags): void {
     `${added.tree} is excluded ${added.until === undefined ? "for good" : `until ${timeText(added.until)}`}`,
   );
   hint("see what it hides with: treewarden baseline exclude test");
-  ask(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(flags.stateDir, { kind: "reload-baseline" });
 }
 
-export function listExclusions(flags: { readonly output?: Format; readonly stateDir: string }): void {
+export function listExclusions(flags: { readonly output?: EntryFormat; readonly stateDir: string }): void {
   const exclusions = readExclusions(flags.stateDir);
   if (formatOf(flags.output) === "pretty") {
     process.stdout.write(formatExclusions(exclusions));
@@ -82,16 +82,20 @@ export function testExclusions(
         );
   process.stdout.write(excludedText(found, formatOf(flags.output)));
   warn(`${found.length} of ${shown.length + hidden.length} trees that the baseline does not know are hidden`);
-  if (found.length === 0) process.exitCode = exit.no;
+  if (found.length === 0) process.exitCode = exitCodes.no;
 }
 
 function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
   if (flags.for !== undefined && flags.until !== undefined)
-    throw new CommandError(exit.usage, "--for and --until: only one of them");
+    throw new CommandError(exitCodes.usage, "--for and --until: only one of them");
   const until =
     flags.for === undefined ? flags.until : timeText(nowSeconds() + secondsOf(flags.for, "--for"));
   if (until !== undefined && parseTime(until) === undefined)
-    throw new CommandError(exit.usage, `--until ${until}: not a time`, "write it as 2026-01-31T12:00:00Z");
+    throw new CommandError(
+      exitCodes.usage,
+      `--until ${until}: not a time`,
+      "write it as 2026-01-31T12:00:00Z",
+    );
   const parsed = parseExclusion(
     [
       printable(tree),
@@ -102,7 +106,7 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
     ],
     compileTreeGlob,
   );
-  if (typeof parsed === "string") throw new CommandError(exit.usage, parsed);
+  if (typeof parsed === "string") throw new CommandError(exitCodes.usage, parsed);
   return parsed;
 }
 
@@ -114,7 +118,7 @@ function userId(user: string): number {
     if (name === user && /^\d+$/.test(uid)) return Number(uid);
   }
   throw new CommandError(
-    exit.usage,
+    exitCodes.usage,
     `--user ${user}: there is no such user`,
     "give the number of one that this host does not have",
   );

@@ -1,18 +1,19 @@
 // `baseline diff`, `export`, `import` and `merge`: baselines as files.
-import { diffEntries, type Entry, mergeEntries } from "../../baseline/entry.ts";
-import { type BaselineFile, formatBaseline } from "../../baseline/file.ts";
-import { CommandError, exit, warn } from "../voice.ts";
-import { ask } from "./ask.ts";
-import { entriesOf, forrestLinesOf } from "./capture.ts";
+
+import { type BaselineFile, formatBaseline } from "../../baseline/baseline-file.ts";
+import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import { CommandError, exitCodes, warn } from "../output.ts";
+import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import {
+  type EntryFormat,
   entryFields,
   entryLine,
   executableFacts,
-  type Format,
   formatOf,
   jsonLine,
   nowSeconds,
-} from "./output.ts";
+} from "./entry-output.ts";
+import { requestWarden } from "./request-warden.ts";
 import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
 
 /** Writes to `out`, or to standard output. */
@@ -22,7 +23,7 @@ function deliver(text: string, out: string | undefined): void {
 }
 
 export interface DiffFlags {
-  readonly output?: Format;
+  readonly output?: EntryFormat;
   readonly stateDir: string;
 }
 
@@ -32,17 +33,17 @@ export function diff(first: string, second: string | undefined, flags: DiffFlags
   const after = readBaselineFile(second ?? first, true);
   const { added, removed } = diffEntries(before, after.entries);
   const json = formatOf(flags.output) === "json";
-  const lines = (entries: readonly Entry[], sign: string, event: string): string =>
+  const lines = (entries: readonly BaselineEntry[], sign: string, event: string): string =>
     entries
       .map((entry) =>
         json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n${runs(entry)}`,
       )
       .join("");
   process.stdout.write(lines(removed, "-", "baseline.removed") + lines(added, "+", "baseline.added"));
-  if (added.length + removed.length > 0) process.exitCode = exit.no;
+  if (added.length + removed.length > 0) process.exitCode = exitCodes.no;
 }
 
-function runs({ executables }: Entry): string {
+function runs({ executables }: BaselineEntry): string {
   return executables.length === 0
     ? ""
     : executableFacts(executables)
@@ -55,12 +56,12 @@ function inForce(stateDirectory: string): BaselineFile {
   return readInForce(stateDirectory) ?? nothingInForce();
 }
 
-function known(stateDirectory: string): readonly Entry[] {
+function known(stateDirectory: string): readonly BaselineEntry[] {
   return readKnown(stateDirectory) ?? nothingInForce();
 }
 
 function nothingInForce(): never {
-  throw new CommandError(exit.no, "there is no baseline in force", "learn and accept one first");
+  throw new CommandError(exitCodes.no, "there is no baseline in force", "learn and accept one first");
 }
 
 export interface ExportFlags {
@@ -76,7 +77,7 @@ export function exportBaseline(flags: ExportFlags): void {
   if (flags.format === "forrest") {
     if (flags.capture === undefined)
       throw new CommandError(
-        exit.usage,
+        exitCodes.usage,
         "--format forrest needs --capture: a baseline has no forks and ends",
         "make one with treewarden record",
       );
@@ -107,7 +108,7 @@ export function importBaseline(path: string, flags: { readonly stateDir: string 
   const entries = mergeEntries([file.entries], false);
   writeInForce(flags.stateDir, { header: file.header, entries });
   warn(`${entries.length} trees are in force${before === undefined ? "" : `, instead of ${before}`}`);
-  ask(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(flags.stateDir, { kind: "reload-baseline" });
 }
 
 /** How many trees are in force; a broken file is what an import repairs. */
@@ -115,7 +116,7 @@ function readInForceOrBroken(stateDirectory: string): number | undefined {
   try {
     return readInForce(stateDirectory)?.entries.length;
   } catch (error) {
-    if (error instanceof CommandError && error.code === exit.usage) return undefined;
+    if (error instanceof CommandError && error.code === exitCodes.usage) return undefined;
     throw error;
   }
 }

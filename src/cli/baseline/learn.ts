@@ -2,13 +2,19 @@
 import { hostname, uptime } from "node:os";
 import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
-import { LEARN_LIMIT } from "../../baseline/request.ts";
-import { doubt, isSettled, type LearningState, perHourAt, secondsLeft } from "../../baseline/state.ts";
+import {
+  doubt,
+  isSettled,
+  type LearningState,
+  perHourAt,
+  secondsLeft,
+} from "../../baseline/learning-state.ts";
+import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
 import { unambiguous } from "../../linux/text.ts";
-import { CommandError, exit, hint, warn } from "../voice.ts";
-import { ask, askOrFail, leave } from "./ask.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { readRows } from "./candidates.ts";
-import { durationText, type Format, formatOf, jsonLine, nowSeconds, secondsOf } from "./output.ts";
+import { durationText, type EntryFormat, formatOf, jsonLine, nowSeconds, secondsOf } from "./entry-output.ts";
+import { leaveRequest, requestWarden, requestWardenOrFail } from "./request-warden.ts";
 import {
   compiledExclusions,
   headerOf,
@@ -22,25 +28,25 @@ export interface LearnFlags {
   readonly for?: string;
   readonly stop?: boolean;
   readonly show?: boolean;
-  readonly output?: Format;
+  readonly output?: EntryFormat;
   readonly stateDir: string;
 }
 
 export function learn(flags: LearnFlags): void {
   if ([flags.for !== undefined, flags.stop, flags.show].filter(Boolean).length > 1)
-    throw new CommandError(exit.usage, "--for, --stop and --show: only one of them");
+    throw new CommandError(exitCodes.usage, "--for, --stop and --show: only one of them");
   if (flags.show) {
     show(flags);
     return;
   }
   if (flags.stop) {
-    askOrFail(flags.stateDir, { kind: "stop-learning" });
+    requestWardenOrFail(flags.stateDir, { kind: "stop-learning" });
     warn("the learning was told to stop");
     hint("see what it found with: treewarden baseline compare");
     return;
   }
   const seconds = learnSeconds(flags.for);
-  askOrFail(flags.stateDir, { kind: "learn", seconds });
+  requestWardenOrFail(flags.stateDir, { kind: "learn", seconds });
   warn(
     seconds === null
       ? "the warden learns until it is told to stop"
@@ -53,20 +59,21 @@ export function learn(flags: LearnFlags): void {
 export function learnSeconds(text: string | undefined): number | null {
   const seconds = text === undefined ? null : secondsOf(text, "--for");
   if (seconds !== null && seconds > LEARN_LIMIT)
-    throw new CommandError(exit.usage, `--for ${text}: longer than a year`);
+    throw new CommandError(exitCodes.usage, `--for ${text}: longer than a year`);
   return seconds;
 }
 
 /** Has the next warden learn, unless one that goes on already is gone on with. */
 export function learnFromStart(stateDirectory: string, seconds: number | null): void {
-  if (readLearning(stateDirectory)?.phase !== "learning") leave(stateDirectory, { kind: "learn", seconds });
+  if (readLearning(stateDirectory)?.phase !== "learning")
+    leaveRequest(stateDirectory, { kind: "learn", seconds });
 }
 
 function show(flags: LearnFlags): void {
   const state = readLearning(flags.stateDir);
   if (state === undefined)
     throw new CommandError(
-      exit.no,
+      exitCodes.no,
       "nothing was learned yet",
       "start with: treewarden baseline learn --for 24h",
     );
@@ -118,13 +125,13 @@ export function accept(flags: AcceptFlags): void {
   const state = readLearning(flags.stateDir);
   if (state === undefined || state.phase === "watching")
     throw new CommandError(
-      exit.no,
+      exitCodes.no,
       "nothing was learned yet",
       "start with: treewarden baseline learn --for 24h",
     );
   const reason = doubt(state);
   if (reason !== undefined && flags.anyway !== true)
-    throw new CommandError(exit.no, `not accepted: ${reason}`, "learn on, or say --anyway");
+    throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "learn on, or say --anyway");
   const before = readInForce(flags.stateDir);
   const exclusions = compiledExclusions(readExclusions(flags.stateDir));
   const now = nowSeconds();
@@ -133,7 +140,7 @@ export function accept(flags: AcceptFlags): void {
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
   const inTime = mergeEntries([rows.filter(({ first }) => first >= state.started && first <= end)], false);
   const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
-  if (learned.length === 0) throw new CommandError(exit.no, "no tree was learned");
+  if (learned.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   const entries = mergeEntries([before?.entries ?? [], learned], false);
   const header = headerOf(entries, [unambiguous(hostname())], flags.role ?? before?.header.role, now);
   writeInForce(flags.stateDir, { header, entries });
@@ -147,5 +154,5 @@ export function accept(flags: AcceptFlags): void {
   const incomplete = learned.filter(({ complete }) => !complete).length;
   if (incomplete > 0)
     hint(`${incomplete} trees are incomplete: they also stand for longer ones that end in them`);
-  ask(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(flags.stateDir, { kind: "reload-baseline" });
 }

@@ -1,14 +1,14 @@
 // `baseline review`: new trees one by one. Each is put into force, excluded, turned into a rule, or left.
 import { hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
-import { type Entry, keyText, mergeEntries } from "../../baseline/entry.ts";
+import { type BaselineEntry, keyText, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
 import { printable, unambiguous } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import { CommandError, exit, hint, warn } from "../voice.ts";
-import { ask } from "./ask.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { findUnknown } from "./compare.ts";
-import { entryFacts, entryLine, nowSeconds } from "./output.ts";
+import { entryFacts, entryLine, nowSeconds } from "./entry-output.ts";
+import { requestWarden } from "./request-warden.ts";
 import {
   headerOf,
   readBaselineFile,
@@ -26,7 +26,7 @@ export interface ReviewFlags {
 }
 
 interface Decided {
-  readonly accepted: Entry[];
+  readonly accepted: BaselineEntry[];
   readonly excluded: Exclusion[];
   readonly rules: object[];
 }
@@ -36,7 +36,7 @@ const question = "accept, exclude, rule, skip or quit [a/e/r/s/q]? ";
 /** Asks on standard error and takes its answers from standard input; what was decided is written at the end. */
 export async function review(flags: ReviewFlags): Promise<void> {
   if (process.stdin.isTTY && !process.stderr.isTTY)
-    throw new CommandError(exit.usage, "review asks on standard error, which is not a terminal");
+    throw new CommandError(exitCodes.usage, "review asks on standard error, which is not a terminal");
   const { shown } = findUnknown(flags);
   const others = (flags.other ?? []).map((path) => readBaselineFile(path, true).entries);
   const decided: Decided = { accepted: [], excluded: [], rules: [] };
@@ -62,11 +62,11 @@ export async function review(flags: ReviewFlags): Promise<void> {
   warn(
     `${decided.accepted.length} accepted, ${decided.excluded.length} excluded, ${decided.rules.length} turned into rules, ${left} left`,
   );
-  if (left > 0) process.exitCode = exit.no;
+  if (left > 0) process.exitCode = exitCodes.no;
 }
 
 async function decide(
-  entry: Entry,
+  entry: BaselineEntry,
   decided: Decided,
   next: (prompt: string) => Promise<string | undefined>,
 ): Promise<"decided" | "left" | "quit"> {
@@ -106,7 +106,7 @@ async function decide(
 }
 
 /** Which other hosts know the tree. */
-function elsewhere(entry: Entry, others: readonly (readonly Entry[])[]): string {
+function elsewhere(entry: BaselineEntry, others: readonly (readonly BaselineEntry[])[]): string {
   if (others.length === 0) return "not asked: --other FILE";
   let hosts = 0;
   for (const entries of others) {
@@ -119,7 +119,7 @@ function elsewhere(entry: Entry, others: readonly (readonly Entry[])[]): string 
 }
 
 /** A rule that alerts on the tree, to be put into a policy. Scope and path of a baseline are folded: no rule can ask for them. */
-function ruleOf(entry: Entry): object {
+function ruleOf(entry: BaselineEntry): object {
   const { exact } = entry;
   return {
     id: `tree-${new Bun.CryptoHasher("sha256").update(keyText(entry)).digest("hex").slice(0, 8)}`,
@@ -141,6 +141,6 @@ function write(stateDirectory: string, { accepted, excluded }: Decided): void {
     });
   }
   if (excluded.length > 0) writeExclusions(stateDirectory, [...readExclusions(stateDirectory), ...excluded]);
-  if (accepted.length + excluded.length > 0 && !ask(stateDirectory, { kind: "reload-baseline" }))
+  if (accepted.length + excluded.length > 0 && !requestWarden(stateDirectory, { kind: "reload-baseline" }))
     hint("no treewarden runs: it holds from the next start");
 }

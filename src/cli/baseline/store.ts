@@ -12,22 +12,22 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Entry, mergeEntries } from "../../baseline/entry.ts";
-import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import {
   type BaselineFile,
   type FileError,
   formatBaseline,
   type Header,
   parseBaseline,
-} from "../../baseline/file.ts";
-import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/places.ts";
-import { type LearningState, parseState } from "../../baseline/state.ts";
+} from "../../baseline/baseline-file.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
+import { type LearningState, parseState } from "../../baseline/learning-state.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import { parseShippedList } from "../../policy/shipped.ts";
+import { parseShippedList } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
-import { CommandError, type ExitCode, exit, hint, warn } from "../voice.ts";
+import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
 const SIZE_LIMIT = 1 << 30;
@@ -44,7 +44,7 @@ export function readBytes(path: string): Uint8Array | undefined {
   try {
     const found = fstatSync(fd);
     if (!found.isFile() || found.size > SIZE_LIMIT)
-      throw new CommandError(exit.usage, `${path} is not a file that could be a baseline`);
+      throw new CommandError(exitCodes.usage, `${path} is not a file that could be a baseline`);
     return readFileSync(fd);
   } catch (error) {
     throw error instanceof CommandError ? error : failure(`cannot read ${path}`, error);
@@ -80,7 +80,7 @@ function failure(what: string, error: unknown): CommandError {
   const code = codeOf(error);
   const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
   const why = error instanceof Error ? error.message : String(error);
-  const kind: ExitCode = denied ? exit.notAllowed : exit.usage;
+  const kind: ExitCode = denied ? exitCodes.notAllowed : exitCodes.usage;
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
 }
 
@@ -92,13 +92,13 @@ function refuse(path: string, errors: readonly FileError[], fix?: string): Comma
   const lines = errors.map(({ line, message }) =>
     printable(line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`),
   );
-  return new CommandError(exit.usage, lines.join("\ntreewarden: "), fix);
+  return new CommandError(exitCodes.usage, lines.join("\ntreewarden: "), fix);
 }
 
 /** A baseline out of a file that somebody named. `edited`: its digest line may be missing. */
 export function readBaselineFile(path: string, edited = false): BaselineFile {
   const bytes = readBytes(path);
-  if (bytes === undefined) throw new CommandError(exit.usage, `there is no ${path}`);
+  if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${path}`);
   const result = parseBaseline(bytes, edited);
   if (result.ok) return result.value;
   throw refuse(
@@ -138,7 +138,7 @@ function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
 }
 
 /** All that is known: the baseline in force, and what comes with the roles; undefined if there is neither. */
-export function readKnown(stateDirectory: string): readonly Entry[] | undefined {
+export function readKnown(stateDirectory: string): readonly BaselineEntry[] | undefined {
   const own = readInForce(stateDirectory);
   const ofRoles = readOfRoles(stateDirectory);
   if (own === undefined && ofRoles.length === 0) return undefined;
@@ -175,7 +175,7 @@ export function readLearning(stateDirectory: string): LearningState | undefined 
 
 /** A header over entries: what was learned, and since when. */
 export function headerOf(
-  entries: readonly Entry[],
+  entries: readonly BaselineEntry[],
   hosts: readonly string[],
   role: string | undefined,
   now: number,

@@ -3,15 +3,15 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from "node:
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf.ts";
+import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
 import type { Sensor } from "../../sensor/event.ts";
+import { openNetlinkSensor } from "../../sensor/netlink/sensor.ts";
 import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
-import { openNetlinkSensor } from "../../sensor/netlink.ts";
 import { readConfig } from "../configuration.ts";
+import { CommandError } from "../output.ts";
 import { loadSettings } from "../policies.ts";
-import { CommandError } from "../voice.ts";
 
-export interface Check {
+export interface DoctorCheck {
   readonly name: string;
   /** `missing`: treewarden does less; `wrong`: a file of the administrator's has an error. */
   readonly status: "ok" | "missing" | "wrong";
@@ -22,7 +22,7 @@ export interface Check {
 }
 
 /** `config`: a configuration file other than the usual one. */
-export function examine(config: string | undefined): readonly Check[] {
+export function runChecks(config: string | undefined): readonly DoctorCheck[] {
   const read = configuration(config);
   return [
     kernel(),
@@ -38,11 +38,11 @@ export function examine(config: string | undefined): readonly Check[] {
   ];
 }
 
-function kernel(): Check {
+function kernel(): DoctorCheck {
   return { name: "kernel", status: "ok", detail: `Linux ${release()}, ${process.arch}` };
 }
 
-function user(): Check {
+function user(): DoctorCheck {
   const name = "user";
   if (process.geteuid?.() === 0) return { name, status: "ok", detail: "root" };
   return {
@@ -54,16 +54,16 @@ function user(): Check {
 }
 
 /** Both sources are tried, whichever `run` would take: the other one is what it falls back to. */
-function ebpf(): Check {
+function ebpf(): DoctorCheck {
   return source("eBPF sensor", () => openEbpfSensor());
 }
 
-function procConnector(): Check {
+function procConnector(): DoctorCheck {
   return source("proc connector", () => openNetlinkSensor());
 }
 
 /** Not only opened: a program is started, and has to be told. */
-function source(name: string, open: () => Sensor): Check {
+function source(name: string, open: () => Sensor): DoctorCheck {
   const shared = { name, source: true } as const;
   try {
     using sensor = open();
@@ -89,7 +89,7 @@ function startSomething(): number {
   return Bun.spawnSync(["/proc/self/exe", "version"], { stdout: "ignore", stderr: "ignore", env: {} }).pid;
 }
 
-function btf(): Check {
+function btf(): DoctorCheck {
   const name = "kernel types (BTF)";
   const path = "/sys/kernel/btf/vmlinux";
   if (existsSync(path))
@@ -102,7 +102,7 @@ function btf(): Check {
   };
 }
 
-function processFileSystem(): Check {
+function processFileSystem(): DoctorCheck {
   const name = "/proc";
   const options = /^\S+ \/proc proc (\S+)/m.exec(readFileSync("/proc/self/mounts", "latin1"))?.[1];
   if (options === undefined) {
@@ -119,7 +119,7 @@ function processFileSystem(): Check {
   return { name, status: "ok", detail: "every process can be read" };
 }
 
-function pidDescriptors(): Check {
+function pidDescriptors(): DoctorCheck {
   const name = "pidfd";
   try {
     const handle = pidfdOpen(process.pid);
@@ -139,7 +139,7 @@ function pidDescriptors(): Check {
   }
 }
 
-function configuration(named: string | undefined): { readonly check: Check; readonly config: Config } {
+function configuration(named: string | undefined): { readonly check: DoctorCheck; readonly config: Config } {
   const name = "configuration";
   try {
     const config = readConfig(named);
@@ -155,7 +155,7 @@ function configuration(named: string | undefined): { readonly check: Check; read
   }
 }
 
-function policies(config: Config): Check {
+function policies(config: Config): DoctorCheck {
   const name = "policies";
   const result = loadSettings(config);
   if (result.ok) {
@@ -168,7 +168,7 @@ function policies(config: Config): Check {
   return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
 }
 
-function stateDirectory(path: string): Check {
+function stateDirectory(path: string): DoctorCheck {
   const name = "state directory";
   if (!existsSync(path)) return { name, status: "ok", detail: `${path}, made at the first start` };
   try {

@@ -1,13 +1,13 @@
 // `policy keygen`, `policy sign` and `policy verify`.
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
-import { timeText } from "../../baseline/file.ts";
+import { timeText } from "../../baseline/baseline-file.ts";
 import { printable } from "../../linux/text.ts";
-import { filesOf, type Loaded, loadPolicies } from "../../policy/load.ts";
+import { filesOf, type LoadedRoles, loadPolicies } from "../../policy/load.ts";
 import { formatSignature, formatStatement, signatureBeside } from "../../policy/signature.ts";
 import { writeWhole } from "../baseline/store.ts";
 import { cryptography, type KeyProblem, readPrivateKey, readPublicKey, verifierOf } from "../keys.ts";
+import { CommandError, exitCodes, hint } from "../output.ts";
 import { policySources, tellPolicyErrors } from "../policies.ts";
-import { CommandError, exit, hint } from "../voice.ts";
 
 /** Makes NAME.key and NAME.pub; neither is ever overwritten. */
 export function keygen(name: string): void {
@@ -32,7 +32,7 @@ export function keygen(name: string): void {
     for (const path of made) rmSync(path, { force: true });
     const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
     throw new CommandError(
-      exit.usage,
+      exitCodes.usage,
       exists
         ? `${files[made.length]?.path} is there already; no key is overwritten`
         : `cannot write a key: ${error instanceof Error ? error.message : String(error)}`,
@@ -50,7 +50,7 @@ export function sign(name: string, keyFile: string): void {
   const loaded = loadPolicies([name], policySources);
   if (loaded.policy === undefined) {
     tellPolicyErrors(loaded.errors);
-    throw new CommandError(exit.usage, `${name} is broken, and was not signed`);
+    throw new CommandError(exitCodes.usage, `${name} is broken, and was not signed`);
   }
   const place = placeOf(name, loaded);
   const { role } = loaded;
@@ -74,7 +74,7 @@ export function verify(name: string, keyFiles: readonly string[]): void {
   if (loaded.policy === undefined) {
     tellPolicyErrors(loaded.errors);
     throw new CommandError(
-      loaded.refused ? exit.no : exit.usage,
+      loaded.refused ? exitCodes.no : exitCodes.usage,
       loaded.refused ? `${name} is not as somebody with that key signed it` : `${name} is broken`,
     );
   }
@@ -86,9 +86,13 @@ export function verify(name: string, keyFiles: readonly string[]): void {
   );
 }
 
-function placeOf(name: string, { role }: Loaded): string {
+function placeOf(name: string, { role }: LoadedRoles): string {
   if (role.source !== undefined && role.files.length > 0) return role.source.document.file;
-  throw new CommandError(exit.usage, `${name} lies inside treewarden, and needs no signature`, "name a file");
+  throw new CommandError(
+    exitCodes.usage,
+    `${name} lies inside treewarden, and needs no signature`,
+    "name a file",
+  );
 }
 
 function coverage(files: readonly { readonly kind: string; readonly role: string }[]): string {
@@ -96,5 +100,5 @@ function coverage(files: readonly { readonly kind: string; readonly role: string
 }
 
 function wrongKey({ file, message, fix }: KeyProblem): CommandError {
-  return new CommandError(exit.usage, printable(`${file}: ${message}`), fix);
+  return new CommandError(exitCodes.usage, printable(`${file}: ${message}`), fix);
 }

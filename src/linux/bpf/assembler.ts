@@ -173,16 +173,16 @@ export function jump(target: string): Code {
   return { ...instruction(JMP, 0, 0, 0, 0), target };
 }
 
-export function label(name: string): Code {
+export function labelHere(name: string): Code {
   return { label: name };
 }
 
 /** Calls a helper by its number (enum bpf_func_id). */
-export function call(helper: number): Code {
+export function callHelper(helper: number): Code {
   return instruction(JMP | 0x80, 0, 0, 0, helper);
 }
 
-export const exit: Code = instruction(JMP | 0x90, 0, 0, 0, 0);
+export const exitInstruction: Code = instruction(JMP | 0x90, 0, 0, 0, 0);
 
 /** `dst = value`, all 64 bits. */
 export function loadImm64(dst: Register, value: bigint): Code {

@@ -36,7 +36,7 @@ function terminated(path: string): Uint8Array {
 }
 
 /** The entries of /proc/PID that treewarden reads; made once, so that a read makes no path. */
-export const entry = {
+export const procEntry = {
   self: terminated(""),
   cmdline: terminated("cmdline"),
   exe: terminated("exe"),
@@ -50,7 +50,7 @@ export const entry = {
   pidNamespace: terminated("ns/pid"),
   userNamespace: terminated("ns/user"),
 } as const;
-export type Entry = (typeof entry)[keyof typeof entry];
+export type ProcEntry = (typeof procEntry)[keyof typeof procEntry];
 
 /** Longest decimal pid (PID_MAX_LIMIT is 4 Mi) and its NUL. */
 const PID_BYTES = 8;
@@ -118,7 +118,7 @@ export class ProcessFolder implements Disposable {
   }
 
   /** Reads the start of a file, at most `limit` bytes and what `data` holds. The number of bytes, or -errno. */
-  read(file: Entry, limit = this.data.length): number {
+  read(file: ProcEntry, limit = this.data.length): number {
     const fd = libc.openat(this.fd, file, O_CLOEXEC);
     if (fd < 0) return -errno();
     const got = libc.read(fd, this.data, limit);
@@ -128,13 +128,13 @@ export class ProcessFolder implements Disposable {
   }
 
   /** Reads where a link points to. The number of bytes, or -errno. */
-  link(file: Entry): number {
+  link(file: ProcEntry): number {
     const got = libc.readlinkat(this.fd, file, this.data, this.data.length);
     return got < 0 ? -errno() : got;
   }
 
   /** statx(2) of what `file` leads to; the folder itself for `entry.self`, whose owner is the effective user. 0 or -errno. */
-  look(file: Entry): number {
+  look(file: ProcEntry): number {
     const flags = file.length === 1 ? AT_EMPTY_PATH | AT_STATX_DONT_SYNC : AT_STATX_DONT_SYNC;
     return libc.statx(this.fd, file, flags, STATX_BASIC_STATS | STATX_MNT_ID, this.statxBuffer) < 0
       ? -errno()
@@ -142,14 +142,14 @@ export class ProcessFolder implements Disposable {
   }
 
   /** The inode of the user namespace that owns the namespace `file`; -errno if it cannot be told. */
-  ownerOf(file: Entry): number {
+  ownerOf(file: ProcEntry): number {
     const fd = libc.openat(this.fd, file, O_CLOEXEC);
     if (fd < 0) return -errno();
     const owner = libc.ioctl(fd, NS_GET_USERNS, 0);
     const failure = owner < 0 ? -errno() : 0;
     libc.close(fd);
     if (owner < 0) return failure;
-    const seen = libc.statx(owner, entry.self, AT_EMPTY_PATH, STATX_BASIC_STATS, this.statxBuffer);
+    const seen = libc.statx(owner, procEntry.self, AT_EMPTY_PATH, STATX_BASIC_STATS, this.statxBuffer);
     const result = seen < 0 ? -errno() : this.inode;
     libc.close(owner);
     return result;

@@ -2,9 +2,9 @@
 // that order, no tree would have a parent. What came together is told in the order in which it happened.
 import { terminalName } from "../../linux/proc/terminal.ts";
 import type { ProcessEvent } from "../event.ts";
-import { factsOf } from "../facts.ts";
-import { withComm } from "./facts.ts";
-import type { AcctRecord } from "./record.ts";
+import { factsOf } from "../procfs/facts-reader.ts";
+import { withComm } from "./accounted-facts.ts";
+import type { AcctRecord } from "./accounting-record.ts";
 
 const source = "acct";
 const NS = 1e9;

@@ -1,7 +1,7 @@
 // The entries of a capture into events. Whoever wrote the capture is not trusted: every length, number and reference
 // is checked before it is used, and what is remembered is bounded.
 import { decodeText } from "../../linux/text.ts";
-import { withComm } from "../acct/facts.ts";
+import { withComm } from "../acct/accounted-facts.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess, SensorSource } from "../event.ts";
 import { lossReasons } from "../event.ts";
 import { ByteCursor, Malformed } from "./bytes.ts";

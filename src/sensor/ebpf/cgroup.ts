@@ -5,7 +5,7 @@ import {
   fp,
   jump,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   movImm,
   r0,
@@ -21,7 +21,7 @@ import {
 import { appendName, beginStep, follow, member, type ProgramMaps, setFlag } from "./code.ts";
 import { FieldSpace } from "./fields.ts";
 import type { KernelLayout, SystemdLayout } from "./kernel.ts";
-import { exec, FIELD_BYTES, flags, PATH_MAX, TTY_MAX, walkState } from "./record.ts";
+import { execLayout, FIELD_BYTES, PATH_MAX, recordFlags, TTY_MAX, walkState } from "./layout.ts";
 
 /** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
 const DEPTH = 32;
@@ -37,11 +37,11 @@ const KEPT = -48;
 /** Appends the path, leaf to root. r6: the task. Loses r8; goes to `lost` if what cannot be comes about. */
 export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
   const layout = kernel.cgroup;
-  if (layout === undefined) return store(4, r7, exec.cgroupEnd, r9);
+  if (layout === undefined) return store(4, r7, execLayout.cgroupEnd, r9);
   const { set, setDefault, node, nodeParent, nodeName, systemd } = layout;
   // Where there are two hierarchies, the verifier does not know the struct of the one that was found.
   const read = systemd === undefined ? member : follow;
-  const limit = exec.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
+  const limit = execLayout.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
   return [
     load(8, r8, r6, set),
     store(8, fp, KEPT, r8),
@@ -50,7 +50,7 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
     systemd === undefined ? [] : systemdInstead(systemd, node, nodeParent),
     storeImm(8, fp, COUNTER, DEPTH),
     store(8, r7, END, r9),
-    label("cgroup"),
+    labelHere("cgroup"),
     beginStep(END, limit, "cgroup cut"),
     // The root has no parent, and no name.
     read(r4, r8, nodeParent),
@@ -63,12 +63,12 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
     aluImm("sub", r4, 1),
     store(8, fp, COUNTER, r4),
     jumpIfImm(r4, "!=", 0, "cgroup"),
-    label("cgroup cut"),
-    setFlag(exec.flags, flags.cgroupCut),
-    label("cgroup done"),
+    labelHere("cgroup cut"),
+    setFlag(execLayout.flags, recordFlags.cgroupCut),
+    labelHere("cgroup done"),
     load(8, r9, r7, END),
     jumpIfImm(r9, ">", limit, "lost"),
-    store(4, r7, exec.cgroupEnd, r9),
+    store(4, r7, execLayout.cgroupEnd, r9),
   ];
 }
 
@@ -89,7 +89,7 @@ function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number
     load(8, r8, fp, KEPT),
     follow(r8, r8, systemd.setLinks + systemd.linkNext),
     storeImm(8, fp, COUNTER, HIERARCHIES),
-    label("hierarchy"),
+    labelHere("hierarchy"),
     load(8, r4, fp, COUNTER),
     aluImm("sub", r4, 1),
     store(8, fp, COUNTER, r4),
@@ -103,10 +103,10 @@ function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number
     link.get(r8, "cgroup"),
     follow(r8, r8, node),
     jump("hierarchy found"),
-    label("no hierarchy"),
+    labelHere("no hierarchy"),
     // It was there when the programs were made: what cannot be found is not known, and not the root.
-    setFlag(exec.flags, flags.cgroupCut),
+    setFlag(execLayout.flags, recordFlags.cgroupCut),
     movImm(r8, 0),
-    label("hierarchy found"),
+    labelHere("hierarchy found"),
   ];
 }

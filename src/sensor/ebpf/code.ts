@@ -9,11 +9,11 @@ import {
   aluImm,
   atomicAdd,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   loadMap,
   loadMapValue,
@@ -34,7 +34,7 @@ import {
   type Width,
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
-import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./record.ts";
+import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
 
 /** What the programs work with. */
 export interface ProgramMaps {
@@ -57,7 +57,12 @@ export interface ProgramMaps {
 
 /** Reads `width` bytes at `src + offset` into the record at `field`. Loses r0 to r5. */
 export function readInto(field: number, width: number, src: Register, offset: number): Code {
-  return [addTo(r1, r7, field), movImm(r2, width), addTo(r3, src, offset), call(helpers.probeReadKernel)];
+  return [
+    addTo(r1, r7, field),
+    movImm(r2, width),
+    addTo(r3, src, offset),
+    callHelper(helpers.probeReadKernel),
+  ];
 }
 
 /** `dst = *(src + offset)`, in the kernel's memory. */
@@ -74,24 +79,24 @@ export function follow(dst: Register, src: Register, offset: number, width: Widt
     addTo(r1, fp, -8),
     movImm(r2, width),
     addTo(r3, src, offset),
-    call(helpers.probeReadKernel),
+    callHelper(helpers.probeReadKernel),
     load(width, dst, fp, -8),
   ];
 }
 
 /** Begins a record: its kind and time. Loses r0 to r5. */
 export function begin(kind: number): Code {
-  return [storeImm(4, r7, 0, kind), call(helpers.ktimeGetNs), store(8, r7, 8, r0)];
+  return [storeImm(4, r7, 0, kind), callHelper(helpers.ktimeGetNs), store(8, r7, 8, r0)];
 }
 
 /** `r7` = the record in this CPU's scratch, kernel fields and the walk's state in front of it; goes to `missing` if there is none. Loses r0 to r5. */
 export function findScratch(maps: ProgramMaps, missing: string): Code {
   return [
-    call(helpers.smpProcessorId),
+    callHelper(helpers.smpProcessorId),
     store(4, fp, -8, r0),
     loadMap(r1, maps.scratch),
     addTo(r2, fp, -8),
-    call(helpers.mapLookup),
+    callHelper(helpers.mapLookup),
     jumpIfImm(r0, "==", 0, missing),
     addTo(r7, r0, FIELD_BYTES + walkState.size),
   ];
@@ -111,11 +116,11 @@ export function appendString(end: Register, room: number, skip: string): Code {
     mov(r1, r7),
     alu("add", r1, end),
     movImm(r2, room),
-    call(helpers.probeReadKernelStr),
+    callHelper(helpers.probeReadKernelStr),
     jumpIfImm(r0, "s<=", 0, skip),
     jumpIfImm(r0, ">", room, skip),
     alu("add", end, r0),
-    label(skip),
+    labelHere(skip),
   ];
 }
 
@@ -143,20 +148,20 @@ export function emit(maps: ProgramMaps, size: Code, lost: number, urgency: Code 
     urgency,
     loadMap(r1, maps.ring),
     movImm(r2, BPF_RB_AVAIL_DATA),
-    call(helpers.ringbufQuery),
+    callHelper(helpers.ringbufQuery),
     jumpIfImm(r0, "<", maps.fillLevel, "output"),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
-    label("output"),
+    labelHere("output"),
     loadMap(r1, maps.ring),
     mov(r2, r7),
     size,
     mov(r4, r8),
-    call(helpers.ringbufOutput),
+    callHelper(helpers.ringbufOutput),
     jumpIfImm(r0, "==", 0, "end"),
     countLost(maps, lost),
-    label("end"),
+    labelHere("end"),
     movImm(r0, 0),
-    exit,
+    exitInstruction,
   ];
 }
 

@@ -2,8 +2,8 @@
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
 import type { ExecEvent, ProcessEvent, ProcessFacts } from "../event.ts";
-import { Interned } from "./intern.ts";
-import { common, exec, exit, flags, fork, kinds } from "./record.ts";
+import { StringCache } from "../string-cache.ts";
+import { commonLayout, execLayout, exitLayout, forkLayout, recordFlags, recordKinds } from "./layout.ts";
 import { ToldUsers } from "./users.ts";
 
 /** An exec, and the key by which `EbpfSensor.settle` tells the kernel that its like need not be read at once. */
@@ -32,11 +32,11 @@ export class Decoder {
   realtime = 0;
   private readonly options: DecoderOptions;
   private readonly users = new ToldUsers();
-  private readonly executables = new Interned(1024, decodePath);
-  private readonly directories = new Interned(1024, decodePath);
-  private readonly cgroups = new Interned(256, decodePath);
-  private readonly strings = new Interned(1024, decodeString);
-  private readonly terminals = new Interned(64, decodeTerminal);
+  private readonly executables = new StringCache(1024, decodePath);
+  private readonly directories = new StringCache(1024, decodePath);
+  private readonly cgroups = new StringCache(256, decodePath);
+  private readonly strings = new StringCache(1024, decodeString);
+  private readonly terminals = new StringCache(64, decodeTerminal);
 
   constructor(options: DecoderOptions) {
     this.options = options;
@@ -55,25 +55,25 @@ export class Decoder {
     end: number,
     sink: (event: ProcessEvent) => void,
   ): void {
-    const kind = word(words, start, common.kind);
-    if (kind === kinds.exec && end - start >= exec.texts) sink(this.exec(bytes, words, start));
-    else if (kind === kinds.exit) {
+    const kind = word(words, start, commonLayout.kind);
+    if (kind === recordKinds.exec && end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
+    else if (kind === recordKinds.exit) {
       sink({
         kind: "exit",
         source,
-        time: long(words, start, common.time),
-        pid: word(words, start, common.pid),
-        status: word(words, start, exit.status),
+        time: long(words, start, commonLayout.time),
+        pid: word(words, start, commonLayout.pid),
+        status: word(words, start, exitLayout.status),
       });
-    } else if (kind === kinds.fork) this.fork(words, start, sink);
+    } else if (kind === recordKinds.fork) this.fork(words, start, sink);
   }
 
   private fork(words: Uint32Array, start: number, sink: (event: ProcessEvent) => void): void {
-    const time = long(words, start, common.time);
-    const pid = word(words, start, common.pid);
-    const parentPid = word(words, start, fork.parentPid);
-    const uid = word(words, start, fork.uid);
-    const realUid = word(words, start, fork.realUid);
+    const time = long(words, start, commonLayout.time);
+    const pid = word(words, start, commonLayout.pid);
+    const parentPid = word(words, start, forkLayout.parentPid);
+    const uid = word(words, start, forkLayout.uid);
+    const realUid = word(words, start, forkLayout.realUid);
     // No tracepoint tells of setuid(2); a child is born with what its parent is by then.
     if (this.users.tell(parentPid, uid, realUid))
       sink({ kind: "user", source, time, pid: parentPid, uid, realUid });
@@ -84,16 +84,16 @@ export class Decoder {
       time,
       pid,
       parentPid,
-      startTicks: ticks(words, start, fork.start),
+      startTicks: ticks(words, start, forkLayout.start),
       startExact: true,
     });
   }
 
   private exec(bytes: Uint8Array, words: Uint32Array, start: number): EbpfExecEvent {
-    const time = long(words, start, common.time);
-    const pid = word(words, start, common.pid);
-    const uid = word(words, start, exec.uid);
-    const realUid = word(words, start, exec.realUid);
+    const time = long(words, start, commonLayout.time);
+    const pid = word(words, start, commonLayout.pid);
+    const uid = word(words, start, execLayout.uid);
+    const realUid = word(words, start, execLayout.realUid);
     this.users.tell(pid, uid, realUid);
     return {
       kind: "exec",
@@ -101,7 +101,7 @@ export class Decoder {
       time,
       pid,
       facts: this.facts(bytes, words, start, time, uid, realUid),
-      settleKey: long(words, start, exec.settleKey),
+      settleKey: long(words, start, execLayout.settleKey),
     };
   }
 
@@ -113,53 +113,56 @@ export class Decoder {
     uid: number,
     realUid: number,
   ): ProcessFacts {
-    const flag = word(words, start, exec.flags);
-    const texts = start + exec.texts;
-    const filenameEnd = start + word(words, start, exec.filenameEnd);
-    const argsEnd = start + word(words, start, exec.argsEnd);
-    const ttyEnd = start + word(words, start, exec.ttyEnd);
-    const cgroupEnd = start + word(words, start, exec.cgroupEnd);
-    const executableEnd = start + word(words, start, exec.executableEnd);
-    const cwdEnd = start + word(words, start, exec.cwdEnd);
+    const flag = word(words, start, execLayout.flags);
+    const texts = start + execLayout.texts;
+    const filenameEnd = start + word(words, start, execLayout.filenameEnd);
+    const argsEnd = start + word(words, start, execLayout.argsEnd);
+    const ttyEnd = start + word(words, start, execLayout.ttyEnd);
+    const cgroupEnd = start + word(words, start, execLayout.cgroupEnd);
+    const executableEnd = start + word(words, start, execLayout.executableEnd);
+    const cwdEnd = start + word(words, start, execLayout.cwdEnd);
 
-    const found = executableEnd > cgroupEnd && (flag & flags.executableCut) === 0;
+    const found = executableEnd > cgroupEnd && (flag & recordFlags.executableCut) === 0;
     const path = found ? this.executables.text(bytes, cgroupEnd, executableEnd) : undefined;
-    const memfd = path === undefined ? undefined : (flag & flags.nameless) !== 0 && path.startsWith(MEMFD, 1);
+    const memfd =
+      path === undefined ? undefined : (flag & recordFlags.nameless) !== 0 && path.startsWith(MEMFD, 1);
     const filename = filenameEnd > texts ? this.strings.text(bytes, texts, filenameEnd) : undefined;
-    const nanoseconds = word(words, start, exec.changedNanoseconds) & ~I_CTIME_QUERIED;
-    const changed = long(words, start, exec.changed) * 1e9 + nanoseconds;
-    const device = word(words, start, exec.device);
-    const session = word(words, start, exec.sessionId);
-    const login = word(words, start, exec.loginUid);
+    const nanoseconds = word(words, start, execLayout.changedNanoseconds) & ~I_CTIME_QUERIED;
+    const changed = long(words, start, execLayout.changed) * 1e9 + nanoseconds;
+    const device = word(words, start, execLayout.device);
+    const session = word(words, start, execLayout.sessionId);
+    const login = word(words, start, execLayout.loginUid);
     return {
-      startTicks: ticks(words, start, exec.start),
-      parentPid: word(words, start, exec.parentPid),
+      startTicks: ticks(words, start, execLayout.start),
+      parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
       // Memory never had a name that could have been removed.
-      executableDeleted: memfd === undefined ? undefined : !memfd && (flag & flags.deleted) !== 0,
+      executableDeleted: memfd === undefined ? undefined : !memfd && (flag & recordFlags.deleted) !== 0,
       executableMemfd: memfd,
-      executableSetuid: (word(words, start, exec.mode) & S_ISUID_OR_S_ISGID) !== 0,
+      executableSetuid: (word(words, start, execLayout.mode) & S_ISUID_OR_S_ISGID) !== 0,
       executableAge: Math.max(0, (time + this.realtime - changed) / 1e9),
       filename,
-      script: (flag & flags.script) !== 0 ? filename : undefined,
-      args: (flag & flags.argsUnreadable) !== 0 ? undefined : decodeArguments(bytes, filenameEnd, argsEnd),
-      argsTruncated: (flag & flags.argsTruncated) !== 0,
-      cwd: (flag & flags.cwdCut) !== 0 ? undefined : this.directories.text(bytes, executableEnd, cwdEnd),
+      script: (flag & recordFlags.script) !== 0 ? filename : undefined,
+      args:
+        (flag & recordFlags.argsUnreadable) !== 0 ? undefined : decodeArguments(bytes, filenameEnd, argsEnd),
+      argsTruncated: (flag & recordFlags.argsTruncated) !== 0,
+      cwd:
+        (flag & recordFlags.cwdCut) !== 0 ? undefined : this.directories.text(bytes, executableEnd, cwdEnd),
       uid,
       realUid,
-      gid: word(words, start, exec.gid),
+      gid: word(words, start, execLayout.gid),
       loginUid: this.options.audit ? (login === AUDIT_UNSET ? null : login) : undefined,
       sessionId: this.options.audit && session !== AUDIT_UNSET ? session : undefined,
       tty: ttyEnd > argsEnd ? this.terminals.text(bytes, argsEnd, ttyEnd) : null,
       cgroup:
-        this.options.cgroups && (flag & flags.cgroupCut) === 0
+        this.options.cgroups && (flag & recordFlags.cgroupCut) === 0
           ? this.cgroups.text(bytes, ttyEnd, cgroupEnd)
           : undefined,
       device: makeDevice(device >>> 20, device & 0xf_ffff),
-      inode: long(words, start, exec.inode),
-      mountNamespace: word(words, start, exec.mountNamespace),
-      pidNamespace: word(words, start, exec.pidNamespace),
-      userMounts: (flag & flags.userMounts) !== 0,
+      inode: long(words, start, execLayout.inode),
+      mountNamespace: word(words, start, execLayout.mountNamespace),
+      pidNamespace: word(words, start, execLayout.pidNamespace),
+      userMounts: (flag & recordFlags.userMounts) !== 0,
     };
   }
 }

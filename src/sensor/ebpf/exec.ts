@@ -4,13 +4,13 @@ import {
   alu,
   aluImm,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jump,
   jumpIf,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   loadMap,
   mov,
@@ -42,7 +42,17 @@ import {
   setFlag,
 } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { common, exec, flags, kinds, PATH_MAX, shared, TTY_MAX, walkPhases, walkState } from "./record.ts";
+import {
+  commonLayout,
+  execLayout,
+  PATH_MAX,
+  recordFlags,
+  recordKinds,
+  sharedLayout,
+  TTY_MAX,
+  walkPhases,
+  walkState,
+} from "./layout.ts";
 
 const TASK = 0;
 const BPRM = 16; // third argument
@@ -67,10 +77,10 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r8, r1, BPRM),
     store(8, fp, CONTEXT, r1),
     findScratch(maps, "lost"),
-    begin(kinds.exec),
-    storeImm(4, r7, exec.flags, 0),
-    storeImm(8, r7, exec.settleKey, 0),
-    movImm(r9, exec.texts),
+    begin(recordKinds.exec),
+    storeImm(4, r7, execLayout.flags, 0),
+    storeImm(8, r7, execLayout.settleKey, 0),
+    movImm(r9, execLayout.texts),
     filename(kernel),
     ids(kernel),
     args(kernel, maps),
@@ -90,10 +100,10 @@ function filename(kernel: KernelLayout): Code {
     load(8, r4, r8, bprm.interp),
     load(8, r3, r8, bprm.filename),
     jumpIf(r3, "==", r4, "binary"),
-    setFlag(exec.flags, flags.script),
-    label("binary"),
+    setFlag(execLayout.flags, recordFlags.script),
+    labelHere("binary"),
     appendString(r9, PATH_MAX, "no filename"),
-    store(4, r7, exec.filenameEnd, r9),
+    store(4, r7, execLayout.filenameEnd, r9),
   ];
 }
 
@@ -101,26 +111,26 @@ function filename(kernel: KernelLayout): Code {
 function ids(kernel: KernelLayout): Code {
   const { task, cred, nsproxy, mountNamespace, pid, pidNamespace } = kernel;
   return [
-    [load(4, r4, r6, task.tgid), store(4, r7, common.pid, r4)],
-    [load(8, r4, r6, task.startBoottime), store(8, r7, exec.start, r4)],
+    [load(4, r4, r6, task.tgid), store(4, r7, commonLayout.pid, r4)],
+    [load(8, r4, r6, task.startBoottime), store(8, r7, execLayout.start, r4)],
     task.loginuid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.loginuid),
-    store(4, r7, exec.loginUid, r4),
+    store(4, r7, execLayout.loginUid, r4),
     task.sessionid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.sessionid),
-    store(4, r7, exec.sessionId, r4),
+    store(4, r7, execLayout.sessionId, r4),
     load(8, r8, r6, task.realParent),
-    [load(4, r4, r8, task.tgid), store(4, r7, exec.parentPid, r4)],
+    [load(4, r4, r8, task.tgid), store(4, r7, execLayout.parentPid, r4)],
 
     load(8, r8, r6, task.cred),
     // It is never null; a kernel whose BTF says which pointers RCU protects wants to see that somebody has looked.
     jumpIfImm(r8, "==", 0, "lost"),
-    [load(4, r4, r8, cred.euid), store(4, r7, exec.uid, r4)],
-    [load(4, r4, r8, cred.uid), store(4, r7, exec.realUid, r4)],
-    [load(4, r4, r8, cred.egid), store(4, r7, exec.gid, r4)],
+    [load(4, r4, r8, cred.euid), store(4, r7, execLayout.uid, r4)],
+    [load(4, r4, r8, cred.uid), store(4, r7, execLayout.realUid, r4)],
+    [load(4, r4, r8, cred.egid), store(4, r7, execLayout.gid, r4)],
 
     load(8, r8, r6, task.nsproxy),
     load(8, r8, r8, nsproxy.mnt),
     store(8, fp, MOUNTS, r8),
-    [load(4, r4, r8, mountNamespace.inum), store(4, r7, exec.mountNamespace, r4)],
+    [load(4, r4, r8, mountNamespace.inum), store(4, r7, execLayout.mountNamespace, r4)],
     mov(r4, r8),
     flagUserMounts(kernel, member, "its mounts"),
 
@@ -131,7 +141,7 @@ function ids(kernel: KernelLayout): Code {
     aluImm("mul", r0, pid.numberSize),
     alu("add", r8, r0),
     follow(r8, r8, pid.numbers + pid.namespace),
-    readInto(exec.pidNamespace, 4, r8, pidNamespace.inum),
+    readInto(execLayout.pidNamespace, 4, r8, pidNamespace.inum),
   ];
 }
 
@@ -145,9 +155,9 @@ function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, read: R
     jumpIfImm(r4, "==", 0, `${name}: a user's`),
     read(r4, r4, userNamespace.level, 4),
     jumpIfImm(r4, "==", 0, `${name}: the host's`),
-    label(`${name}: a user's`),
-    setFlag(exec.flags, flags.userMounts),
-    label(`${name}: the host's`),
+    labelHere(`${name}: a user's`),
+    setFlag(execLayout.flags, recordFlags.userMounts),
+    labelHere(`${name}: the host's`),
   ];
 }
 
@@ -159,23 +169,23 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     load(8, r2, r8, mm.argEnd),
     alu("sub", r2, r3),
     jumpIfImm(r2, "<=", maps.argsBytes, "args fit"),
-    setFlag(exec.flags, flags.argsTruncated),
+    setFlag(execLayout.flags, recordFlags.argsTruncated),
     movImm(r2, maps.argsBytes),
-    label("args fit"),
+    labelHere("args fit"),
     store(8, fp, KEPT, r2),
     mov(r1, r7),
     alu("add", r1, r9),
-    call(helpers.probeReadUser),
+    callHelper(helpers.probeReadUser),
     jumpIfImm(r0, "!=", 0, "args unreadable"),
     load(8, r4, fp, KEPT),
     // Known already, but older verifiers forget what went over the stack.
     jumpIfImm(r4, ">", maps.argsBytes, "args unreadable"),
     alu("add", r9, r4),
     jump("args done"),
-    label("args unreadable"),
-    setFlag(exec.flags, flags.argsUnreadable),
-    label("args done"),
-    store(4, r7, exec.argsEnd, r9),
+    labelHere("args unreadable"),
+    setFlag(execLayout.flags, recordFlags.argsUnreadable),
+    labelHere("args done"),
+    store(4, r7, execLayout.argsEnd, r9),
     // The hash of urgency.ts goes on to a whole word.
     mov(r1, r7),
     alu("add", r1, r9),
@@ -191,7 +201,7 @@ function terminal({ task, signal, tty }: KernelLayout): Code {
     jumpIfImm(r3, "==", 0, "no terminal"),
     aluImm("add", r3, tty.name),
     appendString(r9, TTY_MAX, "no terminal"),
-    store(4, r7, exec.ttyEnd, r9),
+    store(4, r7, execLayout.ttyEnd, r9),
   ];
 }
 
@@ -217,16 +227,16 @@ function executable(kernel: KernelLayout): Code {
     storeState(walkState.dentry),
     load(8, r4, r4, dentry.hashed),
     jumpIfImm(r4, "!=", 0, "named"),
-    setFlag(exec.flags, flags.deleted),
-    label("named"),
+    setFlag(execLayout.flags, recordFlags.deleted),
+    labelHere("named"),
 
     load(8, r8, r8, file.inode),
-    [load(2, r4, r8, inode.mode), store(4, r7, exec.mode, r4)],
-    [load(8, r4, r8, inode.ino), store(8, r7, exec.inode, r4)],
-    [load(8, r4, r8, inode.ctime), store(8, r7, exec.changed, r4)],
-    [load(4, r4, r8, inode.ctimeNanoseconds), store(4, r7, exec.changedNanoseconds, r4)],
+    [load(2, r4, r8, inode.mode), store(4, r7, execLayout.mode, r4)],
+    [load(8, r4, r8, inode.ino), store(8, r7, execLayout.inode, r4)],
+    [load(8, r4, r8, inode.ctime), store(8, r7, execLayout.changed, r4)],
+    [load(4, r4, r8, inode.ctimeNanoseconds), store(4, r7, execLayout.changedNanoseconds, r4)],
     load(8, r8, r8, inode.sb),
-    [load(4, r4, r8, superBlock.dev), store(4, r7, exec.device, r4)],
+    [load(4, r4, r8, superBlock.dev), store(4, r7, execLayout.device, r4)],
   ];
 }
 
@@ -256,10 +266,10 @@ function handOver(maps: ProgramMaps): Code {
     load(8, r1, fp, CONTEXT),
     loadMap(r2, maps.programs),
     movImm(r3, 0),
-    call(helpers.tailCall),
-    label("lost"),
-    countLost(maps, shared.lostExecs),
+    callHelper(helpers.tailCall),
+    labelHere("lost"),
+    countLost(maps, sharedLayout.lostExecs),
     movImm(r0, 0),
-    exit,
+    exitInstruction,
   ];
 }

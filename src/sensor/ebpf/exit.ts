@@ -2,11 +2,11 @@
 import {
   addTo,
   type Code,
-  exit as end,
+  exitInstruction as end,
   fp,
   jump,
   jump32IfImm,
-  label,
+  labelHere,
   load,
   movImm,
   r0,
@@ -20,7 +20,7 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { begin, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { common, exit, kinds, shared } from "./record.ts";
+import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
 
 /** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal, and group_exit_code says how. */
 const SIGNAL_GROUP_EXIT = 4;
@@ -40,9 +40,9 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
           load(8, r8, r6, task.signal),
         ],
 
-    addTo(r7, fp, -8 - exit.size),
-    begin(kinds.exit),
-    [load(4, r0, r6, task.tgid), store(4, r7, common.pid, r0)],
+    addTo(r7, fp, -8 - exitLayout.size),
+    begin(recordKinds.exit),
+    [load(4, r0, r6, task.tgid), store(4, r7, commonLayout.pid, r0)],
 
     // What wait(2) gives: the group's code, or the leader's if every thread left by itself.
     load(4, r0, r8, signal.flags),
@@ -50,16 +50,16 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r8, r6, task.groupLeader),
     load(4, r0, r8, task.exitCode),
     jump("write"),
-    label("group"),
+    labelHere("group"),
     load(4, r0, r8, signal.groupExitCode),
-    label("write"),
-    store(4, r7, exit.status, r0),
+    labelHere("write"),
+    store(4, r7, exitLayout.status, r0),
     // Nothing of the stack goes out unwritten.
-    storeImm(4, r7, exit.status + 4, 0),
+    storeImm(4, r7, exitLayout.status + 4, 0),
 
-    emit(maps, movImm(r3, exit.size), shared.lostExits),
+    emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),
 
-    label("others"),
+    labelHere("others"),
     movImm(r0, 0),
     end,
   ];

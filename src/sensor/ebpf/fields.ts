@@ -2,7 +2,7 @@
 import {
   addTo,
   type Code,
-  call,
+  callHelper,
   load,
   movImm,
   type Register,
@@ -73,7 +73,7 @@ export class FieldSpace {
           addTo(r1, r7, place),
           movImm(r2, group.to - group.from),
           addTo(r3, src, group.from),
-          call(helpers.probeReadKernel),
+          callHelper(helpers.probeReadKernel),
         ]),
       get: (dst, name) => {
         const place = places.get(name);

@@ -3,12 +3,12 @@ import {
   addTo,
   aluImm,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jumpIf,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   movImm,
   r0,
@@ -23,13 +23,13 @@ import {
 import { helpers } from "../../linux/bpf/helpers.ts";
 import { begin, countLost, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { common, fork, kinds, shared } from "./record.ts";
-import { inheritLineage } from "./urgency.ts";
+import { commonLayout, forkLayout, recordKinds, sharedLayout } from "./layout.ts";
+import { inheritLineage } from "./wakeup.ts";
 
 const CHILD = 8; // second argument
 
 // The record is built on the stack, below what the pieces of code.ts and urgency.ts use.
-const RECORD = -24 - fork.size;
+const RECORD = -24 - forkLayout.size;
 
 export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   const { task, cred } = kernel;
@@ -41,29 +41,29 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(4, r8, r6, task.pid),
     load(4, r0, r6, task.tgid),
     jumpIf(r0, "!=", r8, "thread"),
-    store(4, r7, common.pid, r0),
+    store(4, r7, commonLayout.pid, r0),
 
-    begin(kinds.fork),
+    begin(recordKinds.fork),
     // Who called fork, which CLONE_PARENT may not have made the parent.
-    call(helpers.currentPidTgid),
+    callHelper(helpers.currentPidTgid),
     aluImm("rsh", r0, 32),
-    store(8, r7, fork.parentPid, r0),
-    [load(8, r0, r6, task.startBoottime), store(8, r7, fork.start, r0)],
+    store(8, r7, forkLayout.parentPid, r0),
+    [load(8, r0, r6, task.startBoottime), store(8, r7, forkLayout.start, r0)],
     load(8, r8, r6, task.cred),
     // See exec.ts.
     jumpIfImm(r8, "==", 0, "lost"),
-    [load(4, r0, r8, cred.euid), store(4, r7, fork.uid, r0)],
-    [load(4, r0, r8, cred.uid), store(4, r7, fork.realUid, r0)],
+    [load(4, r0, r8, cred.euid), store(4, r7, forkLayout.uid, r0)],
+    [load(4, r0, r8, cred.uid), store(4, r7, forkLayout.realUid, r0)],
     // Nothing of the stack goes out unwritten.
-    storeImm(4, r7, fork.realUid + 4, 0),
+    storeImm(4, r7, forkLayout.realUid + 4, 0),
 
-    inheritLineage(maps, load(4, r0, r7, fork.parentPid), load(4, r0, r7, common.pid)),
-    emit(maps, movImm(r3, fork.size), shared.lostForks),
+    inheritLineage(maps, load(4, r0, r7, forkLayout.parentPid), load(4, r0, r7, commonLayout.pid)),
+    emit(maps, movImm(r3, forkLayout.size), sharedLayout.lostForks),
 
-    label("lost"),
-    countLost(maps, shared.lostForks),
-    label("thread"),
+    labelHere("lost"),
+    countLost(maps, sharedLayout.lostForks),
+    labelHere("thread"),
     movImm(r0, 0),
-    exit,
+    exitInstruction,
   ];
 }

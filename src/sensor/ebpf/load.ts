@@ -10,7 +10,7 @@ import { execProgram } from "./exec.ts";
 import { exitProgram } from "./exit.ts";
 import { forkProgram } from "./fork.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { FIELD_BYTES, recordLimit, shared, walkState } from "./record.ts";
+import { FIELD_BYTES, recordLimit, sharedLayout, walkState } from "./layout.ts";
 import { walkProgram } from "./walk.ts";
 
 export interface LoadOptions {
@@ -23,7 +23,7 @@ const LINEAGES = 16_384;
 /** Distinct command lines that are settled at a time. */
 const SETTLED = 16_384;
 
-export class Loaded implements Disposable {
+export class LoadedPrograms implements Disposable {
   readonly ringFd: number;
   readonly ring: RingMapping;
   readonly page: SharedPage;
@@ -43,7 +43,7 @@ export class Loaded implements Disposable {
       flags = 0,
     ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
     const ring = map("ringBuffer", "events", 0, 0, options.ringBytes);
-    const page = map("array", "shared", 4, shared.size, 1, BPF_F_MMAPABLE);
+    const page = map("array", "shared", 4, sharedLayout.size, 1, BPF_F_MMAPABLE);
     const scratch = map(
       "array",
       "scratch",

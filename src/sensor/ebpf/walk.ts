@@ -5,13 +5,13 @@
 import {
   aluImm,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jump,
   jumpIf,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   loadMap,
   mov,
@@ -32,8 +32,16 @@ import { helpers } from "../../linux/bpf/helpers.ts";
 import { appendName, beginStep, countLost, emit, findScratch, type ProgramMaps, setFlag } from "./code.ts";
 import { FieldSpace } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { exec, FIELD_BYTES, flags, recordLimit, shared, walkPhases, walkState } from "./record.ts";
-import { execUrgency } from "./urgency.ts";
+import {
+  execLayout,
+  FIELD_BYTES,
+  recordFlags,
+  recordLimit,
+  sharedLayout,
+  walkPhases,
+  walkState,
+} from "./layout.ts";
+import { execUrgency } from "./wakeup.ts";
 
 /** Names and mount points a program handles before it calls itself: 33 times 128 are more than two of PATH_MAX can hold. */
 const STEPS = 128;
@@ -61,10 +69,10 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r8, r7, walkState.mount - walkState.size),
     storeImm(8, fp, COUNTER, STEPS),
 
-    label("mount"),
+    labelHere("mount"),
     mount.read(r8),
 
-    label("entry"),
+    labelHere("entry"),
     beginStep(END, limit, "cut"),
     load(8, r4, fp, COUNTER),
     jumpIfImm(r4, "==", 0, "again"),
@@ -80,7 +88,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     mov(r8, r4),
     jump("mount"),
 
-    label("name"),
+    labelHere("name"),
     dentry.read(r6),
     dentry.get(r3, "name"),
     appendName(END, "unnamed"),
@@ -91,47 +99,47 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     // A null or stale pointer ends here as well: both reads gave zeros.
     jumpIfImm(r6, "!=", 0, "entry"),
 
-    label("nameless"),
+    labelHere("nameless"),
     load(8, r4, r7, walkState.phase - walkState.size),
     jumpIfImm(r4, "!=", walkPhases.executable, "path done"),
-    setFlag(exec.flags, flags.nameless),
+    setFlag(execLayout.flags, recordFlags.nameless),
     jump("path done"),
 
-    label("again"),
+    labelHere("again"),
     saveState(),
     tailCall(maps),
     // No more calls: what is above stays unsaid.
-    label("cut"),
+    labelHere("cut"),
     load(8, r4, r7, walkState.phase - walkState.size),
     jumpIfImm(r4, "==", walkPhases.cwd, "cwd cut"),
-    setFlag(exec.flags, flags.executableCut),
+    setFlag(execLayout.flags, recordFlags.executableCut),
     jump("path done"),
-    label("cwd cut"),
-    setFlag(exec.flags, flags.cwdCut),
+    labelHere("cwd cut"),
+    setFlag(execLayout.flags, recordFlags.cwdCut),
 
-    label("path done"),
+    labelHere("path done"),
     load(8, r9, r7, END),
     load(8, r4, r7, walkState.phase - walkState.size),
     jumpIfImm(r4, "==", walkPhases.cwd, "record done"),
-    store(4, r7, exec.executableEnd, r9),
-    store(4, r7, exec.cwdEnd, r9),
+    store(4, r7, execLayout.executableEnd, r9),
+    store(4, r7, execLayout.cwdEnd, r9),
     movImm(r4, walkPhases.cwd),
     store(8, r7, walkState.phase - walkState.size, r4),
     load(8, r6, r7, walkState.cwdDentry - walkState.size),
     load(8, r8, r7, walkState.cwdMount - walkState.size),
     saveState(),
     tailCall(maps),
-    setFlag(exec.flags, flags.cwdCut),
-    label("record done"),
-    store(4, r7, exec.cwdEnd, r9),
+    setFlag(execLayout.flags, recordFlags.cwdCut),
+    labelHere("record done"),
+    store(4, r7, execLayout.cwdEnd, r9),
 
     jumpIfImm(r9, ">", limit, "lost"),
-    emit(maps, mov(r3, r9), shared.lostExecs, execUrgency(maps)),
+    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execUrgency(maps)),
 
-    label("lost"),
-    countLost(maps, shared.lostExecs),
+    labelHere("lost"),
+    countLost(maps, sharedLayout.lostExecs),
     movImm(r0, 0),
-    exit,
+    exitInstruction,
   ];
 }
 
@@ -144,5 +152,5 @@ function saveState(): Code {
 
 /** This program again; comes back only beyond the kernel's limit. */
 function tailCall(maps: ProgramMaps): Code {
-  return [load(8, r1, fp, CONTEXT), loadMap(r2, maps.programs), movImm(r3, 0), call(helpers.tailCall)];
+  return [load(8, r1, fp, CONTEXT), loadMap(r2, maps.programs), movImm(r3, 0), callHelper(helpers.tailCall)];
 }

@@ -2,7 +2,7 @@
 import { monotonicNow, PID_STAYS_NS } from "../../linux/clock.ts";
 import { eventTime, frame, isProcessEvent, PROC_EVENT_EXEC } from "../../linux/connector.ts";
 import { type NetlinkSocket, ReceiveBatch } from "../../linux/socket.ts";
-import type { FactsReader, FoundPlace, Glance } from "../facts.ts";
+import type { FactsReader, FoundPlace, Glance } from "../procfs/facts-reader.ts";
 
 /** A look at the process that `pid` was when its program began at `time` (ns, CLOCK_MONOTONIC). */
 export interface Look {

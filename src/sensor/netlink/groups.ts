@@ -3,7 +3,7 @@
 //
 // The leader's exit is not the end of the process: other threads may live on, and an exec from another thread first
 // ends the leader and then goes on under its pid. The end is the exit of the last thread.
-import type { Known } from "../facts.ts";
+import type { Known } from "../procfs/facts-reader.ts";
 
 /** What is known of one process. */
 interface Group extends Known {

@@ -2,7 +2,7 @@
 // taken when the bell rang; what follows in the queue tells whether that look was at the right program. Pure, but for
 // what it asks through its inputs.
 import type { ProcessEvent, ProcessFacts, SensorSource } from "../event.ts";
-import { type FactsReader, factsFrom, factsOf, type Known, nothing } from "../facts.ts";
+import { type FactsReader, factsFrom, factsOf, type Known, nothing } from "../procfs/facts-reader.ts";
 import type { Look } from "./glances.ts";
 import type { Groups } from "./groups.ts";
 import { Siblings } from "./siblings.ts";

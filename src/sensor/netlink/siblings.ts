@@ -1,6 +1,6 @@
 // Where the programs that one process starts stand: in a storm of short programs it is not read for each of them.
 // Pure.
-import type { Place } from "../facts.ts";
+import type { Place } from "../procfs/facts-reader.ts";
 
 /** So many children in a row must have been found in one place before another is believed to have been there. */
 const ENOUGH = 2;

@@ -9,14 +9,14 @@ import {
   assemble,
   atomicAdd,
   type Code,
-  call,
-  exit,
+  callHelper,
+  exitInstruction,
   fp,
   jump,
   jump32IfImm,
   jumpIf,
   jumpIfImm,
-  label,
+  labelHere,
   load,
   loadImm64,
   loadMap,
@@ -50,8 +50,8 @@ describe("one instruction", () => {
     ["*(u64 *)(r10 - 8) = r1", store(8, fp, -8, r1), "7b1af8ff00000000"],
     ["*(u32 *)(r7 + 4) = 1", storeImm(4, r7, 4, 1), "6207040001000000"],
     ["lock *(u64 *)(r1 + 0) += r2", atomicAdd(8, r1, 0, r2), "db21000000000000"],
-    ["call 5", call(5), "8500000005000000"],
-    ["exit", exit, "9500000000000000"],
+    ["call 5", callHelper(5), "8500000005000000"],
+    ["exit", exitInstruction, "9500000000000000"],
     ["r1 = 0x123456789abcdef0 ll", loadImm64(r1, 0x1234_5678_9abc_def0n), "18010000f0debc9a0000000078563412"],
     ["r1 = map 7", loadMap(r1, { fd: 7 }), "18110000070000000000000000000000"],
     ["r1 = value of map 7, + 16", loadMapValue(r1, { fd: 7 }, 16), "18210000070000000000000010000000"],
@@ -61,23 +61,23 @@ describe("one instruction", () => {
 
 describe("jumps", () => {
   test("a jump forward counts the instructions it leaves out", () => {
-    expect(hex([jumpIfImm(r0, "==", 0, "end"), movImm(r0, 1), label("end"), exit])).toBe(
+    expect(hex([jumpIfImm(r0, "==", 0, "end"), movImm(r0, 1), labelHere("end"), exitInstruction])).toBe(
       "1500010000000000b7000000010000009500000000000000",
     );
   });
 
   test("a jump back counts itself", () => {
-    expect(hex([label("again"), movImm(r0, 1), jump("again")])).toBe("b7000000010000000500feff00000000");
+    expect(hex([labelHere("again"), movImm(r0, 1), jump("again")])).toBe("b7000000010000000500feff00000000");
   });
 
   test("a 64-bit immediate counts as two instructions", () => {
-    expect(hex([jumpIf(r1, ">", r2, "end"), loadImm64(r0, 1n), label("end"), exit]).slice(0, 16)).toBe(
-      "2d21020000000000",
-    );
+    expect(
+      hex([jumpIf(r1, ">", r2, "end"), loadImm64(r0, 1n), labelHere("end"), exitInstruction]).slice(0, 16),
+    ).toBe("2d21020000000000");
   });
 
   test("signed, 32-bit and bit-test comparisons have their own codes", () => {
-    const to = (code: Code) => hex([code, label("end")]);
+    const to = (code: Code) => hex([code, labelHere("end")]);
     expect(to(jumpIfImm(r0, "s<=", 0, "end"))).toBe("d500000000000000");
     expect(to(jump32IfImm(r0, "!=", 0, "end"))).toBe("5600000000000000");
     expect(to(jump32IfImm(r0, "set", 4, "end"))).toBe("4600000004000000");
@@ -85,7 +85,9 @@ describe("jumps", () => {
 });
 
 test("nested lists read from top to bottom", () => {
-  expect(hex([[movImm(r0, 1)], [[movImm(r1, 2)], exit]])).toBe(hex([movImm(r0, 1), movImm(r1, 2), exit]));
+  expect(hex([[movImm(r0, 1)], [[movImm(r1, 2)], exitInstruction]])).toBe(
+    hex([movImm(r0, 1), movImm(r1, 2), exitInstruction]),
+  );
 });
 
 test("adding nothing needs no addition", () => {
@@ -96,11 +98,11 @@ test("adding nothing needs no addition", () => {
 describe("what cannot be encoded is refused", () => {
   test("a label that is missing", () => expect(() => assemble(jump("nowhere"))).toThrow(AssemblerError));
   test("a label that is there twice", () =>
-    expect(() => assemble([label("a"), label("a")])).toThrow("there twice"));
+    expect(() => assemble([labelHere("a"), labelHere("a")])).toThrow("there twice"));
   test("an offset beyond 16 bits", () => expect(() => load(8, r1, r2, 40_000)).toThrow(AssemblerError));
   test("an immediate beyond 32 bits", () => expect(() => movImm(r1, 2 ** 33)).toThrow(AssemblerError));
   test("a jump beyond 16 bits", () => {
     const far = new Array<Code>(33_000).fill(movImm(r0, 0));
-    expect(() => assemble([jump("end"), far, label("end")])).toThrow("too far");
+    expect(() => assemble([jump("end"), far, labelHere("end")])).toThrow("too far");
   });
 });

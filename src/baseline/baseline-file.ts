@@ -1,0 +1,371 @@
+// A baseline as a file: text, sorted, one tree a line, made for git and for eyes. docs/baseline.md describes it.
+import { printable } from "../linux/text.ts";
+import { type BaselineEntry, keyText, USERS_LIMIT } from "./entry.ts";
+import { executablesText, isDigest, parseExecutables } from "./executables.ts";
+import { compareKeys } from "./key.ts";
+
+/** What stands above the entries. Times are seconds since the epoch. */
+export interface Header {
+  /** What the host is for; undefined if it was not said. */
+  readonly role: string | undefined;
+  readonly hosts: readonly string[];
+  readonly created: number;
+  readonly learnedFrom: number;
+  readonly learnedTo: number;
+}
+
+export interface BaselineFile {
+  readonly header: Header;
+  readonly entries: readonly BaselineEntry[];
+}
+
+/** A mistake in a file; lines count from 1, 0: the file as a whole. */
+export interface FileError {
+  readonly line: number;
+  readonly message: string;
+}
+
+export type ParseResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly errors: readonly FileError[] };
+
+const FORMAT = "treewarden-baseline";
+const VERSION = 2;
+/** Its columns `package` and `file digest`, never filled, stood where `executables` stands. */
+const OLD_VERSION = 1;
+const COLUMNS =
+  "# scope, exact tree, runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
+const FIELDS = 12;
+const OLD_FIELDS = 13;
+/** Bounds of a file: ten times the trees that are said to be no problem. A line has room for the longest path, escaped. */
+const ENTRIES_LIMIT = 1_000_000;
+const LINE_LIMIT = 65_536;
+const HOSTS_LIMIT = 1_000;
+/** Errors told of one file. */
+const ERRORS_LIMIT = 20;
+/** The last second that Date can write: +275760-09-13; years of four digits end earlier. */
+const LAST_SECOND = Date.UTC(9999, 11, 31, 23, 59, 59) / 1000;
+
+/** The file's text. Entries of one key must have been merged. */
+export function formatBaseline({ header, entries }: BaselineFile): string {
+  const lines = [...entries].sort(compareKeys).map(formatEntry);
+  const body = lines.map((line) => `${line}\n`).join("");
+  const top = [
+    `${FORMAT} ${VERSION}`,
+    ...(header.role === undefined ? [] : [`role ${printable(header.role)}`]),
+    ...header.hosts.slice(0, HOSTS_LIMIT).map((host) => `host ${printable(host)}`),
+    `created ${timeText(header.created)}`,
+    `learned ${timeText(header.learnedFrom)} ${timeText(header.learnedTo)}`,
+    `entries ${entries.length}`,
+    `digest ${bodyDigest(Buffer.from(body))}`,
+    COLUMNS,
+    "",
+  ];
+  return `${top.join("\n")}\n${body}`;
+}
+
+/** One entry, without its line feed. */
+export function formatEntry(entry: BaselineEntry): string {
+  return [
+    entry.scope,
+    entry.exact,
+    entry.path,
+    entry.tree === entry.exact ? "=" : entry.tree,
+    entry.complete ? "complete" : "incomplete",
+    timeText(entry.first),
+    timeText(entry.last),
+    entry.count,
+    entry.users.length === 0 ? "-" : entry.users.join(","),
+    entry.hosts,
+    executablesText(entry.executables),
+    entry.arguments ?? "-",
+  ].join("\t");
+}
+
+/** RFC 3339, UTC, whole seconds. */
+export function timeText(seconds: number): string {
+  return `${new Date(Math.min(Math.max(0, Math.floor(seconds)), LAST_SECOND) * 1000).toISOString().slice(0, 19)}Z`;
+}
+
+/** Seconds since the epoch; undefined if `text` is not as `timeText` writes it. */
+export function parseTime(text: string): number | undefined {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text)) return undefined;
+  const seconds = Date.parse(text) / 1000;
+  return Number.isNaN(seconds) || timeText(seconds) !== text ? undefined : seconds;
+}
+
+/** SHA-256 over the entries' lines, line feeds included. */
+function bodyDigest(body: Uint8Array): string {
+  return `sha256:${new Bun.CryptoHasher("sha256").update(body).digest("hex")}`;
+}
+
+/**
+ * Reads a file. Nothing is handed to `sink` before the digest over the entries was found right, so that a broken file
+ * changes nothing; a mistake in an entry is told, and then the caller throws away what it made of the others.
+ * `edited`: a file without a digest line is taken as well, and a wrong number of entries: somebody worked on it.
+ */
+export function readBaseline(
+  bytes: Uint8Array,
+  sink: (entry: BaselineEntry) => void,
+  edited = false,
+): ParseResult<Header> {
+  const errors: FileError[] = [];
+  const tell = (line: number, message: string): void => {
+    if (errors.length < ERRORS_LIMIT) errors.push({ line, message });
+  };
+  const top = readTop(bytes, edited, tell);
+  if (top === undefined) return { ok: false, errors };
+  let count = 0;
+  let before: BaselineEntry | undefined;
+  for (let { start, line } = top.body; start < bytes.length && errors.length < ERRORS_LIMIT; line++) {
+    const end = endOfLine(bytes, start);
+    const entry = readEntry(bytes, start, end, top.version, (message) => tell(line, message));
+    start = end + 1;
+    count += 1;
+    if (count > ENTRIES_LIMIT) {
+      tell(line, `more than ${ENTRIES_LIMIT} entries`);
+      break;
+    }
+    if (entry === undefined) continue;
+    if (before !== undefined && compareKeys(before, entry) >= 0) {
+      const why = keyText(before) === keyText(entry) ? "the same entry twice" : "not in order";
+      if (!edited) tell(line, `${why}: entries are sorted by scope, exact tree and path, each once`);
+    }
+    before = entry;
+    sink(entry);
+  }
+  if (!edited && count !== top.entries && errors.length === 0)
+    tell(0, `${count} entries where the header says ${top.entries}`);
+  return errors.length > 0 ? { ok: false, errors } : { ok: true, value: top.header };
+}
+
+/** The whole file in memory, for commands. */
+export function parseBaseline(bytes: Uint8Array, edited = false): ParseResult<BaselineFile> {
+  const entries: BaselineEntry[] = [];
+  const header = readBaseline(bytes, (entry) => entries.push(entry), edited);
+  return header.ok ? { ok: true, value: { header: header.value, entries } } : header;
+}
+
+type Tell = (line: number, message: string) => void;
+
+interface Top {
+  readonly version: number;
+  readonly header: Header;
+  readonly entries: number;
+  readonly body: { readonly start: number; readonly line: number };
+}
+
+/** The lines of a header, by their first word. */
+interface Draft {
+  role: string | undefined;
+  hosts: string[];
+  created: number | undefined;
+  learned: readonly [number, number] | undefined;
+  entries: number | undefined;
+  digest: string | undefined;
+}
+
+function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefined {
+  const draft: Draft = {
+    role: undefined,
+    hosts: [],
+    created: undefined,
+    learned: undefined,
+    entries: undefined,
+    digest: undefined,
+  };
+  let start = 0;
+  let line = 1;
+  let version = VERSION;
+  for (; ; line++) {
+    if (start >= bytes.length || line > HOSTS_LIMIT + 100) {
+      tell(line, "the header does not end: an empty line stands between it and the entries");
+      return undefined;
+    }
+    const end = endOfLine(bytes, start);
+    const text = decodeLine(bytes, start, end);
+    start = end + 1;
+    if (text === undefined) tell(line, "not printable UTF-8");
+    else if (line === 1) {
+      version = text === `${FORMAT} ${OLD_VERSION}` ? OLD_VERSION : VERSION;
+      if (text === `${FORMAT} ${version}`) continue;
+      tell(
+        line,
+        text.startsWith(`${FORMAT} `)
+          ? `format ${text.slice(FORMAT.length + 1)} is not known: only ${OLD_VERSION} and ${VERSION} are`
+          : `not a baseline: the first line must be "${FORMAT} ${VERSION}"`,
+      );
+      return undefined;
+    } else if (text === "") break;
+    else if (!text.startsWith("#")) {
+      const problem = readHeaderLine(text, draft);
+      if (problem !== undefined) tell(line, problem);
+      else continue;
+    } else continue;
+    return undefined;
+  }
+  const { created, learned, entries, digest } = draft;
+  if (created === undefined || learned === undefined) {
+    tell(line, `the header has no line "${created === undefined ? "created" : "learned"}"`);
+    return undefined;
+  }
+  if (!edited && (digest === undefined || entries === undefined)) {
+    tell(line, `the header has no line "${digest === undefined ? "digest" : "entries"}"`);
+    return undefined;
+  }
+  if (digest !== undefined && digest !== bodyDigest(bytes.subarray(start))) {
+    tell(0, "the entries are not those that the digest in the header was made of");
+    return undefined;
+  }
+  const header = {
+    role: draft.role,
+    hosts: draft.hosts,
+    created,
+    learnedFrom: learned[0],
+    learnedTo: learned[1],
+  };
+  return { version, header, entries: entries ?? 0, body: { start, line: line + 1 } };
+}
+
+/** What is wrong with a header's line; undefined if nothing is. */
+function readHeaderLine(text: string, draft: Draft): string | undefined {
+  const space = text.indexOf(" ");
+  const word = space === -1 ? text : text.slice(0, space);
+  const value = space === -1 ? "" : text.slice(space + 1);
+  switch (word) {
+    case "role":
+      if (value === "") return "role: expected a name";
+      draft.role = value;
+      return undefined;
+    case "host":
+      if (value === "" || draft.hosts.length >= HOSTS_LIMIT)
+        return `host: expected at most ${HOSTS_LIMIT} names`;
+      draft.hosts.push(value);
+      return undefined;
+    case "created":
+      draft.created = parseTime(value);
+      return draft.created === undefined
+        ? "created: expected a time such as 2026-01-31T12:00:00Z"
+        : undefined;
+    case "learned": {
+      const [from, to, more] = value.split(" ").map(parseTime);
+      if (from === undefined || to === undefined || more !== undefined || to < from)
+        return "learned: expected two times such as 2026-01-31T12:00:00Z, the earlier one first";
+      draft.learned = [from, to];
+      return undefined;
+    }
+    case "entries":
+      draft.entries = parseCount(value);
+      return draft.entries === undefined ? "entries: expected a number" : undefined;
+    case "digest":
+      draft.digest = value;
+      return isDigest(value) ? undefined : "digest: expected sha256: and 64 hexadecimal digits";
+    default:
+      return `"${word}": the header has role, host, created, learned, entries and digest`;
+  }
+}
+
+function readEntry(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: number,
+  tell: (message: string) => void,
+): BaselineEntry | undefined {
+  const text = end - start > LINE_LIMIT ? undefined : decodeLine(bytes, start, end);
+  if (text === undefined) {
+    tell(`not printable UTF-8, or longer than ${LINE_LIMIT} bytes`);
+    return undefined;
+  }
+  const fields = text.split("\t");
+  const result = parseEntry(version === OLD_VERSION ? newer(fields) : fields);
+  if (typeof result !== "string") return result;
+  tell(result);
+  return undefined;
+}
+
+/** The fields of a line of the old format as they are now; what is none stays none. */
+function newer(fields: readonly string[]): readonly string[] {
+  return fields.length === OLD_FIELDS ? [...fields.slice(0, 10), "-", ...fields.slice(12)] : [];
+}
+
+/** An entry out of the fields of a line or of a row of the journal; a text says what is wrong with them. */
+export function parseEntry(fields: readonly string[]): BaselineEntry | string {
+  if (fields.length !== FIELDS) return `${fields.length} columns, separated by tabs, where ${FIELDS} belong`;
+  const [scope = "", exact = "", path = "", tree = "", lineage = "", ...rest] = fields;
+  const [firstText = "", lastText = "", countText = "", usersText = "", hostsText = "", ...known] = rest;
+  if (fields.some((field) => field === "" || printable(field) !== field))
+    return "an empty column, or one that is not printable";
+  if (!exact.startsWith("/")) return "the exact tree must begin with a slash";
+  if (!/^(?:userns:)?(?:\/|memfd:)/.test(path))
+    return "the runnable path must begin with a slash, memfd: or userns:";
+  if (tree !== "=" && !tree.startsWith("/")) return "the tree must begin with a slash, or be =";
+  if (lineage !== "complete" && lineage !== "incomplete")
+    return `lineage "${lineage}": expected complete or incomplete`;
+  const first = parseTime(firstText);
+  const last = parseTime(lastText);
+  if (first === undefined || last === undefined || last < first)
+    return "first and last seen: expected times such as 2026-01-31T12:00:00Z, the earlier one first";
+  const count = parseCount(countText);
+  const hosts = parseCount(hostsText);
+  if (count === undefined || hosts === undefined) return "count and hosts: expected numbers";
+  const users = parseUsers(usersText);
+  if (users === undefined)
+    return `users: expected at most ${USERS_LIMIT} numbers with commas between, ascending, or -`;
+  const [executablesList = "", sample = ""] = known;
+  const executables = parseExecutables(executablesList);
+  if (executables === undefined)
+    return "executables: expected PATH,PACKAGE,sha256:DIGEST, in order, with a space between, or -";
+  return {
+    scope,
+    exact,
+    path,
+    tree: tree === "=" ? exact : tree,
+    complete: lineage === "complete",
+    first,
+    last,
+    count,
+    users,
+    hosts,
+    executables,
+    arguments: sample === "-" ? undefined : sample,
+  };
+}
+
+/** A decimal number as it is always written; undefined if it is none. */
+export function parseCount(text: string): number | undefined {
+  const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** Ascending user ids with commas between, or `-`; undefined if `text` is neither. */
+export function parseUsers(text: string): readonly number[] | undefined {
+  if (text === "-") return [];
+  const users: number[] = [];
+  for (const part of text.split(",", USERS_LIMIT + 1)) {
+    const user = parseCount(part);
+    if (user === undefined || user > 0xffff_ffff || user <= (users.at(-1) ?? -1)) return undefined;
+    users.push(user);
+  }
+  return users.length > USERS_LIMIT ? undefined : users;
+}
+
+const LINE_FEED = 10;
+
+function endOfLine(bytes: Uint8Array, start: number): number {
+  const end = bytes.indexOf(LINE_FEED, start);
+  return end === -1 ? bytes.length : end;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** undefined if a line has what does not belong into one: tabs divide columns, everything else must be printable. */
+function decodeLine(bytes: Uint8Array, start: number, end: number): string | undefined {
+  try {
+    const text = utf8.decode(bytes.subarray(start, end));
+    const shown = text.replaceAll("\t", "");
+    return printable(shown) === shown ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+// How these commands show trees: lines for people, or one flat JSON object a line.
+
+import { timeText } from "../../baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../baseline/entry.ts";
+import { type Executable, executableText } from "../../baseline/executables.ts";
+import { realtimeNow } from "../../linux/clock.ts";
+import type { EventRecord } from "../../report/event-record.ts";
+import { changeRecord } from "../../report/records.ts";
+import { recordUids } from "../../report/stamp.ts";
+import { CommandError, exitCodes } from "../output.ts";
+
+export type EntryFormat = "json" | "pretty";
+
+/** `--output`, or what suits where standard output goes. */
+export function formatOf(chosen: EntryFormat | undefined): EntryFormat {
+  return chosen ?? (process.stdout.isTTY ? "pretty" : "json");
+}
+
+let uids: ((wallNs: number) => string) | undefined;
+
+/** One JSON line with the stamps that every one has. */
+export function jsonLine(event: string, details: EventRecord): string {
+  uids ??= recordUids(crypto.getRandomValues(new Uint8Array(5)));
+  return `${JSON.stringify(changeRecord(event, details, realtimeNow(), uids))}\n`;
+}
+
+/** An entry in the one vocabulary. */
+export function entryFields(entry: BaselineEntry): EventRecord {
+  return {
+    "baseline.scope": entry.scope,
+    "tree.exact": entry.exact,
+    "process.runnable.path": entry.path,
+    "tree.path": entry.tree,
+    "tree.complete": entry.complete,
+    "baseline.first": timeText(entry.first),
+    "baseline.last": timeText(entry.last),
+    "tree.count": entry.count,
+    "tree.user_ids": entry.users,
+    "baseline.hosts": entry.hosts,
+    ...(entry.executables.length === 0
+      ? {}
+      : { "baseline.executables": entry.executables.map(executableText) }),
+    ...(entry.arguments === undefined ? {} : { "baseline.arguments": entry.arguments }),
+  };
+}
+
+/** An entry on one line, the tree first. */
+export function entryLine(entry: BaselineEntry): string {
+  const where = entry.scope === "-" ? "" : `  in ${entry.scope}`;
+  const part = entry.complete ? "" : "  (incomplete)";
+  return `${entry.exact}  ${entry.path}${where}${part}`;
+}
+
+/** What else is known of an entry, a fact a line. */
+export function entryFacts(entry: BaselineEntry): readonly string[] {
+  const times = entry.count === 1 ? "once" : `${entry.count} times`;
+  return [
+    `tree       ${entry.tree}`,
+    `seen       ${times}, first ${timeText(entry.first)}, last ${timeText(entry.last)}`,
+    `users      ${entry.users.length === 0 ? "not known" : entry.users.join(", ")}`,
+    ...executableFacts(entry.executables),
+    `arguments  ${entry.arguments ?? "not known"}`,
+  ];
+}
+
+/** What a leaf was seen to run, a file a line. */
+export function executableFacts(executables: readonly Executable[]): readonly string[] {
+  if (executables.length === 0) return ["runs       not known"];
+  return executables.map(({ path, package: owner, modified, digest }) => {
+    const from =
+      owner === undefined
+        ? "package not known"
+        : owner === null
+          ? "of no package"
+          : `of ${owner}${modified ? ", MODIFIED" : ""}`;
+    return `runs       ${path}, ${from}, ${digest ?? "digest not known"}`;
+  });
+}
+
+const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** Seconds that a duration such as 90s, 30m, 24h, 7d or 2w means. */
+export function secondsOf(text: string, option: string): number {
+  const match = /^([1-9]\d{0,8})([smhdw])$/.exec(text);
+  if (match === null)
+    throw new CommandError(
+      exitCodes.usage,
+      `${option} ${text}: not a duration`,
+      "try 90s, 30m, 24h, 7d or 2w",
+    );
+  return Number(match[1]) * (units[match[2] ?? ""] ?? 0);
+}
+
+/** Seconds as a person says them: 90 s, 24 h, 3 d. */
+export function durationText(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** Seconds since the epoch. */
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

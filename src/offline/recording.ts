@@ -1,0 +1,135 @@
+// `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
+import { hostname, release } from "node:os";
+import { version } from "../config/version.ts";
+import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { bootId } from "../linux/process.ts";
+import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
+import type { CaptureFile } from "../sensor/capture/file.ts";
+import type { CaptureHeader } from "../sensor/capture/format.ts";
+import { CaptureWriter } from "../sensor/capture/write.ts";
+import type { Sensor } from "../sensor/event.ts";
+import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { scanLive } from "../warden/live-scan.ts";
+import { Rescan } from "../warden/rescan.ts";
+import { readUserNames } from "../warden/user-names.ts";
+
+export interface RecordingOptions {
+  readonly sensor: Sensor;
+  /** For looks at all of /proc; null where the events are not this host's present. */
+  readonly reader: FactsReader | null;
+  readonly file: CaptureFile;
+  /** Nanoseconds after which it ends; undefined: only a signal ends it. */
+  readonly forNs: number | undefined;
+  /** Called now and then, at most once a second. */
+  readonly progress: (so_far: Recorded) => void;
+}
+
+export interface Recorded {
+  readonly events: number;
+  readonly bytes: number;
+  /** Losses that the source told of. */
+  readonly losses: number;
+  readonly seconds: number;
+}
+
+/** They end a recording, and must have been blocked before the process's first instruction. */
+export const recordingSignals: readonly SignalName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+const SENSOR = 1;
+const SIGNALS = 2;
+/** What a kill -9 can cost; on an idle host nothing waits and nobody is woken. */
+const FLUSH_NS = 1e9;
+
+/** Records until its time is over or a signal ends it; the capture is complete then. Throws if the source or the disk fails. */
+export function runRecording(options: RecordingOptions): Recorded {
+  const { sensor, reader, file } = options;
+  using poll = new Poll();
+  using signals = new SignalDescriptor(recordingSignals);
+  const start = monotonicNow();
+  const writer = new CaptureWriter((bytes) => file.write(bytes), headerNow(), readUserNames());
+  const rescan = new Rescan();
+  let losses = 0;
+  let flushAt = start + FLUSH_NS;
+  const look = (): void => {
+    if (reader === null) return;
+    const began = monotonicNow();
+    writer.scan(scanLive(reader), began);
+    rescan.done(began, monotonicNow());
+  };
+  const drain = (): void => {
+    writer.clock(realtimeNow() - monotonicNow());
+    sensor.drain((event) => {
+      if (event.kind === "loss") {
+        losses += 1;
+        if (reader !== null) rescan.want(monotonicNow());
+      }
+      writer.event(event);
+    });
+  };
+  const soFar = (): Recorded => {
+    const seconds = (monotonicNow() - start) / 1e9;
+    return { events: writer.events, bytes: writer.bytes, losses, seconds };
+  };
+  const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
+  const untilDone = (): void => {
+    for (let stopping = false; !stopping; ) {
+      const now = monotonicNow();
+      const next = Math.min(
+        end - now,
+        rescan.dueIn(now) ?? Number.POSITIVE_INFINITY,
+        writer.pending ? flushAt - now : Number.POSITIVE_INFINITY,
+      );
+      const ready = poll.wait(waitMs(next));
+      for (let i = 0; i < ready; i++) {
+        if (poll.tokens[i] === SIGNALS) stopping = true;
+        else drain();
+      }
+      const later = monotonicNow();
+      if (rescan.dueIn(later) === 0) look();
+      if (writer.pending && later >= flushAt) {
+        writer.flush();
+        options.progress(soFar());
+        flushAt = later + FLUSH_NS;
+      }
+      // A file is read to its end, however short the time; what is live never ends.
+      if (later >= end && (ready === 0 || reader !== null)) stopping = true;
+    }
+    drain();
+  };
+  poll.add(sensor.fd, SENSOR, EPOLLIN);
+  poll.add(signals.fd, SIGNALS, EPOLLIN);
+  try {
+    look();
+    untilDone();
+  } catch (error) {
+    // Without its last block: a replay says that it was cut.
+    writer.flush();
+    throw error;
+  }
+  writer.finish();
+  file.sync();
+  return soFar();
+}
+
+/** Longest wait of epoll_wait(2), whose milliseconds are an int. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+function waitMs(ns: number): number {
+  return ns === Number.POSITIVE_INFINITY ? -1 : Math.min(LONGEST_MS, Math.max(0, Math.ceil(ns / 1e6)));
+}
+
+function headerNow(): CaptureHeader {
+  const monotonic = monotonicNow();
+  const boottime = boottimeNow();
+  const realtime = realtimeNow();
+  return {
+    treewarden: version,
+    boot_id: bootId(),
+    boot_time_ms: Math.round((realtime - boottime) / 1e6),
+    wall_offset_ns: realtime - monotonic,
+    suspended_ns: Math.max(0, boottime - monotonic),
+    host_name: hostname(),
+    kernel: release(),
+  };
+}

@@ -1,0 +1,57 @@
+// The baseline that comes with a role: a file beside the role's own, read with it and never written.
+import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
+
+export interface RoleBaseline {
+  readonly role: string;
+  readonly file: string;
+  /** `sha256:` and 64 hexadecimal digits, over the file's bytes. */
+  readonly digest: string;
+  readonly trees: number;
+  /** The file, found right. */
+  readonly bytes: Uint8Array;
+}
+
+/** 200,000 trees, which the warden takes 2 seconds to load: far less than the dead-man timer gives it. */
+export const BASELINE_LIMIT = 32 << 20;
+
+/** Where the baseline of the role file at `place` lies: `shop.baseline` beside `shop.json`. */
+export function baselineBeside(place: string): string {
+  return `${place.replace(/\.json$/, "")}.baseline`;
+}
+
+export function readRoleBaseline(
+  role: string,
+  file: string,
+  digest: string,
+  bytes: Uint8Array,
+): RoleBaseline | readonly FileError[] {
+  let trees = 0;
+  const result = readBaseline(bytes, () => {
+    trees += 1;
+  });
+  if (!result.ok) return result.errors;
+  const of = result.value.role;
+  if (of !== undefined && of !== role)
+    return [{ line: 0, message: `a baseline of role "${of}" beside the file of role "${role}"` }];
+  return { role, file, digest, trees, bytes };
+}
+
+/** Which baselines are in force with the roles, as a text for other processes. */
+export function shippedList(baselines: readonly RoleBaseline[]): string {
+  return JSON.stringify({ version: 1, baselines: baselines.map(({ file, digest }) => ({ file, digest })) });
+}
+
+/** What `shippedList` wrote; undefined for anything else. */
+export function parseShippedList(text: string): readonly Pick<RoleBaseline, "file" | "digest">[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const list: unknown = Object(value).baselines;
+    if (Object(value).version !== 1 || !Array.isArray(list)) return undefined;
+    return list.map((one: unknown) => ({
+      file: String(Object(one).file),
+      digest: String(Object(one).digest),
+    }));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,25 @@
+// Runs the tests that a policy file holds.
+import { type Decision, decide, type Policy } from "./policy.ts";
+import type { LoadedRole } from "./resolve.ts";
+import type { TestEntry } from "./schema.ts";
+import { testSubject } from "./test-lineage.ts";
+
+export interface PolicyTestResult {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly expected: TestEntry["expect"];
+  readonly decision: Decision;
+  /** The tree that the lineage has. */
+  readonly tree: string;
+}
+
+/** Runs the tests of the policy's own file. */
+export function runTests(policy: Policy, role: LoadedRole): PolicyTestResult[] {
+  return (role.file.tests ?? []).map((test) => {
+    const subject = testSubject(test);
+    const decision = decide(policy, subject);
+    const { action, rule } = test.expect;
+    const passed = decision.action === action && (rule === undefined || decision.rule === rule);
+    return { name: test.name, passed, expected: test.expect, decision, tree: subject.tree.path };
+  });
+}

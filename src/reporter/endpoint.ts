@@ -1,0 +1,69 @@
+// The HTTP endpoint: metrics to scrape, and whether treewarden lives.
+import type { Server } from "bun";
+import type { Address } from "../config/address.ts";
+import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
+
+export interface Health {
+  readonly alive: boolean;
+  readonly reason: string;
+}
+
+export interface EndpointInputs {
+  readonly metrics: (format: ExpositionFormat) => Promise<string>;
+  /** Asks the warden; resolves within a second whatever it does. */
+  readonly health: () => Promise<Health>;
+}
+
+/** Requests answered at a time; whoever asks for more is not a scraper. */
+const IN_FLIGHT = 64;
+/** Seconds without a byte after which a connection is closed. */
+const IDLE_SECONDS = 10;
+
+/** Listens. Throws if the address cannot be had. */
+export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<undefined> {
+  let inFlight = 0;
+  return Bun.serve({
+    hostname: address.host,
+    port: address.port,
+    idleTimeout: IDLE_SECONDS,
+    // Two on one port would answer scrapes in turns.
+    reusePort: false,
+    // Nothing here takes a body.
+    maxRequestBodySize: 1024,
+    development: false,
+    async fetch(request) {
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+      }
+      if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
+      inFlight += 1;
+      try {
+        return await answer(request, inputs);
+      } finally {
+        inFlight -= 1;
+      }
+    },
+    error() {
+      return new Response("failed\n", { status: 500 });
+    },
+  });
+}
+
+async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
+  switch (new URL(request.url).pathname) {
+    case "/":
+    case "/metrics": {
+      const format = formatFor(request.headers.get("accept"));
+      return new Response(await inputs.metrics(format), {
+        headers: { "content-type": contentTypes[format] },
+      });
+    }
+    case "/healthz": {
+      const { alive, reason } = await inputs.health();
+      const body = alive ? { status: "ok" } : { status: "unavailable", reason };
+      return Response.json(body, { status: alive ? 200 : 503 });
+    }
+    default:
+      return new Response("not here: /metrics and /healthz are\n", { status: 404 });
+  }
+}

@@ -1,0 +1,112 @@
+// The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+
+export const recordKinds = { fork: 1, exec: 2, exit: 3 } as const;
+
+/** Every record begins with these. */
+export const commonLayout = {
+  kind: 0, // u32
+  pid: 4, // u32, the thread group
+  time: 8, // u64, ns of CLOCK_MONOTONIC
+} as const;
+
+export const forkLayout = {
+  parentPid: 16, // u32
+  uid: 20, // u32, effective, the child's and so the parent's at this moment
+  realUid: 24, // u32
+  start: 32, // u64, ns of CLOCK_BOOTTIME
+  size: 40,
+} as const;
+
+export const exitLayout = {
+  status: 16, // u32
+  size: 24,
+} as const;
+
+/** Followed by the texts, each beginning where the one before ends; `ends` are offsets from the record's start. */
+export const execLayout = {
+  start: 16, // u64, ns of CLOCK_BOOTTIME
+  parentPid: 24, // u32
+  flags: 28, // u32, see `flags`
+  realUid: 32, // u32
+  uid: 36, // u32, effective
+  gid: 40, // u32, effective
+  loginUid: 44, // u32, all ones: never set
+  sessionId: 48, // u32, all ones: never set
+  mode: 52, // u32, the executable's st_mode
+  device: 56, // u32, the kernel's own encoding: 12 bits major, 20 bits minor
+  mountNamespace: 60, // u32
+  pidNamespace: 64, // u32
+  changedNanoseconds: 68, // u32
+  inode: 72, // u64
+  changed: 80, // s64, the executable's ctime
+  settleKey: 88, // u64 below 2^52, see urgency.ts; 0 if nothing can be settled
+  filenameEnd: 96, // u32, one NUL-terminated string
+  argsEnd: 100, // u32, as they lie on the new stack
+  ttyEnd: 104, // u32, one NUL-terminated string
+  cgroupEnd: 108, // u32, elements leaf to root, each NUL-terminated
+  executableEnd: 112, // u32, elements leaf to root, each NUL-terminated
+  cwdEnd: 116, // u32, elements leaf to root, each NUL-terminated
+  texts: 120,
+} as const;
+
+export const recordFlags = {
+  /** The kernel was given a script, or a file of binfmt_misc. */
+  script: 1,
+  argsUnreadable: 2,
+  argsTruncated: 4,
+  /** The executable's file had no name in its directory any more. */
+  deleted: 8,
+  /** The executable lies in no directory: a memfd. */
+  nameless: 16,
+  /** The path had more elements than a walk goes up. */
+  executableCut: 32,
+  cwdCut: 64,
+  cgroupCut: 128,
+  /** The mount namespace, or that of the executable's mount, is not of the host's user namespace. */
+  userMounts: 256,
+} as const;
+
+/** PATH_MAX of linux/limits.h. */
+export const PATH_MAX = 4096;
+/** NAME_MAX and a NUL. */
+export const ELEMENT_MAX = 256;
+/** sizeof tty_struct.name */
+export const TTY_MAX = 64;
+
+/** The longest record for a limit of `argsBytes`: what a program's scratch must hold. */
+export function recordLimit(argsBytes: number): number {
+  return execLayout.texts + PATH_MAX + TTY_MAX + PATH_MAX + argsBytes + 2 * PATH_MAX + ELEMENT_MAX;
+}
+
+/** What lies in front of the walk's state in the scratch: kernel fields on their way into the record, see fields.ts. */
+export const FIELD_BYTES = 1536;
+
+/** What the walk over directories keeps, in front of the record, while it goes from program to program; u64 each. */
+export const walkState = {
+  /** Which path is being walked, see `walkPhases`. */
+  phase: 0,
+  dentry: 8,
+  /** struct mount, not the struct vfsmount within. */
+  mount: 16,
+  /** How far the record is written. */
+  end: 24,
+  cwdDentry: 32,
+  cwdMount: 40,
+  size: 48,
+} as const;
+
+export const walkPhases = { executable: 0, cwd: 1 } as const;
+
+export const urgencies = { none: 0, all: 1, unsettled: 2 } as const;
+
+/** The page that the programs share with user space. */
+export const sharedLayout = {
+  lostForks: 0, // u64
+  lostExecs: 8,
+  lostExits: 16,
+  /** See `urgencies`. */
+  urgency: 24, // u32
+  /** Part of every settle key: a new one makes all that was settled forgotten. */
+  generation: 28, // u32
+  size: 32,
+} as const;

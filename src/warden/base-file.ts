@@ -1,0 +1,32 @@
+// The base system as it is written down in the state directory: labels are the same from the first exec on, and after
+// every restart of the warden, which reads no package database.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import type { BaseSystem } from "../fingerprint/base.ts";
+import { writeWhole } from "./saved-state.ts";
+
+const file = "base.json";
+const Saved = v.strictObject({ files: v.record(v.string(), v.string()) });
+
+/** undefined if there is none that can be read. */
+export function readBase(directory: string): BaseSystem | undefined {
+  try {
+    const { files } = v.parse(Saved, JSON.parse(readFileSync(join(directory, file), "utf8")));
+    return { files: new Map(Object.entries(files)) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whole or not at all, see `writeWhole`. */
+export function writeBase(directory: string, { files }: BaseSystem): void {
+  const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
+  writeWhole(join(directory, file), JSON.stringify({ files: Object.fromEntries(sorted) }));
+}
+
+export function isSameBase(one: BaseSystem, other: BaseSystem): boolean {
+  if (one.files.size !== other.files.size) return false;
+  for (const [path, origin] of one.files) if (other.files.get(path) !== origin) return false;
+  return true;
+}

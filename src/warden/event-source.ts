@@ -1,0 +1,88 @@
+// The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
+import type { Config, SourceChoice } from "../config/config.ts";
+import { version } from "../config/version.ts";
+import { EPOLLIN, type Poll } from "../linux/epoll.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Totals } from "../report/totals.ts";
+import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
+import type { OpenedSensor } from "../sensor/open.ts";
+import { wakeupPolicyOf } from "./wakeup-policy.ts";
+
+export interface EventSourceInputs {
+  readonly config: Config;
+  readonly poll: Poll;
+  readonly token: number;
+  readonly totals: Totals;
+  /** Subscribed when it returns. Throws if there is none. */
+  readonly open: (choice: SourceChoice) => OpenedSensor;
+}
+
+export class EventSource implements Disposable {
+  private readonly inputs: EventSourceInputs;
+  private opened: OpenedSensor;
+  private watched = false;
+
+  constructor(inputs: EventSourceInputs) {
+    this.inputs = inputs;
+    this.opened = inputs.open(inputs.config.source);
+    this.enter(undefined);
+  }
+
+  get sensor(): Sensor {
+    return this.opened.sensor;
+  }
+
+  get name(): SensorSource {
+    return this.opened.sensor.source;
+  }
+
+  /** Why this one, for a person. */
+  get why(): string {
+    return this.opened.why;
+  }
+
+  drain(sink: (event: ProcessEvent) => void): void {
+    this.sensor.drain(sink);
+  }
+
+  /** Whether somebody watches every exec. */
+  watch(on: boolean): void {
+    this.watched = on;
+    this.sensor.live = on;
+  }
+
+  settle(event: ExecEvent): void {
+    this.sensor.settle?.(event);
+  }
+
+  /** Tells the sensor which execs must not wait; true if it is to be told of those that may. Anew for each policy. */
+  applyWakeupPolicy(policy: Policy): boolean {
+    const urgency = wakeupPolicyOf(policy, this.inputs.config.enforcement);
+    this.sensor.unsettle?.();
+    this.sensor.setWakeupPolicy?.(urgency);
+    return urgency === "unsettled" && this.sensor.settle !== undefined;
+  }
+
+  /** The sensor has failed for good: another one takes over; gives what failed. Throws if there is none. */
+  replace(): SensorSource {
+    const failed = this.name;
+    this.inputs.poll.remove(this.sensor.fd);
+    this.sensor[Symbol.dispose]();
+    this.opened = this.inputs.open(failed === "ebpf" ? "netlink" : this.inputs.config.source);
+    this.enter(failed);
+    return failed;
+  }
+
+  [Symbol.dispose](): void {
+    this.sensor[Symbol.dispose]();
+  }
+
+  private enter(before: SensorSource | undefined): void {
+    const { poll, token, totals, config } = this.inputs;
+    const { enforcement } = config;
+    poll.add(this.sensor.fd, token, EPOLLIN);
+    this.sensor.live = this.watched;
+    if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
+    totals.gauge("info", { version, source: this.name, enforcement }).set(1);
+  }
+}

@@ -1,0 +1,217 @@
+// From a program that runs to a verdict that is carried out and reported.
+import type { Enforcement } from "../config/config.ts";
+import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
+import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import type { Process } from "../forest/process.ts";
+import { unitOf } from "../linux/cgroup-names.ts";
+import { monotonicNow } from "../linux/clock.ts";
+import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Outbox } from "../report/outbox.ts";
+import {
+  changeRecord,
+  execRecord,
+  exitRecord,
+  lossRecord,
+  type Stamp,
+  verdictRecord,
+} from "../report/records.ts";
+import type { Counter, Histogram, Totals } from "../report/totals.ts";
+import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { NewTrees } from "./new-trees.ts";
+import type { Execution, TrackerListener } from "./tracker.ts";
+
+export interface VerdictInputs {
+  readonly policy: Policy;
+  readonly enforcement: Enforcement;
+  readonly killer: ProcessKiller<Runnable>;
+  readonly outbox: Outbox;
+  readonly totals: Totals;
+  readonly stamp: Stamp;
+  /** Milliseconds since the epoch at which start ticks are 0. */
+  readonly bootTimeMs: number;
+  readonly userName: (uid: number) => string | undefined;
+  readonly newTrees: NewTrees;
+  /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
+  readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
+  /** The image that a container was made of; undefined or null if that is not known. */
+  readonly imageOf?: (container: string) => string | null | undefined;
+  /** What the baseline in force knows of it. */
+  readonly knowledgeOf: (exec: Execution) => Knowledge;
+  /** A loss was told: the warden plans a rescan. */
+  readonly onLoss: () => void;
+  /** An exec was let be, and every one like it will be. */
+  readonly settle: (event: ExecEvent) => void;
+}
+
+interface CarriedOut {
+  readonly outcome: Outcome;
+  readonly reason: Reason | undefined;
+}
+
+const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
+const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
+const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
+
+/** What verdicts of one kind are counted with. */
+interface Counted {
+  readonly decision: Decision;
+  readonly outcome: Outcome;
+  readonly verdicts: Counter;
+  readonly duration: Histogram;
+  readonly undecided: readonly Counter[];
+}
+
+export class VerdictHandler implements TrackerListener {
+  policy: Policy;
+  /** The sensor is told of execs that need not hurry. */
+  settling = false;
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
+  wallOffset = 0;
+  private readonly inputs: VerdictInputs;
+  /** Loudness: a minute without permits is told once. */
+  private limited = false;
+  /** Of the last verdict: mostly the next one is of the same kind. */
+  private counted: Counted | undefined;
+
+  constructor(inputs: VerdictInputs) {
+    this.inputs = inputs;
+    this.policy = inputs.policy;
+  }
+
+  onFork(child: Process<Runnable>): void {
+    this.inputs.killer.forked(child);
+  }
+
+  onExec(exec: Execution): void {
+    const knowledge = this.inputs.knowledgeOf(exec);
+    const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
+    const decision = decide(this.policy, subject);
+    const { outcome, reason } = this.carryOut(exec, decision);
+    this.count(decision, outcome, exec.time);
+    if (
+      this.settling &&
+      decision.action !== "kill" &&
+      decision.undecided.length === 0 &&
+      exec.event !== undefined
+    ) {
+      this.inputs.settle(exec.event);
+    }
+    const { outbox, stamp } = this.inputs;
+    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+      outbox.reliable(execRecord(subject, "tree.new", stamp), "common");
+    if (decision.action !== "allow") {
+      const room = decision.action === "kill" ? "all" : "common";
+      outbox.reliable(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
+    }
+    if (outbox.watched) outbox.bestEffort(execRecord(subject, "process.exec", stamp));
+  }
+
+  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+    const { outbox, stamp } = this.inputs;
+    if (!outbox.watched) return;
+    const ended = { pid: process.pid, treePath: tree.path, treeId: tree.id };
+    outbox.bestEffort(exitRecord(event, ended, event.time + this.wallOffset, stamp));
+  }
+
+  onLoss(event: LossEvent): void {
+    const { outbox, stamp, totals } = this.inputs;
+    totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
+    outbox.reliable(lossRecord(event, event.time + this.wallOffset, stamp));
+    this.inputs.onLoss();
+  }
+
+  /** Tells something about treewarden itself. */
+  recordChange(event: string, details: Parameters<typeof changeRecord>[1]): void {
+    this.inputs.outbox.reliable(
+      changeRecord(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
+    );
+  }
+
+  private carryOut(exec: Execution, decision: Decision): CarriedOut {
+    if (decision.action === "allow") return allowed;
+    if (decision.action === "alert") return alerted;
+    if (this.inputs.enforcement === "observe") return wouldKill;
+    const result = this.inputs.killer.kill(exec.process, toldOf(exec));
+    this.tellLimit(result);
+    return result;
+  }
+
+  private tellLimit(result: KillResult): void {
+    const limited = result.reason === "rate_limited";
+    if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
+    this.limited = limited;
+    this.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
+  }
+
+  private count(decision: Decision, outcome: Outcome, eventTime: number): void {
+    let { counted } = this;
+    if (counted === undefined || !isSameKind(counted, decision, outcome)) {
+      counted = this.countedWith(decision, outcome);
+      this.counted = counted;
+    }
+    for (const rule of counted.undecided) rule.add(1);
+    counted.verdicts.add(1);
+    counted.duration.observe((monotonicNow() - eventTime) / 1e9);
+  }
+
+  private countedWith(decision: Decision, outcome: Outcome): Counted {
+    const { totals } = this.inputs;
+    const { ruleset: role, rule, action } = decision;
+    return {
+      decision,
+      outcome,
+      verdicts: totals.counter("verdicts", { role, rule, action, outcome }),
+      duration: totals.histogram("verdictDuration", { outcome }),
+      undecided: decision.undecided.map((name) => totals.counter("rulesUndecided", { rule: name })),
+    };
+  }
+}
+
+function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
+  const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
+  const isSameVerdict = decision.action === other.action && outcome === its;
+  return isSameRule && isSameVerdict && decision.undecided === other.undecided;
+}
+
+function toldOf({ event }: Execution): ObservedExec | undefined {
+  if (event === undefined) return undefined;
+  return { time: event.time, args: event.facts.argsTruncated ? undefined : event.facts.args };
+}
+
+/** What a policy is asked about. */
+export function execSubject(
+  exec: Execution,
+  wallOffset: number,
+  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
+  knowledge: Knowledge = {},
+): Subject {
+  const { process, facts } = exec;
+  const { lineage, ancestry } = process;
+  const parent = ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid };
+  const wallTime = (exec.time + wallOffset) / 1e6;
+  const containerId = facts.cgroup === undefined ? undefined : lineage.container;
+  return {
+    source: exec.source,
+    time: exec.time,
+    wallTime,
+    pid: process.pid,
+    facts,
+    runnable: lineage.program,
+    lineage,
+    tree: exec.tree,
+    parentPid: process.parentPid === 0 ? undefined : process.parentPid,
+    parent,
+    knowledge,
+    containerId,
+    unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
+    containerImage:
+      (typeof containerId === "string" ? inputs.imageOf?.(containerId) : undefined) ?? undefined,
+    examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
+    bootTimeMs: inputs.bootTimeMs,
+    userName: inputs.userName,
+  };
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test";
+import { restoreForest, saveForest } from "../../src/forest/saved-forest.ts";
+import { type Named, smallHost, World } from "./world.ts";
+
+const decode = (program: unknown): Named => ({ key: String(program) });
+const encode = (program: Named): string => program.key;
+
+/** What the next run finds in /proc of the host that `world` describes. */
+function procOf(world: World, next: World) {
+  return [...world.forest.processes()].map((process) =>
+    next.found(
+      process.pid,
+      process.parentPid,
+      process.lineage.program.key,
+      process.startTicks,
+      process.kernelThread,
+    ),
+  );
+}
+
+function restart(world: World, bootId = "boot") {
+  const saved: unknown = JSON.parse(JSON.stringify(saveForest(world.forest, "boot", encode)));
+  const next = new World();
+  next.now = world.now;
+  const restored = restoreForest(next.forest, saved, bootId, decode);
+  next.forest.reconcile(procOf(world, next), next.now * 1e6, restored.processes);
+  restored.release();
+  return next;
+}
+
+function lively(): World {
+  const world = smallHost();
+  world.spawn(100, 200, "env");
+  world.exec(200, "bash");
+  world.fork(200, 300);
+  world.exec(300, "daemon");
+  world.exit(200);
+  for (const process of world.forest.processes()) process.startExact = true;
+  return world;
+}
+
+describe("a restart of treewarden in the same boot", () => {
+  test("changes no lineage, also of those whose parents have left", () => {
+    const next = restart(lively());
+    expect(next.names(300)).toBe("sshd/bash/daemon");
+    expect(next.forest.get(300)?.lineage.complete).toBe(true);
+    expect(next.forest.get(300)?.lineage.parent?.earlier.map((program) => program.key)).toEqual(["env"]);
+  });
+
+  test("keeps nothing of processes that have ended meanwhile", () => {
+    const world = lively();
+    const next = restart(world);
+    for (const pid of [300, 100]) next.exit(pid);
+    expect(next.forest.lineages.size).toBe(smallHost().forest.lineages.size - 1);
+  });
+
+  test("does not mistake another process that has the pid now", () => {
+    const world = lively();
+    const saved: unknown = JSON.parse(JSON.stringify(saveForest(world.forest, "boot", encode)));
+    const next = new World();
+    const { processes } = restoreForest(next.forest, saved, "boot", decode);
+    const scan = [next.found(1, 0, "systemd", 0), next.found(300, 1, "stranger", 9_999)];
+    next.forest.reconcile(scan, 1e15, processes);
+    expect(next.names(300)).toBe("stranger");
+    expect(next.forest.get(300)?.lineage.complete).toBe(false);
+  });
+
+  test("takes nothing over from another boot", () => {
+    const next = restart(lively(), "another boot");
+    expect(next.names(300)).toBe("daemon");
+    expect(next.forest.get(300)?.lineage.complete).toBe(false);
+  });
+
+  test("refuses a file that does not hold together", () => {
+    const { forest } = new World();
+    const bad = { version: 1, bootId: "boot", images: [], nodes: [{ p: -1, i: 7, k: 1 }], processes: [] };
+    expect(() => restoreForest(forest, bad, "boot", decode)).toThrow("no program 7");
+    expect(() => restoreForest(forest, "{", "boot", decode)).toThrow("not a saved forest");
+  });
+});

@@ -1,0 +1,11 @@
+// A reporter as the supervisor starts it, run from the sources: options as one argument, the wire on descriptor 3.
+import { runReporter } from "../../src/reporter/reporter.ts";
+
+await runReporter({
+  options: JSON.parse(process.argv[2] ?? ""),
+  reportFd: 3,
+  onStop: (stop) => process.on("SIGTERM", stop),
+  environment: process.env,
+  warn: (message) => void process.stderr.write(`${message}\n`),
+});
+process.exit(0);

@@ -1,0 +1,341 @@
+// Records of the eBPF programs, written by hand as record.ts has them, into events.
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
+import {
+  commonLayout,
+  execLayout,
+  exitLayout,
+  forkLayout,
+  recordFlags,
+  recordKinds,
+} from "../../../src/sensor/ebpf/layout.ts";
+import { ToldUsers } from "../../../src/sensor/ebpf/users.ts";
+import type { ExecEvent, ProcessEvent } from "../../../src/sensor/event.ts";
+import { StringCache } from "../../../src/sensor/string-cache.ts";
+
+const second = 1_000_000_000n;
+
+interface ExecRecord {
+  readonly filename?: string;
+  readonly args?: readonly string[];
+  readonly tty?: string;
+  readonly cgroup?: string;
+  readonly executable?: string;
+  readonly cwd?: string;
+  readonly flags?: number;
+  readonly words?: Readonly<Record<number, number>>;
+  readonly longs?: Readonly<Record<number, bigint>>;
+}
+
+const terminated = (text: string | undefined) => (text === undefined ? "" : `${text}\0`);
+/** `/usr/bin/true` as the programs write it: `true\0bin\0usr\0`. */
+const upwards = (path: string) =>
+  path === "/" ? "" : path.slice(1).split("/").reverse().map(terminated).join("");
+
+function record(
+  size: number,
+  words: Readonly<Record<number, number>>,
+  longs: Readonly<Record<number, bigint>> = {},
+) {
+  const bytes = new Uint8Array(new ArrayBuffer((size + 7) & ~7));
+  const view = new DataView(bytes.buffer);
+  for (const [field, value] of Object.entries(words)) view.setUint32(Number(field), value, true);
+  for (const [field, value] of Object.entries(longs)) view.setBigUint64(Number(field), value, true);
+  return bytes;
+}
+
+function execRecord(from: ExecRecord): Uint8Array {
+  const texts = [
+    terminated(from.filename),
+    (from.args ?? []).map(terminated).join(""),
+    terminated(from.tty),
+    upwards(from.cgroup ?? "/"),
+    upwards(from.executable ?? "/"),
+    upwards(from.cwd ?? "/"),
+  ].map((text) => Buffer.from(text, "utf8"));
+  const ends: number[] = [];
+  let end = execLayout.texts;
+  for (const text of texts) {
+    end += text.length;
+    ends.push(end);
+  }
+  const fields = [
+    execLayout.filenameEnd,
+    execLayout.argsEnd,
+    execLayout.ttyEnd,
+    execLayout.cgroupEnd,
+    execLayout.executableEnd,
+    execLayout.cwdEnd,
+  ];
+  const bytes = record(
+    end,
+    {
+      [commonLayout.kind]: recordKinds.exec,
+      [execLayout.flags]: from.flags ?? 0,
+      ...Object.fromEntries(fields.map((field, i) => [field, ends[i] ?? 0])),
+      ...from.words,
+    },
+    from.longs,
+  );
+  bytes.set(Buffer.concat(texts), execLayout.texts);
+  return bytes;
+}
+
+function decodeWith(decoder: Decoder, bytes: Uint8Array): ProcessEvent[] {
+  const events: ProcessEvent[] = [];
+  const words = new Uint32Array(bytes.buffer, 0, bytes.length >>> 2);
+  decoder.decode(bytes, words, 0, bytes.length, (event) => events.push(event));
+  return events;
+}
+
+const decoder = () => new Decoder({ audit: true, cgroups: true });
+
+function decodeExec(from: ExecRecord, by = decoder()): ExecEvent {
+  const [event] = decodeWith(by, execRecord(from));
+  if (event?.kind !== "exec") throw new Error("no exec");
+  return event;
+}
+
+const forkRecord = (pid: number, parentPid: number, uid: number, start = 0n) =>
+  record(
+    forkLayout.size,
+    {
+      [commonLayout.kind]: recordKinds.fork,
+      [commonLayout.pid]: pid,
+      [forkLayout.parentPid]: parentPid,
+      [forkLayout.uid]: uid,
+      [forkLayout.realUid]: uid,
+    },
+    { [commonLayout.time]: 5n, [forkLayout.start]: start },
+  );
+
+describe("a fork", () => {
+  test("names parent and child, and the child's start to the tick", () => {
+    const event = decodeWith(decoder(), forkRecord(8, 7, 0, 12n * second + 349_999_999n)).at(-1);
+    expect(event).toEqual({
+      kind: "fork",
+      source: "ebpf",
+      time: 5,
+      pid: 8,
+      parentPid: 7,
+      startTicks: 1234,
+      startExact: true,
+    });
+  });
+
+  test("rounds the start down as the kernel does, after years of uptime too", () => {
+    fc.assert(
+      fc.property(fc.bigInt(0n, 2n ** 62n), (ns) => {
+        const event = decodeWith(decoder(), forkRecord(8, 7, 0, ns)).at(-1);
+        expect(event?.kind === "fork" && BigInt(event.startTicks)).toBe(ns / 10_000_000n);
+      }),
+    );
+  });
+
+  test("tells the parent's user first, once, and again when it has changed", () => {
+    const by = decoder();
+    const kindsOf = (bytes: Uint8Array) => decodeWith(by, bytes).map(({ kind }) => kind);
+    expect(decodeWith(by, forkRecord(8, 7, 33))[0]).toEqual({
+      kind: "user",
+      source: "ebpf",
+      time: 5,
+      pid: 7,
+      uid: 33,
+      realUid: 33,
+    });
+    expect(kindsOf(forkRecord(9, 7, 33))).toEqual(["fork"]);
+    // The child's is known from the fork.
+    expect(kindsOf(forkRecord(10, 9, 33))).toEqual(["fork"]);
+    expect(kindsOf(forkRecord(11, 7, 0))).toEqual(["user", "fork"]);
+  });
+
+  test("tells every user again after a loss", () => {
+    const by = decoder();
+    decodeWith(by, forkRecord(8, 7, 33));
+    by.forget();
+    expect(decodeWith(by, forkRecord(9, 7, 33)).map(({ kind }) => kind)).toEqual(["user", "fork"]);
+  });
+});
+
+test("an exit has the raw wait status", () => {
+  const bytes = record(
+    exitLayout.size,
+    { [commonLayout.kind]: recordKinds.exit, [commonLayout.pid]: 8, [exitLayout.status]: 0x8b },
+    { [commonLayout.time]: 2n ** 40n },
+  );
+  expect(decodeWith(decoder(), bytes)).toEqual([
+    { kind: "exit", source: "ebpf", time: 2 ** 40, pid: 8, status: 0x8b },
+  ]);
+});
+
+describe("an exec", () => {
+  test("has its texts as they were", () => {
+    const { facts } = decodeExec({
+      filename: "./true",
+      args: ["true", "", "a b", "line\nline"],
+      tty: "pts3",
+      cgroup: "/system.slice/cron.service",
+      executable: "/usr/bin/true",
+      cwd: "/var/spool",
+    });
+    expect(facts).toMatchObject({
+      filename: "./true",
+      args: ["true", "", "a b", "line\nline"],
+      tty: "pts/3",
+      cgroup: "/system.slice/cron.service",
+      executable: "/usr/bin/true",
+      executableDeleted: false,
+      executableMemfd: false,
+      cwd: "/var/spool",
+    });
+    expect(facts.script).toBeUndefined();
+  });
+
+  test("of a script has the path the kernel was given as the script", () => {
+    const { facts } = decodeExec({
+      filename: "bin/x.sh",
+      executable: "/usr/bin/dash",
+      flags: recordFlags.script,
+    });
+    expect(facts.script).toBe("bin/x.sh");
+  });
+
+  test("without a terminal, login user or session says so", () => {
+    const { facts } = decodeExec({
+      executable: "/x",
+      words: { [execLayout.loginUid]: 0xffff_ffff, [execLayout.sessionId]: 0xffff_ffff },
+    });
+    expect(facts.tty).toBeNull();
+    expect(facts.loginUid).toBeNull();
+    expect(facts.sessionId).toBeUndefined();
+  });
+
+  test("of a kernel that does not keep login users knows none", () => {
+    const { facts } = decodeExec({ executable: "/x" }, new Decoder({ audit: false, cgroups: false }));
+    expect(facts.loginUid).toBeUndefined();
+    expect(facts.cgroup).toBeUndefined();
+  });
+
+  test("at the root of the hierarchies and of the file system is at /", () => {
+    const { facts } = decodeExec({ executable: "/x" });
+    expect(facts.cgroup).toBe("/");
+    expect(facts.cwd).toBe("/");
+  });
+
+  test("from memory is a memfd, which nobody has removed", () => {
+    const { facts } = decodeExec({
+      executable: "/memfd:payload",
+      flags: recordFlags.nameless | recordFlags.deleted,
+    });
+    expect(facts).toMatchObject({
+      executable: "memfd:payload",
+      executableMemfd: true,
+      executableDeleted: false,
+    });
+  });
+
+  test("of a file that only looks like a memfd is none", () => {
+    const { facts } = decodeExec({ executable: "/memfd:payload" });
+    expect(facts).toMatchObject({ executable: "/memfd:payload", executableMemfd: false });
+  });
+
+  test("of a removed file keeps its last name", () => {
+    const { facts } = decodeExec({ executable: "/tmp/x (deleted)", flags: recordFlags.deleted });
+    expect(facts).toMatchObject({ executable: "/tmp/x (deleted)", executableDeleted: true });
+  });
+
+  test("of what could not be read whole knows nothing of it", () => {
+    const { facts } = decodeExec({
+      executable: "/a/b",
+      cwd: "/c",
+      flags:
+        recordFlags.executableCut | recordFlags.cwdCut | recordFlags.cgroupCut | recordFlags.argsUnreadable,
+    });
+    expect(facts.executable).toBeUndefined();
+    expect(facts.executableMemfd).toBeUndefined();
+    expect(facts.cwd).toBeUndefined();
+    expect(facts.cgroup).toBeUndefined();
+    expect(facts.args).toBeUndefined();
+  });
+
+  test("has the device as stat(2) gives it, set-id bits, and the file's age", () => {
+    const by = decoder();
+    by.realtime = 1_000 * 1e9;
+    const { facts } = decodeExec(
+      {
+        executable: "/x",
+        words: {
+          [execLayout.device]: (8 << 20) | 0x123,
+          [execLayout.mode]: 0o102755,
+          [execLayout.changedNanoseconds]: 500_000_000 + 2 ** 31,
+        },
+        longs: {
+          [commonLayout.time]: 10n * second,
+          [execLayout.changed]: 1_000n,
+          [execLayout.inode]: 2n ** 33n + 1n,
+        },
+      },
+      by,
+    );
+    expect(facts.device).toBe(0x10_0823);
+    expect(facts.executableSetuid).toBe(true);
+    expect(facts.executableAge).toBeCloseTo(9.5);
+    expect(facts.inode).toBe(2 ** 33 + 1);
+  });
+
+  test("with any arguments and paths gives just these back", () => {
+    const element = fc
+      .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
+      .map((text) => text.replace(/[\0/]/g, "_"));
+    const path = fc
+      .array(element, { minLength: 1, maxLength: 8 })
+      .map((elements) => `/${elements.join("/")}`);
+    const argument = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
+    const by = decoder();
+    fc.assert(
+      fc.property(path, path, fc.array(argument, { minLength: 1, maxLength: 6 }), (executable, cwd, args) => {
+        expect(decodeExec({ executable, cwd, args }, by).facts).toMatchObject({ executable, cwd, args });
+      }),
+    );
+  });
+
+  test("keeps bytes that are not UTF-8", () => {
+    const bytes = execRecord({ args: ["??"], executable: "/x" });
+    bytes[execLayout.texts] = 0xff;
+    const [event] = decodeWith(decoder(), bytes);
+    expect(event?.kind === "exec" && event.facts.args).toEqual(["\udcff?"]);
+  });
+});
+
+describe("remembered texts", () => {
+  const decode = (bytes: Uint8Array, start: number, end: number) =>
+    Buffer.from(bytes.subarray(start, end)).toString("latin1");
+
+  test("are made once", () => {
+    let made = 0;
+    const texts = new StringCache(16, (...range) => {
+      made += 1;
+      return decode(...range);
+    });
+    for (let i = 0; i < 3; i += 1) expect(texts.text(Buffer.from("xx/usr/bin"), 2, 10)).toBe("/usr/bin");
+    expect(made).toBe(1);
+  });
+
+  test("are never another's, whatever shares their place", () => {
+    const texts = new StringCache(2, decode);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(texts.text(bytes, 0, bytes.length)).toBe(decode(bytes, 0, bytes.length));
+      }),
+    );
+  });
+});
+
+test("a process that shares its place with another is told again", () => {
+  const users = new ToldUsers();
+  expect(users.tell(1, 0, 0)).toBe(true);
+  expect(users.tell(1 + 4096, 5, 5)).toBe(true);
+  expect(users.tell(1, 0, 0)).toBe(true);
+  expect(users.tell(1, 0, 0)).toBe(false);
+});

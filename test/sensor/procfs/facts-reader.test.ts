@@ -1,0 +1,255 @@
+import { afterAll, expect, test } from "bun:test";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeText } from "../../../src/linux/text.ts";
+import { FactsReader } from "../../../src/sensor/procfs/facts-reader.ts";
+import { scanProcesses } from "../../../src/sensor/procfs/scan.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "facts-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const sleep = realpathSync(Bun.which("sleep") ?? "/bin/sleep");
+
+/** A process that runs `command`, read once its exec is through. */
+async function read(
+  command: string[],
+  options: { cwd?: string; reader?: FactsReader; settle?: number } = {},
+) {
+  const child = Bun.spawn(command, {
+    cwd: options.cwd ?? "/",
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  using own = new FactsReader();
+  const reader = options.reader ?? own;
+  try {
+    await Bun.sleep(options.settle ?? 20);
+    return { pid: child.pid, facts: reader.read(child.pid), stat: reader.stat };
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+}
+
+test("a running process has everything but what only the kernel's event could tell", async () => {
+  const { facts } = await read([sleep, "100"], { cwd: folder });
+  const file = statSync(sleep);
+  expect(facts).toMatchObject({
+    parentPid: process.pid,
+    executable: sleep,
+    executableDeleted: false,
+    executableMemfd: false,
+    executableSetuid: false,
+    filename: undefined,
+    script: undefined,
+    args: [sleep, "100"],
+    argsTruncated: false,
+    cwd: realpathSync(folder),
+    uid: process.geteuid?.(),
+    realUid: process.getuid?.(),
+    gid: process.getegid?.(),
+    device: file.dev,
+    inode: file.ino,
+  });
+  expect(facts.executableAge).toBeCloseTo((Date.now() - file.ctimeMs) / 1000, -1);
+  expect(facts.cgroup).toStartWith("/");
+  expect(facts.loginUid === null || typeof facts.loginUid === "number").toBe(true);
+  expect(facts.tty === null || typeof facts.tty === "string").toBe(true);
+});
+
+test("a process that nobody has gives what was known and nothing else", () => {
+  using reader = new FactsReader();
+  const known = { startTicks: 5, seenTicks: 6, parentPid: 7, uid: 8, realUid: 9 };
+  const facts = reader.read(2 ** 22 + 1, known);
+  expect(facts).toMatchObject({ startTicks: 5, parentPid: 7, uid: 8, realUid: 9, argsTruncated: false });
+  expect(facts.args).toBeUndefined();
+  expect(facts.executable).toBeUndefined();
+  expect(reader.stat).toBeUndefined();
+});
+
+test("of a later process with the same pid nothing is given", () => {
+  using reader = new FactsReader();
+  const mine = reader.read(process.pid).startTicks ?? 0;
+  const known = {
+    startTicks: undefined,
+    seenTicks: mine - 1,
+    parentPid: undefined,
+    uid: undefined,
+    realUid: undefined,
+  };
+  expect(reader.read(process.pid, known).args).toBeUndefined();
+  expect(reader.read(process.pid, { ...known, seenTicks: mine }).args).not.toBeUndefined();
+});
+
+test("a zombie has an unknown program, not an empty one", async () => {
+  // It ends when its parent is a program that waits for nobody.
+  const child = Bun.spawn(["sh", "-c", "sleep 0.3 & echo $!; exec sleep 100"], { stdout: "pipe" });
+  const { value } = await child.stdout.getReader().read();
+  const pid = Number(new TextDecoder().decode(value));
+  using reader = new FactsReader();
+  let facts = reader.read(pid);
+  for (let i = 0; i < 500 && reader.stat?.state !== "Z"; i += 1) {
+    await Bun.sleep(10);
+    facts = reader.read(pid);
+  }
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(reader.stat?.state).toBe("Z");
+  expect(facts.args).toBeUndefined();
+  expect(facts.executable).toBeUndefined();
+  expect(facts.parentPid).toBe(child.pid);
+});
+
+test("arguments keep blanks, newlines and emptiness", async () => {
+  const script = "sleep 100 # a\nb";
+  const { facts } = await read(["sh", "-c", `${script}; :`, "", "two words", "(x) Z 1"]);
+  expect(facts.args).toEqual(["sh", "-c", `${script}; :`, "", "two words", "(x) Z 1"]);
+});
+
+test("arguments beyond the limit are cut and marked", async () => {
+  const long = "x".repeat(100_000);
+  const { facts } = await read(["sh", "-c", "sleep 100; :", long]);
+  expect(facts.argsTruncated).toBe(true);
+  expect(facts.args?.slice(0, 3)).toEqual(["sh", "-c", "sleep 100; :"]);
+  expect(encodeText((facts.args ?? []).join("\0")).length).toBe(4096);
+});
+
+test("arguments of exactly the limit are whole", async () => {
+  const fill = "x".repeat(4096 - "sh -c sleep 100; : ".length - 1);
+  const { facts } = await read(["sh", "-c", "sleep 100; :", fill]);
+  expect(facts.argsTruncated).toBe(false);
+  expect(facts.args?.[3]).toBe(fill);
+});
+
+test("a limit of the caller's is kept", async () => {
+  using reader = new FactsReader({ argumentBytes: 5 });
+  const { facts } = await read([sleep, "100"], { reader });
+  expect(facts.args).toEqual([sleep.slice(0, 5)]);
+  expect(facts.argsTruncated).toBe(true);
+});
+
+test("a deleted executable keeps its path and is marked", async () => {
+  const copy = join(realpathSync(folder), "gone (deleted)");
+  copyFileSync(sleep, copy);
+  const child = Bun.spawn([copy, "100"]);
+  await Bun.sleep(20);
+  unlinkSync(copy);
+  using reader = new FactsReader();
+  const facts = reader.read(child.pid);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(facts).toMatchObject({ executable: copy, executableDeleted: true, executableMemfd: false });
+});
+
+test("a name of bytes that are not UTF-8 loses nothing", async () => {
+  const name = Buffer.concat([
+    Buffer.from(`${realpathSync(folder)}/`),
+    Buffer.from([0xff, 0x0a, 0x29, 0x20, 0x5a]),
+  ]);
+  copyFileSync(sleep, name);
+  const launcher = join(folder, "launch.sh");
+  writeFileSync(launcher, Buffer.concat([Buffer.from("exec '"), name, Buffer.from("' 100\n")]));
+  const { facts, stat } = await read(["sh", launcher]);
+  expect(Buffer.from(encodeText(facts.executable ?? "")).equals(name)).toBe(true);
+  expect(stat?.comm).toBe("\udcff\n) Z");
+});
+
+test("a path longer than the kernel gives is unknown, the rest is not", async () => {
+  // A shell's cd goes no deeper than PATH_MAX; the name of the program itself makes the rest.
+  const name = "0".repeat(200);
+  const script = `
+    cd "$1"; i=0
+    while [ $i -lt 19 ]; do mkdir ${name} && cd ${name} || exit 1; i=$((i + 1)); done
+    cp "$2" ${name} && cp "$2" 1${name} && exec ./1${name} 100`;
+  const deep = join(realpathSync(folder), "d".repeat(4096 - 19 * 201 - 200 - realpathSync(folder).length));
+  mkdirSync(deep);
+  const { facts } = await read(["sh", "-c", script, "sh", deep, sleep], { settle: 200 });
+  expect(facts.args).toEqual([`./1${name}`, "100"]);
+  expect(facts.executable).toBeUndefined();
+  expect(facts.inode).toBeGreaterThan(0);
+});
+
+test("namespaces are read if asked for", () => {
+  using reader = new FactsReader({ namespaces: true });
+  const facts = reader.read(process.pid);
+  expect(facts.mountNamespace).toBe(statSync("/proc/self/ns/mnt").ino);
+  expect(facts.pidNamespace).toBe(statSync("/proc/self/ns/pid").ino);
+});
+
+test("threads of a group are counted", () => {
+  using reader = new FactsReader();
+  expect(reader.threads(process.pid)).toBeGreaterThan(1);
+  expect(reader.threads(2 ** 22 + 1)).toBe(0);
+});
+
+test("reading many processes leaves no descriptor open", () => {
+  using reader = new FactsReader();
+  const open = () => scanDescriptors();
+  const before = open();
+  for (let i = 0; i < 100; i += 1) {
+    reader.read(process.pid);
+    reader.read(2 ** 22 + 1);
+    reader.threads(process.pid);
+  }
+  // The runtime may close some of its own meanwhile.
+  expect(open()).toBeLessThanOrEqual(before);
+});
+
+function scanDescriptors(): number {
+  return [...new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false })].length;
+}
+
+test("a scan finds this process, its parent, and tells kernel threads apart", () => {
+  using reader = new FactsReader();
+  const found = new Map(scanProcesses(reader).map((each) => [each.pid, each]));
+  const self = found.get(process.pid);
+  expect(self?.kernelThread).toBe(false);
+  expect(self?.threads).toBeGreaterThan(1);
+  expect(self?.leaderEnded).toBe(false);
+  expect(self?.facts.parentPid).toBe(process.ppid);
+  expect(found.get(1)).toBeDefined();
+  for (const each of found.values()) {
+    if (each.kernelThread) expect(each.facts.executable).toBeUndefined();
+  }
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a short look leaves out the mounts of what runs from the host's own, and never those of a user's",
+  async () => {
+    using reader = new FactsReader();
+    const look = async (command: string[], long: boolean, ticks = 1e9) => {
+      const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+      try {
+        await Bun.sleep(200);
+        return reader.glance(child.pid, long, ticks)?.glance;
+      } finally {
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+    };
+    const sleeps = [sleep, "100"];
+    const usersMounts = ["unshare", "--user", "--map-root-user", "--mount"];
+    // Never seen before: looked at, however short the look may be.
+    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: false });
+    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: undefined });
+    expect(await look(sleeps, true)).toMatchObject({ executable: sleep, userMounts: false });
+    // The very same file at the same path, but by the copy of a mount.
+    expect(await look([...usersMounts, ...sleeps], false)).toMatchObject({
+      executable: sleep,
+      userMounts: true,
+    });
+    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: undefined });
+    // A second later the mount may be another one.
+    expect(await look(sleeps, false, 1e9 + 101)).toMatchObject({ executable: sleep, userMounts: false });
+  },
+);

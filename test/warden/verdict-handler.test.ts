@@ -1,0 +1,142 @@
+// What verdicts are counted as.
+import { expect, test } from "bun:test";
+import { ProcessKiller } from "../../src/enforcement/kill.ts";
+import { KillRate } from "../../src/enforcement/rate.ts";
+import { identify } from "../../src/fingerprint/identify.ts";
+import type { Policy } from "../../src/policy/policy.ts";
+import { Outbox } from "../../src/report/outbox.ts";
+import { recordUids } from "../../src/report/stamp.ts";
+import { Totals } from "../../src/report/totals.ts";
+import { TreeTotals } from "../../src/report/tree-totals.ts";
+import { type ProcessFacts, unknownFacts } from "../../src/sensor/event.ts";
+import { NewTrees } from "../../src/warden/new-trees.ts";
+import { Tracker, type TrackerListener } from "../../src/warden/tracker.ts";
+import { VerdictHandler } from "../../src/warden/verdict-handler.ts";
+import { policyOf } from "../policy/helpers.ts";
+
+class World {
+  readonly judge: VerdictHandler;
+  private readonly totals = new Totals();
+  private readonly tracker: Tracker;
+  private pid = 100;
+
+  constructor(policy: Policy) {
+    const { totals } = this;
+    const trees = new TreeTotals(totals);
+    const listener: TrackerListener = {
+      onFork: () => undefined,
+      onExec: (exec) => this.judge.onExec(exec),
+      onExit: () => undefined,
+      onLoss: () => undefined,
+    };
+    this.tracker = new Tracker({ identify, totals, trees, suspendedNs: 0, isKnown: () => false }, listener);
+    const signals = {
+      now: () => 0,
+      startTicks: () => undefined,
+      kill: () => "gone" as const,
+      isOurs: () => false,
+    };
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 });
+    const hello = {
+      type: "hello" as const,
+      run: "1",
+      generation: 1,
+      version: "1",
+      started: "2000-01-01T00:00:00Z",
+      source: "ebpf",
+      enforcement: "observe",
+      policies: [],
+    };
+    this.judge = new VerdictHandler({
+      policy,
+      enforcement: "observe",
+      killer,
+      outbox: new Outbox({ fd: -1, totals, hello: () => hello }),
+      totals,
+      stamp: recordUids(new Uint8Array(5)),
+      bootTimeMs: 0,
+      userName: () => undefined,
+      newTrees: new NewTrees(),
+      knowledgeOf: () => ({}),
+      onLoss: () => undefined,
+      settle: () => undefined,
+    });
+  }
+
+  run(executable: string, more: Partial<ProcessFacts> = {}): void {
+    this.pid += 1;
+    const facts = { ...unknownFacts, executable, args: [executable], uid: 0, ...more };
+    this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts });
+  }
+
+  /** Verdicts by role, rule, action and outcome, observations by outcome, and rules that were left undecided. */
+  get verdicts(): Record<string, number> {
+    const counted: Record<string, number> = {};
+    this.totals.markAllChanged();
+    for (const change of this.totals.takeChanged(1e9)) {
+      const [instrument, values, value] = JSON.parse(change);
+      if (instrument === "verdicts" || instrument === "rulesUndecided") counted[values.join(" ")] = value;
+      if (instrument === "verdictDuration") {
+        const observed = value.counts.reduce((sum: number, one: number) => sum + one, 0);
+        if (observed > 0) counted[values.join(" ")] = observed;
+      }
+    }
+    return counted;
+  }
+}
+
+const runs = (name: string) => ({ "==": [{ var: "process.executable.name" }, name] });
+
+test("each verdict is counted as what it is, whatever the one before was", () => {
+  const world = new World(
+    policyOf([
+      { id: "bad", when: runs("bad"), action: "kill" },
+      { id: "odd", when: runs("odd"), action: "alert" },
+      { id: "strange", when: runs("strange"), action: "alert" },
+    ]),
+  );
+  for (const name of ["fine", "fine", "odd", "strange", "odd", "fine", "bad", "bad", "fine"])
+    world.run(`/usr/bin/${name}`);
+  expect(world.verdicts).toEqual({
+    "role default allow allowed": 4,
+    "role odd alert alerted": 2,
+    "role strange alert alerted": 1,
+    "role bad kill would_kill": 2,
+    allowed: 4,
+    alerted: 3,
+    would_kill: 2,
+  });
+});
+
+test("with a new policy the same rule is counted under its new action", () => {
+  const world = new World(policyOf([{ id: "odd", when: runs("odd"), action: "alert" }]));
+  world.run("/usr/bin/odd");
+  world.judge.policy = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
+  world.run("/usr/bin/odd");
+  world.run("/usr/bin/odd");
+  expect(world.verdicts).toMatchObject({ "role odd alert alerted": 1, "role odd kill would_kill": 2 });
+});
+
+test("each rule that is left undecided is counted, whatever was undecided before", () => {
+  const world = new World(
+    policyOf([
+      { id: "tty", when: { "==": [{ var: ["process.tty", ""] }, "pts/7"] }, action: "alert" },
+      { id: "gone", when: { var: "process.executable.deleted" }, action: "alert" },
+    ]),
+  );
+  const both = { tty: null, executableDeleted: false };
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true", both);
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true", { tty: null });
+  world.run("/usr/bin/true", { executableDeleted: false });
+  for (let i = 0; i < 3; i++) world.run("/usr/bin/true");
+  world.run("/usr/bin/true", { executableDeleted: true });
+  world.run("/usr/bin/true", both);
+  expect(world.verdicts).toEqual({
+    tty: 5,
+    gone: 6,
+    "role default allow allowed": 11,
+    "role gone alert alerted": 1,
+    allowed: 11,
+    alerted: 1,
+  });
+});
