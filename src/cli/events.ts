@@ -3,6 +3,7 @@ import { statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
+import { codeOf, messageOf } from "../config/errors.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { JOURNAL_FILE, JournalReader } from "../reporter/journal-reader.ts";
 import { becomeOwnerOf } from "./become-owner.ts";
@@ -80,7 +81,7 @@ function open(path: string): JournalReader {
   try {
     return new JournalReader(path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) {
       throw new CommandError(exitCodes.notAllowed, `cannot read ${path}: ${why}`, "run it with sudo");
     }
@@ -99,7 +100,7 @@ async function print(line: string): Promise<boolean> {
     try {
       at += writeSync(1, bytes, at);
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = codeOf(error);
       if (code === "EPIPE") return false;
       if (code !== "EAGAIN") throw error;
       await Bun.sleep(10);

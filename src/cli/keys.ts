@@ -1,6 +1,7 @@
 // Keys that policies are signed with: Ed25519, in the PEM files that openssl writes and reads.
 import type { KeyObject } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { messageOf } from "../config/errors.ts";
 import type { Verify } from "../policy/signature.ts";
 
 /** An Ed25519 key in PEM is some 120 bytes. */
@@ -35,7 +36,7 @@ function readKeyFile(path: string): KeyFile | string {
       closeSync(fd);
     }
   } catch (error) {
-    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return `cannot be read: ${messageOf(error)}`;
   }
 }
 

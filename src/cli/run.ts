@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { parseAddress } from "../config/address.ts";
 import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
+import { messageOf } from "../config/errors.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
@@ -125,7 +126,7 @@ function prepareBase(config: Config): string | undefined {
     folder = packages?.folder;
     writeBase(config.state_directory, baseOf(packages, config.base));
   } catch (error) {
-    warn(`cannot write down the base system: ${error instanceof Error ? error.message : String(error)}`);
+    warn(`cannot write down the base system: ${messageOf(error)}`);
   }
   return folder;
 }

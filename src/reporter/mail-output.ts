@@ -1,6 +1,7 @@
 // When to mail: the first alarm soon, then at most one mail in a while. The journal is the queue: what was not mailed
 // is read again, whatever ended meanwhile.
 
+import { messageOf } from "../config/errors.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { AlarmGroups, isAlarm } from "./alarms.ts";
 import type { Journal } from "./journal.ts";
@@ -85,7 +86,7 @@ export class MailOutput {
     try {
       waits = await this.mailOnce();
     } catch (error) {
-      this.inputs.onFailure(error instanceof Error ? error.message : String(error));
+      this.inputs.onFailure(messageOf(error));
       waits = true;
     } finally {
       this.busy = false;

@@ -1,5 +1,6 @@
 // When to export: records from the journal as they come and again until the collector has them, totals at intervals.
 
+import { messageOf } from "../config/errors.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
@@ -92,7 +93,7 @@ export class OtlpOutput {
     try {
       await this.exportBatch();
     } catch (error) {
-      this.failed(error instanceof Error ? error.message : String(error));
+      this.failed(messageOf(error));
     } finally {
       this.busy = false;
     }

@@ -1,4 +1,5 @@
 // Handing a mail to the host's own mail system.
+import { messageOf } from "../config/errors.ts";
 
 /** Where every mail system has it (Filesystem Hierarchy Standard, 4.10 and 5.6: /usr/sbin/sendmail). */
 export const SENDMAIL = "/usr/sbin/sendmail";
@@ -28,6 +29,6 @@ export async function sendMail(
     const how = child.signalCode === null ? `with ${child.exitCode}` : `by ${child.signalCode}`;
     return `${command} ended ${how}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

@@ -13,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "../config/errors.ts";
 import { tryLock } from "../linux/flock.ts";
 import type { User } from "./reporter-user.ts";
 
@@ -80,7 +81,7 @@ export function takeStateDirectory(directory: string, reporter: User | null): nu
   try {
     return prepare(directory, reporter) ?? lock(directory);
   } catch (problem) {
-    const reason = problem instanceof Error ? problem.message : String(problem);
+    const reason = messageOf(problem);
     return { kind: "notAllowed", reason: `state directory ${directory}: ${reason}` };
   }
 }

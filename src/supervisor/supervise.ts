@@ -1,4 +1,5 @@
 // Ways in: `supervise` for `treewarden run`, `continueSupervising` for the hidden command that it becomes.
+import { messageOf } from "../config/errors.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { watchGrowth } from "../linux/inotify.ts";
@@ -88,7 +89,7 @@ export function supervise(options: SuperviseOptions): number {
   try {
     packagesFolder = options.prepare?.();
   } catch (problem) {
-    return refuse(problem instanceof Error ? problem.message : String(problem), 3);
+    return refuse(messageOf(problem), 3);
   }
   const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder), copyHigh);
   const plan: SupervisorPlan = {
@@ -105,10 +106,7 @@ export function supervise(options: SuperviseOptions): number {
   try {
     replaceProcess(argv, supervisorEnvironment(options.environment), Object.values(descriptors));
   } catch (problem) {
-    return refuse(
-      `cannot become the supervisor: ${problem instanceof Error ? problem.message : String(problem)}`,
-      3,
-    );
+    return refuse(`cannot become the supervisor: ${messageOf(problem)}`, 3);
   }
 }
 

@@ -2,6 +2,7 @@
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
 import type { Config, SourceChoice } from "../config/config.ts";
+import { stackOf } from "../config/errors.ts";
 import { version } from "../config/version.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
@@ -308,10 +309,9 @@ class Warden {
     try {
       this.tracker.handle(event);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
-        "error.message": why.slice(0, FAULT_LENGTH),
+        "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
   }

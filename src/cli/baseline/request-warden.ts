@@ -8,10 +8,11 @@ import {
   requestName,
   type WardenRequest,
 } from "../../baseline/warden-request.ts";
+import { codeOf } from "../../config/errors.ts";
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { CommandError, exitCodes } from "../output.ts";
-import { codeOf, writeWhole } from "./store.ts";
+import { writeWhole } from "./store.ts";
 
 /** The process that holds the state directory; undefined if none does. */
 function holderOf(stateDirectory: string): number | undefined {

@@ -23,6 +23,7 @@ import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
+import { codeOf, messageOf } from "../../config/errors.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseShippedList } from "../../policy/role-baseline.ts";
@@ -79,13 +80,9 @@ export function writeWhole(path: string, text: string, mode = 0o600): void {
 function failure(what: string, error: unknown): CommandError {
   const code = codeOf(error);
   const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   const kind: ExitCode = denied ? exitCodes.notAllowed : exitCodes.usage;
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {

@@ -4,6 +4,7 @@
 // started (to a second) and how it ended. What it cannot tell stays unknown: executable, arguments, effective user,
 // directory, container; an exec before the last one; whatever is still alive. See docs/captures.md.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { HintedError, messageOf } from "../../config/errors.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { type GrowthWatch, watchGrowth } from "../../linux/inotify.ts";
@@ -23,14 +24,8 @@ const GROWN = 0;
 const TICK = 1;
 
 /** The file cannot be read as process accounting. */
-export class AcctUnavailable extends Error {
+export class AcctUnavailable extends HintedError {
   override readonly name = "AcctUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 /** Opens the accounting file at `path`. Throws AcctUnavailable, with a hint, if it is none. */
@@ -145,7 +140,7 @@ function open(path: string): number {
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new AcctUnavailable(
       `cannot read the accounting file: ${why}`,
       "make it, and turn it on: accton FILE",

@@ -2,6 +2,7 @@
 // arguments, users and place read inside the kernel, before the program runs.
 //
 // What it cannot see: see docs/sensors.md.
+import { HintedError } from "../../config/errors.ts";
 import { BtfError } from "../../linux/bpf/btf.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
 import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
@@ -46,14 +47,8 @@ const TICK = 1;
 export type WakeupMode = keyof typeof urgencies;
 
 /** The kernel or the permissions do not allow this sensor. */
-export class EbpfUnavailable extends Error {
+export class EbpfUnavailable extends HintedError {
   override readonly name = "EbpfUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options);
-    this.hint = hint;
-  }
 }
 
 /** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
