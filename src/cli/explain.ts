@@ -1,8 +1,6 @@
 // `treewarden explain`: how label, randomness, tree and verdict come about, step by step.
 import { existsSync, statSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultStateDirectory } from "../config/config.ts";
-import { baseOf } from "../examiner/base.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
 import { examine } from "../examiner/examine.ts";
 import { openPackages } from "../examiner/open.ts";
@@ -27,9 +25,16 @@ import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
-import { readConfig } from "./configuration.ts";
+import {
+  configOption,
+  type HostFlags,
+  hostBase,
+  hostConfig,
+  policyOption,
+  policyToTry,
+  stateDirOption,
+} from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
-import { policyOrError } from "./policies.ts";
 
 interface Program {
   readonly executable: string;
@@ -41,16 +46,13 @@ interface Program {
 export interface ExplainRequest {
   readonly pid: number | undefined;
   readonly programs: readonly Program[];
-  readonly policies: readonly string[] | undefined;
   readonly output: "json" | "pretty" | undefined;
-  readonly stateDirectory: string;
+  readonly host: HostFlags;
 }
 
-interface ExplainFlags {
+interface ExplainFlags extends HostFlags {
   readonly exe?: readonly Program[];
-  readonly policy?: readonly string[];
   readonly output?: "json" | "pretty";
-  readonly stateDir: string;
 }
 
 export function explainCommand(onRequest: (request: ExplainRequest) => void = printExplanations): Command {
@@ -77,18 +79,11 @@ export function explainCommand(onRequest: (request: ExplainRequest) => void = pr
         programs.push({ ...last, args: [...(last.args ?? []), word] });
       }),
     )
-    .option(
-      "--policy <role-or-file>",
-      "for the verdict; more than one: all of them (default: what is installed)",
-      collect,
-    )
+    .addOption(configOption())
+    .addOption(policyOption())
+    .addOption(stateDirOption())
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
-    .option(
-      "--state-dir <directory>",
-      "of a running treewarden, whose lineages are used",
-      defaultStateDirectory,
     )
     .action((pid: number | undefined, flags: ExplainFlags) => {
       onRequest(requestOf(pid, flags));
@@ -132,10 +127,6 @@ function argument(word: string): string {
   return `${ARGS}=${word}`;
 }
 
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
 function readPid(word: string): number {
   if (!/^[1-9][0-9]{0,9}$/.test(word)) throw new InvalidArgumentError("It is not a process id.");
   return Number(word);
@@ -148,7 +139,7 @@ function readExecutable(path: string): string {
 }
 
 function requestOf(pid: number | undefined, flags: ExplainFlags): ExplainRequest {
-  const { exe = [], policy, output, stateDir } = flags;
+  const { exe = [], output, config, policy, stateDir } = flags;
   if ((pid === undefined) === (exe.length === 0))
     throw new CommandError(
       exitCodes.usage,
@@ -158,9 +149,8 @@ function requestOf(pid: number | undefined, flags: ExplainFlags): ExplainRequest
   return {
     pid,
     programs: exe.map(({ executable, args }) => ({ executable, args: args && withName(executable, args) })),
-    policies: policy,
     output,
-    stateDirectory: stateDir,
+    host: { config, policy, stateDir },
   };
 }
 
@@ -184,12 +174,12 @@ interface Explanation {
 }
 
 function* explain(request: ExplainRequest): Generator<string> {
-  const { policy } = policyOrError({ policies: request.policies, policy_keys: [] });
+  const config = hostConfig(request.host);
+  const { policy } = policyToTry(request.host, config);
   const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
-  const database = openPackages();
-  const host: Host = { policy, database, base: baseOf(database, readConfig(undefined).base) };
-  if (request.pid !== undefined) yield show(explainProcess(request.pid, request.stateDirectory, host));
+  const host: Host = { policy, database: openPackages(), base: hostBase(config) };
+  if (request.pid !== undefined) yield show(explainProcess(request.pid, config.state_directory, host));
   for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, host));
 }
 

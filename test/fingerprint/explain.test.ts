@@ -18,7 +18,7 @@ function read(text: string): ExplainRequest {
 describe("explain's command line", () => {
   test("is a process id", () => {
     expect(read("4711 --policy web.json").pid).toBe(4711);
-    expect(read("4711 --policy web.json").policies).toEqual(["web.json"]);
+    expect(read("4711 --policy web.json").host.policy).toEqual(["web.json"]);
   });
 
   test.each([
@@ -29,9 +29,8 @@ describe("explain's command line", () => {
     expect(read(text)).toEqual({
       pid: 4711,
       programs: [],
-      policies: ["web", "database"],
       output: "json",
-      stateDirectory: "/srv/tw",
+      host: { config: undefined, policy: ["web", "database"], stateDir: "/srv/tw" },
     });
   });
 
@@ -51,7 +50,7 @@ describe("explain's command line", () => {
     expect(request.programs).toEqual([
       { executable: "/bin/b", args: ["b", "-c", "--exe", "--output", "4711", "--", "--policy=x"] },
     ]);
-    expect([request.output, request.pid, request.policies]).toEqual(["json", undefined, undefined]);
+    expect([request.output, request.pid, request.host.policy]).toEqual(["json", undefined, undefined]);
     expect(read("--exe /bin/b --args x -- --exe").programs[0]?.args).toEqual(["b", "x", "--exe"]);
   });
 
