@@ -1,16 +1,6 @@
 // What is known of this host: the baseline in force and the exclusions, which root wrote, and what is being learned,
 // which is told and decides nothing until root has accepted it.
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  unlinkSync,
-} from "node:fs";
+import { constants, existsSync, lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Baseline } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
@@ -49,6 +39,7 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
 import type { Knowledge } from "../policy/subject.ts";
@@ -112,12 +103,14 @@ export class BaselineService {
 
   constructor(inputs: BaselineServiceInputs) {
     this.inputs = inputs;
-    const saved = readRootFile(join(inputs.stateDirectory, LEARNING_STATE));
+    const saved = readCheckedFileOrNothing(join(inputs.stateDirectory, LEARNING_STATE), rootOnly(FILE_LIMIT));
     const state = saved === undefined ? undefined : parseState(saved.toString("utf8"));
     this.learning = this.newLearning(state ?? startWatching(inputs.now()));
     this.ofRoles = inputs.ofRoles;
     this.savedRoles =
-      readRootFile(join(inputs.stateDirectory, OF_ROLES))?.toString("utf8") ?? shippedList([]);
+      readCheckedFileOrNothing(join(inputs.stateDirectory, OF_ROLES), rootOnly(FILE_LIMIT))?.toString(
+        "utf8",
+      ) ?? shippedList([]);
     this.reload();
   }
 
@@ -257,7 +250,7 @@ export class BaselineService {
     this.ofRoles = ofRoles;
     this.reloadExclusions();
     const path = join(this.inputs.stateDirectory, IN_FORCE);
-    const own = readRootFile(path);
+    const own = readCheckedFileOrNothing(path, rootOnly(FILE_LIMIT));
     if (own === undefined && existsSync(path)) {
       this.tellRejected(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
       return;
@@ -296,7 +289,10 @@ export class BaselineService {
   }
 
   private reloadExclusions(): void {
-    const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
+    const bytes = readCheckedFileOrNothing(
+      join(this.inputs.stateDirectory, EXCLUSIONS),
+      rootOnly(FILE_LIMIT),
+    );
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
     if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
     else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
@@ -358,24 +354,6 @@ export class BaselineService {
   }
 }
 
-/** A regular file that belongs to root and that nobody else can write; undefined if there is none, or it is not so. */
-function readRootFile(path: string, limit = FILE_LIMIT): Buffer | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const { uid, mode, size } = fstatSync(fd);
-    const isPlain = (mode & constants.S_IFMT) === constants.S_IFREG;
-    if (!isPlain || uid !== ROOT || (mode & 0o022) !== 0 || size > limit) return undefined;
-    return readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** The requests in the folder, in the order they were made; each is taken once. */
 function takeRequests(folder: string): WardenRequest[] {
   const taken: WardenRequest[] = [];
@@ -384,7 +362,7 @@ function takeRequests(folder: string): WardenRequest[] {
     if ((mode & constants.S_IFMT) !== constants.S_IFDIR || uid !== ROOT || (mode & 0o077) !== 0) return taken;
     const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
     for (const name of names) {
-      const bytes = readRootFile(join(folder, name), REQUEST_FILE_LIMIT);
+      const bytes = readCheckedFileOrNothing(join(folder, name), rootOnly(REQUEST_FILE_LIMIT));
       unlinkSync(join(folder, name));
       const request = bytes === undefined ? undefined : parseWardenRequest(bytes);
       if (request !== undefined) taken.push(request);
