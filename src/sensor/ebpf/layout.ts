@@ -1,4 +1,5 @@
 // The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+import { PATH_MAX } from "../../linux/kernel-constants.ts";
 
 export const recordKinds = { fork: 1, exec: 2, exit: 3 } as const;
 
@@ -66,8 +67,6 @@ export const recordFlags = {
   userMounts: 256,
 } as const;
 
-/** PATH_MAX of linux/limits.h. */
-export const PATH_MAX = 4096;
 /** NAME_MAX and a NUL. */
 export const ELEMENT_MAX = 256;
 /** sizeof tty_struct.name */
