@@ -91,6 +91,7 @@ function run(flags: RunFlags): ExitCode {
       wardenArgs: [JSON.stringify(plan)],
       reporterArgs: [JSON.stringify(reporter)],
       examinerArgs: [JSON.stringify(plan)],
+      sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);

@@ -22,6 +22,7 @@ const plan: Plan = {
   wardenArgs: ["--policy", "a b"],
   reporterArgs: [],
   examinerArgs: [],
+  sensorFallback: true,
   reporterUser: { uid: 65534, gid: 65534 },
   deadManMs: 10_000,
   descriptors,
