@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { parseAddress } from "../config/address.ts";
-import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
+import { type Config, configFile, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../report/options.ts";
@@ -12,6 +12,7 @@ import type { WardenPlan } from "../warden/plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { readConfig } from "./configuration.ts";
 import { policyOrError } from "./policies.ts";
+import { checkRunnable, reporterUserName } from "./refusals.ts";
 import { CommandError, type ExitCode, exit, mayColour, warn } from "./voice.ts";
 
 interface RunFlags {
@@ -58,13 +59,7 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 
 function run(flags: RunFlags): ExitCode {
   const config = withFlags(readConfig(flags.config), flags);
-  if (config.enforcement === "prevent") {
-    throw new CommandError(
-      exit.usage,
-      "enforcement prevent is not built yet",
-      "use kill: it ends the program at its exec",
-    );
-  }
+  checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
       exit.notAllowed,
@@ -98,7 +93,7 @@ function run(flags: RunFlags): ExitCode {
         return prepareBase(config);
       },
       stateDirectory: config.state_directory,
-      reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
+      reporterUser: reporterUserName(config),
       environment: { ...secretsOf(config), ...process.env },
     }),
   );
