@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { parseAddress } from "../config/address.ts";
-import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
+import { type Config, configFile, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
@@ -13,6 +13,7 @@ import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { readConfig } from "./configuration.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
+import { checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags {
   readonly config?: string;
@@ -58,13 +59,7 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 
 function run(flags: RunFlags): ExitCode {
   const config = withFlags(readConfig(flags.config), flags);
-  if (config.enforcement === "prevent") {
-    throw new CommandError(
-      exitCodes.usage,
-      "enforcement prevent is not built yet",
-      "use kill: it ends the program at its exec",
-    );
-  }
+  checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
       exitCodes.notAllowed,
@@ -91,13 +86,14 @@ function run(flags: RunFlags): ExitCode {
       wardenArgs: [JSON.stringify(plan)],
       reporterArgs: [JSON.stringify(reporter)],
       examinerArgs: [JSON.stringify(plan)],
+      sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },
       stateDirectory: config.state_directory,
-      reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
+      reporterUser: reporterUserName(config),
       environment: { ...secretsOf(config), ...process.env },
     }),
   );

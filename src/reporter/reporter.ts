@@ -188,6 +188,7 @@ class Reporter {
       journal: this.journal,
       to: mail.to,
       host: hostname(),
+      roles: () => this.state.rolesInForce(),
       intervalMs: mail.every_minutes * 60_000,
       // A mail is kept by many: no setting lets secrets into it.
       redact: createRedaction(args.report === "off" ? "off" : "redacted", args.redact),

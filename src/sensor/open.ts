@@ -16,6 +16,8 @@ export interface SensorOptions {
   readonly reader: FactsReader;
   /** Bytes of arguments that are kept. */
   readonly argumentBytes: number;
+  /** Why `auto` takes eBPF only where there is nothing else, for a person; undefined: it prefers eBPF. */
+  readonly ebpfRefusal?: string | undefined;
 }
 
 /** No source can be had: what each of them said. */
@@ -31,9 +33,19 @@ export class NoSensor extends Error {
 
 /**
  * Opens the source that was chosen. `auto` takes eBPF where kernel, BTF and permissions allow, since it names every
- * program, else the proc connector. Throws NoSensor if there is none.
+ * program, else the proc connector; with `ebpfRefusal` in the other order. Throws NoSensor if there is none.
  */
 export function openSensor(choice: SourceChoice, options: SensorOptions): OpenedSensor {
+  if (choice === "auto" && options.ebpfRefusal !== undefined) {
+    try {
+      return {
+        sensor: openNetlinkSensor({ reader: options.reader }),
+        why: `no eBPF (${options.ebpfRefusal})`,
+      };
+    } catch (error) {
+      if (!(error instanceof NetlinkUnavailable)) throw error;
+    }
+  }
   let refusal = "";
   if (choice !== "netlink") {
     try {

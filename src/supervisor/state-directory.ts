@@ -28,7 +28,7 @@ function makeFolder(path: string, mode: number): void {
 }
 
 /** What is wrong with `path` as the folder from which root takes decisions, undefined if nothing is. */
-function distrust(path: string): string | undefined {
+export function distrust(path: string): string | undefined {
   const found = lstatSync(path);
   if (!found.isDirectory()) return `${path} is not a directory`;
   if (found.uid !== process.geteuid?.())

@@ -28,6 +28,8 @@ export interface SuperviseOptions {
   readonly wardenArgs: readonly string[];
   readonly reporterArgs: readonly string[];
   readonly examinerArgs: readonly string[];
+  /** A warden that crashes again and again is started without eBPF; its second argument then says why. */
+  readonly sensorFallback: boolean;
   /** Made if missing; a second run on it is refused. */
   readonly stateDirectory: string;
   /** Name of the reporter's user; undefined: `treewarden`, else `nobody`. Not used unless root. */
@@ -96,6 +98,7 @@ export function supervise(options: SuperviseOptions): number {
     wardenArgs: [...options.wardenArgs],
     reporterArgs: [...options.reporterArgs],
     examinerArgs: [...options.examinerArgs],
+    sensorFallback: options.sensorFallback,
     reporterUser: user,
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,
     descriptors,
