@@ -1,10 +1,10 @@
 // `treewarden run`: checks what root has written down, then becomes the supervisor.
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
-import { parseAddress } from "../config/address.ts";
 import { type Config, configFile, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
+import { parseAddress } from "../linux/socket-address.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { writeBase } from "../warden/base-file.ts";

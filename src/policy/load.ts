@@ -1,6 +1,6 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";

@@ -1,6 +1,6 @@
 // Roles that extend one another as one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { RoleBaseline } from "./role-baseline.ts";
 import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";

@@ -1,7 +1,7 @@
 // The shape of a policy file. Conditions are checked apart (condition.ts): here they are any value.
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 

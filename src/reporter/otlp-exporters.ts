@@ -12,9 +12,9 @@ import {
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
-import { version } from "../config/version.ts";
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { type InstrumentName, instrumentNamed } from "../report/instruments.ts";
+import { version } from "../report/version.ts";
 import { type CumulativeSeries, instrumentNames } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
 

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Address, parseAddress } from "../config/address.ts";
 import { setProcessName } from "../linux/process.ts";
+import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { createRedaction } from "../report/redact.ts";

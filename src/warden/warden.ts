@@ -2,7 +2,6 @@
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
 import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -21,6 +20,7 @@ import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
+import { version } from "../report/version.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";

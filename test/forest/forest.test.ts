@@ -288,7 +288,7 @@ describe("attacks on the forest's memory", () => {
     }
     expect([world.forest.size, world.forest.lineages.size]).toEqual(before);
     expect(world.forest.endedKept).toBe(0);
-  });
+  }, 60_000);
 
   test("places of ended processes are fewer than live ones, however a family grows and dies", () => {
     const world = smallHost();
