@@ -80,6 +80,8 @@ export async function program(args: readonly string[]): Promise<Command> {
     .version(version, "-V, --version", "show the version")
     .helpCommand("help [command]", "show help for a command")
     .addHelpText("after", examples)
+    // What follows a command is the command's own: `explain --exe /bin/ls --args --version` asks nothing of treewarden.
+    .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError();
   const asked = args.find((arg) => !arg.startsWith("-") && arg !== "help");

@@ -1,5 +1,6 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
+import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import { readCondition } from "./condition.ts";
@@ -193,7 +194,7 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+        return `${place} cannot be read: ${messageOf(error)}`;
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
@@ -265,7 +266,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, `cannot be read: ${error instanceof Error ? error.message : String(error)}`, undefined);
+      fail(0, `cannot be read: ${messageOf(error)}`, undefined);
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);

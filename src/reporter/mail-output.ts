@@ -2,6 +2,7 @@
 // is read again, whatever ended meanwhile.
 
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { AlarmGroups, isAlarm } from "./alarms.ts";
 import type { Journal } from "./journal.ts";
 import { letter } from "./letter.ts";
@@ -87,7 +88,7 @@ export class MailOutput {
     try {
       waits = await this.mailOnce();
     } catch (error) {
-      this.inputs.onFailure(error instanceof Error ? error.message : String(error));
+      this.inputs.onFailure(messageOf(error));
       waits = true;
     } finally {
       this.busy = false;

@@ -1,7 +1,6 @@
 // OTLP: records and totals to a collector, by OpenTelemetry's own exporters, each batch with a yes or a no.
 // Loaded only when an endpoint is set: it costs several megabytes.
-import type { HrTime } from "@opentelemetry/api";
-import { ValueType } from "@opentelemetry/api";
+import { type HrTime, ValueType } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";

@@ -1,5 +1,6 @@
 // Handing a mail to the host's own mail system.
 import { SENDMAIL } from "../report/sendmail-path.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 
 const TIMEOUT_MS = 30_000;
 /** For those of its programs that look for others by name. */
@@ -27,6 +28,6 @@ export async function sendMail(
     const how = child.signalCode === null ? `with ${child.exitCode}` : `by ${child.signalCode}`;
     return `${command} ended ${how}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

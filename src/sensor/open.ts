@@ -1,5 +1,6 @@
 // Which source of events this host gets, and why.
 import type { SourceChoice } from "../config/config.ts";
+import { HintedError } from "../vocabulary/errors.ts";
 import { EbpfUnavailable, openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
 import { openNetlinkSensor } from "./netlink/sensor.ts";
@@ -21,14 +22,8 @@ export interface SensorOptions {
 }
 
 /** No source can be had: what each of them said. */
-export class NoSensor extends Error {
+export class NoSensor extends HintedError {
   override readonly name = "NoSensor";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 /**

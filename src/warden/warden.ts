@@ -25,6 +25,7 @@ import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { stackOf } from "../vocabulary/errors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
@@ -308,10 +309,9 @@ class Warden {
     try {
       this.tracker.handle(event);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
-        "error.message": why.slice(0, FAULT_LENGTH),
+        "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
   }

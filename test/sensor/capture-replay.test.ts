@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Baseline } from "../../src/baseline/baseline.ts";
+import { embeddedBase } from "../../src/fingerprint/base.ts";
 import { replay } from "../../src/offline/replay.ts";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
@@ -100,7 +101,12 @@ function replayed(path: string, known?: Baseline): { lines: string; result: Retu
   const opened = openCapture(input.read);
   if (!opened.ok) throw new Error(opened.problem.kind);
   const records: EventRecord[] = [];
-  const result = replay(opened.capture, policy(), (record) => records.push(record), known);
+  const result = replay(opened.capture, {
+    policy: policy(),
+    base: embeddedBase,
+    known,
+    onRecord: (record) => records.push(record),
+  });
   return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), result };
 }
 

@@ -3,11 +3,11 @@ import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } 
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
+import { openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
 import type { Sensor } from "../../sensor/event.ts";
 import { openNetlinkSensor } from "../../sensor/netlink/sensor.ts";
-import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
+import { HintedError, messageOf } from "../../vocabulary/errors.ts";
 import { readConfig } from "../configuration.ts";
 import { CommandError } from "../output.ts";
 import { loadSettings } from "../policies.ts";
@@ -82,9 +82,9 @@ function source(name: string, open: () => Sensor): DoctorCheck {
     const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
     return { ...shared, status: "missing", detail: "opened, but nothing was told", fix };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const known = error instanceof NetlinkUnavailable || error instanceof EbpfUnavailable;
-    return { ...shared, status: "missing", detail, fix: known ? error.hint : "run as root, on the host" };
+    const detail = messageOf(error);
+    const hint = error instanceof HintedError ? error.hint : undefined;
+    return { ...shared, status: "missing", detail, fix: hint ?? "run as root, on the host" };
   }
 }
 

@@ -11,6 +11,7 @@ import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
+import { HintedError } from "../../vocabulary/errors.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../event.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
@@ -48,14 +49,8 @@ const TICK = 1;
 export type WakeupMode = keyof typeof urgencies;
 
 /** The kernel or the permissions do not allow this sensor. */
-export class EbpfUnavailable extends Error {
+export class EbpfUnavailable extends HintedError {
   override readonly name = "EbpfUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options);
-    this.hint = hint;
-  }
 }
 
 /** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
