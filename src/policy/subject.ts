@@ -4,6 +4,7 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import type { VariableName } from "../vocabulary/variables.ts";
 
 /** What the baseline knows of the tree; all absent while no baseline is finished. */
@@ -27,7 +28,7 @@ export interface Subject {
   readonly time: number;
   /** Milliseconds since the epoch. */
   readonly wallTime: number;
-  readonly pid: number;
+  readonly process: ProcessKey;
   readonly facts: ProcessFacts;
   /** This and `tree` are those of `lineage`. */
   readonly runnable: Runnable;
@@ -69,25 +70,6 @@ export const pending: readonly string[] = Object.freeze(["pending"]);
 
 export type Reader = (subject: Subject) => VariableValue;
 
-/** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
-const TICK_MS = 10;
-
-/** The last one that was made: what starts within a tick began at the same time. */
-let creationMs = Number.NaN;
-let creationText = "";
-
-function creationTime(subject: Subject): string | undefined {
-  const ticks = subject.facts.startTicks;
-  if (ticks === undefined) return undefined;
-  const ms = subject.bootTimeMs + ticks * TICK_MS;
-  if (ms === creationMs) return creationText;
-  const date = new Date(ms);
-  if (Number.isNaN(date.getTime())) return undefined;
-  creationMs = ms;
-  creationText = date.toISOString().replace("Z", "000Z");
-  return creationText;
-}
-
 function containerImage(subject: Subject): string | null | undefined {
   return subject.containerId === null ? null : subject.containerImage;
 }
@@ -100,8 +82,8 @@ const readers: Readonly<Record<VariableName, Reader>> = {
   "log.record.uid": notJudged,
   "host.id": notJudged,
   "host.name": notJudged,
-  "process.pid": (s) => s.pid,
-  "process.creation.time": creationTime,
+  "process.pid": (s) => s.process.pid,
+  "process.creation.time": (s) => creationTime(s.process, s.bootTimeMs),
   "process.parent_pid": (s) => s.parentPid,
   "process.executable.path": (s) => s.runnable.executable,
   "process.executable.name": (s) => s.runnable.executableName,
@@ -170,7 +152,7 @@ export function readerOf(name: VariableName): Reader {
 /** Values dear to make, and mostly never asked for: known or absent is told at once, the value only when needed. */
 const late: Readonly<Partial<Record<VariableName, (subject: Subject) => boolean>>> = {
   "process.command_line": (s) => s.facts.args !== undefined,
-  "process.creation.time": (s) => s.facts.startTicks !== undefined,
+  "process.creation.time": (s) => s.process.startExact,
   "tree.id": () => true,
 };
 

@@ -119,7 +119,7 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
       source: "ebpf",
       time: 0,
       wallTime: NOW,
-      pid,
+      process: { pid, startTicks: 0, startExact: true },
       facts,
       runnable,
       lineage,

@@ -1,9 +1,11 @@
 // The records that the warden makes: of an exec, of its verdict, of an exit, of loss and of its own changes.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { Tree } from "../fingerprint/tree.ts";
 import { printable } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { type VariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
@@ -50,22 +52,33 @@ export function verdictRecord(
   return describe(record, subject);
 }
 
-export interface EndedProcess {
-  readonly pid: number;
-  readonly treePath: string;
-  readonly treeId: string;
+/** The process of an exit. */
+export interface EndedProcess extends ProcessKey {
+  /** The process that forked it; 0 if not known. */
+  readonly parentPid: number;
 }
 
-export function exitRecord(event: ExitEvent, ended: EndedProcess, wallNs: number, uid: Stamp): EventRecord {
+/** An exit, with what names the process in the record of its exec: pid and creation time. */
+export function exitRecord(
+  event: ExitEvent,
+  process: EndedProcess,
+  tree: Pick<Tree, "path" | "id">,
+  bootTimeMs: number,
+  wallNs: number,
+  uid: Stamp,
+): EventRecord {
   const record = draft("process.exit", wallNs, uid);
-  record["process.pid"] = event.pid;
+  record["process.pid"] = process.pid;
+  const created = creationTime(process, bootTimeMs);
+  if (created !== undefined) record["process.creation.time"] = created;
+  if (process.parentPid !== 0) record["process.parent_pid"] = process.parentPid;
   if (event.status !== undefined) {
     const signal = event.status & 0x7f;
     // wait(2): the exit code is in the second byte; a shell's 128 + signal for one that a signal ended.
     record["process.exit.code"] = signal === 0 ? (event.status >> 8) & 0xff : 128 + signal;
   }
-  record["tree.path"] = ended.treePath;
-  record["tree.id"] = ended.treeId;
+  record["tree.path"] = tree.path;
+  record["tree.id"] = tree.id;
   record["sensor.source"] = event.source;
   return record;
 }

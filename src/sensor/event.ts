@@ -1,4 +1,5 @@
 // What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 
 export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
 
@@ -80,17 +81,14 @@ export const unknownFacts: ProcessFacts = {
   userMounts: undefined,
 };
 
-export interface ForkEvent {
+/** The new process is the event's own ProcessKey. */
+export interface ForkEvent extends ProcessKey {
   readonly kind: "fork";
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
-  readonly pid: number;
   /** The process that forked, not the one an orphan is given to later. */
   readonly parentPid: number;
-  /** As in ProcessFacts, but possibly one tick off where the source has only the event's time (`startExact`). */
-  readonly startTicks: number;
-  readonly startExact: boolean;
 }
 
 export interface ExecEvent {

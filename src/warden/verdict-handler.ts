@@ -113,8 +113,8 @@ export class VerdictHandler implements TrackerListener {
   onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
-    const ended = { pid: process.pid, treePath: tree.path, treeId: tree.id };
-    outbox.bestEffort(exitRecord(event, ended, event.time + this.wallOffset, stamp));
+    const { bootTimeMs } = this.inputs;
+    outbox.bestEffort(exitRecord(event, process, tree, bootTimeMs, event.time + this.wallOffset, stamp));
   }
 
   onLoss(event: LossEvent): void {
@@ -198,7 +198,7 @@ export function execSubject(
     source: exec.source,
     time: exec.time,
     wallTime,
-    pid: process.pid,
+    process,
     facts,
     runnable: lineage.program,
     lineage,

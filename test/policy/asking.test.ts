@@ -218,7 +218,7 @@ describe("a tree that was asked about before", () => {
       source: "procfs",
       time: one.time + 1e9,
       wallTime: one.wallTime + 1e3,
-      pid: one.pid + 1,
+      process: { ...one.process, pid: one.process.pid + 1 },
       facts: { ...unknownFacts, executable: "/other", filename: "other", args: ["other"], uid: 77 },
       parentPid: 77,
       parent: undefined,
