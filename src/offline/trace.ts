@@ -5,7 +5,7 @@ import { writeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { execRecord, lossRecord, type Stamp } from "../report/records.ts";
+import { records, type Stamp } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
@@ -109,11 +109,11 @@ class Printer implements TrackerListener {
   onExec(exec: Execution): void {
     if (!this.live) return;
     const subject = execSubject(exec, this.wallOffset, this.inputs);
-    this.pending += this.format(execRecord(subject, "process.exec", this.stamp));
+    this.pending += this.format(records.exec(subject, "process.exec", this.stamp));
   }
 
   onLoss(event: LossEvent): void {
-    this.pending += this.format(lossRecord(event, event.time + this.wallOffset, this.stamp));
+    this.pending += this.format(records.loss(event, event.time + this.wallOffset, this.stamp));
     this.requestRescan();
   }
 

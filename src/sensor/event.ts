@@ -1,4 +1,5 @@
 // What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 
 export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
@@ -130,7 +131,27 @@ export interface LossEvent {
 export const lossReasons = ["overrun", "restart", "switch"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
-export type ProcessEvent = ForkEvent | ExecEvent | UserEvent | ExitEvent | LossEvent;
+interface EventTypes {
+  fork: ForkEvent;
+  exec: ExecEvent;
+  user: UserEvent;
+  exit: ExitEvent;
+  loss: LossEvent;
+}
+
+export type EventOf<K extends SensorKind> = EventTypes[K];
+export type ProcessEvent = EventOf<SensorKind>;
+
+/** What a room does with an event of each kind. */
+export type EventHandlers = { readonly [K in SensorKind]: (event: EventOf<K>) => void };
+
+/** Hands an event to the handler of its kind. */
+export function dispatch<K extends SensorKind>(
+  handlers: EventHandlers,
+  event: EventOf<K> & { readonly kind: K },
+): void {
+  handlers[event.kind](event);
+}
 
 /** A process found by a look at /proc rather than by an event. */
 export interface ScannedProcess {

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
-import { execRecord, exitRecord } from "../../src/report/records.ts";
+import { records } from "../../src/report/records.ts";
 import { recordUids } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
@@ -25,9 +25,10 @@ class World {
       { identify, totals, trees: new TreeTotals(totals), suspendedNs: 0, isKnown: () => false },
       {
         onFork: () => undefined,
-        onExec: (exec) => this.records.push(execRecord(execSubject(exec, 0, inputs), "process.exec", stamp)),
+        onExec: (exec) =>
+          this.records.push(records.exec(execSubject(exec, 0, inputs), "process.exec", stamp)),
         onExit: (process, tree, event) =>
-          this.records.push(exitRecord(event, process, tree, inputs.bootTimeMs, event.time, stamp)),
+          this.records.push(records.exit(event, process, tree, inputs.bootTimeMs, event.time, stamp)),
         onLoss: () => undefined,
       },
     );
