@@ -1,9 +1,10 @@
-// What one exec is judged on, and how each variable of the vocabulary is read from it.
+// What one event is judged on, and how each variable of the vocabulary is read from it.
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import type { VariableName } from "../vocabulary/variables.ts";
 
@@ -23,6 +24,7 @@ export interface Parent {
 }
 
 export interface Subject {
+  readonly kind: JudgedKind;
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
@@ -77,7 +79,7 @@ function containerImage(subject: Subject): string | null | undefined {
 const notJudged: Reader = () => undefined;
 
 const readers: Readonly<Record<VariableName, Reader>> = {
-  "event.name": () => "process.exec",
+  "event.name": (s) => eventKinds[s.kind].eventName,
   timestamp: notJudged,
   "log.record.uid": notJudged,
   "host.id": notJudged,

@@ -188,6 +188,7 @@ export function execSubject(
   const wallTime = (exec.time + wallOffset) / 1e6;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
   return {
+    kind: "exec",
     source: exec.source,
     time: exec.time,
     wallTime,

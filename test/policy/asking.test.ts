@@ -86,6 +86,11 @@ describe("the asking", () => {
     ).toBe("kill");
   });
 
+  test("a rule may ask what kind of event it is", () => {
+    const isExec = { "==": [{ var: "event.name" }, "process.exec"] };
+    expect(judge(policyOf([{ id: "a", when: isExec, action: "alert" }]), shell).rule).toBe("a");
+  });
+
   test("a disabled rule is not asked", () => {
     const policy = policyOf([{ id: "a", when: yes, action: "kill", enabled: false }]);
     expect(judge(policy, shell).matched).toEqual([]);
