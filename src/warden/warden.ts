@@ -346,7 +346,9 @@ class Warden {
   /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
   private learnRunning(): void {
     for (const { pid, facts } of scanLive(this.reader)) {
-      const process = this.tracker.forest.get(pid);
+      const { startTicks } = facts;
+      if (startTicks === undefined) continue;
+      const process = this.tracker.forest.find({ pid, startTicks, startExact: true });
       if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
   }
@@ -395,7 +397,8 @@ class Warden {
   ): void {
     const known = before?.size ?? 0;
     let still = 0;
-    for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
+    for (const process of before?.values() ?? [])
+      if (this.tracker.forest.find(process) !== undefined) still += 1;
     const count = known - still + found - still;
     const source = this.source.name;
     if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });

@@ -318,6 +318,22 @@ describe("attacks on the forest's memory", () => {
   });
 });
 
+test("a key finds its process, and no longer once the pid is another process's", () => {
+  const world = smallHost();
+  world.spawn(100, 300, "sh");
+  const { pid, startTicks, startExact } = world.forest.get(300) ?? {
+    pid: 0,
+    startTicks: 0,
+    startExact: true,
+  };
+  const key = { pid, startTicks, startExact };
+  expect(world.forest.find(key)?.pid).toBe(300);
+  world.exit(300);
+  expect(world.forest.find(key)).toBeUndefined();
+  world.spawn(100, 300, "bash");
+  expect(world.forest.find(key)).toBeUndefined();
+});
+
 test("after the machine was suspended ends are still told from those of a pid's earlier owner", () => {
   const world = smallHost();
   const suspended = 60_000;
