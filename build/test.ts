@@ -79,7 +79,9 @@ const { flags, forRunner } = parseArguments(process.argv.slice(2));
 if (flags.has("--no-install")) process.env[INSTALL_VARIABLE] = "no";
 if (!flags.has("--unit") && forRunner.length === 0 && process.env.CI !== "true") announceHostChanges();
 const files = flags.has("--unit") ? unitTests() : [];
-const run = Bun.spawn([process.execPath, "test", ...files, ...forRunner], {
+/** Per test, where it names none: long enough for a machine that is busy with something else. */
+const TIMEOUT_MS = 30_000;
+const run = Bun.spawn([process.execPath, "test", `--timeout=${TIMEOUT_MS}`, ...files, ...forRunner], {
   cwd: root,
   stdin: "ignore",
   stdout: "inherit",
