@@ -1,6 +1,6 @@
 // What was learned on its way: the warden's records of it, the reporter's table, and back into entries.
 import * as v from "valibot";
-import { count } from "../config/parse-json.ts";
+import { count } from "../vocabulary/parse-json.ts";
 import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import { type BaselineEntry, USERS_LIMIT } from "./entry.ts";
 import { type Executable, executableText, parseExecutables } from "./executables.ts";

@@ -1,6 +1,6 @@
 // How far the learning is: kept by the warden in a file that only root writes, shown and judged by commands.
 import * as v from "valibot";
-import { count, parseJson } from "../config/parse-json.ts";
+import { count, parseJson } from "../vocabulary/parse-json.ts";
 
 /**
  * `learning`: every tree is collected. `finished`: a stretch without loss as long as was asked for is over. `stopped`:

@@ -1,6 +1,6 @@
 // What root's commands ask of a running warden: one small file a request, in a folder that only root writes.
 import * as v from "valibot";
-import { parseJson } from "../config/parse-json.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 /** Folder in the state directory, root's, 0700. */
 export const REQUEST_FOLDER = "requests";

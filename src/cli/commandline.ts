@@ -1,14 +1,17 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
-import { codeOf, stackOf } from "../config/errors.ts";
+
+import { codeOf } from "../linux/system-error.ts";
+import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
- * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON. They
+ * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON (the
+ * warden may get another, in words). They
  * need no option parser, and each loads its own code only: it is memory that every host pays for.
  */
-const own: ReadonlyMap<string, (plan: string) => Promise<void>> = new Map([
+const own: ReadonlyMap<string, (plan: string, more: string | undefined) => Promise<void>> = new Map([
   ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
-  ["warden", async (plan) => (await import("./warden.ts")).warden(plan)],
+  ["warden", async (plan, more) => (await import("./warden.ts")).warden(plan, more)],
   ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
   ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
 ]);
@@ -19,7 +22,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   process.on("unhandledRejection", leave);
   try {
     const ours = own.get(args[0] ?? "");
-    if (ours !== undefined && args[1] !== undefined) await ours(args[1]);
+    if (ours !== undefined && args[1] !== undefined) await ours(args[1], args[2]);
     else await parse(args);
     return exitCodeSoFar();
   } catch (error) {

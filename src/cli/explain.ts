@@ -20,7 +20,7 @@ import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import { testSubject as imaginedSubject } from "../policy/test-lineage.ts";
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
-import { execRecord } from "../report/records.ts";
+import { records } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { readUserNames } from "../warden/user-names.ts";
@@ -220,7 +220,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
   if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
-  return judged(steps, identified, subject, host.policy, execRecord(subject, "process.exec", stamp));
+  return judged(steps, identified, subject, host.policy, records.exec(subject, "process.exec", stamp));
 }
 
 /** What is known of a program that need not exist; all else would be a guess. */
@@ -262,7 +262,7 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
     tree,
     examined: examinedAt(executable, host.database),
   };
-  const whole = execRecord(subject, "process.exec", stamp);
+  const whole = records.exec(subject, "process.exec", stamp);
   const record: Record<string, RecordValue> = {};
   for (const [name, value] of Object.entries(whole)) if (imagined.test(name)) record[name] = value;
   return judged(steps, identified, subject, host.policy, record);

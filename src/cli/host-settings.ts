@@ -3,12 +3,12 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import { type Config, configFile, defaultStateDirectory } from "../config/config.ts";
-import { messageOf } from "../config/errors.ts";
 import { baseOf } from "../examiner/base.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
 import { isAnyLocked } from "../examiner/files.ts";
 import { openPackages } from "../examiner/open.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
 import { readConfig } from "./configuration.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";

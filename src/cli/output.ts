@@ -1,6 +1,6 @@
 // How treewarden speaks to a person: to stderr, in one line that names the place, and where there is one a hint.
 // No capital, no full stop. Data goes to stdout and is written by the commands themselves.
-import { HintedError } from "../config/errors.ts";
+import { HintedError } from "../vocabulary/errors.ts";
 
 /** Exit codes of the contract. */
 export const exitCodes = {

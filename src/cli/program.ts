@@ -1,6 +1,6 @@
 // The commands for people: which there are, and their help.
 import { Command } from "commander";
-import { version } from "../config/version.ts";
+import { version } from "../report/version.ts";
 
 /** Commands are loaded when they are asked for: `version` does not carry everybody's code. */
 const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [

@@ -4,7 +4,7 @@ import { treeOf } from "../fingerprint/tree.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { type Snapshot, takeSnapshot } from "../offline/snapshot.ts";
-import { execRecord } from "../report/records.ts";
+import { records } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
@@ -44,7 +44,7 @@ function json({ found, time }: Snapshot): string {
       time,
       event: undefined,
     } as const;
-    text += `${JSON.stringify(execRecord(execSubject(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
+    text += `${JSON.stringify(records.exec(execSubject(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
   }
   return text;
 }

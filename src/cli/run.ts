@@ -1,11 +1,11 @@
 // `treewarden run`: checks what root has written down, then becomes the supervisor.
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
-import { parseAddress } from "../config/address.ts";
-import { type Config, defaultConfig, enforcements, sources } from "../config/config.ts";
-import { messageOf } from "../config/errors.ts";
+import { type Config, enforcements, sources } from "../config/config.ts";
+import { parseAddress } from "../linux/socket-address.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
@@ -19,6 +19,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
+import { checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -66,13 +67,7 @@ export function runCommand(): Command {
 
 function run(flags: RunFlags): ExitCode {
   const config = configOf(flags);
-  if (config.enforcement === "prevent") {
-    throw new CommandError(
-      exitCodes.usage,
-      "enforcement prevent is not built yet",
-      "use kill: it ends the program at its exec",
-    );
-  }
+  checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
       exitCodes.notAllowed,
@@ -99,13 +94,14 @@ function run(flags: RunFlags): ExitCode {
       wardenArgs: [JSON.stringify(plan)],
       reporterArgs: [JSON.stringify(reporter)],
       examinerArgs: [JSON.stringify(plan)],
+      sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },
       stateDirectory: config.state_directory,
-      reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
+      reporterUser: reporterUserName(config),
       environment: { ...secretsOf(config), ...process.env },
     }),
   );

@@ -2,10 +2,10 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
-import { parseAddress } from "./address.ts";
-import { messageOf } from "./errors.ts";
+import { parseAddress } from "../linux/socket-address.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { isMailbox } from "./mailbox.ts";
-import { nearest } from "./nearest.ts";
 
 export const sources = ["auto", "ebpf", "netlink"] as const;
 export type SourceChoice = (typeof sources)[number];

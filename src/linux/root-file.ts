@@ -1,7 +1,7 @@
 // Reading files that decide something: only if nobody but their owner can have written them.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
-import { codeOf, messageOf } from "../config/errors.ts";
+import { codeOf } from "./system-error.ts";
 
 export const ROOT_UID = 0;
 /** stat(2): the owner's group and everybody else may write. */
@@ -83,7 +83,7 @@ function problemOf(cause: unknown): FileProblem {
   const code = codeOf(cause);
   if (code === "ENOENT" || code === "ENOTDIR") return { kind: "missing", reason: "does not exist", cause };
   if (code === "ELOOP") return { kind: "not_regular", reason: "is a symbolic link", cause };
-  return { kind: "unreadable", reason: `cannot be read: ${messageOf(cause)}`, cause };
+  return { kind: "unreadable", reason: `cannot be read: ${code ?? String(cause)}`, cause };
 }
 
 /** `name`: what to call it, if it is not the file itself. */

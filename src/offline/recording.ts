@@ -1,8 +1,8 @@
 // `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
 import { hostname, release } from "node:os";
-import { version } from "../config/version.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
+import { version } from "../report/version.ts";
 import type { CaptureFile } from "../sensor/capture/file.ts";
 import type { CaptureHeader } from "../sensor/capture/format.ts";
 import { CaptureWriter } from "../sensor/capture/write.ts";

@@ -6,7 +6,7 @@ import type { Process } from "../forest/process.ts";
 import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { execRecord, lossRecord, type Stamp } from "../report/records.ts";
+import { records, type Stamp } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
@@ -127,11 +127,11 @@ class Printer implements TrackerListener {
   onExec(exec: Execution): void {
     if (!this.live) return;
     const subject = execSubject(exec, this.wallOffset, this.inputs);
-    this.output.write(this.format(execRecord(subject, "process.exec", this.stamp)));
+    this.output.write(this.format(records.exec(subject, "process.exec", this.stamp)));
   }
 
   onLoss(event: LossEvent): void {
-    this.output.write(this.format(lossRecord(event, event.time + this.wallOffset, this.stamp)));
+    this.output.write(this.format(records.loss(event, event.time + this.wallOffset, this.stamp)));
     this.requestRescan();
   }
 

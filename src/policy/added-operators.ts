@@ -1,6 +1,6 @@
 // The operators that treewarden adds to JSONLogic's, as far as they are about text: compiled once, linear when asked.
 import { RE2JS } from "re2js";
-import { messageOf } from "../config/errors.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, parseNetwork } from "./cidr.ts";
 import { compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
 

@@ -1,7 +1,7 @@
 // The baseline that comes with a role: a file beside the role's own, read with it and never written.
 import * as v from "valibot";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
-import { parseJson } from "../config/parse-json.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 export interface RoleBaseline {
   readonly role: string;

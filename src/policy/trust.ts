@@ -1,6 +1,6 @@
 // While a policy is loaded: nothing is parsed that is not, byte for byte, what somebody with a trusted key has signed.
 import { timeText } from "../baseline/baseline-file.ts";
-import { messageOf } from "../config/errors.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import {
   fileLine,
   openSignature,

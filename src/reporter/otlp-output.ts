@@ -1,7 +1,7 @@
 // When to export: records from the journal as they come and again until the collector has them, totals at intervals.
 
-import { messageOf } from "../config/errors.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
 import { isLearned } from "./learned-rows.ts";

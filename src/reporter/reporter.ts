@@ -3,14 +3,14 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Address, parseAddress } from "../config/address.ts";
-import { HintedError, messageOf } from "../config/errors.ts";
 import { setProcessName } from "../linux/process.ts";
+import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Frame, Hello, Pong, ReliableEvents } from "../report/wire.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type Health, serveEndpoint } from "./endpoint.ts";
 import { expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
@@ -189,6 +189,7 @@ class Reporter {
       journal: this.journal,
       to: mail.to,
       host: hostname(),
+      roles: () => this.state.rolesInForce(),
       intervalMs: mail.every_minutes * 60_000,
       // A mail is kept by many: no setting lets secrets into it.
       redact: createRedaction(args.report === "off" ? "off" : "redacted", args.redact),

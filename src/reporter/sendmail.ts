@@ -1,8 +1,7 @@
 // Handing a mail to the host's own mail system.
-import { messageOf } from "../config/errors.ts";
+import { SENDMAIL } from "../report/sendmail-path.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 
-/** Where every mail system has it (Filesystem Hierarchy Standard, 4.10 and 5.6: /usr/sbin/sendmail). */
-export const SENDMAIL = "/usr/sbin/sendmail";
 const TIMEOUT_MS = 30_000;
 /** For those of its programs that look for others by name. */
 const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" };

@@ -1,10 +1,10 @@
 // A post: one of the processes that must always be there, and who fills it now.
 import { constants } from "node:os";
-import { messageOf } from "../config/errors.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
 import { type Spawned, type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { restartDelay } from "./backoff.ts";
 import { log } from "./log.ts";
 
@@ -102,7 +102,7 @@ export class ChildSlot implements Disposable {
   /** To be called when the process has ended: empties the post and sets when to fill it again. */
   async ended(): Promise<ChildEnd> {
     const { holder } = this;
-    if (holder === undefined) return { how: "was not there", refused: undefined, byItself: false };
+    if (holder === undefined) return { ...unknownEnd, how: "was not there" };
     this.options.poll.remove(holder.handle.fd);
     holder.handle[Symbol.dispose]();
     this.holder = undefined;
@@ -113,12 +113,13 @@ export class ChildSlot implements Disposable {
     const { mayRefuse } = this;
     this.mayRefuse = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
-    if (spawned === null) return { how: "ended", refused: undefined, byItself: false };
-    if (spawned.signalCode !== null)
-      return { how: `was ended by ${spawned.signalCode} ${after}`, refused: undefined, byItself: false };
+    if (spawned === null) return { ...unknownEnd, livedMs };
+    const { signalCode: signal } = spawned;
+    if (signal !== null) return { ...unknownEnd, how: `was ended by ${signal} ${after}`, livedMs, signal };
     const code = spawned.exitCode ?? 0;
     const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
-    return { how: `ended with exit code ${code} ${after}`, refused, byItself: code === 0 };
+    const how = `ended with exit code ${code} ${after}`;
+    return { ...unknownEnd, how, livedMs, refused, byItself: code === 0 };
   }
 
   [Symbol.dispose](): void {
@@ -147,4 +148,10 @@ export interface ChildEnd {
   readonly refused: number | undefined;
   /** It ended because it had nothing more to do. */
   readonly byItself: boolean;
+  readonly livedMs: number;
+  /** What ended it, null if that was no signal or is not known. */
+  readonly signal: string | number | null;
 }
+
+/** Of a process that init waits for, only its end is seen. */
+const unknownEnd: ChildEnd = { how: "ended", refused: undefined, byItself: false, livedMs: 0, signal: null };

@@ -13,8 +13,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../config/errors.ts";
 import { tryLock } from "../linux/flock.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { User } from "./reporter-user.ts";
 
 /** Why a directory cannot be used: `usage` is the user's to change, `notAllowed` the system's. */
@@ -29,7 +29,7 @@ function makeFolder(path: string, mode: number): void {
 }
 
 /** What is wrong with `path` as the folder from which root takes decisions, undefined if nothing is. */
-function distrust(path: string): string | undefined {
+export function distrust(path: string): string | undefined {
   const found = lstatSync(path);
   if (!found.isDirectory()) return `${path} is not a directory`;
   if (found.uid !== process.geteuid?.())

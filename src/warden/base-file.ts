@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { parseJson } from "../config/parse-json.ts";
 import type { BaseSystem } from "../fingerprint/base.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 import { writeWhole } from "./saved-state.ts";
 
 const file = "base.json";

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { parseJson } from "../config/parse-json.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 const FOREST = "forest.json";
 

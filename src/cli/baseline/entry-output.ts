@@ -4,7 +4,7 @@ import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Executable, executableText } from "../../baseline/executables.ts";
 import { realtimeNow } from "../../linux/clock.ts";
 import type { EventRecord } from "../../report/event-record.ts";
-import { changeRecord } from "../../report/records.ts";
+import { records } from "../../report/records.ts";
 import { recordUids } from "../../report/stamp.ts";
 
 export type EntryFormat = "json" | "pretty";
@@ -19,7 +19,7 @@ let uids: ((wallNs: number) => string) | undefined;
 /** One JSON line with the stamps that every one has. */
 export function jsonLine(event: string, details: EventRecord): string {
   uids ??= recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  return `${JSON.stringify(changeRecord(event, details, realtimeNow(), uids))}\n`;
+  return `${JSON.stringify(records.change(event, details, realtimeNow(), uids))}\n`;
 }
 
 /** An entry in the one vocabulary. */

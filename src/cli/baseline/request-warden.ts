@@ -8,9 +8,9 @@ import {
   requestName,
   type WardenRequest,
 } from "../../baseline/warden-request.ts";
-import { codeOf } from "../../config/errors.ts";
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { CommandError, exitCodes } from "../output.ts";
 import { writeWhole } from "./store.ts";
 

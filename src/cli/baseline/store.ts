@@ -12,12 +12,13 @@ import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
-import { codeOf, messageOf } from "../../config/errors.ts";
 import { readCheckedFile } from "../../linux/root-file.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseShippedList } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
+import { messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
 
 /** Larger than the largest baseline that the parser takes. */

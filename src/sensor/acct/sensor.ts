@@ -4,11 +4,11 @@
 // started (to a second) and how it ended. What it cannot tell stays unknown: executable, arguments, effective user,
 // directory, container; an exec before the last one; whatever is still alive. See docs/captures.md.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { HintedError, messageOf } from "../../config/errors.ts";
 import { boottimeNow, monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { type GrowthWatch, watchGrowth } from "../../linux/inotify.ts";
 import { Timer } from "../../linux/timerfd.ts";
+import { HintedError, messageOf } from "../../vocabulary/errors.ts";
 import type { ProcessEvent, Sensor } from "../event.ts";
 import { type AcctRecord, parseAccountingRecord, RECORD_BYTES } from "./accounting-record.ts";
 import { type Clocks, storyOf } from "./story.ts";

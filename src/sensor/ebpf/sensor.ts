@@ -2,14 +2,16 @@
 // arguments, users and place read inside the kernel, before the program runs.
 //
 // What it cannot see: see docs/sensors.md.
-import { HintedError } from "../../config/errors.ts";
+
 import { BtfError } from "../../linux/bpf/btf.ts";
+import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
 import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
+import { HintedError } from "../../vocabulary/errors.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../event.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
@@ -54,7 +56,7 @@ export class EbpfUnavailable extends HintedError {
 /** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
 export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
-    return new EbpfSensor(options);
+    return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
     throw explained(error);
   }
@@ -249,7 +251,7 @@ function explained(error: unknown): unknown {
   if (error.errno === EPERM) {
     return new EbpfUnavailable(
       message,
-      "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)",
+      "run as root, or give it CAP_BPF and CAP_PERFMON; before Linux 5.11 also run `ulimit -l unlimited` first, or set LimitMEMLOCK=infinity in its unit",
       cause,
     );
   }

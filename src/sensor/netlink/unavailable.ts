@@ -1,9 +1,9 @@
 // Why the process connector cannot be used here, and what to do about it.
 import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
-import { HintedError } from "../../config/errors.ts";
 import { PROC_PID_INIT_INO, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
 import { SystemCallError } from "../../linux/libc.ts";
+import { HintedError } from "../../vocabulary/errors.ts";
 
 const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
 
