@@ -46,6 +46,7 @@ import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { Epoch } from "./epoch.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -57,8 +58,10 @@ export interface BaselineServiceInputs {
   readonly recordChange: (event: string, details: EventRecord) => void;
   /** There is room for records that must not be lost, beyond what verdicts may need. */
   readonly hasRoom: () => boolean;
-  /** Seconds since the epoch. */
+  /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** Raised with every change of what the baseline and the exclusions answer. */
+  readonly epoch: Epoch;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
@@ -98,7 +101,8 @@ export class BaselineService {
   private savedRoles: string;
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
-  private familiar = new WeakMap<Tree, boolean>();
+  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
+  private exclusionEnd: number | undefined;
   private early: Early[] = [];
 
   constructor(inputs: BaselineServiceInputs) {
@@ -191,12 +195,19 @@ export class BaselineService {
 
   /** The folded tree is in the baseline: its series stay. */
   isFamiliar(tree: Tree): boolean {
-    if (this.baseline === undefined) return false;
-    const before = this.familiar.get(tree);
-    if (before !== undefined) return before;
-    const familiar = this.baseline.isFamiliar(tree.path);
-    this.familiar.set(tree, familiar);
-    return familiar;
+    return this.baseline?.isFamiliar(tree) ?? false;
+  }
+
+  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  }
+
+  /** What an exclusion that has ended by `wallNow` (ns since 1970) hid is decided about anew. */
+  endExclusions(wallNow: number): void {
+    if (this.exclusionEndsIn(wallNow) !== 0) return;
+    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.inputs.epoch.raise("exclusion ended");
   }
 
   onLoss(): void {
@@ -263,14 +274,15 @@ export class BaselineService {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
     this.saveRoles();
-    this.familiar = new WeakMap();
     if (own === undefined && ofRoles.length === 0) {
       this.baseline = undefined;
+      this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
+    this.inputs.epoch.raise("baseline");
     // Reading left many times its size behind.
     Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
@@ -294,8 +306,13 @@ export class BaselineService {
       rootOnly(FILE_LIMIT),
     );
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
-    if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
-    else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    if (result?.ok === false) {
+      this.tellRejected(EXCLUSIONS, result.errors);
+      return;
+    }
+    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.inputs.epoch.raise("exclusions");
   }
 
   private obey(request: WardenRequest): void {
