@@ -1,42 +1,64 @@
-// Opening the source of events for a command: what the kernel refuses is told with what to do about it.
-import type { SourceChoice } from "../config/config.ts";
-import { AcctUnavailable, openAcctSensor } from "../sensor/acct/sensor.ts";
-import { NoSensor, type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
+// Opening the source of events for a command: what the kernel refuses is reported with what to do about it.
+import { Option } from "commander";
+import { type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
+import { SensorUnavailable } from "../sensor/unavailable.ts";
+import {
+  type OpenableSource,
+  openableSources,
+  type SourceChoice,
+  sensors,
+  sourceChoices,
+} from "../vocabulary/sensors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
-export function openSource(choice: SourceChoice, options: SensorOptions): OpenedSensor {
-  try {
-    return openSensor(choice, options);
-  } catch (error) {
-    if (error instanceof NoSensor) throw new CommandError(exitCodes.notAllowed, error.message, error.hint);
-    throw error;
-  }
-}
-
-/** What a command that only looks may read: the host, or a file of process accounting. */
-export interface LookFlags {
-  readonly source: SourceChoice | "acct";
-  /** The accounting file. */
+/** What a command that watches may read: this host, or a file that the kernel writes. */
+export interface SourceFlags {
+  readonly source: SourceChoice | OpenableSource;
+  /** Where the file is. */
   readonly file?: string;
 }
 
-/** Refuses flags that do not go together, and anyone but root where the host is watched. */
-export function checkLook(flags: LookFlags): void {
-  if ((flags.source === "acct") !== (flags.file !== undefined)) {
+/** `--source` of a command that watches. */
+export function sourceOption(): Option {
+  const choices = [...new Set([...sourceChoices, ...openableSources])];
+  return new Option("--source <source>", "where events come from").choices(choices).default("auto");
+}
+
+/** `--file` of a command that watches. */
+export function fileOption(): Option {
+  return new Option("--file <file>", `the file to read, for ${filesText}`);
+}
+
+const filesText = openableSources
+  .filter((source) => sensors[source].mode === "file")
+  .map((source) => `--source ${source} (${sensors[source].title})`)
+  .join(" or ");
+
+/** Whether the events are this host's as they happen, so that /proc can be asked. */
+export function watchesThisHost({ source }: SourceFlags): boolean {
+  return source === "auto" || sensors[source].mode === "live";
+}
+
+/** Refuses flags that do not go together, and users other than root where the host is watched. */
+export function checkSource(flags: SourceFlags): void {
+  const isLive = watchesThisHost(flags);
+  if (isLive === (flags.file !== undefined)) {
     const example = "--source acct --file /var/log/account/pacct";
-    throw new CommandError(exitCodes.usage, "--source acct and --file go together", example);
+    const message = isLive ? `--file needs ${filesText}` : `--source ${flags.source} needs --file`;
+    throw new CommandError(exitCodes.usage, message, example);
   }
-  if (flags.source !== "acct" && process.geteuid?.() !== 0) {
+  if (isLive && process.geteuid?.() !== 0) {
     throw new CommandError(exitCodes.notAllowed, "only root may watch every process", "run it with sudo");
   }
 }
 
-export function openLook(flags: LookFlags, options: SensorOptions): OpenedSensor {
-  if (flags.source !== "acct") return openSource(flags.source, options);
+/** Opens the source. Throws a CommandError: of use where the file is wrong, else that the host does not allow it. */
+export function openSource(flags: SourceFlags, options: SensorOptions): OpenedSensor {
   try {
-    return { sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" };
+    return openSensor(flags.source, { ...options, file: flags.file });
   } catch (error) {
-    if (error instanceof AcctUnavailable) throw new CommandError(exitCodes.usage, error.message, error.hint);
-    throw error;
+    if (!(error instanceof SensorUnavailable)) throw error;
+    const code = watchesThisHost(flags) ? exitCodes.notAllowed : exitCodes.usage;
+    throw new CommandError(code, error.message, error.hint);
   }
 }

@@ -1,6 +1,6 @@
 // `treewarden record --out F`: a capture of the event stream.
-import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultConfig, sources } from "../config/config.ts";
+import { Command, InvalidArgumentError } from "commander";
+import { defaultConfig } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
@@ -9,10 +9,17 @@ import { CaptureFile } from "../sensor/capture/file.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
 import { writeError } from "./file-errors.ts";
-import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import {
+  checkSource,
+  fileOption,
+  openSource,
+  type SourceFlags,
+  sourceOption,
+  watchesThisHost,
+} from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
-interface RecordFlags extends LookFlags {
+interface RecordFlags extends SourceFlags {
   readonly out: string;
   /** Nanoseconds. */
   readonly for?: number;
@@ -27,10 +34,8 @@ export function recordCommand(): Command {
     .description("make a capture of the event stream, for treewarden replay; it holds arguments: mode 0600")
     .requiredOption("--out <file>", "the capture; never overwritten")
     .option("--for <time>", "end after this long, such as 60s, 5m or 8h (default: at Ctrl-C)", duration)
-    .addOption(
-      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
-    )
-    .option("--file <file>", "process accounting file, for --source acct")
+    .addOption(sourceOption())
+    .addOption(fileOption())
     .action((flags: RecordFlags) => record(flags));
 }
 
@@ -44,7 +49,7 @@ function duration(text: string): number {
 }
 
 function record(flags: RecordFlags): void {
-  checkLook(flags);
+  checkSource(flags);
   if (process.env[READY] !== "1") {
     blockSignals(recordingSignals);
     const environment = { [READY]: "1", ...frugal, ...compiledEarly };
@@ -52,7 +57,7 @@ function record(flags: RecordFlags): void {
   }
   const { limit } = defaultConfig().arguments;
   using reader = new FactsReader({ argumentBytes: limit });
-  const { sensor, why } = openLook(flags, { reader, argumentBytes: limit });
+  const { sensor, why } = openSource(flags, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
@@ -60,7 +65,7 @@ function record(flags: RecordFlags): void {
   const done = explained(flags.out, () =>
     runRecording({
       sensor: opened,
-      reader: flags.source === "acct" ? null : reader,
+      reader: watchesThisHost(flags) ? reader : null,
       file,
       forNs: flags.for,
       progress: (soFar) => {

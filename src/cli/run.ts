@@ -2,11 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { parseAddress } from "../config/address.ts";
-import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
+import { type Config, configFile, defaultConfig, enforcements } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
@@ -31,7 +32,7 @@ export function runCommand(): Command {
     .description("watch this host, judge every program that starts, and act")
     .option("--config <file>", `configuration file (default: ${configFile} if it is there)`)
     .option("--policy <role-or-file>", "policy to judge by; more than one: all of them", collect, [])
-    .addOption(new Option("--source <source>", "where events come from").choices(sources))
+    .addOption(new Option("--source <source>", "where events come from").choices(sourceChoices))
     .addOption(new Option("--enforcement <what>", "what a verdict may do").choices(enforcements))
     .option("--listen <address:port>", "where Prometheus may scrape, or off")
     .option("--state-dir <directory>", "where the forest and the journal are kept")

@@ -1,16 +1,23 @@
 // `treewarden trace`: every exec with its tree, as it happens, no policy.
 import { Command, Option } from "commander";
-import { defaultConfig, sources } from "../config/config.ts";
+import { defaultConfig } from "../config/config.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
 import { runTrace, traceSignals } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
-import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import {
+  checkSource,
+  fileOption,
+  openSource,
+  type SourceFlags,
+  sourceOption,
+  watchesThisHost,
+} from "./open-source.ts";
 import { mayColour } from "./output.ts";
 
-interface TraceFlags extends LookFlags {
+interface TraceFlags extends SourceFlags {
   readonly output?: "json" | "pretty";
 }
 
@@ -23,15 +30,13 @@ export function traceCommand(): Command {
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
-    .addOption(
-      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
-    )
-    .option("--file <file>", "process accounting file, for --source acct")
+    .addOption(sourceOption())
+    .addOption(fileOption())
     .action((flags: TraceFlags) => trace(flags));
 }
 
 function trace(flags: TraceFlags): void {
-  checkLook(flags);
+  checkSource(flags);
   if (process.env[READY] !== "1") {
     blockSignals(traceSignals);
     const environment = { [READY]: "1", ...frugal, ...compiledEarly, ...ownEnvironment() };
@@ -41,11 +46,11 @@ function trace(flags: TraceFlags): void {
   const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const colour = mayColour(process.stdout);
   runTrace({
-    openSensor: (reader) => openLook(flags, { reader, argumentBytes: limit }),
+    openSensor: (reader) => openSource(flags, { reader, argumentBytes: limit }),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
     argumentBytes: limit,
-    ofThisHost: flags.source !== "acct",
+    ofThisHost: watchesThisHost(flags),
   });
 }
 

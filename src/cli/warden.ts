@@ -14,8 +14,8 @@ export async function warden(text: string): Promise<void> {
     {
       run: plan.run,
       config: plan.config,
-      openSensor: (choice, reader) =>
-        openSource(choice, { reader, argumentBytes: plan.config.arguments.limit }),
+      openSensor: (source, reader, lastResort) =>
+        openSource({ source }, { reader, argumentBytes: plan.config.arguments.limit, lastResort }),
       loadPolicy: () => {
         const result = loadSettings(plan.config, signed);
         if (result.ok) signed = result.signed;

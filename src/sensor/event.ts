@@ -1,6 +1,8 @@
 // What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
 
-export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
+import type { SensorSource } from "../vocabulary/sensors.ts";
+
+export type { SensorSource };
 
 /**
  * What is known of the program a process runs. `undefined`: could not be read. `null`: the process really has none.

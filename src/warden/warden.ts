@@ -1,7 +1,7 @@
 // The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
-import type { Config, SourceChoice } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import { version } from "../config/version.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
@@ -23,8 +23,9 @@ import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
@@ -59,7 +60,11 @@ export interface WardenOptions {
   readonly run: string;
   readonly config: Config;
   /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
+  readonly openSensor: (
+    choice: SourceChoice,
+    reader: FactsReader,
+    lastResort: LastResort | undefined,
+  ) => OpenedSensor;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
@@ -147,7 +152,7 @@ class Warden {
       poll: this.poll,
       token: SENSOR,
       totals: this.totals,
-      open: (choice) => options.openSensor(choice, this.reader),
+      open: (choice, lastResort) => options.openSensor(choice, this.reader, lastResort),
     });
     this.outbox = new Outbox({
       fd: options.reportFd,
@@ -316,7 +321,10 @@ class Warden {
     }
   }
 
-  /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
+  /**
+   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
+   * failure and the supervisor starts it again.
+   */
   private switchSensor(failure: unknown): void {
     const { verdicts } = this;
     verdicts.recordChange("sensor.failed", {
@@ -324,7 +332,7 @@ class Warden {
       "error.message": String(failure),
     });
     try {
-      const source = this.source.replace();
+      const source = this.source.replace(failure);
       verdicts.settling = this.source.applyWakeupPolicy(verdicts.policy);
       verdicts.recordChange("sensor.switched", {
         "sensor.source": this.source.name,
