@@ -1,9 +1,11 @@
 // `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
+import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
+import { warn } from "./output.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
 
 export async function warden(text: string): Promise<void> {
@@ -16,6 +18,7 @@ export async function warden(text: string): Promise<void> {
       config: plan.config,
       openSensor: (source, reader, lastResort) =>
         openSource({ source }, { reader, argumentBytes: plan.config.arguments.limit, lastResort }),
+      warn: (text) => warn(printable(text)),
       loadPolicy: () => {
         const result = loadSettings(plan.config, signed);
         if (result.ok) signed = result.signed;

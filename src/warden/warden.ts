@@ -15,6 +15,7 @@ import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import { Outbox } from "../report/outbox.ts";
@@ -65,6 +66,8 @@ export interface WardenOptions {
     reader: FactsReader,
     lastResort: LastResort | undefined,
   ) => OpenedSensor;
+  /** Shows a warning to whoever started treewarden. */
+  readonly warn: (text: string) => void;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
@@ -232,6 +235,7 @@ class Warden {
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
     });
+    this.warnOfPolicy();
     this.baseline = new BaselineService({
       stateDirectory: config.state_directory,
       ofRoles: baselines,
@@ -338,6 +342,7 @@ class Warden {
         "sensor.source": this.source.name,
         "sensor.reason": this.source.why,
       });
+      this.warnOfPolicy();
       verdicts.onLoss({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
     } catch (error) {
       this.fault = error;
@@ -357,6 +362,17 @@ class Warden {
       const process = this.tracker.forest.get(pid);
       if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
+  }
+
+  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
+  private warnOfPolicy(): void {
+    const source = this.source.name;
+    const warnings = neverMatching(this.verdicts.policy, source).map((rule) =>
+      neverMatchingText(rule, source),
+    );
+    if (warnings.length === 0) return;
+    for (const text of warnings) this.options.warn(text);
+    this.verdicts.recordChange("policy.warning", { "sensor.source": source, "policy.warnings": warnings });
   }
 
   private reload(): void {
@@ -381,6 +397,7 @@ class Warden {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+    this.warnOfPolicy();
   }
 
   private firstScan(saved: SavedState | undefined): void {

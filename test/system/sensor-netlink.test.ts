@@ -22,7 +22,7 @@ function whyNot(): string | undefined {
 }
 
 const reason = whyNot();
-everySensor("the process connector", () => openNetlinkSensor(), reason);
+everySensor("netlink", () => openNetlinkSensor(), reason);
 
 describe.skipIf(reason !== undefined)("the process connector itself", () => {
   test("wakes its reader for an exec within a few milliseconds, and is silent after", async () => {
