@@ -10,11 +10,12 @@ import { durationArgument } from "./duration-options.ts";
 import { writeError } from "./file-errors.ts";
 import { configOption, type HostFlags, hostConfig } from "./host-settings.ts";
 import {
-  accountingFileOption,
-  checkSource,
-  openSourceOrFile,
+  chooseSource,
+  fileOption,
+  openSource,
   type SourceFlags,
   sourceOption,
+  watchesThisHost,
 } from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
@@ -34,18 +35,18 @@ export function recordCommand(): Command {
       durationArgument,
     )
     .addOption(sourceOption())
-    .addOption(accountingFileOption())
+    .addOption(fileOption())
     .addOption(configOption())
     .action((flags: RecordFlags) => record(flags));
 }
 
 function record(flags: RecordFlags): void {
   const config = hostConfig(flags);
-  checkSource(flags);
+  const source = chooseSource(flags, config);
   restartWithSignalsBlocked(endingSignals);
   const { limit } = config.arguments;
   using reader = new FactsReader({ argumentBytes: limit });
-  const { sensor, why } = openSourceOrFile(flags, config, { reader, argumentBytes: limit });
+  const { sensor, why } = openSource(source, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
@@ -53,7 +54,7 @@ function record(flags: RecordFlags): void {
   const done = explained(flags.out, () =>
     runRecording({
       sensor: opened,
-      reader: flags.source === "acct" ? null : reader,
+      reader: watchesThisHost(source) ? reader : null,
       file,
       forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
       progress: (soFar) => {

@@ -5,10 +5,8 @@ import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { parseAddress } from "../linux/socket-address.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { isMailbox } from "./mailbox.ts";
-
-export const sources = ["auto", "ebpf", "netlink"] as const;
-export type SourceChoice = (typeof sources)[number];
 
 export const enforcements = ["observe", "kill", "prevent"] as const;
 export type Enforcement = (typeof enforcements)[number];
@@ -115,7 +113,7 @@ const schema = v.strictObject({
   /** Public keys, Ed25519 in PEM, root's: if there is any, only policies that are signed with one are loaded. */
   policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
-  source: v.optional(oneOf(...sources), "auto"),
+  source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   /** Which events leave: verdicts, new trees, loss and changes; or every exec as well. */
   events: v.optional(oneOf("notable", "all"), "notable"),

@@ -2,6 +2,7 @@
 import { outcomes } from "../enforcement/outcome.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
   /** As it is exposed; a counter's ends in `_total`. */
@@ -58,7 +59,7 @@ export const instruments = {
     kind: "counter",
     description: "Events that the kernel made and treewarden did not get.",
     attributes: ["source", "reason"],
-    closed: [["ebpf", "netlink"], lossReasons],
+    closed: [liveSources, lossReasons],
   },
   execsUnattributed: {
     prometheus: "treewarden_execs_unattributed_total",

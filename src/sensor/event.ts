@@ -2,7 +2,9 @@
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 
-export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
+import type { SensorSource } from "../vocabulary/sensors.ts";
+
+export type { SensorSource };
 
 /**
  * What is known of the program a process runs. `undefined`: could not be read. `null`: the process really has none.

@@ -1,11 +1,12 @@
 // What the warden is started with.
-import type { Config, SourceChoice } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 
 /** A policy and the baselines that come with its roles: both or neither are put into force. */
 export interface LoadedPolicy {
@@ -25,7 +26,13 @@ export interface WardenOptions {
   readonly run: string;
   readonly config: Config;
   /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
+  readonly openSensor: (
+    choice: SourceChoice,
+    reader: FactsReader,
+    lastResort: LastResort | undefined,
+  ) => OpenedSensor;
+  /** Shows a warning to whoever started treewarden. */
+  readonly warn: (text: string) => void;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;

@@ -74,7 +74,7 @@ export function buildWardenParts(
     token: pollTokens.sensor,
     totals,
     epoch,
-    open: (choice) => options.openSensor(choice, reader),
+    open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
   const outbox = new Outbox({

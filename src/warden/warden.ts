@@ -7,6 +7,7 @@ import { monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { scanLive } from "./live-scan.ts";
@@ -68,6 +69,7 @@ class Warden {
     const { verdicts, source, policyInForce, requests, learner } = this.parts;
     this.setClocks();
     verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
+    this.warnOfPolicy();
     requests.handle();
     this.firstScan(saved);
     // The last warden may have ended before it reported what it had collected.
@@ -141,14 +143,18 @@ class Warden {
     }
   }
 
-  /** The source has failed for good. Another one takes over, the forest stays; if there is none, the warden ends. */
+  /**
+   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
+   * failure and the supervisor starts it again.
+   */
   private switchSensor(failure: unknown): void {
     const { verdicts, source, policyInForce, recordChange } = this.parts;
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
-      const failed = source.replace();
+      const failed = source.replace(failure);
       verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
+      this.warnOfPolicy();
       const time = monotonicNow();
       verdicts.onLoss({ kind: "loss", source: failed, time, reason: "switch", count: undefined });
     } catch (error) {
@@ -174,6 +180,17 @@ class Warden {
     }
   }
 
+  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
+  private warnOfPolicy(): void {
+    const { source, policyInForce, recordChange } = this.parts;
+    const warnings = neverMatching(policyInForce.current, source.name).map((rule) =>
+      neverMatchingText(rule, source.name),
+    );
+    if (warnings.length === 0) return;
+    for (const text of warnings) this.options.warn(text);
+    recordChange("policy.warning", { "sensor.source": source.name, "policy.warnings": warnings });
+  }
+
   private reload(): void {
     const { users, epoch, knownTrees, totals, policyInForce, verdicts, source, recordChange } = this.parts;
     this.setClocks();
@@ -196,6 +213,7 @@ class Warden {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+    this.warnOfPolicy();
   }
 
   private firstScan(saved: SavedState | undefined): void {

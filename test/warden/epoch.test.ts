@@ -151,7 +151,7 @@ describe.skipIf(process.geteuid?.() !== 0)("an exec is settled no more", () => {
 
   test("under another sensor, which begins with the same epoch", () => {
     host.source.settle(event);
-    host.source.replace();
+    host.source.replace(new Error("the sensor failed"));
     expect(host.isSettled).toBe(false);
     host.source.settle(event);
     host.rig.epoch.raise("users");
