@@ -10,6 +10,7 @@ import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { CaptureInput } from "../sensor/capture/file.ts";
 import { type Capture, openCapture } from "../sensor/capture/read.ts";
+import type { VariableName } from "../vocabulary/variables.ts";
 import { refusal } from "./capture-errors.ts";
 import { readError } from "./file-errors.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
@@ -134,7 +135,7 @@ function json(record: EventRecord): string {
 }
 
 function pretty(record: EventRecord): string {
-  const at = (name: string): string => String(record[name] ?? "?");
+  const at = (name: VariableName): string => String(record[name] ?? "?");
   const rule = `${at("security_rule.ruleset.name")}/${at("security_rule.name")}`;
   const user = record["process.user.name"] ?? record["process.user.id"] ?? "?";
   return `${at("timestamp")}  ${at("policy.outcome")}  ${at("policy.severity")}  ${rule}  ${user}  pid ${at("process.pid")}  ${at("tree.path")}\n`;

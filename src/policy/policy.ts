@@ -1,6 +1,6 @@
 // A policy in force, and what it decides about one exec.
 import type { Tree } from "../fingerprint/tree.ts";
-import { isVariableName, type VariableName } from "../vocabulary/variables.ts";
+import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   askedIn,
@@ -12,7 +12,7 @@ import {
   valueKinds,
 } from "./expression.ts";
 import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
-import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
+import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
 /** A rule as it is asked, with inheritance resolved. */
 export interface CompiledRule {
@@ -24,7 +24,7 @@ export interface CompiledRule {
   readonly severity: Severity;
   readonly tags: readonly string[];
   /** Variables that it names: if one is absent, the rule is undecided. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   readonly unknownMatches: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface Policy {
   readonly rules: readonly CompiledRule[];
   readonly defaultAction: Action;
   /** All that any rule names. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
@@ -115,11 +115,11 @@ const none: readonly string[] = Object.freeze([]);
 /** The rules as functions, and the one evaluation they share: deciding is synchronous. */
 export class RuleEvaluator {
   readonly rules: readonly CompiledRule[];
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   private readonly asked: readonly AskedRule[];
   private readonly all: readonly number[];
   private readonly epoch = {};
-  private readonly names: readonly VariableName[];
+  private readonly names: readonly JudgedVariable[];
   private readonly readers: readonly Reader[];
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
@@ -137,7 +137,7 @@ export class RuleEvaluator {
     };
     const compiler = new Compiler({
       slotOf,
-      isLate: (name) => isVariableName(name) && lateReaderOf(name) !== undefined,
+      isLate: isExpensive,
     });
     const asked = sources.map((source) => this.prepare(source, compiler, slotOf));
     const words = (slots.size + 31) >> 5;
@@ -145,9 +145,9 @@ export class RuleEvaluator {
     this.all = [...this.asked.keys()];
     this.rules = this.asked.map(({ rule }) => rule);
     this.variables = new Set(this.rules.flatMap((rule) => [...rule.variables]));
-    this.names = [...slots.keys()].filter(isVariableName);
-    const late = this.names.map((name) => (lateReaderOf(name) === undefined ? undefined : readerOf(name)));
-    this.readers = this.names.map((name) => lateReaderOf(name) ?? readerOf(name));
+    this.names = [...slots.keys()].filter(isJudged);
+    const late = this.names.map((name) => (isExpensive(name) ? readerOf(name) : undefined));
+    this.readers = this.names.map((name) => presenceReaderOf(name) ?? readerOf(name));
     this.evaluation = {
       values: this.names.map(() => undefined),
       late,
@@ -272,7 +272,7 @@ export class RuleEvaluator {
       );
     const names = namesIn(condition);
     for (const name of [...names, ...askedIn(condition)]) slotOf(name);
-    const rule: CompiledRule = { ...source.rule, variables: new Set([...names].filter(isVariableName)) };
+    const rule: CompiledRule = { ...source.rule, variables: new Set([...names].filter(isJudged)) };
     const asked = rule.unknownMatches ? possible(condition) : condition;
     const program = compiler.compile(asked);
     const decided = decidedByLineage(asked);

@@ -4,26 +4,25 @@ import { printable } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
-import { type VariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
-import type { EventRecord, RecordValue } from "./event-record.ts";
+import type { EventName, OutputName } from "../vocabulary/event-names.ts";
+import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
+import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
-/** What an exec's record shows: all that is known of it, but the joined arguments, which are for policies only. */
-const shown: readonly VariableName[] = variableNames.filter(
-  (name) => vocabulary[name].judged && name !== "event.name" && name !== "process.command_line",
+/** What the record of an exec or a verdict has of its subject. */
+export const subjectNames = judgedNames.filter(
+  (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
 );
-const readers = shown.map((name) => ({ name, read: readerOf(name) }));
+const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
 /** Gives each record its stamps. */
 export type Stamp = (wallNs: number) => string;
 
-type Draft = { [name: string]: RecordValue };
-
-function draft(event: string, wallNs: number, uid: Stamp): Draft {
+function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec; `event` says why it is told: `process.exec`, or `tree.new` for the first of a tree. */
+/** An exec; `event` says why it is reported: `process.exec`, or `tree.new` for the first of a tree. */
 export function execRecord(subject: Subject, event: "process.exec" | "tree.new", uid: Stamp): EventRecord {
   return describe(draft(event, subject.wallTime * 1e6, uid), subject);
 }
@@ -78,12 +77,17 @@ export function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventR
   return record;
 }
 
-/** Something about treewarden itself changed. `details`: flat, in our own names. */
-export function changeRecord(event: string, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+/** A change of treewarden itself, or a line that a command prints. */
+export function changeRecord(
+  event: OutputName,
+  details: EventRecord,
+  wallNs: number,
+  uid: Stamp,
+): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }
 
-function describe(record: Draft, subject: Subject): EventRecord {
+function describe(record: RecordDraft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
     const value = read(subject);
     if (value === undefined) continue;

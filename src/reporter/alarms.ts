@@ -1,5 +1,5 @@
 // Alarms as a person wants to be told of them: the same one once, with how often it came.
-import type { EventRecord } from "../report/event-record.ts";
+import type { EventRecord, RecordValue } from "../report/event-record.ts";
 
 /** What is the same each time. */
 export interface Alarm {
@@ -102,6 +102,6 @@ function weight({ severity }: Alarm): number {
   return severities.indexOf(severity);
 }
 
-function text(value: EventRecord[string] | undefined): string {
+function text(value: RecordValue | undefined): string {
   return value === undefined || value === null ? "-" : String(value);
 }

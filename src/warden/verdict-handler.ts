@@ -1,4 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
+import type { Knowledge } from "../baseline/baseline.ts";
 import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
@@ -9,7 +10,8 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Subject } from "../policy/subject.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import {
   changeRecord,
@@ -21,6 +23,7 @@ import {
 } from "../report/records.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
@@ -124,8 +127,8 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  /** Tells something about treewarden itself. */
-  recordChange(event: string, details: Parameters<typeof changeRecord>[1]): void {
+  /** Reports a change of treewarden itself. */
+  recordChange(event: ChangeName, details: EventRecord): void {
     this.inputs.outbox.reliable(
       changeRecord(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
     );
