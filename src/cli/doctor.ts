@@ -1,6 +1,7 @@
 // `treewarden doctor`: what this kernel allows, what is missing, what to do about it.
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
@@ -33,7 +34,7 @@ function json(checks: readonly DoctorCheck[]): string {
     .map((check) => {
       const now = realtimeNow();
       const fix = check.fix === undefined ? {} : { "check.fix": check.fix };
-      const record = {
+      const record: EventRecord = {
         timestamp: timestamp(now),
         "event.name": "doctor.check",
         "log.record.uid": uid(now),

@@ -191,7 +191,8 @@ const stated: ReadonlySet<Dependency> = new Set<Dependency>([
   "examiner",
 ]);
 
-function isStated(name: string): boolean {
+/** For a name of a record: its value is stated, and so may be shown. */
+export function isStated(name: string): boolean {
   return isJudged(name) && judgedRows[name].dependsOn.every((dependency) => stated.has(dependency));
 }
 

@@ -18,8 +18,8 @@ export interface Names {
   /** Why a variable cannot be used; undefined if it can, or if there is no such variable. */
   refusal(name: string): Refusal | undefined;
   list(name: string): readonly (string | number)[] | undefined;
-  readonly variables: Iterable<string>;
-  readonly lists: Iterable<string>;
+  readonly variables: readonly string[];
+  readonly lists: readonly string[];
 }
 
 /** What `var` means: a variable of the event, the element at hand, or reduce's two. */

@@ -1,5 +1,6 @@
 // A policy in force, and what it decides about one exec.
 import type { Tree } from "../fingerprint/tree.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
@@ -11,7 +12,7 @@ import {
   possible,
   valueKinds,
 } from "./expression.ts";
-import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
+import { type Action, DEFAULT_RULE } from "./schema.ts";
 import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
 /** A rule as it is asked, with inheritance resolved. */
@@ -67,9 +68,6 @@ export interface Decision {
   /** Every rule that was asked, named an absent variable, and does not say what to do then. */
   readonly undecided: readonly string[];
 }
-
-/** What the default action has when it is not `allow`. */
-export const DEFAULT_SEVERITY: Severity = "medium";
 
 /** What a policy says about one exec. Synchronous, and without a clock, a file or the kernel. */
 export function decide(policy: Policy, subject: Subject): Decision {

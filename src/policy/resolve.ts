@@ -1,9 +1,10 @@
 // Roles that extend one another as one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
 import { nearest } from "../config/nearest.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { RoleBaseline } from "./role-baseline.ts";
-import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
+import type { Action, OverrideEntry, RoleFile, RuleEntry } from "./schema.ts";
 import type { SignedFile } from "./signature.ts";
 
 /** One role's file, read and with its parents. */
@@ -123,7 +124,7 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     ruleset: entry.ruleset ?? role,
     description: entry.description,
     action: entry.action,
-    severity: entry.severity ?? "medium",
+    severity: entry.severity ?? DEFAULT_SEVERITY,
     tags: entry.tags ?? [],
     enabled: entry.enabled ?? true,
     unknownMatches: entry.unknown === "match",

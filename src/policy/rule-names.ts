@@ -12,7 +12,7 @@ export function ruleNames(lists: ReadonlyMap<string, ListItems>, kinds: readonly
     refusal: (name) => refusalOf(name, kinds),
     list: (name) => lists.get(name),
     variables: judgedNames.filter(isUsable),
-    lists: lists.keys(),
+    lists: [...lists.keys()],
   };
 }
 

@@ -1,5 +1,6 @@
 // Alarms as a person wants to be told of them: the same one once, with how often it came.
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
+import { isSeverity, severities } from "../vocabulary/severities.ts";
 
 /** What is the same each time. */
 export interface Alarm {
@@ -96,10 +97,9 @@ export class AlarmGroups {
   }
 }
 
-const severities = ["-", "low", "medium", "high", "critical"];
-
+/** -1 for what has no severity. */
 function weight({ severity }: Alarm): number {
-  return severities.indexOf(severity);
+  return isSeverity(severity) ? severities.indexOf(severity) : -1;
 }
 
 function text(value: RecordValue | undefined): string {

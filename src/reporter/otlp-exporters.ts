@@ -16,12 +16,12 @@ import { version } from "../config/version.ts";
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { type InstrumentName, instrumentNamed } from "../report/instruments.ts";
 import { eventNames, isEventName } from "../vocabulary/event-names.ts";
+import { isSeverity, otlpSeverities } from "../vocabulary/severities.ts";
 import { OTLP_PREFIX, otlpAttribute } from "../vocabulary/variables.ts";
 import { type CumulativeSeries, instrumentNames } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
 
-/** Severity numbers of the log data model for verdicts; other records are INFO, or WARN if events are missing. */
-const severities: Readonly<Record<string, number>> = { low: 9, medium: 13, high: 17, critical: 21 };
+/** SeverityNumber (log data model) of records that are no verdicts: WARN if events are missing. */
 const INFO = 9;
 const WARN = 13;
 
@@ -173,7 +173,7 @@ export class OtlpExporters {
 
 function severityOf(record: EventRecord): number {
   const severity = record["policy.severity"];
-  if (typeof severity === "string") return severities[severity] ?? INFO;
+  if (isSeverity(severity)) return otlpSeverities[severity];
   const name = record["event.name"];
   return isEventName(name) && eventNames[name].warns === true ? WARN : INFO;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readRequest } from "../../src/cli/explain.ts";
+import { isStated, readRequest } from "../../src/cli/explain.ts";
 import { CommandError } from "../../src/cli/output.ts";
 
 function read(text: string) {
@@ -39,5 +39,30 @@ describe("explain's command line", () => {
     "1 --color",
   ])("refuses %p", (text) => {
     expect(() => read(text)).toThrow(CommandError);
+  });
+});
+
+describe("explain of a program that need not exist", () => {
+  test.each([
+    "process.executable.path",
+    "process.executable.package",
+    "process.command_args",
+    "process.working_directory",
+    "tree.path",
+    "tree.complete",
+  ])("shows %s", (name) => {
+    expect(isStated(name)).toBe(true);
+  });
+
+  test.each([
+    "process.pid",
+    "process.unit",
+    "process.executable.deleted",
+    "process.tty",
+    "container.id",
+    "tree.known",
+    "sensor.source",
+  ])("does not show %s, which only a running process has", (name) => {
+    expect(isStated(name)).toBe(false);
   });
 });
