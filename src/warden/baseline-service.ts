@@ -12,7 +12,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Baseline } from "../baseline/baseline.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
@@ -51,10 +51,10 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -63,7 +63,7 @@ export interface BaselineServiceInputs {
   /** What comes with the roles: it counts as the host's own does. */
   readonly ofRoles: readonly RoleBaseline[];
   /** Tells a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** There is room for records that must not be lost, beyond what verdicts may need. */
   readonly hasRoom: () => boolean;
   /** Seconds since the epoch. */
@@ -229,7 +229,7 @@ export class BaselineService {
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.tellPhase();
     const origin = { "baseline.started": this.learning.state.started };
-    const tell = (event: string, fields: EventRecord): boolean => {
+    const tell = (event: ChangeName, fields: EventRecord): boolean => {
       if (!this.inputs.hasRoom()) return false;
       this.inputs.recordChange(event, { ...fields, ...origin });
       return true;
