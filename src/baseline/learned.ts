@@ -1,6 +1,8 @@
 // What was learned on its way: the warden's records of it, the reporter's table, and back into entries.
 import * as v from "valibot";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { count } from "../vocabulary/parse-json.ts";
+import type { VariableName } from "../vocabulary/variables.ts";
 import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import { type BaselineEntry, USERS_LIMIT } from "./entry.ts";
 import { type Executable, executableText, parseExecutables } from "./executables.ts";
@@ -31,13 +33,13 @@ export type CountUpdate = Pick<Candidate, "id" | "last" | "count" | "users">;
 export type FileUpdate = Pick<Candidate, "id" | "executables">;
 
 /** Event names of the three records. */
-export const learnedEvent = "baseline.learned";
-export const countedEvent = "baseline.counted";
-export const lookedEvent = "baseline.looked";
+export const learnedEvent = "baseline.learned" satisfies ChangeName;
+export const countedEvent = "baseline.counted" satisfies ChangeName;
+export const lookedEvent = "baseline.looked" satisfies ChangeName;
 
 /** Flat, as every record is. */
 export type LearnedFields = {
-  readonly [name: string]: string | number | boolean | readonly string[] | readonly number[];
+  readonly [N in VariableName]?: string | number | boolean | readonly string[] | readonly number[];
 };
 
 /** The fields of a `baseline.learned` record. */

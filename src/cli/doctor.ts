@@ -1,8 +1,10 @@
 // `treewarden doctor`: what this kernel allows, what is missing, what to do about it.
+
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
 import { type SensorReport, trySensors } from "./doctor/sensors.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
@@ -31,7 +33,7 @@ function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[
 
 function json(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
   const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const line = (event: string, fields: EventRecord): string => {
+  const line = (event: OutputName, fields: EventRecord): string => {
     const now = realtimeNow();
     const common = { timestamp: timestamp(now), "event.name": event, "log.record.uid": uid(now) };
     return `${JSON.stringify({ ...common, ...fields })}\n`;

@@ -4,12 +4,13 @@ import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import type { Epoch } from "./epoch.ts";
 
 export interface BaseListInputs {
   readonly stateDirectory: string;
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Raised when the list changes. */
   readonly epoch: Epoch;
 }

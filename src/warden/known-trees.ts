@@ -1,7 +1,7 @@
 // What root has accepted on this host: the baseline in force, the baselines that come with the roles, and exclusions.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Baseline } from "../baseline/baseline.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
@@ -13,9 +13,9 @@ import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -30,7 +30,7 @@ export interface KnownTreesInputs {
   readonly ofRoles: readonly RoleBaseline[];
   /** The trees of what treewarden starts itself: known wherever a baseline is in force. */
   readonly own?: readonly BaselineEntry[];
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
   readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
   /** Raised with every change of what the baseline and the exclusions answer. */

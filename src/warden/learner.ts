@@ -1,5 +1,6 @@
 // Collects the trees of what runs, for root to accept. What is learned is reported and decides nothing.
 import { join } from "node:path";
+import type { Knowledge } from "../baseline/baseline.ts";
 import { LEARNING_STATE } from "../baseline/file-names.ts";
 import {
   countedEvent,
@@ -26,16 +27,16 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
 
 export interface LearnerInputs {
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** There is room for records that must not be lost, beyond what verdicts may need. */
   readonly hasRoom: () => boolean;
   /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
@@ -165,7 +166,7 @@ export class Learner {
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.reportPhase();
     const origin = { "baseline.started": this.learning.state.started };
-    const record = (event: string, fields: EventRecord): boolean => {
+    const record = (event: ChangeName, fields: EventRecord): boolean => {
       if (!this.inputs.hasRoom()) return false;
       this.inputs.recordChange(event, { ...fields, ...origin });
       return true;

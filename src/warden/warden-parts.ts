@@ -14,6 +14,7 @@ import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { BaseList } from "./base-list.ts";
 import { Epoch } from "./epoch.ts";
@@ -96,7 +97,7 @@ export function buildWardenParts(
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
-  const recordChange = (event: string, details: EventRecord): void => {
+  const recordChange = (event: ChangeName, details: EventRecord): void => {
     outbox.reliable(records.change(event, details, realtimeNow(), stamp));
   };
   recordChange("warden.started", {

@@ -10,7 +10,7 @@ import {
   sensors,
   sourceChoices,
 } from "../../src/vocabulary/sensors.ts";
-import { vocabulary } from "../../src/vocabulary/variables.ts";
+import { variables } from "../../src/vocabulary/variables.ts";
 import { unknownVariables } from "../sensor/known-variables.ts";
 
 test("auto prefers the source that names every program", () => {
@@ -28,7 +28,7 @@ test("losses are counted for every live source from the start", () => {
 });
 
 test("the meaning of sensor.source names every source", () => {
-  for (const source of sensorSources) expect(vocabulary["sensor.source"].meaning).toContain(source);
+  for (const source of sensorSources) expect(variables["sensor.source"].meaning).toContain(source);
   expect(isSensorSource("toString")).toBe(false);
 });
 
