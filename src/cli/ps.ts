@@ -2,7 +2,7 @@
 import { Command, Option } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
 import { treeOf } from "../fingerprint/tree.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
 import { execRecord } from "../report/records.ts";
@@ -34,8 +34,8 @@ export function psCommand(): Command {
 
 function json(stateDirectory: string): string {
   const { found, time } = takeSnapshot(stateDirectory);
-  const wallOffset = realtimeNow() - monotonicNow();
-  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+  const wallOffset = wallClockOffset();
+  const inputs = { bootTimeMs: bootTimeMs(), userName: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   let text = "";
   for (const { process, facts } of byPid(found)) {

@@ -1,7 +1,7 @@
 // `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
 import { hostname, release } from "node:os";
 import { version } from "../config/version.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { boottimeNow, monotonicNow, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId } from "../linux/process.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -58,7 +58,7 @@ export function runRecording(options: RecordingOptions): Recorded {
     rescan.done(began, monotonicNow());
   };
   const drain = (): void => {
-    writer.clock(realtimeNow() - monotonicNow());
+    writer.clock(wallClockOffset());
     sensor.drain((event) => {
       if (event.kind === "loss") {
         losses += 1;

@@ -1,6 +1,6 @@
 // `treewarden trace`: the same sensor, forest and fingerprint as the warden's, no policy, straight to standard output.
 import { createIdentifier } from "../fingerprint/identify.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { writeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -56,7 +56,7 @@ export function runTrace(options: TraceOptions): void {
     printer,
   );
   const drain = (): void => {
-    printer.wallOffset = realtimeNow() - monotonicNow();
+    printer.wallOffset = wallClockOffset();
     tracker.forest.suspendedNs = suspendedFor();
     opened.drain((event) => tracker.handle(event));
   };
@@ -85,14 +85,14 @@ export function runTrace(options: TraceOptions): void {
 }
 
 class Printer implements TrackerListener {
-  wallOffset = realtimeNow() - monotonicNow();
+  wallOffset = wallClockOffset();
   /** False during the first look at /proc: what was there already did not just start. */
   live = false;
   private readonly stamp: Stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   private readonly format: (record: EventRecord) => string;
   private readonly requestRescan: () => void;
   private readonly inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
   };
   private pending = "";

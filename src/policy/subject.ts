@@ -3,6 +3,7 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { MS_PER_TICK } from "../linux/ticks.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
 import type { VariableName } from "../vocabulary/variables.ts";
 
@@ -69,9 +70,6 @@ export const pending: readonly string[] = Object.freeze(["pending"]);
 
 export type Reader = (subject: Subject) => VariableValue;
 
-/** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
-const TICK_MS = 10;
-
 /** The last one that was made: what starts within a tick began at the same time. */
 let creationMs = Number.NaN;
 let creationText = "";
@@ -79,7 +77,7 @@ let creationText = "";
 function creationTime(subject: Subject): string | undefined {
   const ticks = subject.facts.startTicks;
   if (ticks === undefined) return undefined;
-  const ms = subject.bootTimeMs + ticks * TICK_MS;
+  const ms = subject.bootTimeMs + ticks * MS_PER_TICK;
   if (ms === creationMs) return creationText;
   const date = new Date(ms);
   if (Number.isNaN(date.getTime())) return undefined;

@@ -1,7 +1,7 @@
 // Which variables a policy would know of the execs among some events.
 import { createIdentifier } from "../../src/fingerprint/identify.ts";
 import { identifyAccounted } from "../../src/offline/accounted.ts";
-import { valueOf } from "../../src/policy/subject.ts";
+import { valueOf as variableOf } from "../../src/policy/subject.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
@@ -43,7 +43,7 @@ export function unknownVariables(events: readonly ProcessEvent[], pid: number): 
       onExec(exec) {
         if (exec.process.pid !== pid) return;
         const subject = execSubject(exec, 0, { bootTimeMs: 0, userName: (uid) => `user${uid}` });
-        for (const name of [...unknown]) if (valueOf(subject, name) !== undefined) unknown.delete(name);
+        for (const name of [...unknown]) if (variableOf(subject, name) !== undefined) unknown.delete(name);
       },
     },
   );

@@ -31,7 +31,14 @@ function eventSource(choice: SourceChoice) {
       return { sensor: pretendedSensor(asked === "auto" ? next : asked), why: "because" };
     },
   });
-  return { source, opened, [Symbol.dispose]: () => (source[Symbol.dispose](), poll[Symbol.dispose]()) };
+  return {
+    source,
+    opened,
+    [Symbol.dispose]() {
+      source[Symbol.dispose]();
+      poll[Symbol.dispose]();
+    },
+  };
 }
 
 test("under auto another source takes over from one that failed, which is tried last", () => {
