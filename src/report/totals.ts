@@ -7,8 +7,8 @@ import {
   type InstrumentName,
   type InstrumentOf,
   instrumentNamed,
+  instrumentNames,
   instruments,
-  isInstrument,
 } from "./instruments.ts";
 
 export interface Counter {
@@ -104,12 +104,10 @@ export class Totals {
   private queue: Series[] = [];
   private taken = 0;
 
-  /** `without`: instruments that somebody else counts. */
-  constructor(without: readonly InstrumentName[] = []) {
-    for (const name of Object.keys(instruments)) {
-      if (!isInstrument(name) || without.includes(name)) continue;
+  /** Every series whose attributes are a closed list exists at once, at 0. */
+  constructor() {
+    for (const name of instrumentNames)
       for (const values of closedSets(instrumentNamed(name))) this.find(name, values);
-    }
   }
 
   /** The handle of a counter; the same for the same attributes. */

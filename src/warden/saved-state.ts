@@ -1,7 +1,7 @@
 // What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRecord } from "../report/wire.ts";
+import { isEventRecord } from "../report/event-record.ts";
 
 const FOREST = "forest.json";
 
@@ -18,7 +18,7 @@ export interface Boot {
 export function rememberBoot(directory: string, now: Boot): Boot {
   const path = join(directory, "boot.json");
   const before = readJson(path);
-  if (isRecord(before) && before.bootId === now.bootId) {
+  if (isEventRecord(before) && before.bootId === now.bootId) {
     const { bootTimeMs, firstStartTicks } = before;
     if (typeof bootTimeMs === "number" && typeof firstStartTicks === "number") {
       return { bootId: now.bootId, bootTimeMs, firstStartTicks };
