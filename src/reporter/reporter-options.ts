@@ -1,19 +1,20 @@
-// What the supervisor hands to a reporter that it starts, as one argument of JSON.
-import type { Config } from "../config/config.ts";
+// What the supervisor hands to a reporter that it starts.
+import * as v from "valibot";
+import { configSchema } from "../config/config.ts";
 
-export type OutputFormat = "json" | "pretty" | "none";
-
-export interface ReporterOptions {
+const ReporterOptions = v.strictObject({
   /** Names the run; the same through every restart of its processes. */
-  readonly run: string;
-  readonly config: Config;
-  readonly output: OutputFormat;
+  run: v.string(),
+  config: configSchema,
+  /** What standard output gets. */
+  output: v.picklist(["json", "pretty", "none"]),
   /** Standard output may have colour. */
-  readonly colour: boolean;
-}
+  colour: v.boolean(),
+});
+export type ReporterOptions = Readonly<v.InferOutput<typeof ReporterOptions>>;
+export type OutputFormat = ReporterOptions["output"];
 
-/** The supervisor's own words, made by `treewarden run` a moment ago. Throws a SyntaxError for anything else. */
+/** Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. */
 export function parseOptions(text: string): ReporterOptions {
-  const options: ReporterOptions = JSON.parse(text);
-  return options;
+  return v.parse(ReporterOptions, JSON.parse(text));
 }
