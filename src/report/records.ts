@@ -14,7 +14,7 @@ const shown: readonly VariableName[] = variableNames.filter(
 );
 const readers = shown.map((name) => ({ name, read: readerOf(name) }));
 
-/** Gives each record its stamps. */
+/** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
 
 type Draft = { [name: string]: RecordValue };
@@ -23,7 +23,7 @@ function draft(event: string, wallNs: number, uid: Stamp): Draft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec; `event` says why it is told: `process.exec`, or `tree.new` for the first of a tree. */
+/** An exec. `event`: `tree.new` for the first of a tree, else `process.exec`. `uid` makes the record's uid. */
 export function execRecord(subject: Subject, event: "process.exec" | "tree.new", uid: Stamp): EventRecord {
   return describe(draft(event, subject.wallTime * 1e6, uid), subject);
 }
@@ -78,7 +78,7 @@ export function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventR
   return record;
 }
 
-/** Something about treewarden itself changed. `details`: flat, in our own names. */
+/** Something about treewarden itself changed. `event`: its event name; `details`: further fields of the record. */
 export function changeRecord(event: string, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }
