@@ -2,12 +2,11 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
-import { parseAddress } from "./address.ts";
+import { parseAddress } from "../linux/socket-address.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { isMailbox } from "./mailbox.ts";
-import { nearest } from "./nearest.ts";
-
-export const sources = ["auto", "ebpf", "netlink"] as const;
-export type SourceChoice = (typeof sources)[number];
 
 export const enforcements = ["observe", "kill", "prevent"] as const;
 export type Enforcement = (typeof enforcements)[number];
@@ -52,7 +51,7 @@ function patternProblem(expression: string): string | undefined {
     RE2JS.compile(expression);
     return undefined;
   } catch (error) {
-    return `expected a regular expression: ${error instanceof Error ? error.message : error}`;
+    return `expected a regular expression: ${messageOf(error)}`;
   }
 }
 
@@ -114,7 +113,7 @@ export const configSchema = v.strictObject({
   /** Public keys, Ed25519 in PEM, root's: if there is any, only policies that are signed with one are loaded. */
   policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
-  source: v.optional(oneOf(...sources), "auto"),
+  source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   /** Which events leave: verdicts, new trees, loss and changes; or every exec as well. */
   events: v.optional(oneOf("notable", "all"), "notable"),
@@ -169,7 +168,7 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
     // The parser's own bound: a few lines of aliases of aliases would fill the memory.
     return {
       ok: false,
-      errors: [place(0, error instanceof Error ? firstLine(error.message) : String(error))],
+      errors: [place(0, firstLine(messageOf(error)))],
     };
   }
   const result = v.safeParse(configSchema, content);

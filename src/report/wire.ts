@@ -82,7 +82,6 @@ const Pong = v.object({
 const Frame = v.variant("type", [Hello, ReliableEvents, LearnedFrame, BestEffortEvents, TotalsFrame, Pong]);
 
 export type Hello = Readonly<v.InferOutput<typeof Hello>>;
-export type PolicySummary = Hello["policies"][number];
 export type ReliableEvents = Readonly<v.InferOutput<typeof ReliableEvents>>;
 export type LearnedFrame = Readonly<v.InferOutput<typeof LearnedFrame>>;
 export type Pong = Readonly<v.InferOutput<typeof Pong>>;

@@ -1,6 +1,7 @@
 // One output's way through the journal: which rows it was given, when it gets the next, and what happens when it does not
 // take them, when the journal was replaced, and at the end.
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalRow } from "./journal-reader.ts";
 import type { Batch, Delivery, JournalOutput } from "./output.ts";
@@ -237,7 +238,7 @@ export class JournalCursor {
       return await this.options.output.deliver(batch);
     } catch (error) {
       if (batch.journalError !== undefined) throw batch.journalError;
-      return { outcome: "failed", why: error instanceof Error ? error.message : String(error) };
+      return { outcome: "failed", why: messageOf(error) };
     }
   }
 

@@ -18,6 +18,8 @@ export interface MailOptions {
   /** Addresses. */
   readonly to: readonly string[];
   readonly host: string;
+  /** Roles whose policies are in force now. */
+  readonly roles: () => readonly string[];
   /** Between two mails, or attempts, ms. */
   readonly intervalMs: number;
   /** How long alarms gather, ms. */
@@ -31,13 +33,14 @@ export const mailOutput: OutputKind<"mail"> = {
   name: "mail",
   signals: { mail: "send mail" },
   queue: "mail",
-  open({ options }) {
+  open({ options, rolesInForce }) {
     const { mail, arguments: args } = options.config;
     if (mail.to.length === 0) return undefined;
     return {
       journal: alarmMails({
         to: mail.to,
         host: hostname(),
+        roles: rolesInForce,
         intervalMs: mail.every_minutes * 60_000,
         gatherMs: GATHER_MS,
         // A mail is kept by many: no setting lets secrets into it.
@@ -50,7 +53,7 @@ export const mailOutput: OutputKind<"mail"> = {
 
 /** One mail for each batch. The end of the reporter sends none: what waits is mailed after the next start. */
 export function alarmMails(options: MailOptions): JournalOutput<"mail"> {
-  const { to, host, intervalMs, gatherMs, redact, send } = options;
+  const { to, host, roles, intervalMs, gatherMs, redact, send } = options;
   return {
     signal: "mail",
     position: "mail",
@@ -67,7 +70,7 @@ export function alarmMails(options: MailOptions): JournalOutput<"mail"> {
     async deliver(batch) {
       const alarms = new AlarmGroups(KINDS);
       for await (const record of batch.records) alarms.add(redact(record));
-      const why = await send(formatMail({ to, host, alarms, unread: batch.passedOver }));
+      const why = await send(formatMail({ to, host, roles: roles(), alarms, unread: batch.passedOver }));
       return why === undefined ? { outcome: "delivered" } : { outcome: "failed", why };
     },
   };

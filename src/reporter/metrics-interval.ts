@@ -1,4 +1,5 @@
 // Exports every series to one output at an interval, and once more at the end.
+import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { MetricsOutput } from "./output.ts";
 
@@ -34,7 +35,7 @@ export class MetricsInterval {
       const result = await output.export(await series(), Date.now());
       if (result.outcome !== "delivered") onFailure(result.why);
     } catch (error) {
-      onFailure(error instanceof Error ? error.message : String(error));
+      onFailure(messageOf(error));
     } finally {
       this.exporting = false;
     }

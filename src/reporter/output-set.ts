@@ -1,5 +1,6 @@
 // The outputs that the configuration asks for: opened from the table, and driven as one.
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
 import { JournalCursor } from "./journal-cursor.ts";
@@ -112,7 +113,7 @@ export class OutputSet {
     try {
       return await kind.open(context);
     } catch (error) {
-      context.warn(`output ${kind.name} is off: ${error instanceof Error ? error.message : String(error)}`);
+      context.warn(`output ${kind.name} is off: ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -81,6 +81,8 @@ export interface OutputContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** When this run began to count, milliseconds since the epoch. */
   readonly startedMs: number;
+  /** Roles whose policies are in force now. */
+  readonly rolesInForce: () => readonly string[];
   /** A reporter of this run has written to the outputs before. */
   readonly continuesRun: boolean;
   /** Logs something that an administrator should know. */

@@ -1,20 +1,28 @@
 // What the supervisor hands to a reporter that it starts.
 import * as v from "valibot";
-import { configSchema } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 
-const ReporterOptions = v.strictObject({
+const options = {
   /** Names the run; the same through every restart of its processes. */
   run: v.string(),
-  config: configSchema,
   /** What standard output gets. */
   output: v.picklist(["json", "pretty", "none"]),
   /** Standard output may have colour. */
   colour: v.boolean(),
-});
-export type ReporterOptions = Readonly<v.InferOutput<typeof ReporterOptions>>;
-export type OutputFormat = ReporterOptions["output"];
+};
+const OptionsWithoutConfig = v.object(options);
 
-/** Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. */
-export function parseOptions(text: string): ReporterOptions {
-  return v.parse(ReporterOptions, JSON.parse(text));
+export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig>> & {
+  readonly config: Config;
+};
+
+/**
+ * Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. `config`: the schema of the
+ * configuration, which the command line knows and this room does not.
+ */
+export function parseReporterOptions(
+  text: string,
+  config: v.GenericSchema<unknown, Config>,
+): ReporterOptions {
+  return v.parse(v.strictObject({ ...options, config }), JSON.parse(text));
 }

@@ -108,6 +108,12 @@ export class ReporterState {
     return series;
   }
 
+  /** Roles whose policies are in force, as the warden's totals name them. */
+  rolesInForce(): readonly string[] {
+    const series = [...this.totals.series(Date.now())];
+    return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
+  }
+
   /** `entryOf`: what to write when the first `present` of them are in the journal already. */
   private append(
     first: number,

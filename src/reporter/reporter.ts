@@ -1,11 +1,12 @@
 // The reporter: an unprivileged process that takes what the warden sends, keeps it in the journal, and passes it on. It
 // decides nothing, and nothing that it sends to the warden changes a decision.
 import { join } from "node:path";
-import { type Address, parseAddress } from "../config/address.ts";
 import { setProcessName } from "../linux/process.ts";
+import { type Address, parseAddress } from "../linux/socket-address.ts";
 import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import { serveEndpoint } from "./endpoint.ts";
 import { expose } from "./exposition.ts";
@@ -123,7 +124,14 @@ class Reporter {
     const { generation, since, totals } = this.state;
     return OutputSet.open({
       kinds: outputKinds,
-      context: { options, environment, startedMs: since, continuesRun: generation !== undefined, warn },
+      context: {
+        options,
+        environment,
+        startedMs: since,
+        rolesInForce: () => this.state.rolesInForce(),
+        continuesRun: generation !== undefined,
+        warn,
+      },
       journal: this.journal,
       redact,
       series: () => this.freshSeries(),
@@ -140,7 +148,7 @@ class Reporter {
         health: () => this.questions.ask(),
       });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const hint = "choose another address with --listen, or off; is another treewarden running?";
       throw new ReporterRefused(`cannot listen on ${address.host}:${address.port}: ${why}`, hint);
     }
@@ -174,7 +182,7 @@ class Reporter {
   }
 
   private onJournalError(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     this.warnings.about("journal", `cannot use the journal: ${why}`);
     if (this.journal.replaceIfBroken(error)) this.warnOfQuarantine();
   }
@@ -195,21 +203,15 @@ async function untilSilent(intake: RecordIntake): Promise<void> {
 }
 
 /** A reason that an administrator can do something about. */
-export class ReporterRefused extends Error {
+export class ReporterRefused extends HintedError {
   override readonly name = "ReporterRefused";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 function openJournal(path: string, bounds: JournalBounds): Journal {
   try {
     return new Journal(path, bounds);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     const hint = `user ${process.geteuid?.()} must be able to reach and write the folder: is every folder above it open to others (chmod o+x)?`;
     throw new ReporterRefused(`cannot open the journal ${path}: ${why}`, hint);
   }

@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { codeOf } from "../vocabulary/errors.ts";
 import type { OutputKind } from "./output.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
@@ -104,7 +105,7 @@ class StandardOutput {
     try {
       return isWritable(1) ? writeSync(1, piece) : 0;
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return 0;
+      if (codeOf(error) === "EAGAIN") return 0;
       // Whoever read has gone: there is nobody to write for any more.
       this.closed = true;
       this.waiting = [];

@@ -36,6 +36,8 @@ const SupervisorPlan = v.object({
   wardenArgs: words,
   reporterArgs: words,
   examinerArgs: words,
+  /** A warden that crashes again and again is started without eBPF: nobody has chosen its sensor. */
+  sensorFallback: v.boolean(),
   /** Null: the supervisor's own user, because it may not change it. */
   reporterUser: v.nullable(v.object({ uid: id, gid: id })),
   deadManMs: id,

@@ -1,5 +1,7 @@
 // The one vocabulary: every name that policies, JSON lines, OTLP attributes and journal columns use, spelled here only.
 
+import { sourcesText } from "./sensors.ts";
+
 export type VariableType = "string" | "string[]" | "int" | "int[]" | "number" | "bool";
 
 export interface VariableMeaning {
@@ -94,7 +96,7 @@ const table = {
   "security_rule.ruleset.name": told("string", "the role whose file holds the rule"),
   "security_rule.version": told("string", "version of the policy in force"),
 
-  "sensor.source": always("string", "ebpf, netlink, acct, fanotify, or procfs (found by a scan)"),
+  "sensor.source": always("string", `where the event comes from: ${sourcesText}`),
 } as const;
 
 export type VariableName = keyof typeof table;

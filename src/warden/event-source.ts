@@ -1,11 +1,12 @@
 // The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
-import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
+import type { Config } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Totals } from "../report/totals.ts";
+import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
 export interface EventSourceInputs {
@@ -13,8 +14,8 @@ export interface EventSourceInputs {
   readonly poll: Poll;
   readonly token: number;
   readonly totals: Totals;
-  /** Subscribed when it returns. Throws if there is none. */
-  readonly open: (choice: SourceChoice) => OpenedSensor;
+  /** Opens and subscribes. Throws if the host does not allow what was chosen. */
+  readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
 }
 
 export class EventSource implements Disposable {
@@ -63,12 +64,18 @@ export class EventSource implements Disposable {
     return urgency === "unsettled" && this.sensor.settle !== undefined;
   }
 
-  /** The sensor has failed for good: another one takes over; gives what failed. Throws if there is none. */
-  replace(): SensorSource {
+  /**
+   * The sensor has failed for good, by `failure`: the next one that the host allows takes over. A sensor that the
+   * administrator chose is not exchanged: then, as where no other can be opened, the failure is thrown. Returns the
+   * source that failed.
+   */
+  replace(failure: unknown): SensorSource {
+    const { source } = this.inputs.config;
+    if (source !== "auto") throw failure;
     const failed = this.name;
     this.inputs.poll.remove(this.sensor.fd);
     this.sensor[Symbol.dispose]();
-    this.opened = this.inputs.open(failed === "ebpf" ? "netlink" : this.inputs.config.source);
+    this.opened = this.inputs.open(source, { source: failed, reason: String(failure) });
     this.enter(failed);
     return failed;
   }

@@ -1,8 +1,7 @@
 // The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
-import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
+import type { Config } from "../config/config.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -15,16 +14,20 @@ import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
+import { version } from "../report/version.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { stackOf } from "../vocabulary/errors.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
@@ -59,7 +62,13 @@ export interface WardenOptions {
   readonly run: string;
   readonly config: Config;
   /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
+  readonly openSensor: (
+    choice: SourceChoice,
+    reader: FactsReader,
+    lastResort: LastResort | undefined,
+  ) => OpenedSensor;
+  /** Shows a warning to whoever started treewarden. */
+  readonly warn: (text: string) => void;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
@@ -147,7 +156,7 @@ class Warden {
       poll: this.poll,
       token: SENSOR,
       totals: this.totals,
-      open: (choice) => options.openSensor(choice, this.reader),
+      open: (choice, lastResort) => options.openSensor(choice, this.reader, lastResort),
     });
     this.outbox = new Outbox({
       fd: options.reportFd,
@@ -227,6 +236,7 @@ class Warden {
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
     });
+    this.warnOfPolicy();
     this.baseline = new BaselineService({
       stateDirectory: config.state_directory,
       ofRoles: baselines,
@@ -308,15 +318,17 @@ class Warden {
     try {
       this.tracker.handle(event);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
-        "error.message": why.slice(0, FAULT_LENGTH),
+        "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
   }
 
-  /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
+  /**
+   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
+   * failure and the supervisor starts it again.
+   */
   private switchSensor(failure: unknown): void {
     const { verdicts } = this;
     verdicts.recordChange("sensor.failed", {
@@ -324,12 +336,13 @@ class Warden {
       "error.message": String(failure),
     });
     try {
-      const source = this.source.replace();
+      const source = this.source.replace(failure);
       verdicts.settling = this.source.applyWakeupPolicy(verdicts.policy);
       verdicts.recordChange("sensor.switched", {
         "sensor.source": this.source.name,
         "sensor.reason": this.source.why,
       });
+      this.warnOfPolicy();
       verdicts.onLoss({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
     } catch (error) {
       this.fault = error;
@@ -346,9 +359,22 @@ class Warden {
   /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
   private learnRunning(): void {
     for (const { pid, facts } of scanLive(this.reader)) {
-      const process = this.tracker.forest.get(pid);
+      const { startTicks } = facts;
+      if (startTicks === undefined) continue;
+      const process = this.tracker.forest.find({ pid, startTicks, startExact: true });
       if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
+  }
+
+  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
+  private warnOfPolicy(): void {
+    const source = this.source.name;
+    const warnings = neverMatching(this.verdicts.policy, source).map((rule) =>
+      neverMatchingText(rule, source),
+    );
+    if (warnings.length === 0) return;
+    for (const text of warnings) this.options.warn(text);
+    this.verdicts.recordChange("policy.warning", { "sensor.source": source, "policy.warnings": warnings });
   }
 
   private reload(): void {
@@ -373,6 +399,7 @@ class Warden {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+    this.warnOfPolicy();
   }
 
   private firstScan(saved: SavedState | undefined): void {
@@ -395,7 +422,8 @@ class Warden {
   ): void {
     const known = before?.size ?? 0;
     let still = 0;
-    for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
+    for (const process of before?.values() ?? [])
+      if (this.tracker.forest.find(process) !== undefined) still += 1;
     const count = known - still + found - still;
     const source = this.source.name;
     if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });

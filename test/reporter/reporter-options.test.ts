@@ -1,11 +1,13 @@
 import { expect, test } from "bun:test";
-import { defaultConfig } from "../../src/config/config.ts";
-import { parseOptions } from "../../src/reporter/reporter-options.ts";
+import { configSchema, defaultConfig } from "../../src/config/config.ts";
+import { parseReporterOptions } from "../../src/reporter/reporter-options.ts";
 
 const options = { run: "r", config: defaultConfig(), output: "json", colour: false };
 
+const parse = (text: string) => parseReporterOptions(text, configSchema);
+
 test("options cross to the reporter unchanged", () => {
-  expect(parseOptions(JSON.stringify(options))).toEqual(JSON.parse(JSON.stringify(options)));
+  expect(parse(JSON.stringify(options))).toEqual(JSON.parse(JSON.stringify(options)));
 });
 
 test("a value that the configuration does not allow is refused", () => {
@@ -16,6 +18,6 @@ test("a value that the configuration does not allow is refused", () => {
     { ...options, config: { ...config, metrics: { ...config.metrics, listen: "everywhere" } } },
     { run: "r" },
   ])
-    expect(() => parseOptions(JSON.stringify(wrong))).toThrow();
-  expect(() => parseOptions("nonsense")).toThrow(SyntaxError);
+    expect(() => parse(JSON.stringify(wrong))).toThrow();
+  expect(() => parse("nonsense")).toThrow(SyntaxError);
 });

@@ -237,8 +237,8 @@ describe.skipIf(reason !== undefined)("the rights it needs", () => {
   test("are CAP_BPF and CAP_PERFMON", () => expect(withOnly("bpf", "perfmon")).toBe("events"));
 
   test("are not given by CAP_BPF alone: the refusal says what is missing", () => {
-    expect(withOnly("bpf")).toMatch(/^EbpfUnavailable: .*EPERM.*CAP_BPF and CAP_PERFMON/);
+    expect(withOnly("bpf")).toMatch(/^SensorUnavailable: .*EPERM.*CAP_BPF and CAP_PERFMON/);
   });
 
-  test("are not given by being root alone", () => expect(withOnly()).toMatch(/^EbpfUnavailable: .*EPERM/));
+  test("are not given by being root alone", () => expect(withOnly()).toMatch(/^SensorUnavailable: .*EPERM/));
 });

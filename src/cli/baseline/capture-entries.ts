@@ -5,6 +5,7 @@ import { Scopes } from "../../baseline/key.ts";
 import { entryOfRow, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
+import type { BaseSystem } from "../../fingerprint/base.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
@@ -28,8 +29,8 @@ export interface Captured {
   readonly unreadable: number;
 }
 
-/** The trees of the capture in `file`, in order. */
-export function entriesOf(file: string): Captured {
+/** The trees of the capture in `file`, in order. `base`: the base list by which programs are named. */
+export function entriesOf(file: string, base: BaseSystem): Captured {
   const trees = new Map<string, LearnedTree>();
   const change = (id: string, changed: Partial<LearnedTree>): void => {
     const tree = trees.get(id);
@@ -51,7 +52,7 @@ export function entriesOf(file: string): Captured {
     const totals = new Totals();
     const tracker = new Tracker(
       {
-        identify: identifyAccounted(createIdentifier()),
+        identify: identifyAccounted(createIdentifier({ base })),
         totals,
         trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
         suspendedNs: capture.header.suspended_ns,
@@ -93,8 +94,8 @@ export function entriesOf(file: string): Captured {
 }
 
 /** The lines of the capture in `file` in for-rest's grammar, unique and sorted. */
-export function forrestLinesOf(file: string): readonly string[] {
-  const identify = identifyAccounted(createIdentifier());
+export function forrestLinesOf(file: string, base: BaseSystem): readonly string[] {
+  const identify = identifyAccounted(createIdentifier({ base }));
   const lines = new ForRestLines({ name: (facts) => identify(facts).name });
   let begun = false;
   read(file, () => ({

@@ -1,24 +1,20 @@
 // The single checks. Each says what it found; one that is not fine says what to do.
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
-import type { Sensor } from "../../sensor/event.ts";
-import { openNetlinkSensor } from "../../sensor/netlink/sensor.ts";
-import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
+import { distrust } from "../../supervisor/state-directory.ts";
 import { readConfig } from "../configuration.ts";
 import { CommandError } from "../output.ts";
 import { loadSettings } from "../policies.ts";
+import { checkRunnable, reporterUserOf } from "../refusals.ts";
 
 export interface DoctorCheck {
   readonly name: string;
-  /** `missing`: treewarden does less; `wrong`: a file of the administrator's has an error. */
+  /** `missing`: treewarden does less; `wrong`: the administrator's files or settings keep it from starting. */
   readonly status: "ok" | "missing" | "wrong";
   readonly detail: string;
   readonly fix?: string;
-  /** It is a source of events; one of them has to be there. */
-  readonly source?: boolean;
 }
 
 /** `config`: a configuration file other than the usual one. */
@@ -27,13 +23,12 @@ export function runChecks(config: string | undefined): readonly DoctorCheck[] {
   return [
     kernel(),
     user(),
-    ebpf(),
-    procConnector(),
     btf(),
     processFileSystem(),
     pidDescriptors(),
     read.check,
     policies(read.config),
+    reporter(read.config),
     stateDirectory(read.config.state_directory),
   ];
 }
@@ -51,42 +46,6 @@ function user(): DoctorCheck {
     detail: `user ${process.geteuid?.()}, not root`,
     fix: "run it with sudo",
   };
-}
-
-/** Both sources are tried, whichever `run` would take: the other one is what it falls back to. */
-function ebpf(): DoctorCheck {
-  return source("eBPF sensor", () => openEbpfSensor());
-}
-
-function procConnector(): DoctorCheck {
-  return source("proc connector", () => openNetlinkSensor());
-}
-
-/** Not only opened: a program is started, and has to be told. */
-function source(name: string, open: () => Sensor): DoctorCheck {
-  const shared = { name, source: true } as const;
-  try {
-    using sensor = open();
-    const pid = startSomething();
-    const deadline = performance.now() + 500;
-    let seen = false;
-    while (!seen && performance.now() < deadline) {
-      sensor.drain((event) => {
-        seen ||= event.kind !== "loss" && event.pid === pid;
-      });
-    }
-    if (seen) return { ...shared, status: "ok", detail: "opened; a program that was started was told of" };
-    const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
-    return { ...shared, status: "missing", detail: "opened, but nothing was told", fix };
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const known = error instanceof NetlinkUnavailable || error instanceof EbpfUnavailable;
-    return { ...shared, status: "missing", detail, fix: known ? error.hint : "run as root, on the host" };
-  }
-}
-
-function startSomething(): number {
-  return Bun.spawnSync(["/proc/self/exe", "version"], { stdout: "ignore", stderr: "ignore", env: {} }).pid;
 }
 
 function btf(): DoctorCheck {
@@ -141,8 +100,10 @@ function pidDescriptors(): DoctorCheck {
 
 function configuration(named: string | undefined): { readonly check: DoctorCheck; readonly config: Config } {
   const name = "configuration";
+  let config = defaultConfig();
   try {
-    const config = readConfig(named);
+    config = readConfig(named);
+    checkRunnable(config);
     const file = named ?? configFile;
     const detail = existsSync(file) ? file : `no ${file}: the defaults hold`;
     return { check: { name, status: "ok", detail }, config };
@@ -150,7 +111,7 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
     const detail = error instanceof CommandError ? error.message : String(error);
     return {
       check: { name, status: "wrong", detail, fix: "correct the file; until then treewarden does not start" },
-      config: defaultConfig(),
+      config,
     };
   }
 }
@@ -168,12 +129,26 @@ function policies(config: Config): DoctorCheck {
   return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
 }
 
+function reporter(config: Config): DoctorCheck {
+  const name = "reporter's user";
+  const user = reporterUserOf(config);
+  if (user === null) return { name, status: "ok", detail: "only root can give it a user of its own" };
+  if (typeof user !== "string") return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
+  const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
+  return { name, status: "wrong", detail: user, fix };
+}
+
 function stateDirectory(path: string): DoctorCheck {
   const name = "state directory";
-  if (!existsSync(path)) return { name, status: "ok", detail: `${path}, made at the first start` };
   try {
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
+      return { name, status: "ok", detail: `${path}, made at the first start` };
     accessSync(path, constants.W_OK);
-    return { name, status: "ok", detail: path };
+    const reason = distrust(path);
+    if (reason === undefined) return { name, status: "ok", detail: path };
+    const fix =
+      "correct it, or name another directory with --state-dir; until then treewarden does not start";
+    return { name, status: "wrong", detail: reason, fix };
   } catch {
     return {
       name,

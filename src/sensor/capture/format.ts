@@ -65,7 +65,7 @@ export const placeBit = {
 } as const;
 
 /** Index: the number of a source in a capture. Only ever added to. */
-export const sourceNumbers: readonly SensorSource[] = ["ebpf", "netlink", "acct", "fanotify", "procfs"];
+export const sourceNumbers: readonly SensorSource[] = ["ebpf", "netlink", "acct", "procfs"];
 
 /** Longest text in bytes; a longer one is not kept. The longest arguments that can be configured are half of it. */
 export const TEXT_LIMIT = 256 * 1024;

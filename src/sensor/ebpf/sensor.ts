@@ -2,7 +2,9 @@
 // arguments, users and place read inside the kernel, before the program runs.
 //
 // What it cannot see: see docs/sensors.md.
+
 import { BtfError } from "../../linux/bpf/btf.ts";
+import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
 import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
@@ -11,6 +13,7 @@ import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../event.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
+import { SensorUnavailable } from "../unavailable.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
 import { readKernelLayout } from "./kernel.ts";
 import { sharedLayout, urgencies } from "./layout.ts";
@@ -45,21 +48,10 @@ const TICK = 1;
 /** `none`: everything gathers. `all`: every exec wakes. `unsettled`: every exec that `settle` was not told of. */
 export type WakeupMode = keyof typeof urgencies;
 
-/** The kernel or the permissions do not allow this sensor. */
-export class EbpfUnavailable extends Error {
-  override readonly name = "EbpfUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options);
-    this.hint = hint;
-  }
-}
-
-/** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
+/** Loads and attaches the programs. Throws SensorUnavailable, with a hint. Scan after it, not before. */
 export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
-    return new EbpfSensor(options);
+    return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
     throw explained(error);
   }
@@ -243,7 +235,7 @@ function settleKeyOf(event: ExecEvent | EbpfExecEvent): number {
 function explained(error: unknown): unknown {
   const cause = { cause: error };
   if (error instanceof BtfError) {
-    return new EbpfUnavailable(
+    return new SensorUnavailable(
       error.message,
       "the kernel needs CONFIG_DEBUG_INFO_BTF=y; use --source netlink",
       cause,
@@ -252,9 +244,9 @@ function explained(error: unknown): unknown {
   if (!(error instanceof SystemCallError || error instanceof VerifierError)) return error;
   const message = `eBPF: ${error.message}`;
   if (error.errno === EPERM) {
-    return new EbpfUnavailable(
+    return new SensorUnavailable(
       message,
-      "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)",
+      "run as root, or give it CAP_BPF and CAP_PERFMON; before Linux 5.11 also run `ulimit -l unlimited` first, or set LimitMEMLOCK=infinity in its unit",
       cause,
     );
   }
@@ -262,5 +254,5 @@ function explained(error: unknown): unknown {
     error instanceof VerifierError
       ? "use --source netlink, and report the kernel's version with this message"
       : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
-  return new EbpfUnavailable(message, hint, cause);
+  return new SensorUnavailable(message, hint, cause);
 }

@@ -34,6 +34,7 @@ class Mailing implements Disposable {
     const output = alarmMails({
       to: ["root"],
       host: "web1",
+      roles: () => ["web"],
       intervalMs: HOUR,
       gatherMs: 20,
       redact: createRedaction("redacted", []),
