@@ -72,9 +72,14 @@ describe("treewarden events", () => {
       const { eventsCommand } = await import("${join(import.meta.dir, "../../src/cli/events.ts")}");
       await eventsCommand().parseAsync(["--follow", "--output", "json", "--state-dir", "${folder}"], { from: "user" });`;
     const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
-    await Bun.sleep(700);
-    append(journal, 2, [record("after")]);
+    // It begins with what is the newest when it has started, whenever that is.
+    let number = 1;
+    const feed = setInterval(() => {
+      number += 1;
+      append(journal, number, [record("after")]);
+    }, 100);
     const { value } = await child.stdout.getReader().read();
+    clearInterval(feed);
     child.kill();
     await child.exited;
     expect(new TextDecoder().decode(value)).toContain('"after"');
