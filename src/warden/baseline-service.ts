@@ -18,15 +18,7 @@ import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../baseline/file-names.ts";
 import { Scopes, scope as scopeNames } from "../baseline/key.ts";
-import {
-  countedEvent,
-  countedFields,
-  learnedEvent,
-  learnedFields,
-  lookedEvent,
-  lookedFields,
-} from "../baseline/learned.ts";
-import { Learning } from "../baseline/learning.ts";
+import { Learning, type ReportLearned } from "../baseline/learning.ts";
 import {
   afterLoss,
   atTime,
@@ -64,8 +56,8 @@ export interface BaselineServiceInputs {
   readonly ofRoles: readonly RoleBaseline[];
   /** Tells a change of treewarden's own. */
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
-  /** There is room for records that must not be lost, beyond what verdicts may need. */
-  readonly hasRoom: () => boolean;
+  /** Sends a report of what is learned. */
+  readonly reportLearned: ReportLearned;
   /** Seconds since the epoch. */
   readonly now: () => number;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
@@ -222,23 +214,13 @@ export class BaselineService {
     return this.early.length > 0 || this.learning.hasReports;
   }
 
-  /** Tells what was learned as far as there is room, and ends a learning whose time is over. */
+  /** Reports what was learned as far as there is room, and ends a learning whose time is over. */
   reportLearned(): void {
     this.takeEarly();
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.tellPhase();
-    const origin = { "baseline.started": this.learning.state.started };
-    const tell = (event: ChangeName, fields: EventRecord): boolean => {
-      if (!this.inputs.hasRoom()) return false;
-      this.inputs.recordChange(event, { ...fields, ...origin });
-      return true;
-    };
-    this.learning.report({
-      candidate: (candidate) => tell(learnedEvent, learnedFields(candidate)),
-      counts: (counts) => tell(countedEvent, countedFields(counts)),
-      looked: (looked) => tell(lookedEvent, lookedFields(looked)),
-    });
+    this.learning.report(this.inputs.reportLearned);
     this.save();
   }
 

@@ -120,7 +120,7 @@ class Warden {
   private readonly options: WardenOptions;
   private readonly poll = new Poll();
   private readonly reader: FactsReader;
-  private readonly totals = new Totals(["exportFailures"]);
+  private readonly totals = new Totals();
   private readonly outbox: Outbox;
   private readonly link: ReportLink;
   private readonly forestStore: ForestStore;
@@ -249,7 +249,7 @@ class Warden {
       stateDirectory: config.state_directory,
       ofRoles: baselines,
       recordChange: (event, details) => this.verdicts.recordChange(event, details),
-      hasRoom: () => this.outbox.hasRoom,
+      reportLearned: (update) => this.outbox.learned(update),
       now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
       imageOf: (container) => this.examiner.images.imageOf(container),
       look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),

@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE, LEARNING_STATE } from "../../src/baseline/file-names.ts";
-import { candidateOf, learnedEvent } from "../../src/baseline/learned.ts";
+import type { LearnedUpdate } from "../../src/baseline/learned.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
-import type { EventRecord } from "../../src/report/event-record.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { BaselineService } from "../../src/warden/baseline-service.ts";
 import { lineage } from "../baseline/lineages.ts";
@@ -25,7 +24,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       stateDirectory,
       ofRoles: [],
       recordChange: (event) => told.push(event),
-      hasRoom: () => true,
+      reportLearned: () => true,
       look: () => undefined,
       imageOf: () => null,
       now: () => 1_800_000_000,
@@ -63,7 +62,7 @@ function familiarAfter(...steps: readonly ((knowing: BaselineService, inForce: s
       stateDirectory,
       ofRoles: [ofRole("/roles")],
       recordChange: () => {},
-      hasRoom: () => true,
+      reportLearned: () => true,
       look: () => undefined,
       imageOf: () => null,
       now: () => NOON,
@@ -120,14 +119,12 @@ test("what runs in a container before its image is known is neither known nor un
     mkdirSync(dirname(inForce), { recursive: true });
     writeFileSync(inForce, baselineOf("/nothing"), { mode: 0o600 });
     let image: string | null | undefined;
-    const told: EventRecord[] = [];
+    const reports: LearnedUpdate[] = [];
     const knowing = new BaselineService({
       stateDirectory,
       ofRoles: [],
-      recordChange: (event, record) => {
-        if (event === learnedEvent) told.push(record);
-      },
-      hasRoom: () => true,
+      recordChange: () => {},
+      reportLearned: (update) => reports.push(update) > 0,
       look: () => undefined,
       imageOf: () => image,
       now: () => NOON,
@@ -138,10 +135,10 @@ test("what runs in a container before its image is known is neither known nor un
     expect(knowing.lookUp(exec)).toEqual({});
     expect(knowing.hasReports).toBe(true);
     knowing.reportLearned();
-    expect(told).toEqual([]);
+    expect(reports).toEqual([]);
     image = "nginx";
     knowing.reportLearned();
-    expect(told.map((record) => candidateOf(record)?.scope)).toEqual(["container/nginx"]);
+    expect(reports).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
     expect(knowing.lookUp(exec).known).toBe(false);
   } finally {
     rmSync(stateDirectory, { recursive: true });
