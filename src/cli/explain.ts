@@ -13,7 +13,7 @@ import { RANDOM_FROM } from "../fingerprint/randomness.ts";
 import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
@@ -208,7 +208,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   if (entry === undefined) throw new CommandError(exitCodes.no, `no process ${pid}`);
   const { process: of, facts } = entry;
   const inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
     examined: ({ executable: path, device, inode }: ProcessFacts): ExaminedFile | undefined =>
       path === undefined || device === undefined || inode === undefined
@@ -217,7 +217,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
-  const subject = execSubject(exec, realtimeNow() - monotonicNow(), inputs);
+  const subject = execSubject(exec, wallClockOffset(), inputs);
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");

@@ -12,6 +12,33 @@ export type RecordDraft = { [N in VariableName]?: RecordValue };
  */
 export type EventRecord = Readonly<RecordDraft>;
 
+/** Whether any value is a record, by its shape. */
+export function isEventRecord(value: unknown): value is EventRecord {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  for (const field of Object.values(value)) if (!isRecordValue(field)) return false;
+  return true;
+}
+
+function isRecordValue(value: unknown): value is RecordValue {
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "boolean":
+      return true;
+    case "object":
+      return value === null || (Array.isArray(value) && isUniformList(value));
+    default:
+      return false;
+  }
+}
+
+/** All texts or all numbers. */
+function isUniformList(list: readonly unknown[]): boolean {
+  const type = typeof list[0];
+  if (list.length > 0 && type !== "string" && type !== "number") return false;
+  return list.every((element) => typeof element === type);
+}
+
 const LONGEST_TEXT = 1_024;
 const LONGEST_LIST = 32;
 

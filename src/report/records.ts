@@ -18,14 +18,14 @@ export const subjectNames = judgedNames.filter(
 );
 const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
-/** Gives each record its stamps. */
+/** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
 
 function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec; `event` says why it is reported: `process.exec`, or `tree.new` for the first of a tree. */
+/** An exec. `event`: `tree.new` for the first of a tree, else `process.exec`. `uid` makes the record's uid. */
 function execRecord(
   subject: Subject,
   event: typeof eventKinds.exec.eventName | "tree.new",
@@ -95,7 +95,7 @@ function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
   return record;
 }
 
-/** A change of treewarden itself, or a line that a command prints. */
+/** Something about treewarden itself changed. `event`: its event name; `details`: further fields of the record. */
 function changeRecord(event: OutputName, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }

@@ -2,15 +2,7 @@
 import { join } from "node:path";
 import type { Knowledge } from "../baseline/baseline.ts";
 import { LEARNING_STATE } from "../baseline/file-names.ts";
-import {
-  countedEvent,
-  countedFields,
-  learnedEvent,
-  learnedFields,
-  lookedEvent,
-  lookedFields,
-} from "../baseline/learned.ts";
-import { Learning } from "../baseline/learning.ts";
+import { Learning, type ReportLearned } from "../baseline/learning.ts";
 import {
   afterLoss,
   atTime,
@@ -37,8 +29,8 @@ export interface LearnerInputs {
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
-  /** There is room for records that must not be lost, beyond what verdicts may need. */
-  readonly hasRoom: () => boolean;
+  /** Sends a report of what is learned. */
+  readonly reportLearned: ReportLearned;
   /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
   readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
   /** Seconds since 1970-01-01T00:00:00Z. */
@@ -165,17 +157,7 @@ export class Learner {
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.reportPhase();
-    const origin = { "baseline.started": this.learning.state.started };
-    const record = (event: ChangeName, fields: EventRecord): boolean => {
-      if (!this.inputs.hasRoom()) return false;
-      this.inputs.recordChange(event, { ...fields, ...origin });
-      return true;
-    };
-    this.learning.report({
-      candidate: (candidate) => record(learnedEvent, learnedFields(candidate)),
-      counts: (counts) => record(countedEvent, countedFields(counts)),
-      looked: (looked) => record(lookedEvent, lookedFields(looked)),
-    });
+    this.learning.report(this.inputs.reportLearned);
     this.save();
   }
 

@@ -2,7 +2,14 @@
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import {
+  bootTimeMs,
+  boottimeNow,
+  monotonicNow,
+  realtimeNow,
+  suspendedFor,
+  wallClockOffset,
+} from "../linux/clock.ts";
 import { Poll } from "../linux/epoll.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
@@ -60,12 +67,12 @@ export function buildWardenParts(
   const fileWriter = new AtomicFileWriter();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const totals = new Totals(["exportFailures"]);
+  const totals = new Totals();
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
   const reader = new FactsReader({ argumentBytes: config.arguments.limit });
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     firstStartTicks: bootTicks(boottimeNow()),
   });
 
@@ -93,7 +100,7 @@ export function buildWardenParts(
     }),
     beforeTotals: () => {
       trees.expire();
-      tracker.publishLastEvent(realtimeNow() - monotonicNow());
+      tracker.publishLastEvent(wallClockOffset());
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -137,7 +144,7 @@ export function buildWardenParts(
     stateDirectory,
     knownTrees,
     recordChange,
-    hasRoom: () => outbox.hasRoom,
+    reportLearned: (update) => outbox.learned(update),
     writeFile,
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),

@@ -3,7 +3,7 @@
 // promises and no console.
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
@@ -116,7 +116,7 @@ class Warden {
   /** Clocks may have been set, or have stood still while the host slept. */
   private setClocks(): void {
     const { verdicts, tracker } = this.parts;
-    verdicts.wallOffset = realtimeNow() - monotonicNow();
+    verdicts.wallOffset = wallClockOffset();
     tracker.forest.suspendedNs = suspendedFor();
   }
 

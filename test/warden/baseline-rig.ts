@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE } from "../../src/baseline/file-names.ts";
+import type { LearnedUpdate } from "../../src/baseline/learned.ts";
 import {
   formatWardenRequest,
   REQUEST_FOLDER,
@@ -31,6 +32,8 @@ export class BaselineRig implements Disposable {
   readonly epoch = new Epoch();
   /** What was reported, oldest first. */
   readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
+  /** What was reported as learned. */
+  readonly learned: LearnedUpdate[] = [];
   readonly knownTrees: KnownTrees;
   readonly learner: Learner;
   readonly requests: WardenRequests;
@@ -56,7 +59,7 @@ export class BaselineRig implements Disposable {
     this.learner = new Learner({
       ...inputs,
       knownTrees: this.knownTrees,
-      hasRoom: () => true,
+      reportLearned: (update) => this.learned.push(update) > 0,
       look: () => undefined,
     });
     this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees);

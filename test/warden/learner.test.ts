@@ -2,7 +2,6 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
-import { candidateOf, learnedEvent } from "../../src/baseline/learned.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { lineage } from "../baseline/lineages.ts";
@@ -28,17 +27,13 @@ test("what runs in a container before its image is known is neither known nor un
   const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
   const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
   const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
-  const scopes = (): readonly (string | undefined)[] =>
-    rig.changes
-      .filter(({ event }) => event === learnedEvent)
-      .map(({ details }) => candidateOf(details)?.scope);
   expect(knownTrees.lookUp(exec)).toEqual({});
   learner.onExec(exec, {});
   expect(learner.hasReports).toBe(true);
   learner.report();
-  expect(scopes()).toEqual([]);
+  expect(rig.learned).toEqual([]);
   image = "nginx";
   learner.report();
-  expect(scopes()).toEqual(["container/nginx"]);
+  expect(rig.learned).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
   expect(knownTrees.lookUp(exec).known).toBe(false);
 });
