@@ -1,7 +1,6 @@
 // The forest of a command that only looks: a scan, with the lineages that a running treewarden has written down.
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { Forest, type FoundProcess } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest } from "../forest/saved-forest.ts";
@@ -13,8 +12,8 @@ import { scanLive } from "../warden/live-scan.ts";
 import { readState } from "../warden/saved-state.ts";
 
 export interface Snapshot {
-  readonly forest: Forest<Runnable>;
-  readonly found: readonly FoundProcess<Runnable>[];
+  readonly forest: Forest;
+  readonly found: readonly FoundProcess[];
   /** ns, CLOCK_MONOTONIC, of the scan. */
   readonly time: number;
 }
@@ -25,13 +24,13 @@ export function takeSnapshot(
   base: BaseSystem = readBase(stateDirectory) ?? embeddedBase,
 ): Snapshot {
   using reader = new FactsReader();
-  const forest = new Forest<Runnable>({
+  const forest = new Forest({
     identify: createIdentifier({ base }),
     kernelProgram: kernelThread,
     missedExit: () => undefined,
   });
   forest.suspendedNs = suspendedFor();
-  let restored: RestoredForest<Runnable> | undefined;
+  let restored: RestoredForest | undefined;
   try {
     const saved = readState(stateDirectory);
     if (saved !== undefined) restored = restoreForest(forest, saved.forest, bootId(), decodeRunnable);

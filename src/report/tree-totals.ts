@@ -1,4 +1,5 @@
 // How many processes of each tree are alive and how long they lived, for a bounded number of trees.
+import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
@@ -15,7 +16,7 @@ export interface TreeTotalsOptions {
 }
 
 /** The tree that a process was counted under when it started, whatever becomes of the tree later. */
-export class TreeHandle {
+export class TreeHandle implements ProcessCount {
   readonly tree: string;
   /** @internal */ readonly processes: Series | null;
   /** @internal */ readonly duration: Series | null;

@@ -8,6 +8,7 @@ const FRESH_TICKS = 100;
 const MOUNTS = 256;
 
 export class HostMounts {
+  /** Invalidated by: time, after FRESH_TICKS. */
   private readonly seen = new Map<number, number>();
 
   /** `ticks`: clock ticks since boot. */

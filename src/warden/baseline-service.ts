@@ -46,7 +46,6 @@ import {
   type WardenRequest,
 } from "../baseline/warden-request.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
@@ -85,7 +84,7 @@ type Asked = Pick<Execution, "facts" | "tree"> & { readonly process: Pick<Execut
 /** Something that ran in a container whose image was not known yet. */
 interface Early {
   readonly container: string;
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly facts: ProcessFacts;
   readonly second: number;
 }
@@ -160,7 +159,7 @@ export class BaselineService {
   }
 
   /** Collects what runs already. */
-  observe(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
+  observe(lineage: Lineage, facts: ProcessFacts): void {
     const { container } = lineage;
     const second = this.inputs.now();
     const image = container === null ? null : this.inputs.imageOf(container);

@@ -8,7 +8,6 @@ import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
@@ -398,11 +397,7 @@ class Warden {
   }
 
   /** A warden of this run died: what started and ended meanwhile are events that nobody saw. At least so many were lost. */
-  private countRestart(
-    before: RestoredForest<Runnable>["processes"] | undefined,
-    found: number,
-    time: number,
-  ): void {
+  private countRestart(before: RestoredForest["processes"] | undefined, found: number, time: number): void {
     const known = before?.size ?? 0;
     let still = 0;
     for (const process of before?.values() ?? [])

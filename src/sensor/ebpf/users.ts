@@ -3,6 +3,7 @@
 /** A power of two. A process that shares its place with another is told again: that is no harm. */
 const PLACES = 4096;
 
+/** Invalidated by: a loss (`clear`), and by each later event of the process. */
 export class ToldUsers {
   private readonly pids = new Uint32Array(PLACES);
   private readonly uids = new Uint32Array(PLACES);

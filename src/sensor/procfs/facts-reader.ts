@@ -138,7 +138,10 @@ export class FactsReader implements Disposable {
   private readonly ownMounts: number | undefined;
   private readonly ownAreUsers: boolean | undefined;
   private readonly terminals: readonly TerminalDriver[];
-  // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
+  /**
+   * Login users by session. Invalidated by: nothing, the kernel gives a session its number when its login user is set,
+   * and changes neither (kernel/auditsc.c).
+   */
   private readonly loginUsers = new Map<number, number>();
   private readonly programMounts = new HostMounts();
 
