@@ -38,7 +38,6 @@ import {
   type WardenRequest,
 } from "../baseline/warden-request.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
@@ -47,6 +46,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { Epoch } from "./epoch.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -58,8 +58,10 @@ export interface BaselineServiceInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Sends a report of what is learned. */
   readonly reportLearned: ReportLearned;
-  /** Seconds since the epoch. */
+  /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** Raised with every change of what the baseline and the exclusions answer. */
+  readonly epoch: Epoch;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
@@ -74,7 +76,7 @@ type Asked = Pick<Execution, "facts" | "tree"> & { readonly process: Pick<Execut
 /** Something that ran in a container whose image was not known yet. */
 interface Early {
   readonly container: string;
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly facts: ProcessFacts;
   readonly second: number;
 }
@@ -99,7 +101,8 @@ export class BaselineService {
   private savedRoles: string;
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
-  private familiar = new WeakMap<Tree, boolean>();
+  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
+  private exclusionEnd: number | undefined;
   private early: Early[] = [];
 
   constructor(inputs: BaselineServiceInputs) {
@@ -148,7 +151,7 @@ export class BaselineService {
   }
 
   /** Collects what runs already. */
-  observe(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
+  observe(lineage: Lineage, facts: ProcessFacts): void {
     const { container } = lineage;
     const second = this.inputs.now();
     const image = container === null ? null : this.inputs.imageOf(container);
@@ -190,12 +193,19 @@ export class BaselineService {
 
   /** The folded tree is in the baseline: its series stay. */
   isFamiliar(tree: Tree): boolean {
-    if (this.baseline === undefined) return false;
-    const before = this.familiar.get(tree);
-    if (before !== undefined) return before;
-    const familiar = this.baseline.isFamiliar(tree.path);
-    this.familiar.set(tree, familiar);
-    return familiar;
+    return this.baseline?.isFamiliar(tree) ?? false;
+  }
+
+  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  }
+
+  /** What an exclusion that has ended by `wallNow` (ns since 1970) hid is decided about anew. */
+  endExclusions(wallNow: number): void {
+    if (this.exclusionEndsIn(wallNow) !== 0) return;
+    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.inputs.epoch.raise("exclusion ended");
   }
 
   onLoss(): void {
@@ -252,14 +262,15 @@ export class BaselineService {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
     this.saveRoles();
-    this.familiar = new WeakMap();
     if (own === undefined && ofRoles.length === 0) {
       this.baseline = undefined;
+      this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
+    this.inputs.epoch.raise("baseline");
     // Reading left many times its size behind.
     Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
@@ -280,8 +291,13 @@ export class BaselineService {
   private reloadExclusions(): void {
     const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
-    if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
-    else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    if (result?.ok === false) {
+      this.tellRejected(EXCLUSIONS, result.errors);
+      return;
+    }
+    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.inputs.epoch.raise("exclusions");
   }
 
   private obey(request: WardenRequest): void {

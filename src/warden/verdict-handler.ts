@@ -4,7 +4,6 @@ import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
@@ -23,7 +22,7 @@ import type { Execution, TrackerListener } from "./tracker.ts";
 export interface VerdictInputs {
   readonly policy: Policy;
   readonly enforcement: Enforcement;
-  readonly killer: ProcessKiller<Runnable>;
+  readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   readonly totals: Totals;
   readonly stamp: Stamp;
@@ -70,7 +69,7 @@ export class VerdictHandler implements TrackerListener {
   private readonly inputs: VerdictInputs;
   /** Loudness: a minute without permits is told once. */
   private limited = false;
-  /** Of the last verdict: mostly the next one is of the same kind. */
+  /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
 
   constructor(inputs: VerdictInputs) {
@@ -78,7 +77,7 @@ export class VerdictHandler implements TrackerListener {
     this.policy = inputs.policy;
   }
 
-  onFork(child: Process<Runnable>): void {
+  onFork(child: Process): void {
     this.inputs.killer.forked(child);
   }
 
@@ -106,7 +105,7 @@ export class VerdictHandler implements TrackerListener {
     if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+  onExit(process: Process, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
     const { bootTimeMs } = this.inputs;

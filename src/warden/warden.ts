@@ -7,7 +7,6 @@ import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import {
   bootTimeMs,
@@ -39,6 +38,7 @@ import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
+import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
@@ -131,6 +131,7 @@ class Warden {
   private readonly rescan = new Rescan();
   private readonly fileWriter = new AtomicFileWriter();
   private readonly source: EventSource;
+  private readonly epoch = new Epoch();
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -164,6 +165,7 @@ class Warden {
       poll: this.poll,
       token: SENSOR,
       totals: this.totals,
+      epoch: this.epoch,
       open: (choice, lastResort) => options.openSensor(choice, this.reader, lastResort),
     });
     this.outbox = new Outbox({
@@ -181,6 +183,7 @@ class Warden {
     this.examiner = new ExaminerClient(options.examinerFd, this.generation, {
       base: (base) => this.rebase(base),
       examined: (path, examined) => this.baseline.examined(path, examined),
+      changed: (what) => this.epoch.raise(what),
     });
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
@@ -252,6 +255,7 @@ class Warden {
       reportLearned: (update) => this.outbox.learned(update),
       now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
       imageOf: (container) => this.examiner.images.imageOf(container),
+      epoch: this.epoch,
       look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
@@ -302,6 +306,7 @@ class Warden {
     if (isSameBase(base, this.base)) return;
     this.base = base;
     this.identify = createIdentifier({ base });
+    this.epoch.raise("base system");
     this.verdicts.recordChange("base.changed", { "base.programs": base.files.size });
     try {
       writeBase(this.options.config.state_directory, base);
@@ -388,6 +393,7 @@ class Warden {
   private reload(): void {
     this.verdicts.wallOffset = wallClockOffset();
     this.names = readUserNames();
+    this.epoch.raise("users");
     const result = this.options.loadPolicy();
     this.baseline.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
@@ -401,6 +407,7 @@ class Warden {
     }
     this.hidePolicy(this.verdicts.policy);
     this.verdicts.policy = result.policy;
+    this.epoch.raise("policy");
     this.verdicts.settling = this.source.applyWakeupPolicy(result.policy);
     this.showPolicy(result.policy);
     this.verdicts.recordChange("policy.loaded", {
@@ -423,11 +430,7 @@ class Warden {
   }
 
   /** A warden of this run died: what started and ended meanwhile are events that nobody saw. At least so many were lost. */
-  private countRestart(
-    before: RestoredForest<Runnable>["processes"] | undefined,
-    found: number,
-    time: number,
-  ): void {
+  private countRestart(before: RestoredForest["processes"] | undefined, found: number, time: number): void {
     const known = before?.size ?? 0;
     let still = 0;
     for (const process of before?.values() ?? [])
@@ -473,6 +476,8 @@ class Warden {
     if (this.baseline.hasReports) sooner(this.learnedAt - now);
     const left = this.baseline.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
+    const end = this.baseline.exclusionEndsIn(realtimeNow());
+    if (end !== undefined) sooner(Math.min(end, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
@@ -484,6 +489,7 @@ class Warden {
       this.baseline.reportLearned();
       this.learnedAt = now + LEARNED_NS;
     }
+    this.baseline.endExclusions(realtimeNow());
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
     if (this.collectAt > 0 && now >= this.collectAt) {
       Bun.gc(true);

@@ -336,7 +336,12 @@ describe("after a restart", () => {
 test("rows that are deleted before the output got them are counted, if it would have accepted them", () => {
   const output = new FakeOutput({ gatherMs: 60_000 });
   const old = { timestamp: "2020-01-01T00:00:00.000000Z" };
-  write([output], record("u1", old), record("other", { ...old, "process.in_container": true }), record("u2", old));
+  write(
+    [output],
+    record("u1", old),
+    record("other", { ...old, "process.in_container": true }),
+    record("u2", old),
+  );
   expect(journal.prune(Date.now(), output.cursor.delivered, (row) => output.cursor.onDeleted(row))).toBe(3);
   expect(output.dropped).toBe(2);
 });

@@ -9,6 +9,7 @@ import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { BaselineService } from "../../src/warden/baseline-service.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
@@ -25,6 +26,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       ofRoles: [],
       recordChange: (event) => told.push(event),
       reportLearned: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => 1_800_000_000,
@@ -63,6 +65,7 @@ function familiarAfter(...steps: readonly ((knowing: BaselineService, inForce: s
       ofRoles: [ofRole("/roles")],
       recordChange: () => {},
       reportLearned: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => NOON,
@@ -125,6 +128,7 @@ test("what runs in a container before its image is known is neither known nor un
       ofRoles: [],
       recordChange: () => {},
       reportLearned: (update) => reports.push(update) > 0,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => image,
       now: () => NOON,

@@ -130,7 +130,7 @@ export const sharedLayout = {
   lostExits: 16,
   /** See `wakeupPolicies`. */
   wakeupPolicy: 24, // u32
-  /** Part of every settle key: a new one invalidates all of them. */
-  generation: 28, // u32
+  /** Part of every settle key: what was settled in another epoch is found no more. */
+  epoch: 28, // u32, the lower half of the number
   size: 32,
 } as const;
