@@ -20,7 +20,8 @@ import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
 export interface VerdictInputs {
-  readonly policy: Policy;
+  /** The policy to judge by; another one may take its place between two events. */
+  readonly policy: { readonly current: Policy };
   readonly enforcement: Enforcement;
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
@@ -34,8 +35,12 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
-  /** What the baseline in force knows of it. */
+  /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: Execution) => Knowledge;
+  /** Learns from an exec, of which the baseline knows this. */
+  readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
+  /** Reports a change of treewarden itself. */
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** An exec was let be, and every one like it will be. */
@@ -61,7 +66,6 @@ interface Counted {
 }
 
 export class VerdictHandler implements TrackerListener {
-  policy: Policy;
   /** The sensor is told of execs that need not hurry. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
@@ -74,7 +78,6 @@ export class VerdictHandler implements TrackerListener {
 
   constructor(inputs: VerdictInputs) {
     this.inputs = inputs;
-    this.policy = inputs.policy;
   }
 
   onFork(child: Process): void {
@@ -84,9 +87,11 @@ export class VerdictHandler implements TrackerListener {
   onExec(exec: Execution): void {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
-    const decision = decide(this.policy, subject);
+    const { current: policy } = this.inputs.policy;
+    const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
+    this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
       decision.action !== "kill" &&
@@ -100,7 +105,7 @@ export class VerdictHandler implements TrackerListener {
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
-      outbox.reliable(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
+      outbox.reliable(verdictRecord(subject, decision, outcome, reason, policy.version, stamp), room);
     }
     if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
@@ -119,13 +124,6 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  /** Reports a change of treewarden itself. */
-  recordChange(event: ChangeName, details: EventRecord): void {
-    this.inputs.outbox.reliable(
-      records.change(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
-    );
-  }
-
   private carryOut(exec: Execution, decision: Decision): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
@@ -139,7 +137,7 @@ export class VerdictHandler implements TrackerListener {
     const limited = result.reason === "rate_limited";
     if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
     this.limited = limited;
-    this.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
+    this.inputs.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
   }
 
   private count(decision: Decision, outcome: Outcome, eventTime: number): void {
