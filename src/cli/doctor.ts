@@ -1,10 +1,12 @@
 // `treewarden doctor`: what this kernel allows, what is missing, what to do about it.
+
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
-import { type SensorReport, trySensors } from "./doctor/sensors.ts";
+import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
 
 export function doctorCommand(): Command {
@@ -31,7 +33,7 @@ function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[
 
 function json(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
   const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const line = (event: string, fields: EventRecord): string => {
+  const line = (event: OutputName, fields: EventRecord): string => {
     const now = realtimeNow();
     const common = { timestamp: timestamp(now), "event.name": event, "log.record.uid": uid(now) };
     return `${JSON.stringify({ ...common, ...fields })}\n`;
@@ -72,35 +74,6 @@ const colours = { ok: 32, missing: 33, wrong: 31 } as const;
 
 function pretty(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
   return `${sensorTable(sensors)}${refusals(sensors)}\n${checkList(checks)}`;
-}
-
-const answers = { true: "yes", false: "no", undefined: "a file" } as const;
-const yesOrNo = (value: boolean): string => (value ? "yes" : "no");
-
-/** What each source can tell, and whether it can be had here. */
-function sensorTable(sensors: readonly SensorReport[]): string {
-  const rows = [
-    ["source", "here", "forks", "ends", "arguments", "scope", "an exec is seen"],
-    ...sensors.map(({ source, description: row, available }) => [
-      source,
-      answers[`${available}`],
-      yesOrNo(row.forks),
-      yesOrNo(row.exits),
-      row.arguments,
-      row.scope,
-      row.when,
-    ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
 }
 
 function refusals(sensors: readonly SensorReport[]): string {

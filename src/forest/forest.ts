@@ -5,6 +5,7 @@
 // while it joins two or more branches that live, so its size is bounded by the number of live processes.
 
 import { containerOf } from "../linux/cgroup-names.ts";
+import { bootTicks, NS_PER_TICK } from "../linux/ticks.ts";
 import {
   type ExecEvent,
   type ExitEvent,
@@ -19,9 +20,6 @@ import { EARLIER_LIMIT, type Lineage, Lineages, type Program } from "./lineage.t
 import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
 
-/** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
-export const TICKS_PER_SECOND = 100;
-const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 /** What most processes have: made once, not at every exec. */
 const noneEarlier: readonly never[] = [];
 
@@ -244,7 +242,7 @@ export class Forest<I extends Program> {
   }
 
   private ticksAt(time: number): number {
-    return Math.floor((time + this.suspendedNs) / NS_PER_TICK);
+    return bootTicks(time + this.suspendedNs);
   }
 
   /** A child runs what its parent runs, as the same user: the same node, unless the parent is pid 1, which no tree shows. */

@@ -1,6 +1,6 @@
 // `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
 import { hostname, release } from "node:os";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { boottimeNow, monotonicNow, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { version } from "../report/version.ts";
 import type { CaptureFile } from "../sensor/capture/file.ts";
@@ -51,7 +51,7 @@ export function runRecording(options: RecordingOptions): Recorded {
   const follower: Follower = {
     scan: reader === null ? null : (time) => writer.scan(scanLive(reader), time),
     drain: () => {
-      writer.clock(realtimeNow() - monotonicNow());
+      writer.clock(wallClockOffset());
       sensor.drain((event) => {
         if (event.kind === "loss") {
           losses += 1;

@@ -1,13 +1,12 @@
 // A capture through the hot path's own rooms: the verdicts that a policy would have given. No clock, no kernel and
 // nothing random, so that every run on every host gives the same bytes.
-import type { Baseline } from "../baseline/baseline.ts";
+import type { Baseline, Knowledge } from "../baseline/baseline.ts";
 import { Scopes } from "../baseline/key.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import { decide, type Policy } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";

@@ -3,7 +3,7 @@ import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Process } from "../forest/process.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { records, type Stamp } from "../report/records.ts";
@@ -73,7 +73,7 @@ class Tracer implements Follower {
   }
 
   drain(): void {
-    this.printer.wallOffset = realtimeNow() - monotonicNow();
+    this.printer.wallOffset = wallClockOffset();
     this.tracker.forest.suspendedNs = suspendedFor();
     this.sensor.drain((event) => this.tracker.handle(event));
   }
@@ -103,14 +103,14 @@ class Tracer implements Follower {
 }
 
 class Printer implements TrackerListener {
-  wallOffset = realtimeNow() - monotonicNow();
+  wallOffset = wallClockOffset();
   /** False during the first look at /proc: what was there already did not just start. */
   live = false;
   private readonly stamp: Stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   private readonly format: (record: EventRecord) => string;
   private readonly requestRescan: () => void;
   private readonly inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
   };
   private readonly output = new PipeWriter();

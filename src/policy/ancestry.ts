@@ -5,7 +5,7 @@ import { compileGlob, type TextTest } from "./glob.ts";
 import type { Subject } from "./subject.ts";
 
 /** One use of `under`: its names and its globs over paths. */
-interface Wanted {
+interface UnderNames {
   readonly names: ReadonlySet<string>;
   readonly paths: readonly TextTest[];
 }
@@ -15,7 +15,7 @@ export type UnderAnswers = Uint8Array;
 
 /** Answers every `under` of one policy. What it derived from a node or runnable goes when that goes. */
 export class Ancestry {
-  private readonly wanted: Wanted[] = [];
+  private readonly uses: UnderNames[] = [];
   private readonly indices = new Map<string, number>();
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
   private readonly ofNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
@@ -27,8 +27,8 @@ export class Ancestry {
     const key = JSON.stringify([...entries].sort());
     const known = this.indices.get(key);
     if (known !== undefined) return known;
-    const index = this.wanted.length;
-    this.wanted.push({
+    const index = this.uses.length;
+    this.uses.push({
       names: new Set(entries.filter((entry) => !entry.includes("/"))),
       paths: entries.filter((entry) => entry.includes("/")).map(compileGlob),
     });
@@ -68,9 +68,9 @@ export class Ancestry {
   private ofRunnable(runnable: Runnable): UnderAnswers {
     const known = this.ofRunnables.get(runnable);
     if (known !== undefined) return known;
-    const answers = new Uint8Array(this.wanted.length);
+    const answers = new Uint8Array(this.uses.length);
     const script = runnable.script?.slice(runnable.script.lastIndexOf("/") + 1);
-    this.wanted.forEach(({ names, paths }, i) => {
+    this.uses.forEach(({ names, paths }, i) => {
       const named =
         names.has(runnable.label) ||
         names.has(runnable.name) ||
@@ -85,8 +85,8 @@ export class Ancestry {
 
   /** Pid 1 of the host counts by its executable's name only: it is the ancestor of everything. */
   private ofInit(runnable: Runnable): UnderAnswers {
-    const answers = new Uint8Array(this.wanted.length);
-    this.wanted.forEach(({ names }, i) => {
+    const answers = new Uint8Array(this.uses.length);
+    this.uses.forEach(({ names }, i) => {
       if (runnable.executableName !== undefined && names.has(runnable.executableName)) answers[i] = 1;
     });
     return answers;

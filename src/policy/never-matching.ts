@@ -1,6 +1,6 @@
 // Rules that cannot match on this host, because the sensor in use never knows a variable that they name.
 import { type SensorSource, sensors } from "../vocabulary/sensors.ts";
-import type { VariableName } from "../vocabulary/variables.ts";
+import type { JudgedVariable } from "../vocabulary/variables.ts";
 import type { Policy } from "./policy.ts";
 
 export interface NeverMatchingRule {
@@ -8,7 +8,7 @@ export interface NeverMatchingRule {
   /** The role whose file holds it. */
   readonly ruleset: string;
   /** The variables that it names and the sensor never knows. */
-  readonly variables: readonly VariableName[];
+  readonly variables: readonly JudgedVariable[];
 }
 
 /**

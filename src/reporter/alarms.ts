@@ -1,5 +1,6 @@
 // Alarms as a person wants to read them: equal ones grouped, with their number.
-import type { EventRecord } from "../report/event-record.ts";
+import type { EventRecord, RecordValue } from "../report/event-record.ts";
+import { isSeverity, severities } from "../vocabulary/severities.ts";
 
 /** What all alarms of a group have in common. */
 export interface Alarm {
@@ -96,12 +97,11 @@ export class AlarmGroups {
   }
 }
 
-const severities = ["-", "low", "medium", "high", "critical"];
-
+/** -1 for what has no severity. */
 function weight({ severity }: Alarm): number {
-  return severities.indexOf(severity);
+  return isSeverity(severity) ? severities.indexOf(severity) : -1;
 }
 
-function text(value: EventRecord[string] | undefined): string {
+function text(value: RecordValue | undefined): string {
   return value === undefined || value === null ? "-" : String(value);
 }

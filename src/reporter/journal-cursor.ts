@@ -2,7 +2,6 @@
 // take them, when the journal was replaced, and at the end.
 import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
-import type { Journal } from "./journal.ts";
 import { type BatchSource, JournalBatch } from "./journal-batch.ts";
 import type { JournalRow } from "./journal-reader.ts";
 import type { Delivery } from "./output.ts";

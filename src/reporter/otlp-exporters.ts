@@ -14,15 +14,14 @@ import {
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
 import { version } from "../report/version.ts";
+import { eventNames, isEventName } from "../vocabulary/event-names.ts";
+import { isSeverity, otlpSeverities } from "../vocabulary/severities.ts";
+import { OTLP_PREFIX, otlpAttribute } from "../vocabulary/variables.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
 
-/** The names of OpenTelemetry's semantic conventions; all others are ours and carry our prefix. */
-const conventional =
-  /^(?:process\.(?:pid|creation\.time|parent_pid|executable\.(?:path|name)|command_args|working_directory|user\.(?:id|name)|real_user\.id|exit\.code|interactive|linux\.cgroup)|security_rule\.(?:name|ruleset\.name|version)|container\.(?:id|image\.name)|host\.(?:id|name)|error\.message|log\.record\.uid)$/;
-/** Severity numbers of the log data model, as the contract gives them; for what is no verdict INFO, for loss WARN. */
-const severities: Readonly<Record<string, number>> = { low: 9, medium: 13, high: 17, critical: 21 };
+/** SeverityNumber (log data model) of records that are no verdicts: WARN if events are missing. */
 const INFO = 9;
 const WARN = 13;
 
@@ -98,13 +97,13 @@ export class OtlpExporters {
     const attributes: Record<string, string | number | boolean | string[] | number[]> = {};
     for (const [name, value] of Object.entries(record)) {
       if (name === "timestamp" || name === "event.name" || value === null) continue;
-      attributes[conventional.test(name) ? name : `treewarden.${name}`] = plain(value);
+      attributes[otlpAttribute(name)] = plain(value);
     }
     return {
       hrTime: time,
       hrTimeObserved: hrTime(Date.now()),
       severityNumber: severityOf(record),
-      eventName: `treewarden.${String(record["event.name"])}`,
+      eventName: OTLP_PREFIX + String(record["event.name"]),
       resource: this.resource,
       instrumentationScope: this.scope,
       attributes,
@@ -161,8 +160,9 @@ export class OtlpExporters {
 
 function severityOf(record: EventRecord): number {
   const severity = record["policy.severity"];
-  if (typeof severity === "string") return severities[severity] ?? INFO;
-  return record["event.name"] === "sensor.loss" || record["event.name"] === "report.gap" ? WARN : INFO;
+  if (isSeverity(severity)) return otlpSeverities[severity];
+  const name = record["event.name"];
+  return isEventName(name) && eventNames[name].warns === true ? WARN : INFO;
 }
 
 /**

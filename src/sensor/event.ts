@@ -1,4 +1,4 @@
-// What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+// The events of a sensor: processes (thread groups) that fork, exec, change user and exit; and what was lost.
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 
@@ -170,7 +170,10 @@ export interface ScannedGroup extends ScannedProcess {
   readonly leaderEnded: boolean;
 }
 
-/** `none`: events gather. `all`: every exec wakes the reader. `unsettled`: every exec that `settle` was not told of. */
+/**
+ * Which execs wake the reader at once, instead of waiting for the next flush: none, all, or those that `Sensor.settle`
+ * has not settled.
+ */
 export type WakeupPolicy = "none" | "all" | "unsettled";
 
 /** A source of process events. The caller polls `fd` and drains when it is readable. */
@@ -179,18 +182,21 @@ export interface Sensor extends Disposable {
   /** Readable (EPOLLIN) when events wait. */
   readonly fd: number;
   /**
-   * Hands over every waiting event, in the kernel's order. Where there are some it may stay for more, 20 ms at most.
-   * Throws only if the source has failed for good.
+   * Emits every waiting event in the kernel's order. If there are any it may wait up to 20 ms for more. Throws only if
+   * the source has failed for good.
    */
   drain(sink: (event: ProcessEvent) => void): void;
-  /** After the first scan and after each rescan: what it found. Absent where the source itself knows all of it. */
+  /** Takes over what a scan found; to be called after the first scan and after each rescan. Absent where not needed. */
   reconcile?(scan: readonly ScannedGroup[]): void;
-  /** Which execs must not wait for others. Absent where none does. */
-  setWakeupPolicy?(urgency: WakeupPolicy): void;
-  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
+  /** Sets which execs wake the reader at once; the default is `none`. Absent where the source cannot do that. */
+  setWakeupPolicy?(policy: WakeupPolicy): void;
+  /**
+   * Under the policy `unsettled`, execs that equal this one in lineage, program, filename, arguments and user no longer
+   * wake the reader at once.
+   */
   settle?(event: ExecEvent): void;
-  /** Somebody watches, and is to see an exec within 100 ms; set to false, what may wait gathers for longer. */
-  live?: boolean;
-  /** Forgets all that was settled: after a policy has changed. */
+  /** Undoes every `settle`; to be called when a decision may have changed, as after a reload. */
   unsettle?(): void;
+  /** A live view is attached, which shows an exec within 100 ms. False: the source may flush less often. */
+  live?: boolean;
 }

@@ -1,7 +1,7 @@
 // The one table of event sources: what each can tell, and how it is used. Lists of sources, their names on the command
 // line and in the configuration, doctor's table and the closed attribute of metrics are derived from it; how each is
 // opened stands in sensor/open.ts.
-import type { VariableName } from "./variables.ts";
+import type { JudgedVariable } from "./variables.ts";
 
 /** How sure something is to be known of an exec. */
 export type Coverage = "always" | "while it runs" | "never";
@@ -29,7 +29,7 @@ export interface SensorDescription {
   /** Capabilities that opening and reading it needs. */
   readonly capabilities: readonly string[];
   /** Variables that it never knows: a rule that names one of them cannot match. */
-  readonly neverKnown: readonly VariableName[];
+  readonly neverKnown: readonly JudgedVariable[];
 }
 
 const table = {

@@ -12,7 +12,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Baseline } from "../baseline/baseline.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
@@ -43,10 +43,10 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -55,7 +55,7 @@ export interface BaselineServiceInputs {
   /** What comes with the roles: it counts as the host's own does. */
   readonly ofRoles: readonly RoleBaseline[];
   /** Tells a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Sends a report of what is learned. */
   readonly reportLearned: ReportLearned;
   /** Seconds since the epoch. */

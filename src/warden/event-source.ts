@@ -56,12 +56,12 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Tells the sensor which execs must not wait; true if it is to be told of those that may. Anew for each policy. */
+  /** Sets which execs wake the reader at once, anew for each policy; true if execs can be settled under it. */
   applyWakeupPolicy(policy: Policy): boolean {
-    const urgency = wakeupPolicyOf(policy, this.inputs.config.enforcement);
+    const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
     this.sensor.unsettle?.();
-    this.sensor.setWakeupPolicy?.(urgency);
-    return urgency === "unsettled" && this.sensor.settle !== undefined;
+    this.sensor.setWakeupPolicy?.(wakeup);
+    return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }
 
   /**

@@ -6,6 +6,7 @@ import { type RestoredForest, restoreForest, saveForest } from "../forest/saved-
 import { monotonicNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { AtomicFileWriter } from "./atomic-file-writer.ts";
 import type { NewTrees } from "./new-trees.ts";
 import { fileOfState, type SavedState } from "./saved-state.ts";
@@ -23,7 +24,7 @@ export interface ForestStoreInputs {
   readonly reader: FactsReader;
   readonly fileWriter: AtomicFileWriter;
   /** Tells a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
 }
 
 export class ForestStore {

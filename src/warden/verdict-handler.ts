@@ -1,4 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
+import type { Knowledge } from "../baseline/baseline.ts";
 import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
@@ -9,11 +10,13 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Subject } from "../policy/subject.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp, verdictRecord } from "../report/records.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
@@ -117,8 +120,8 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  /** Tells something about treewarden itself. */
-  recordChange(event: string, details: Parameters<typeof records.change>[1]): void {
+  /** Reports a change of treewarden itself. */
+  recordChange(event: ChangeName, details: EventRecord): void {
     this.inputs.outbox.reliable(
       records.change(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
     );

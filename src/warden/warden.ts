@@ -9,9 +9,17 @@ import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import {
+  bootTimeMs,
+  boottimeNow,
+  monotonicNow,
+  realtimeNow,
+  suspendedFor,
+  wallClockOffset,
+} from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
+import { bootTicks } from "../linux/ticks.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -143,8 +151,8 @@ class Warden {
     this.reader = new FactsReader({ argumentBytes: config.arguments.limit });
     const boot = rememberBoot(config.state_directory, {
       bootId: this.bootId,
-      bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
-      firstStartTicks: Math.floor(boottimeNow() / 1e7),
+      bootTimeMs: bootTimeMs(),
+      firstStartTicks: bootTicks(boottimeNow()),
     });
     const trees = new TreeTotals(this.totals, {
       mode: config.metrics.trees,
@@ -164,7 +172,7 @@ class Warden {
       hello: () => this.hello(),
       beforeTotals: () => {
         trees.expire();
-        this.tracker.publishLastEvent(realtimeNow() - monotonicNow());
+        this.tracker.publishLastEvent(wallClockOffset());
       },
     });
     this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
@@ -228,7 +236,7 @@ class Warden {
     });
     this.showPolicy(policy);
     this.verdicts.settling = this.source.applyWakeupPolicy(policy);
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.verdicts.recordChange("warden.started", {
       "sensor.source": this.source.name,
       "sensor.reason": this.source.why,
@@ -303,7 +311,7 @@ class Warden {
   }
 
   private drain(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.tracker.forest.suspendedNs = suspendedFor();
     this.forestStore.changed();
     try {
@@ -378,7 +386,7 @@ class Warden {
   }
 
   private reload(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.names = readUserNames();
     const result = this.options.loadPolicy();
     this.baseline.reload(result.ok ? result.baselines : undefined);

@@ -5,12 +5,12 @@ import { readerOf } from "../../src/policy/subject.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
-import { type VariableName, variableNames, vocabulary } from "../../src/vocabulary/variables.ts";
+import { type JudgedVariable, judgedNames } from "../../src/vocabulary/variables.ts";
 import { Tracker } from "../../src/warden/tracker.ts";
 import { execSubject } from "../../src/warden/verdict-handler.ts";
 
 /** Answered by the baseline or the examiner, or absent on a host where nobody has logged in: no sensor knows them. */
-const fromElsewhere: ReadonlySet<VariableName> = new Set<VariableName>([
+const fromElsewhere: ReadonlySet<JudgedVariable> = new Set<JudgedVariable>([
   "tree.known",
   "tree.familiar",
   "tree.age",
@@ -23,10 +23,8 @@ const fromElsewhere: ReadonlySet<VariableName> = new Set<VariableName>([
 ]);
 
 /** Variables of execs that a sensor could know and that no exec of `pid` among `events` had. */
-export function unknownVariables(events: readonly ProcessEvent[], pid: number): ReadonlySet<VariableName> {
-  const unknown = new Set(
-    variableNames.filter((name) => vocabulary[name].judged && !fromElsewhere.has(name)),
-  );
+export function unknownVariables(events: readonly ProcessEvent[], pid: number): ReadonlySet<JudgedVariable> {
+  const unknown = new Set(judgedNames.filter((name) => !fromElsewhere.has(name)));
   const totals = new Totals();
   const tracker = new Tracker(
     {

@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sensorTable } from "../../src/cli/doctor/sensors.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { instruments } from "../../src/report/instruments.ts";
 import { storyOf } from "../../src/sensor/acct/story.ts";
@@ -10,7 +13,7 @@ import {
   sensors,
   sourceChoices,
 } from "../../src/vocabulary/sensors.ts";
-import { vocabulary } from "../../src/vocabulary/variables.ts";
+import { variables } from "../../src/vocabulary/variables.ts";
 import { unknownVariables } from "../sensor/known-variables.ts";
 
 test("auto prefers the source that names every program", () => {
@@ -28,7 +31,7 @@ test("losses are counted for every live source from the start", () => {
 });
 
 test("the meaning of sensor.source names every source", () => {
-  for (const source of sensorSources) expect(vocabulary["sensor.source"].meaning).toContain(source);
+  for (const source of sensorSources) expect(variables["sensor.source"].meaning).toContain(source);
   expect(isSensorSource("toString")).toBe(false);
 });
 
@@ -51,4 +54,33 @@ test("process accounting knows what its row says, and nothing else", () => {
   ];
   const elsewhere = [...examined, "process.session_id", "container.image.name"];
   expect([...claimed].filter((name) => !unknown.has(name)).toSorted()).toEqual(elsewhere.toSorted());
+});
+
+const repository = join(import.meta.dir, "../..");
+
+test("the systemd unit leaves the capabilities that every live source needs", () => {
+  const unit = readFileSync(join(repository, "packaging/systemd/treewarden.service"), "utf8");
+  const bounding = /^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.split(" ") ?? [];
+  for (const source of liveSources)
+    expect(bounding).toEqual(expect.arrayContaining([...sensors[source].capabilities]));
+});
+
+test("the documentation shows the table as doctor prints it", () => {
+  const reports = openableSources.map((source) => ({
+    source,
+    description: sensors[source],
+    available: liveSources.some((live) => live === source) ? true : undefined,
+    detail: "",
+  }));
+  const table = sensorTable(reports).replace(/^/gm, "    ").trimEnd();
+  expect(readFileSync(join(repository, "docs/sensors.md"), "utf8")).toContain(table);
+});
+
+test("every live source goes through the suite of cases that all sensors pass", () => {
+  const folder = join(repository, "test/system");
+  const tests = [...new Bun.Glob("*.test.ts").scanSync(folder)].map((name) =>
+    readFileSync(join(folder, name), "utf8"),
+  );
+  for (const source of liveSources)
+    expect(tests.some((text) => text.includes(`everySensor("${source}"`))).toBe(true);
 });

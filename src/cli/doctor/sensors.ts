@@ -39,6 +39,35 @@ export function trySensors(): readonly SensorReport[] {
   });
 }
 
+const answers = { true: "yes", false: "no", undefined: "a file" } as const;
+const yesOrNo = (value: boolean): string => (value ? "yes" : "no");
+
+/** What each source can tell, and whether it can be had here. */
+export function sensorTable(sensors: readonly SensorReport[]): string {
+  const rows = [
+    ["source", "here", "forks", "ends", "arguments", "scope", "an exec is seen"],
+    ...sensors.map(({ source, description: row, available }) => [
+      source,
+      answers[`${available}`],
+      yesOrNo(row.forks),
+      yesOrNo(row.exits),
+      row.arguments,
+      row.scope,
+      row.when,
+    ]),
+  ];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}
+
 function tryLive(
   source: LiveSource,
   reader: FactsReader,
