@@ -1,12 +1,14 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
+import { readPlan } from "../supervisor/plan.ts";
 import { CommandError, type ExitCode, exit, hint, warn } from "./voice.ts";
 
 /**
- * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON. They
- * need no option parser, and each loads its own code only: it is memory that every host pays for.
+ * Treewarden's own commands, one for each of its processes, started by the supervisor with a plan on a descriptor.
+ * They need no option parser, and each loads its own code only: it is memory that every host pays for.
  */
 const own: ReadonlyMap<string, (plan: string) => Promise<void>> = new Map([
   ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
+  ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
   ["warden", async (plan) => (await import("./warden.ts")).warden(plan)],
   ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
   ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
@@ -17,8 +19,9 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   process.on("uncaughtException", leave);
   process.on("unhandledRejection", leave);
   try {
-    const ours = own.get(args[0] ?? "");
-    if (ours !== undefined && args[1] !== undefined) await ours(args[1]);
+    const [command = "", ...words] = args;
+    const ours = own.get(command);
+    if (ours !== undefined) await ours(readPlan(words));
     else await parse(args);
     return exitCodeSoFar();
   } catch (error) {

@@ -1,4 +1,4 @@
-// `treewarden reporter OPTIONS`: treewarden's own, started by the supervisor as an unprivileged user.
+// `treewarden reporter`: treewarden's own, started by the supervisor as an unprivileged user.
 import { readPackets } from "../linux/packets.ts";
 import { parseOptions } from "../report/options.ts";
 import { ReporterRefused, runReporter } from "../report/reporter.ts";
@@ -6,10 +6,13 @@ import { decodeOrders, inherited } from "../supervisor/inherited.ts";
 import { CommandError, exit, warn } from "./voice.ts";
 
 export async function reporter(text: string): Promise<void> {
+  const { options, environment } = parseOptions(text);
+  // OpenTelemetry's exporters look there themselves. What is set at run time is not in /proc/PID/environ.
+  Object.assign(process.env, environment);
   let orders: Promise<{ readonly close: () => void }> | undefined;
   try {
     await runReporter({
-      options: parseOptions(text),
+      options,
       reportFd: inherited.report,
       onStop: (stop) => {
         orders = listen(stop);

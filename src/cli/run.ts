@@ -5,7 +5,8 @@ import { parseAddress } from "../config/address.ts";
 import { type Config, configFile, defaultConfig, enforcements, sources } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import { openPackages } from "../examiner/open.ts";
-import type { ReporterOptions } from "../report/options.ts";
+import type { ReporterPlan } from "../report/options.ts";
+import { openTelemetryVariables } from "../supervisor/environment.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { writeBase } from "../warden/basefile.ts";
 import type { WardenPlan } from "../warden/plan.ts";
@@ -79,18 +80,18 @@ function run(flags: RunFlags): ExitCode {
   policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
-  const reporter: ReporterOptions = {
-    run: plan.run,
-    config: withoutSecrets(config),
-    output,
-    colour: mayColour(process.stdout),
+  const reporter: ReporterPlan = {
+    options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
+    environment: openTelemetryVariables(process.env),
   };
   return asExitCode(
     supervise({
       runId: plan.run,
-      wardenArgs: [JSON.stringify(plan)],
-      reporterArgs: [JSON.stringify(reporter)],
-      examinerArgs: [JSON.stringify(plan)],
+      plans: {
+        warden: JSON.stringify(plan),
+        reporter: JSON.stringify(reporter),
+        examiner: JSON.stringify(plan),
+      },
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
@@ -98,20 +99,14 @@ function run(flags: RunFlags): ExitCode {
       },
       stateDirectory: config.state_directory,
       reporterUser: config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user,
-      environment: { ...secretsOf(config), ...process.env },
+      environment: process.env,
     }),
   );
 }
 
-/** Arguments of a process can be read by everybody; its environment only by itself and root. */
+/** Only the reporter exports: nobody else is given the headers, which often are a token. */
 function withoutSecrets(config: Config): Config {
   return { ...config, otlp: { ...config.otlp, headers: {} } };
-}
-
-/** Headers of the file, which often are a token, in the form of the standard variable. */
-function secretsOf(config: Config): Record<string, string> {
-  const pairs = Object.entries(config.otlp.headers).map((pair) => pair.map(encodeURIComponent).join("="));
-  return pairs.length === 0 ? {} : { OTEL_EXPORTER_OTLP_HEADERS: pairs.join(",") };
 }
 
 /**

@@ -1,4 +1,4 @@
-// `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
+// `treewarden warden`: treewarden's own, started by the supervisor with descriptors that wait for it.
 import { Timer } from "../linux/timerfd.ts";
 import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
 import { parsePlan, type WardenPlan } from "../warden/plan.ts";

@@ -63,4 +63,5 @@ export const EAGAIN = constants.errno.EAGAIN;
 export const ENOENT = constants.errno.ENOENT;
 export const ESRCH = constants.errno.ESRCH;
 export const EPERM = constants.errno.EPERM;
+export const EINVAL = constants.errno.EINVAL;
 export const ENOBUFS = constants.errno.ENOBUFS;

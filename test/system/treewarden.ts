@@ -1,5 +1,5 @@
 // The compiled binary, run for a test: its own state directory, its own port, ended with the test.
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -41,6 +41,8 @@ export class Running implements AsyncDisposable {
   brokenLines = 0;
   readonly port: number;
   readonly pid: number;
+  /** What all processes of the run have on their command lines. */
+  runId = "";
   private readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
   private readonly reading: Promise<void>;
   private errors = "";
@@ -80,6 +82,8 @@ export class Running implements AsyncDisposable {
     const running = new Running(flags, environment, folder, inside);
     try {
       await running.seen((record) => record["event.name"] === "warden.started");
+      [running.runId = ""] =
+        /tw-[0-9a-f-]+/.exec(readFileSync(`/proc/${running.pid}/cmdline`, "latin1")) ?? [];
     } catch (error) {
       // Nobody has it yet who could end it.
       await running[Symbol.asyncDispose]();
