@@ -277,8 +277,6 @@ export class Knowing {
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
-    // Reading left many times its size behind.
-    Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.tell("baseline.loaded", {
       "baseline.trees": trees,

@@ -25,6 +25,7 @@ import type { ProcessEvent } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { isSameBase, readBase, writeBase } from "./basefile.ts";
+import { Collection } from "./collection.ts";
 import { Examination } from "./examination.ts";
 import { Filing } from "./filing.ts";
 import { Judge } from "./judge.ts";
@@ -77,8 +78,6 @@ const CONTROL = 2;
 const REPORT = 3;
 const EXAMINER = 4;
 
-/** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
-const COLLECT_NS = 10e9;
 /** What was learned is told this often. */
 const LEARNED_NS = 2e9;
 /** epoll_wait(2) takes milliseconds in 32 bits. */
@@ -114,6 +113,7 @@ class Warden {
   private readonly rescan = new Rescan();
   private readonly filing = new Filing();
   private readonly source: Source;
+  private readonly collection: Collection;
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -123,7 +123,6 @@ class Warden {
   private names = readUserNames();
 
   private stopping = false;
-  private collectAt = 0;
   private learnedAt = 0;
   private fault: unknown;
 
@@ -243,6 +242,10 @@ class Warden {
     if (this.knowing.learns) this.learnLiving();
     // Policies, names and the first look at /proc leave many times their size behind.
     Bun.gc(true);
+    this.collection = new Collection({
+      collect: () => Bun.gc(true),
+      resident: () => process.memoryUsage.rss(),
+    });
   }
 
   async run(): Promise<void> {
@@ -256,8 +259,11 @@ class Warden {
         const ready = this.poll.wait(timeout);
         deadMan?.timer.armOnce(deadMan.ns);
         for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
-        this.doWhatIsDue(ready === 0);
+        this.doWhatIsDue();
         this.link.flush();
+        // Last, when every verdict of this turn has left.
+        if (ready > 0) this.collection.worked(monotonicNow());
+        else this.collection.idle(monotonicNow());
         if (this.filing.busy) await this.filing.turn();
       }
       // What the source has gathered and told nobody yet.
@@ -426,7 +432,7 @@ class Warden {
     };
     sooner(this.rescan.dueIn(now));
     sooner(this.keeper.dueIn(now));
-    if (this.collectAt > 0) sooner(this.collectAt - now);
+    sooner(this.collection.dueIn(now));
     if (this.filing.busy) sooner(FILING_MS * 1e6);
     if (this.knowing.hasReports) sooner(this.learnedAt - now);
     const left = this.knowing.secondsLeft();
@@ -434,18 +440,13 @@ class Warden {
     return ms;
   }
 
-  private doWhatIsDue(idle: boolean): void {
+  private doWhatIsDue(): void {
     const now = monotonicNow();
     if (this.rescan.dueIn(now) === 0) this.resync();
     if (this.keeper.dueIn(now) === 0) this.keeper.save(now);
     if ((this.knowing.hasReports && now >= this.learnedAt) || this.knowing.secondsLeft() === 0) {
       this.knowing.tellLearned();
       this.learnedAt = now + LEARNED_NS;
-    }
-    if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
-    if (this.collectAt > 0 && now >= this.collectAt) {
-      Bun.gc(true);
-      this.collectAt = 0;
     }
   }
 
