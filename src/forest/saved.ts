@@ -108,6 +108,24 @@ export function restoreForest<I extends Image>(
   };
   if (!isSavedForest(saved)) throw new Error("not a saved forest");
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
+  try {
+    restoreNodes(forest, saved, decode, nodes);
+    restoreProcesses(saved, nodes, remembered);
+  } catch (error) {
+    // Nobody gets the function that would release what was retained so far.
+    release();
+    throw error;
+  }
+  return { processes: remembered, release };
+}
+
+/** Adds each node to `nodes` when it is retained. */
+function restoreNodes<I extends Image>(
+  forest: Forest<I>,
+  saved: SavedForest<unknown>,
+  decode: (image: unknown) => I,
+  nodes: Lineage<I>[],
+): void {
   const images = saved.images.map(decode);
   const pick = (index: number): I => {
     const image = images[index];
@@ -129,13 +147,19 @@ export function restoreForest<I extends Image>(
     forest.lineages.retain(lineage);
     nodes.push(lineage);
   }
+}
+
+function restoreProcesses<I extends Image>(
+  saved: SavedForest<unknown>,
+  nodes: readonly Lineage<I>[],
+  remembered: Map<number, Remembered<I>>,
+): void {
   for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
     const lineage = nodes[at];
     const ancestry = above === -1 ? null : nodes[above];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
     remembered.set(pid, { startTicks, lineage, ancestry, execed: execed === 1, linkGuessed: guessed === 1 });
   }
-  return { processes: remembered, release };
 }
 
 function isSavedForest(value: unknown): value is SavedForest<unknown> {
