@@ -55,7 +55,7 @@ import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import { writeWhole } from "./state.ts";
+import type { WriteFile } from "./filing.ts";
 import type { Execed } from "./tracker.ts";
 
 export interface KnowingInputs {
@@ -74,6 +74,8 @@ export interface KnowingInputs {
   readonly imageOf: (container: string) => string | null | undefined;
   /** What treewarden starts itself: known wherever a baseline is in force. */
   readonly own?: readonly Entry[];
+  /** Writes the state of the learning, and a list of what comes with the roles. */
+  readonly write: WriteFile;
 }
 
 /** What of a program that runs is asked about. */
@@ -331,26 +333,25 @@ export class Knowing {
   private saveRoles(): void {
     const text = shippedList(this.ofRoles);
     if (text === this.savedRoles) return;
-    try {
-      writeWhole(join(this.inputs.stateDirectory, OF_ROLES), text);
-      this.savedRoles = text;
-    } catch (error) {
+    this.savedRoles = text;
+    this.inputs.write(join(this.inputs.stateDirectory, OF_ROLES), text, (error) => {
+      this.savedRoles = "";
       this.inputs.tell("baseline.not_saved", { "error.message": String(error) });
-    }
+    });
   }
 
   private save(): void {
     const text = formatState(this.learning.state);
     if (text === this.savedState) return;
-    try {
-      writeWhole(join(this.inputs.stateDirectory, LEARNING_STATE), text);
-      this.savedState = text;
-      this.cannotSave = false;
-    } catch (error) {
-      // A disk that somebody filled must not end the warden. With the next change it is tried again.
-      if (!this.cannotSave) this.inputs.tell("baseline.not_saved", { "error.message": String(error) });
+    const failedBefore = this.cannotSave;
+    this.savedState = text;
+    this.cannotSave = false;
+    this.inputs.write(join(this.inputs.stateDirectory, LEARNING_STATE), text, (error) => {
+      // A disk that somebody filled must not end the warden. It is tried again.
+      this.savedState = "";
       this.cannotSave = true;
-    }
+      if (!failedBefore) this.inputs.tell("baseline.not_saved", { "error.message": String(error) });
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 // What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeFileAtomic } from "../linux/files.ts";
 import { isRecord } from "../report/wire.ts";
 
 const FOREST = "forest.json";
@@ -25,7 +26,7 @@ export function rememberBoot(directory: string, now: Boot): Boot {
     }
   }
   try {
-    writeWhole(path, JSON.stringify(now));
+    writeFileAtomic(path, JSON.stringify(now));
   } catch {
     // Whoever fills the disk must not keep treewarden from starting; what is spared begins with this start then.
   }
@@ -60,12 +61,4 @@ function readJson(path: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** A reader, and a run that follows a kill -9, finds the old content or the new one, nothing in between. */
-export function writeWhole(path: string, text: string): void {
-  const aside = `${path}.new`;
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(aside, text, { mode: 0o600 });
-  renameSync(aside, path);
 }

@@ -24,10 +24,10 @@ import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/facts.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
-import { isSameBase, readBase, writeBase } from "./basefile.ts";
+import { fileOfBase, isSameBase, readBase } from "./basefile.ts";
 import { Collection } from "./collection.ts";
 import { Examination } from "./examination.ts";
-import { Filing } from "./filing.ts";
+import { Filing, writeNow } from "./filing.ts";
 import { Judge } from "./judge.ts";
 import { Keeper } from "./keeper.ts";
 import { kernelSignals } from "./kernel.ts";
@@ -122,6 +122,7 @@ class Warden {
   private identify: ReturnType<typeof createIdentifier>;
   private names = readUserNames();
 
+  private judging = false;
   private stopping = false;
   private learnedAt = 0;
   private fault: unknown;
@@ -235,6 +236,8 @@ class Warden {
       imageOf: (container) => this.examination.images.of(container),
       look: (facts) => this.examination.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
+      // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
+      write: (...file) => (this.judging ? this.filing.write(...file) : writeNow(...file)),
     });
     this.knowing.obeyRequests();
     this.firstScan(saved);
@@ -250,6 +253,7 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan } = this.options;
+    this.judging = true;
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.examinerFd, EXAMINER, EPOLLIN);
     try {
@@ -291,11 +295,10 @@ class Warden {
     this.base = base;
     this.identify = createIdentifier({ base });
     this.judge.tell("base.changed", { "base.programs": base.files.size });
-    try {
-      writeBase(this.options.config.state_directory, base);
-    } catch (error) {
-      this.judge.tell("base.not_saved", { "error.message": String(error) });
-    }
+    const { path, text } = fileOfBase(this.options.config.state_directory, base);
+    this.filing.write(path, text, (error) =>
+      this.judge.tell("base.not_saved", { "error.message": String(error) }),
+    );
   }
 
   private drain(): void {
@@ -451,9 +454,10 @@ class Warden {
   }
 
   private async farewell(): Promise<void> {
+    // The forest first: without it the next warden does not know the lineages, and there may be no time for both.
+    this.keeper.save(monotonicNow());
     this.knowing.tellLearned();
     this.judge.tell("warden.stopped", { "sensor.source": this.source.name });
-    this.keeper.save(monotonicNow());
     this.link.farewell(FAREWELL_NS);
     await this.filing.settle(LAST_WRITE_MS);
     this.options.deadMan?.timer.disarm();

@@ -9,6 +9,7 @@ import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/shipped.ts";
 import type { EventRecord } from "../../src/report/record.ts";
 import { factsOf, nothing } from "../../src/sensor/facts.ts";
+import { writeNow } from "../../src/warden/filing.ts";
 import { Knowing } from "../../src/warden/knowing.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
@@ -17,9 +18,8 @@ test("a state that cannot be written ends nothing: it is told once, and written 
   const stateDirectory = mkdtempSync(join(tmpdir(), "knowing-"));
   try {
     const state = join(stateDirectory, LEARNING_STATE);
-    mkdirSync(dirname(state), { recursive: true });
-    // What is written first stands in the way of a folder.
-    mkdirSync(`${state}.new`);
+    // No file can take the place of a folder.
+    mkdirSync(state, { recursive: true });
     const told: string[] = [];
     const knowing = new Knowing({
       stateDirectory,
@@ -29,11 +29,12 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       look: () => undefined,
       imageOf: () => null,
       now: () => 1_800_000_000,
+      write: writeNow,
     });
     knowing.tellLearned();
     knowing.tellLearned();
     expect(told.filter((event) => event === "baseline.not_saved")).toHaveLength(1);
-    rmdirSync(`${state}.new`);
+    rmdirSync(state);
     knowing.tellLearned();
     expect(existsSync(state)).toBe(true);
   } finally {
@@ -67,6 +68,7 @@ function familiarAfter(...steps: readonly ((knowing: Knowing, inForce: string) =
       look: () => undefined,
       imageOf: () => null,
       now: () => NOON,
+      write: writeNow,
     });
     return [() => {}, ...steps].map((step) => {
       step(knowing, inForce);
@@ -131,6 +133,7 @@ test("what runs in a container before its image is known is neither known nor un
       look: () => undefined,
       imageOf: () => image,
       now: () => NOON,
+      write: writeNow,
     });
     const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
     const facts = { ...factsOf(nothing), executable: "/usr/bin/ls", cgroup: "/docker" };
