@@ -1,9 +1,9 @@
 // A real reporter process on one end of the wire, and on the other a warden that says what the test wants.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { constants, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Config, defaultConfig } from "../../src/config/config.ts";
-import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { closeDescriptor, readDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair } from "../../src/linux/socketpair.ts";
 import type { ReporterOptions } from "../../src/report/options.ts";
 import { Outbox } from "../../src/report/outbox.ts";
@@ -11,6 +11,7 @@ import type { EventRecord } from "../../src/report/record.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/trees.ts";
+import { freePort } from "../ports.ts";
 
 export const RUN = "run-1";
 const TURN_MS = 2;
@@ -54,8 +55,7 @@ export class FakeWarden implements Disposable {
 
 export class Rig implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "treewarden-report-"));
-  /** Below the ports that connections get by themselves: one of those may have it when a reporter starts again. */
-  readonly port = 20_000 + Math.floor(Math.random() * 12_000);
+  readonly port = freePort();
   readonly journal = join(this.folder, "report/journal.sqlite");
   warden: FakeWarden;
   stderr = "";
@@ -63,8 +63,11 @@ export class Rig implements AsyncDisposable {
   private readonly ends: readonly [number, number];
   private readonly options: ReporterOptions;
   private readonly environment: Readonly<Record<string, string>>;
-  private paused = false;
-  private child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
+  /** Standard output of the reporter, a pipe that is read when the test wants it; undefined: the runtime reads, and as it comes. */
+  private pipe: number | undefined;
+  private readonly opened: number[] = [];
+  private reading: ReturnType<typeof setInterval> | undefined;
+  private child: Bun.Subprocess<"ignore", "pipe" | number, "pipe"> | undefined;
 
   constructor(
     change: { readonly config?: Partial<Config>; readonly output?: ReporterOptions["output"] } = {},
@@ -92,28 +95,47 @@ export class Rig implements AsyncDisposable {
     const child = Bun.spawn(
       [process.execPath, join(import.meta.dir, "reporter-child.ts"), JSON.stringify(this.options)],
       {
-        stdio: ["ignore", "pipe", "pipe", this.ends[1]],
+        stdio: ["ignore", this.pipe ?? "pipe", "pipe", this.ends[1]],
         env: { PATH: process.env.PATH ?? "", ...this.environment },
       },
     );
     this.child = child;
-    if (!this.paused) this.resumeOutput();
+    if (child.stdout instanceof ReadableStream)
+      void this.collect(child.stdout, (text) => {
+        this.stdout += text;
+      });
     void this.collect(child.stderr, (text) => {
       this.stderr += text;
     });
   }
 
-  /** Nobody reads the standard output of a reporter that is started after this. */
+  /** Nobody reads the standard output of a reporter that is started after this: not the runtime either, which reads ahead. */
   pauseOutput(): void {
-    this.paused = true;
+    const made = Bun.spawnSync(["mkfifo", this.stdoutPath]);
+    if (!made.success) throw new Error(made.stderr.toString());
+    // With both ends open here it neither waits for a reader nor ends with the reporter.
+    this.pipe = this.open(constants.O_RDWR);
   }
 
   resumeOutput(): void {
-    this.paused = false;
-    if (this.child === undefined) return;
-    void this.collect(this.child.stdout, (text) => {
-      this.stdout += text;
-    });
+    // Opened again, because the runtime makes the reporter's end wait.
+    const fd = this.open(constants.O_RDONLY | constants.O_NONBLOCK);
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(new ArrayBuffer(1 << 16));
+    this.reading = setInterval(() => {
+      const got = readDescriptor(fd, buffer);
+      if (got > 0) this.stdout += decoder.decode(buffer.subarray(0, got), { stream: true });
+    }, 0);
+  }
+
+  private get stdoutPath(): string {
+    return join(this.folder, "stdout");
+  }
+
+  private open(flags: number): number {
+    const fd = openSync(this.stdoutPath, flags);
+    this.opened.push(fd);
+    return fd;
   }
 
   async killReporter(): Promise<void> {
@@ -164,7 +186,8 @@ export class Rig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killReporter();
     this.warden[Symbol.dispose]();
-    for (const end of this.ends) closeDescriptor(end);
+    clearInterval(this.reading);
+    for (const fd of [...this.ends, ...this.opened]) closeDescriptor(fd);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

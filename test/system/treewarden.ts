@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../ports.ts";
 
 export const binary = join(import.meta.dir, "../../dist/treewarden");
 
@@ -54,8 +55,7 @@ export class Running implements AsyncDisposable {
     inside: readonly string[],
   ) {
     this.folder = folder ?? newFolder();
-    // Below the ports that connections get by themselves: one of those may have it when a reporter starts again.
-    this.port = 20_000 + Math.floor(Math.random() * 12_000);
+    this.port = freePort();
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
     const state = flags.includes("--state-dir") ? [] : ["--state-dir", join(this.folder, "state")];
     this.process = Bun.spawn([...inside, binary, "run", "--output", "json", ...listen, ...state, ...flags], {
