@@ -122,6 +122,24 @@ export function restoreForest(
   };
   const saved = checkedForest(json);
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
+  try {
+    restoreNodes(forest, saved, decode, nodes);
+    restoreProcesses(saved, nodes, remembered);
+  } catch (error) {
+    // Nobody gets the function that would release what was retained so far.
+    release();
+    throw error;
+  }
+  return { processes: remembered, release };
+}
+
+/** Adds each node to `nodes` when it is retained. */
+function restoreNodes(
+  forest: Forest,
+  saved: SavedForest<unknown>,
+  decode: (program: unknown) => Runnable,
+  nodes: Lineage[],
+): void {
   const images = saved.images.map(decode);
   const pick = (index: number): Runnable => {
     const program = images[index];
@@ -143,6 +161,13 @@ export function restoreForest(
     forest.lineages.retain(lineage);
     nodes.push(lineage);
   }
+}
+
+function restoreProcesses(
+  saved: SavedForest<unknown>,
+  nodes: readonly Lineage[],
+  remembered: Map<number, Remembered>,
+): void {
   for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
     const lineage = nodes[at];
     const ancestry = above === -1 ? null : nodes[above];
@@ -157,7 +182,6 @@ export function restoreForest(
       linkGuessed: guessed === 1,
     });
   }
-  return { processes: remembered, release };
 }
 
 function checkedForest(json: unknown): SavedForest<unknown> {

@@ -54,7 +54,8 @@ export class ForestStore {
       this.learnStarts();
       const saved = saveForest(forest, bootId, encodeRunnable);
       const { path, text } = fileOfState(directory, { run, forest: saved, trees: newTrees.list() });
-      fileWriter.write(path, text, failed);
+      // Lineages mean nothing after the next boot. Its end need not wait for a disk that does not answer.
+      fileWriter.write(path, text, failed, "crash");
     } catch (error) {
       failed(error);
     }

@@ -15,6 +15,7 @@ import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -30,8 +31,7 @@ export interface KnownTreesInputs {
   /** The trees of what treewarden starts itself: known wherever a baseline is in force. */
   readonly own?: readonly BaselineEntry[];
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
-  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
-  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  readonly writeFile: WriteFile;
   /** Raised with every change of what the baseline and the exclusions answer. */
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
@@ -143,8 +143,6 @@ export class KnownTrees {
     for (const entry of this.inputs.own ?? []) baseline.add(entry);
     this.baseline = baseline;
     this.inputs.epoch.raise("baseline");
-    // Reading took many times the memory that the baseline needs.
-    Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.recordChange("baseline.loaded", {
       "baseline.trees": trees,

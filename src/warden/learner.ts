@@ -22,6 +22,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
 
 export interface LearnerInputs {
@@ -30,8 +31,7 @@ export interface LearnerInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Sends a report of what is learned. */
   readonly reportLearned: ReportLearned;
-  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
-  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  readonly writeFile: WriteFile;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
   /** What the examiner knows of a file of the host's, with its digest; it is asked if it does not know. */

@@ -78,4 +78,21 @@ describe("a restart of treewarden in the same boot", () => {
     expect(() => restoreForest(forest, bad, "boot", decode)).toThrow("no program 7");
     expect(() => restoreForest(forest, "{", "boot", decode)).toThrow("not a saved forest");
   });
+
+  test("keeps nothing of a file that breaks off in the middle of what it says", () => {
+    const saved = saveForest(lively().forest, "boot", encode);
+    const stranger = [400, 1, saved.nodes.length, -1, 0, 0];
+    const orphan = { p: saved.nodes.length + 1, i: 0, k: 1 };
+    for (const bad of [
+      { ...saved, processes: [...saved.processes, stranger] },
+      { ...saved, nodes: [...saved.nodes, orphan] },
+      { ...saved, nodes: [...saved.nodes, null] },
+    ]) {
+      const next = new World();
+      const before = next.forest.lineages.size;
+      const text: unknown = JSON.parse(JSON.stringify(bad));
+      expect(() => restoreForest(next.forest, text, "boot", decode)).toThrow();
+      expect(next.forest.lineages.size).toBe(before);
+    }
+  });
 });
