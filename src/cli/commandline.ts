@@ -1,28 +1,34 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
 
 import { codeOf } from "../linux/system-error.ts";
+import { readPlan } from "../supervisor/supervisor-plan.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
- * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON (the
- * warden may get another, in words). They
- * need no option parser, and each loads its own code only: it is memory that every host pays for.
+ * Treewarden's own commands, one for each of its processes, started by the supervisor with a plan on a descriptor (the
+ * warden may get a further argument, in words). They need no option parser, and each loads its own code only: it is
+ * memory that every host pays for.
  */
 const own: ReadonlyMap<string, (plan: string, more: string | undefined) => Promise<void>> = new Map([
   ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
+  ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
   ["warden", async (plan, more) => (await import("./warden.ts")).warden(plan, more)],
   ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
   ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
 ]);
+
+/** The words behind a role that lead to its plan (planArguments). */
+const PLAN_WORDS = 2;
 
 /** Runs one command; gives its exit code. Never throws. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   process.on("uncaughtException", leave);
   process.on("unhandledRejection", leave);
   try {
-    const ours = own.get(args[0] ?? "");
-    if (ours !== undefined && args[1] !== undefined) await ours(args[1], args[2]);
+    const [command = "", ...words] = args;
+    const ours = own.get(command);
+    if (ours !== undefined) await ours(readPlan(words), words[PLAN_WORDS]);
     else await parse(args);
     return exitCodeSoFar();
   } catch (error) {

@@ -1,16 +1,19 @@
-// `treewarden reporter OPTIONS`: treewarden's own, started by the supervisor as an unprivileged user.
+// `treewarden reporter`: treewarden's own, started by the supervisor as an unprivileged user.
 import { configSchema } from "../config/config.ts";
 import { readPackets } from "../linux/packets.ts";
 import { ReporterRefused, runReporter } from "../reporter/reporter.ts";
-import { parseReporterOptions } from "../reporter/reporter-options.ts";
+import { parseReporterPlan } from "../reporter/reporter-options.ts";
 import { decodeOrders, inherited } from "../supervisor/inherited.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
 export async function reporter(text: string): Promise<void> {
+  const { options, environment } = parseReporterPlan(text, configSchema);
+  // OpenTelemetry's exporters look there themselves. What is set at run time is not in /proc/PID/environ.
+  Object.assign(process.env, environment);
   let orders: Promise<{ readonly close: () => void }> | undefined;
   try {
     await runReporter({
-      options: parseReporterOptions(text, configSchema),
+      options,
       reportFd: inherited.report,
       onStop: (stop) => {
         orders = listen(stop);

@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { type Config, enforcements } from "../config/config.ts";
 import { parseAddress } from "../linux/socket-address.ts";
-import type { ReporterOptions } from "../reporter/reporter-options.ts";
+import type { ReporterPlan } from "../reporter/reporter-options.ts";
+import { openTelemetryVariables } from "../supervisor/environment.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
@@ -83,18 +84,18 @@ function run(flags: RunFlags): ExitCode {
   policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
-  const reporter: ReporterOptions = {
-    run: plan.run,
-    config: withoutSecrets(config),
-    output,
-    colour: mayColour(process.stdout),
+  const reporter: ReporterPlan = {
+    options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
+    environment: openTelemetryVariables(process.env),
   };
   return asExitCode(
     supervise({
       runId: plan.run,
-      wardenArgs: [JSON.stringify(plan)],
-      reporterArgs: [JSON.stringify(reporter)],
-      examinerArgs: [JSON.stringify(plan)],
+      plans: {
+        warden: JSON.stringify(plan),
+        reporter: JSON.stringify(reporter),
+        examiner: JSON.stringify(plan),
+      },
       sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
@@ -103,20 +104,14 @@ function run(flags: RunFlags): ExitCode {
       },
       stateDirectory: config.state_directory,
       reporterUser: reporterUserName(config),
-      environment: { ...secretsOf(config), ...process.env },
+      environment: process.env,
     }),
   );
 }
 
-/** Arguments of a process can be read by everybody; its environment only by itself and root. */
+/** Only the reporter exports: nobody else is given the headers, which often are a token. */
 function withoutSecrets(config: Config): Config {
   return { ...config, otlp: { ...config.otlp, headers: {} } };
-}
-
-/** Headers of the file, which often are a token, in the form of the standard variable. */
-function secretsOf(config: Config): Record<string, string> {
-  const pairs = Object.entries(config.otlp.headers).map((pair) => pair.map(encodeURIComponent).join("="));
-  return pairs.length === 0 ? {} : { OTEL_EXPORTER_OTLP_HEADERS: pairs.join(",") };
 }
 
 /**

@@ -1,6 +1,6 @@
-// `treewarden supervisor PLAN`: what `treewarden run` becomes, and its standby.
+// `treewarden supervisor`: what `treewarden run` becomes, and its standby.
 import { continueSupervising } from "../supervisor/supervise.ts";
 
 export async function supervisor(plan: string): Promise<void> {
-  process.exitCode = await continueSupervising([plan]);
+  process.exitCode = await continueSupervising(plan);
 }

@@ -1,4 +1,4 @@
-// `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
+// `treewarden warden`: treewarden's own, started by the supervisor with descriptors that wait for it.
 import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { LastResort } from "../sensor/open.ts";

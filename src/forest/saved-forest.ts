@@ -4,7 +4,8 @@
 // file is the warden's; only root may write it, because lineages decide.
 import * as v from "valibot";
 import type { Forest, Remembered } from "./forest.ts";
-import type { Lineage, Program } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
 
 export const SAVED_VERSION = 1;
 
@@ -50,17 +51,17 @@ export interface SavedForest<E> {
   readonly processes: readonly SavedProcess[];
 }
 
-export function saveForest<I extends Program, E>(
-  forest: Forest<I>,
+export function saveForest<E>(
+  forest: Forest,
   bootId: string,
-  encode: (program: I) => E,
+  encode: (program: Runnable) => E,
 ): SavedForest<E> {
   const images: E[] = [];
-  const imageIndex = new Map<I, number>();
+  const imageIndex = new Map<Runnable, number>();
   const nodes: SavedNode[] = [];
-  const nodeIndex = new Map<Lineage<I>, number>();
+  const nodeIndex = new Map<Lineage, number>();
 
-  const program = (one: I): number => {
+  const program = (one: Runnable): number => {
     let index = imageIndex.get(one);
     if (index === undefined) {
       index = images.push(encode(one)) - 1;
@@ -68,7 +69,7 @@ export function saveForest<I extends Program, E>(
     }
     return index;
   };
-  const node = (one: Lineage<I>): number => {
+  const node = (one: Lineage): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
@@ -98,8 +99,8 @@ export function saveForest<I extends Program, E>(
   return { version: SAVED_VERSION, bootId, images, nodes, processes };
 }
 
-export interface RestoredForest<I extends Program> {
-  readonly processes: ReadonlyMap<number, Remembered<I>>;
+export interface RestoredForest {
+  readonly processes: ReadonlyMap<number, Remembered>;
   /** To be called after `reconcile`: lets go of the lineages that no live process took over. */
   readonly release: () => void;
 }
@@ -108,21 +109,39 @@ export interface RestoredForest<I extends Program> {
  * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
  * `json` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
  */
-export function restoreForest<I extends Program>(
-  forest: Forest<I>,
+export function restoreForest(
+  forest: Forest,
   json: unknown,
   bootId: string,
-  decode: (program: unknown) => I,
-): RestoredForest<I> {
-  const remembered = new Map<number, Remembered<I>>();
-  const nodes: Lineage<I>[] = [];
+  decode: (program: unknown) => Runnable,
+): RestoredForest {
+  const remembered = new Map<number, Remembered>();
+  const nodes: Lineage[] = [];
   const release = (): void => {
     for (const node of nodes) forest.lineages.release(node);
   };
   const saved = checkedForest(json);
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
+  try {
+    restoreNodes(forest, saved, decode, nodes);
+    restoreProcesses(saved, nodes, remembered);
+  } catch (error) {
+    // Nobody gets the function that would release what was retained so far.
+    release();
+    throw error;
+  }
+  return { processes: remembered, release };
+}
+
+/** Adds each node to `nodes` when it is retained. */
+function restoreNodes(
+  forest: Forest,
+  saved: SavedForest<unknown>,
+  decode: (program: unknown) => Runnable,
+  nodes: Lineage[],
+): void {
   const images = saved.images.map(decode);
-  const pick = (index: number): I => {
+  const pick = (index: number): Runnable => {
     const program = images[index];
     if (program === undefined) throw new Error(`no program ${index}`);
     return program;
@@ -142,6 +161,13 @@ export function restoreForest<I extends Program>(
     forest.lineages.retain(lineage);
     nodes.push(lineage);
   }
+}
+
+function restoreProcesses(
+  saved: SavedForest<unknown>,
+  nodes: readonly Lineage[],
+  remembered: Map<number, Remembered>,
+): void {
   for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
     const lineage = nodes[at];
     const ancestry = above === -1 ? null : nodes[above];
@@ -156,7 +182,6 @@ export function restoreForest<I extends Program>(
       linkGuessed: guessed === 1,
     });
   }
-  return { processes: remembered, release };
 }
 
 function checkedForest(json: unknown): SavedForest<unknown> {

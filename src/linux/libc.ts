@@ -64,4 +64,5 @@ export const ENOENT = constants.errno.ENOENT;
 export const ESRCH = constants.errno.ESRCH;
 export const EPIPE = constants.errno.EPIPE;
 export const EPERM = constants.errno.EPERM;
+export const EINVAL = constants.errno.EINVAL;
 export const ENOBUFS = constants.errno.ENOBUFS;

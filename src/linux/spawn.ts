@@ -23,10 +23,13 @@ export function ownArguments(): readonly string[] {
   return Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
 }
 
+/** The number that the first of the `descriptors` of a spawned process has in it. */
+export const FIRST_PASSED = 3;
+
 export interface SpawnOptions {
   /** The command and its arguments. */
   readonly args: readonly string[];
-  /** Descriptors (of at least 32, see `copyHigh`) that the process gets as 3, 4, 5... */
+  /** Descriptors (of at least 32, see `copyHigh`) that the process gets as FIRST_PASSED and the numbers behind it. */
   readonly descriptors: readonly number[];
   /** All of its environment. */
   readonly environment: Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
 // The operators that treewarden adds to JSONLogic's, as far as they are about text: compiled once, linear when asked.
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
-import { hasAddressIn, parseNetwork } from "./cidr.ts";
+import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
 import { compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
 
 type Compile = (texts: readonly string[]) => TextTest;
@@ -51,12 +51,14 @@ const textOperators: Readonly<Record<string, Compile>> = {
     return false;
   },
   cidr: (texts) => {
-    const networks = texts.map((text) => {
-      const network = parseNetwork(text);
-      if (network === undefined)
-        throw new TextError(`"${text}" is not a network: write it as 10.0.0.0/8 or fd00::/8`);
-      return network;
-    });
+    const networks = networksOf(
+      texts.map((text) => {
+        const network = parseNetwork(text);
+        if (network === undefined)
+          throw new TextError(`"${text}" is not a network: write it as 10.0.0.0/8 or fd00::/8`);
+        return network;
+      }),
+    );
     return (value) => hasAddressIn(value, networks);
   },
 };

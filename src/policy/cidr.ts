@@ -1,113 +1,78 @@
 // IP literals in a text, and the networks they lie in.
+import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 
-/** An address of 4 or 16 bytes. */
-type Address = readonly number[];
-
-interface Network {
-  readonly address: Address;
-  readonly bits: number;
+export interface Network {
+  readonly address: string;
+  readonly family: "ipv4" | "ipv6";
+  /** Leading bits that an address of the network shares with `address`. */
+  readonly prefix: number;
 }
 
-/** The network of `text` ("10.0.0.0/8", "fd00::/8", a single address); undefined if it is none. */
+/**
+ * Networks by family. A `BlockList` takes an IPv4 address for its IPv4-mapped one too (RFC 4291, 2.5.5.2), so that in one
+ * list for both families `::/0` would hold every IPv4 address.
+ */
+export interface Networks {
+  readonly ipv4: BlockList;
+  readonly ipv6: BlockList;
+}
+
+/** The network of `text` ("10.0.0.0/8", "fd00::/8", a single address); undefined if it is not one. */
 export function parseNetwork(text: string): Network | undefined {
-  const slash = text.indexOf("/");
-  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
-  if (address === undefined) return undefined;
-  const whole = address.length * 8;
-  if (slash < 0) return { address, bits: whole };
-  const length = text.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(length)) return undefined;
-  const bits = Number(length);
-  return bits > whole ? undefined : { address, bits };
+  const [, address = "", length] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  if (version === 0) return undefined;
+  const bits = version === 4 ? 32 : 128;
+  const prefix = length === undefined ? bits : Number(length);
+  return prefix > bits ? undefined : { address, family: `ipv${version === 4 ? 4 : 6}`, prefix };
 }
 
-function lies(address: Address, network: Network): boolean {
-  if (address.length !== network.address.length) return false;
-  let left = network.bits;
-  for (let i = 0; left > 0; i++, left -= 8) {
-    const mask = left >= 8 ? 0xff : (0xff << (8 - left)) & 0xff;
-    if (((address[i] ?? 0) & mask) !== ((network.address[i] ?? 0) & mask)) return false;
-  }
-  return true;
+export function networksOf(networks: readonly Network[]): Networks {
+  const lists: Networks = { ipv4: new BlockList(), ipv6: new BlockList() };
+  for (const { address, prefix, family } of networks) lists[family].addSubnet(address, prefix, family);
+  return lists;
 }
 
-// What may stand in an IP literal, in one run; ports, brackets and zones are cut off below.
-const candidates = /[0-9A-Fa-f:.]{2,}/g;
+/** Four numbers that are not part of a longer row of them: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */
+const dottedQuads = /(?<!\d|\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d|\.\d)/g;
+/** What an IPv6 literal is made of, with a colon in it; looked for only where such a run begins, so that it stays linear. */
+const colonRuns = /(?<![0-9A-Fa-f])[0-9A-Fa-f]*:[0-9A-Fa-f:.]*/g;
+/** The longest IPv6 literal has 45 characters (INET6_ADDRSTRLEN less its NUL); a colon or dot may stand on either side. */
+const RUN_LIMIT = 48;
 
-/** Whether any IP literal in `text` lies in one of `networks`. Octal, hexadecimal and short forms of IPv4 are not seen. */
-export function hasAddressIn(text: string, networks: readonly Network[]): boolean {
-  for (const [found] of text.matchAll(candidates)) {
-    for (const literal of readings(found)) {
-      const address = parseAddress(literal);
-      if (address === undefined) continue;
-      if (networks.some((network) => lies(address, network))) return true;
-      const inner = mapped(address);
-      if (inner !== undefined && networks.some((network) => lies(inner, network))) return true;
+/**
+ * Whether any IP literal in `text` lies in one of `networks`, also one that is glued to an option (`-b10.0.0.1`) or has a
+ * port. Octal, hexadecimal and short forms of IPv4 are not seen.
+ */
+export function hasAddressIn(text: string, networks: Networks): boolean {
+  for (const [quad] of text.matchAll(dottedQuads))
+    if (isIPv4(quad) && networks.ipv4.check(quad, "ipv4")) return true;
+  for (const { 0: run, index } of text.matchAll(colonRuns)) {
+    if (run.length > RUN_LIMIT) continue;
+    for (const literal of readings(run, isGlued(text, index))) {
+      if (!isIPv6(literal)) continue;
+      // The list of IPv4 networks holds their IPv4-mapped addresses too.
+      if (networks.ipv6.check(literal, "ipv6") || networks.ipv4.check(literal, "ipv6")) return true;
     }
   }
   return false;
 }
 
-/** The longest IPv6 literal with a zone or a port cut off is short: 45 characters and 6 for the port. */
-const LITERAL_LIMIT = 64;
+/** Letters of options before a glued value: one in most programs, few where several are written in one word. */
+const OPTION_LIMIT = 8;
 
-/** "1.2.3.4:80" is an address and a port, "1.2.3.4." ends a sentence, ":1.2.3.4" ends a user and host. */
-function readings(run: string): string[] {
-  if (run.length > LITERAL_LIMIT) return run.split(":").filter((part) => part.length <= LITERAL_LIMIT);
-  const trimmed = run.replace(/\.+$/, "");
-  const found = [trimmed];
-  for (const part of trimmed.split(":")) if (part.includes(".")) found.push(part);
-  if (/[^:]:$/.test(trimmed)) found.push(trimmed.slice(0, -1));
-  return found;
+/** Whether what begins at `index` continues a word such as `-b`, whose letters may be hexadecimal digits as well. */
+function isGlued(text: string, index: number): boolean {
+  return /(?<![\w-])-[A-Za-z0-9]*$/.test(text.slice(Math.max(0, index - OPTION_LIMIT), index));
 }
 
-/** The IPv4 address in an IPv4-mapped IPv6 one (RFC 4291, 2.5.5.2). */
-function mapped(address: Address): Address | undefined {
-  if (address.length !== 16) return undefined;
-  for (let i = 0; i < 10; i++) if (address[i] !== 0) return undefined;
-  return address[10] === 0xff && address[11] === 0xff ? address.slice(12) : undefined;
-}
-
-function parseAddress(text: string): Address | undefined {
-  return text.includes(":") ? parseIPv6(text) : parseIPv4(text);
-}
-
-function parseIPv4(text: string): Address | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4) return undefined;
-  const bytes: number[] = [];
-  for (const part of parts) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    bytes.push(Number(part));
-  }
-  return bytes;
-}
-
-function parseIPv6(text: string): Address | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = groups(halves[0] ?? "");
-  const tail = halves.length === 2 ? groups(halves[1] ?? "") : [];
-  if (head === undefined || tail === undefined) return undefined;
-  const gap = 16 - head.length - tail.length;
-  if (halves.length === 2 ? gap < 2 : gap !== 0) return undefined;
-  return [...head, ...new Array<number>(gap).fill(0), ...tail];
-}
-
-function groups(text: string): number[] | undefined {
-  if (text === "") return [];
-  const bytes: number[] = [];
-  const parts = text.split(":");
-  for (const [i, part] of parts.entries()) {
-    if (i === parts.length - 1 && part.includes(".")) {
-      const last = parseIPv4(part);
-      if (last === undefined) return undefined;
-      bytes.push(...last);
-    } else {
-      if (!/^[0-9A-Fa-f]{1,4}$/.test(part)) return undefined;
-      const group = Number.parseInt(part, 16);
-      bytes.push(group >> 8, group & 0xff);
-    }
-  }
-  return bytes;
+/** Every literal that `run` may stand for: punctuation around it is taken off, and what may be an option up to a letter. */
+function readings(run: string, glued: boolean): string[] {
+  const bare = run.replace(/^:(?!:)/, "").replace(/\.+$/, "");
+  const found = [bare];
+  if (bare.endsWith(":")) found.push(bare.slice(0, -1));
+  if (!glued) return found;
+  const [first = ""] = bare.split(":", 1);
+  const starts = [...first.matchAll(/[A-Fa-f]/g)].map(({ index }) => index + 1);
+  return found.flatMap((literal) => [literal, ...starts.map((start) => literal.slice(start))]);
 }

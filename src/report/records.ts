@@ -95,7 +95,7 @@ function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
   return record;
 }
 
-/** Something about treewarden itself changed. `event`: its event name; `details`: further fields of the record. */
+/** A change of treewarden itself, or a line that a command prints. `details`: further fields of the record. */
 function changeRecord(event: OutputName, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }

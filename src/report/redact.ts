@@ -8,8 +8,11 @@ const HIDDEN = "[redacted]";
 
 /** Words that are about secrets wherever they stand, and those that must be a word of their own (not `compass`). */
 const anywhere =
-  "password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|auth[-_]?key";
+  "password|passwd|passphrase|secret|token|storepass|keypass|api[-_]?key|access[-_]?key|private[-_]?key|auth[-_]?key";
 const alone = "pass|pwd|passcode|credentials?|encryption[-_]?key";
+
+/** A part of each of these names. Most words have none, and most time is saved by not asking further. */
+const hint = /pass|pwd|secret|token|key|credential|auth|bearer/i;
 
 // RE2's expressions: arguments are hostile, and JavaScript's own would stall on some of them.
 
@@ -18,12 +21,15 @@ const secretOption = RE2JS.compile(
   `^--?(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}|auth|authorization|bearer))$`,
   RE2JS.CASE_INSENSITIVE,
 );
-/** \`name=secret\` and \`name: secret\`, as env(1), curl(1) and configuration in code have them. */
+const secretName = `(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}))(?:[_.-][a-z0-9_.-]*)?`;
+/** A whole word that gives a value to such a name: `--password=...`, `TOKEN=...`. All behind the sign is the secret. */
+const secretAssignment = RE2JS.compile(`(?i)^-{0,2}${secretName}=`);
+/** \`name=secret\` and \`name: secret\` in the middle of a text, as curl(1) and configuration in code have them. */
 const assignment = RE2JS.compile(
-  `(?i)(\\b(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}))(?:[_.-][a-z0-9_.-]*)?["']?\\s*[=:]\\s*["']?)([^\\s"'&;,]+)`,
+  `(?i)(\\b${secretName}["']?\\s*[=:]\\s*)(?:"(?:[^"\\\\]|\\\\.)*"?|'[^']*'?|[^\\s"'&;,]+)`,
 );
 /** scheme://user:secret@host */
-const urlCredentials = RE2JS.compile("(?i)([a-z][a-z0-9+.-]{0,30}://[^\\s/:@]*):[^\\s/@]+@");
+const urlCredentials = RE2JS.compile("(?i)([a-z][a-z0-9+.-]{0,30}://[^\\s/:@]*):[^\\s/]+@");
 /** HTTP's Authorization header and its like, anywhere in an argument. */
 const header = RE2JS.compile(
   "(?i)\\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|set-cookie|cookie)(\\s*[:=]\\s*)[^\"']+",
@@ -46,20 +52,69 @@ const keyShapes = RE2JS.compile(
 /** A run of what keys are made of, between anything else; `isKey` says whether it is one. */
 const run = RE2JS.compile("[A-Za-z0-9+_=-]{32,}");
 
-/** Programs to which `-pSECRET` is a password. */
-const gluedPassword = new Set(
-  "mysql mysqldump mysqladmin mysqlcheck mysqlimport mysqlshow mariadb mariadb-dump mariadb-admin mariadb-check mariadb-import sshpass".split(
-    " ",
-  ),
+/** What the options of one letter of a program mean, as far as they carry secrets. */
+interface Letters {
+  /** Their value is a secret. */
+  readonly secret?: string;
+  /** Their value is a user and, behind one of `separators`, a secret. */
+  readonly user?: string;
+  readonly separators?: string;
+  /** They have no value, so that another one may follow in the same word: `-xw SECRET`. */
+  readonly flags?: string;
+}
+
+const ldap = { secret: "w", flags: "AcCILMnNQrvVxZ" };
+const samba = { user: "U", separators: "%" };
+const lettersOf: ReadonlyMap<string, Letters> = new Map(
+  Object.entries<Letters>({
+    "mysql mysqldump mysqladmin mysqlcheck mysqlimport mysqlshow mariadb mariadb-dump mariadb-admin mariadb-check mariadb-import sshpass":
+      { secret: "p" },
+    "mongo mongosh mongodump mongorestore mongoimport mongoexport 7z 7za 7zz rar": { secret: "p" },
+    "redis-cli valkey-cli keydb-cli": { secret: "a" },
+    "ldapsearch ldapadd ldapmodify ldapdelete ldapcompare ldapmodrdn ldapwhoami ldapexop": ldap,
+    ldappasswd: { ...ldap, secret: "was" },
+    "zip unzip ipmitool sqlcmd bcp tsql": { secret: "P" },
+    "snmpget snmpwalk snmpbulkwalk snmpset snmptrap": { secret: "AXc" },
+    curl: { user: "uUE", flags: "#0123469aBfgGiIjJklLnNOpqRsSvZ" },
+    "smbclient smbget smbcacls smbtree rpcclient net": samba,
+    "http https xh xhs": { user: "a" },
+    ab: { user: "AP" },
+    lftp: { user: "u", separators: "," },
+    "docker podman nerdctl": { secret: "p" },
+    // No secret, but a letter that has another meaning elsewhere.
+    "date diff git id python python3 sort": {},
+  }).flatMap(([names, letters]) => names.split(" ").map((name) => [name, letters])),
 );
+/** Of programs that are not in the table: as many take them. */
+const ofOthers: Letters = { user: "uU" };
+/** Options with a user and a secret, whatever the program. */
+const userOption = /^--(?:user|proxy-user|cert|proxy-cert)$/;
+
 /** Programs to which the argument after `-p` is a port, a path, a pid, or nothing of its own. */
 const harmlessP = new Set(
-  "mkdir rmdir cp install ssh scp sftp ssh-keyscan ps pgrep pidof ss lsof netstat tar touch perl patch nmap iptables ip6tables nft git systemctl journalctl loginctl top htop strace ltrace gdb perf renice ionice chrt taskset prlimit nsenter bash dash sh zsh ksh sudo su ls nc ncat netcat telnet rsync redis-server nginx make cmake ninja date time grep rg unzip dpkg dpkg-query rpm runuser pv split python python3 node java psql pg_dump pg_restore pg_ctl pg_isready createdb redis-cli mount umount blkid lsblk parted sfdisk".split(
+  "mkdir rmdir cp install ssh scp sftp ssh-keyscan ps pgrep pidof ss lsof netstat tar touch perl patch nmap iptables ip6tables nft git systemctl journalctl loginctl top htop strace ltrace gdb perf renice ionice chrt taskset prlimit nsenter bash dash sh zsh ksh sudo su ls nc ncat netcat telnet rsync redis-server nginx make cmake ninja date time grep rg unzip dpkg dpkg-query rpm runuser pv split python python3 node java psql pg_dump pg_restore pg_ctl pg_isready createdb redis-cli valkey-cli keydb-cli mount umount blkid lsblk parted sfdisk curl".split(
     " ",
   ),
 );
-/** curl's and wget's `-u user:secret`. */
-const userOption = new Set(["-u", "--user", "--proxy-user", "-U"]);
+/** Programs that start another one, whose name and arguments follow theirs. */
+const wrappers = new Set(
+  "sudo doas env nice ionice timeout time nohup setsid stdbuf chrt taskset prlimit setpriv nsenter unshare strace ltrace xargs su runuser chroot systemd-run watch".split(
+    " ",
+  ),
+);
+/** A port, or what docker(1) publishes: `127.0.0.1:8080:80/tcp`. */
+const ports = /^(?:[\d.]+:)?\d{1,5}(?:-\d{1,5})?:\d{1,5}(?:-\d{1,5})?(?:\/(?:tcp|udp|sctp))?$/;
+/** A user and a group, as docker(1) takes them with `-u`. */
+const userAndGroup = /^\d+:\d+$/;
+
+/** Programs that take ids of commits, images and containers: to them such a text is no key. */
+const usesIds =
+  /(?:^|[\s;&|(/])(?:git(?:-[a-z-]+)?|gh|glab|tig|hg|jj|svn|docker[a-z-]*|containerd[a-z0-9-]*|podman|nerdctl|buildah|skopeo|runc|crun|conmon|ctr|crictl|crio|kubelet|kubectl)(?=\s|$)/;
+/** SHA-1 and SHA-256 in the form in which git and container runtimes write their ids. */
+const id = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+/** What stands right before an id that is told as one. */
+const idName =
+  /(?:@|\bsha(?:1|256):|\b(?:docker|libpod|crio|containerd)-|(?:commit|sha|rev|revision|ref|digest|checksum|hash|container|image|(?:^|[-_. ])id)(?:[-_]?(?:id|sha|hash))?["']?[=:/ ]["']?)$/i;
 
 /** Arguments longer than this are cut before any pattern sees them; what is cut was not looked at and does not leave. */
 const LONGEST = 4_096;
@@ -87,50 +142,220 @@ export function createRedaction(
 
 /** The arguments with every secret that is known by its name or its look replaced. */
 export function redactArguments(args: readonly string[], own: readonly RE2JS[] = []): string[] {
-  const program = args[0]?.split("/").at(-1) ?? "";
-  let hideNext = false;
-  return args.map((arg, i) => {
-    const value = arg.length > LONGEST ? `${arg.slice(0, LONGEST)}...` : arg;
-    if (i === 0) return value;
-    if (hideNext) {
-      hideNext = false;
-      return HIDDEN;
-    }
-    const before = args[i - 1] ?? "";
-    if (userOption.has(before) && value.includes(":"))
-      return `${value.slice(0, value.indexOf(":"))}:${HIDDEN}`;
-    if (value === "-p") hideNext = !harmlessP.has(program);
-    else if (value.startsWith("-p") && gluedPassword.has(program)) return `-p${HIDDEN}`;
-    else if (value.startsWith("-")) hideNext = secretOption.matches(value);
-    return redactText(value, own);
+  const values = args.map((arg) => (arg.length > LONGEST ? `${arg.slice(0, LONGEST)}...` : arg));
+  const hidden = secretsIn(values);
+  return values.map((value, i) => {
+    const from = hidden[i];
+    if (i === 0 && from === undefined) return value;
+    const [before = "", after] = from === undefined ? [value, ""] : [value.slice(0, from), HIDDEN];
+    const text = after === "" && /\s/.test(value) ? redactScript(value, SCRIPTS) : before;
+    const keys = { args: values, index: i };
+    return redactText(text, own, keys) + after;
   });
 }
 
-function redactText(text: string, own: readonly RE2JS[]): string {
+function nameOf(word: string): string {
+  return word.slice(word.lastIndexOf("/") + 1);
+}
+
+/**
+ * For each word of one command the index from which on it is a secret; undefined if it is none. The program is the first
+ * word, or a later one that is known by its name: `sudo mysql`, `docker exec db redis-cli`.
+ */
+function secretsIn(words: readonly string[]): readonly (number | undefined)[] {
+  let program = "";
+  let wrapped = false;
+  let next: "secret" | "user" | undefined;
+  return words.map((word, i) => {
+    const kind = next;
+    next = undefined;
+    if (kind === "secret" && word !== "" && !isPublished(program, word)) return 0;
+    if (kind === "user") return userSecret(program, word, 0);
+    if (!word.startsWith("-")) {
+      program = programAfter(program, nameOf(word), wrapped);
+      wrapped ||= i === 0 && wrappers.has(program);
+      // What a shell is given may begin with such a word, and go on with others.
+      if (/\s/.test(word) && /^-[A-Za-z]*c$/.test(words[i - 1] ?? "")) return undefined;
+      return isSecretAssignment(word) ? word.indexOf("=") + 1 : undefined;
+    }
+    const found = readOption(program, word);
+    next = found.next;
+    return found.from;
+  });
+}
+
+function isSecretAssignment(word: string): boolean {
+  return word.includes("=") && hint.test(word) && secretAssignment.matcher(word).lookingAt();
+}
+
+/** The program to which further options belong, `program` so far, when a word that is no option follows. */
+function programAfter(program: string, name: string, wrapped: boolean): string {
+  if (program === "" || lettersOf.has(name)) return name;
+  return wrapped && (wrappers.has(program) || harmlessP.has(name)) ? name : program;
+}
+
+function isPublished(program: string, word: string): boolean {
+  return lettersOf.get(program)?.secret === "p" && ports.test(word);
+}
+
+interface OptionSecret {
+  /** Where the secret begins in the option's own word. */
+  readonly from?: number | undefined;
+  /** What the next word is. */
+  readonly next?: "secret" | "user";
+}
+
+function readOption(program: string, word: string): OptionSecret {
+  const sign = word.indexOf("=");
+  const name = sign < 0 ? word : word.slice(0, sign);
+  if (hint.test(name) && secretOption.matches(name) && !/^--?no-/.test(name))
+    return sign < 0 ? { next: "secret" } : { from: sign + 1 };
+  if (userOption.test(name))
+    return sign < 0 ? { next: "user" } : { from: userSecret(program, word, sign + 1) };
+  if (isSecretAssignment(word)) return { from: sign + 1 };
+  return word.startsWith("--") ? {} : readLetters(program, word);
+}
+
+function readLetters(program: string, word: string): OptionSecret {
+  const { secret = "", user = "", flags = "" } = lettersOf.get(program) ?? ofOthers;
+  for (let i = 1; i < word.length; i += 1) {
+    const letter = word.charAt(i);
+    const isLast = i === word.length - 1;
+    if (secret.includes(letter)) return isLast ? { next: "secret" } : { from: i + 1 };
+    if (user.includes(letter)) return isLast ? { next: "user" } : { from: userSecret(program, word, i + 1) };
+    if (!flags.includes(letter)) break;
+  }
+  return word === "-p" && !harmlessP.has(program) ? { next: "secret" } : {};
+}
+
+/** Where the secret begins in `user:secret`, which begins at `start`; undefined if there is none. */
+function userSecret(program: string, word: string, start: number): number | undefined {
+  const { separators = ":" } = lettersOf.get(program) ?? ofOthers;
+  if (userAndGroup.test(word.slice(start))) return undefined;
+  for (let i = start; i < word.length; i += 1) if (separators.includes(word.charAt(i))) return i + 1;
+  return undefined;
+}
+
+/** Texts in texts: \`ssh host "sh -c 'mysql -p...'"\` has three. */
+const SCRIPTS = 4;
+
+/** The commands in the text of a shell, each looked at like the arguments of a program. */
+function redactScript(text: string, depth: number): string {
+  let safe = "";
+  let end = 0;
+  for (const command of commandsIn(text)) {
+    const hidden = secretsIn(command.map(({ value }) => value));
+    for (const [i, { start, stop, value }] of command.entries()) {
+      const from = hidden[i];
+      const raw = text.slice(start, stop);
+      const isScript = depth > 0 && i > 0 && /\s/.test(value);
+      let shown = raw;
+      if (from !== undefined) shown = value.slice(0, from) + HIDDEN;
+      else if (isScript) shown = redactQuoted(raw, depth - 1);
+      safe += text.slice(end, start) + shown;
+      end = stop;
+    }
+  }
+  return safe + text.slice(end);
+}
+
+/** A word with white space in it, which is quoted, at least in part. */
+function redactQuoted(raw: string, depth: number): string {
+  const [, before = "", inner = "", after = ""] = /^([^\s"']*["'])(.*?)(["']?)$/s.exec(raw) ?? [];
+  return inner === "" ? raw : before + redactScript(inner, depth) + after;
+}
+
+interface ShellWord {
+  readonly start: number;
+  readonly stop: number;
+  /** Without its quotes and backslashes. */
+  readonly value: string;
+}
+
+/** The words of each simple command of `text`, as a shell splits them; assignments before a program stand by themselves. */
+function commandsIn(text: string): ShellWord[][] {
+  const commands: ShellWord[][] = [[]];
+  for (let i = 0; i < text.length; ) {
+    const character = text.charAt(i);
+    if (/[;&|()`\n{}]/.test(character)) commands.push([]);
+    if (/[\s;&|()`{}<>]/.test(character)) {
+      i += 1;
+      continue;
+    }
+    const word = wordAt(text, i);
+    const command = commands.at(-1);
+    if (command?.length === 0 && /^\w+=/.test(word.value)) commands.splice(-1, 0, [word]);
+    else command?.push(word);
+    i = word.stop;
+  }
+  return commands;
+}
+
+function wordAt(text: string, start: number): ShellWord {
+  let quote = "";
+  let value = "";
+  let i = start;
+  for (; i < text.length; i += 1) {
+    const character = text.charAt(i);
+    if (character === "\\" && quote !== "'") {
+      i += 1;
+      value += text.charAt(i);
+    } else if (quote !== "") {
+      if (character === quote) quote = "";
+      else value += character;
+    } else if (character === '"' || character === "'") quote = character;
+    else if (/[\s;&|()`<>]/.test(character)) break;
+    else value += character;
+  }
+  return { start, stop: Math.min(i, text.length), value };
+}
+
+/** Where a text stands: what surrounds it says whether it may hold ids. */
+interface Place {
+  readonly args: readonly string[];
+  readonly index: number;
+}
+
+function redactText(text: string, own: readonly RE2JS[], place: Place): string {
   let safe = text;
   // Each pattern needs one of these characters; most arguments have none, and most time is saved by not asking.
   if (safe.includes("://")) safe = urlCredentials.matcher(safe).replaceAll(`$1:${HIDDEN}@`);
   if (safe.includes(":") || safe.includes("=")) {
     safe = header.matcher(safe).replaceAll(`$1$2${HIDDEN}`);
-    safe = assignment.matcher(safe).replaceAll(`$1${HIDDEN}`);
+    if (hint.test(safe)) safe = assignment.matcher(safe).replaceAll(`$1${HIDDEN}`);
   }
   if (safe.includes(" ")) safe = bearer.matcher(safe).replaceAll(`$1 ${HIDDEN}`);
   if (safe.length >= 16) safe = keyShapes.matcher(safe).replaceAll(HIDDEN);
-  if (safe.length >= 32) safe = hideKeys(safe);
+  if (safe.length >= 32) safe = hideKeys(safe, place);
   for (const pattern of own) safe = pattern.matcher(safe).replaceAll(HIDDEN);
   return safe;
 }
 
-function hideKeys(text: string): string {
+function hideKeys(text: string, place: Place): string {
   const matcher = run.matcher(text);
   let safe = "";
   let end = 0;
   while (matcher.find()) {
     const found = matcher.group() ?? "";
-    safe += text.slice(end, matcher.start()) + (isKey(found) ? HIDDEN : found);
+    safe +=
+      text.slice(end, matcher.start()) + (isKey(found) && !isId(text, matcher.end(), place) ? HIDDEN : found);
     end = matcher.end();
   }
   return safe + text.slice(end);
+}
+
+/** Longer than an id and its longest name. */
+const ID_REACH = 100;
+
+/** Whether what ends at `end` is the id of a commit, an image or a container, by what stands before it or who uses it. */
+function isId(text: string, end: number, { args, index }: Place): boolean {
+  const option = /^--?[A-Za-z]/.test(args[index - 1] ?? "") ? `${args[index - 1]} ` : "";
+  const reach = option + text.slice(Math.max(0, end - ID_REACH), end);
+  const hex = /[0-9a-f]+$/.exec(reach)?.[0] ?? "";
+  if (!id.test(hex)) return false;
+  const before = reach.slice(0, -hex.length);
+  const isPath = before.endsWith("/") && !text.includes("://");
+  return isPath || idName.test(before) || args.some((arg) => usesIds.test(arg));
 }
 
 /**

@@ -2,15 +2,11 @@
 // take them, when the journal was replaced, and at the end.
 import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
-import type { Journal } from "./journal.ts";
+import { type BatchSource, JournalBatch } from "./journal-batch.ts";
 import type { JournalRow } from "./journal-reader.ts";
-import type { Batch, Delivery, JournalOutput } from "./output.ts";
+import type { Delivery } from "./output.ts";
 
-export interface JournalCursorOptions {
-  readonly journal: Journal;
-  readonly output: JournalOutput;
-  /** Applied to each record: what an earlier configuration let into the journal does not leave under a stricter one. */
-  readonly redact: (record: EventRecord) => EventRecord;
+export interface JournalCursorOptions extends BatchSource {
   /** A delivery did not succeed. */
   readonly onFailure: (why: string) => void;
   /** Records that the output will never get. */
@@ -21,9 +17,6 @@ export interface JournalCursorOptions {
   readonly retryMs?: number;
 }
 
-/** Rows read at a time, and their JSON. */
-const PAGE_ROWS = 512;
-const PAGE_BYTES = 2 << 20;
 /** Best-effort records that may wait. */
 const BEST_EFFORT_LIMIT = 4_096;
 const RETRY_MS = 1_000;
@@ -145,7 +138,7 @@ export class JournalCursor {
 
   private async finish(): Promise<void> {
     await this.delivering;
-    if (!this.options.output.pacing.deliversAtEnd || !this.hasWaiting()) return;
+    if (this.closed || !this.options.output.pacing.deliversAtEnd || !this.hasWaiting()) return;
     do await this.run();
     while (!this.closed && this.retryMs === 0 && this.hasWaiting());
   }
@@ -274,103 +267,4 @@ export class JournalCursor {
     const next = Math.min(LONGEST_RETRY_MS, Math.max(shortest, this.retryMs * 1.5));
     this.retryMs = next * (1 + Math.random() / 2);
   }
-}
-
-/** The rows after a position, read while they are iterated over, with best-effort records behind them. */
-class JournalBatch implements Batch {
-  /** Rows up to this id were read. */
-  position: number;
-  passedOver = 0;
-  /** Records handed over. */
-  count = 0;
-  bestEffortCount = 0;
-  /** Why a page could not be read. */
-  journalError: unknown;
-  private readonly options: JournalCursorOptions;
-  private readonly maxRows: number;
-  private readonly bestEffort: readonly EventRecord[];
-  private readonly newest: number;
-  /** Accepted records of the last page. */
-  private page: EventRecord[] = [];
-  private rows = 0;
-  private bytes = 0;
-
-  /** Covers the rows that exist now. Throws if the journal cannot be read. */
-  constructor(
-    options: JournalCursorOptions,
-    position: number,
-    maxRows: number,
-    bestEffort: readonly EventRecord[],
-  ) {
-    this.options = options;
-    this.position = position;
-    this.maxRows = maxRows;
-    this.bestEffort = bestEffort;
-    this.newest = options.journal.newest();
-  }
-
-  /** Reads up to the first accepted record. False if there is nothing to deliver. Rejects if the journal cannot be read. */
-  async findFirst(): Promise<boolean> {
-    while (this.page.length === 0 && this.readPage()) await letOthersRun();
-    return this.page.length > 0 || this.bestEffort.length > 0 || this.endOfRows() > 0;
-  }
-
-  get records(): AsyncIterable<EventRecord> {
-    return this.iterate();
-  }
-
-  private async *iterate(): AsyncGenerator<EventRecord> {
-    do {
-      this.count += this.page.length;
-      yield* this.page;
-      this.page = [];
-      await letOthersRun();
-    } while (this.readPage());
-    this.endOfRows();
-    const room = Math.max(0, this.maxRows - this.count);
-    const extra = this.bestEffort.slice(0, room);
-    this.bestEffortCount = extra.length;
-    this.count += extra.length;
-    yield* extra;
-  }
-
-  /** False if there is no further row, or no room for one. */
-  private readPage(): boolean {
-    const { output, redact } = this.options;
-    const rowsLeft = this.maxRows - this.rows;
-    const bytesLeft = output.pacing.maxBytes - this.bytes;
-    if (this.position >= this.newest || rowsLeft <= 0 || bytesLeft <= 0) return false;
-    const rows = this.rowsAfter(Math.min(PAGE_ROWS, rowsLeft), Math.min(PAGE_BYTES, bytesLeft));
-    for (const { record, size } of rows) {
-      if (output.accepts(record)) this.page.push(redact(record));
-      this.bytes += size;
-    }
-    this.rows += rows.length;
-    // Rows that were deleted meanwhile leave no gap to wait for.
-    this.position = rows.at(-1)?.id ?? this.newest;
-    return true;
-  }
-
-  private rowsAfter(limit: number, bytes: number): ReturnType<Journal["after"]> {
-    try {
-      return this.options.journal.after(this.position, limit, bytes);
-    } catch (error) {
-      this.journalError = error;
-      throw error;
-    }
-  }
-
-  /** The rows that this batch passes over because it is full; they count as read. */
-  private endOfRows(): number {
-    if (this.options.output.pacing.rest === "passed over" && this.position < this.newest) {
-      this.passedOver = this.newest - this.position;
-      this.position = this.newest;
-    }
-    return this.passedOver;
-  }
-}
-
-/** What the warden sends, and scrapes, wait for no reading of the journal. */
-function letOthersRun(): Promise<void> {
-  return Bun.sleep(0);
 }

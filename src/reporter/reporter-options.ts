@@ -16,13 +16,21 @@ export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig
   readonly config: Config;
 };
 
+/** All that a reporter is started with. */
+export interface ReporterPlan {
+  readonly options: ReporterOptions;
+  /** Variables to read as if they stood in its environment, where others could read them. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /**
  * Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. `config`: the schema of the
  * configuration, which the command line knows and this room does not.
  */
-export function parseReporterOptions(
-  text: string,
-  config: v.GenericSchema<unknown, Config>,
-): ReporterOptions {
-  return v.parse(v.strictObject({ ...options, config }), JSON.parse(text));
+export function parseReporterPlan(text: string, config: v.GenericSchema<unknown, Config>): ReporterPlan {
+  const plan = v.strictObject({
+    options: v.strictObject({ ...options, config }),
+    environment: v.record(v.string(), v.string()),
+  });
+  return v.parse(plan, JSON.parse(text));
 }

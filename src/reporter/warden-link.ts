@@ -1,15 +1,13 @@
 // The reporter's end of the wire.
-import { EAGAIN } from "../linux/libc.ts";
 import { readPackets } from "../linux/packets.ts";
-import { trySend } from "../linux/socketpair.ts";
+import { sendPacket } from "../linux/socketpair.ts";
 import { type Frame, formatRequest, parseFrame, type Request } from "../report/wire.ts";
 
 /** A request that the full socket did not take is tried again this much later. */
 const RETRY_MS = 20;
-/** Requests that wait because the warden does not read: more are not worth sending. */
-const WAITING = 64;
 
 export interface WardenLink {
+  /** Sends `request` as soon as the socket takes it, unless a later one of its type comes first and takes its place. */
   send(request: Request): void;
   close(): void;
 }
@@ -31,25 +29,24 @@ export async function linkToWarden(
     },
     onClose,
   );
-  const waiting: Request[] = [];
+  // One of each type at most, oldest first. A later one says all that an earlier one did: an acknowledgement, what is in the
+  // journal; `ready` and `watch`, how things stand now; and of two pings nobody waits for the first one's answer any more.
+  const waiting = new Map<Request["type"], Request>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = (): void => {
     timer = undefined;
-    for (let request = waiting[0]; request !== undefined; request = waiting[0]) {
-      const packet = new TextEncoder().encode(formatRequest(request));
-      if (trySend(fd, packet, packet.length) === -EAGAIN) {
+    for (const [type, request] of waiting) {
+      if (!sendPacket(fd, new TextEncoder().encode(formatRequest(request)))) {
         timer = setTimeout(flush, RETRY_MS);
         return;
       }
-      waiting.shift();
+      waiting.delete(type);
     }
   };
   return {
     send(request) {
-      // A later acknowledgement says what an earlier one did.
-      const last = waiting.at(-1);
-      if (request.type === "ack" && last?.type === "ack") waiting.pop();
-      if (waiting.length < WAITING) waiting.push(request);
+      waiting.delete(request.type);
+      waiting.set(request.type, request);
       if (timer === undefined) flush();
     },
     close() {

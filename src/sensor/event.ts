@@ -192,11 +192,11 @@ export interface Sensor extends Disposable {
   setWakeupPolicy?(policy: WakeupPolicy): void;
   /**
    * Under the policy `unsettled`, execs that equal this one in lineage, program, filename, arguments and user no longer
-   * wake the reader at once. Holds for the epoch in which the event was made.
+   * wake the reader at once, as long as the epoch of the event lasts.
    */
   settle?(event: ExecEvent): void;
   /** A live view is attached, which shows an exec within 100 ms. False: the source may flush less often. */
   live?: boolean;
-  /** Something changed that decisions depend on: what was settled in another epoch is settled no more. */
+  /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
 }

@@ -26,7 +26,12 @@ const smallHeap = { ...frugal, BUN_JSC_forceRAMSize: "67108864" };
 /** The supervisors', which hand it on to the reporter. */
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
   const names = [...forEverybody, ...forTheReporter];
-  return pick(from, (name) => names.includes(name) || name.startsWith("OTEL_"));
+  return pick(from, (name) => names.includes(name));
+}
+
+/** OpenTelemetry's variables, which may hold tokens: they cross in the reporter's plan, and stand in no environment. */
+export function openTelemetryVariables(from: Readonly<Record<string, string | undefined>>): Environment {
+  return pick(from, (name) => name.startsWith("OTEL_"));
 }
 
 export function reporterEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {

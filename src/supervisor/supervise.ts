@@ -3,6 +3,7 @@
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { watchGrowth } from "../linux/inotify.ts";
+import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { getppid, replaceProcess, setProcessName } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
@@ -20,17 +21,16 @@ import {
   type Descriptors,
   mapDescriptors,
   parseSupervisorPlan,
+  planArguments,
   type SupervisorPlan,
 } from "./supervisor-plan.ts";
 
 export interface SuperviseOptions {
   /** Names this run; the same through every restart. */
   readonly runId: string;
-  /** What follows the hidden commands `warden`, `reporter` and `examiner`. */
-  readonly wardenArgs: readonly string[];
-  readonly reporterArgs: readonly string[];
-  readonly examinerArgs: readonly string[];
-  /** A warden that crashes again and again is started without eBPF; its second argument then says why. */
+  /** What each process of these roles reads when it starts: texts of their own. */
+  readonly plans: Readonly<Record<"warden" | "reporter" | "examiner", string>>;
+  /** A warden that crashes again and again is started without eBPF; its further argument then says why. */
   readonly sensorFallback: boolean;
   /** Made if missing; a second run on it is refused. */
   readonly stateDirectory: string;
@@ -64,7 +64,11 @@ function openWatch(folder: string | undefined): number {
   return new Timer().fd;
 }
 
-function openDescriptors(lock: number, packagesFolder: string | undefined): Descriptors {
+function openDescriptors(
+  lock: number,
+  packagesFolder: string | undefined,
+  plans: SuperviseOptions["plans"],
+): Descriptors {
   const [reportOfWarden, reportOfReporter] = socketPair(reportBytes);
   const [controlWarden, controlOfWarden] = socketPair(controlBytes);
   const [controlReporter, controlOfReporter] = socketPair(controlBytes);
@@ -74,7 +78,13 @@ function openDescriptors(lock: number, packagesFolder: string | undefined): Desc
   const warden = { reportOfWarden, controlWarden, controlOfWarden, examinerOfWarden, deadMan };
   const reporter = { reportOfReporter, controlReporter, controlOfReporter };
   const packages = openWatch(packagesFolder);
-  return { ...warden, ...reporter, controlExaminer, controlOfExaminer, wardenOfExaminer, packages, lock };
+  const examiner = { controlExaminer, controlOfExaminer, wardenOfExaminer, packages };
+  return {
+    ...{ ...warden, ...reporter, ...examiner, lock },
+    wardenPlan: createSealedFile("warden-plan", plans.warden),
+    reporterPlan: createSealedFile("reporter-plan", plans.reporter),
+    examinerPlan: createSealedFile("examiner-plan", plans.examiner),
+  };
 }
 
 /**
@@ -94,32 +104,31 @@ export function supervise(options: SuperviseOptions): number {
   } catch (problem) {
     return refuse(messageOf(problem), 3);
   }
-  const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder), copyHigh);
+  const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder, options.plans), copyHigh);
   const plan: SupervisorPlan = {
     runId: options.runId,
-    wardenArgs: [...options.wardenArgs],
-    reporterArgs: [...options.reporterArgs],
-    examinerArgs: [...options.examinerArgs],
     sensorFallback: options.sensorFallback,
     reporterUser: user,
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,
     descriptors,
   };
-  const argv = ["treewarden", ...ownArguments(), "supervisor", JSON.stringify(plan)];
+  const planFile = createSealedFile("supervisor-plan", JSON.stringify(plan));
+  const argv = ["treewarden", ...ownArguments(), "supervisor", ...planArguments(plan.runId, planFile)];
   blockSignals(handledSignals);
   try {
-    replaceProcess(argv, supervisorEnvironment(options.environment), Object.values(descriptors));
+    const kept = [...Object.values(descriptors), planFile];
+    replaceProcess(argv, supervisorEnvironment(options.environment), kept);
   } catch (problem) {
     return refuse(`cannot become the supervisor: ${messageOf(problem)}`, 3);
   }
 }
 
 /**
- * The hidden command `treewarden supervisor PLAN`: a run's first supervisor, or one that waits until its turn comes.
- * Resolves with the exit code.
+ * The hidden commands `treewarden supervisor`, a run's first supervisor, and `treewarden standby`, one that waits until its
+ * turn comes; `text` is their plan. Resolves with the exit code.
  */
-export async function continueSupervising(args: readonly string[]): Promise<number> {
-  const given = parseSupervisorPlan(args[0] ?? "");
+export async function continueSupervising(text: string): Promise<number> {
+  const given = parseSupervisorPlan(text);
   const descriptors = mapDescriptors(given.descriptors, moveHigh);
   process.chdir("/");
   if (given.standbyOf !== undefined) {

@@ -2,16 +2,20 @@
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
+import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
 import { CRASH_LIMIT, countEarlyCrashes } from "./crashes.ts";
 import { holdersOf, holds } from "./descriptor-holders.ts";
 import {
+  type Environment,
   examinerEnvironment,
   reporterEnvironment,
   supervisorEnvironment,
@@ -19,7 +23,7 @@ import {
 } from "./environment.ts";
 import { encodeOrder, type SupervisorOrder } from "./inherited.ts";
 import { log } from "./log.ts";
-import { mapDescriptors, type SupervisorPlan } from "./supervisor-plan.ts";
+import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
 
 /** Blocked in every process, read by the supervisor alone. */
 export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
@@ -69,6 +73,8 @@ export class Supervisor implements Disposable {
   private readonly standby: ChildSlot;
   private readonly posts: readonly ChildSlot[];
   private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
+  /** The plan of each standby of this supervisor: made with the first, because they are all the same. */
+  private standbyPlan: number | undefined;
   private straysAt: number | undefined;
   /** Early crashes of the warden in a row. */
   private crashes = 0;
@@ -328,49 +334,51 @@ export class Supervisor implements Disposable {
 
   // Commands.
 
-  private wardenCommand() {
-    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden } = this.plan.descriptors;
+  private wardenCommand(): SpawnOptions {
+    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.plan.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
-    return {
-      args: [
-        "warden",
-        ...this.plan.wardenArgs,
-        ...(this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal]),
-      ],
-      descriptors,
-      environment: wardenEnvironment(process.env),
-    };
+    const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
+    if (this.ebpfRefusal === undefined) return command;
+    return { ...command, args: [...command.args, this.ebpfRefusal] };
   }
 
-  private reporterCommand() {
-    const { reportOfReporter, controlOfReporter } = this.plan.descriptors;
-    return {
-      args: ["reporter", ...this.plan.reporterArgs],
-      descriptors: [reportOfReporter, controlOfReporter],
-      environment: reporterEnvironment(process.env),
-      user: this.plan.reporterUser ?? undefined,
-    };
+  private reporterCommand(): SpawnOptions {
+    const { reportOfReporter, controlOfReporter, reporterPlan } = this.plan.descriptors;
+    const descriptors = [reportOfReporter, controlOfReporter];
+    const command = this.command("reporter", descriptors, reporterPlan, reporterEnvironment(process.env));
+    return { ...command, user: this.plan.reporterUser ?? undefined };
   }
 
-  private examinerCommand() {
-    const { wardenOfExaminer, controlOfExaminer, packages } = this.plan.descriptors;
-    return {
-      args: ["examiner", ...this.plan.examinerArgs],
-      descriptors: [wardenOfExaminer, controlOfExaminer, packages],
-      environment: examinerEnvironment(process.env),
-    };
+  private examinerCommand(): SpawnOptions {
+    const { wardenOfExaminer, controlOfExaminer, packages, examinerPlan } = this.plan.descriptors;
+    const descriptors = [wardenOfExaminer, controlOfExaminer, packages];
+    return this.command("examiner", descriptors, examinerPlan, examinerEnvironment(process.env));
   }
 
-  private standbyCommand() {
+  private standbyCommand(): SpawnOptions {
     const descriptors: number[] = [];
-    const numbers = mapDescriptors(this.plan.descriptors, (fd) => 2 + descriptors.push(fd));
-    const plan: SupervisorPlan = { ...this.plan, descriptors: numbers, standbyOf: process.pid };
-    return {
-      args: ["supervisor", JSON.stringify(plan)],
-      descriptors,
-      environment: supervisorEnvironment(process.env),
-    };
+    const numbers = mapDescriptors(this.plan.descriptors, (fd) => FIRST_PASSED - 1 + descriptors.push(fd));
+    this.standbyPlan ??= createStandbyPlan({ ...this.plan, descriptors: numbers, standbyOf: process.pid });
+    return this.command("standby", descriptors, this.standbyPlan, supervisorEnvironment(process.env));
   }
+
+  /** Its descriptors are those of its role, and its plan behind them. */
+  private command(
+    role: ChildRole,
+    descriptors: readonly number[],
+    plan: number,
+    environment: Environment,
+  ): SpawnOptions {
+    const args = [role, ...planArguments(this.plan.runId, FIRST_PASSED + descriptors.length)];
+    return { args, descriptors: [...descriptors, plan], environment };
+  }
+}
+
+function createStandbyPlan(plan: SupervisorPlan): number {
+  const fd = createSealedFile("standby-plan", JSON.stringify(plan));
+  const copy = copyHigh(fd);
+  closeDescriptor(fd);
+  return copy;
 }
 
 function endStray(role: ChildRole, pid: number, end: number): void {

@@ -22,7 +22,7 @@ const table = {
   "sensor.failed": { about: "change", meaning: "the sensor in use failed for good" },
   "sensor.switched": { about: "change", meaning: "another sensor took over" },
   "sensor.resync": { about: "change", meaning: "/proc was scanned again after a loss" },
-  "report.gap": { about: "change", warns: true, meaning: "numbered records never reached the reporter" },
+  "report.gap": { about: "change", warns: true, meaning: "reliable records never reached the reporter" },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
@@ -51,15 +51,6 @@ const table = {
   },
   "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
-  "baseline.learned": {
-    about: "change",
-    meaning: "a tree was seen for the first time by this warden; stays on the host",
-  },
-  "baseline.counted": { about: "change", meaning: "trees learned before ran again; stays on the host" },
-  "baseline.looked": {
-    about: "change",
-    meaning: "the files of a learned tree were examined; stays on the host",
-  },
 
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },

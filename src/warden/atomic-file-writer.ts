@@ -1,11 +1,23 @@
 // Writes files whole without waiting for the disk, which may take seconds under load: the runtime's own threads do it.
 // Its event loop has to turn for that, and turns only while something is on its way.
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { writeFileAtomic, writeFileAtomicLater } from "../linux/files.ts";
+
+/** Makes `text` the whole of `path`; if that fails, `failed` is called. */
+export type WriteFile = (path: string, text: string, failed: (error: unknown) => void) => void;
+
+/** Waits for the disk. */
+export const writeNow: WriteFile = (path, text, failed) => {
+  try {
+    writeFileAtomic(path, text);
+  } catch (error) {
+    failed(error);
+  }
+};
 
 interface Job {
   readonly text: string;
   readonly failed: (error: unknown) => void;
+  readonly survives: "crash" | "power loss";
 }
 
 export class AtomicFileWriter {
@@ -14,8 +26,13 @@ export class AtomicFileWriter {
   private working = false;
 
   /** Makes `text` the whole of `path`, some time; a reader finds the old content or the new one. */
-  write(path: string, text: string, failed: (error: unknown) => void): void {
-    this.waiting.set(path, { text, failed });
+  write(
+    path: string,
+    text: string,
+    failed: (error: unknown) => void,
+    survives: Job["survives"] = "power loss",
+  ): void {
+    this.waiting.set(path, { text, failed, survives });
     if (!this.working) void this.work();
   }
 
@@ -38,13 +55,10 @@ export class AtomicFileWriter {
   private async work(): Promise<void> {
     this.working = true;
     for (let [next] = this.waiting; next !== undefined; [next] = this.waiting) {
-      const [path, { text, failed }] = next;
+      const [path, { text, failed, survives }] = next;
       this.waiting.delete(path);
       try {
-        const aside = `${path}.new`;
-        await mkdir(dirname(path), { recursive: true });
-        await writeFile(aside, text, { mode: 0o600 });
-        await rename(aside, path);
+        await writeFileAtomicLater(path, text, survives);
       } catch (error) {
         failed(error);
       }

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { BaseSystem } from "../fingerprint/base.ts";
+import { writeFileAtomic } from "../linux/files.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
-import { writeWhole } from "./saved-state.ts";
 
 const file = "base.json";
 const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
@@ -20,10 +20,16 @@ export function readBase(directory: string): BaseSystem | undefined {
   }
 }
 
-/** Whole or not at all, see `writeWhole`. */
-export function writeBase(directory: string, { files }: BaseSystem): void {
+/** Where the base system is written down in `directory`, and how. */
+export function fileOfBase(directory: string, { files }: BaseSystem): { path: string; text: string } {
   const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
-  writeWhole(join(directory, file), JSON.stringify({ files: Object.fromEntries(sorted) }));
+  return { path: join(directory, file), text: JSON.stringify({ files: Object.fromEntries(sorted) }) };
+}
+
+/** Waits for the disk, as a warden that judges must not. */
+export function writeBase(directory: string, base: BaseSystem): void {
+  const { path, text } = fileOfBase(directory, base);
+  writeFileAtomic(path, text);
 }
 
 export function isSameBase(one: BaseSystem, other: BaseSystem): boolean {

@@ -5,12 +5,14 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
-import { isSameBase, readBase, writeBase } from "./base-file.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
+import { fileOfBase, isSameBase, readBase } from "./base-file.ts";
 import type { Epoch } from "./epoch.ts";
 
 export interface BaseListInputs {
   readonly stateDirectory: string;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
+  readonly writeFile: WriteFile;
   /** Raised when the list changes. */
   readonly epoch: Epoch;
 }
@@ -36,13 +38,10 @@ export class BaseList {
     if (isSameBase(base, this.base)) return;
     this.base = base;
     this.identifier = createIdentifier({ base });
-    const { stateDirectory, recordChange, epoch } = this.inputs;
+    const { stateDirectory, recordChange, writeFile, epoch } = this.inputs;
     epoch.raise("base system");
     recordChange("base.changed", { "base.programs": base.files.size });
-    try {
-      writeBase(stateDirectory, base);
-    } catch (error) {
-      recordChange("base.not_saved", { "error.message": String(error) });
-    }
+    const { path, text } = fileOfBase(stateDirectory, base);
+    writeFile(path, text, (error) => recordChange("base.not_saved", { "error.message": String(error) }));
   }
 }

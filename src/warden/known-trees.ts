@@ -7,7 +7,6 @@ import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import { Scopes, scope as scopeNames } from "../baseline/key.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
@@ -16,6 +15,7 @@ import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -31,8 +31,7 @@ export interface KnownTreesInputs {
   /** The trees of what treewarden starts itself: known wherever a baseline is in force. */
   readonly own?: readonly BaselineEntry[];
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
-  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
-  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  readonly writeFile: WriteFile;
   /** Raised with every change of what the baseline and the exclusions answer. */
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
@@ -79,14 +78,14 @@ export class KnownTrees {
   }
 
   /** The scope that a program runs in; `pending`: the image of its container is not known yet. */
-  scopeOf({ container }: Lineage<Runnable>, facts: ProcessFacts): string | undefined | "pending" {
+  scopeOf({ container }: Lineage, facts: ProcessFacts): string | undefined | "pending" {
     const image = container === null ? null : this.inputs.imageOf(container);
     if (image === undefined) return "pending";
     return this.scopes.of(facts.cgroup, container, image ?? undefined);
   }
 
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
-  compare(lineage: Lineage<Runnable>, tree: Tree, scope: string | undefined): Knowledge | undefined {
+  compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
     const second = this.inputs.now();
     const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
     return knowledge.known === false && this.isExcluded(tree, scope, second) ? undefined : knowledge;
@@ -144,8 +143,6 @@ export class KnownTrees {
     for (const entry of this.inputs.own ?? []) baseline.add(entry);
     this.baseline = baseline;
     this.inputs.epoch.raise("baseline");
-    // Reading took many times the memory that the baseline needs.
-    Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.recordChange("baseline.loaded", {
       "baseline.trees": trees,

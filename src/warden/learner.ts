@@ -15,7 +15,6 @@ import {
   stop,
 } from "../baseline/learning-state.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
@@ -23,6 +22,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
 
 export interface LearnerInputs {
@@ -31,8 +31,7 @@ export interface LearnerInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** Sends a report of what is learned. */
   readonly reportLearned: ReportLearned;
-  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
-  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  readonly writeFile: WriteFile;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
   /** What the examiner knows of a file of the host's, with its digest; it is asked if it does not know. */
@@ -41,7 +40,7 @@ export interface LearnerInputs {
 
 /** A program that ran in a container whose image was not known yet. */
 interface Pending {
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly facts: ProcessFacts;
   readonly second: number;
 }
@@ -86,7 +85,7 @@ export class Learner {
   }
 
   /** Collects a program that was running before the learning began. */
-  onRunning(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
+  onRunning(lineage: Lineage, facts: ProcessFacts): void {
     const second = this.inputs.now();
     const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
     if (scope === "pending") this.wait({ lineage, facts, second });

@@ -1,7 +1,8 @@
 // What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { writeFileAtomic } from "../linux/files.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
 const FOREST = "forest.json";
@@ -23,7 +24,7 @@ export function rememberBoot(directory: string, now: Boot): Boot {
   const earlier = readJson(savedBoot, path);
   if (earlier?.bootId === now.bootId) return earlier;
   try {
-    writeWhole(path, JSON.stringify(now));
+    writeFileAtomic(path, JSON.stringify(now));
   } catch {
     // A full disk must not keep treewarden from starting. Then only what is older than this start is spared.
   }
@@ -61,12 +62,4 @@ function readJson<const TSchema extends v.GenericSchema>(
     // There is no such file.
     return undefined;
   }
-}
-
-/** A reader, and a run that follows a kill -9, finds the old content or the new one, nothing in between. */
-export function writeWhole(path: string, text: string): void {
-  const aside = `${path}.new`;
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(aside, text, { mode: 0o600 });
-  renameSync(aside, path);
 }

@@ -4,7 +4,6 @@ import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
@@ -24,7 +23,7 @@ export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
   readonly enforcement: Enforcement;
-  readonly killer: ProcessKiller<Runnable>;
+  readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   readonly totals: Totals;
   readonly stamp: Stamp;
@@ -74,14 +73,14 @@ export class VerdictHandler implements TrackerListener {
   private readonly inputs: VerdictInputs;
   /** Loudness: a minute without permits is told once. */
   private limited = false;
-  /** Of the last verdict: mostly the next one is of the same kind. */
+  /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
 
   constructor(inputs: VerdictInputs) {
     this.inputs = inputs;
   }
 
-  onFork(child: Process<Runnable>): void {
+  onFork(child: Process): void {
     this.inputs.killer.forked(child);
   }
 
@@ -111,7 +110,7 @@ export class VerdictHandler implements TrackerListener {
     if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+  onExit(process: Process, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
     const { bootTimeMs } = this.inputs;

@@ -22,7 +22,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
-import { AtomicFileWriter } from "./atomic-file-writer.ts";
+import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { BaseList } from "./base-list.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
@@ -35,7 +35,7 @@ import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
-import { rememberBoot, writeWhole } from "./saved-state.ts";
+import { rememberBoot } from "./saved-state.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -65,6 +65,7 @@ export function buildWardenParts(
   const epoch = new Epoch();
   const rescan = new Rescan();
   const fileWriter = new AtomicFileWriter();
+  const loop = { hasBegun: false };
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
@@ -115,7 +116,9 @@ export function buildWardenParts(
     "security_rule.version": policy.version,
   });
 
-  const baseList = new BaseList({ stateDirectory, recordChange, epoch });
+  // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
+  const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
@@ -123,13 +126,6 @@ export function buildWardenParts(
   });
   const imageOf = (container: string): string | null | undefined => examiner.images.imageOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
-  const writeFile = (path: string, text: string, failed: (error: unknown) => void): void => {
-    try {
-      writeWhole(path, text);
-    } catch (error) {
-      failed(error);
-    }
-  };
   const knownTrees = new KnownTrees({
     stateDirectory,
     ofRoles: baselines,
@@ -207,6 +203,8 @@ export function buildWardenParts(
   return {
     epoch,
     examiner,
+    /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */
+    loop,
     fileWriter,
     forestStore,
     knownTrees,

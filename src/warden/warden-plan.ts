@@ -1,4 +1,4 @@
-// What the supervisor hands to a warden that it starts, as one argument of JSON.
+// What the supervisor hands to a warden that it starts, as JSON.
 import type { Config } from "../config/config.ts";
 
 export interface WardenPlan {

@@ -1,7 +1,3 @@
-// The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
-// The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
-// promises and no console.
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
@@ -10,14 +6,13 @@ import { formatPolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
+import { Collection } from "./collection.ts";
 import { scanLive } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
-const COLLECT_NS = 10e9;
 /** What was learned is told this often. */
 const LEARNED_NS = 2e9;
 /** epoll_wait(2) takes milliseconds in 32 bits. */
@@ -49,12 +44,15 @@ function started(options: WardenOptions, loaded: LoadedPolicy): Warden {
   return warden;
 }
 
+function newCollection(): Collection {
+  return new Collection({ collect: () => Bun.gc(true), resident: () => process.memoryUsage.rss() });
+}
+
 class Warden {
   private readonly options: WardenOptions;
   private readonly parts: WardenParts;
   private isStopping = false;
-  /** ns, CLOCK_MONOTONIC, of the next garbage collection; 0: none is planned. */
-  private collectAt = 0;
+  private collection = newCollection();
   /** ns, CLOCK_MONOTONIC, from which on what was learned may be reported again. */
   private reportLearnedAt = 0;
   private fault: unknown;
@@ -78,7 +76,10 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source } = this.parts;
+    const { poll, link, fileWriter, source, loop } = this.parts;
+    loop.hasBegun = true;
+    // The collection that ended the start is the one that memory is compared with.
+    this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     try {
@@ -88,8 +89,11 @@ class Warden {
         const ready = poll.wait(timeout);
         deadMan?.timer.armOnce(deadMan.ns);
         for (let i = 0; i < ready; i++) this.serve(poll.tokens[i] ?? 0);
-        this.doWhatIsDue(ready === 0);
+        this.doWhatIsDue();
         link.flush();
+        // Last, when every verdict of this turn has left.
+        if (ready > 0) this.collection.worked(monotonicNow());
+        else this.collection.idle(monotonicNow());
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
       // Events that the source has gathered and not handed over yet.
@@ -229,11 +233,7 @@ class Warden {
    * A warden of this run died. What has started and ended since it last saved are events that nobody saw: at least as
    * many were lost as there are processes that only one of the two forests has.
    */
-  private countRestart(
-    restored: RestoredForest<Runnable>["processes"] | undefined,
-    found: number,
-    time: number,
-  ): void {
+  private countRestart(restored: RestoredForest["processes"] | undefined, found: number, time: number): void {
     const { tracker, source, verdicts } = this.parts;
     const known = restored?.size ?? 0;
     let alive = 0;
@@ -274,7 +274,7 @@ class Warden {
     };
     sooner(rescan.dueIn(now));
     sooner(forestStore.dueIn(now));
-    if (this.collectAt > 0) sooner(this.collectAt - now);
+    sooner(this.collection.dueIn(now));
     if (fileWriter.busy) sooner(FILING_MS * 1e6);
     if (learner.hasReports) sooner(this.reportLearnedAt - now);
     const left = learner.secondsLeft();
@@ -284,7 +284,7 @@ class Warden {
     return ms;
   }
 
-  private doWhatIsDue(idle: boolean): void {
+  private doWhatIsDue(): void {
     const { rescan, forestStore, learner, knownTrees } = this.parts;
     const now = monotonicNow();
     if (rescan.dueIn(now) === 0) this.resync();
@@ -294,18 +294,14 @@ class Warden {
       this.reportLearnedAt = now + LEARNED_NS;
     }
     knownTrees.endExclusions(realtimeNow());
-    if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
-    if (this.collectAt > 0 && now >= this.collectAt) {
-      Bun.gc(true);
-      this.collectAt = 0;
-    }
   }
 
   private async shutdown(): Promise<void> {
     const { learner, recordChange, source, forestStore, link, fileWriter, poll } = this.parts;
+    // The forest first: without it the next warden does not know the lineages, and there may be no time for both.
+    forestStore.save(monotonicNow());
     learner.report();
     recordChange("warden.stopped", { "sensor.source": source.name });
-    forestStore.save(monotonicNow());
     link.shutdown(FAREWELL_NS);
     await fileWriter.settle(LAST_WRITE_MS);
     this.options.deadMan?.timer.disarm();

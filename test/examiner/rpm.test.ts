@@ -61,8 +61,27 @@ describe("a header of rpm's", () => {
     });
   });
 
-  test("may be any bytes", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void parseRpmHeader(bytes)));
+  test("may be any bytes: what they tell is none, or no more than they hold", () => {
+    const counts = fc
+      .tuple(fc.nat(4), fc.nat(40))
+      .map(([entries, data]) => [0, 0, 0, entries, 0, 0, 0, data]);
+    const anything = fc.uint8Array({ minLength: 104, maxLength: 300 });
+    fc.assert(
+      fc.property(counts, anything, (start, bytes) => {
+        // With a beginning that makes sense, or nearly all of them would be no header at all.
+        bytes.set(start);
+        const parsed = parseRpmHeader(bytes);
+        expect(parsed?.files.length ?? 0).toBeLessThanOrEqual(bytes.length);
+        for (const { path, digest: hex } of parsed?.files ?? []) {
+          expect(path.length).toBeLessThanOrEqual(bytes.length);
+          expect(hex ?? "0").toMatch(/^[0-9a-f]+$/);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 7 }), (bytes) => expect(parseRpmHeader(bytes)).toBeUndefined()),
+    );
   });
 
   test("may be broken anywhere", () => {

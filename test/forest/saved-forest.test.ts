@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import type { Runnable } from "../../src/forest/runnable.ts";
 import { restoreForest, saveForest } from "../../src/forest/saved-forest.ts";
-import { type Named, smallHost, World } from "./world.ts";
+import { runnable, smallHost, World } from "./world.ts";
 
-const decode = (program: unknown): Named => ({ key: String(program) });
-const encode = (program: Named): string => program.key;
+const decode = (program: unknown): Runnable => runnable(String(program));
+const encode = (program: Runnable): string => program.key;
 
 /** What the next run finds in /proc of the host that `world` describes. */
 function procOf(world: World, next: World) {
@@ -76,5 +77,22 @@ describe("a restart of treewarden in the same boot", () => {
     const bad = { version: 1, bootId: "boot", images: [], nodes: [{ p: -1, i: 7, k: 1 }], processes: [] };
     expect(() => restoreForest(forest, bad, "boot", decode)).toThrow("no program 7");
     expect(() => restoreForest(forest, "{", "boot", decode)).toThrow("not a saved forest");
+  });
+
+  test("keeps nothing of a file that breaks off in the middle of what it says", () => {
+    const saved = saveForest(lively().forest, "boot", encode);
+    const stranger = [400, 1, saved.nodes.length, -1, 0, 0];
+    const orphan = { p: saved.nodes.length + 1, i: 0, k: 1 };
+    for (const bad of [
+      { ...saved, processes: [...saved.processes, stranger] },
+      { ...saved, nodes: [...saved.nodes, orphan] },
+      { ...saved, nodes: [...saved.nodes, null] },
+    ]) {
+      const next = new World();
+      const before = next.forest.lineages.size;
+      const text: unknown = JSON.parse(JSON.stringify(bad));
+      expect(() => restoreForest(next.forest, text, "boot", decode)).toThrow();
+      expect(next.forest.lineages.size).toBe(before);
+    }
   });
 });

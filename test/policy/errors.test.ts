@@ -209,7 +209,14 @@ describe("the file", () => {
       fc.json(),
     );
     fc.assert(
-      fc.property(text, (given) => Array.isArray(errorsOf(given))),
+      fc.property(text, (given) => {
+        const lines = given.split("\n").length;
+        for (const { message, line } of errorsOf(given)) {
+          expect(message).not.toBe("");
+          expect(line).toBeGreaterThanOrEqual(0);
+          expect(line).toBeLessThanOrEqual(lines);
+        }
+      }),
       { numRuns: 2_000 },
     );
   });

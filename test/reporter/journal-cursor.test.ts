@@ -32,7 +32,7 @@ const fast: Pacing = {
   deliversAtEnd: true,
 };
 
-/** An output that does what the test says, with its cursor. It accepts every record but those of a process in a container. */
+/** An output that does what the test says, with its cursor. It accepts every record but those of the event `not.accepted`. */
 class FakeOutput {
   /** Each delivery's uids, and what the output answered. */
   readonly deliveries: { readonly uids: readonly string[]; readonly answer: Delivery["outcome"] }[] = [];
@@ -48,7 +48,7 @@ class FakeOutput {
       signal: "fake",
       position,
       pacing: { ...fast, ...pacing },
-      accepts: (record) => record["process.in_container"] !== true,
+      accepts: (record) => record["event.name"] !== "not.accepted",
       takesBestEffort,
       deliver: async (batch) => {
         const uids = (await Array.fromAsync(batch.records)).map((record) => String(record["log.record.uid"]));
@@ -121,7 +121,7 @@ describe("an output gets", () => {
 
   test("only what it accepts, and nothing at all is read for records that it does not", async () => {
     const output = new FakeOutput();
-    for (let i = 0; i < 30; i += 1) write([output], record(`other${i}`, { "process.in_container": true }));
+    for (let i = 0; i < 30; i += 1) write([output], record(`other${i}`, { "event.name": "not.accepted" }));
     write([output], ...records(1, 2));
     await until("both", () => output.taken.length === 2);
     expect(output.deliveries.map((delivery) => delivery.uids)).toEqual([["u1", "u2"]]);
@@ -339,7 +339,7 @@ test("rows that are deleted before the output got them are counted, if it would 
   write(
     [output],
     record("u1", old),
-    record("other", { ...old, "process.in_container": true }),
+    record("other", { ...old, "event.name": "not.accepted" }),
     record("u2", old),
   );
   expect(journal.prune(Date.now(), output.cursor.delivered, (row) => output.cursor.onDeleted(row))).toBe(3);

@@ -1,13 +1,16 @@
 import { expect, test } from "bun:test";
 import { configSchema, defaultConfig } from "../../src/config/config.ts";
-import { parseReporterOptions } from "../../src/reporter/reporter-options.ts";
+import { parseReporterPlan } from "../../src/reporter/reporter-options.ts";
 
 const options = { run: "r", config: defaultConfig(), output: "json", colour: false };
 
-const parse = (text: string) => parseReporterOptions(text, configSchema);
+const environment = { OTEL_SERVICE_NAME: "web" };
 
-test("options cross to the reporter unchanged", () => {
-  expect(parse(JSON.stringify(options))).toEqual(JSON.parse(JSON.stringify(options)));
+const parse = (text: string) => parseReporterPlan(text, configSchema);
+
+test("options and environment cross to the reporter unchanged", () => {
+  const plan = JSON.stringify({ options, environment });
+  expect(parse(plan)).toEqual(JSON.parse(plan));
 });
 
 test("a value that the configuration does not allow is refused", () => {
@@ -18,6 +21,6 @@ test("a value that the configuration does not allow is refused", () => {
     { ...options, config: { ...config, metrics: { ...config.metrics, listen: "everywhere" } } },
     { run: "r" },
   ])
-    expect(() => parse(JSON.stringify(wrong))).toThrow();
+    expect(() => parse(JSON.stringify({ options: wrong, environment }))).toThrow();
   expect(() => parse("nonsense")).toThrow(SyntaxError);
 });

@@ -56,27 +56,30 @@ test("counters never go back when warden, reporter or both are killed; gauges ar
   const running = 'process{tree="/cron/base",state="RUNNING"}';
   let last = 0;
   let durations = 0;
+  let alive = 0;
   rig.startReporter();
-  for (let generation = 2; generation < 12; generation += 1) {
+  for (let generation = 2; generation < 14; generation += 1) {
     rig.warden.totals.counter("events", { event: "exec" }).add(10);
     const process = rig.warden.trees.started("/cron/base", false);
     rig.warden.trees.ended(process, 1);
     rig.warden.trees.started("/cron/base", false);
+    alive += 1;
     const now = await rig.sample(name);
     expect(now).toBe(last + 10);
     expect(await rig.sample(tree)).toBe(durations + 1);
-    expect(await rig.sample(running)).toBe(1);
+    expect(await rig.sample(running)).toBe(alive);
     last = now;
     durations += 1;
-    const what = generation % 3;
-    if (what !== 0) await rig.killReporter();
-    if (what !== 1) rig.restartWarden(generation);
-    else {
-      // The same warden goes on: its process of this round ends unseen by the next round's count.
+    const killed = (["warden", "reporter", "both"] as const)[generation % 3];
+    if (killed !== "warden") await rig.killReporter();
+    if (killed !== "reporter") {
       rig.restartWarden(generation);
+      // A new warden knows of no process; the one that goes on tells the new reporter of those that it has.
+      alive = 0;
     }
-    if (what !== 0) rig.startReporter();
+    if (killed !== "warden") rig.startReporter();
     await until("as much as before", async () => (await rig.sample(name)) === last);
+    await until("the living", async () => ((await rig.sample(running)) || 0) === alive);
   }
 }, 60_000);
 

@@ -20,6 +20,7 @@ import { timestamp } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import type { ReporterOptions } from "../../src/reporter/reporter-options.ts";
+import { freePort } from "../ports.ts";
 
 export const RUN = "run-1";
 const TURN_MS = 2;
@@ -63,8 +64,7 @@ export class FakeWarden implements Disposable {
 
 export class Rig implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "treewarden-report-"));
-  /** Below the ports that connections get by themselves: one of those may have it when a reporter starts again. */
-  readonly port = 20_000 + Math.floor(Math.random() * 12_000);
+  readonly port = freePort();
   readonly journal = join(this.folder, "report/journal.sqlite");
   warden: FakeWarden;
   stderr = "";
@@ -73,7 +73,7 @@ export class Rig implements AsyncDisposable {
   private readonly options: ReporterOptions;
   private readonly environment: Readonly<Record<string, string>>;
   private paused = false;
-  private child: Bun.Subprocess | undefined;
+  private child: Bun.Subprocess<"ignore", number, "pipe"> | undefined;
   /** A FIFO: unlike a pipe of Bun.spawn, nobody reads it ahead of the test. */
   private readonly output: { readonly path: string; readonly fd: number };
   private outputReader: ReadStream | undefined;

@@ -26,11 +26,10 @@ const smallHeap = {
   BUN_JSC_forceRAMSize: "67108864",
 };
 
-test("the reporter gets the variables of OpenTelemetry and of its output, and no others", () => {
+test("supervisors and reporter get the variables of their output, and no others", () => {
   const handedOn = {
     TZ: "UTC",
     NO_COLOR: "1",
-    OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318",
   };
   expect(supervisorEnvironment(environment)).toEqual(handedOn);
   expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...smallHeap });

@@ -58,6 +58,16 @@ test("orders that a reader got merged are still told apart", () => {
   );
 });
 
-test("no bytes make the reader fail", () => {
-  fc.assert(fc.property(fc.uint8Array(), (bytes) => void decodeOrders(bytes)));
+test("bytes between orders, whatever they are, are passed over, and no order with them", () => {
+  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
+  // Without a newline it is one line, and with the mark in front none that is an order.
+  const noise = fc
+    .uint8Array()
+    .map((bytes) => Buffer.from([0xff, ...bytes.filter((byte) => byte !== 10), 10]));
+  fc.assert(
+    fc.property(fc.array(fc.oneof(order, noise)), (lines) => {
+      const bytes = Buffer.concat(lines.map((line) => (typeof line === "string" ? encodeOrder(line) : line)));
+      expect(decodeOrders(bytes)).toEqual(lines.filter((line) => typeof line === "string"));
+    }),
+  );
 });

@@ -1,9 +1,15 @@
 import { expect, test } from "bun:test";
+import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { createSealedFile } from "../../src/linux/memfd.ts";
+import { socketPair } from "../../src/linux/socketpair.ts";
+import { copyHigh } from "../../src/linux/spawn.ts";
 import { inherited } from "../../src/supervisor/inherited.ts";
 import {
   type Descriptors,
   mapDescriptors,
   parseSupervisorPlan,
+  planArguments,
+  readPlan,
   type SupervisorPlan,
 } from "../../src/supervisor/supervisor-plan.ts";
 
@@ -21,12 +27,12 @@ const descriptors: Descriptors = {
   examinerOfWarden: 42,
   wardenOfExaminer: 43,
   packages: 44,
+  wardenPlan: 45,
+  reporterPlan: 46,
+  examinerPlan: 47,
 };
 const plan: SupervisorPlan = {
   runId: "r",
-  wardenArgs: ["--policy", "a b"],
-  reporterArgs: [],
-  examinerArgs: [],
   sensorFallback: true,
   reporterUser: { uid: 65534, gid: 65534 },
   deadManMs: 10_000,
@@ -46,10 +52,28 @@ test("what is no plan is refused", () => {
   ).toThrow();
 });
 
+test("a plan is read from the descriptor on the command line, by each process that has a copy of it", () => {
+  const text = JSON.stringify({ ...plan, runId: "\u{1f333} \udc80".repeat(100_000) });
+  const fd = createSealedFile("plan", text);
+  const copy = copyHigh(fd);
+  expect(planArguments("tw-1", fd)).toEqual(["tw-1", String(fd)]);
+  expect(readPlan(planArguments("tw-1", fd))).toBe(text);
+  expect(readPlan(planArguments("tw-1", copy))).toBe(text);
+});
+
+test("without a plan's descriptor the command line of a person is refused", () => {
+  expect(() => readPlan([])).toThrow(SyntaxError);
+  expect(() => readPlan(["tw-1", "1000000"])).toThrow(SyntaxError);
+  expect(() => readPlan(["tw-1", "-1"])).toThrow(SyntaxError);
+  const [end, other] = socketPair(65_536);
+  expect(() => readPlan(["tw-1", String(end)])).toThrow(SyntaxError);
+  for (const fd of [end, other]) closeDescriptor(fd);
+});
+
 test("a standby is never mistaken for a child: no control socket gets a child's number in it", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
-  expect(next).toBe(16);
+  expect(next).toBe(19);
   expect(numbers.controlOfWarden).not.toBe(inherited.control);
   expect(numbers.controlOfReporter).not.toBe(inherited.control);
   expect(numbers.controlOfExaminer).not.toBe(inherited.control);

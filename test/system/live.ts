@@ -48,12 +48,12 @@ export function alive(): number {
 
 /** The processes of a run, one of each role if it is whole. */
 export function processesOf(running: Running): { readonly role: Role; readonly pid: number }[] {
-  const mark = join(running.folder, "state");
   const found: { role: Role; pid: number }[] = [];
   for (const pid of pids()) {
-    if (!read(pid, "cmdline").startsWith("treewarden\0")) continue;
+    const [program, , runId] = read(pid, "cmdline").split("\0");
+    if (program !== "treewarden" || runId !== running.runId) continue;
     const role = names[read(pid, "comm").trim()];
-    if (role !== undefined && read(pid, "cmdline").includes(mark)) found.push({ role, pid });
+    if (role !== undefined) found.push({ role, pid });
   }
   return found;
 }

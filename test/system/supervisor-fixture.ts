@@ -1,12 +1,13 @@
 // A stand-in for treewarden: the real supervisor over a warden that sends numbers, a reporter that notes them and an
 // examiner that sleeps.
-//   run DIRECTORY OPTIONS-JSON | supervisor PLAN | warden DIRECTORY BEHAVIOUR [REASON] | reporter DIRECTORY | examiner DIRECTORY
+//   run DIRECTORY BEHAVIOUR, and what the supervisor starts: supervisor, standby, warden, reporter, examiner
 import { appendFileSync, existsSync } from "node:fs";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
 import { Timer } from "../../src/linux/timerfd.ts";
 import { type Control, inherited, readControl } from "../../src/supervisor/inherited.ts";
 import { continueSupervising, supervise } from "../../src/supervisor/supervise.ts";
+import { readPlan } from "../../src/supervisor/supervisor-plan.ts";
 
 const deadManMs = 400;
 
@@ -70,24 +71,28 @@ function reporter(directory: string): number {
   return 0;
 }
 
-const [command, directory = "", more = "", reason] = process.argv.slice(2);
+const [command, ...words] = process.argv.slice(2);
 if (command === "run") {
+  const [directory = "", behaviour = ""] = words;
   process.exitCode = supervise({
     runId: directory,
-    wardenArgs: [directory, more],
-    reporterArgs: [directory],
-    examinerArgs: [directory],
-    sensorFallback: more !== "crash with ebpf",
+    plans: { warden: JSON.stringify([directory, behaviour]), reporter: directory, examiner: "" },
+    sensorFallback: behaviour !== "crash with ebpf",
     stateDirectory: directory,
     reporterUser: undefined,
     deadManMs,
     environment: process.env,
   });
-} else if (command === "supervisor") process.exitCode = await continueSupervising([directory]);
-else if (command === "warden") process.exitCode = warden(directory, more, reason);
-else if (command === "reporter") process.exitCode = reporter(directory);
-else if (command === "examiner")
-  work(
-    () => undefined,
-    () => undefined,
-  );
+} else {
+  const plan = readPlan(words);
+  if (command === "supervisor" || command === "standby") process.exitCode = await continueSupervising(plan);
+  else if (command === "warden") {
+    const [directory, behaviour] = JSON.parse(plan);
+    process.exitCode = warden(directory, behaviour, words[2]);
+  } else if (command === "reporter") process.exitCode = reporter(plan);
+  else if (command === "examiner")
+    work(
+      () => undefined,
+      () => undefined,
+    );
+}

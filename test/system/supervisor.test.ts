@@ -48,7 +48,7 @@ function processes(): { pid: number; role: Role }[] {
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const words = commandLine(Number(name));
-    const role = roleOf(words);
+    const role = roleOf(Number(name), words);
     if (role !== undefined && words.join(" ").includes(directory)) found.push({ pid: Number(name), role });
   }
   return found;
@@ -62,17 +62,11 @@ function commandLine(pid: number): readonly string[] {
   }
 }
 
-function roleOf([program, command, plan]: readonly string[]): Role | undefined {
+function roleOf(pid: number, [program, command]: readonly string[]): Role | undefined {
   if (program !== "treewarden") return undefined;
-  if (command === "supervisor")
-    return plan?.includes('"standbyOf"') ? standbyOrSuccessor(plan) : "supervisor";
-  return command === "warden" || command === "reporter" || command === "examiner" ? command : undefined;
-}
-
-/** A standby whose supervisor is gone has become the supervisor; the lock says so. */
-function standbyOrSuccessor(plan: string): Role {
-  const waitsFor = /"standbyOf":(\d+)/.exec(plan)?.[1];
-  return existsSync(join(directory, "lock")) && lockHolder() === Number(waitsFor) ? "standby" : "supervisor";
+  // A standby whose supervisor is gone has become the supervisor; the lock says so.
+  if (command === "standby") return lockHolder() === pid ? "supervisor" : "standby";
+  return roles.find((role) => role === command);
 }
 
 function lockHolder(): number {
@@ -181,9 +175,22 @@ describe.skipIf(!root)("a run", () => {
         .map(([name, value]) => `${name}=${value}\0`)
         .join("");
     expect(readFileSync(`/proc/${pidOf("warden")}/environ`, "utf8")).toBe(listed(wardenEnvironment({})));
-    expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe(
-      listed({ OTEL_SERVICE_NAME: "x", ...reporterEnvironment({}) }),
-    );
+    expect(readFileSync(`/proc/${pidOf("reporter")}/environ`, "utf8")).toBe(listed(reporterEnvironment({})));
+    expect(readFileSync(`/proc/${pidOf("standby")}/environ`, "utf8")).toBe("");
+  });
+
+  test("shows a process's role and the run on its command line, and nothing else", async () => {
+    start("not for everybody");
+    await until(complete);
+    const first = pidOf("supervisor");
+    process.kill(first, "SIGKILL");
+    await until(() => replaced("supervisor", first));
+    for (const { pid } of processes()) {
+      const [program, command, run, descriptor, ...rest] = commandLine(pid);
+      expect([program, run, rest]).toEqual(["treewarden", directory, [""]]);
+      expect(command).toMatch(/^(?:supervisor|standby|warden|reporter|examiner)$/);
+      expect(descriptor).toMatch(/^\d+$/);
+    }
   });
 
   test("ends with the warden's exit code 2 if the first warden refuses", async () => {

@@ -1,7 +1,8 @@
 // The compiled binary, run for a test: its own state directory, its own port, ended with the test.
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../ports.ts";
 
 export const binary = join(import.meta.dir, "../../dist/treewarden");
 
@@ -41,6 +42,8 @@ export class Running implements AsyncDisposable {
   brokenLines = 0;
   readonly port: number;
   readonly pid: number;
+  /** What all processes of the run have on their command lines. */
+  runId = "";
   private readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
   private readonly reading: Promise<void>;
   private errors = "";
@@ -52,8 +55,7 @@ export class Running implements AsyncDisposable {
     inside: readonly string[],
   ) {
     this.folder = folder ?? newFolder();
-    // Below the ports that connections get by themselves: one of those may have it when a reporter starts again.
-    this.port = 20_000 + Math.floor(Math.random() * 12_000);
+    this.port = freePort();
     const listen = flags.includes("--listen") ? [] : ["--listen", `127.0.0.1:${this.port}`];
     const state = flags.includes("--state-dir") ? [] : ["--state-dir", join(this.folder, "state")];
     this.process = Bun.spawn([...inside, binary, "run", "--output", "json", ...listen, ...state, ...flags], {
@@ -80,6 +82,8 @@ export class Running implements AsyncDisposable {
     const running = new Running(flags, environment, folder, inside);
     try {
       await running.seen((record) => record["event.name"] === "warden.started");
+      [running.runId = ""] =
+        /tw-[0-9a-f-]+/.exec(readFileSync(`/proc/${running.pid}/cmdline`, "latin1")) ?? [];
     } catch (error) {
       // Nobody has it yet who could end it.
       await running[Symbol.asyncDispose]();

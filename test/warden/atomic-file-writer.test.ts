@@ -25,7 +25,8 @@ test("what was asked for last is what is in the file, for nobody else to read, a
 test("a file that cannot be written is told, and keeps no other from being written", async () => {
   const folder = mkdtempSync(join(tmpdir(), "filing-"));
   try {
-    mkdirSync(join(folder, "one.new"));
+    // No file can take the place of a folder.
+    mkdirSync(join(folder, "one"));
     const filing = new AtomicFileWriter();
     const failures: string[] = [];
     for (const name of ["one", "two"]) filing.write(join(folder, name), name, () => failures.push(name));

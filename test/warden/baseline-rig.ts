@@ -11,12 +11,12 @@ import {
   requestName,
   type WardenRequest,
 } from "../../src/baseline/warden-request.ts";
+import { writeFileAtomic } from "../../src/linux/files.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
 import { Learner } from "../../src/warden/learner.ts";
-import { writeWhole } from "../../src/warden/saved-state.ts";
 import { WardenRequests } from "../../src/warden/warden-requests.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
@@ -46,7 +46,7 @@ export class BaselineRig implements Disposable {
       recordChange: (event, details) => this.changes.push({ event, details }),
       writeFile: (path, text, failed) => {
         try {
-          writeWhole(path, text);
+          writeFileAtomic(path, text);
         } catch (error) {
           failed(error);
         }

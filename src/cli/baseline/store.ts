@@ -1,6 +1,5 @@
 // The files of the baseline in the state directory: only root writes them, whole or not at all.
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import {
   type BaselineFile,
   type FileError,
@@ -12,6 +11,7 @@ import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
+import { writeFileAtomic } from "../../linux/files.ts";
 import { readCheckedFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { printable } from "../../linux/text.ts";
@@ -34,24 +34,10 @@ export function readBytes(path: string): Uint8Array | undefined {
   throw new CommandError(exitCodes.usage, `${path} ${reason}, so it cannot be a baseline`);
 }
 
-/** Puts `text` at `path`, by default for its owner's eyes alone: after a crash there is the old content or the new one. */
-export function writeWhole(path: string, text: string, mode = 0o600): void {
-  const aside = `${path}.${process.pid}.new`;
+/** `writeFileAtomic`, whose errors are told to a person. */
+export function writeWhole(path: string, text: string, mode?: number): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    rmSync(aside, { force: true });
-    const fd = openSync(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
-    try {
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(aside, path);
-    const folder = openSync(dirname(path), constants.O_RDONLY);
-    fsyncSync(folder);
-    closeSync(folder);
+    writeFileAtomic(path, text, mode);
   } catch (error) {
     throw failure(`cannot write ${path}`, error);
   }

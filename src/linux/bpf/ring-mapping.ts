@@ -32,7 +32,8 @@ export class RingMapping implements RingMemory, Disposable {
   private readonly data: number;
   private readonly consumerPosition: BigUint64Array;
 
-  constructor(ring: BpfMap) {
+  /** Throws a SystemCallError if the kernel does not map it; nothing stays mapped then. */
+  constructor(ring: Pick<BpfMap, "fd" | "spec">) {
     this.size = ring.spec.entries;
     if (weaklyOrdered) {
       const registered = libc.syscall(SYS_membarrier_arm64, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
@@ -40,7 +41,12 @@ export class RingMapping implements RingMemory, Disposable {
     }
     this.consumerAddress = mapDescriptor(ring.fd, this.page, PROT_READ | PROT_WRITE, 0);
     // The producer's page, then the data twice in a row; the kernel refuses to have these written to.
-    this.producerAddress = mapDescriptor(ring.fd, this.page + 2 * this.size, PROT_READ, this.page);
+    try {
+      this.producerAddress = mapDescriptor(ring.fd, this.page + 2 * this.size, PROT_READ, this.page);
+    } catch (error) {
+      unmap(this.consumerAddress, this.page);
+      throw error;
+    }
     this.data = this.producerAddress + this.page;
     // Only the one word of the position page, never the data.
     this.consumerPosition = new BigUint64Array(toArrayBuffer(this.consumerAddress, 0, 8));

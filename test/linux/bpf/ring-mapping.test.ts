@@ -1,7 +1,16 @@
 // The mapping of a ring that a file stands in for: its pages have the same order and the same protection.
 // The runtime's atomic loads fault on read-only pages on arm64, so this file is also worth running there.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pageSize } from "../../../src/linux/bpf/memory.ts";
@@ -75,4 +84,19 @@ test("what is released is the consumer's position", () => {
   const bytes = new Uint8Array(8);
   readSync(fd, bytes, 0, 8, 0);
   expect(bytes).toEqual(words64(BigInt(size + 24)));
+});
+
+test("a ring whose data cannot be mapped leaves nothing mapped", () => {
+  const path = join(tmpdir(), `treewarden-ring-mapping-${process.pid}`);
+  writeFileSync(path, new Uint8Array(4_096));
+  const fd = openSync(path, "r+");
+  try {
+    // More than a process has addresses for (128 TiB on x86-64): mmap(2) of the first page works, that of the data not.
+    const spec = { type: "ringBuffer", name: "ring", keyBytes: 0, valueBytes: 0, entries: 2 ** 48 } as const;
+    expect(() => new RingMapping({ fd, spec })).toThrow(/mmap.*ENOMEM/);
+    expect(readFileSync("/proc/self/maps", "latin1")).not.toContain(path);
+  } finally {
+    closeSync(fd);
+    rmSync(path);
+  }
 });
