@@ -11,9 +11,9 @@ import {
   requestName,
   type WardenRequest,
 } from "../../src/baseline/warden-request.ts";
-import { writeFileAtomic } from "../../src/linux/files.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
 import { Learner } from "../../src/warden/learner.ts";
@@ -44,13 +44,7 @@ export class BaselineRig implements Disposable {
       stateDirectory: this.directory,
       ofRoles,
       recordChange: (event, details) => this.changes.push({ event, details }),
-      writeFile: (path, text, failed) => {
-        try {
-          writeFileAtomic(path, text);
-        } catch (error) {
-          failed(error);
-        }
-      },
+      writeFile: writeNow,
       epoch: this.epoch,
       now: () => NOON,
       imageOf,

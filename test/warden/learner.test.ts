@@ -1,6 +1,6 @@
 // What is learned of this host, and kept for the next warden.
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, rmdirSync, statSync } from "node:fs";
 import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
@@ -10,14 +10,14 @@ import { BaselineRig } from "./baseline-rig.ts";
 test("a state that cannot be written ends nothing: it is reported once, and written when it can be", () => {
   using rig = new BaselineRig();
   const state = rig.path(LEARNING_STATE);
-  // The text is written here first, and a folder stands in its way.
-  mkdirSync(`${state}.new`);
+  // No file takes the place of a folder.
+  mkdirSync(state);
   rig.learner.report();
   rig.learner.report();
   expect(rig.count("baseline.not_saved")).toBe(1);
-  rmdirSync(`${state}.new`);
+  rmdirSync(state);
   rig.learner.report();
-  expect(existsSync(state)).toBe(true);
+  expect(statSync(state).isFile()).toBe(true);
 });
 
 test("what runs in a container before its image is known is neither known nor unknown, and learned below its image", () => {
