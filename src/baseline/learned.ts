@@ -1,12 +1,12 @@
 // What a learning reports: the trees that it found, and later what changed of them. A tree has one shape on its whole
 // way: this one crosses to the reporter, is a row of its table, and is a line that root's command reads.
 import * as v from "valibot";
+import { count } from "../vocabulary/parse-json.ts";
 import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { parseExecutables } from "./executables.ts";
 
 const id = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const users = v.pipe(
   v.string(),
   v.check((text) => parseUsers(text) !== undefined),

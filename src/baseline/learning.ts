@@ -1,7 +1,6 @@
 // What the warden keeps while it learns: every tree once, and how often. A lookup an exec; what is new or has changed
 // leaves in batches. Bounded: what does not fit makes the learning unfinished, never the warden larger.
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
@@ -64,7 +63,8 @@ export class Learning {
   private readonly limits: LearningLimits;
   private readonly table = new DigestTable();
   private readonly rows: Kept[] = [];
-  private readonly cache = new WeakMap<Lineage<Runnable>, Cached>();
+  /** Invalidated by: nothing, a lineage has one entry in each scope; another learning begins with an empty cache. */
+  private readonly cache = new WeakMap<Lineage, Cached>();
   private waiting: Kept[] = [];
   private dirty: Kept[] = [];
   private lookedAt: Kept[] = [];
@@ -97,7 +97,7 @@ export class Learning {
    * by, if that is to be kept.
    */
   observe(
-    lineage: Lineage<Runnable>,
+    lineage: Lineage,
     scope: string | undefined,
     args: readonly string[] | undefined,
     second: number,
@@ -154,7 +154,7 @@ export class Learning {
     this.lookedAt = this.lookedAt.slice(done);
   }
 
-  private cached(lineage: Lineage<Runnable>, scope: string): Kept | undefined {
+  private cached(lineage: Lineage, scope: string): Kept | undefined {
     for (let one = this.cache.get(lineage); one !== undefined; one = one.next)
       if (one.scope === scope) return one.kept;
     return undefined;
@@ -172,7 +172,7 @@ export class Learning {
     this.lookedAt.push(kept);
   }
 
-  private runs(kept: Kept, lineage: Lineage<Runnable>, facts: ProcessFacts | undefined): void {
+  private runs(kept: Kept, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (facts?.executable === undefined || kept.files.length >= EXECUTABLES_LIMIT) return;
     const isHost = lineage.container === null && facts.userMounts !== true;
     const file = this.files.of(facts.executable, isHost);
@@ -185,7 +185,7 @@ export class Learning {
   }
 
   private find(
-    lineage: Lineage<Runnable>,
+    lineage: Lineage,
     scope: string,
     args: readonly string[] | undefined,
     second: number,
@@ -232,7 +232,7 @@ export class Learning {
     return kept;
   }
 
-  private remember(lineage: Lineage<Runnable>, scope: string, kept: Kept): void {
+  private remember(lineage: Lineage, scope: string, kept: Kept): void {
     const head = this.cache.get(lineage);
     let depth = 0;
     for (let one = head; one !== undefined; one = one.next) depth += 1;

@@ -283,8 +283,8 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
   return judged(steps, identified, subject, host.policy, record);
 }
 
-function aloneAs(program: Runnable): [Lineage<Runnable>, Tree] {
-  const lineages = new Lineages<Runnable>();
+function aloneAs(program: Runnable): [Lineage, Tree] {
+  const lineages = new Lineages();
   const lineage = lineages.intern(null, {
     program,
     earlier: [],
@@ -332,9 +332,9 @@ function judged(
 }
 
 /** Root to leaf. */
-function lineageOf(leaf: Lineage<Runnable>): Lineage<Runnable>[] {
-  const nodes: Lineage<Runnable>[] = [];
-  for (let node: Lineage<Runnable> | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
+function lineageOf(leaf: Lineage): Lineage[] {
+  const nodes: Lineage[] = [];
+  for (let node: Lineage | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
   return nodes;
 }
 

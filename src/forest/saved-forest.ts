@@ -1,32 +1,46 @@
 // The forest as it is kept between two runs of the same boot, so that a restart changes no tree.
 //
-// One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Pure: who reads and
-// writes the file is elsewhere, and the file is root's, since lineages decide.
+// One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Reading and writing the
+// file is the warden's; only root may write it, because lineages decide.
+import * as v from "valibot";
 import type { Forest, Remembered } from "./forest.ts";
-import type { Lineage, Program } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
 
 export const SAVED_VERSION = 1;
 
-interface SavedNode {
+const index = v.pipe(v.number(), v.safeInteger(), v.minValue(-1));
+
+const savedNode = v.object({
   /** Index of the parent, -1 for a root. */
-  readonly p: number;
+  p: index,
   /** Index of the program. */
-  readonly i: number;
-  /** Indices of earlier images. */
-  readonly e?: readonly number[];
-  /** Indices of elided images. */
-  readonly l?: readonly number[];
+  i: index,
+  /** Indices of earlier programs. */
+  e: v.exactOptional(v.array(index)),
+  /** Indices of elided programs. */
+  l: v.exactOptional(v.array(index)),
   /** uid; absent if unknown. */
-  readonly u?: number;
-  readonly c?: string;
+  u: v.exactOptional(v.number()),
+  c: v.exactOptional(v.string()),
   /** 1: complete. */
-  readonly k: 0 | 1;
+  k: v.picklist([0, 1]),
   /** 1: pid 1. */
-  readonly n?: 1;
-}
+  n: v.exactOptional(v.literal(1)),
+});
+type SavedNode = v.InferOutput<typeof savedNode>;
 
 /** pid, start ticks, node, ancestry (-1: none), execed, link guessed. */
-type SavedProcess = readonly [number, number, number, number, 0 | 1, 0 | 1];
+const savedProcess = v.tuple([v.number(), v.number(), index, index, v.picklist([0, 1]), v.picklist([0, 1])]);
+type SavedProcess = v.InferOutput<typeof savedProcess>;
+
+const savedForest = v.object({
+  version: v.number(),
+  bootId: v.string(),
+  images: v.array(v.unknown()),
+  nodes: v.array(savedNode),
+  processes: v.array(savedProcess),
+});
 
 export interface SavedForest<E> {
   readonly version: number;
@@ -37,17 +51,17 @@ export interface SavedForest<E> {
   readonly processes: readonly SavedProcess[];
 }
 
-export function saveForest<I extends Program, E>(
-  forest: Forest<I>,
+export function saveForest<E>(
+  forest: Forest,
   bootId: string,
-  encode: (program: I) => E,
+  encode: (program: Runnable) => E,
 ): SavedForest<E> {
   const images: E[] = [];
-  const imageIndex = new Map<I, number>();
+  const imageIndex = new Map<Runnable, number>();
   const nodes: SavedNode[] = [];
-  const nodeIndex = new Map<Lineage<I>, number>();
+  const nodeIndex = new Map<Lineage, number>();
 
-  const program = (one: I): number => {
+  const program = (one: Runnable): number => {
     let index = imageIndex.get(one);
     if (index === undefined) {
       index = images.push(encode(one)) - 1;
@@ -55,7 +69,7 @@ export function saveForest<I extends Program, E>(
     }
     return index;
   };
-  const node = (one: Lineage<I>): number => {
+  const node = (one: Lineage): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
@@ -85,31 +99,31 @@ export function saveForest<I extends Program, E>(
   return { version: SAVED_VERSION, bootId, images, nodes, processes };
 }
 
-export interface RestoredForest<I extends Program> {
-  readonly processes: ReadonlyMap<number, Remembered<I>>;
+export interface RestoredForest {
+  readonly processes: ReadonlyMap<number, Remembered>;
   /** To be called after `reconcile`: lets go of the lineages that no live process took over. */
   readonly release: () => void;
 }
 
 /**
  * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
- * `saved` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
+ * `json` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
  */
-export function restoreForest<I extends Program>(
-  forest: Forest<I>,
-  saved: unknown,
+export function restoreForest(
+  forest: Forest,
+  json: unknown,
   bootId: string,
-  decode: (program: unknown) => I,
-): RestoredForest<I> {
-  const remembered = new Map<number, Remembered<I>>();
-  const nodes: Lineage<I>[] = [];
+  decode: (program: unknown) => Runnable,
+): RestoredForest {
+  const remembered = new Map<number, Remembered>();
+  const nodes: Lineage[] = [];
   const release = (): void => {
     for (const node of nodes) forest.lineages.release(node);
   };
-  if (!isSavedForest(saved)) throw new Error("not a saved forest");
+  const saved = checkedForest(json);
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
   const images = saved.images.map(decode);
-  const pick = (index: number): I => {
+  const pick = (index: number): Runnable => {
     const program = images[index];
     if (program === undefined) throw new Error(`no program ${index}`);
     return program;
@@ -146,17 +160,8 @@ export function restoreForest<I extends Program>(
   return { processes: remembered, release };
 }
 
-function isSavedForest(value: unknown): value is SavedForest<unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const { version, bootId, images, nodes, processes } = value as Record<string, unknown>;
-  return (
-    typeof version === "number" &&
-    typeof bootId === "string" &&
-    Array.isArray(images) &&
-    Array.isArray(nodes) &&
-    Array.isArray(processes) &&
-    processes.every(
-      (one) => Array.isArray(one) && one.length === 6 && one.every((n) => typeof n === "number"),
-    )
-  );
+function checkedForest(json: unknown): SavedForest<unknown> {
+  const result = v.safeParse(savedForest, json);
+  if (result.success) return result.output;
+  throw new Error(`not a saved forest: ${v.getDotPath(result.issues[0]) ?? "no object"}`);
 }

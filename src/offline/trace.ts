@@ -1,7 +1,6 @@
 // `treewarden trace`: the same sensor, forest and fingerprint as the warden's, no policy, straight to standard output.
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Process } from "../forest/process.ts";
 import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { PipeWriter } from "../linux/pipe-writer.ts";
@@ -51,7 +50,7 @@ class Tracer implements Follower {
   private readonly tracker: Tracker;
   private readonly printer: Printer;
   /** Not found by the last scan: they have ended, unless the sensor's buffer holds something else about them. */
-  private missing: readonly Process<Runnable>[] = [];
+  private missing: readonly Process[] = [];
 
   constructor(options: TraceOptions, sensor: Sensor, reader: FactsReader, requestScan: () => void) {
     this.sensor = sensor;

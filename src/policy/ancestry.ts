@@ -17,9 +17,10 @@ export type UnderAnswers = Uint8Array;
 export class Ancestry {
   private readonly uses: UnderNames[] = [];
   private readonly indices = new Map<string, number>();
+  // Invalidated by: nothing, runnables and nodes never change, and another policy has another Ancestry.
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
-  private readonly ofNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
-  private readonly withNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
+  private readonly ofNodes = new WeakMap<Lineage, UnderAnswers>();
+  private readonly withNodes = new WeakMap<Lineage, UnderAnswers>();
   private nothing: UnderAnswers = new Uint8Array(0);
 
   /** The index of these entries in the answers. Only before the first subject. */
@@ -45,7 +46,7 @@ export class Ancestry {
     return shared ? join(above, this.ofRunnable(subject.lineage.program)) : above;
   }
 
-  private above(node: Lineage<Runnable>): UnderAnswers {
+  private above(node: Lineage): UnderAnswers {
     const known = this.ofNodes.get(node);
     if (known !== undefined) return known;
     let answers = node.parent === null ? this.nothing : this.including(node.parent);
@@ -56,7 +57,7 @@ export class Ancestry {
   }
 
   /** Recursion is bounded by the forest's bound on a lineage's depth. */
-  private including(node: Lineage<Runnable>): UnderAnswers {
+  private including(node: Lineage): UnderAnswers {
     const known = this.withNodes.get(node);
     if (known !== undefined) return known;
     const own = node.init ? this.ofInit(node.program) : this.ofRunnable(node.program);

@@ -292,12 +292,14 @@ interface ReadRule {
 
 /** Disabled rules are read too: what is wrong in them would come as a surprise later. */
 function readRules(resolved: Resolved): ReadRule[] {
-  const names = ruleNames(resolved.lists, ["exec"]);
-  return resolved.rules.map((rule) => ({
-    resolved: rule,
-    when: readCondition(rule.when.document, rule.when.node, names),
-    except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
-  }));
+  return resolved.rules.map((rule) => {
+    const names = ruleNames(resolved.lists, rule.on);
+    return {
+      resolved: rule,
+      when: readCondition(rule.when.document, rule.when.node, names),
+      except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
+    };
+  });
 }
 
 function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {

@@ -31,7 +31,7 @@ export interface Subject {
   readonly facts: ProcessFacts;
   /** This and `tree` are those of `lineage`. */
   readonly runnable: Runnable;
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly tree: Tree;
   /** The process that forked it, not the one an orphan is given to later. */
   readonly parentPid: number | undefined;

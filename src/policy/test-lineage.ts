@@ -1,6 +1,5 @@
 // The lineage of a policy test, given in the vocabulary, as a subject that the real fingerprint code has made.
 import { identify, kernelThread } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { containerOf, unitOf } from "../linux/cgroup-names.ts";
@@ -86,9 +85,9 @@ const FIRST_PID = 1000;
 
 /** The subject of a test: its lineage root to leaf, of which the last has just been executed. */
 export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject {
-  const lineages = new Lineages<Runnable>();
+  const lineages = new Lineages();
   const names = new Map<number, string>();
-  let lineage: Lineage<Runnable> | null = null;
+  let lineage: Lineage | null = null;
   let parent: (Parent & { pid: number }) | undefined;
   let before: Member = {};
   let subject: Subject | undefined;

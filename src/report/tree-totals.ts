@@ -1,4 +1,5 @@
 // How many processes of each tree are alive and how long they lived, for a bounded number of trees.
+import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
@@ -18,7 +19,7 @@ export interface TreeTotalsOptions {
  * The tree that a process counts under: `TreeTotals.started` gives it at the process's first exec, `moved` exchanges it at
  * each further exec, and `ended` takes it back, exactly once. It stays right when the tree leaves the table meanwhile.
  */
-export class TreeHandle {
+export class TreeHandle implements ProcessCount {
   readonly tree: string;
   /** @internal null: not exported */ readonly processes: Series | null;
   /** @internal null: not exported */ readonly duration: Series | null;

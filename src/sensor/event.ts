@@ -192,11 +192,11 @@ export interface Sensor extends Disposable {
   setWakeupPolicy?(policy: WakeupPolicy): void;
   /**
    * Under the policy `unsettled`, execs that equal this one in lineage, program, filename, arguments and user no longer
-   * wake the reader at once.
+   * wake the reader at once, as long as the epoch of the event lasts.
    */
   settle?(event: ExecEvent): void;
-  /** Undoes every `settle`; to be called when a decision may have changed, as after a reload. */
-  unsettle?(): void;
   /** A live view is attached, which shows an exec within 100 ms. False: the source may flush less often. */
   live?: boolean;
+  /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
+  setEpoch?(epoch: number): void;
 }

@@ -4,16 +4,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { BaseSystem } from "../fingerprint/base.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 import { writeWhole } from "./saved-state.ts";
 
 const file = "base.json";
-const Saved = v.strictObject({ files: v.record(v.string(), v.string()) });
+const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
 
 /** undefined if there is none that can be read. */
 export function readBase(directory: string): BaseSystem | undefined {
   try {
-    const { files } = v.parse(Saved, JSON.parse(readFileSync(join(directory, file), "utf8")));
-    return { files: new Map(Object.entries(files)) };
+    const saved = parseJson(savedBase, readFileSync(join(directory, file), "utf8"));
+    return saved && { files: new Map(Object.entries(saved.files)) };
   } catch {
     return undefined;
   }

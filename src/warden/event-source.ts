@@ -7,6 +7,7 @@ import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
+import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
 export interface EventSourceInputs {
@@ -14,6 +15,7 @@ export interface EventSourceInputs {
   readonly poll: Poll;
   readonly token: number;
   readonly totals: Totals;
+  readonly epoch: Epoch;
   /** Opens and subscribes. Throws if the host does not allow what was chosen. */
   readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
 }
@@ -27,6 +29,7 @@ export class EventSource implements Disposable {
     this.inputs = inputs;
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
+    inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));
   }
 
   get sensor(): Sensor {
@@ -59,7 +62,6 @@ export class EventSource implements Disposable {
   /** Sets which execs wake the reader at once, anew for each policy; true if execs can be settled under it. */
   applyWakeupPolicy(policy: Policy): boolean {
     const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
-    this.sensor.unsettle?.();
     this.sensor.setWakeupPolicy?.(wakeup);
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }
@@ -85,10 +87,11 @@ export class EventSource implements Disposable {
   }
 
   private enter(before: SensorSource | undefined): void {
-    const { poll, token, totals, config } = this.inputs;
+    const { poll, token, totals, config, epoch } = this.inputs;
     const { enforcement } = config;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
+    this.sensor.setEpoch?.(epoch.current);
     if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }

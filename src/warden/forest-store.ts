@@ -1,5 +1,4 @@
 // Keeps the forest for the next warden, and takes over what the last one kept.
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Forest } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest, saveForest } from "../forest/saved-forest.ts";
@@ -19,7 +18,7 @@ export interface ForestStoreInputs {
   readonly directory: string;
   readonly run: string;
   readonly bootId: string;
-  readonly forest: Forest<Runnable>;
+  readonly forest: Forest;
   readonly newTrees: NewTrees;
   readonly reader: FactsReader;
   readonly fileWriter: AtomicFileWriter;
@@ -64,7 +63,7 @@ export class ForestStore {
   }
 
   /** The lineages of the last run of this boot; undefined if there is nothing that holds together. */
-  restore(saved: SavedState | undefined): RestoredForest<Runnable> | undefined {
+  restore(saved: SavedState | undefined): RestoredForest | undefined {
     if (saved === undefined) return undefined;
     const { forest, bootId, recordChange } = this.inputs;
     try {

@@ -6,6 +6,7 @@ import { Totals } from "../../src/report/totals.ts";
 import type { Sensor } from "../../src/sensor/event.ts";
 import type { LastResort } from "../../src/sensor/open.ts";
 import type { LiveSource, SourceChoice } from "../../src/vocabulary/sensors.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
 import { EventSource } from "../../src/warden/event-source.ts";
 
 const failure = new Error("recvmmsg: ENOMEM");
@@ -25,6 +26,7 @@ function eventSource(choice: SourceChoice) {
     poll,
     token: 1,
     totals,
+    epoch: new Epoch(),
     open(asked, lastResort) {
       opened.push({ choice: asked, lastResort });
       const next = lastResort?.source === "ebpf" ? "netlink" : "ebpf";

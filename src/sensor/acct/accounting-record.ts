@@ -1,5 +1,4 @@
 // One record of process accounting, version 3 (acct(5); linux/acct.h, struct acct_v3). Bytes in, a value out.
-
 import { decodeText } from "../../linux/text.ts";
 import { TICKS_PER_SECOND } from "../../linux/ticks.ts";
 
