@@ -46,7 +46,7 @@ const nearly = fc.record(
     ...Object.fromEntries(
       "run generation version started source enforcement policies first records updates changed whole id alive reason last n on"
         .split(" ")
-        .map((name) => [name, fc.jsonValue()]),
+        .map((name) => [name, fc.jsonValue({ maxDepth: 2 })]),
     ),
   },
   { requiredKeys: [] },
