@@ -96,11 +96,6 @@ function scoreOf(odds: number): number {
   return 1 / (1 + Math.exp(BALANCE - odds));
 }
 
-/** Score of a name by itself, as if it lay in the directory `within`. */
-export function scoreName(name: string, within = "/"): number {
-  return scoreOf(suspect(name, temporary.test(within)).odds);
-}
-
 /** Elements vouch against each other from these log odds on: of the path's other elements, and of the element itself. */
 const VOUCH_FROM = -3;
 const VOUCH_AT_MOST = 6;

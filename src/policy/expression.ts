@@ -13,7 +13,6 @@ export const valueKinds = {
   numbers: 32,
   array: 64,
 } as const;
-export const SCALARS = valueKinds.string | valueKinds.number | valueKinds.bool | valueKinds.null;
 export const ARRAYS = valueKinds.strings | valueKinds.numbers | valueKinds.array;
 
 const kindOfType: Readonly<Record<VariableType, number>> = {

@@ -7,7 +7,7 @@ import { ARRAYS, type Expression, kindOf, kindText, literal, type Scalar, valueK
 import { exampleOf } from "./operators.ts";
 
 /** Why a rule cannot use a name of the vocabulary, and what to do. */
-export interface Refusal {
+export interface NameRefusal {
   readonly message: string;
   readonly fix: string;
 }
@@ -16,7 +16,7 @@ export interface Refusal {
 export interface Names {
   variable(name: string): { readonly type: VariableType | "any"; readonly nullable?: boolean } | undefined;
   /** Why a variable cannot be used; undefined if it can, or if there is no such variable. */
-  refusal(name: string): Refusal | undefined;
+  refusal(name: string): NameRefusal | undefined;
   list(name: string): readonly (string | number)[] | undefined;
   readonly variables: readonly string[];
   readonly lists: readonly string[];

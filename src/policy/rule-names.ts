@@ -1,7 +1,7 @@
 // What the conditions of a rule may name: variables that are known before the verdict, and the policy's lists.
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { isJudged, isVariableName, judgedNames, judgedRows, kindsWithout } from "../vocabulary/variables.ts";
-import type { Names, Refusal } from "./name-reader.ts";
+import type { NameRefusal, Names } from "./name-reader.ts";
 import type { ListItems } from "./resolve.ts";
 
 /** `kinds`: the events that the rule is on. Each of them must have every variable that the rule names. */
@@ -16,7 +16,7 @@ export function ruleNames(lists: ReadonlyMap<string, ListItems>, kinds: readonly
   };
 }
 
-function refusalOf(name: string, kinds: readonly JudgedKind[]): Refusal | undefined {
+function refusalOf(name: string, kinds: readonly JudgedKind[]): NameRefusal | undefined {
   if (!isVariableName(name)) return undefined;
   if (!isJudged(name))
     return {

@@ -44,7 +44,7 @@ const openers: Readonly<Record<OpenableSource, (options: SensorOptions) => Senso
 };
 
 /** Opens one source. Throws SensorUnavailable, with a hint. */
-export function openSource(source: OpenableSource, options: SensorOptions): Sensor {
+export function openSensorOf(source: OpenableSource, options: SensorOptions): Sensor {
   return openers[source](options);
 }
 
@@ -53,14 +53,14 @@ export function openSource(source: OpenableSource, options: SensorOptions): Sens
  * Throws SensorUnavailable with what each of them said.
  */
 export function openSensor(choice: SourceChoice | OpenableSource, options: SensorOptions): OpenedSensor {
-  if (choice !== "auto") return { sensor: openSource(choice, options), why: "it was chosen" };
+  if (choice !== "auto") return { sensor: openSensorOf(choice, options), why: "it was chosen" };
   const { lastResort } = options;
   const refusals = new Map<SensorSource, string>();
   if (lastResort !== undefined) refusals.set(lastResort.source, lastResort.reason);
   let hint: string | undefined;
   for (const source of [...liveSources].sort(byLastResort(lastResort?.source))) {
     try {
-      const sensor = openSource(source, options);
+      const sensor = openSensorOf(source, options);
       refusals.delete(source);
       return { sensor, why: refusals.size === 0 ? sensors[source].advantage : textOf(refusals) };
     } catch (error) {

@@ -3,8 +3,9 @@
 import { alphabets, collectNames, dice, draw } from "../../build/randomness-names.ts";
 import { foldElement } from "../../src/fingerprint/fold.ts";
 import { createIdentifier } from "../../src/fingerprint/identify.ts";
-import { RANDOM_FROM, scoreName } from "../../src/fingerprint/randomness.ts";
+import { RANDOM_FROM } from "../../src/fingerprint/randomness.ts";
 import type { RunnableFacts } from "../../src/fingerprint/runnable.ts";
+import { scoreName } from "../fingerprint/score-name.ts";
 
 const DRAWS = 5000;
 const seed = dice(271_828);

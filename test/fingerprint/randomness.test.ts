@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { alphabets, dice, draw } from "../../build/randomness-names.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
-import { RANDOM_FROM, scoreName } from "../../src/fingerprint/randomness.ts";
+import { RANDOM_FROM } from "../../src/fingerprint/randomness.ts";
 import type { RunnableFacts } from "../../src/fingerprint/runnable.ts";
+import { scoreName } from "./score-name.ts";
 
 function facts(executable: string, args?: readonly string[]): RunnableFacts {
   return { executable, executableMemfd: false, filename: undefined, script: undefined, args, cwd: "/" };

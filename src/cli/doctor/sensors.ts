@@ -1,7 +1,7 @@
 // Which sources of events this host allows. Each live one is opened and has to report a program that is started for it.
 
 import type { Sensor } from "../../sensor/event.ts";
-import { openSource } from "../../sensor/open.ts";
+import { openSensorOf } from "../../sensor/open.ts";
 import { FactsReader } from "../../sensor/procfs/facts-reader.ts";
 import { SensorUnavailable } from "../../sensor/unavailable.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
@@ -73,7 +73,7 @@ function tryLive(
   reader: FactsReader,
 ): Pick<SensorReport, "available" | "detail" | "fix"> {
   try {
-    using sensor = openSource(source, { reader, argumentBytes: ARGUMENT_BYTES });
+    using sensor = openSensorOf(source, { reader, argumentBytes: ARGUMENT_BYTES });
     if (reportsProgram(sensor))
       return { available: true, detail: "opened; it reported a program that was started" };
     const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
