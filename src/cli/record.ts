@@ -1,13 +1,17 @@
 // `treewarden record --out F`: a capture of the event stream.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultConfig, sources } from "../config/config.ts";
+import { configFile, sources } from "../config/config.ts";
+import { embeddedBase } from "../fingerprint/base.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { ownArguments } from "../linux/spawn.ts";
 import { type Recorded, recordingSignals, runRecording } from "../offline/recording.ts";
-import { CaptureFile } from "../sensor/capture/file.ts";
+import { CaptureFile } from "../sensor/capture/capture-file.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
+import { readBase } from "../warden/base-file.ts";
+import { captureRedaction } from "../warden/capture-header.ts";
+import { readConfig } from "./configuration.ts";
 import { writeError } from "./file-errors.ts";
 import { checkLook, type LookFlags, openLook } from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
@@ -16,6 +20,9 @@ interface RecordFlags extends LookFlags {
   readonly out: string;
   /** Nanoseconds. */
   readonly for?: number;
+  readonly redact?: boolean;
+  readonly config?: string;
+  readonly stateDir?: string;
 }
 
 /** Set once the signals are blocked: they must be before the process's first instruction. */
@@ -31,6 +38,9 @@ export function recordCommand(): Command {
       new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
     )
     .option("--file <file>", "process accounting file, for --source acct")
+    .option("--redact", "replace secrets in arguments, the host's name and people's names")
+    .option("--config <file>", `configuration file (default: ${configFile} if it is there)`)
+    .option("--state-dir <directory>", "of the warden (default: the configuration's)")
     .action((flags: RecordFlags) => record(flags));
 }
 
@@ -50,7 +60,9 @@ function record(flags: RecordFlags): void {
     const environment = { [READY]: "1", ...frugal, ...compiledEarly };
     replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
   }
-  const { limit } = defaultConfig().arguments;
+  const config = readConfig(flags.config);
+  const stateDirectory = flags.stateDir ?? config.state_directory;
+  const { limit } = config.arguments;
   using reader = new FactsReader({ argumentBytes: limit });
   const { sensor, why } = openLook(flags, { reader, argumentBytes: limit });
   using opened = sensor;
@@ -62,6 +74,9 @@ function record(flags: RecordFlags): void {
       sensor: opened,
       reader: flags.source === "acct" ? null : reader,
       file,
+      base: readBase(stateDirectory) ?? embeddedBase,
+      argumentsLimit: limit,
+      redaction: flags.redact === true ? captureRedaction : undefined,
       forNs: flags.for,
       progress: (soFar) => {
         if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);

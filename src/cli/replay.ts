@@ -1,35 +1,34 @@
-// `treewarden replay F --policy P`: the verdicts that the policy would have given.
+// `treewarden replay F`: the warden's verdicts again, or with --policy P those that P would have given.
 import { Command, Option } from "commander";
-import { Baseline } from "../baseline/baseline.ts";
-import { readBaseline } from "../baseline/baseline-file.ts";
 import { writeDescriptor } from "../linux/descriptor.ts";
 import { SystemCallError } from "../linux/libc.ts";
 import { printable } from "../linux/text.ts";
 import { type ReplayResult, replay } from "../offline/replay.ts";
-import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { CaptureInput } from "../sensor/capture/file.ts";
-import { type Capture, openCapture } from "../sensor/capture/read.ts";
-import { refusal } from "./capture-errors.ts";
+import { CaptureInput } from "../sensor/capture/capture-file.ts";
+import { type Capture, openCapture } from "../sensor/capture/capture-reader.ts";
+import { refusal, warnOfEnd } from "./capture-errors.ts";
 import { readError } from "./file-errors.ts";
-import { CommandError, exitCodes, hint, warn } from "./output.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
 
 interface ReplayFlags {
-  readonly policy: readonly string[];
+  readonly policy?: readonly string[];
   readonly output?: "json" | "pretty";
 }
 
 /** Lines are gathered to this many characters before they are written. */
 const GATHER = 64 * 1024;
+/** Rules that are named in the summary. */
+const UNDECIDED_SHOWN = 20;
 
 export function replayCommand(): Command {
   return new Command("replay")
-    .description("show the verdicts that a policy would have given on a capture")
+    .description("show the verdicts of a capture again, or those that another policy would have given")
     .argument("<capture>", "file that treewarden record has made")
-    .requiredOption(
+    .option(
       "--policy <role-or-file>",
-      "policy to judge by; more than one: all of them",
+      "policy to judge by, may be repeated (default: the one in a capture that the warden made)",
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
     .addOption(
@@ -39,29 +38,27 @@ export function replayCommand(): Command {
 }
 
 function replayFile(file: string, flags: ReplayFlags): void {
-  const { policy, baselines } = policyOrError({ policies: [...flags.policy], policy_keys: [] });
+  const other =
+    flags.policy === undefined ? undefined : policyOrError({ policies: flags.policy, policy_keys: [] });
   using input = openInput(file);
   const opened = guarded(file, () => openCapture(input.read));
   if (!opened.ok) throw refusal(file, opened.problem);
+  if (other === undefined && opened.capture.header.madeBy === "record") {
+    throw new CommandError(
+      exitCodes.usage,
+      `${file} holds no policy: record made it without a warden`,
+      "name a policy with --policy",
+    );
+  }
   const format = (flags.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "json" ? json : pretty;
   const out = new Output();
   const tell = (record: EventRecord): void => out.line(format(record));
-  const result = guarded(file, () => replay(opened.capture, policy, tell, knownOf(baselines)));
+  const result = guarded(file, () => replay(opened.capture, tell, other));
   out.flush();
   if (out.closed) return;
   summarise(opened.capture, result);
   if (result.end.kind === "damaged") throw refusal(file, result.end);
-  if (result.end.kind === "cut") {
-    warn(`${file}: cut at byte ${result.end.at}: these are the verdicts on what is whole before it`);
-  }
-}
-
-/** What comes with the roles, as a warden without a baseline of its own knows it. */
-function knownOf(baselines: readonly RoleBaseline[]): Baseline | undefined {
-  if (baselines.length === 0) return undefined;
-  const known = new Baseline();
-  for (const { bytes } of baselines) readBaseline(bytes, (entry) => known.add(entry));
-  return known;
+  warnOfEnd(file, result.end, "these are the verdicts on what is before that");
 }
 
 function openInput(file: string): CaptureInput {
@@ -86,20 +83,21 @@ function guarded<T>(file: string, work: () => T): T {
 
 function summarise(capture: Capture, { events, tally }: ReplayResult): void {
   const { kill, alert, allow } = tally.verdicts;
-  const { host_name, kernel } = capture.header;
+  const { hostName, kernel, redacted } = capture.header;
   warn(
-    `${events} events of ${printable(host_name)} (Linux ${printable(kernel)}), ${tally.judged} programs: ${kill} kill, ${alert} alert, ${allow} allow`,
+    `${events} events of ${printable(hostName)} (Linux ${printable(kernel)}), ${tally.judged} programs: ${kill} kill, ${alert} alert, ${allow} allow`,
   );
   if (tally.lost > 0 || tally.lossesUncounted > 0) {
     const more = tally.lossesUncounted === 0 ? "" : `, and ${tally.lossesUncounted} times an unknown number`;
     warn(`${tally.lost} events were lost while it was recorded${more}: what they were is not judged`);
   }
-  const [most] = [...tally.undecided].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  if (most !== undefined) {
-    hint(
-      `${tally.undecided.size} rules were undecided at times, ${most[0]} most often (${most[1]}): they name what was not known`,
-    );
-  }
+  if (redacted)
+    warn("its arguments were redacted, so rules on arguments may decide otherwise than on the host");
+  const undecided = [...tally.undecided].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  if (undecided.length === 0) return;
+  const shown = undecided.slice(0, UNDECIDED_SHOWN).map(([rule, times]) => `${rule} (${times})`);
+  if (undecided.length > shown.length) shown.push(`and ${undecided.length - shown.length} more`);
+  warn(`undecided, because they name something that was not known: ${shown.join(", ")}`);
 }
 
 /** Standard output, which must have everything before the process ends. */

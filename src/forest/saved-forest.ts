@@ -7,7 +7,7 @@ import type { Lineage, Program } from "./lineage.ts";
 
 export const SAVED_VERSION = 1;
 
-interface SavedNode {
+export interface SavedNode {
   /** Index of the parent, -1 for a root. */
   readonly p: number;
   /** Index of the program. */
@@ -37,11 +37,15 @@ export interface SavedForest<E> {
   readonly processes: readonly SavedProcess[];
 }
 
-export function saveForest<I extends Program, E>(
-  forest: Forest<I>,
-  bootId: string,
-  encode: (program: I) => E,
-): SavedForest<E> {
+/** Lineages as two lists, each program and each node once; `indexOf` adds what is not in them yet. */
+export interface LineageLists<I extends Program, E> {
+  readonly images: readonly E[];
+  /** Parents before children. */
+  readonly nodes: readonly SavedNode[];
+  readonly indexOf: (lineage: Lineage<I>) => number;
+}
+
+export function lineageLists<I extends Program, E>(encode: (program: I) => E): LineageLists<I, E> {
   const images: E[] = [];
   const imageIndex = new Map<I, number>();
   const nodes: SavedNode[] = [];
@@ -55,11 +59,11 @@ export function saveForest<I extends Program, E>(
     }
     return index;
   };
-  const node = (one: Lineage<I>): number => {
+  const indexOf = (one: Lineage<I>): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
-    const parent = one.parent === null ? -1 : node(one.parent);
+    const parent = one.parent === null ? -1 : indexOf(one.parent);
     const index =
       nodes.push({
         p: parent,
@@ -74,7 +78,15 @@ export function saveForest<I extends Program, E>(
     nodeIndex.set(one, index);
     return index;
   };
+  return { images, nodes, indexOf };
+}
 
+export function saveForest<I extends Program, E>(
+  forest: Forest<I>,
+  bootId: string,
+  encode: (program: I) => E,
+): SavedForest<E> {
+  const { images, nodes, indexOf: node } = lineageLists(encode);
   const processes: SavedProcess[] = [];
   for (const process of forest.processes()) {
     if (process.kernelThread || !process.startExact) continue;
@@ -108,15 +120,34 @@ export function restoreForest<I extends Program>(
   };
   if (!isSavedForest(saved)) throw new Error("not a saved forest");
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
-  const images = saved.images.map(decode);
+  restoreLineages(forest, saved.images.map(decode), saved.nodes, nodes);
+  for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
+    const lineage = nodes[at];
+    const ancestry = above === -1 ? null : nodes[above];
+    if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
+    remembered.set(pid, { startTicks, lineage, ancestry, execed: execed === 1, linkGuessed: guessed === 1 });
+  }
+  return { processes: remembered, release };
+}
+
+/**
+ * Makes the lineages of saved nodes and adds them to `into`, retained: their caller releases them. Throws an Error for
+ * a node that does not hold together.
+ */
+export function restoreLineages<I extends Program>(
+  forest: Forest<I>,
+  images: readonly I[],
+  nodes: readonly SavedNode[],
+  into: Lineage<I>[],
+): void {
   const pick = (index: number): I => {
     const program = images[index];
     if (program === undefined) throw new Error(`no program ${index}`);
     return program;
   };
-  for (const node of saved.nodes) {
-    const parent = node.p === -1 ? null : nodes[node.p];
-    if (parent === undefined) throw new Error(`node ${nodes.length} before its parent ${node.p}`);
+  for (const node of nodes) {
+    const parent = node.p === -1 ? null : into[node.p];
+    if (parent === undefined) throw new Error(`node ${into.length} before its parent ${node.p}`);
     const lineage = forest.lineages.intern(parent, {
       program: pick(node.i),
       earlier: (node.e ?? []).map(pick),
@@ -127,15 +158,8 @@ export function restoreForest<I extends Program>(
       elided: node.l === undefined ? null : node.l.map(pick),
     });
     forest.lineages.retain(lineage);
-    nodes.push(lineage);
+    into.push(lineage);
   }
-  for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
-    const lineage = nodes[at];
-    const ancestry = above === -1 ? null : nodes[above];
-    if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
-    remembered.set(pid, { startTicks, lineage, ancestry, execed: execed === 1, linkGuessed: guessed === 1 });
-  }
-  return { processes: remembered, release };
 }
 
 function isSavedForest(value: unknown): value is SavedForest<unknown> {

@@ -91,6 +91,32 @@ export function unambiguous(text: string): string {
   return text.includes("\\") ? printable(text.replaceAll("\\", "\\\\")) : printable(text);
 }
 
+const escapeSequence = /\\(?:\\|x([0-9a-f]{2}))/g;
+const encoder = new TextEncoder();
+
+/**
+ * The text that `unambiguous` was given. Undefined if `text` cannot come from it: it has a character that is not
+ * printable, or a backslash that begins no escape.
+ */
+export function undoUnambiguous(text: string): string | undefined {
+  const isPlain = plain.test(text);
+  if (!isPlain && unprintable.test(text)) return undefined;
+  if (!text.includes("\\")) return text;
+  const bytes = new Uint8Array(text.length * 3);
+  let length = 0;
+  let end = 0;
+  const addLiteral = (literal: string): boolean => {
+    length += encoder.encodeInto(literal, bytes.subarray(length)).written;
+    return !literal.includes("\\");
+  };
+  for (const match of text.matchAll(escapeSequence)) {
+    if (!addLiteral(text.slice(end, match.index))) return undefined;
+    bytes[length++] = match[1] === undefined ? 0x5c : Number.parseInt(match[1], 16);
+    end = match.index + match[0].length;
+  }
+  return addLiteral(text.slice(end)) ? decodeText(bytes, 0, length) : undefined;
+}
+
 function escapeCharacter(character: string): string {
   let escaped = "";
   for (const byte of encodeText(character)) escaped += `\\x${byte.toString(16).padStart(2, "0")}`;

@@ -1,15 +1,17 @@
-// `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
-import { hostname, release } from "node:os";
-import { version } from "../config/version.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+// `treewarden record` without a warden: what a sensor reports, straight into a capture. Nothing is judged.
+
+import type { BaseSystem } from "../fingerprint/base.ts";
+import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
-import { bootId } from "../linux/process.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
-import type { CaptureFile } from "../sensor/capture/file.ts";
-import type { CaptureHeader } from "../sensor/capture/format.ts";
-import { CaptureWriter } from "../sensor/capture/write.ts";
+import type { CaptureFile } from "../sensor/capture/capture-file.ts";
+import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
+import type { CaptureHeader } from "../sensor/capture/header.ts";
 import type { Sensor } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { formatBase } from "../warden/base-file.ts";
+import { captureHeader } from "../warden/capture-header.ts";
+import { captureTexts } from "../warden/capture-texts.ts";
 import { scanLive } from "../warden/live-scan.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { readUserNames } from "../warden/user-names.ts";
@@ -19,6 +21,12 @@ export interface RecordingOptions {
   /** For looks at all of /proc; null where the events are not this host's present. */
   readonly reader: FactsReader | null;
   readonly file: CaptureFile;
+  /** By which programs have their names. */
+  readonly base: BaseSystem;
+  /** Bytes of arguments that the sensor reads. */
+  readonly argumentsLimit: number;
+  /** undefined: everything is kept as it is. */
+  readonly redaction: CaptureRedaction | undefined;
   /** Nanoseconds after which it ends; undefined: only a signal ends it. */
   readonly forNs: number | undefined;
   /** Called now and then, at most once a second. */
@@ -47,7 +55,13 @@ export function runRecording(options: RecordingOptions): Recorded {
   using poll = new Poll();
   using signals = new SignalDescriptor(recordingSignals);
   const start = monotonicNow();
-  const writer = new CaptureWriter((bytes) => file.write(bytes), headerNow(), readUserNames());
+  const writer = new CaptureWriter(
+    (frame) => file.write(frame),
+    headerNow(options),
+    readUserNames(),
+    options.redaction,
+  );
+  for (const _part of writer.text(captureTexts.base, formatBase(options.base)));
   const rescan = new Rescan();
   let losses = 0;
   let flushAt = start + FLUSH_NS;
@@ -55,10 +69,11 @@ export function runRecording(options: RecordingOptions): Recorded {
     if (reader === null) return;
     const began = monotonicNow();
     writer.scan(scanLive(reader), began);
+    writer.add("scan_end", { kind: "scan_end" });
     rescan.done(began, monotonicNow());
   };
   const drain = (): void => {
-    writer.clock(realtimeNow() - monotonicNow());
+    writer.clock(realtimeNow() - monotonicNow(), suspendedFor());
     sensor.drain((event) => {
       if (event.kind === "loss") {
         losses += 1;
@@ -78,7 +93,7 @@ export function runRecording(options: RecordingOptions): Recorded {
       const next = Math.min(
         end - now,
         rescan.dueIn(now) ?? Number.POSITIVE_INFINITY,
-        writer.pending ? flushAt - now : Number.POSITIVE_INFINITY,
+        writer.isPending ? flushAt - now : Number.POSITIVE_INFINITY,
       );
       const ready = poll.wait(waitMs(next));
       for (let i = 0; i < ready; i++) {
@@ -87,7 +102,7 @@ export function runRecording(options: RecordingOptions): Recorded {
       }
       const later = monotonicNow();
       if (rescan.dueIn(later) === 0) look();
-      if (writer.pending && later >= flushAt) {
+      if (writer.isPending && later >= flushAt) {
         writer.flush();
         options.progress(soFar());
         flushAt = later + FLUSH_NS;
@@ -107,7 +122,7 @@ export function runRecording(options: RecordingOptions): Recorded {
     writer.flush();
     throw error;
   }
-  writer.finish();
+  writer.end();
   file.sync();
   return soFar();
 }
@@ -119,17 +134,12 @@ function waitMs(ns: number): number {
   return ns === Number.POSITIVE_INFINITY ? -1 : Math.min(LONGEST_MS, Math.max(0, Math.ceil(ns / 1e6)));
 }
 
-function headerNow(): CaptureHeader {
-  const monotonic = monotonicNow();
-  const boottime = boottimeNow();
-  const realtime = realtimeNow();
-  return {
-    treewarden: version,
-    boot_id: bootId(),
-    boot_time_ms: Math.round((realtime - boottime) / 1e6),
-    wall_offset_ns: realtime - monotonic,
-    suspended_ns: Math.max(0, boottime - monotonic),
-    host_name: hostname(),
-    kernel: release(),
-  };
+function headerNow({ sensor, argumentsLimit, redaction }: RecordingOptions): CaptureHeader {
+  return captureHeader({
+    madeBy: "record",
+    redacted: redaction !== undefined,
+    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    source: sensor.source,
+    argumentsLimit,
+  });
 }

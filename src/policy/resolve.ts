@@ -54,7 +54,7 @@ export function resolve(role: LoadedRole): Resolved {
     rules: rulesOf(order, upwards),
     lists: listsOf(upwards),
     defaultAction: found?.file.default ?? "allow",
-    defaultRuleset: (found ?? role).file.role,
+    defaultRuleset: found?.file.default_ruleset ?? (found ?? role).file.role,
   };
 }
 

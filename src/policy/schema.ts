@@ -79,6 +79,8 @@ const fileSchema = v.strictObject({
   rules: v.optional(v.pipe(v.array(ruleSchema), v.maxLength(2000, "more than 2000 rules"))),
   override: v.optional(v.record(v.string(), overrideSchema)),
   default: v.optional(v.picklist(actions)),
+  /** The role that first held the default; written by `policy show`. */
+  default_ruleset: v.optional(name),
   tests: v.optional(v.array(testSchema)),
 });
 

@@ -1,6 +1,6 @@
 // The records that the warden makes: of an exec, of its verdict, of an exit, of loss and of its own changes.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
-import { printable } from "../linux/text.ts";
+import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
@@ -16,6 +16,9 @@ const readers = shown.map((name) => ({ name, read: readerOf(name) }));
 
 /** Gives each record its stamps. */
 export type Stamp = (wallNs: number) => string;
+
+/** Trees consist of labels, in which what is not printable is escaped already. */
+const ESCAPED = "tree.";
 
 type Draft = { [name: string]: RecordValue };
 
@@ -87,8 +90,9 @@ function describe(record: Draft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
     const value = read(subject);
     if (value === undefined) continue;
-    if (typeof value === "string") record[name] = printable(value);
-    else if (isTexts(value)) record[name] = value.map(printable);
+    const isEscaped = name.startsWith(ESCAPED);
+    if (typeof value === "string") record[name] = isEscaped ? value : unambiguous(value);
+    else if (isTexts(value)) record[name] = isEscaped ? value : value.map(unambiguous);
     else record[name] = value;
   }
   return record;

@@ -12,17 +12,26 @@ const Saved = v.strictObject({ files: v.record(v.string(), v.string()) });
 /** undefined if there is none that can be read. */
 export function readBase(directory: string): BaseSystem | undefined {
   try {
-    const { files } = v.parse(Saved, JSON.parse(readFileSync(join(directory, file), "utf8")));
-    return { files: new Map(Object.entries(files)) };
+    return parseBase(readFileSync(join(directory, file), "utf8"));
   } catch {
     return undefined;
   }
 }
 
-/** Whole or not at all, see `writeWhole`. */
-export function writeBase(directory: string, { files }: BaseSystem): void {
+/** Throws for a text that `formatBase` did not make. */
+export function parseBase(text: string): BaseSystem {
+  const { files } = v.parse(Saved, JSON.parse(text));
+  return { files: new Map(Object.entries(files)) };
+}
+
+export function formatBase({ files }: BaseSystem): string {
   const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
-  writeWhole(join(directory, file), JSON.stringify({ files: Object.fromEntries(sorted) }));
+  return JSON.stringify({ files: Object.fromEntries(sorted) });
+}
+
+/** Whole or not at all, see `writeWhole`. */
+export function writeBase(directory: string, base: BaseSystem): void {
+  writeWhole(join(directory, file), formatBase(base));
 }
 
 export function isSameBase(one: BaseSystem, other: BaseSystem): boolean {

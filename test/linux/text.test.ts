@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeText, encodeText, printable } from "../../src/linux/text.ts";
+import { decodeText, encodeText, printable, unambiguous, undoUnambiguous } from "../../src/linux/text.ts";
 
 test("no byte is lost, whatever a process gave", () => {
   fc.assert(
@@ -53,4 +53,27 @@ test("no bytes take long: a process has 4,096 of them at every exec", () => {
     });
     expect(Math.min(...turns)).toBeLessThan(1);
   }
+});
+
+describe("unambiguous text", () => {
+  test("can be undone, whatever a process gave", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        const text = decodeText(bytes);
+        const escaped = unambiguous(text);
+        expect(printable(escaped)).toBe(escaped);
+        expect(undoUnambiguous(escaped)).toBe(text);
+      }),
+    );
+  });
+
+  test("tells a newline from the four characters that stand for one", () => {
+    expect(unambiguous("\n")).toBe("\\x0a");
+    expect(unambiguous("\\x0a")).toBe("\\\\x0a");
+  });
+
+  test("cannot be undone if it is not what anybody wrote", () => {
+    for (const wrong of ["\\", "a\\", "\\x", "\\x0", "\\x0G", "\\n", "\n", "\u202e"])
+      expect([wrong, undoUnambiguous(wrong)]).toEqual([wrong, undefined]);
+  });
 });

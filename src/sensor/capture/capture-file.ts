@@ -10,7 +10,7 @@ import {
   readSync,
   writeSync,
 } from "node:fs";
-import type { ByteSource } from "./read.ts";
+import type { ByteSource } from "./frame.ts";
 
 const MODE = 0o600;
 

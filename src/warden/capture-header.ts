@@ -1,0 +1,38 @@
+// The header of a capture of this host, and what a redacted capture has in place of the host's own.
+import { hostname, release } from "node:os";
+import { version } from "../config/version.ts";
+import { monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { bootId } from "../linux/process.ts";
+import { redactArguments } from "../report/redact.ts";
+import type { CaptureRedaction } from "../sensor/capture/capture-writer.ts";
+import type { CaptureHeader } from "../sensor/capture/header.ts";
+
+/** What stands for the name of a host. */
+const REDACTED = "redacted";
+/** User ids from here on are people's (login.defs(5), UID_MIN). */
+const FIRST_PERSON = 1000;
+
+/** The header of a capture that begins now. */
+export function captureHeader(
+  made: Pick<
+    CaptureHeader,
+    "madeBy" | "redacted" | "bootTimeMs" | "source" | "argumentsLimit" | "enforcement"
+  > &
+    Partial<Pick<CaptureHeader, "wallOffset" | "suspended">>,
+): CaptureHeader {
+  return {
+    treewarden: version,
+    hostName: made.redacted ? REDACTED : hostname(),
+    kernel: release(),
+    bootId: bootId(),
+    wallOffset: realtimeNow() - monotonicNow(),
+    suspended: suspendedFor(),
+    ...made,
+  };
+}
+
+/** For captures that leave the host: arguments lose their secrets, and people their names. Paths stay as they are. */
+export const captureRedaction: CaptureRedaction = {
+  args: (args) => redactArguments(args),
+  userName: (uid, name) => (uid >= FIRST_PERSON ? `user${uid}` : name),
+};
