@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { testSubject } from "../../src/policy/test-lineage.ts";
-import { createRedaction } from "../../src/report/redact.ts";
 import { execRecord } from "../../src/report/records.ts";
+import { createRedaction } from "../../src/report/redact.ts";
 
 function argumentsOf(...args: readonly string[]): unknown {
   const program = { "process.executable.path": "/usr/bin/printf", "process.command_args": [...args] };
