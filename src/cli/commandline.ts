@@ -1,13 +1,15 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
+import { codeOf, stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
- * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON. They
+ * Treewarden's own commands, one for each of its processes, started by the supervisor with one argument of JSON (the
+ * warden may get another, in words). They
  * need no option parser, and each loads its own code only: it is memory that every host pays for.
  */
-const own: ReadonlyMap<string, (plan: string) => Promise<void>> = new Map([
+const own: ReadonlyMap<string, (plan: string, more: string | undefined) => Promise<void>> = new Map([
   ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
-  ["warden", async (plan) => (await import("./warden.ts")).warden(plan)],
+  ["warden", async (plan, more) => (await import("./warden.ts")).warden(plan, more)],
   ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
   ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
 ]);
@@ -18,7 +20,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   process.on("unhandledRejection", leave);
   try {
     const ours = own.get(args[0] ?? "");
-    if (ours !== undefined && args[1] !== undefined) await ours(args[1]);
+    if (ours !== undefined && args[1] !== undefined) await ours(args[1], args[2]);
     else await parse(args);
     return exitCodeSoFar();
   } catch (error) {
@@ -33,7 +35,7 @@ async function parse(args: readonly string[]): Promise<void> {
 
 /** Ends the process for an error that nobody waited for, such as that of a write to a pipe whose reader has left. */
 function leave(error: unknown): never {
-  const isReaderGone = error instanceof Error && "code" in error && error.code === "EPIPE";
+  const isReaderGone = codeOf(error) === "EPIPE";
   process.exit(isReaderGone ? exitCodeSoFar() : tell(error));
 }
 
@@ -53,7 +55,7 @@ function tell(error: unknown): ExitCode {
     return exitCodes.usage;
   }
   if (isCommanders(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-  warn(`fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  warn(`fault: ${stackOf(error)}`);
   hint("this is an error of treewarden itself, please report it");
   return exitCodes.fault;
 }

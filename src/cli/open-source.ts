@@ -1,5 +1,6 @@
-// Opening the source of events for a command: what the kernel refuses is told with what to do about it.
-import type { SourceChoice } from "../config/config.ts";
+// Opening the event source of a command. What the kernel refuses becomes an error with advice.
+import { Option } from "commander";
+import { type Config, type SourceChoice, sources } from "../config/config.ts";
 import { AcctUnavailable, openAcctSensor } from "../sensor/acct/sensor.ts";
 import { NoSensor, type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
 import { CommandError, exitCodes } from "./output.ts";
@@ -13,26 +14,46 @@ export function openSource(choice: SourceChoice, options: SensorOptions): Opened
   }
 }
 
-/** What a command that only looks may read: the host, or a file of process accounting. */
-export interface LookFlags {
-  readonly source: SourceChoice | "acct";
+/** `trace` and `record` read this host's events, or a file of process accounting. */
+export interface SourceFlags {
+  /** Undefined: what the configuration says. */
+  readonly source?: SourceChoice | "acct";
   /** The accounting file. */
   readonly file?: string;
 }
 
-/** Refuses flags that do not go together, and anyone but root where the host is watched. */
-export function checkLook(flags: LookFlags): void {
+export function sourceOption(): Option {
+  return new Option("--source <source>", "event source (default: the configuration's, else auto)").choices([
+    ...sources,
+    "acct",
+  ]);
+}
+
+export function accountingFileOption(): Option {
+  return new Option("--file <file>", "process accounting file, for --source acct");
+}
+
+/** Throws if the flags do not go together, or if this host is to be watched by another user than root. */
+export function checkSource(flags: SourceFlags): void {
   if ((flags.source === "acct") !== (flags.file !== undefined)) {
     const example = "--source acct --file /var/log/account/pacct";
-    throw new CommandError(exitCodes.usage, "--source acct and --file go together", example);
+    throw new CommandError(
+      exitCodes.usage,
+      "--source acct needs --file, and --file needs --source acct",
+      example,
+    );
   }
   if (flags.source !== "acct" && process.geteuid?.() !== 0) {
     throw new CommandError(exitCodes.notAllowed, "only root may watch every process", "run it with sudo");
   }
 }
 
-export function openLook(flags: LookFlags, options: SensorOptions): OpenedSensor {
-  if (flags.source !== "acct") return openSource(flags.source, options);
+export function openSourceOrFile(
+  flags: SourceFlags,
+  config: Pick<Config, "source">,
+  options: SensorOptions,
+): OpenedSensor {
+  if (flags.source !== "acct") return openSource(flags.source ?? config.source, options);
   try {
     return { sensor: openAcctSensor(flags.file ?? ""), why: "it was chosen" };
   } catch (error) {

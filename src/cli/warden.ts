@@ -6,7 +6,8 @@ import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
 
-export async function warden(text: string): Promise<void> {
+/** `ebpfRefusal`: why the sensor should not be eBPF, undefined if it may. */
+export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const first = policyOrError(plan.config);
   let { signed } = first;
@@ -15,7 +16,7 @@ export async function warden(text: string): Promise<void> {
       run: plan.run,
       config: plan.config,
       openSensor: (choice, reader) =>
-        openSource(choice, { reader, argumentBytes: plan.config.arguments.limit }),
+        openSource(choice, { reader, argumentBytes: plan.config.arguments.limit, ebpfRefusal }),
       loadPolicy: () => {
         const result = loadSettings(plan.config, signed);
         if (result.ok) signed = result.signed;

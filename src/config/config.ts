@@ -2,9 +2,10 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
-import { parseAddress } from "./address.ts";
+import { parseAddress } from "../linux/socket-address.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { isMailbox } from "./mailbox.ts";
-import { nearest } from "./nearest.ts";
 
 export const sources = ["auto", "ebpf", "netlink"] as const;
 export type SourceChoice = (typeof sources)[number];
@@ -52,7 +53,7 @@ function patternProblem(expression: string): string | undefined {
     RE2JS.compile(expression);
     return undefined;
   } catch (error) {
-    return `expected a regular expression: ${error instanceof Error ? error.message : error}`;
+    return `expected a regular expression: ${messageOf(error)}`;
   }
 }
 
@@ -169,7 +170,7 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
     // The parser's own bound: a few lines of aliases of aliases would fill the memory.
     return {
       ok: false,
-      errors: [place(0, error instanceof Error ? firstLine(error.message) : String(error))],
+      errors: [place(0, firstLine(messageOf(error)))],
     };
   }
   const result = v.safeParse(schema, content);

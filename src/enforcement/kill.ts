@@ -7,6 +7,7 @@ import type { Forest } from "../forest/forest.ts";
 import type { Program } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
+import { type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 
@@ -16,13 +17,13 @@ export interface ProcessSignals {
   now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
   startTicks(pid: number): number | undefined;
-  /** SIGKILL for the process that has `pid` now if `verify` holds once a handle is open. */
-  kill(pid: number, verify: () => boolean): "sent" | "gone" | "not_permitted";
+  /** SIGKILL for `process`. `isStillIt` is asked once a handle on its pid is open: the pid may be another's by now. */
+  kill(process: ProcessKey, isStillIt: () => boolean): "sent" | "gone" | "not_permitted";
   /**
    * The process is part of treewarden: supervisor, warden, standby. `args`: all arguments that it was started with, if
    * they are known; mostly they tell without a look at the process.
    */
-  isOurs(pid: number, args?: readonly string[]): boolean;
+  isOurs(process: ProcessKey, args?: readonly string[]): boolean;
 }
 
 /** The exec that a verdict is on. */
@@ -44,9 +45,6 @@ export interface KillResult {
   /** How many processes got the signal. */
   readonly killed: number;
 }
-
-/** An event's time is that of the end of the fork, so a start that comes from one may be a tick late. */
-const INEXACT_TICKS = 2;
 
 export class ProcessKiller<I extends Program> {
   private readonly forest: Forest<I>;
@@ -89,11 +87,10 @@ export class ProcessKiller<I extends Program> {
   /** `seen`: when the kernel told that it lives. */
   private end(process: Process<I>, seen?: number): "sent" | "gone" | "not_permitted" {
     this.condemned.add(process);
-    return this.signals.kill(process.pid, () => {
+    return this.signals.kill(process, () => {
       if (seen !== undefined && this.signals.now() - seen < PID_STAYS_NS) return true;
       const ticks = this.signals.startTicks(process.pid);
-      if (ticks === undefined) return false;
-      return Math.abs(ticks - process.startTicks) <= (process.startExact ? 0 : INEXACT_TICKS);
+      return ticks !== undefined && startsAt(process, ticks);
     });
   }
 
@@ -101,7 +98,7 @@ export class ProcessKiller<I extends Program> {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";
-    if (this.signals.isOurs(process.pid, args)) return "treewarden";
+    if (this.signals.isOurs(process, args)) return "treewarden";
     return undefined;
   }
 }

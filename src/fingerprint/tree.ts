@@ -21,8 +21,6 @@ export interface Tree {
   readonly truncated: boolean;
   /** `tree.user_ids`: effective users root to leaf, equal neighbours collapsed; undefined if one could not be read. */
   readonly userIds: readonly number[] | undefined;
-  /** For the policy: what it derived from this tree, which is that of one lineage. */
-  mark: unknown;
 }
 
 /** A tree has at most this many labels, the `...` in its middle among them. */
@@ -119,7 +117,6 @@ class LineageTree implements Tree {
   readonly userIds: readonly number[] | undefined;
   readonly labelChain: Chain;
   readonly nameChain: Chain;
-  mark: unknown = undefined;
   private hash: string | undefined = undefined;
 
   constructor(lineage: Lineage<Runnable>, parent: LineageTree | null) {

@@ -14,6 +14,7 @@ import {
   type UserEvent,
   unknownFacts,
 } from "../sensor/event.ts";
+import { isSameProcess, type ProcessKey, START_SLACK_TICKS, startsAt } from "../vocabulary/process-key.ts";
 import { EARLIER_LIMIT, type Lineage, Lineages, type Program } from "./lineage.ts";
 import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
@@ -23,8 +24,6 @@ export const TICKS_PER_SECOND = 100;
 const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 /** What most processes have: made once, not at every exec. */
 const noneEarlier: readonly never[] = [];
-/** How far apart two sources may see the same start: an event's time is that of the end of the fork. */
-const START_SLACK_TICKS = 2;
 
 /** What the forest needs from outside. */
 export interface ForestInputs<I extends Program> {
@@ -53,8 +52,7 @@ export interface FoundProcess<I extends Program> {
 }
 
 /** A process of the last run of the same boot, with its lineages. */
-export interface Remembered<I extends Program> {
-  readonly startTicks: number;
+export interface Remembered<I extends Program> extends ProcessKey {
   readonly lineage: Lineage<I>;
   readonly ancestry: Lineage<I> | null;
   readonly execed: boolean;
@@ -93,8 +91,15 @@ export class Forest<I extends Program> {
     return this.kinship.tombstones;
   }
 
+  /** The process that has `pid` now, as far as the events handed in so far can tell. */
   get(pid: number): Process<I> | undefined {
     return this.live.get(pid);
+  }
+
+  /** The live process that `key` means; undefined if it has ended, even if another process has its pid by now. */
+  find(key: ProcessKey): Process<I> | undefined {
+    const process = this.live.get(key.pid);
+    return process !== undefined && isSameProcess(process, key) ? process : undefined;
   }
 
   processes(): IterableIterator<Process<I>> {
@@ -119,7 +124,7 @@ export class Forest<I extends Program> {
   fork(event: ForkEvent): Process<I> | undefined {
     const known = this.live.get(event.pid);
     if (known !== undefined) {
-      if (known.linkGuessed && this.isSame(known, event.startTicks)) {
+      if (known.linkGuessed && isSameProcess(known, event)) {
         this.confirmLink(known, this.live.get(event.parentPid));
         return undefined;
       }
@@ -139,7 +144,7 @@ export class Forest<I extends Program> {
   exec(event: ExecEvent): Process<I> | undefined {
     const { facts } = event;
     let process = this.live.get(event.pid);
-    if (process !== undefined && facts.startTicks !== undefined && !this.isSame(process, facts.startTicks)) {
+    if (process !== undefined && facts.startTicks !== undefined && !startsAt(process, facts.startTicks)) {
       if (process.startTicks > facts.startTicks) return undefined;
       this.miss(process);
       process = undefined;
@@ -198,8 +203,7 @@ export class Forest<I extends Program> {
     for (const process of [...this.live.values()]) {
       const now = byPid.get(process.pid);
       const same =
-        now !== undefined &&
-        (now.facts.startTicks === undefined || this.isSame(process, now.facts.startTicks));
+        now !== undefined && (now.facts.startTicks === undefined || startsAt(process, now.facts.startTicks));
       if (same || process.startTicks >= began) continue;
       if (now === undefined) {
         missing.push(process);
@@ -258,13 +262,9 @@ export class Forest<I extends Program> {
 
   /** The start of a process as /proc has it; passed over if that is of another one. */
   learnStart(process: Process<I>, startTicks: number): void {
-    if (!this.isSame(process, startTicks)) return;
+    if (!startsAt(process, startTicks)) return;
     process.startTicks = startTicks;
     process.startExact = true;
-  }
-
-  private isSame(process: Process<I>, startTicks: number): boolean {
-    return Math.abs(process.startTicks - startTicks) <= (process.startExact ? 1 : START_SLACK_TICKS);
   }
 
   private ticksAt(time: number): number {
@@ -398,7 +398,7 @@ export class Forest<I extends Program> {
     const process = this.live.get(one.pid);
     if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
     // It has the pid of what was found, and is younger.
-    if (one.facts.startTicks !== undefined && !this.isSame(process, one.facts.startTicks)) return undefined;
+    if (one.facts.startTicks !== undefined && !startsAt(process, one.facts.startTicks)) return undefined;
     const program = this.inputs.identify(one.facts);
     if (program.key === process.lineage.program.key) return undefined;
     this.setImage(process, one.facts, program);

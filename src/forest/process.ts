@@ -1,14 +1,14 @@
 // One live process, as the forest keeps it.
 
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { Lineage, Program } from "./lineage.ts";
 import { TreeNode } from "./process-tree.ts";
 
 /** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
-export class Process<I extends Program> {
+export class Process<I extends Program> implements ProcessKey {
   readonly pid: number;
-  /** Clock ticks since boot; with the pid it is the process's identity. */
+  /** Replaced by the kernel's own value as soon as that is known (`startExact`). */
   startTicks: number;
-  /** The exact value is known, from /proc or from a source that has it. */
   startExact: boolean;
   /** Nanoseconds, CLOCK_MONOTONIC: of its fork, else as exact as its start ticks. */
   readonly startTime: number;
@@ -51,9 +51,8 @@ export class Process<I extends Program> {
   }
 }
 
-/** As a fork event tells it. */
-export interface Start {
-  readonly startTicks: number;
-  readonly startExact: boolean;
+/** When a process started, as a fork event reports it. */
+export interface Start extends Pick<ProcessKey, "startTicks" | "startExact"> {
+  /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
 }

@@ -125,7 +125,15 @@ export function restoreForest<I extends Program>(
     const lineage = nodes[at];
     const ancestry = above === -1 ? null : nodes[above];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
-    remembered.set(pid, { startTicks, lineage, ancestry, execed: execed === 1, linkGuessed: guessed === 1 });
+    remembered.set(pid, {
+      pid,
+      startTicks,
+      startExact: true,
+      lineage,
+      ancestry,
+      execed: execed === 1,
+      linkGuessed: guessed === 1,
+    });
   }
   return { processes: remembered, release };
 }

@@ -1,13 +1,16 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
-import { nearest } from "../config/nearest.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
 import type { Names } from "./name-reader.ts";
-import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource } from "./policy.ts";
+import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource, ruleCondition } from "./policy.ts";
 import {
+  DEFAULT_ON,
   type ListItems,
   type LoadedRole,
   plainOf,
@@ -193,7 +196,7 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+        return `${place} cannot be read: ${messageOf(error)}`;
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
@@ -265,7 +268,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, `cannot be read: ${error instanceof Error ? error.message : String(error)}`, undefined);
+      fail(0, `cannot be read: ${messageOf(error)}`, undefined);
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);
@@ -313,33 +316,42 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
   const sources: RuleSource[] = [];
   for (const { resolved: rule, when, except } of rules) {
     if (!rule.enabled || when === undefined) continue;
-    const { id, ruleset, description, action, severity, tags, unknownMatches } = rule;
+    const { id, ruleset, description, on, action, severity, tags, unknownMatches } = rule;
     const exceptions = except.filter((expression) => expression !== undefined);
     sources.push({
-      rule: { id, ruleset, description, action, severity, tags, unknownMatches },
+      rule: { id, ruleset, description, on, action, severity, tags, unknownMatches },
       when,
       except: exceptions,
     });
   }
-  const evaluator = new RuleEvaluator(sources, resolved.defaultAction, resolved.defaultRuleset);
+  const conditions = sources.map(ruleCondition);
+  const compiled = conditions.map(({ rule }) => rule);
+  const evaluatorFor = (kind: JudgedKind): RuleEvaluator => {
+    const { action, ruleset } = resolved.defaults[kind];
+    return new RuleEvaluator(
+      conditions.filter(({ rule }) => rule.on.includes(kind)),
+      action,
+      ruleset,
+    );
+  };
   const plain = plainPolicy(role, resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
     role: role.file.role,
     version: digest.slice(0, 12),
     digest,
-    rules: evaluator.rules,
-    defaultAction: resolved.defaultAction,
-    variables: evaluator.variables,
+    rules: compiled,
+    defaults: defaultActions(resolved),
+    variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     resolved: plain,
-    evaluator,
+    evaluators: { exec: evaluatorFor("exec") },
   };
 }
 
 function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
   const plainName = (name: string): string => name.replaceAll("+", "-");
   const name = plainName(role.file.role);
-  const defaultRuleset = plainName(resolved.defaultRuleset);
+  const defaultRuleset = plainName(resolved.defaults.exec.ruleset);
   return {
     role: name,
     ...(role.file.description === undefined ? {} : { description: role.file.description }),
@@ -348,6 +360,7 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       id: rule.id,
       ruleset: rule.ruleset,
       ...(rule.description === undefined ? {} : { description: rule.description }),
+      ...(isDefaultOn(rule.on) ? {} : { on: rule.on }),
       when: plainOf(rule.when),
       ...(rule.except.length === 0 ? {} : { except: rule.except.map(plainOf) }),
       action: rule.action,
@@ -356,7 +369,22 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       ...(rule.enabled ? {} : { enabled: false }),
       ...(rule.unknownMatches ? { unknown: "match" } : {}),
     })),
-    default: resolved.defaultAction,
+    default: plainDefault(resolved),
     ...(defaultRuleset === name ? {} : { default_ruleset: defaultRuleset }),
   };
+}
+
+function isDefaultOn(on: readonly JudgedKind[]): boolean {
+  return on.length === DEFAULT_ON.length && on.every((kind) => DEFAULT_ON.includes(kind));
+}
+
+/** One action, which is that of execs, if every other kind is allowed by default. */
+function plainDefault(resolved: Resolved): ResolvedPolicy["default"] {
+  const defaults = defaultActions(resolved);
+  const isPlain = judgedKinds.every((kind) => kind === "exec" || defaults[kind] === "allow");
+  return isPlain ? defaults.exec : defaults;
+}
+
+function defaultActions({ defaults }: Resolved): Policy["defaults"] {
+  return { exec: defaults.exec.action };
 }

@@ -1,6 +1,6 @@
 // The parts of a condition that name something: variables, elements, lists.
 import type { Node } from "jsonc-parser";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import type { VariableType } from "../vocabulary/variables.ts";
 import { type Document, elements, textOf } from "./document.ts";
 import { ARRAYS, type Expression, kindOf, kindText, literal, type Scalar, valueKinds } from "./expression.ts";

@@ -1,9 +1,11 @@
-// What one exec is judged on, and how each variable of the vocabulary is read from it.
+// What one event is judged on, and how each variable of the vocabulary is read from it.
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
+import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import type { VariableName } from "../vocabulary/variables.ts";
 
 /** What the baseline knows of the tree; all absent while no baseline is finished. */
@@ -22,12 +24,13 @@ export interface Parent {
 }
 
 export interface Subject {
+  readonly kind: JudgedKind;
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
   /** Milliseconds since the epoch. */
   readonly wallTime: number;
-  readonly pid: number;
+  readonly process: ProcessKey;
   readonly facts: ProcessFacts;
   /** This and `tree` are those of `lineage`. */
   readonly runnable: Runnable;
@@ -69,25 +72,6 @@ export const pending: readonly string[] = Object.freeze(["pending"]);
 
 export type Reader = (subject: Subject) => VariableValue;
 
-/** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
-const TICK_MS = 10;
-
-/** The last one that was made: what starts within a tick began at the same time. */
-let creationMs = Number.NaN;
-let creationText = "";
-
-function creationTime(subject: Subject): string | undefined {
-  const ticks = subject.facts.startTicks;
-  if (ticks === undefined) return undefined;
-  const ms = subject.bootTimeMs + ticks * TICK_MS;
-  if (ms === creationMs) return creationText;
-  const date = new Date(ms);
-  if (Number.isNaN(date.getTime())) return undefined;
-  creationMs = ms;
-  creationText = date.toISOString().replace("Z", "000Z");
-  return creationText;
-}
-
 function containerImage(subject: Subject): string | null | undefined {
   return subject.containerId === null ? null : subject.containerImage;
 }
@@ -95,13 +79,13 @@ function containerImage(subject: Subject): string | null | undefined {
 const notJudged: Reader = () => undefined;
 
 const readers: Readonly<Record<VariableName, Reader>> = {
-  "event.name": () => "process.exec",
+  "event.name": (s) => eventKinds[s.kind].eventName,
   timestamp: notJudged,
   "log.record.uid": notJudged,
   "host.id": notJudged,
   "host.name": notJudged,
-  "process.pid": (s) => s.pid,
-  "process.creation.time": creationTime,
+  "process.pid": (s) => s.process.pid,
+  "process.creation.time": (s) => creationTime(s.process, s.bootTimeMs),
   "process.parent_pid": (s) => s.parentPid,
   "process.executable.path": (s) => s.runnable.executable,
   "process.executable.name": (s) => s.runnable.executableName,
@@ -170,7 +154,7 @@ export function readerOf(name: VariableName): Reader {
 /** Values dear to make, and mostly never asked for: known or absent is told at once, the value only when needed. */
 const late: Readonly<Partial<Record<VariableName, (subject: Subject) => boolean>>> = {
   "process.command_line": (s) => s.facts.args !== undefined,
-  "process.creation.time": (s) => s.facts.startTicks !== undefined,
+  "process.creation.time": (s) => s.process.startExact,
   "tree.id": () => true,
 };
 

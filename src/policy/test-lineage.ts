@@ -116,10 +116,11 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
     const user = textOrNull(member["process.user.name"]);
     if (facts.uid !== undefined && typeof user === "string") names.set(facts.uid, user);
     made = {
+      kind: "exec",
       source: "ebpf",
       time: 0,
       wallTime: NOW,
-      pid,
+      process: { pid, startTicks: 0, startExact: true },
       facts,
       runnable,
       lineage,

@@ -1,5 +1,7 @@
 // Every metric of treewarden in one table: its name for Prometheus and for OpenTelemetry, its labels and its buckets.
 import { outcomes } from "../enforcement/outcome.ts";
+import { lossReasons } from "../sensor/event.ts";
+import { countedKinds } from "../vocabulary/event-kinds.ts";
 
 export interface Instrument {
   /** As it is exposed; a counter's ends in `_total`. */
@@ -47,7 +49,7 @@ export const instruments = {
     kind: "counter",
     description: "Events that the kernel told.",
     attributes: ["event"],
-    closed: [["fork", "exec", "exit"]],
+    closed: [countedKinds],
   },
   eventsLost: {
     prometheus: "treewarden_events_lost_total",
@@ -56,10 +58,7 @@ export const instruments = {
     kind: "counter",
     description: "Events that the kernel made and treewarden did not get.",
     attributes: ["source", "reason"],
-    closed: [
-      ["ebpf", "netlink"],
-      ["overrun", "restart", "switch"],
-    ],
+    closed: [["ebpf", "netlink"], lossReasons],
   },
   execsUnattributed: {
     prometheus: "treewarden_execs_unattributed_total",

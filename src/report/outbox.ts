@@ -3,8 +3,7 @@
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
-import type { EventRecord } from "./event-record.ts";
-import { fitted } from "./event-record.ts";
+import { type EventRecord, fitted } from "./event-record.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 

@@ -1,6 +1,6 @@
 // The HTTP endpoint: metrics to scrape, and whether treewarden lives.
 import type { Server } from "bun";
-import type { Address } from "../config/address.ts";
+import type { Address } from "../linux/socket-address.ts";
 import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
 
 export interface Health {

@@ -6,6 +6,8 @@ import type { AlarmGroup, AlarmGroups } from "./alarms.ts";
 export interface LetterInputs {
   readonly to: readonly string[];
   readonly host: string;
+  /** Roles whose policies are in force. */
+  readonly roles: readonly string[];
   readonly alarms: AlarmGroups;
   /** Records since the last mail that were not looked at. */
   readonly unread: number;
@@ -20,7 +22,7 @@ const LONGEST = 1_024;
 const SUBJECT_HOST = 64;
 
 /** The whole mail: headers, an empty line, text. */
-export function letter({ to, host, alarms, unread }: LetterInputs): string {
+export function letter({ to, host, roles, alarms, unread }: LetterInputs): string {
   const groups = alarms.list();
   const told = groups.slice(0, TOLD);
   const kinds = groups.length === 1 ? "" : ` of ${groups.length} kinds`;
@@ -32,10 +34,9 @@ export function letter({ to, host, alarms, unread }: LetterInputs): string {
     "Content-Type: text/plain; charset=utf-8",
     "Content-Transfer-Encoding: 8bit",
   ];
-  const roles = new Set(groups.flatMap(({ rule }) => (rule.includes("/") ? [rule.split("/")[0] ?? ""] : [])));
   const body = [
     ...field("host", host),
-    ...field("role", [...roles].join(", ") || "-"),
+    ...field("role", roles.join(", ") || "-"),
     ...told.flatMap((group) => ["", ...describe(group)]),
   ];
   const rest = groups.slice(TOLD).reduce((sum, { count }) => sum + count, 0) + alarms.crowded;

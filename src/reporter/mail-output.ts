@@ -2,6 +2,7 @@
 // is read again, whatever ended meanwhile.
 
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { AlarmGroups, isAlarm } from "./alarms.ts";
 import type { Journal } from "./journal.ts";
 import { letter } from "./letter.ts";
@@ -10,6 +11,8 @@ export interface MailOutputInputs {
   readonly journal: Journal;
   readonly to: readonly string[];
   readonly host: string;
+  /** Roles whose policies are in force now. */
+  readonly roles: () => readonly string[];
   /** Between two mails, or attempts. */
   readonly intervalMs: number;
   readonly redact: (record: EventRecord) => EventRecord;
@@ -85,7 +88,7 @@ export class MailOutput {
     try {
       waits = await this.mailOnce();
     } catch (error) {
-      this.inputs.onFailure(error instanceof Error ? error.message : String(error));
+      this.inputs.onFailure(messageOf(error));
       waits = true;
     } finally {
       this.busy = false;
@@ -95,7 +98,7 @@ export class MailOutput {
 
   /** True if something is left to be mailed. */
   private async mailOnce(): Promise<boolean> {
-    const { journal, to, host, send, onFailure } = this.inputs;
+    const { journal, to, host, roles, send, onFailure } = this.inputs;
     const newest = journal.newest();
     const alarms = new AlarmGroups(KINDS);
     // A journal that was begun anew counts from 1 again.
@@ -107,7 +110,7 @@ export class MailOutput {
     }
     this.tried = Date.now();
     journal.remember({ [TRIED]: String(this.tried) });
-    const why = await send(letter({ to, host, alarms, unread }));
+    const why = await send(letter({ to, host, roles: roles(), alarms, unread }));
     if (why === undefined) this.remember(newest);
     else onFailure(why);
     return why !== undefined || journal.newest() > newest;

@@ -1,7 +1,6 @@
 // OTLP: records and totals to a collector, by OpenTelemetry's own exporters, each batch with a yes or a no.
 // Loaded only when an endpoint is set: it costs several megabytes.
-import type { HrTime } from "@opentelemetry/api";
-import { ValueType } from "@opentelemetry/api";
+import { type HrTime, ValueType } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -12,9 +11,9 @@ import {
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
-import { version } from "../config/version.ts";
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { type InstrumentName, instrumentNamed } from "../report/instruments.ts";
+import { version } from "../report/version.ts";
 import { type CumulativeSeries, instrumentNames } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
 

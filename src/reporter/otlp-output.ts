@@ -1,6 +1,7 @@
 // When to export: records from the journal as they come and again until the collector has them, totals at intervals.
 
 import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
 import { isLearned } from "./learned-rows.ts";
@@ -92,7 +93,7 @@ export class OtlpOutput {
     try {
       await this.exportBatch();
     } catch (error) {
-      this.failed(error instanceof Error ? error.message : String(error));
+      this.failed(messageOf(error));
     } finally {
       this.busy = false;
     }

@@ -103,6 +103,12 @@ export class ReporterState {
     return series;
   }
 
+  /** Roles whose policies are in force, as the warden's totals name them. */
+  rolesInForce(): readonly string[] {
+    const series = [...this.ledger.series(Date.now())];
+    return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
+  }
+
   private store(memory: Readonly<Record<string, string>>): void {
     const rows = this.ledger.takeChanged();
     if (rows.length === 0 && Object.keys(memory).length === 0) return;

@@ -3,13 +3,14 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Address, parseAddress } from "../config/address.ts";
 import { setProcessName } from "../linux/process.ts";
+import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Frame, Hello, Pong, ReliableEvents } from "../report/wire.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type Health, serveEndpoint } from "./endpoint.ts";
 import { expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
@@ -143,7 +144,7 @@ class Reporter {
         health: () => this.ask(HEALTH_MS),
       });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const hint = "choose another address with --listen, or off; is another treewarden running?";
       throw new ReporterRefused(`cannot listen on ${address.host}:${address.port}: ${why}`, hint);
     }
@@ -188,6 +189,7 @@ class Reporter {
       journal: this.journal,
       to: mail.to,
       host: hostname(),
+      roles: () => this.state.rolesInForce(),
       intervalMs: mail.every_minutes * 60_000,
       // A mail is kept by many: no setting lets secrets into it.
       redact: createRedaction(args.report === "off" ? "off" : "redacted", args.redact),
@@ -331,7 +333,7 @@ class Reporter {
   }
 
   private journalRefused(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     this.complain("journal", `cannot write the journal: ${why}`);
     if (this.journal.replaceIfBroken(error)) this.tellPutAside();
   }
@@ -362,21 +364,15 @@ class Reporter {
 }
 
 /** A reason that an administrator can do something about. */
-export class ReporterRefused extends Error {
+export class ReporterRefused extends HintedError {
   override readonly name = "ReporterRefused";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 function openJournal(path: string, bounds: JournalBounds): Journal {
   try {
     return new Journal(path, bounds);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     const hint = `user ${process.geteuid?.()} must be able to reach and write the folder: is every folder above it open to others (chmod o+x)?`;
     throw new ReporterRefused(`cannot open the journal ${path}: ${why}`, hint);
   }

@@ -1,6 +1,7 @@
 // Standard output, which may be a pipe that nobody reads: it never waits, and what does not fit is dropped and counted.
 import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
+import { codeOf } from "../vocabulary/errors.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;
@@ -72,7 +73,7 @@ export class StandardOutput {
     try {
       return isWritable(1) ? writeSync(1, piece) : 0;
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return 0;
+      if (codeOf(error) === "EAGAIN") return 0;
       // Whoever read has gone: there is nobody to write for any more.
       this.closed = true;
       this.waiting = [];

@@ -1,4 +1,6 @@
 // What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+import type { SensorKind } from "../vocabulary/event-kinds.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 
 export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
 
@@ -80,17 +82,14 @@ export const unknownFacts: ProcessFacts = {
   userMounts: undefined,
 };
 
-export interface ForkEvent {
+/** The new process is the event's own ProcessKey. */
+export interface ForkEvent extends ProcessKey {
   readonly kind: "fork";
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
-  readonly pid: number;
   /** The process that forked, not the one an orphan is given to later. */
   readonly parentPid: number;
-  /** As in ProcessFacts, but possibly one tick off where the source has only the event's time (`startExact`). */
-  readonly startTicks: number;
-  readonly startExact: boolean;
 }
 
 export interface ExecEvent {
@@ -132,7 +131,27 @@ export interface LossEvent {
 export const lossReasons = ["overrun", "restart", "switch"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
-export type ProcessEvent = ForkEvent | ExecEvent | UserEvent | ExitEvent | LossEvent;
+interface EventTypes {
+  fork: ForkEvent;
+  exec: ExecEvent;
+  user: UserEvent;
+  exit: ExitEvent;
+  loss: LossEvent;
+}
+
+export type EventOf<K extends SensorKind> = EventTypes[K];
+export type ProcessEvent = EventOf<SensorKind>;
+
+/** What a room does with an event of each kind. */
+export type EventHandlers = { readonly [K in SensorKind]: (event: EventOf<K>) => void };
+
+/** Hands an event to the handler of its kind. */
+export function dispatch<K extends SensorKind>(
+  handlers: EventHandlers,
+  event: EventOf<K> & { readonly kind: K },
+): void {
+  handlers[event.kind](event);
+}
 
 /** A process found by a look at /proc rather than by an event. */
 export interface ScannedProcess {

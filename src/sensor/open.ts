@@ -1,5 +1,6 @@
 // Which source of events this host gets, and why.
 import type { SourceChoice } from "../config/config.ts";
+import { HintedError } from "../vocabulary/errors.ts";
 import { EbpfUnavailable, openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
 import { openNetlinkSensor } from "./netlink/sensor.ts";
@@ -16,24 +17,30 @@ export interface SensorOptions {
   readonly reader: FactsReader;
   /** Bytes of arguments that are kept. */
   readonly argumentBytes: number;
+  /** Why `auto` takes eBPF only where there is nothing else, for a person; undefined: it prefers eBPF. */
+  readonly ebpfRefusal?: string | undefined;
 }
 
 /** No source can be had: what each of them said. */
-export class NoSensor extends Error {
+export class NoSensor extends HintedError {
   override readonly name = "NoSensor";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 /**
  * Opens the source that was chosen. `auto` takes eBPF where kernel, BTF and permissions allow, since it names every
- * program, else the proc connector. Throws NoSensor if there is none.
+ * program, else the proc connector; with `ebpfRefusal` in the other order. Throws NoSensor if there is none.
  */
 export function openSensor(choice: SourceChoice, options: SensorOptions): OpenedSensor {
+  if (choice === "auto" && options.ebpfRefusal !== undefined) {
+    try {
+      return {
+        sensor: openNetlinkSensor({ reader: options.reader }),
+        why: `no eBPF (${options.ebpfRefusal})`,
+      };
+    } catch (error) {
+      if (!(error instanceof NetlinkUnavailable)) throw error;
+    }
+  }
   let refusal = "";
   if (choice !== "netlink") {
     try {

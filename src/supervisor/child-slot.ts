@@ -4,6 +4,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
 import { type Spawned, type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { restartDelay } from "./backoff.ts";
 import { log } from "./log.ts";
 
@@ -68,7 +69,7 @@ export class ChildSlot implements Disposable {
       const handle = pidfdOpen(spawned.pid);
       if (handle !== null) this.fill({ pid: spawned.pid, handle, since: monotonicNow(), spawned });
     } catch (problem) {
-      log(`cannot start the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
+      log(`cannot start the ${this.role}: ${messageOf(problem)}`);
     }
     if (!this.isRunning) this.postpone(0);
     return this.isRunning || !this.mayRefuse;
@@ -89,7 +90,7 @@ export class ChildSlot implements Disposable {
     try {
       this.holder?.handle.signal(constants.signals.SIGKILL);
     } catch (problem) {
-      log(`cannot kill the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
+      log(`cannot kill the ${this.role}: ${messageOf(problem)}`);
     }
     return true;
   }
@@ -101,7 +102,7 @@ export class ChildSlot implements Disposable {
   /** To be called when the process has ended: empties the post and sets when to fill it again. */
   async ended(): Promise<ChildEnd> {
     const { holder } = this;
-    if (holder === undefined) return { how: "was not there", refused: undefined, byItself: false };
+    if (holder === undefined) return { ...unknownEnd, how: "was not there" };
     this.options.poll.remove(holder.handle.fd);
     holder.handle[Symbol.dispose]();
     this.holder = undefined;
@@ -112,12 +113,13 @@ export class ChildSlot implements Disposable {
     const { mayRefuse } = this;
     this.mayRefuse = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
-    if (spawned === null) return { how: "ended", refused: undefined, byItself: false };
-    if (spawned.signalCode !== null)
-      return { how: `was ended by ${spawned.signalCode} ${after}`, refused: undefined, byItself: false };
+    if (spawned === null) return { ...unknownEnd, livedMs };
+    const { signalCode: signal } = spawned;
+    if (signal !== null) return { ...unknownEnd, how: `was ended by ${signal} ${after}`, livedMs, signal };
     const code = spawned.exitCode ?? 0;
     const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
-    return { how: `ended with exit code ${code} ${after}`, refused, byItself: code === 0 };
+    const how = `ended with exit code ${code} ${after}`;
+    return { ...unknownEnd, how, livedMs, refused, byItself: code === 0 };
   }
 
   [Symbol.dispose](): void {
@@ -146,4 +148,10 @@ export interface ChildEnd {
   readonly refused: number | undefined;
   /** It ended because it had nothing more to do. */
   readonly byItself: boolean;
+  readonly livedMs: number;
+  /** What ended it, null if that was no signal or is not known. */
+  readonly signal: string | number | null;
 }
+
+/** Of a process that init waits for, only its end is seen. */
+const unknownEnd: ChildEnd = { how: "ended", refused: undefined, byItself: false, livedMs: 0, signal: null };

@@ -22,7 +22,12 @@ export function findUser(passwd: string, name: string): User | undefined {
  */
 export function reporterUser(name: string | undefined): User | null | string {
   if (process.geteuid?.() !== 0) return null;
-  const passwd = readFileSync("/etc/passwd", "latin1");
+  let passwd: string;
+  try {
+    passwd = readFileSync("/etc/passwd", "latin1");
+  } catch {
+    return "cannot read /etc/passwd for the reporter's user";
+  }
   const names = name === undefined ? ["treewarden", "nobody"] : [name];
   const user = names.map((each) => findUser(passwd, each)).find((found) => found !== undefined);
   if (user === undefined) return `no user ${names.join(" or ")} for the reporter`;

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "../linux/flock.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { User } from "./reporter-user.ts";
 
 /** Why a directory cannot be used: `usage` is the user's to change, `notAllowed` the system's. */
@@ -28,7 +29,7 @@ function makeFolder(path: string, mode: number): void {
 }
 
 /** What is wrong with `path` as the folder from which root takes decisions, undefined if nothing is. */
-function distrust(path: string): string | undefined {
+export function distrust(path: string): string | undefined {
   const found = lstatSync(path);
   if (!found.isDirectory()) return `${path} is not a directory`;
   if (found.uid !== process.geteuid?.())
@@ -80,7 +81,7 @@ export function takeStateDirectory(directory: string, reporter: User | null): nu
   try {
     return prepare(directory, reporter) ?? lock(directory);
   } catch (problem) {
-    const reason = problem instanceof Error ? problem.message : String(problem);
+    const reason = messageOf(problem);
     return { kind: "notAllowed", reason: `state directory ${directory}: ${reason}` };
   }
 }

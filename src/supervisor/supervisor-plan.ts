@@ -30,6 +30,8 @@ export interface SupervisorPlan {
   readonly wardenArgs: readonly string[];
   readonly reporterArgs: readonly string[];
   readonly examinerArgs: readonly string[];
+  /** A warden that crashes again and again is started without eBPF: nobody has chosen its sensor. */
+  readonly sensorFallback: boolean;
   /** Null: the supervisor's own user, because it may not change it. */
   readonly reporterUser: { readonly uid: number; readonly gid: number } | null;
   readonly deadManMs: number;

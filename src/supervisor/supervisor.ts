@@ -8,7 +8,8 @@ import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
-import { type ChildRole, ChildSlot } from "./child-slot.ts";
+import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
+import { CRASH_LIMIT, countEarlyCrashes } from "./crashes.ts";
 import { holdersOf, holds } from "./descriptor-holders.ts";
 import {
   examinerEnvironment,
@@ -69,6 +70,10 @@ export class Supervisor implements Disposable {
   private readonly posts: readonly ChildSlot[];
   private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
   private straysAt: number | undefined;
+  /** Early crashes of the warden in a row. */
+  private crashes = 0;
+  /** Why the warden is started without eBPF; undefined while it is not. */
+  private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
 
   /** `plan.descriptors` must be copies made by `copyHigh`. */
@@ -154,14 +159,27 @@ export class Supervisor implements Disposable {
   }
 
   private async ended(post: ChildSlot): Promise<void> {
-    const { how, refused, byItself } = await post.ended();
+    const end = await post.ended();
+    const { how, refused, byItself } = end;
     // Whatever it was armed for is gone; the next one must not be killed for it.
     if (post.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
     if (post === this.examiner && byItself) return this.letExaminerSleep();
-    if (refused === undefined) return log(`the ${post.role} ${how}; starting another`);
+    if (refused === undefined) {
+      log(`the ${post.role} ${how}; starting another`);
+      if (post === this.warden) this.considerFallback(end);
+      return;
+    }
     log(`the ${post.role} ${how}, at its first start; stopping`);
     this.stop(refused);
+  }
+
+  /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
+  private considerFallback({ signal, livedMs }: ChildEnd): void {
+    this.crashes = countEarlyCrashes(this.crashes, signal, livedMs);
+    if (!this.plan.sensorFallback || this.ebpfRefusal !== undefined || this.crashes < CRASH_LIMIT) return;
+    this.ebpfRefusal = `the warden crashed ${this.crashes} times in a row soon after its start, last by ${signal}`;
+    log(`${this.ebpfRefusal}; it is started without eBPF until treewarden is restarted`);
   }
 
   // An examiner that nobody asks ends, and its memory is free; whatever it is for stays where it can be seen.
@@ -314,7 +332,11 @@ export class Supervisor implements Disposable {
     const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden } = this.plan.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     return {
-      args: ["warden", ...this.plan.wardenArgs],
+      args: [
+        "warden",
+        ...this.plan.wardenArgs,
+        ...(this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal]),
+      ],
       descriptors,
       environment: wardenEnvironment(process.env),
     };

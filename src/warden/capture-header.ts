@@ -1,9 +1,9 @@
 // The header of a capture of this host, and what a redacted capture has in place of the host's own.
 import { hostname, release } from "node:os";
-import { version } from "../config/version.ts";
 import { monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { redactArguments } from "../report/redact.ts";
+import { version } from "../report/version.ts";
 import type { CaptureRedaction } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
 

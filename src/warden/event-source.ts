@@ -1,9 +1,9 @@
 // The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
 import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Totals } from "../report/totals.ts";
+import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";

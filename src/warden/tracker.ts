@@ -6,15 +6,19 @@ import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import { TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
-import type {
-  ExecEvent,
-  ExitEvent,
-  LossEvent,
-  ProcessEvent,
-  ProcessFacts,
-  ScannedProcess,
-  SensorSource,
+import {
+  dispatch,
+  type EventHandlers,
+  type ExecEvent,
+  type ExitEvent,
+  type ForkEvent,
+  type LossEvent,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+  type SensorSource,
 } from "../sensor/event.ts";
+import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 
 /** A program that runs, by an event or found by a scan. */
 export interface Execution {
@@ -28,13 +32,22 @@ export interface Execution {
   readonly event: ExecEvent | undefined;
 }
 
-/** What is done with what the tracker finds. */
-export interface TrackerListener {
-  onFork(child: Process<Runnable>): void;
-  onExec(exec: Execution): void;
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void;
-  onLoss(event: LossEvent): void;
+/** What the tracker makes of an event of each kind; null: nobody but the forest needs it. */
+interface Findings {
+  readonly fork: [child: Process<Runnable>];
+  readonly exec: [exec: Execution];
+  readonly user: null;
+  readonly exit: [process: Process<Runnable>, tree: Tree, event: ExitEvent];
+  readonly loss: [event: LossEvent];
 }
+type FindingOf<K extends SensorKind> = Findings[K];
+
+/** What is done with what the tracker finds: `onFork`, `onExec` and so on. */
+export type TrackerListener = {
+  [K in SensorKind as FindingOf<K> extends null ? never : `on${Capitalize<K>}`]: (
+    ...finding: NonNullable<FindingOf<K>>
+  ) => void;
+};
 
 export interface TrackerInputs {
   readonly identify: (facts: ProcessFacts) => Runnable;
@@ -50,9 +63,8 @@ export class Tracker {
   readonly forest: Forest<Runnable>;
   private readonly inputs: TrackerInputs;
   private readonly listener: TrackerListener;
-  private readonly forks: Counter;
-  private readonly execs: Counter;
-  private readonly exits: Counter;
+  private readonly counters: Partial<Record<SensorKind, Counter>> = {};
+  private readonly handlers: EventHandlers;
   private readonly lastEvent: Gauge;
   /** ns, CLOCK_MONOTONIC; 0 before the first event. */
   lastEventTime = 0;
@@ -61,9 +73,14 @@ export class Tracker {
     this.inputs = inputs;
     this.listener = listener;
     const { totals } = inputs;
-    this.forks = totals.counter("events", { event: "fork" });
-    this.execs = totals.counter("events", { event: "exec" });
-    this.exits = totals.counter("events", { event: "exit" });
+    for (const kind of countedKinds) this.counters[kind] = totals.counter("events", { event: kind });
+    this.handlers = {
+      fork: (event) => this.onFork(event),
+      exec: (event) => this.onExec(event),
+      user: (event) => void this.forest.user(event),
+      exit: (event) => this.onExit(event),
+      loss: (event) => this.listener.onLoss(event),
+    };
     this.lastEvent = totals.gauge("lastEvent", {});
     this.forest = new Forest<Runnable>({
       identify: inputs.identify,
@@ -75,37 +92,28 @@ export class Tracker {
 
   handle(event: ProcessEvent): void {
     this.lastEventTime = event.time;
-    switch (event.kind) {
-      case "fork": {
-        this.forks.add(1);
-        const child = this.forest.fork(event);
-        if (child === undefined) return;
-        this.started(child);
-        this.listener.onFork(child);
-        return;
-      }
-      case "exec": {
-        this.execs.add(1);
-        const process = this.forest.exec(event);
-        if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
-        else this.inputs.totals.counter("execsUnattributed", { reason: "tree" }).add(1);
-        return;
-      }
-      case "user":
-        this.forest.user(event);
-        return;
-      case "exit": {
-        this.exits.add(1);
-        const process = this.forest.exit(event);
-        if (process === undefined) return;
-        this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
-        this.listener.onExit(process, treeOf(process.lineage), event);
-        return;
-      }
-      case "loss":
-        this.listener.onLoss(event);
-        return;
-    }
+    this.counters[event.kind]?.add(1);
+    dispatch(this.handlers, event);
+  }
+
+  private onFork(event: ForkEvent): void {
+    const child = this.forest.fork(event);
+    if (child === undefined) return;
+    this.started(child);
+    this.listener.onFork(child);
+  }
+
+  private onExec(event: ExecEvent): void {
+    const process = this.forest.exec(event);
+    if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
+    else this.inputs.totals.counter("execsUnattributed", { reason: "tree" }).add(1);
+  }
+
+  private onExit(event: ExitEvent): void {
+    const process = this.forest.exit(event);
+    if (process === undefined) return;
+    this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
+    this.listener.onExit(process, treeOf(process.lineage), event);
   }
 
   /** Tells the gauge of the last event; `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */

@@ -11,14 +11,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Knowledge, Subject } from "../policy/subject.ts";
 import type { Outbox } from "../report/outbox.ts";
-import {
-  changeRecord,
-  execRecord,
-  exitRecord,
-  lossRecord,
-  type Stamp,
-  verdictRecord,
-} from "../report/records.ts";
+import { records, type Stamp, verdictRecord } from "../report/records.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { NewTrees } from "./new-trees.ts";
@@ -102,32 +95,32 @@ export class VerdictHandler implements TrackerListener {
     }
     const { outbox, stamp } = this.inputs;
     if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(execRecord(subject, "tree.new", stamp), "common");
+      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
       outbox.reliable(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
     }
-    if (outbox.watched) outbox.bestEffort(execRecord(subject, "process.exec", stamp));
+    if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
   onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
-    const ended = { pid: process.pid, treePath: tree.path, treeId: tree.id };
-    outbox.bestEffort(exitRecord(event, ended, event.time + this.wallOffset, stamp));
+    const { bootTimeMs } = this.inputs;
+    outbox.bestEffort(records.exit(event, process, tree, bootTimeMs, event.time + this.wallOffset, stamp));
   }
 
   onLoss(event: LossEvent): void {
     const { outbox, stamp, totals } = this.inputs;
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
-    outbox.reliable(lossRecord(event, event.time + this.wallOffset, stamp));
+    outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.inputs.onLoss();
   }
 
   /** Tells something about treewarden itself. */
-  recordChange(event: string, details: Parameters<typeof changeRecord>[1]): void {
+  recordChange(event: string, details: Parameters<typeof records.change>[1]): void {
     this.inputs.outbox.reliable(
-      changeRecord(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
+      records.change(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
     );
   }
 
@@ -195,10 +188,11 @@ export function execSubject(
   const wallTime = (exec.time + wallOffset) / 1e6;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
   return {
+    kind: "exec",
     source: exec.source,
     time: exec.time,
     wallTime,
-    pid: process.pid,
+    process,
     facts,
     runnable: lineage.program,
     lineage,

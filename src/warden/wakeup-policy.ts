@@ -40,8 +40,8 @@ const alike: ReadonlySet<VariableName> = new Set<VariableName>([
 /** `none`: nothing is killed. `unsettled`: an exec like one that was let be need not hurry. `all`: every exec may be the one. */
 export function wakeupPolicyOf(policy: Policy, enforcement: Enforcement): WakeupPolicy {
   if (enforcement === "observe") return "none";
-  if (policy.defaultAction === "kill") return "all";
-  const kills = policy.rules.filter((rule) => rule.action === "kill");
+  if (policy.defaults.exec === "kill") return "all";
+  const kills = policy.rules.filter((rule) => rule.action === "kill" && rule.on.includes("exec"));
   if (kills.length === 0) return "none";
   return kills.every((rule) => rule.variables.isSubsetOf(alike)) ? "unsettled" : "all";
 }

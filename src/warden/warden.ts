@@ -2,7 +2,6 @@
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
 import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -21,10 +20,12 @@ import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
+import { version } from "../report/version.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { stackOf } from "../vocabulary/errors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
@@ -308,10 +309,9 @@ class Warden {
     try {
       this.tracker.handle(event);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
-        "error.message": why.slice(0, FAULT_LENGTH),
+        "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
   }
@@ -346,7 +346,9 @@ class Warden {
   /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
   private learnRunning(): void {
     for (const { pid, facts } of scanLive(this.reader)) {
-      const process = this.tracker.forest.get(pid);
+      const { startTicks } = facts;
+      if (startTicks === undefined) continue;
+      const process = this.tracker.forest.find({ pid, startTicks, startExact: true });
       if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
   }
@@ -395,7 +397,8 @@ class Warden {
   ): void {
     const known = before?.size ?? 0;
     let still = 0;
-    for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
+    for (const process of before?.values() ?? [])
+      if (this.tracker.forest.find(process) !== undefined) still += 1;
     const count = known - still + found - still;
     const source = this.source.name;
     if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });

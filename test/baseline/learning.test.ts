@@ -16,7 +16,7 @@ import {
 import { Learning, type LearningLimits, type LearningReports } from "../../src/baseline/learning.ts";
 import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { NOON } from "./samples.ts";
 
@@ -80,7 +80,7 @@ describe("learning", () => {
       },
     });
     const table = new Table();
-    const dash = { ...factsOf(nothing), executable: "/usr/bin/dash" };
+    const dash = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/dash" };
     for (let i = 0; i < 3; i++) learning.observe(cronSh, "cron.service", undefined, NOON, dash);
     learning.observe(cronSh, "-", undefined, NOON, dash);
     learning.observe(sshd, "-", undefined, NOON, { ...dash, executable: "/usr/sbin/sshd" });
@@ -118,7 +118,7 @@ describe("learning", () => {
       },
     });
     const inside = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
-    const ls = { ...factsOf(nothing), executable: "/usr/bin/ls" };
+    const ls = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls" };
     learning.observe(inside, "container", undefined, NOON, ls);
     learning.examined("/usr/bin/ls", { package: "coreutils" });
     const table = new Table();
@@ -131,7 +131,10 @@ describe("learning", () => {
     const learning = learningOf();
     for (let i = 0; i < 100; i++) {
       const executable = `/opt/app-1.${i}.0/app`;
-      learning.observe(lineage(executable), "-", undefined, NOON, { ...factsOf(nothing), executable });
+      learning.observe(lineage(executable), "-", undefined, NOON, {
+        ...factsFromEvents(nothingKnown),
+        executable,
+      });
     }
     const table = new Table();
     learning.report(table);

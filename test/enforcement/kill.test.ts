@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { ProcessKiller, type ProcessSignals } from "../../src/enforcement/kill.ts";
 import { KillRate } from "../../src/enforcement/rate.ts";
+import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
 import { type Named, smallHost, type World } from "../forest/world.ts";
 
 /** A kernel that only writes down whom it was told to kill. */
@@ -24,13 +25,13 @@ class Written implements ProcessSignals {
     return this.other.has(pid) ? this.other.get(pid) : this.world.forest.get(pid)?.startTicks;
   }
 
-  kill(pid: number, verify: () => boolean): "sent" | "gone" {
-    if (!verify()) return "gone";
+  kill({ pid }: ProcessKey, isStillIt: () => boolean): "sent" | "gone" {
+    if (!isStillIt()) return "gone";
     this.killed.push(pid);
     return "sent";
   }
 
-  isOurs(pid: number): boolean {
+  isOurs({ pid }: ProcessKey): boolean {
     return pid === this.ours;
   }
 }

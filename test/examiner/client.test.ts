@@ -12,7 +12,7 @@ import type { ExaminedFile } from "../../src/fingerprint/examined-file.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 
 const WALL = 2_000_000_000_000;
 /** Seconds since the epoch. */
@@ -56,7 +56,7 @@ class Rig implements Disposable {
 
 function facts(executable: string, rest: Partial<ProcessFacts> = {}): ProcessFacts {
   return {
-    ...factsOf(nothing),
+    ...factsFromEvents(nothingKnown),
     executable,
     executableDeleted: false,
     executableMemfd: false,

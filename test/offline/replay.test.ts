@@ -15,7 +15,7 @@ import { CaptureFile, CaptureInput } from "../../src/sensor/capture/capture-file
 import { openCapture } from "../../src/sensor/capture/capture-reader.ts";
 import { CaptureWriter } from "../../src/sensor/capture/capture-writer.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 import { header } from "../sensor/capture-arbitrary.ts";
 
@@ -51,7 +51,7 @@ function policy(): Policy {
 }
 
 function runs(executable: string, args: readonly string[], startTicks: number): ProcessFacts {
-  const known = { ...factsOf(nothing), uid: 33, realUid: 33, startTicks };
+  const known = { ...factsFromEvents(nothingKnown), uid: 33, realUid: 33, startTicks };
   return {
     ...known,
     executable,
@@ -175,7 +175,7 @@ describe("replay", () => {
       const source = "acct";
       const fork = { kind: "fork", source, parentPid: 1, startTicks: 3000, startExact: false } as const;
       writer.event({ ...fork, time: 30.1e9, pid: 950 });
-      const facts = withComm(factsOf(nothing), "nginx");
+      const facts = withComm(factsFromEvents(nothingKnown), "nginx");
       writer.event({ kind: "exec", source, time: 30.1e9, pid: 950, facts });
       writer.event({ ...fork, time: 30.2e9, pid: 951, parentPid: 950 });
       writer.event({

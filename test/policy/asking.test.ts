@@ -86,6 +86,11 @@ describe("the asking", () => {
     ).toBe("kill");
   });
 
+  test("a rule may ask what kind of event it is", () => {
+    const isExec = { "==": [{ var: "event.name" }, "process.exec"] };
+    expect(judge(policyOf([{ id: "a", when: isExec, action: "alert" }]), shell).rule).toBe("a");
+  });
+
   test("a disabled rule is not asked", () => {
     const policy = policyOf([{ id: "a", when: yes, action: "kill", enabled: false }]);
     expect(judge(policy, shell).matched).toEqual([]);
@@ -218,7 +223,7 @@ describe("a tree that was asked about before", () => {
       source: "procfs",
       time: one.time + 1e9,
       wallTime: one.wallTime + 1e3,
-      pid: one.pid + 1,
+      process: { ...one.process, pid: one.process.pid + 1 },
       facts: { ...unknownFacts, executable: "/other", filename: "other", args: ["other"], uid: 77 },
       parentPid: 77,
       parent: undefined,

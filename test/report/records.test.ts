@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { testSubject } from "../../src/policy/test-lineage.ts";
-import { execRecord } from "../../src/report/records.ts";
+import { records } from "../../src/report/records.ts";
 import { createRedaction } from "../../src/report/redact.ts";
 
 function argumentsOf(...args: readonly string[]): unknown {
   const program = { "process.executable.path": "/usr/bin/printf", "process.command_args": [...args] };
-  const record = execRecord(testSubject({ lineage: [program] }), "process.exec", () => "uid");
+  const record = records.exec(testSubject({ lineage: [program] }), "process.exec", () => "uid");
   return createRedaction("redacted", [])(record)["process.command_args"];
 }
 
@@ -16,7 +16,7 @@ test("a newline in an argument and the four characters \\x0a are two things in a
 
 test("a label that is escaped already is not escaped again", () => {
   const lineage = ["/usr/bin/a\\b", "/usr/bin/c"];
-  const record = execRecord(testSubject({ lineage }), "process.exec", () => "uid");
+  const record = records.exec(testSubject({ lineage }), "process.exec", () => "uid");
   expect(record).toMatchObject({
     "tree.path": "/a\\\\b/c",
     "tree.labels": ["a\\\\b", "c"],

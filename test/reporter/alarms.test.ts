@@ -31,10 +31,10 @@ function groups(records: readonly EventRecord[], limit = 100): AlarmGroups {
 
 function mail(
   records: readonly EventRecord[],
-  more: { limit?: number; unread?: number; host?: string } = {},
+  more: { limit?: number; unread?: number; host?: string; roles?: readonly string[] } = {},
 ) {
-  const { limit, unread = 0, host = "web1" } = more;
-  return letter({ to: ["root", "a@example.org"], host, alarms: groups(records, limit), unread });
+  const { limit, unread = 0, host = "web1", roles = ["web"] } = more;
+  return letter({ to: ["root", "a@example.org"], host, roles, alarms: groups(records, limit), unread });
 }
 
 test.each([
@@ -78,6 +78,13 @@ test("the gravest is told first", () => {
     alert({ "policy.severity": "critical", "security_rule.name": "x" }),
   ]);
   expect(text.indexOf("critical")).toBeLessThan(text.indexOf("low"));
+});
+
+test("a mail names the roles in force, also where the rule that spoke is inherited", () => {
+  const inherited = alert({ "security_rule.ruleset.name": "base" });
+  expect(mail([inherited])).toContain("  role       web\n");
+  expect(mail([inherited], { roles: ["web+bastion"] })).toContain("  role       web+bastion\n");
+  expect(mail([inherited], { roles: [] })).toContain("  role       -\n");
 });
 
 test("a mail says who, where, what, when and how often", () => {

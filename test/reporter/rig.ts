@@ -1,5 +1,14 @@
 // A real reporter process on one end of the wire, and on the other a warden that says what the test wants.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  type ReadStream,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Config, defaultConfig } from "../../src/config/config.ts";
@@ -64,7 +73,10 @@ export class Rig implements AsyncDisposable {
   private readonly options: ReporterOptions;
   private readonly environment: Readonly<Record<string, string>>;
   private paused = false;
-  private child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
+  private child: Bun.Subprocess | undefined;
+  /** A FIFO: unlike a pipe of Bun.spawn, nobody reads it ahead of the test. */
+  private readonly output: { readonly path: string; readonly fd: number };
+  private outputReader: ReadStream | undefined;
 
   constructor(
     change: { readonly config?: Partial<Config>; readonly output?: ReporterOptions["output"] } = {},
@@ -84,6 +96,10 @@ export class Rig implements AsyncDisposable {
       },
     };
     this.environment = environment;
+    const path = join(this.folder, "stdout");
+    const made = Bun.spawnSync(["mkfifo", path]);
+    if (made.exitCode !== 0) throw new Error(`mkfifo: ${made.stderr.toString()}`);
+    this.output = { path, fd: openSync(path, constants.O_RDWR) };
     this.ends = socketPair(4 << 20);
     this.warden = new FakeWarden(this.ends[0], 1);
   }
@@ -92,7 +108,7 @@ export class Rig implements AsyncDisposable {
     const child = Bun.spawn(
       [process.execPath, join(import.meta.dir, "reporter-child.ts"), JSON.stringify(this.options)],
       {
-        stdio: ["ignore", "pipe", "pipe", this.ends[1]],
+        stdio: ["ignore", this.output.fd, "pipe", this.ends[1]],
         env: { PATH: process.env.PATH ?? "", ...this.environment },
       },
     );
@@ -110,9 +126,10 @@ export class Rig implements AsyncDisposable {
 
   resumeOutput(): void {
     this.paused = false;
-    if (this.child === undefined) return;
-    void this.collect(this.child.stdout, (text) => {
-      this.stdout += text;
+    if (this.child === undefined || this.outputReader !== undefined) return;
+    this.outputReader = createReadStream(this.output.path, { encoding: "utf8" });
+    this.outputReader.on("data", (text) => {
+      this.stdout += String(text);
     });
   }
 
@@ -164,6 +181,8 @@ export class Rig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killReporter();
     this.warden[Symbol.dispose]();
+    this.outputReader?.destroy();
+    closeSync(this.output.fd);
     for (const end of this.ends) closeDescriptor(end);
     rmSync(this.folder, { recursive: true, force: true });
   }

@@ -27,6 +27,7 @@ const plan: SupervisorPlan = {
   wardenArgs: ["--policy", "a b"],
   reporterArgs: [],
   examinerArgs: [],
+  sensorFallback: true,
   reporterUser: { uid: 65534, gid: 65534 },
   deadManMs: 10_000,
   descriptors,

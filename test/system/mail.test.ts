@@ -8,14 +8,15 @@ import { binary, newFolder, until, whyNot } from "./treewarden.ts";
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-const policy = {
-  role: "mailed",
+const parent = {
+  role: "parent",
   rules: [
     { id: "unknown", when: { "!": [{ var: "tree.known" }] }, action: "alert", severity: "high" },
     { id: "marked", when: { in: ["mail-me", { var: "process.command_args" }] }, action: "alert" },
   ],
   default: "allow",
 };
+const policy = { role: "mailed", extends: ["./parent.json"] };
 
 /** A mail system that keeps what it gets; of the shell's own, so that it starts nothing. */
 const sendmail = (folder: string) => `#!/bin/sh
@@ -31,6 +32,7 @@ describe.skipIf(reason !== undefined)("an alarm", () => {
       for (const each of [programs, mails]) mkdirSync(each);
       chmodSync(mails, 0o777);
       writeFileSync(join(programs, "sendmail"), sendmail(mails), { mode: 0o755 });
+      writeFileSync(join(folder, "parent.json"), JSON.stringify(parent));
       writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
       writeFileSync(join(folder, "config.yaml"), "mail: { to: [root], every_minutes: 1 }\nevents: all\n");
       const state = join(folder, "state");
@@ -73,7 +75,8 @@ describe.skipIf(reason !== undefined)("an alarm", () => {
         ["process.exec", true],
       ]);
       expect(mail()).toStartWith("args: -t -i\nTo: root\nSubject: [treewarden] ");
-      expect(mail()).toContain("mailed/unknown");
+      expect(mail()).toContain("parent/unknown");
+      expect(mail()).toContain("  role       mailed\n");
       expect(told().filter((record) => record["security_rule.name"] === "unknown").length).toBeGreaterThan(0);
       child.kill("SIGTERM");
       expect(await child.exited).toBe(0);

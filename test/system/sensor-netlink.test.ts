@@ -111,7 +111,7 @@ describe.skipIf(reason !== undefined)("the process connector itself", () => {
 
   test("in a pid namespace says that the kernel does not answer, and why", () => {
     const script = `
-      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink.ts";
+      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink/sensor.ts";
       try { openNetlinkSensor(); } catch (error) { process.stdout.write(error.message + "|" + error.hint); }
     `;
     const { stdout } = Bun.spawnSync([
@@ -129,7 +129,7 @@ describe.skipIf(reason !== undefined)("the process connector itself", () => {
 
   test("in a network namespace says so", () => {
     const script = `
-      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink.ts";
+      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink/sensor.ts";
       try { openNetlinkSensor(); } catch (error) { process.stdout.write(error.message); }
     `;
     const { stdout } = Bun.spawnSync(["unshare", "--net", process.execPath, "-e", script]);

@@ -1,6 +1,6 @@
 // A stand-in for treewarden: the real supervisor over a warden that sends numbers, a reporter that notes them and an
 // examiner that sleeps.
-//   run DIRECTORY OPTIONS-JSON | supervisor PLAN | warden DIRECTORY BEHAVIOUR | reporter DIRECTORY | examiner DIRECTORY
+//   run DIRECTORY OPTIONS-JSON | supervisor PLAN | warden DIRECTORY BEHAVIOUR [REASON] | reporter DIRECTORY | examiner DIRECTORY
 import { appendFileSync, existsSync } from "node:fs";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
@@ -25,8 +25,12 @@ function work(tick: () => void, told: (control: Control) => void): void {
   }
 }
 
-function warden(directory: string, behaviour: string): number {
+function warden(directory: string, behaviour: string, ebpfRefusal: string | undefined): number {
   if (behaviour === "refuse") return 2;
+  if (behaviour.startsWith("crash")) {
+    appendFileSync(`${directory}/starts`, `${ebpfRefusal ?? "ebpf"}\n`);
+    if (ebpfRefusal === undefined) process.kill(process.pid, "SIGSEGV");
+  }
   const deadMan = new Timer(inherited.deadMan);
   const packet = new Uint32Array(2);
   const bytes = new Uint8Array(packet.buffer);
@@ -66,20 +70,21 @@ function reporter(directory: string): number {
   return 0;
 }
 
-const [command, directory = "", more = ""] = process.argv.slice(2);
+const [command, directory = "", more = "", reason] = process.argv.slice(2);
 if (command === "run") {
   process.exitCode = supervise({
     runId: directory,
     wardenArgs: [directory, more],
     reporterArgs: [directory],
     examinerArgs: [directory],
+    sensorFallback: more !== "crash with ebpf",
     stateDirectory: directory,
     reporterUser: undefined,
     deadManMs,
     environment: process.env,
   });
 } else if (command === "supervisor") process.exitCode = await continueSupervising([directory]);
-else if (command === "warden") process.exitCode = warden(directory, more);
+else if (command === "warden") process.exitCode = warden(directory, more, reason);
 else if (command === "reporter") process.exitCode = reporter(directory);
 else if (command === "examiner")
   work(

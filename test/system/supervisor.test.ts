@@ -128,6 +128,12 @@ function noted(): readonly Noted[] {
   });
 }
 
+/** The sensor that each warden which was to crash was started with: "ebpf", or why not. */
+function starts(): readonly string[] {
+  const path = join(directory, "starts");
+  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
+}
+
 const lastNumber = 0xffff_ffff;
 
 /** A signal to the supervisor, and the time until nothing of the run is left. */
@@ -270,6 +276,22 @@ describe.skipIf(!root)("when a process dies", () => {
     expect(await run.stderr.text()).toContain(
       "the warden has not come back to its poll for 400 ms; killing it",
     );
+  });
+
+  test("a warden that crashes three times in a row at its start is started without eBPF, with a word", async () => {
+    const run = start("crash");
+    await until(() => starts().length === 4);
+    await until(complete);
+    const why = "the warden crashed 3 times in a row soon after its start, last by SIG";
+    expect(starts()).toEqual(["ebpf", "ebpf", "ebpf", expect.stringContaining(why)]);
+    await stopBy("SIGTERM");
+    expect(await run.stderr.text()).toContain(`${starts()[3]}; it is started without eBPF`);
+  });
+
+  test("a warden whose sensor was chosen keeps it, however often it crashes", async () => {
+    start("crash with ebpf");
+    await until(() => starts().length >= 5);
+    expect(new Set(starts())).toEqual(new Set(["ebpf"]));
   });
 
   test("what the warden sends while there is no reporter waits for the next one", async () => {

@@ -8,7 +8,7 @@ import { candidateOf, learnedEvent } from "../../src/baseline/learned.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { BaselineService } from "../../src/warden/baseline-service.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
@@ -133,7 +133,7 @@ test("what runs in a container before its image is known is neither known nor un
       now: () => NOON,
     });
     const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
-    const facts = { ...factsOf(nothing), executable: "/usr/bin/ls", cgroup: "/docker" };
+    const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
     const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
     expect(knowing.lookUp(exec)).toEqual({});
     expect(knowing.hasReports).toBe(true);

@@ -1,19 +1,21 @@
 // The single checks. Each says what it found; one that is not fine says what to do.
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
+import { openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
 import type { Sensor } from "../../sensor/event.ts";
 import { openNetlinkSensor } from "../../sensor/netlink/sensor.ts";
-import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
+import { distrust } from "../../supervisor/state-directory.ts";
+import { HintedError, messageOf } from "../../vocabulary/errors.ts";
 import { readConfig } from "../configuration.ts";
 import { CommandError } from "../output.ts";
 import { loadSettings } from "../policies.ts";
+import { checkRunnable, reporterUserOf } from "../refusals.ts";
 
 export interface DoctorCheck {
   readonly name: string;
-  /** `missing`: treewarden does less; `wrong`: a file of the administrator's has an error. */
+  /** `missing`: treewarden does less; `wrong`: the administrator's files or settings keep it from starting. */
   readonly status: "ok" | "missing" | "wrong";
   readonly detail: string;
   readonly fix?: string;
@@ -34,6 +36,7 @@ export function runChecks(config: string | undefined): readonly DoctorCheck[] {
     pidDescriptors(),
     read.check,
     policies(read.config),
+    reporter(read.config),
     stateDirectory(read.config.state_directory),
   ];
 }
@@ -79,9 +82,9 @@ function source(name: string, open: () => Sensor): DoctorCheck {
     const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
     return { ...shared, status: "missing", detail: "opened, but nothing was told", fix };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const known = error instanceof NetlinkUnavailable || error instanceof EbpfUnavailable;
-    return { ...shared, status: "missing", detail, fix: known ? error.hint : "run as root, on the host" };
+    const detail = messageOf(error);
+    const hint = error instanceof HintedError ? error.hint : undefined;
+    return { ...shared, status: "missing", detail, fix: hint ?? "run as root, on the host" };
   }
 }
 
@@ -141,8 +144,10 @@ function pidDescriptors(): DoctorCheck {
 
 function configuration(named: string | undefined): { readonly check: DoctorCheck; readonly config: Config } {
   const name = "configuration";
+  let config = defaultConfig();
   try {
-    const config = readConfig(named);
+    config = readConfig(named);
+    checkRunnable(config);
     const file = named ?? configFile;
     const detail = existsSync(file) ? file : `no ${file}: the defaults hold`;
     return { check: { name, status: "ok", detail }, config };
@@ -150,7 +155,7 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
     const detail = error instanceof CommandError ? error.message : String(error);
     return {
       check: { name, status: "wrong", detail, fix: "correct the file; until then treewarden does not start" },
-      config: defaultConfig(),
+      config,
     };
   }
 }
@@ -168,12 +173,26 @@ function policies(config: Config): DoctorCheck {
   return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
 }
 
+function reporter(config: Config): DoctorCheck {
+  const name = "reporter's user";
+  const user = reporterUserOf(config);
+  if (user === null) return { name, status: "ok", detail: "only root can give it a user of its own" };
+  if (typeof user !== "string") return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
+  const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
+  return { name, status: "wrong", detail: user, fix };
+}
+
 function stateDirectory(path: string): DoctorCheck {
   const name = "state directory";
-  if (!existsSync(path)) return { name, status: "ok", detail: `${path}, made at the first start` };
   try {
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
+      return { name, status: "ok", detail: `${path}, made at the first start` };
     accessSync(path, constants.W_OK);
-    return { name, status: "ok", detail: path };
+    const reason = distrust(path);
+    if (reason === undefined) return { name, status: "ok", detail: path };
+    const fix =
+      "correct it, or name another directory with --state-dir; until then treewarden does not start";
+    return { name, status: "wrong", detail: reason, fix };
   } catch {
     return {
       name,

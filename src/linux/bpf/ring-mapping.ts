@@ -31,7 +31,6 @@ export class RingMapping implements RingMemory, Disposable {
   private readonly producerAddress: number;
   private readonly data: number;
   private readonly consumerPosition: BigUint64Array;
-  private readonly producerPosition: BigUint64Array;
 
   constructor(ring: BpfMap) {
     this.size = ring.spec.entries;
@@ -43,13 +42,16 @@ export class RingMapping implements RingMemory, Disposable {
     // The producer's page, then the data twice in a row; the kernel refuses to have these written to.
     this.producerAddress = mapDescriptor(ring.fd, this.page + 2 * this.size, PROT_READ, this.page);
     this.data = this.producerAddress + this.page;
-    // Only the one word of each position page, never the data.
+    // Only the one word of the position page, never the data.
     this.consumerPosition = new BigUint64Array(toArrayBuffer(this.consumerAddress, 0, 8));
-    this.producerPosition = new BigUint64Array(toArrayBuffer(this.producerAddress, 0, 8));
   }
 
   producer(): number {
-    return Number(Atomics.load(this.producerPosition, 0));
+    // A plain read of an aligned word and a barrier behind it are an acquire. Atomics.load must not be used: it
+    // faults on a page that may only be read (arm64, Bun 1.4.5).
+    const position = Number(read.u64(this.producerAddress));
+    barrier();
+    return position;
   }
 
   header(position: number): number {

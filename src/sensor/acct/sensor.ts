@@ -8,6 +8,7 @@ import { boottimeNow, monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { type GrowthWatch, watchGrowth } from "../../linux/inotify.ts";
 import { Timer } from "../../linux/timerfd.ts";
+import { HintedError, messageOf } from "../../vocabulary/errors.ts";
 import type { ProcessEvent, Sensor } from "../event.ts";
 import { type AcctRecord, parseAccountingRecord, RECORD_BYTES } from "./accounting-record.ts";
 import { type Clocks, storyOf } from "./story.ts";
@@ -23,14 +24,8 @@ const GROWN = 0;
 const TICK = 1;
 
 /** The file cannot be read as process accounting. */
-export class AcctUnavailable extends Error {
+export class AcctUnavailable extends HintedError {
   override readonly name = "AcctUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 /** Opens the accounting file at `path`. Throws AcctUnavailable, with a hint, if it is none. */
@@ -145,7 +140,7 @@ function open(path: string): number {
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new AcctUnavailable(
       `cannot read the accounting file: ${why}`,
       "make it, and turn it on: accton FILE",

@@ -2,7 +2,7 @@
 // that order, no tree would have a parent. What came together is told in the order in which it happened.
 import { terminalName } from "../../linux/proc/terminal.ts";
 import type { ProcessEvent } from "../event.ts";
-import { factsOf } from "../procfs/facts-reader.ts";
+import { factsFromEvents } from "../procfs/facts-reader.ts";
 import { withComm } from "./accounted-facts.ts";
 import type { AcctRecord } from "./accounting-record.ts";
 
@@ -106,7 +106,10 @@ function beginning(life: Life, { suspended }: Clocks): ProcessEvent[] {
     uid: undefined,
     realUid: record.realUid,
   };
-  const facts = withComm({ ...factsOf(known), tty: terminalName(newDevice(record.tty)) }, record.comm);
+  const facts = withComm(
+    { ...factsFromEvents(known), tty: terminalName(newDevice(record.tty)) },
+    record.comm,
+  );
   return [fork, { kind: "exec", source, time: start, pid, facts }];
 }
 

@@ -4,7 +4,7 @@ import type { ScannedProcess } from "../event.ts";
 import { BlockReader, type CaptureProblem, type EndReason, type PlacedProblem, parseLine } from "./blocks.ts";
 import type { ByteSource } from "./frame.ts";
 import { type CaptureHeader, parseHeader, VERSION } from "./header.ts";
-import { type CaptureItem, type LineItems, readItem } from "./items.ts";
+import { type CaptureItem, isEvent, type LineItems, readItem } from "./items.ts";
 import { Malformed } from "./line-values.ts";
 
 /** Characters of the lines of one scan: half a million processes. */
@@ -111,15 +111,8 @@ export class Capture {
       case "text":
         this.takeText(item, sink);
         return;
-      case "fork":
-      case "exec":
-      case "user":
-      case "exit":
-      case "loss":
-        this.events += 1;
-        sink(item);
-        return;
       default:
+        if (isEvent(item)) this.events += 1;
         sink(item);
     }
   }

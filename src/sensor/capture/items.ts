@@ -1,14 +1,11 @@
 // What a capture holds, and the line that each of it is. The table at the end has one codec for each kind.
+import { eventKinds, type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 import {
-  type ExecEvent,
-  type ExitEvent,
-  type ForkEvent,
-  type LossEvent,
+  type EventOf,
   lossReasons,
   type ProcessEvent,
   type ScannedProcess,
   type SensorSource,
-  type UserEvent,
 } from "../event.ts";
 import type { Line } from "./blocks.ts";
 import { readFacts, writeFacts } from "./facts-line.ts";
@@ -115,13 +112,11 @@ export type CaptureItem =
   | ForgetItem
   | TextItem;
 
+/** Every kind of event that sensors report is a line. */
+type EventItems = { readonly [K in SensorKind]: EventOf<K> };
+
 /** Of each kind of line what it holds. A scan is a line for each process, and one that ends them; a text is one or more. */
-export interface LineItems {
-  readonly fork: ForkEvent;
-  readonly exec: ExecEvent;
-  readonly user: UserEvent;
-  readonly exit: ExitEvent;
-  readonly loss: LossEvent;
+export interface LineItems extends EventItems {
   readonly clock: ClockItem;
   readonly scanned: { readonly kind: "scanned"; readonly process: ScannedProcess };
   readonly scan: Omit<ScanItem, "processes">;
@@ -199,7 +194,7 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
     }),
   },
   exec: {
-    name: "process.exec",
+    name: eventKinds.exec.eventName,
     write: ({ source, time: at, pid: process, facts }) => ({
       [fields.source.name]: source,
       [fields.time.name]: fields.time.write(at),
@@ -233,7 +228,7 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
     }),
   },
   exit: {
-    name: "process.exit",
+    name: eventKinds.exit.eventName,
     write: ({ source, time: at, pid: process, status }) => ({
       [fields.source.name]: source,
       [fields.time.name]: fields.time.write(at),
@@ -249,7 +244,7 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
     }),
   },
   loss: {
-    name: "sensor.loss",
+    name: eventKinds.loss.eventName,
     write: ({ source, time: at, reason, count: lost }) => ({
       [fields.source.name]: source,
       [fields.time.name]: fields.time.write(at),
@@ -389,18 +384,11 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
 };
 
-/** Whether the sensor reported it. */
+const sensors: ReadonlySet<string> = new Set(sensorKinds);
+
+/** Whether a sensor reported it. */
 export function isEvent(item: CaptureItem): item is ProcessEvent {
-  switch (item.kind) {
-    case "fork":
-    case "exec":
-    case "user":
-    case "exit":
-    case "loss":
-      return true;
-    default:
-      return false;
-  }
+  return sensors.has(item.kind);
 }
 
 /** The line of an item. */

@@ -1,9 +1,18 @@
 // Records into events. Bytes in, values out; knows no kernel and no clock.
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
-import type { ExecEvent, ProcessEvent, ProcessFacts } from "../event.ts";
+import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
-import { commonLayout, execLayout, exitLayout, forkLayout, recordFlags, recordKinds } from "./layout.ts";
+import {
+  commonLayout,
+  execLayout,
+  exitLayout,
+  forkLayout,
+  type RecordKind,
+  recordedKinds,
+  recordFlags,
+  recordKinds,
+} from "./layout.ts";
 import { ToldUsers } from "./users.ts";
 
 /** An exec, and the key by which `EbpfSensor.settle` tells the kernel that its like need not be read at once. */
@@ -19,6 +28,10 @@ const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit says that somebody has seen this time. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
+
+type EventSink = (event: ProcessEvent) => void;
+/** Hands the record `bytes[start, end)`, of one kind, to `sink`. */
+type Decode = (bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink) => void;
 
 export interface DecoderOptions {
   /** The kernel keeps login users and sessions (CONFIG_AUDIT). */
@@ -38,8 +51,21 @@ export class Decoder {
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
 
+  /** By the number of the kind. */
+  private readonly decoders: readonly (Decode | undefined)[];
+
   constructor(options: DecoderOptions) {
     this.options = options;
+    const decoders: Readonly<Record<RecordKind, Decode>> = {
+      fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
+      exec: (bytes, words, start, end, sink) => {
+        if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
+      },
+      exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+    };
+    const byNumber: Decode[] = [];
+    for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
+    this.decoders = byNumber;
   }
 
   /** Events were lost: nothing is taken for told any more. */
@@ -48,27 +74,11 @@ export class Decoder {
   }
 
   /** The record `bytes[start, end)` as one event, or a fork preceded by the parent's change of user. */
-  decode(
-    bytes: Uint8Array,
-    words: Uint32Array,
-    start: number,
-    end: number,
-    sink: (event: ProcessEvent) => void,
-  ): void {
-    const kind = word(words, start, commonLayout.kind);
-    if (kind === recordKinds.exec && end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
-    else if (kind === recordKinds.exit) {
-      sink({
-        kind: "exit",
-        source,
-        time: long(words, start, commonLayout.time),
-        pid: word(words, start, commonLayout.pid),
-        status: word(words, start, exitLayout.status),
-      });
-    } else if (kind === recordKinds.fork) this.fork(words, start, sink);
+  decode(bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink): void {
+    this.decoders[word(words, start, commonLayout.kind)]?.(bytes, words, start, end, sink);
   }
 
-  private fork(words: Uint32Array, start: number, sink: (event: ProcessEvent) => void): void {
+  private fork(words: Uint32Array, start: number, sink: EventSink): void {
     const time = long(words, start, commonLayout.time);
     const pid = word(words, start, commonLayout.pid);
     const parentPid = word(words, start, forkLayout.parentPid);
@@ -87,6 +97,16 @@ export class Decoder {
       startTicks: ticks(words, start, forkLayout.start),
       startExact: true,
     });
+  }
+
+  private exit(words: Uint32Array, start: number): ExitEvent {
+    return {
+      kind: "exit",
+      source,
+      time: long(words, start, commonLayout.time),
+      pid: word(words, start, commonLayout.pid),
+      status: word(words, start, exitLayout.status),
+    };
   }
 
   private exec(bytes: Uint8Array, words: Uint32Array, start: number): EbpfExecEvent {

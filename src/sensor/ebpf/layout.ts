@@ -1,6 +1,24 @@
 // The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 
-export const recordKinds = { fork: 1, exec: 2, exit: 3 } as const;
+/** The number of each kind in a record; null: the programs write no record of it. */
+export const recordKinds = {
+  fork: 1,
+  exec: 2,
+  exit: 3,
+  // Found by the decoder in the users that forks carry.
+  user: null,
+  // Counted in the shared page.
+  loss: null,
+} as const satisfies Readonly<Record<SensorKind, number | null>>;
+
+/** The kinds of which the programs write records. */
+export type RecordKind = {
+  [K in SensorKind]: (typeof recordKinds)[K] extends number ? K : never;
+}[SensorKind];
+export const recordedKinds: readonly RecordKind[] = sensorKinds.filter(
+  (kind): kind is RecordKind => recordKinds[kind] !== null,
+);
 
 /** Every record begins with these. */
 export const commonLayout = {

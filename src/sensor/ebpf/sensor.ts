@@ -2,13 +2,16 @@
 // arguments, users and place read inside the kernel, before the program runs.
 //
 // What it cannot see: see docs/sensors.md.
+
 import { BtfError } from "../../linux/bpf/btf.ts";
+import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
 import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
+import { HintedError } from "../../vocabulary/errors.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../event.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
@@ -46,20 +49,14 @@ const TICK = 1;
 export type WakeupMode = keyof typeof urgencies;
 
 /** The kernel or the permissions do not allow this sensor. */
-export class EbpfUnavailable extends Error {
+export class EbpfUnavailable extends HintedError {
   override readonly name = "EbpfUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options);
-    this.hint = hint;
-  }
 }
 
 /** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
 export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
-    return new EbpfSensor(options);
+    return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
     throw explained(error);
   }
@@ -254,7 +251,7 @@ function explained(error: unknown): unknown {
   if (error.errno === EPERM) {
     return new EbpfUnavailable(
       message,
-      "run as root, or give it CAP_BPF and CAP_PERFMON (before Linux 5.11 a higher RLIMIT_MEMLOCK, too)",
+      "run as root, or give it CAP_BPF and CAP_PERFMON; before Linux 5.11 also run `ulimit -l unlimited` first, or set LimitMEMLOCK=infinity in its unit",
       cause,
     );
   }

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { SystemCallError } from "../../linux/libc.ts";
+import { HintedError } from "../../vocabulary/errors.ts";
 
 const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
 
@@ -10,14 +11,8 @@ const PROC_USER_INIT_INO = 0xefff_fffd;
 const PROC_PID_INIT_INO = 0xefff_fffc;
 
 /** The kernel or the permissions do not allow the process connector. */
-export class NetlinkUnavailable extends Error {
+export class NetlinkUnavailable extends HintedError {
   override readonly name = "NetlinkUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 const kernelHint = "the kernel needs CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";

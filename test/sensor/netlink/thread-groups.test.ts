@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Groups } from "../../src/sensor/netlink/groups.ts";
-import { nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { ThreadGroups } from "../../../src/sensor/netlink/thread-groups.ts";
+import { nothingKnown } from "../../../src/sensor/procfs/facts-reader.ts";
 
 /** Groups over a pretended /proc: what lives, by pid. */
 function groups(live: Record<number, number> = {}) {
   const asked: number[] = [];
-  const made = new Groups({
+  const made = new ThreadGroups({
     threads(pid) {
       asked.push(pid);
       return live[pid] ?? 0;
@@ -82,7 +82,7 @@ test("after a loss a scan forgets what is gone and keeps what was born since", (
   made.forked(20, 1, 100);
   made.lost();
   made.forked(30, 1, 200);
-  made.reconcile([{ pid: 20, threads: 3, leaderEnded: false, facts: nothing }]);
+  made.reconcile([{ pid: 20, threads: 3, leaderEnded: false, facts: nothingKnown }]);
   expect(made.known(10, 300)).toBeUndefined();
   expect(made.known(20, 300)).toBeDefined();
   expect(made.known(30, 300)).toBeDefined();
@@ -90,7 +90,7 @@ test("after a loss a scan forgets what is gone and keeps what was born since", (
 
 test("a scan makes a process known whose leader has ended already", () => {
   const { made } = groups();
-  made.reconcile([{ pid: 10, threads: 2, leaderEnded: true, facts: nothing }]);
+  made.reconcile([{ pid: 10, threads: 2, leaderEnded: true, facts: nothingKnown }]);
   expect(made.exited(11, 10, 101)).toBe(true);
 });
 
@@ -110,13 +110,18 @@ test("a child has its parent's users, until they change", () => {
   expect(made.known(20, 130)).toMatchObject({ uid: 0, realUid: 1000 });
 });
 
-test("users that one thread changed for itself are not the process's, and nobody's after an exec", () => {
+test("while a process has several threads, changes of users leave its users unknown", () => {
   const { made } = groups();
   made.forked(10, 1, 100);
   made.usersChanged(10, 10, 0, 0);
+  made.threadStarted(10);
   expect(made.usersChanged(11, 10, 33, 33)).toBe(false);
-  made.execed(10, 101);
+  expect(made.known(10, 101)).toMatchObject({ uid: undefined, realUid: undefined });
+  expect(made.usersChanged(10, 10, 33, 33)).toBe(true);
   expect(made.known(10, 102)).toMatchObject({ uid: undefined, realUid: undefined });
+  made.execed(10, 103);
+  made.usersChanged(10, 10, 44, 44);
+  expect(made.known(10, 104)).toMatchObject({ uid: 44, realUid: 44 });
 });
 
 test("users found in /proc do not outrank those that events told", () => {

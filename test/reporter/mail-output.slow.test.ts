@@ -35,6 +35,7 @@ class Post implements Disposable {
       journal: this.journal,
       to: ["root"],
       host: "web1",
+      roles: () => ["web"],
       intervalMs: HOUR,
       gatherMs: 20,
       redact: createRedaction("redacted", []),

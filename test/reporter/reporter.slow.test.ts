@@ -16,6 +16,8 @@ test("every numbered record is in the journal once, whenever the reporter is kil
   await using rig = new Rig();
   let made = 0;
   const feed = setInterval(() => {
+    // On a busy machine a reporter may be killed before it has read anything: the queue must not overflow meanwhile.
+    if (rig.warden.outbox.unacknowledged > 2_000) return;
     for (let i = 0; i < 20; i += 1) {
       made += 1;
       rig.warden.outbox.reliable(verdict(`u${made}`));

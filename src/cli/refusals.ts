@@ -1,0 +1,25 @@
+// Reasons why `run` does not start. `doctor` asks the same functions, so that it never finds fine what `run` refuses.
+import { type Config, defaultConfig } from "../config/config.ts";
+import { reporterUser, type User } from "../supervisor/reporter-user.ts";
+import { CommandError, exitCodes } from "./output.ts";
+
+/** Throws a CommandError if `config` is valid and yet asks for what `run` cannot do. */
+export function checkRunnable(config: Config): void {
+  if (config.enforcement === "prevent") {
+    throw new CommandError(
+      exitCodes.usage,
+      "enforcement prevent is not built yet",
+      "use kill: it ends the program at its exec",
+    );
+  }
+}
+
+/** The name that the configuration gives to the reporter's user; undefined leaves the choice to `reporterUser`. */
+export function reporterUserName(config: Config): string | undefined {
+  return config.reporter_user === defaultConfig().reporter_user ? undefined : config.reporter_user;
+}
+
+/** The user that the reporter gets under `config`; see `reporterUser`. */
+export function reporterUserOf(config: Config): User | null | string {
+  return reporterUser(reporterUserName(config));
+}

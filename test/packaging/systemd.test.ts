@@ -1,0 +1,41 @@
+// The systemd unit that is shipped.
+import { expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { crashSignals } from "../../src/supervisor/crashes.ts";
+
+const unit = readFileSync(join(import.meta.dir, "../../packaging/systemd/treewarden.service"), "utf8");
+
+/** The words of a setting that is there once. */
+function words(setting: string): readonly string[] {
+  const lines = [...unit.matchAll(new RegExp(`^${setting}=(.*)$`, "gm"))];
+  expect(lines.length).toBe(1);
+  return (lines[0]?.[1] ?? "").split(" ");
+}
+
+test("a supervisor that a signal ended is no failure of the unit: its standby has taken over", () => {
+  expect(words("SuccessExitStatus").toSorted()).toEqual(["SIGKILL", ...crashSignals].toSorted());
+});
+
+test("an exit code that refuses to start is still a failure", () => {
+  expect(words("RestartPreventExitStatus")).toEqual(["2", "3"]);
+  expect(words("SuccessExitStatus").filter((word) => /^\d+$/.test(word))).toEqual([]);
+});
+
+// Not every machine that runs the tests has systemd.
+if (Bun.which("systemd-analyze") !== null)
+  test("systemd finds nothing wrong with the unit", () => {
+    const folder = mkdtempSync(join(tmpdir(), "treewarden-unit-"));
+    try {
+      const path = join(folder, "treewarden.service");
+      // The command need not be installed where the tests run.
+      writeFileSync(path, unit.replace("ExecStart=/usr/bin/treewarden", "ExecStart=/bin/true"));
+      const verify = Bun.spawnSync(["systemd-analyze", "verify", path]);
+      // It also complains of the host's own units.
+      const complaints = verify.stderr.toString().split("\n");
+      expect(complaints.filter((line) => line.includes("treewarden.service"))).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });

@@ -1,0 +1,90 @@
+// `doctor` and `run` side by side: what `run` refuses, `doctor` has found before.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { binary, type JsonRecord, newFolder, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+let folder = "";
+beforeAll(() => {
+  folder = newFolder();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Answer {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs treewarden with `config`, started by the command `inside` if there is one. */
+function ask(command: string, config: string, inside: readonly string[] = []): Answer {
+  const file = join(folder, "config.yaml");
+  writeFileSync(file, config);
+  const flags = command === "run" ? ["--listen", "off"] : ["--output", "json"];
+  const run = Bun.spawnSync([...inside, binary, command, "--config", file, ...flags], { timeout: 10_000 });
+  return { code: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString() };
+}
+
+/** The check `name` of doctor's answer. */
+function checkOf({ stdout }: Answer, name: string): JsonRecord | undefined {
+  const records: JsonRecord[] = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  return records.find((record) => record["check.name"] === name);
+}
+
+/** What `run` refuses with exit code 2, `doctor` finds wrong with the same code and in the same words. */
+function expectSameRefusal(config: string, name: string, why: string, inside?: readonly string[]): void {
+  const run = ask("run", config, inside);
+  expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining(`treewarden: ${why}`) });
+  const doctor = ask("doctor", config, inside);
+  expect(checkOf(doctor, name)).toMatchObject({ "check.status": "wrong", "check.detail": why });
+  expect(doctor.code).toBe(2);
+}
+
+describe.skipIf(reason !== undefined)("doctor finds what run refuses:", () => {
+  test("a user for the reporter that does not exist", () => {
+    const config = `reporter_user: no-such-user\nstate_directory: ${folder}/state\n`;
+    expectSameRefusal(config, "reporter's user", "no user no-such-user for the reporter");
+  });
+
+  test("a host that has neither the user treewarden nor nobody", () => {
+    const passwd = join(folder, "passwd");
+    writeFileSync(passwd, "root:x:0:0:root:/root:/bin/sh\n");
+    const script = 'mount --bind "$0" /etc/passwd && exec "$@"';
+    const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, passwd];
+    const config = `state_directory: ${folder}/state\n`;
+    expectSameRefusal(config, "reporter's user", "no user treewarden or nobody for the reporter", inside);
+  });
+
+  test("a host without /etc/passwd", () => {
+    const script = 'mount -t tmpfs none /etc && exec "$@"';
+    const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+    const why = "cannot read /etc/passwd for the reporter's user";
+    expectSameRefusal(`state_directory: ${folder}/state\n`, "reporter's user", why, inside);
+  });
+
+  test("a state directory that others can write to", () => {
+    const state = join(folder, "shared-state");
+    mkdirSync(state);
+    chmodSync(state, 0o777);
+    const why = `${state} can be written by others: chmod go-w ${state}`;
+    expectSameRefusal(`state_directory: ${state}\n`, "state directory", why);
+  });
+
+  test("an enforcement that is not built yet", () => {
+    expectSameRefusal("enforcement: prevent\n", "configuration", "enforcement prevent is not built yet");
+  });
+});
+
+test.skipIf(reason !== undefined)("doctor says which user the reporter gets", () => {
+  const detail = checkOf(ask("doctor", "source: auto\n"), "reporter's user");
+  expect(detail).toMatchObject({
+    "check.status": "ok",
+    "check.detail": expect.stringMatching(/^uid [1-9]\d*, gid \d+$/),
+  });
+});
