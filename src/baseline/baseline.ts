@@ -1,6 +1,6 @@
 // The baseline in force: what a host is known to run. Built once from files that only root writes, then only asked.
 import type { Runnable } from "../fingerprint/runnable.ts";
-import { treeId, treeOf } from "../fingerprint/tree.ts";
+import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { DigestTable, digest, digestIs } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
@@ -25,7 +25,7 @@ export interface LookupResult {
   readonly count: number | undefined;
 }
 
-/** One standing in the cache of its lineage. */
+/** The result for one scope of a lineage. */
 interface Cached extends LookupResult {
   readonly scope: string | undefined;
   readonly next: Cached | undefined;
@@ -78,7 +78,10 @@ export class Baseline {
   private readonly folded = new DigestTable();
   private readonly sights = new Occurrences();
   private readonly foldedSights = new Occurrences();
-  private cache = new WeakMap<Lineage<Runnable>, Cached>();
+  /** Invalidated by: nothing, the set does not change after the first question; a reload makes another Baseline. */
+  private readonly cache = new WeakMap<Lineage<Runnable>, Cached>();
+  /** Invalidated by: nothing, likewise. */
+  private readonly familiarTrees = new WeakMap<Tree, boolean>();
 
   /** Entries added, those of the same key once. */
   get size(): number {
@@ -129,10 +132,14 @@ export class Baseline {
     return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
   }
 
-  /** Whether a folded tree is familiar. */
-  isFamiliar(tree: string): boolean {
-    digestIs(treeId(tree));
-    return this.folded.get() !== -1;
+  /** Whether the folded tree is in the baseline. */
+  isFamiliar(tree: Tree): boolean {
+    const known = this.familiarTrees.get(tree);
+    if (known !== undefined) return known;
+    digestIs(tree.id);
+    const familiar = this.folded.get() !== -1;
+    this.familiarTrees.set(tree, familiar);
+    return familiar;
   }
 
   private cached(lineage: Lineage<Runnable>, scope: string | undefined): Cached {

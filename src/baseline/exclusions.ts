@@ -120,6 +120,16 @@ export class Exclusions {
     return this.compiled.length;
   }
 
+  /** When the next exclusion ends after `second` (both since 1970); undefined: none does. */
+  nextEnd(second: number): number | undefined {
+    let next: number | undefined;
+    for (const { exclusion } of this.compiled) {
+      const { until } = exclusion;
+      if (until !== undefined && until > second && (next === undefined || until < next)) next = until;
+    }
+    return next;
+  }
+
   /** The first exclusion that hides the tree at `second` (since the epoch); undefined if none does. */
   hides(asked: Excludable, second: number): Exclusion | undefined {
     for (const { exclusion, fits } of this.compiled) {

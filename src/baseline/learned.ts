@@ -1,5 +1,6 @@
 // What was learned on its way: the warden's records of it, the reporter's table, and back into entries.
-
+import * as v from "valibot";
+import { count } from "../vocabulary/parse-json.ts";
 import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import { type BaselineEntry, USERS_LIMIT } from "./entry.ts";
 import { type Executable, executableText, parseExecutables } from "./executables.ts";
@@ -72,83 +73,79 @@ export function lookedFields({ id, executables }: FileUpdate): LearnedFields {
   return { "baseline.id": id, "baseline.executables": executables.map(executableText) };
 }
 
-/** What a record says of a tree's executables; undefined if it is none. */
+type LearnedSource = { readonly [name: string]: unknown };
+
+const id = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+
+const lookedRecord = v.object({ "baseline.id": id, "baseline.executables": v.array(v.string()) });
+
+const learnedRecord = v.object({
+  ...lookedRecord.entries,
+  "baseline.scope": v.string(),
+  "tree.exact": v.string(),
+  "process.runnable.path": v.string(),
+  "tree.path": v.string(),
+  "tree.complete": v.boolean(),
+  "baseline.first": count,
+  "baseline.last": count,
+  "tree.count": count,
+  "tree.user_ids": v.pipe(v.array(count), v.maxLength(USERS_LIMIT)),
+  "baseline.arguments": v.optional(v.string()),
+});
+
+const countedRecord = v.object({
+  "baseline.ids": v.array(v.unknown()),
+  "baseline.lasts": v.array(count),
+  "baseline.counts": v.array(count),
+  "baseline.users": v.array(v.unknown()),
+});
+
+/** The executables of a tree in a `baseline.looked` record; undefined if it is not one. */
 export function lookedOf(record: LearnedSource): FileUpdate | undefined {
-  const id = record["baseline.id"];
-  const texts = record["baseline.executables"];
-  if (!isId(id) || !Array.isArray(texts)) return undefined;
+  const result = v.safeParse(lookedRecord, record);
+  if (!result.success) return undefined;
+  const texts = result.output["baseline.executables"];
   const executables = parseExecutables(texts.length === 0 ? "-" : texts.join(" "));
-  return executables === undefined ? undefined : { id, executables };
+  return executables && { id: result.output["baseline.id"], executables };
 }
 
-/** The candidate of a record; undefined if it is none: the reporter takes nothing on trust. */
+/** The candidate in a `baseline.learned` record; undefined if it is not one: the reporter takes nothing on trust. */
 export function candidateOf(record: LearnedSource): Candidate | undefined {
-  const id = record["baseline.id"];
-  const first = record["baseline.first"];
-  const last = record["baseline.last"];
-  const count = record["tree.count"];
-  const users = record["tree.user_ids"];
-  const complete = record["tree.complete"];
-  const sample = record["baseline.arguments"];
-  if (!isId(id) || !isCount(first) || !isCount(last) || !isCount(count)) return undefined;
-  if (typeof complete !== "boolean" || !isCounts(users) || users.length > USERS_LIMIT) return undefined;
-  const scope = record["baseline.scope"];
-  const exact = record["tree.exact"];
-  const path = record["process.runnable.path"];
-  const tree = record["tree.path"];
-  if (typeof scope !== "string" || typeof exact !== "string") return undefined;
-  if (typeof path !== "string" || typeof tree !== "string") return undefined;
-  if (sample !== undefined && typeof sample !== "string") return undefined;
+  const result = v.safeParse(learnedRecord, record);
   const looked = lookedOf(record);
-  if (looked === undefined) return undefined;
-  const { executables } = looked;
+  if (!result.success || looked === undefined) return undefined;
+  const { output } = result;
   return {
-    id,
-    scope,
-    exact,
-    path,
-    tree,
-    complete,
-    first,
-    last,
-    count,
-    users,
-    executables,
-    arguments: sample,
+    id: looked.id,
+    scope: output["baseline.scope"],
+    exact: output["tree.exact"],
+    path: output["process.runnable.path"],
+    tree: output["tree.path"],
+    complete: output["tree.complete"],
+    first: output["baseline.first"],
+    last: output["baseline.last"],
+    count: output["tree.count"],
+    users: output["tree.user_ids"],
+    executables: looked.executables,
+    arguments: output["baseline.arguments"],
   };
 }
 
-type LearnedSource = { readonly [name: string]: unknown };
-
-/** What a record says of trees told before; those that are none are left out. */
+/** The updates in a `baseline.counted` record; those that are malformed are left out. */
 export function countedOf(record: LearnedSource): readonly CountUpdate[] {
-  const ids = record["baseline.ids"];
-  const lasts = record["baseline.lasts"];
-  const counts = record["baseline.counts"];
-  const users = record["baseline.users"];
-  if (!Array.isArray(ids) || !Array.isArray(users) || !isCounts(lasts) || !isCounts(counts)) return [];
-  const found: CountUpdate[] = [];
-  for (const [at, id] of ids.entries()) {
-    const last = lasts[at];
-    const count = counts[at];
-    const own: unknown = users[at];
-    const list = typeof own === "string" ? parseUsers(own) : undefined;
-    if (isId(id) && last !== undefined && count !== undefined && list !== undefined)
-      found.push({ id, last, count, users: list });
+  const result = v.safeParse(countedRecord, record);
+  if (!result.success) return [];
+  const { "baseline.lasts": lasts, "baseline.counts": counts, "baseline.users": users } = result.output;
+  const updates: CountUpdate[] = [];
+  for (const [index, ofTree] of result.output["baseline.ids"].entries()) {
+    const last = lasts[index];
+    const times = counts[index];
+    const text = users[index];
+    const list = typeof text === "string" ? parseUsers(text) : undefined;
+    if (v.is(id, ofTree) && last !== undefined && times !== undefined && list !== undefined)
+      updates.push({ id: ofTree, last, count: times, users: list });
   }
-  return found;
-}
-
-function isId(value: unknown): value is string {
-  return typeof value === "string" && /^[0-9a-f]{32}$/.test(value);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isCounts(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.every(isCount);
+  return updates;
 }
 
 export function usersText(users: readonly number[]): string {
@@ -174,7 +171,7 @@ export function entryOfRow(row: LearnedSource): BaselineEntry | string {
   };
   const number = (name: string): number => {
     const value = row[name];
-    return isCount(value) ? value : -1;
+    return v.is(count, value) ? value : -1;
   };
   if (number("first") < 0 || number("last") < 0)
     return "first and last seen: expected seconds since the epoch";

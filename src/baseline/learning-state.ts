@@ -1,4 +1,6 @@
 // How far the learning is: kept by the warden in a file that only root writes, shown and judged by commands.
+import * as v from "valibot";
+import { count, parseJson } from "../vocabulary/parse-json.ts";
 
 /**
  * `learning`: every tree is collected. `finished`: a stretch without loss as long as was asked for is over. `stopped`:
@@ -6,6 +8,23 @@
  */
 export const phases = ["watching", "learning", "finished", "stopped"] as const;
 export type Phase = (typeof phases)[number];
+
+export const HOURS = 24;
+
+const savedState = v.object({
+  version: v.literal(1),
+  phase: v.picklist(phases),
+  started: count,
+  ended: v.nullable(count),
+  wanted: v.nullable(count),
+  cleanSince: count,
+  losses: count,
+  missed: count,
+  unreadable: count,
+  trees: count,
+  hour: count,
+  perHour: v.pipe(v.array(count), v.maxLength(HOURS)),
+});
 
 /** All times are seconds since the epoch. */
 export interface LearningState {
@@ -28,7 +47,6 @@ export interface LearningState {
   readonly perHour: readonly number[];
 }
 
-export const HOURS = 24;
 /** Trees are settled if the last so many hours brought no new one: longer than any hourly job. */
 const SETTLED_HOURS = 3;
 const HOUR = 3600;
@@ -117,53 +135,8 @@ export function formatState(state: LearningState): string {
 
 /** What `formatState` wrote; undefined for anything else. */
 export function parseState(text: string): LearningState | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null || Reflect.get(value, "version") !== 1) return undefined;
-  const field = (name: keyof LearningState): unknown => Reflect.get(Object(value), name);
-  const phase = phases.find((one) => one === field("phase"));
-  const perHour = field("perHour");
-  const numbers = numbersOf(field, [
-    "started",
-    "cleanSince",
-    "losses",
-    "missed",
-    "unreadable",
-    "trees",
-    "hour",
-  ]);
-  const ended = field("ended");
-  const wanted = field("wanted");
-  if (phase === undefined || numbers === undefined) return undefined;
-  if (!Array.isArray(perHour) || perHour.length > HOURS || !perHour.every(isCount)) return undefined;
-  if (!(ended === null || isCount(ended)) || !(wanted === null || isCount(wanted))) return undefined;
-  return { phase, perHour, ended, wanted, ...numbers };
-}
-
-function numbersOf<K extends keyof LearningState>(
-  field: (name: K) => unknown,
-  names: readonly K[],
-): Record<K, number> | undefined {
-  const made: Partial<Record<K, number>> = {};
-  for (const name of names) {
-    const value = field(name);
-    if (!isCount(value)) return undefined;
-    made[name] = value;
-  }
-  return isWhole(made, names) ? made : undefined;
-}
-
-function isWhole<K extends string>(
-  made: Partial<Record<K, number>>,
-  names: readonly K[],
-): made is Record<K, number> {
-  return names.every((name) => made[name] !== undefined);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+  const saved = parseJson(savedState, text);
+  if (saved === undefined) return undefined;
+  const { version: _version, ...state } = saved;
+  return state;
 }

@@ -1,11 +1,6 @@
 // What root's commands ask of a running warden: one small file a request, in a folder that only root writes.
-
-export type WardenRequest =
-  /** Collect every tree; `seconds` without loss, null: until stopped. */
-  | { readonly kind: "learn"; readonly seconds: number | null }
-  | { readonly kind: "stop-learning" }
-  /** The baseline in force or the exclusions were changed: read them again. */
-  | { readonly kind: "reload-baseline" };
+import * as v from "valibot";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 /** Folder in the state directory, root's, 0700. */
 export const REQUEST_FOLDER = "requests";
@@ -15,6 +10,24 @@ export const REQUEST_FILE_LIMIT = 1_024;
 export const LEARN_LIMIT = 366 * 86_400;
 /** A folder with more is not read further: nothing ever asks that often. */
 export const REQUESTS_LIMIT = 64;
+
+const version = v.literal(1);
+const savedRequest = v.variant("kind", [
+  v.strictObject({
+    version,
+    kind: v.literal("learn"),
+    seconds: v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LEARN_LIMIT))),
+  }),
+  v.strictObject({ version, kind: v.literal("stop-learning") }),
+  v.strictObject({ version, kind: v.literal("reload-baseline") }),
+]);
+
+export type WardenRequest =
+  /** Collect every tree; `seconds` without loss, null: until stopped. */
+  | { readonly kind: "learn"; readonly seconds: number | null }
+  | { readonly kind: "stop-learning" }
+  /** The baseline in force or the exclusions were changed: read them again. */
+  | { readonly kind: "reload-baseline" };
 
 /** Name of a request's file: ordered by time (ms since the epoch), so that requests are obeyed in the order they came. */
 export function requestName(ms: number, random: number): string {
@@ -30,29 +43,17 @@ export function formatWardenRequest(request: WardenRequest): string {
   return `${JSON.stringify({ version: 1, ...request })}\n`;
 }
 
-/** undefined for whatever is not exactly a request. */
+/** The request in a file; undefined for anything that is not exactly one. */
 export function parseWardenRequest(bytes: Uint8Array): WardenRequest | undefined {
   if (bytes.length > REQUEST_FILE_LIMIT) return undefined;
-  let value: unknown;
+  let text: string;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { version, kind, seconds, ...more }: Record<string, unknown> = { ...value };
-  if (version !== 1 || Object.keys(more).length > 0) return undefined;
-  switch (kind) {
-    case "learn":
-      return seconds === null || isSeconds(seconds) ? { kind, seconds } : undefined;
-    case "stop-learning":
-    case "reload-baseline":
-      return seconds === undefined ? { kind } : undefined;
-    default:
-      return undefined;
-  }
-}
-
-function isSeconds(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 && value <= LEARN_LIMIT;
+  const saved = parseJson(savedRequest, text);
+  if (saved === undefined) return undefined;
+  const { version: _version, ...request } = saved;
+  return request;
 }

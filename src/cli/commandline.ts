@@ -1,5 +1,7 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
-import { codeOf, stackOf } from "../vocabulary/errors.ts";
+
+import { codeOf } from "../linux/system-error.ts";
+import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**

@@ -1,7 +1,7 @@
 // The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
 import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
-import { codeOf } from "../vocabulary/errors.ts";
+import { codeOf } from "../linux/system-error.ts";
 import { readError } from "./file-errors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 

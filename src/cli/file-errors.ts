@@ -1,5 +1,7 @@
 // Why a file that was named cannot be read or written, as a person says it.
-import { codeOf, messageOf } from "../vocabulary/errors.ts";
+
+import { codeOf } from "../linux/system-error.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",

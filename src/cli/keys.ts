@@ -1,8 +1,7 @@
 // Keys that policies are signed with: Ed25519, in the PEM files that openssl writes and reads.
 import type { KeyObject } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { OPEN_TO_OTHERS, readCheckedFile, rootOnly } from "../linux/root-file.ts";
 import type { Verify } from "../policy/signature.ts";
-import { messageOf } from "../vocabulary/errors.ts";
 
 /** An Ed25519 key in PEM is some 120 bytes. */
 const KEY_LIMIT = 65_536;
@@ -19,42 +18,26 @@ export function cryptography(): typeof import("node:crypto") {
   return process.getBuiltinModule("node:crypto");
 }
 
-interface KeyFile {
-  readonly text: string;
-  readonly uid: number;
-  readonly mode: number;
-}
-
-function readKeyFile(path: string): KeyFile | string {
-  try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const { uid, mode, size } = fstatSync(fd);
-      if ((mode & constants.S_IFMT) !== constants.S_IFREG || size > KEY_LIMIT) return "is no file with a key";
-      return { text: readFileSync(fd, "latin1"), uid, mode };
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    return `cannot be read: ${messageOf(error)}`;
-  }
-}
-
 /** `owned`: it must be root's and nobody else may be able to write it, because it says whom this host obeys. */
 export function readPublicKey(file: string, owned: boolean): KeyObject | KeyProblem {
-  const found = readKeyFile(file);
   const fix = "make one with: treewarden policy keygen";
-  if (typeof found === "string") return { file, message: found, fix };
-  if (owned && (found.uid !== 0 || (found.mode & 0o022) !== 0))
-    return {
-      file,
-      message: "others than root can change it",
-      fix: `chown root ${file} && chmod 644 ${file}`,
-    };
-  if (found.text.includes("PRIVATE"))
+  const rules = owned ? rootOnly(KEY_LIMIT) : { limit: KEY_LIMIT };
+  const content = readCheckedFile(file, { ...rules, mayBeLink: true });
+  if (!content.ok) {
+    const { kind, reason } = content.problem;
+    if (kind === "wrong_owner" || kind === "wrong_mode")
+      return {
+        file,
+        message: "others than root can change it",
+        fix: `chown root ${file} && chmod 644 ${file}`,
+      };
+    return { file, message: reason, fix };
+  }
+  const text = content.bytes.toString("latin1");
+  if (text.includes("PRIVATE"))
     return { file, message: "is a private key", fix: "give the public one; keep this one off servers" };
   try {
-    const key = cryptography().createPublicKey(found.text);
+    const key = cryptography().createPublicKey(text);
     if (key.asymmetricKeyType === "ed25519") return key;
     return { file, message: `is a key of another kind: ${key.asymmetricKeyType}`, fix };
   } catch {
@@ -63,12 +46,15 @@ export function readPublicKey(file: string, owned: boolean): KeyObject | KeyProb
 }
 
 export function readPrivateKey(file: string): KeyObject | KeyProblem {
-  const found = readKeyFile(file);
   const fix = "make one with: treewarden policy keygen";
-  if (typeof found === "string") return { file, message: found, fix };
-  if ((found.mode & 0o077) !== 0) return { file, message: "others can read it", fix: `chmod 600 ${file}` };
+  const content = readCheckedFile(file, { limit: KEY_LIMIT, forbiddenMode: OPEN_TO_OTHERS, mayBeLink: true });
+  if (!content.ok) {
+    const { kind, reason } = content.problem;
+    if (kind === "wrong_mode") return { file, message: "others can read it", fix: `chmod 600 ${file}` };
+    return { file, message: reason, fix };
+  }
   try {
-    const key = cryptography().createPrivateKey(found.text);
+    const key = cryptography().createPrivateKey(content.bytes.toString("latin1"));
     if (key.asymmetricKeyType === "ed25519") return key;
     return { file, message: `is a key of another kind: ${key.asymmetricKeyType}`, fix };
   } catch {

@@ -1,6 +1,7 @@
 // Which policy a command means: those that were named, else all of /etc/treewarden/policies, else the role `base`.
 import type { KeyObject } from "node:crypto";
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { readCheckedFile } from "../linux/root-file.ts";
 import { printable } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
@@ -11,26 +12,16 @@ import {
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
-import { codeOf } from "../vocabulary/errors.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
 export const policySources: PolicySources = {
   read(path, limit) {
-    let fd: number;
-    try {
-      fd = openSync(path, "r");
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-      throw error;
-    }
-    try {
-      if (fstatSync(fd).size > limit) throw new Error(`larger than ${limit} bytes`);
-      return readFileSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    const content = readCheckedFile(path, { limit, mayBeLink: true, mayBePipe: true });
+    if (content.ok) return content.bytes;
+    const { kind, cause, reason } = content.problem;
+    if (kind === "missing") return undefined;
+    throw cause ?? new Error(reason);
   },
   embedded: embeddedPolicies,
   searchPath: [POLICY_FOLDER],

@@ -1,7 +1,7 @@
 // Which image a container was made of, by what its runtime keeps on disk. The files are root's, but what stands in them
 // came from whoever may start containers: they are read with bounds, and nothing is believed but a reference's shape.
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { isContainerId, isImageReference } from "../fingerprint/image-reference.ts";
+import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { listFolder } from "./files.ts";
 
 /** An OCI bundle's config.json has some 20 KiB; containers.json some 500 bytes for each container of the host. */
@@ -62,26 +62,8 @@ function member(value: unknown, name: string): unknown {
 
 /** What stands in a file that is root's and that nobody else can write; undefined if it is not so, or no JSON. */
 function readJson(path: string, limit: number): unknown {
-  let fd: number;
-  try {
-    fd = openSync(
-      path,
-      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
-    );
-  } catch {
-    return undefined;
-  }
-  try {
-    const file = fstatSync(fd);
-    if (!file.isFile() || file.uid !== 0 || (file.mode & 0o022) !== 0 || file.size > limit) return undefined;
-    const bytes = Buffer.alloc(file.size);
-    const got = readSync(fd, bytes, 0, bytes.length, 0);
-    return parse(bytes.toString("utf8", 0, got));
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(fd);
-  }
+  const bytes = readCheckedFileOrNothing(path, rootOnly(limit));
+  return bytes && parse(bytes.toString("utf8"));
 }
 
 function parse(text: string): unknown {

@@ -1,6 +1,7 @@
 // From what is known of a process to its runnable: what is really run, under which name.
 
 import { containerOf } from "../linux/cgroup-names.ts";
+import { PATH_MAX } from "../linux/kernel-constants.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
 import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
@@ -82,8 +83,6 @@ interface Subject {
   readonly userMounts?: boolean;
 }
 
-/** linux/limits.h: the kernel opens no longer path, so that nothing longer is a script. */
-const PATH_MAX = 4096;
 /** What is no path is cut here: a class or a module. */
 const MODULE_LENGTH = 255;
 
@@ -120,6 +119,7 @@ function namedOf(facts: RunnableFacts, note?: Note): Subject {
   const file = reading.script ?? reading.program;
   if (file === CUT || reading.module === CUT || reading.applet === CUT)
     return subject(executable, "", undefined, false, executable, undefined, undefined);
+  // The kernel opens no longer path, so nothing longer is a script.
   if (file !== undefined && file.length < PATH_MAX) {
     return fromFile(executable, file, cwd, reading.script !== undefined);
   }

@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import type { Forest, RestoredProcess } from "./forest.ts";
 import type { Lineage, Program } from "./lineage.ts";
-import { lineageLists, restoreLineages } from "./saved-forest.ts";
+import { lineageLists, restoreLineages, savedNode } from "./saved-forest.ts";
 
 const index = v.pipe(v.number(), v.integer(), v.minValue(-1));
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -11,18 +11,7 @@ const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
 const Snapshot = v.object({
   programs: v.array(v.unknown()),
   /** As in a saved forest. */
-  nodes: v.array(
-    v.object({
-      p: index,
-      i: whole,
-      e: v.exactOptional(v.array(whole)),
-      l: v.exactOptional(v.array(whole)),
-      u: v.exactOptional(whole),
-      c: v.exactOptional(v.string()),
-      k: v.picklist([0, 1]),
-      n: v.exactOptional(v.literal(1)),
-    }),
-  ),
+  nodes: v.array(savedNode),
   processes: v.array(
     v.object({
       pid: whole,

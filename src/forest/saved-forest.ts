@@ -1,32 +1,45 @@
 // The forest as it is kept between two runs of the same boot, so that a restart changes no tree.
 //
-// One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Pure: who reads and
-// writes the file is elsewhere, and the file is root's, since lineages decide.
+// One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Reading and writing the
+// file is the warden's; only root may write it, because lineages decide.
+import * as v from "valibot";
 import type { Forest, Remembered } from "./forest.ts";
 import type { Lineage, Program } from "./lineage.ts";
 
 export const SAVED_VERSION = 1;
 
-export interface SavedNode {
+const index = v.pipe(v.number(), v.safeInteger(), v.minValue(-1));
+
+export const savedNode = v.object({
   /** Index of the parent, -1 for a root. */
-  readonly p: number;
+  p: index,
   /** Index of the program. */
-  readonly i: number;
-  /** Indices of earlier images. */
-  readonly e?: readonly number[];
-  /** Indices of elided images. */
-  readonly l?: readonly number[];
+  i: index,
+  /** Indices of earlier programs. */
+  e: v.exactOptional(v.array(index)),
+  /** Indices of elided programs. */
+  l: v.exactOptional(v.array(index)),
   /** uid; absent if unknown. */
-  readonly u?: number;
-  readonly c?: string;
+  u: v.exactOptional(v.number()),
+  c: v.exactOptional(v.string()),
   /** 1: complete. */
-  readonly k: 0 | 1;
+  k: v.picklist([0, 1]),
   /** 1: pid 1. */
-  readonly n?: 1;
-}
+  n: v.exactOptional(v.literal(1)),
+});
+export type SavedNode = v.InferOutput<typeof savedNode>;
 
 /** pid, start ticks, node, ancestry (-1: none), execed, link guessed. */
-type SavedProcess = readonly [number, number, number, number, 0 | 1, 0 | 1];
+const savedProcess = v.tuple([v.number(), v.number(), index, index, v.picklist([0, 1]), v.picklist([0, 1])]);
+type SavedProcess = v.InferOutput<typeof savedProcess>;
+
+const savedForest = v.object({
+  version: v.number(),
+  bootId: v.string(),
+  images: v.array(v.unknown()),
+  nodes: v.array(savedNode),
+  processes: v.array(savedProcess),
+});
 
 export interface SavedForest<E> {
   readonly version: number;
@@ -105,11 +118,11 @@ export interface RestoredForest<I extends Program> {
 
 /**
  * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
- * `saved` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
+ * `json` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
  */
 export function restoreForest<I extends Program>(
   forest: Forest<I>,
-  saved: unknown,
+  json: unknown,
   bootId: string,
   decode: (program: unknown) => I,
 ): RestoredForest<I> {
@@ -118,7 +131,7 @@ export function restoreForest<I extends Program>(
   const release = (): void => {
     for (const node of nodes) forest.lineages.release(node);
   };
-  if (!isSavedForest(saved)) throw new Error("not a saved forest");
+  const saved = checkedForest(json);
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
   restoreLineages(forest, saved.images.map(decode), saved.nodes, nodes);
   for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
@@ -170,17 +183,8 @@ export function restoreLineages<I extends Program>(
   }
 }
 
-function isSavedForest(value: unknown): value is SavedForest<unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const { version, bootId, images, nodes, processes } = value as Record<string, unknown>;
-  return (
-    typeof version === "number" &&
-    typeof bootId === "string" &&
-    Array.isArray(images) &&
-    Array.isArray(nodes) &&
-    Array.isArray(processes) &&
-    processes.every(
-      (one) => Array.isArray(one) && one.length === 6 && one.every((n) => typeof n === "number"),
-    )
-  );
+function checkedForest(json: unknown): SavedForest<unknown> {
+  const result = v.safeParse(savedForest, json);
+  if (result.success) return result.output;
+  throw new Error(`not a saved forest: ${v.getDotPath(result.issues[0]) ?? "no object"}`);
 }

@@ -1,6 +1,6 @@
 // acct(2): process accounting of this pid namespace into a file.
 import { bindLibc, checked } from "./libc.ts";
-import { encodeText } from "./text.ts";
+import { cString } from "./text.ts";
 
 const libc = bindLibc({ acct: { args: ["ptr"], returns: "i32" } });
 
@@ -9,10 +9,7 @@ const libc = bindLibc({ acct: { args: ["ptr"], returns: "i32" } });
  * ends. Takes over from any file before. CAP_SYS_PACCT.
  */
 export function accountingOn(path: string): void {
-  const bytes = encodeText(path);
-  const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
-  terminated.set(bytes);
-  checked("acct", libc.acct(terminated), path);
+  checked("acct", libc.acct(cString(path)), path);
 }
 
 /** The kernel stops accounting. Throws EPERM for others than root. */

@@ -1,7 +1,7 @@
 // inotify(7): to be woken when a file grows.
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
-import { encodeText } from "./text.ts";
+import { cString } from "./text.ts";
 
 const libc = bindLibc({
   inotify_init1: { args: ["i32"], returns: "i32" },
@@ -39,11 +39,8 @@ export class GrowthWatch implements Disposable {
  */
 export function watchGrowth(path: string): GrowthWatch {
   const fd = checked("inotify_init1", libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  const bytes = encodeText(path);
-  const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
-  terminated.set(bytes);
   try {
-    checked("inotify_add_watch", libc.inotify_add_watch(fd, terminated, IN_MODIFY), path);
+    checked("inotify_add_watch", libc.inotify_add_watch(fd, cString(path), IN_MODIFY), path);
   } catch (error) {
     closeDescriptor(fd);
     throw error;

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { getPriority } from "node:os";
 import { setCloseOnExec } from "./descriptor.ts";
 import { bindLibc, checked, errno, SystemCallError } from "./libc.ts";
-import { encodeText } from "./text.ts";
+import { cString } from "./text.ts";
 
 const libc = bindLibc({
   prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
@@ -108,15 +108,6 @@ export function replaceProcess(
     failure,
     `of ${args.length} arguments and ${variables.length} variables`,
   );
-}
-
-/** Ends at the first NUL, as every C string does: a text with one inside is refused. */
-function cString(text: string): Uint8Array {
-  const bytes = encodeText(text);
-  if (bytes.includes(0)) throw new RangeError("a NUL byte cannot be passed to the kernel");
-  const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
-  terminated.set(bytes);
-  return terminated;
 }
 
 /** The addresses of `texts`, and a null pointer behind them. `texts` must outlive every use. */

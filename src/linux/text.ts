@@ -70,6 +70,15 @@ export function encodeText(text: string): Uint8Array {
   return Uint8Array.from(parts);
 }
 
+/** `text` as a C string, ended by a NUL byte. Throws a RangeError if it contains one: the kernel would see less of it. */
+export function cString(text: string): Uint8Array {
+  const bytes = encodeText(text);
+  if (bytes.includes(0)) throw new RangeError("a NUL byte cannot be passed to the kernel");
+  const terminated = new Uint8Array(new ArrayBuffer(bytes.length + 1));
+  terminated.set(bytes);
+  return terminated;
+}
+
 // Not printable: C0, DEL, C1, line and paragraph separators, the bidirectional controls that reorder what a
 // person reads, and lone surrogates (bytes that were not UTF-8).
 const unprintable =

@@ -156,8 +156,7 @@ export class CapturedHost {
   }
 
   private takeText({ name, text }: TextItem): void {
-    if (name === captureTexts.base)
-      this.identify = identifyAccounted(createIdentifier({ base: read(name, () => parseBase(text)) }));
+    if (name === captureTexts.base) this.identify = identifierOf(text);
     else if (name === captureTexts.forest) this.restore(text);
     else if (name === captureTexts.policy) this.policy = this.other?.policy ?? policyOf(text);
     else if (name === captureTexts.exclusions) this.known.exclusions = exclusionsOf(text);
@@ -194,6 +193,13 @@ export class CapturedHost {
     for (const { file, bytes } of ofRoles) addTo(baseline, file, bytes);
     return baseline;
   }
+}
+
+/** What names programs by the base list in a capture's text. Throws Malformed. */
+export function identifierOf(text: string): (facts: ProcessFacts) => Runnable {
+  const base = parseBase(text);
+  if (base === undefined) throw new Malformed("its base list cannot be read");
+  return identifyAccounted(createIdentifier({ base }));
 }
 
 function addTo(baseline: Baseline, name: string, bytes: Uint8Array): void {

@@ -1,5 +1,7 @@
 // The baseline that comes with a role: a file beside the role's own, read with it and never written.
+import * as v from "valibot";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 export interface RoleBaseline {
   readonly role: string;
@@ -41,17 +43,12 @@ export function shippedList(baselines: readonly RoleBaseline[]): string {
   return JSON.stringify({ version: 1, baselines: baselines.map(({ file, digest }) => ({ file, digest })) });
 }
 
+const savedList = v.object({
+  version: v.literal(1),
+  baselines: v.array(v.object({ file: v.string(), digest: v.string() })),
+});
+
 /** What `shippedList` wrote; undefined for anything else. */
 export function parseShippedList(text: string): readonly Pick<RoleBaseline, "file" | "digest">[] | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    const list: unknown = Object(value).baselines;
-    if (Object(value).version !== 1 || !Array.isArray(list)) return undefined;
-    return list.map((one: unknown) => ({
-      file: String(Object(one).file),
-      digest: String(Object(one).digest),
-    }));
-  } catch {
-    return undefined;
-  }
+  return parseJson(savedList, text)?.baselines;
 }

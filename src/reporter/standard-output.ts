@@ -1,7 +1,7 @@
 // Standard output, which may be a pipe that nobody reads: it never waits, and what does not fit is dropped and counted.
 import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
-import { codeOf } from "../vocabulary/errors.ts";
+import { codeOf } from "../linux/system-error.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;

@@ -185,10 +185,13 @@ export interface Sensor extends Disposable {
   reconcile?(scan: readonly ScannedGroup[]): void;
   /** Which execs must not wait for others. Absent where none does. */
   setWakeupPolicy?(urgency: WakeupPolicy): void;
-  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
+  /**
+   * Execs like this one need not be read at once any more: same lineage, program, filename, arguments and user. Holds
+   * for the epoch in which the event was made.
+   */
   settle?(event: ExecEvent): void;
   /** Somebody watches, and is to see an exec within 100 ms; set to false, what may wait gathers for longer. */
   live?: boolean;
-  /** Forgets all that was settled: after a policy has changed. */
-  unsettle?(): void;
+  /** Something changed that decisions depend on: what was settled in another epoch is settled no more. */
+  setEpoch?(epoch: number): void;
 }

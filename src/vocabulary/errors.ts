@@ -19,8 +19,3 @@ export function messageOf(error: unknown): string {
 export function stackOf(error: unknown): string {
   return (error instanceof Error ? error.stack : undefined) ?? messageOf(error);
 }
-
-/** The symbolic code of a failed system call, such as `ENOENT`; undefined if the error carries none. */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}

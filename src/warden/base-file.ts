@@ -4,10 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { BaseSystem } from "../fingerprint/base.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 import { writeWhole } from "./saved-state.ts";
 
 const file = "base.json";
-const Saved = v.strictObject({ files: v.record(v.string(), v.string()) });
+const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
 
 /** undefined if there is none that can be read. */
 export function readBase(directory: string): BaseSystem | undefined {
@@ -18,10 +19,10 @@ export function readBase(directory: string): BaseSystem | undefined {
   }
 }
 
-/** Throws for a text that `formatBase` did not make. */
-export function parseBase(text: string): BaseSystem {
-  const { files } = v.parse(Saved, JSON.parse(text));
-  return { files: new Map(Object.entries(files)) };
+/** undefined for a text that `formatBase` did not make. */
+export function parseBase(text: string): BaseSystem | undefined {
+  const saved = parseJson(savedBase, text);
+  return saved && { files: new Map(Object.entries(saved.files)) };
 }
 
 export function formatBase({ files }: BaseSystem): string {

@@ -1,16 +1,6 @@
 // What is known of this host: the baseline in force and the exclusions, which root wrote, and what is being learned,
 // which is told and decides nothing until root has accepted it.
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  unlinkSync,
-} from "node:fs";
+import { constants, existsSync, lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Baseline } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
@@ -49,12 +39,14 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
 import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { Epoch } from "./epoch.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -66,8 +58,10 @@ export interface BaselineServiceInputs {
   readonly recordChange: (event: string, details: EventRecord) => void;
   /** There is room for records that must not be lost, beyond what verdicts may need. */
   readonly hasRoom: () => boolean;
-  /** Seconds since the epoch. */
+  /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** Raised with every change of what the baseline and the exclusions answer. */
+  readonly epoch: Epoch;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
@@ -107,17 +101,20 @@ export class BaselineService {
   private savedRoles: string;
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
-  private familiar = new WeakMap<Tree, boolean>();
+  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
+  private exclusionEnd: number | undefined;
   private early: Early[] = [];
 
   constructor(inputs: BaselineServiceInputs) {
     this.inputs = inputs;
-    const saved = readRootFile(join(inputs.stateDirectory, LEARNING_STATE));
+    const saved = readCheckedFileOrNothing(join(inputs.stateDirectory, LEARNING_STATE), rootOnly(FILE_LIMIT));
     const state = saved === undefined ? undefined : parseState(saved.toString("utf8"));
     this.learning = this.newLearning(state ?? startWatching(inputs.now()));
     this.ofRoles = inputs.ofRoles;
     this.savedRoles =
-      readRootFile(join(inputs.stateDirectory, OF_ROLES))?.toString("utf8") ?? shippedList([]);
+      readCheckedFileOrNothing(join(inputs.stateDirectory, OF_ROLES), rootOnly(FILE_LIMIT))?.toString(
+        "utf8",
+      ) ?? shippedList([]);
     this.reload();
   }
 
@@ -198,12 +195,19 @@ export class BaselineService {
 
   /** The folded tree is in the baseline: its series stay. */
   isFamiliar(tree: Tree): boolean {
-    if (this.baseline === undefined) return false;
-    const before = this.familiar.get(tree);
-    if (before !== undefined) return before;
-    const familiar = this.baseline.isFamiliar(tree.path);
-    this.familiar.set(tree, familiar);
-    return familiar;
+    return this.baseline?.isFamiliar(tree) ?? false;
+  }
+
+  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  }
+
+  /** What an exclusion that has ended by `wallNow` (ns since 1970) hid is decided about anew. */
+  endExclusions(wallNow: number): void {
+    if (this.exclusionEndsIn(wallNow) !== 0) return;
+    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.inputs.epoch.raise("exclusion ended");
   }
 
   onLoss(): void {
@@ -257,7 +261,7 @@ export class BaselineService {
     this.ofRoles = ofRoles;
     this.reloadExclusions();
     const path = join(this.inputs.stateDirectory, IN_FORCE);
-    const own = readRootFile(path);
+    const own = readCheckedFileOrNothing(path, rootOnly(FILE_LIMIT));
     if (own === undefined && existsSync(path)) {
       this.tellRejected(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
       return;
@@ -270,14 +274,15 @@ export class BaselineService {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
     this.saveRoles();
-    this.familiar = new WeakMap();
     if (own === undefined && ofRoles.length === 0) {
       this.baseline = undefined;
+      this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
+    this.inputs.epoch.raise("baseline");
     // Reading left many times its size behind.
     Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
@@ -296,10 +301,18 @@ export class BaselineService {
   }
 
   private reloadExclusions(): void {
-    const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
+    const bytes = readCheckedFileOrNothing(
+      join(this.inputs.stateDirectory, EXCLUSIONS),
+      rootOnly(FILE_LIMIT),
+    );
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
-    if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
-    else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    if (result?.ok === false) {
+      this.tellRejected(EXCLUSIONS, result.errors);
+      return;
+    }
+    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.inputs.epoch.raise("exclusions");
   }
 
   private obey(request: WardenRequest): void {
@@ -358,24 +371,6 @@ export class BaselineService {
   }
 }
 
-/** A regular file that belongs to root and that nobody else can write; undefined if there is none, or it is not so. */
-function readRootFile(path: string, limit = FILE_LIMIT): Buffer | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const { uid, mode, size } = fstatSync(fd);
-    const isPlain = (mode & constants.S_IFMT) === constants.S_IFREG;
-    if (!isPlain || uid !== ROOT || (mode & 0o022) !== 0 || size > limit) return undefined;
-    return readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** The requests in the folder, in the order they were made; each is taken once. */
 function takeRequests(folder: string): WardenRequest[] {
   const taken: WardenRequest[] = [];
@@ -384,7 +379,7 @@ function takeRequests(folder: string): WardenRequest[] {
     if ((mode & constants.S_IFMT) !== constants.S_IFDIR || uid !== ROOT || (mode & 0o077) !== 0) return taken;
     const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
     for (const name of names) {
-      const bytes = readRootFile(join(folder, name), REQUEST_FILE_LIMIT);
+      const bytes = readCheckedFileOrNothing(join(folder, name), rootOnly(REQUEST_FILE_LIMIT));
       unlinkSync(join(folder, name));
       const request = bytes === undefined ? undefined : parseWardenRequest(bytes);
       if (request !== undefined) taken.push(request);

@@ -6,6 +6,7 @@ import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
+import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
 export interface EventSourceInputs {
@@ -13,6 +14,7 @@ export interface EventSourceInputs {
   readonly poll: Poll;
   readonly token: number;
   readonly totals: Totals;
+  readonly epoch: Epoch;
   /** Subscribed when it returns. Throws if there is none. */
   readonly open: (choice: SourceChoice) => OpenedSensor;
 }
@@ -26,6 +28,7 @@ export class EventSource implements Disposable {
     this.inputs = inputs;
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
+    inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));
   }
 
   get sensor(): Sensor {
@@ -58,7 +61,6 @@ export class EventSource implements Disposable {
   /** Tells the sensor which execs must not wait; true if it is to be told of those that may. Anew for each policy. */
   applyWakeupPolicy(policy: Policy): boolean {
     const urgency = wakeupPolicyOf(policy, this.inputs.config.enforcement);
-    this.sensor.unsettle?.();
     this.sensor.setWakeupPolicy?.(urgency);
     return urgency === "unsettled" && this.sensor.settle !== undefined;
   }
@@ -78,10 +80,11 @@ export class EventSource implements Disposable {
   }
 
   private enter(before: SensorSource | undefined): void {
-    const { poll, token, totals, config } = this.inputs;
+    const { poll, token, totals, config, epoch } = this.inputs;
     const { enforcement } = config;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
+    this.sensor.setEpoch?.(epoch.current);
     if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }

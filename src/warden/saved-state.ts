@@ -1,7 +1,8 @@
 // What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRecord } from "../report/wire.ts";
+import * as v from "valibot";
+import { parseJson } from "../vocabulary/parse-json.ts";
 
 const FOREST = "forest.json";
 
@@ -14,39 +15,35 @@ export interface Boot {
   readonly firstStartTicks: number;
 }
 
+const savedBoot = v.object({ bootId: v.string(), bootTimeMs: v.number(), firstStartTicks: v.number() });
+
 /** The boot as it was written down at treewarden's first start in it; `now` if this is that start. */
 export function rememberBoot(directory: string, now: Boot): Boot {
   const path = join(directory, "boot.json");
-  const before = readJson(path);
-  if (isRecord(before) && before.bootId === now.bootId) {
-    const { bootTimeMs, firstStartTicks } = before;
-    if (typeof bootTimeMs === "number" && typeof firstStartTicks === "number") {
-      return { bootId: now.bootId, bootTimeMs, firstStartTicks };
-    }
-  }
+  const earlier = readJson(savedBoot, path);
+  if (earlier?.bootId === now.bootId) return earlier;
   try {
     writeWhole(path, JSON.stringify(now));
   } catch {
-    // Whoever fills the disk must not keep treewarden from starting; what is spared begins with this start then.
+    // A full disk must not keep treewarden from starting. Then only what is older than this start is spared.
   }
   return now;
 }
 
-export interface SavedState {
+const savedState = v.object({
   /** The run that saved it. */
-  readonly run: string;
-  readonly forest: unknown;
-  readonly trees: readonly string[];
-}
+  run: v.string(),
+  /** Checked by `restoreForest`. */
+  forest: v.unknown(),
+  /** Trees that were reported as new. */
+  trees: v.pipe(v.array(v.string()), v.readonly()),
+});
 
-/** What the last run saved; undefined if it saved nothing readable. */
+export type SavedState = Readonly<v.InferOutput<typeof savedState>>;
+
+/** What the last run saved; undefined if it saved nothing that can be read. */
 export function readState(directory: string): SavedState | undefined {
-  const value = readJson(join(directory, FOREST));
-  if (typeof value !== "object" || value === null) return undefined;
-  if (!("forest" in value && "trees" in value && "run" in value)) return undefined;
-  const { run, forest, trees } = value;
-  if (!Array.isArray(trees) || typeof run !== "string") return undefined;
-  return { run, forest, trees: trees.filter((tree) => typeof tree === "string") };
+  return readJson(savedState, join(directory, FOREST));
 }
 
 /** Where the state is kept in `directory`, and how. */
@@ -54,10 +51,14 @@ export function fileOfState(directory: string, state: SavedState): { path: strin
   return { path: join(directory, FOREST), text: JSON.stringify(state) };
 }
 
-function readJson(path: string): unknown {
+function readJson<const TSchema extends v.GenericSchema>(
+  schema: TSchema,
+  path: string,
+): v.InferOutput<TSchema> | undefined {
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return parseJson(schema, readFileSync(path, "utf8"));
   } catch {
+    // There is no such file.
     return undefined;
   }
 }

@@ -29,6 +29,7 @@ import { stackOf } from "../vocabulary/errors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
+import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
@@ -115,6 +116,7 @@ class Warden {
   private readonly rescan = new Rescan();
   private readonly fileWriter = new AtomicFileWriter();
   private readonly source: EventSource;
+  private readonly epoch = new Epoch();
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -148,6 +150,7 @@ class Warden {
       poll: this.poll,
       token: SENSOR,
       totals: this.totals,
+      epoch: this.epoch,
       open: (choice) => options.openSensor(choice, this.reader),
     });
     this.outbox = new Outbox({
@@ -165,6 +168,7 @@ class Warden {
     this.examiner = new ExaminerClient(options.examinerFd, this.generation, {
       base: (base) => this.rebase(base),
       examined: (path, examined) => this.baseline.examined(path, examined),
+      changed: (what) => this.epoch.raise(what),
     });
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
@@ -235,6 +239,7 @@ class Warden {
       hasRoom: () => this.outbox.hasRoom,
       now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
       imageOf: (container) => this.examiner.images.imageOf(container),
+      epoch: this.epoch,
       look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
@@ -285,6 +290,7 @@ class Warden {
     if (isSameBase(base, this.base)) return;
     this.base = base;
     this.identify = createIdentifier({ base });
+    this.epoch.raise("base system");
     this.verdicts.recordChange("base.changed", { "base.programs": base.files.size });
     try {
       writeBase(this.options.config.state_directory, base);
@@ -356,6 +362,7 @@ class Warden {
   private reload(): void {
     this.verdicts.wallOffset = realtimeNow() - monotonicNow();
     this.names = readUserNames();
+    this.epoch.raise("users");
     const result = this.options.loadPolicy();
     this.baseline.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
@@ -369,6 +376,7 @@ class Warden {
     }
     this.hidePolicy(this.verdicts.policy);
     this.verdicts.policy = result.policy;
+    this.epoch.raise("policy");
     this.verdicts.settling = this.source.applyWakeupPolicy(result.policy);
     this.showPolicy(result.policy);
     this.verdicts.recordChange("policy.loaded", {
@@ -440,6 +448,8 @@ class Warden {
     if (this.baseline.hasReports) sooner(this.learnedAt - now);
     const left = this.baseline.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
+    const end = this.baseline.exclusionEndsIn(realtimeNow());
+    if (end !== undefined) sooner(Math.min(end, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
@@ -451,6 +461,7 @@ class Warden {
       this.baseline.reportLearned();
       this.learnedAt = now + LEARNED_NS;
     }
+    this.baseline.endExclusions(realtimeNow());
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
     if (this.collectAt > 0 && now >= this.collectAt) {
       Bun.gc(true);

@@ -10,6 +10,7 @@ import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { BaselineService } from "../../src/warden/baseline-service.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
@@ -26,6 +27,7 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       ofRoles: [],
       recordChange: (event) => told.push(event),
       hasRoom: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => 1_800_000_000,
@@ -64,6 +66,7 @@ function familiarAfter(...steps: readonly ((knowing: BaselineService, inForce: s
       ofRoles: [ofRole("/roles")],
       recordChange: () => {},
       hasRoom: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => NOON,
@@ -128,6 +131,7 @@ test("what runs in a container before its image is known is neither known nor un
         if (event === learnedEvent) told.push(record);
       },
       hasRoom: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => image,
       now: () => NOON,

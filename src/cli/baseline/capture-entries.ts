@@ -9,13 +9,12 @@ import type { Runnable } from "../../fingerprint/runnable.ts";
 import type { Lineage } from "../../forest/lineage.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
-import { CapturedHost } from "../../offline/captured-host.ts";
+import { CapturedHost, identifierOf } from "../../offline/captured-host.ts";
 import { redactArguments } from "../../report/redact.ts";
 import { CaptureInput } from "../../sensor/capture/capture-file.ts";
 import { type Capture, openCapture } from "../../sensor/capture/capture-reader.ts";
 import { type CaptureItem, isEvent } from "../../sensor/capture/items.ts";
 import type { ProcessFacts } from "../../sensor/event.ts";
-import { parseBase } from "../../warden/base-file.ts";
 import { captureTexts } from "../../warden/capture-texts.ts";
 import { refusal, warnOfEnd } from "../capture-errors.ts";
 import { readError } from "../file-errors.ts";
@@ -100,8 +99,7 @@ export function forrestLinesOf(file: string): readonly string[] {
   const lines = new ForRestLines({ name: (facts) => identify(facts).name });
   let begun = false;
   read(file, () => (item) => {
-    if (item.kind === "text" && item.name === captureTexts.base)
-      identify = identifyAccounted(createIdentifier({ base: parseBase(item.text) }));
+    if (item.kind === "text" && item.name === captureTexts.base) identify = identifierOf(item.text);
     else if (item.kind === "scan" && !begun) {
       lines.begin(item.processes);
       begun = true;

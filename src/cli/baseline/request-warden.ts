@@ -10,7 +10,7 @@ import {
 } from "../../baseline/warden-request.ts";
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { codeOf } from "../../vocabulary/errors.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { CommandError, exitCodes } from "../output.ts";
 import { writeWhole } from "./store.ts";
 

@@ -1,16 +1,5 @@
 // The files of the baseline in the state directory: only root writes them, whole or not at all.
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import {
   type BaselineFile,
@@ -23,35 +12,26 @@ import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
+import { readCheckedFile } from "../../linux/root-file.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseShippedList } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
-import { codeOf, messageOf } from "../../vocabulary/errors.ts";
+import { messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
 const SIZE_LIMIT = 1 << 30;
 
-/** The content of a file; undefined if it is not there. Never waits, whatever lies at the path. */
+/** The content of a file; undefined if it does not exist. Never waits, whatever lies at the path. */
 export function readBytes(path: string): Uint8Array | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw failure(`cannot read ${path}`, error);
-  }
-  try {
-    const found = fstatSync(fd);
-    if (!found.isFile() || found.size > SIZE_LIMIT)
-      throw new CommandError(exitCodes.usage, `${path} is not a file that could be a baseline`);
-    return readFileSync(fd);
-  } catch (error) {
-    throw error instanceof CommandError ? error : failure(`cannot read ${path}`, error);
-  } finally {
-    closeSync(fd);
-  }
+  const content = readCheckedFile(path, { limit: SIZE_LIMIT, mayBeLink: true });
+  if (content.ok) return content.bytes;
+  const { kind, cause, reason } = content.problem;
+  if (kind === "missing") return undefined;
+  if (cause !== undefined) throw failure(`cannot read ${path}`, cause);
+  throw new CommandError(exitCodes.usage, `${path} ${reason}, so it cannot be a baseline`);
 }
 
 /** Puts `text` at `path`, by default for its owner's eyes alone: after a crash there is the old content or the new one. */

@@ -1,10 +1,11 @@
 // `policy keygen`, `policy sign` and `policy verify`.
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { timeText } from "../../baseline/baseline-file.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { printable } from "../../linux/text.ts";
 import { filesOf, type LoadedRoles, loadPolicies } from "../../policy/load.ts";
 import { formatSignature, formatStatement, signatureBeside } from "../../policy/signature.ts";
-import { codeOf, messageOf } from "../../vocabulary/errors.ts";
+import { messageOf } from "../../vocabulary/errors.ts";
 import { writeWhole } from "../baseline/store.ts";
 import { cryptography, type KeyProblem, readPrivateKey, readPublicKey, verifierOf } from "../keys.ts";
 import { CommandError, exitCodes, hint } from "../output.ts";

@@ -2,6 +2,7 @@
 // to the process it was opened for: once that is gone every read through it fails, whoever has its pid by then.
 import { closeDescriptor } from "../descriptor.ts";
 import { bindLibc, checked, errno } from "../libc.ts";
+import { cString } from "../text.ts";
 
 const libc = bindLibc({
   openat: { args: ["i32", "ptr", "i32"], returns: "i32" },
@@ -26,27 +27,20 @@ const STATX_BASIC_STATS = 0x7ff;
 /** linux/nsfs.h: a descriptor of the user namespace that owns a namespace. */
 const NS_GET_USERNS = 0xb701;
 
-/** A path as the kernel wants it. */
-function terminated(path: string): Uint8Array {
-  const bytes = new Uint8Array(new ArrayBuffer(path.length + 1));
-  new TextEncoder().encodeInto(path, bytes);
-  return bytes;
-}
-
 /** The entries of /proc/PID that treewarden reads; made once, so that a read makes no path. */
 export const procEntry = {
-  self: terminated(""),
-  cmdline: terminated("cmdline"),
-  exe: terminated("exe"),
-  stat: terminated("stat"),
-  status: terminated("status"),
-  cgroup: terminated("cgroup"),
-  cwd: terminated("cwd"),
-  loginuid: terminated("loginuid"),
-  sessionid: terminated("sessionid"),
-  mountNamespace: terminated("ns/mnt"),
-  pidNamespace: terminated("ns/pid"),
-  userNamespace: terminated("ns/user"),
+  self: cString(""),
+  cmdline: cString("cmdline"),
+  exe: cString("exe"),
+  stat: cString("stat"),
+  status: cString("status"),
+  cgroup: cString("cgroup"),
+  cwd: cString("cwd"),
+  loginuid: cString("loginuid"),
+  sessionid: cString("sessionid"),
+  mountNamespace: cString("ns/mnt"),
+  pidNamespace: cString("ns/pid"),
+  userNamespace: cString("ns/user"),
 } as const;
 export type ProcEntry = (typeof procEntry)[keyof typeof procEntry];
 
@@ -94,7 +88,7 @@ export class ProcessFolder implements Disposable {
     this.data = new Uint8Array(new ArrayBuffer(capacity));
     this.root = checked(
       "openat",
-      libc.openat(AT_FDCWD, terminated(root), O_PATH | O_DIRECTORY | O_CLOEXEC),
+      libc.openat(AT_FDCWD, cString(root), O_PATH | O_DIRECTORY | O_CLOEXEC),
       root,
     );
   }

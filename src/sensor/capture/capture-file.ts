@@ -10,7 +10,7 @@ import {
   readSync,
   writeSync,
 } from "node:fs";
-import { codeOf } from "../../vocabulary/errors.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import type { ByteSource } from "./frame.ts";
 
 const MODE = 0o600;

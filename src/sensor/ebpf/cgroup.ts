@@ -18,10 +18,11 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
+import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { appendName, beginStep, follow, member, type ProgramMaps, setFlag } from "./code.ts";
 import { FieldSpace } from "./fields.ts";
 import type { KernelLayout, SystemdLayout } from "./kernel.ts";
-import { execLayout, FIELD_BYTES, PATH_MAX, recordFlags, TTY_MAX, walkState } from "./layout.ts";
+import { execLayout, FIELD_BYTES, recordFlags, TTY_MAX, walkState } from "./layout.ts";
 
 /** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
 const DEPTH = 32;

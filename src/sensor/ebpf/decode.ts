@@ -1,4 +1,5 @@
 // Records into events. Bytes in, values out; knows no kernel and no clock.
+import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
 import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
@@ -22,8 +23,6 @@ export interface EbpfExecEvent extends ExecEvent {
 }
 
 const source = "ebpf";
-/** include/linux/audit.h: (uid_t) -1, no login user, and no session. */
-const AUDIT_UNSET = 0xffff_ffff;
 const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit says that somebody has seen this time. */
 const I_CTIME_QUERIED = 0x8000_0000;

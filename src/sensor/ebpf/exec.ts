@@ -28,6 +28,7 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
+import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { cgroupPath } from "./cgroup.ts";
 import {
   appendString,
@@ -45,7 +46,6 @@ import type { KernelLayout } from "./kernel.ts";
 import {
   commonLayout,
   execLayout,
-  PATH_MAX,
   recordFlags,
   recordKinds,
   sharedLayout,

@@ -1,4 +1,5 @@
 // The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 
 /** The number of each kind in a record; null: the programs write no record of it. */
@@ -84,8 +85,6 @@ export const recordFlags = {
   userMounts: 256,
 } as const;
 
-/** PATH_MAX of linux/limits.h. */
-export const PATH_MAX = 4096;
 /** NAME_MAX and a NUL. */
 export const ELEMENT_MAX = 256;
 /** sizeof tty_struct.name */
@@ -124,7 +123,7 @@ export const sharedLayout = {
   lostExits: 16,
   /** See `urgencies`. */
   urgency: 24, // u32
-  /** Part of every settle key: a new one makes all that was settled forgotten. */
-  generation: 28, // u32
+  /** Part of every settle key: what was settled in another epoch is found no more. */
+  epoch: 28, // u32, the lower half of the number
   size: 32,
 } as const;

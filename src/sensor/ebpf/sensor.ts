@@ -160,9 +160,9 @@ export class EbpfSensor implements Sensor {
     return this.loaded.settled.update(this.key, this.value);
   }
 
-  /** Forgets all that was settled: after a policy has changed. */
-  unsettle(): void {
-    this.page[sharedLayout.generation >>> 2] = this.read(sharedLayout.generation) + 1;
+  /** The kernel makes the epoch part of every settle key: keys settled in another one are found no more. */
+  setEpoch(epoch: number): void {
+    this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
   /** What the kernel knows of the programs, by what they do. */

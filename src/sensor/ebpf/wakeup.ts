@@ -131,7 +131,7 @@ export function execUrgency(maps: ProgramMaps): Code {
     load(4, r4, r7, execLayout.argsEnd),
     jumpIfImm(r4, ">", execLayout.texts + HASHED_BYTES, "urgent"),
     hashTexts(),
-    readShared(maps, r1, sharedLayout.generation),
+    readShared(maps, r1, sharedLayout.epoch),
     loadImm64(r5, SPREAD),
     mix(r1),
     aluImm("rsh", r6, KEY_SHIFT),

@@ -1,14 +1,11 @@
 // Why the process connector cannot be used here, and what to do about it.
 import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
+import { PROC_PID_INIT_INO, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
 import { SystemCallError } from "../../linux/libc.ts";
 import { HintedError } from "../../vocabulary/errors.ts";
 
 const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
-
-// linux/proc_ns.h: the inodes of the initial namespaces.
-const PROC_USER_INIT_INO = 0xefff_fffd;
-const PROC_PID_INIT_INO = 0xefff_fffc;
 
 /** The kernel or the permissions do not allow the process connector. */
 export class NetlinkUnavailable extends HintedError {

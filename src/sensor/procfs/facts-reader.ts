@@ -7,6 +7,7 @@
 // for as long as an execve(2) takes.
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
+import { AUDIT_UNSET, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
 import { parseCgroup } from "../../linux/proc/cgroup.ts";
 import { parseArguments } from "../../linux/proc/cmdline.ts";
 import { readDecimals } from "../../linux/proc/decimal.ts";
@@ -53,12 +54,8 @@ export const nothingKnown: KnownFacts = {
 const DEFAULT_ARGUMENT_BYTES = 4096;
 /** Room for the longest link (PATH_MAX) and for `status` and `cgroup`, which are always shorter. */
 const LEAST_BUFFER = 16 * 1024;
-/** include/linux/audit.h: (uid_t) -1, no login user, and no session. */
-const AUDIT_UNSET = 0xffff_ffff;
 /** A host has as many audit sessions as people logged in; beyond this all are forgotten and read again. */
 const SESSIONS_REMEMBERED = 1024;
-/** linux/proc_ns.h: PROC_USER_INIT_INO, the inode of the host's user namespace. */
-const INIT_USER_NAMESPACE = 0xefff_fffd;
 const DELETED = " (deleted)";
 const MEMFD = "/memfd:";
 const OPENING_BRACKET = 0x5b;
@@ -217,9 +214,9 @@ export class FactsReader implements Disposable {
     if (mounts === this.hostMounts) return false;
     if (mounts === this.ownMounts) return this.ownAreUsers;
     // Services with mounts of their own: only root can be in the host's user namespace and among a user's mounts.
-    if (this.namespace(procEntry.userNamespace) === INIT_USER_NAMESPACE) return false;
+    if (this.namespace(procEntry.userNamespace) === PROC_USER_INIT_INO) return false;
     const owner = this.folder.ownerOf(procEntry.mountNamespace);
-    return owner < 0 ? undefined : owner !== INIT_USER_NAMESPACE;
+    return owner < 0 ? undefined : owner !== PROC_USER_INIT_INO;
   }
 
   private loginUser(session: number): number | null | undefined {
