@@ -34,7 +34,8 @@ export function refusal(file: string, problem: CaptureProblem): CommandError {
 
 const reasons = {
   overrun: "the disk could not follow",
-  refused: "the warden refused to record",
+  stopped: "the warden ended",
+  refused: "what the warden judged by had changed on the disk",
 } as const;
 
 /** Warns of a capture that does not go on to the end that was meant. `read`: what was done with what it has. */

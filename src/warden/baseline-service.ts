@@ -3,11 +3,11 @@
 import { constants, existsSync, lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Baseline } from "../baseline/baseline.ts";
-import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
-import type { BaselineEntry } from "../baseline/entry.ts";
+import { type FileError, formatBaseline, readBaseline } from "../baseline/baseline-file.ts";
+import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../baseline/file-names.ts";
-import { Scopes, scope as scopeNames } from "../baseline/key.ts";
+import { KnownTrees } from "../baseline/known-trees.ts";
 import {
   countedEvent,
   countedFields,
@@ -28,6 +28,7 @@ import {
   stop,
 } from "../baseline/learning-state.ts";
 import {
+  type CaptureRequest,
   isRequestName,
   parseWardenRequest,
   REQUEST_FILE_LIMIT,
@@ -42,13 +43,16 @@ import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
+import { digestOf } from "../policy/signature.ts";
 import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
+import type { NamedText } from "./warden-capture.ts";
 
 export interface BaselineServiceInputs {
   readonly stateDirectory: string;
@@ -68,10 +72,19 @@ export interface BaselineServiceInputs {
   readonly imageOf: (container: string) => string | null | undefined;
   /** What treewarden starts itself: known wherever a baseline is in force. */
   readonly own?: readonly BaselineEntry[];
+  /** A request that is about a capture. */
+  readonly onCaptureRequest?: (request: CaptureRequest) => void;
 }
 
 /** What of a program that runs is asked about. */
 type Asked = Pick<Execution, "facts" | "tree"> & { readonly process: Pick<Execution["process"], "lineage"> };
+
+/** What a baseline in force was read from. */
+interface BaselineSources {
+  /** Digest of the host's own file; undefined if there was none. */
+  readonly host: string | undefined;
+  readonly ofRoles: readonly RoleBaseline[];
+}
 
 /** Something that ran in a container whose image was not known yet. */
 interface Early {
@@ -85,18 +98,19 @@ interface Early {
 const MOST_EARLY = 1024;
 
 const nothing: Knowledge = {};
-const unnamed = scopeNames.container;
 const ROOT = 0;
 /** A baseline of 100,000 trees is some 14 MB. */
 const FILE_LIMIT = 256 << 20;
 
 export class BaselineService {
   private readonly inputs: BaselineServiceInputs;
-  private readonly scopes = new Scopes();
-  private baseline: Baseline | undefined;
-  private exclusions = new Exclusions([], compileTreeGlob);
+  private readonly known = new KnownTrees(undefined, new Exclusions([], compileTreeGlob));
   private learning: Learning;
   private ofRoles: readonly RoleBaseline[];
+  /** What the baseline in force was read from. */
+  private sources: BaselineSources = { host: undefined, ofRoles: [] };
+  /** The file that the exclusions in force were read from; empty if there was none. */
+  private exclusionsFile = "";
   private savedState = "";
   private savedRoles: string;
   /** The last attempt failed, and that was told. */
@@ -118,33 +132,22 @@ export class BaselineService {
     this.reload();
   }
 
-  /** What the baseline knows of a program that runs; it is learned by the way. */
-  lookUp(exec: Asked): Knowledge {
+  /**
+   * What the baseline knows of a program that ran at `second` (since 1970-01-01T00:00:00Z). Side effect: the program is
+   * recorded while learning, and also afterwards if it is not known.
+   */
+  lookUp(exec: Asked, second: number): Knowledge {
     const { process, facts, tree } = exec;
     const { lineage } = process;
+    const { container } = lineage;
     const { isLearning } = this;
-    if (this.baseline === undefined && !isLearning) return nothing;
-    const second = this.inputs.now();
-    const image = lineage.container === null ? null : this.inputs.imageOf(lineage.container);
-    if (lineage.container !== null && image === undefined) {
-      this.wait({ container: lineage.container, lineage, facts, second });
-      const known = this.baseline?.knowledge(lineage, unnamed, second) ?? nothing;
-      // Below its image it may be known: that is neither yes nor no yet.
-      return known.known === true ? known : nothing;
-    }
-    const scope = this.scopes.of(facts.cgroup, lineage.container, image ?? undefined);
-    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
-    // Hidden is neither known nor unknown: no rule about either fires.
-    if (knowledge.known === false && this.isHidden(tree, scope, second)) return nothing;
-    if (isLearning || knowledge.known === false)
+    if (this.known.baseline === undefined && !isLearning) return nothing;
+    const image = container === null ? null : this.inputs.imageOf(container);
+    const { knowledge, scope, state } = this.known.lookUp({ lineage, facts, tree }, image, second);
+    if (state === "pending" && container !== null) this.wait({ container, lineage, facts, second });
+    else if (state === "answered" && (isLearning || knowledge.known === false))
       this.learning.observe(lineage, scope, facts.args, second, facts);
     return knowledge;
-  }
-
-  private isHidden(tree: Tree, scope: string | undefined, second: number): boolean {
-    if (this.exclusions.size === 0) return false;
-    const asked = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
-    return this.exclusions.hides(asked, second) !== undefined;
   }
 
   /** Every tree is collected. */
@@ -161,7 +164,7 @@ export class BaselineService {
       this.wait({ container, lineage, facts, second });
       return;
     }
-    const scope = this.scopes.of(facts.cgroup, container, image ?? undefined);
+    const scope = this.known.scopeOf(facts, container, image);
     this.learning.observe(lineage, scope, facts.args, second, facts);
   }
 
@@ -181,10 +184,10 @@ export class BaselineService {
         this.early.push(one);
         continue;
       }
-      const scope = this.scopes.of(facts.cgroup, container, image ?? undefined);
-      const isUnknown = this.baseline?.knowledge(lineage, scope, second).known === false;
-      if (isUnknown && this.isHidden(treeOf(lineage), scope, second)) continue;
-      if (this.isLearning || isUnknown) this.learning.observe(lineage, scope, facts.args, second, facts);
+      const exec = { lineage, facts, tree: treeOf(lineage) };
+      const { knowledge, scope, state } = this.known.lookUp(exec, image, second);
+      if (state === "answered" && (this.isLearning || knowledge.known === false))
+        this.learning.observe(lineage, scope, facts.args, second, facts);
     }
   }
 
@@ -195,7 +198,7 @@ export class BaselineService {
 
   /** The folded tree is in the baseline: its series stay. */
   isFamiliar(tree: Tree): boolean {
-    return this.baseline?.isFamiliar(tree) ?? false;
+    return this.known.baseline?.isFamiliar(tree) ?? false;
   }
 
   /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
@@ -206,7 +209,7 @@ export class BaselineService {
   /** What an exclusion that has ended by `wallNow` (ns since 1970) hid is decided about anew. */
   endExclusions(wallNow: number): void {
     if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.exclusionEnd = this.known.exclusions.nextEnd(wallNow / 1e9);
     this.inputs.epoch.raise("exclusion ended");
   }
 
@@ -274,14 +277,15 @@ export class BaselineService {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
     this.saveRoles();
+    this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
-      this.baseline = undefined;
+      this.known.baseline = undefined;
       this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
-    this.baseline = read;
+    this.known.baseline = read;
     this.inputs.epoch.raise("baseline");
     // Reading left many times its size behind.
     Bun.gc(true);
@@ -290,6 +294,41 @@ export class BaselineService {
       "baseline.trees": trees,
       ...(files.length === 0 ? {} : { "baseline.files": files }),
     });
+  }
+
+  /** The exclusions in force, as their file has them; empty if there is none. */
+  exclusionsInForce(): string {
+    return this.exclusionsFile;
+  }
+
+  /**
+   * The baselines in force as texts of a capture, and last the list of their names. undefined if the host's file is
+   * not the one that was read, and cannot be read instead.
+   */
+  baselinesInForce(): readonly NamedText[] | undefined {
+    const host = this.readHostFile() ?? this.readHostFileAgain();
+    if (host === undefined) return undefined;
+    const texts: NamedText[] = [];
+    if (host !== null) texts.push({ name: baselineTexts.host, text: host });
+    for (const [i, { bytes }] of this.sources.ofRoles.entries())
+      texts.push({ name: baselineTexts.ofRole(i), text: new TextDecoder().decode(bytes) });
+    const { own = [] } = this.inputs;
+    if (texts.length > 0 && own.length > 0) texts.push({ name: baselineTexts.own, text: ownBaseline(own) });
+    const names = texts.map(({ name }) => name);
+    return [...texts, { name: captureTexts.baselinesInForce, text: JSON.stringify(names) }];
+  }
+
+  /** The host's own baseline as it was read; null if there was none; undefined if the file is another one by now. */
+  private readHostFile(): string | null | undefined {
+    const { host } = this.sources;
+    const bytes = readCheckedFileOrNothing(join(this.inputs.stateDirectory, IN_FORCE), rootOnly(FILE_LIMIT));
+    if (bytes === undefined) return host === undefined ? null : undefined;
+    return digestOf(bytes) === host ? bytes.toString("utf8") : undefined;
+  }
+
+  private readHostFileAgain(): string | null | undefined {
+    this.reload();
+    return this.readHostFile();
   }
 
   private newLearning(state: ReturnType<typeof startWatching>): Learning {
@@ -310,8 +349,9 @@ export class BaselineService {
       this.tellRejected(EXCLUSIONS, result.errors);
       return;
     }
-    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
-    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.exclusionsFile = bytes?.toString("utf8") ?? "";
+    this.known.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.known.exclusions.nextEnd(this.inputs.now());
     this.inputs.epoch.raise("exclusions");
   }
 
@@ -326,6 +366,10 @@ export class BaselineService {
         this.learning.state = stop(this.learning.state, now);
         this.tellPhase();
         break;
+      case "record":
+      case "stop-recording":
+        this.inputs.onCaptureRequest?.(request);
+        return;
       case "reload-baseline":
         this.reload();
         break;
@@ -369,6 +413,12 @@ export class BaselineService {
       this.cannotSave = true;
     }
   }
+}
+
+/** What treewarden starts itself, as a file. */
+function ownBaseline(entries: readonly BaselineEntry[]): string {
+  const header = { role: undefined, hosts: [], created: 0, learnedFrom: 0, learnedTo: 0 };
+  return formatBaseline({ header, entries: mergeEntries([entries], false) });
 }
 
 /** The requests in the folder, in the order they were made; each is taken once. */

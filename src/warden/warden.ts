@@ -6,8 +6,13 @@ import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
+import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import type { Differences } from "../forest/forest.ts";
+import { snapshotForest } from "../forest/forest-snapshot.ts";
+import type { Process } from "../forest/process.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
@@ -22,13 +27,15 @@ import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import type { Hello } from "../report/wire.ts";
-import type { ProcessEvent } from "../sensor/event.ts";
+import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
+import type { LossEvent, ProcessEvent, ProcessFacts } from "../sensor/event.ts";
 import type { OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
-import { isSameBase, readBase, writeBase } from "./base-file.ts";
+import { formatBase, isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
+import { captureHeader } from "./capture-header.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
@@ -42,6 +49,7 @@ import { readState, rememberBoot, type SavedState } from "./saved-state.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
+import { WardenCapture } from "./warden-capture.ts";
 
 /** A policy and the baselines that come with its roles: both or neither are put into force. */
 export interface LoadedPolicy {
@@ -113,6 +121,7 @@ class Warden {
   private readonly verdicts: VerdictHandler;
   private readonly newTrees: NewTrees;
   private readonly baseline: BaselineService;
+  private readonly capture: WardenCapture;
   private readonly rescan = new Rescan();
   private readonly fileWriter = new AtomicFileWriter();
   private readonly source: EventSource;
@@ -195,6 +204,7 @@ class Warden {
       newTrees: this.newTrees,
       reader: this.reader,
       fileWriter: this.fileWriter,
+      onStartLearned: (pid, startTicks) => this.capture.processStart(pid, startTicks),
       recordChange: (event, details) => this.verdicts.recordChange(event, details),
     });
     const killer = new ProcessKiller(
@@ -213,18 +223,20 @@ class Warden {
       bootTimeMs: boot.bootTimeMs,
       userName: (uid) => this.names(uid),
       newTrees: this.newTrees,
-      examined: (facts, wallTime) => this.examiner.lookup(facts, wallTime),
-      imageOf: (container) => this.examiner.images.imageOf(container),
+      examined: (facts, wallTime) => this.examinedFile(facts, wallTime),
+      imageOf: (container) => this.containerImage(container),
       onLoss: () => {
         this.rescan.want(monotonicNow());
         this.baseline.onLoss();
       },
-      knowledgeOf: (exec) => this.baseline.lookUp(exec),
+      knowledgeOf: (exec) =>
+        this.baseline.lookUp(exec, Math.floor((exec.time + this.verdicts.wallOffset) / 1e9)),
       settle: (event) => this.source.settle(event),
     });
     this.showPolicy(policy);
     this.verdicts.settling = this.source.applyWakeupPolicy(policy);
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.capture = this.newCapture(boot.bootTimeMs);
+    this.updateClocks();
     this.verdicts.recordChange("warden.started", {
       "sensor.source": this.source.name,
       "sensor.reason": this.source.why,
@@ -238,10 +250,14 @@ class Warden {
       recordChange: (event, details) => this.verdicts.recordChange(event, details),
       hasRoom: () => this.outbox.hasRoom,
       now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
-      imageOf: (container) => this.examiner.images.imageOf(container),
+      imageOf: (container) => this.containerImage(container),
       epoch: this.epoch,
       look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
+      onCaptureRequest: (request) => {
+        if (request.kind === "record") this.capture.start(request.pipe, request.redact, monotonicNow());
+        else this.capture.stop(request.pipe);
+      },
     });
     this.baseline.handleRequests();
     this.firstScan(saved);
@@ -299,9 +315,67 @@ class Warden {
     }
   }
 
+  private newCapture(bootTimeMs: number): WardenCapture {
+    const { config } = this.options;
+    const clocks = () => ({
+      wallOffset: this.verdicts.wallOffset,
+      suspended: this.tracker.forest.suspendedNs,
+    });
+    return new WardenCapture({
+      stateDirectory: config.state_directory,
+      epoch: this.epoch,
+      header: (redacted) =>
+        captureHeader({
+          madeBy: "warden",
+          redacted,
+          bootTimeMs,
+          source: this.source.name,
+          enforcement: config.enforcement,
+          argumentsLimit: config.arguments.limit,
+          ...clocks(),
+        }),
+      clocks,
+      userName: (uid) => this.names(uid),
+      base: () => formatBase(this.base),
+      policy: () => JSON.stringify(this.verdicts.policy.resolved),
+      exclusions: () => this.baseline.exclusionsInForce(),
+      baselines: () => this.baseline.baselinesInForce(),
+      forest: () => snapshotForest(this.tracker.forest, encodeRunnable),
+      onStart: () => this.rescanProcesses(),
+      recordChange: (event, details) => this.verdicts.recordChange(event, details),
+    });
+  }
+
+  /** What the examiner knows of the file that a process of the host runs. */
+  private examinedFile(facts: ProcessFacts, wallTime: number): ExaminedFile | undefined {
+    const examined = this.examiner.lookup(facts, wallTime);
+    this.capture.examined(facts, examined);
+    return examined;
+  }
+
+  /** The image of a container; null: nobody knows it; undefined: the examiner has not answered yet. */
+  private containerImage(container: string): string | null | undefined {
+    const image = this.examiner.images.imageOf(container);
+    this.capture.containerImage(container, image);
+    return image;
+  }
+
+  /**
+   * Takes over the host's clocks for the events that follow. Two readings of one clock differ a little each time, so
+   * the last ones stay until they are off by more.
+   */
+  private updateClocks(): void {
+    const { verdicts } = this;
+    const { forest } = this.tracker;
+    const wallOffset = realtimeNow() - monotonicNow();
+    const suspended = suspendedFor();
+    if (Math.abs(wallOffset - verdicts.wallOffset) >= CLOCK_STEP_NS) verdicts.wallOffset = wallOffset;
+    if (Math.abs(suspended - forest.suspendedNs) >= CLOCK_STEP_NS) forest.suspendedNs = suspended;
+    this.capture.clock(verdicts.wallOffset, forest.suspendedNs);
+  }
+
   private drain(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
-    this.tracker.forest.suspendedNs = suspendedFor();
+    this.updateClocks();
     this.forestStore.changed();
     try {
       this.source.drain((event) => this.take(event));
@@ -320,6 +394,7 @@ class Warden {
         "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
+    this.capture.event(event);
   }
 
   /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
@@ -336,7 +411,10 @@ class Warden {
         "sensor.source": this.source.name,
         "sensor.reason": this.source.why,
       });
-      verdicts.onLoss({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
+      const time = monotonicNow();
+      const loss: LossEvent = { kind: "loss", source, time, reason: "switch", count: undefined };
+      verdicts.onLoss(loss);
+      this.capture.event(loss);
     } catch (error) {
       this.fault = error;
       this.stopping = true;
@@ -360,7 +438,7 @@ class Warden {
   }
 
   private reload(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.updateClocks();
     this.names = readUserNames();
     this.epoch.raise("users");
     const result = this.options.loadPolicy();
@@ -414,15 +492,7 @@ class Warden {
 
   /** Repairs the forest after a loss. */
   private resync(): void {
-    const time = monotonicNow();
-    this.verdicts.wallOffset = realtimeNow() - time;
-    this.tracker.forest.suspendedNs = suspendedFor();
-    const scan = scanLive(this.reader, this.source.sensor);
-    const { found, ended, missing, changed } = this.tracker.reconcile(scan, time);
-    // Before more events are taken: a loss that they tell of may lie behind this scan.
-    this.rescan.done(time, monotonicNow());
-    for (let i = 0; i < DRAINS; i += 1) this.drain();
-    const forgotten = this.tracker.forget(missing);
+    const { found, ended, changed, forgotten } = this.rescanProcesses();
     this.totals.counter("resyncs", {}).add(1);
     this.verdicts.recordChange("sensor.resync", {
       "sensor.source": this.source.name,
@@ -430,6 +500,21 @@ class Warden {
       "resync.ended": ended.length + forgotten.length,
       "resync.changed": changed.length,
     });
+  }
+
+  /** Makes the forest equal to what /proc has, once no event from before that is left. */
+  private rescanProcesses(): Differences<Runnable> & { readonly forgotten: readonly Process<Runnable>[] } {
+    this.updateClocks();
+    const time = monotonicNow();
+    const scan = scanLive(this.reader, this.source.sensor);
+    const differences = this.tracker.reconcile(scan, time);
+    this.capture.scan(scan, time);
+    // Before more events are taken: a loss that they tell of may lie behind this scan.
+    this.rescan.done(time, monotonicNow());
+    for (let i = 0; i < DRAINS; i += 1) this.drain();
+    const forgotten = this.tracker.forget(differences.missing);
+    this.capture.scanEnd();
+    return { ...differences, forgotten };
   }
 
   /** Milliseconds until something is due, -1 if nothing is: an idle host wakes nobody. */
@@ -443,6 +528,7 @@ class Warden {
     };
     sooner(this.rescan.dueIn(now));
     sooner(this.forestStore.dueIn(now));
+    sooner(this.capture.dueIn(now));
     if (this.collectAt > 0) sooner(this.collectAt - now);
     if (this.fileWriter.busy) sooner(FILING_MS * 1e6);
     if (this.baseline.hasReports) sooner(this.learnedAt - now);
@@ -457,6 +543,7 @@ class Warden {
     const now = monotonicNow();
     if (this.rescan.dueIn(now) === 0) this.resync();
     if (this.forestStore.dueIn(now) === 0) this.forestStore.save(now);
+    this.capture.work(now);
     if ((this.baseline.hasReports && now >= this.learnedAt) || this.baseline.secondsLeft() === 0) {
       this.baseline.reportLearned();
       this.learnedAt = now + LEARNED_NS;
@@ -470,6 +557,7 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
+    this.capture.shutdown();
     this.baseline.reportLearned();
     this.verdicts.recordChange("warden.stopped", { "sensor.source": this.source.name });
     this.forestStore.save(monotonicNow());

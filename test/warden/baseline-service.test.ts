@@ -139,14 +139,14 @@ test("what runs in a container before its image is known is neither known nor un
     const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
     const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
     const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
-    expect(knowing.lookUp(exec)).toEqual({});
+    expect(knowing.lookUp(exec, NOON)).toEqual({});
     expect(knowing.hasReports).toBe(true);
     knowing.reportLearned();
     expect(told).toEqual([]);
     image = "nginx";
     knowing.reportLearned();
     expect(told.map((record) => candidateOf(record)?.scope)).toEqual(["container/nginx"]);
-    expect(knowing.lookUp(exec).known).toBe(false);
+    expect(knowing.lookUp(exec, NOON).known).toBe(false);
   } finally {
     rmSync(stateDirectory, { recursive: true });
   }

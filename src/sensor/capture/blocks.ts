@@ -18,8 +18,11 @@ export const LINE_LIMIT = 2 * 1024 * 1024;
 /** Names of the lines that hold a capture together. */
 export const lineNames = { header: "capture.header", block: "capture.block", end: "capture.end" } as const;
 
-/** Why a capture ended: as it was meant to, or because whoever wrote it down could not follow. */
-export const endReasons = ["complete", "overrun", "refused"] as const;
+/**
+ * Why a capture ended. `complete`: as it was meant to. `overrun`: the disk could not follow. `stopped`: the warden ended.
+ * `refused`: the warden could not write down what it judges by.
+ */
+export const endReasons = ["complete", "overrun", "stopped", "refused"] as const;
 export type EndReason = (typeof endReasons)[number];
 
 /** What a line is once it was parsed. */

@@ -71,9 +71,9 @@ export interface ExaminedItem {
   /** undefined: no answer is known. */
   readonly examined:
     | {
-        readonly package?: string | null;
-        readonly unpackaged?: boolean;
-        readonly modified?: boolean;
+        readonly package?: string | null | undefined;
+        readonly unpackaged?: boolean | undefined;
+        readonly modified?: boolean | undefined;
       }
     | undefined;
 }
