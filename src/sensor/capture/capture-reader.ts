@@ -136,7 +136,9 @@ export class Capture {
 }
 
 /** Follows the chain of blocks to its end without looking at what they hold. */
-export function verifyCapture(source: ByteSource): CaptureEnd & { readonly events?: number } {
+export function verifyCapture(
+  source: ByteSource,
+): PlacedProblem | (Extract<CaptureEnd, { kind: "ended" }> & { readonly events: number }) {
   const blocks = new BlockReader(source);
   for (;;) {
     const next = blocks.next();
