@@ -97,6 +97,8 @@ function recordByWarden(flags: RecordFlags, { state_directory: stateDirectory }:
 
 function recordAlone(flags: RecordFlags, config: Config): void {
   const { limit } = config.arguments;
+  // Before the sensor: it takes a while, and events are gathered from its opening on.
+  const base = hostBase(config);
   using reader = new FactsReader({ argumentBytes: limit });
   const { sensor, why } = openSourceOrFile(flags, config, { reader, argumentBytes: limit });
   using opened = sensor;
@@ -110,7 +112,7 @@ function recordAlone(flags: RecordFlags, config: Config): void {
       sensor: opened,
       reader: flags.source === "acct" ? null : reader,
       file,
-      base: hostBase(config),
+      base,
       argumentsLimit: limit,
       redaction: flags.redact === true ? captureRedaction : undefined,
       forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,

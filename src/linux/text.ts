@@ -85,6 +85,8 @@ const unprintable =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]/u;
 /** Nearly every text, and known for printable in a quarter of the time. */
 const plain = /^[ -~]*$/;
+/** The same without a backslash. */
+const plainUnescaped = /^[ -[\]-~]*$/;
 const everyUnprintable = new RegExp(unprintable.source, "gu");
 
 /**
@@ -97,6 +99,7 @@ export function printable(text: string): string {
 
 /** As `printable`, and a backslash becomes `\\`: no two different names give the same text. */
 export function unambiguous(text: string): string {
+  if (plainUnescaped.test(text)) return text;
   return text.includes("\\") ? printable(text.replaceAll("\\", "\\\\")) : printable(text);
 }
 
@@ -108,8 +111,8 @@ const encoder = new TextEncoder();
  * printable, or a backslash that begins no escape.
  */
 export function undoUnambiguous(text: string): string | undefined {
-  const isPlain = plain.test(text);
-  if (!isPlain && unprintable.test(text)) return undefined;
+  if (plainUnescaped.test(text)) return text;
+  if (!plain.test(text) && unprintable.test(text)) return undefined;
   if (!text.includes("\\")) return text;
   const bytes = new Uint8Array(text.length * 3);
   let length = 0;

@@ -28,6 +28,9 @@ export type EndReason = (typeof endReasons)[number];
 /** What a line is once it was parsed. */
 export type Line = { readonly [name: string]: unknown };
 
+/** A line that is being filled; a field that is undefined is left out of it. */
+export type OpenLine = Record<string, unknown>;
+
 /** The line that `text` is; undefined if it is no JSON object. */
 export function parseLine(text: string): Line | undefined {
   try {

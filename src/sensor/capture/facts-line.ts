@@ -1,7 +1,7 @@
 // What is known of a process's program, as fields of a line. The type checker names a fact that has no row.
 import { commOf, withComm } from "../acct/accounted-facts.ts";
 import type { ProcessFacts } from "../event.ts";
-import type { Line } from "./blocks.ts";
+import type { Line, OpenLine } from "./blocks.ts";
 import {
   bool,
   type Field,
@@ -50,20 +50,14 @@ const comm = field("process.comm", optional(text));
 
 const names = Object.keys(fields).filter((name): name is keyof ProcessFacts => name in fields);
 
-/** The fields of `facts`; those that are not known are absent. */
-export function writeFacts(facts: ProcessFacts): Line {
-  const line: Record<string, unknown> = {};
+/** Adds the fields of `facts` to a line; those that are not known are left out of it. */
+export function writeFacts(facts: ProcessFacts, line: OpenLine): void {
   for (const name of names) writeFact(line, facts, name);
   const short = commOf(facts);
   if (short !== undefined) line[comm.name] = comm.write(short);
-  return line;
 }
 
-function writeFact<F extends keyof ProcessFacts>(
-  line: Record<string, unknown>,
-  facts: ProcessFacts,
-  fact: F,
-): void {
+function writeFact<F extends keyof ProcessFacts>(line: OpenLine, facts: ProcessFacts, fact: F): void {
   const { name, write } = fields[fact];
   const value = write(facts[fact]);
   if (value !== undefined) line[name] = value;

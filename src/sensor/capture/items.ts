@@ -7,7 +7,7 @@ import {
   type ScannedProcess,
   type SensorSource,
 } from "../event.ts";
-import type { Line } from "./blocks.ts";
+import type { Line, OpenLine } from "./blocks.ts";
 import { readFacts, writeFacts } from "./facts-line.ts";
 import {
   bool,
@@ -133,7 +133,8 @@ export type LineKind = keyof LineItems;
 interface Codec<T> {
   /** `event.name` of the line. */
   readonly name: string;
-  readonly write: (item: T) => Line;
+  /** Adds the item's fields to the line. */
+  readonly write: (item: T, line: OpenLine) => void;
   /** Throws Malformed. */
   readonly read: (line: Line) => T;
 }
@@ -175,14 +176,14 @@ const fields = {
 const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   fork: {
     name: "process.fork",
-    write: ({ source, time: at, pid: child, parentPid, startTicks, startExact }) => ({
-      [fields.source.name]: source,
-      [fields.time.name]: fields.time.write(at),
-      [fields.pid.name]: child,
-      [fields.parentPid.name]: parentPid,
-      [fields.startTicks.name]: fields.startTicks.write(startTicks),
-      [fields.startExact.name]: startExact,
-    }),
+    write: ({ source, time: at, pid: child, parentPid, startTicks, startExact }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = child;
+      line[fields.parentPid.name] = parentPid;
+      line[fields.startTicks.name] = fields.startTicks.write(startTicks);
+      line[fields.startExact.name] = startExact;
+    },
     read: (line) => ({
       kind: "fork",
       source: valueIn(line, fields.source),
@@ -195,12 +196,12 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   exec: {
     name: eventKinds.exec.eventName,
-    write: ({ source, time: at, pid: process, facts }) => ({
-      [fields.source.name]: source,
-      [fields.time.name]: fields.time.write(at),
-      [fields.pid.name]: process,
-      ...writeFacts(facts),
-    }),
+    write: ({ source, time: at, pid: process, facts }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      writeFacts(facts, line);
+    },
     read: (line) => ({
       kind: "exec",
       source: valueIn(line, fields.source),
@@ -211,13 +212,13 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   user: {
     name: "process.user",
-    write: ({ source, time: at, pid: process, uid, realUid }) => ({
-      [fields.source.name]: source,
-      [fields.time.name]: fields.time.write(at),
-      [fields.pid.name]: process,
-      [fields.uid.name]: uid,
-      [fields.realUid.name]: realUid,
-    }),
+    write: ({ source, time: at, pid: process, uid, realUid }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      line[fields.uid.name] = uid;
+      line[fields.realUid.name] = realUid;
+    },
     read: (line) => ({
       kind: "user",
       source: valueIn(line, fields.source),
@@ -229,12 +230,12 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   exit: {
     name: eventKinds.exit.eventName,
-    write: ({ source, time: at, pid: process, status }) => ({
-      [fields.source.name]: source,
-      [fields.time.name]: fields.time.write(at),
-      [fields.pid.name]: process,
-      [fields.status.name]: fields.status.write(status),
-    }),
+    write: ({ source, time: at, pid: process, status }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      line[fields.status.name] = fields.status.write(status);
+    },
     read: (line) => ({
       kind: "exit",
       source: valueIn(line, fields.source),
@@ -245,12 +246,12 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   loss: {
     name: eventKinds.loss.eventName,
-    write: ({ source, time: at, reason, count: lost }) => ({
-      [fields.source.name]: source,
-      [fields.time.name]: fields.time.write(at),
-      [fields.lossReason.name]: reason,
-      [fields.lossCount.name]: fields.lossCount.write(lost),
-    }),
+    write: ({ source, time: at, reason, count: lost }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.lossReason.name] = reason;
+      line[fields.lossCount.name] = fields.lossCount.write(lost);
+    },
     read: (line) => ({
       kind: "loss",
       source: valueIn(line, fields.source),
@@ -261,10 +262,10 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   clock: {
     name: "capture.clock",
-    write: ({ wallOffset, suspended }) => ({
-      [fields.wallOffset.name]: fields.wallOffset.write(wallOffset),
-      [fields.suspended.name]: fields.suspended.write(suspended),
-    }),
+    write: ({ wallOffset, suspended }, line) => {
+      line[fields.wallOffset.name] = fields.wallOffset.write(wallOffset);
+      line[fields.suspended.name] = fields.suspended.write(suspended);
+    },
     read: (line) => ({
       kind: "clock",
       wallOffset: valueIn(line, fields.wallOffset),
@@ -273,11 +274,11 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   scanned: {
     name: "capture.scanned_process",
-    write: ({ process }) => ({
-      [fields.pid.name]: process.pid,
-      [fields.kernelThread.name]: process.kernelThread,
-      ...writeFacts(process.facts),
-    }),
+    write: ({ process }, line) => {
+      line[fields.pid.name] = process.pid;
+      line[fields.kernelThread.name] = process.kernelThread;
+      writeFacts(process.facts, line);
+    },
     read: (line) => ({
       kind: "scanned",
       process: {
@@ -289,20 +290,22 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   scan: {
     name: "capture.scan",
-    write: ({ time: at }) => ({ [fields.time.name]: fields.time.write(at) }),
+    write: ({ time: at }, line) => {
+      line[fields.time.name] = fields.time.write(at);
+    },
     read: (line) => ({ kind: "scan", time: valueIn(line, fields.time) }),
   },
   scan_end: {
     name: "capture.scan_end",
-    write: () => ({}),
+    write: () => {},
     read: () => ({ kind: "scan_end" }),
   },
   process_start: {
     name: "capture.process_start",
-    write: ({ pid: process, startTicks }) => ({
-      [fields.pid.name]: process,
-      [fields.startTicks.name]: fields.startTicks.write(startTicks),
-    }),
+    write: ({ pid: process, startTicks }, line) => {
+      line[fields.pid.name] = process;
+      line[fields.startTicks.name] = fields.startTicks.write(startTicks);
+    },
     read: (line) => ({
       kind: "process_start",
       pid: valueIn(line, fields.pid),
@@ -311,10 +314,10 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   user_name: {
     name: "capture.user_name",
-    write: ({ uid, name }) => ({
-      [fields.uid.name]: uid,
-      [fields.userName.name]: fields.userName.write(name),
-    }),
+    write: ({ uid, name }, line) => {
+      line[fields.uid.name] = uid;
+      line[fields.userName.name] = fields.userName.write(name);
+    },
     read: (line) => ({
       kind: "user_name",
       uid: valueIn(line, fields.uid),
@@ -323,15 +326,15 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   examined: {
     name: "capture.examined",
-    write: ({ path, device, inode, examined }) => ({
-      [fields.path.name]: fields.path.write(path),
-      [fields.device.name]: fields.device.write(device),
-      [fields.inode.name]: fields.inode.write(inode),
-      [fields.isExamined.name]: examined !== undefined,
-      [fields.package.name]: fields.package.write(examined?.package),
-      [fields.unpackaged.name]: examined?.unpackaged,
-      [fields.modified.name]: examined?.modified,
-    }),
+    write: ({ path, device, inode, examined }, line) => {
+      line[fields.path.name] = fields.path.write(path);
+      line[fields.device.name] = fields.device.write(device);
+      line[fields.inode.name] = fields.inode.write(inode);
+      line[fields.isExamined.name] = examined !== undefined;
+      line[fields.package.name] = fields.package.write(examined?.package);
+      line[fields.unpackaged.name] = examined?.unpackaged;
+      line[fields.modified.name] = examined?.modified;
+    },
     read: (line) => {
       const owner = valueIn(line, fields.package);
       const unpackaged = valueIn(line, fields.unpackaged);
@@ -353,10 +356,10 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   container: {
     name: "capture.container",
-    write: ({ id, image }) => ({
-      [fields.container.name]: fields.container.write(id),
-      [fields.image.name]: fields.image.write(image),
-    }),
+    write: ({ id, image }, line) => {
+      line[fields.container.name] = fields.container.write(id);
+      line[fields.image.name] = fields.image.write(image);
+    },
     read: (line) => ({
       kind: "container",
       id: valueIn(line, fields.container),
@@ -365,16 +368,18 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   forget: {
     name: "capture.forget",
-    write: ({ what }) => ({ [fields.forgotten.name]: what }),
+    write: ({ what }, line) => {
+      line[fields.forgotten.name] = what;
+    },
     read: (line) => ({ kind: "forget", what: valueIn(line, fields.forgotten) }),
   },
   text: {
     name: "capture.text",
-    write: ({ name, text: content, isLast }) => ({
-      [fields.textName.name]: fields.textName.write(name),
-      [fields.text.name]: content,
-      [fields.isLast.name]: isLast,
-    }),
+    write: ({ name, text: content, isLast }, line) => {
+      line[fields.textName.name] = fields.textName.write(name);
+      line[fields.text.name] = content;
+      line[fields.isLast.name] = isLast;
+    },
     read: (line) => ({
       kind: "text",
       name: valueIn(line, fields.textName),
@@ -394,7 +399,9 @@ export function isEvent(item: CaptureItem): item is ProcessEvent {
 /** The line of an item. */
 export function writeItem<K extends LineKind>(kind: K, item: LineItems[K]): Line {
   const { name, write } = codecs[kind];
-  return { "event.name": name, ...write(item) };
+  const line: OpenLine = { "event.name": name };
+  write(item, line);
+  return line;
 }
 
 const readers = new Map<unknown, (line: Line) => LineItems[LineKind]>(
