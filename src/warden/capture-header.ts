@@ -31,6 +31,13 @@ export function captureHeader(
   };
 }
 
+/** A baseline's file without the names of the hosts it was learned on. */
+export function withoutHosts(baseline: string): string {
+  const headerEnd = baseline.indexOf("\n\n");
+  const header = baseline.slice(0, Math.max(0, headerEnd));
+  return header.replace(/^host .*$/gm, `host ${REDACTED}`) + baseline.slice(header.length);
+}
+
 /** For captures that leave the host: arguments lose their secrets, and people their names. Paths stay as they are. */
 export const captureRedaction: CaptureRedaction = {
   args: (args) => redactArguments(args),

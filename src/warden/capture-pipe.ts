@@ -2,8 +2,8 @@
 import { closeDescriptor, writeDescriptor } from "../linux/descriptor.ts";
 import { SystemCallError } from "../linux/libc.ts";
 
-/** Bytes that may wait for the reader: minutes of a busy host. */
-const PENDING_LIMIT = 16 * 1024 * 1024;
+/** Bytes that may wait for the reader: some 400,000 events. */
+const PENDING_LIMIT = 8 * 1024 * 1024;
 
 /** Writes without ever waiting. What the pipe does not take at once is kept, up to a limit. */
 export class CapturePipe implements Disposable {

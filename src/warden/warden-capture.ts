@@ -11,9 +11,9 @@ import type { EndReason } from "../sensor/capture/blocks.ts";
 import { CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
-import { captureRedaction } from "./capture-header.ts";
+import { captureRedaction, withoutHosts } from "./capture-header.ts";
 import { CapturePipe } from "./capture-pipe.ts";
-import { captureTexts } from "./capture-texts.ts";
+import { captureTexts, isBaseline } from "./capture-texts.ts";
 import type { Epoch, EpochReason } from "./epoch.ts";
 
 /** A text that decides, under its name in captures. */
@@ -120,8 +120,8 @@ export class WardenCapture {
   dueIn(now: number): number | undefined {
     const { recording } = this;
     if (recording === undefined) return undefined;
-    if (recording.preparing !== undefined) return 0;
     if (!recording.pipe.isEmpty || recording.ended) return RETRY_NS;
+    if (recording.preparing !== undefined) return 0;
     return recording.writer.isPending ? Math.max(0, recording.flushAt - now) : undefined;
   }
 
@@ -130,7 +130,8 @@ export class WardenCapture {
     const { recording } = this;
     if (recording === undefined) return;
     const { pipe, writer } = recording;
-    if (recording.preparing !== undefined && recording.preparing.next().done === true) this.begin(recording);
+    // No faster than the reader takes it: a baseline may be larger than what may wait.
+    if (pipe.isEmpty && recording.preparing?.next().done === true) this.begin(recording);
     if (!recording.ended && now >= recording.flushAt) {
       writer.flush();
       recording.flushAt = now + FLUSH_NS;
@@ -242,7 +243,7 @@ export class WardenCapture {
       return;
     }
     for (const { name, text } of texts) {
-      yield* writer.text(name, text);
+      yield* writer.text(name, writer.isRedacted && isBaseline(name) ? withoutHosts(text) : text);
       yield;
     }
   }

@@ -41,6 +41,11 @@ export class CaptureWriter {
     this.suspended = header.suspended;
   }
 
+  /** Secrets and names are replaced. */
+  get isRedacted(): boolean {
+    return this.redaction !== undefined;
+  }
+
   /** Bytes handed to `out`. */
   get bytes(): number {
     return this.blocks.bytes;
