@@ -36,9 +36,6 @@ export type WardenRequest =
   /** End the capture into this pipe. */
   | { readonly kind: "stop-recording"; readonly pipe: string };
 
-/** Requests that are about captures. */
-export type CaptureRequest = Extract<WardenRequest, { readonly pipe: string }>;
-
 /** Name of a pipe for a capture, made as `requestName` is. */
 export function pipeName(ms: number, random: number): string {
   return requestName(ms, random).replace(/json$/, "pipe");

@@ -13,16 +13,19 @@ import { RANDOM_FROM } from "../fingerprint/randomness.ts";
 import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import { testSubject as imaginedSubject } from "../policy/test-lineage.ts";
-import type { EventRecord, RecordValue } from "../report/event-record.ts";
+import type { EventRecord, RecordDraft } from "../report/event-record.ts";
 import { records } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { Dependency } from "../vocabulary/dependencies.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
+import { isJudged, judgedRows } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import {
@@ -205,7 +208,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   if (entry === undefined) throw new CommandError(exitCodes.no, `no process ${pid}`);
   const { process: of, facts } = entry;
   const inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
     examined: ({ executable: path, device, inode }: ProcessFacts): ExaminedFile | undefined =>
       path === undefined || device === undefined || inode === undefined
@@ -214,7 +217,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
-  const subject = execSubject(exec, realtimeNow() - monotonicNow(), inputs);
+  const subject = execSubject(exec, wallClockOffset(), inputs);
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
@@ -223,9 +226,22 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   return judged(steps, identified, subject, host.policy, records.exec(subject, "process.exec", stamp));
 }
 
-/** What is known of a program that need not exist; all else would be a guess. */
-const imagined =
-  /^(?:tree\.|process\.(?:executable\.(?:path|name|package|unpackaged|modified)|runnable|script|command_args|working_directory))/;
+/**
+ * What the command line and the examiner say about a program that need not exist. A variable that depends on anything
+ * else has the value of a policy test here, which is for rules and not for the eye.
+ */
+const stated: ReadonlySet<Dependency> = new Set<Dependency>([
+  "arguments",
+  "directory",
+  "lineage",
+  "links",
+  "examiner",
+]);
+
+/** For a name of a record: its value is stated, and so may be shown. */
+export function isStated(name: string): boolean {
+  return isJudged(name) && judgedRows[name].dependsOn.every((dependency) => stated.has(dependency));
+}
 
 function explainProgram(executable: string, args: readonly string[] | undefined, host: Host): Explanation {
   const cwd = process.cwd();
@@ -263,13 +279,12 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
     examined: examinedAt(executable, host.database),
   };
   const whole = records.exec(subject, "process.exec", stamp);
-  const record: Record<string, RecordValue> = {};
-  for (const [name, value] of Object.entries(whole)) if (imagined.test(name)) record[name] = value;
+  const record = Object.fromEntries(Object.entries(whole).filter(([name]) => isStated(name)));
   return judged(steps, identified, subject, host.policy, record);
 }
 
-function aloneAs(program: Runnable): [Lineage<Runnable>, Tree] {
-  const lineages = new Lineages<Runnable>();
+function aloneAs(program: Runnable): [Lineage, Tree] {
+  const lineages = new Lineages();
   const lineage = lineages.intern(null, {
     program,
     earlier: [],
@@ -292,10 +307,10 @@ function judged(
 ): Explanation {
   const decision = decide(policy, subject);
   const now = realtimeNow();
-  const record: Record<string, RecordValue> = {
+  const record: RecordDraft = {
     ...known,
     timestamp: timestamp(now),
-    "event.name": "process.explain",
+    "event.name": "process.explain" satisfies OutputName,
     "log.record.uid": stamp(now),
     "explain.label": subject.runnable.label,
     "explain.name": subject.runnable.name,
@@ -317,9 +332,9 @@ function judged(
 }
 
 /** Root to leaf. */
-function lineageOf(leaf: Lineage<Runnable>): Lineage<Runnable>[] {
-  const nodes: Lineage<Runnable>[] = [];
-  for (let node: Lineage<Runnable> | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
+function lineageOf(leaf: Lineage): Lineage[] {
+  const nodes: Lineage[] = [];
+  for (let node: Lineage | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
   return nodes;
 }
 

@@ -1,7 +1,7 @@
 // `treewarden ps`: the forest now.
 import { Command, Option } from "commander";
 import { treeOf } from "../fingerprint/tree.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { type Snapshot, takeSnapshot } from "../offline/snapshot.ts";
 import { records } from "../report/records.ts";
@@ -31,8 +31,8 @@ export function psCommand(): Command {
 }
 
 function json({ found, time }: Snapshot): string {
-  const wallOffset = realtimeNow() - monotonicNow();
-  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+  const wallOffset = wallClockOffset();
+  const inputs = { bootTimeMs: bootTimeMs(), userName: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   let text = "";
   for (const { process, facts } of byPid(found)) {

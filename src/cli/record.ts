@@ -17,11 +17,13 @@ import { durationArgument } from "./duration-options.ts";
 import { writeError } from "./file-errors.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 import {
-  accountingFileOption,
-  checkSource,
-  openSourceOrFile,
+  type ChosenSource,
+  chooseSource,
+  fileOption,
+  openSource,
   type SourceFlags,
   sourceOption,
+  watchesThisHost,
 } from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
@@ -42,7 +44,7 @@ export function recordCommand(): Command {
       durationArgument,
     )
     .addOption(sourceOption())
-    .addOption(accountingFileOption())
+    .addOption(fileOption())
     .option("--redact", "replace secrets in arguments, the host's name and people's names")
     .addOption(configOption())
     .addOption(stateDirOption())
@@ -51,10 +53,10 @@ export function recordCommand(): Command {
 
 function record(flags: RecordFlags): void {
   const config = hostConfig(flags);
-  checkSource(flags);
+  const source = chooseSource(flags, config);
   restartWithSignalsBlocked(endingSignals);
   if (flags.source === undefined && isWardenRunning(config.state_directory)) recordByWarden(flags, config);
-  else recordAlone(flags, config);
+  else recordAlone(flags, source, config);
 }
 
 /** The warden makes the capture, with everything that its verdicts depend on. */
@@ -95,12 +97,12 @@ function recordByWarden(flags: RecordFlags, { state_directory: stateDirectory }:
   warn(`${flags.out}: ${completeness}${told({ ...done, seconds: (performance.now() - start) / 1e3 })}`);
 }
 
-function recordAlone(flags: RecordFlags, config: Config): void {
+function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): void {
   const { limit } = config.arguments;
   // Before the sensor: it takes a while, and events are gathered from its opening on.
   const base = hostBase(config);
   using reader = new FactsReader({ argumentBytes: limit });
-  const { sensor, why } = openSourceOrFile(flags, config, { reader, argumentBytes: limit });
+  const { sensor, why } = openSource(source, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
@@ -110,7 +112,7 @@ function recordAlone(flags: RecordFlags, config: Config): void {
   const done = explained(flags.out, () =>
     runRecording({
       sensor: opened,
-      reader: flags.source === "acct" ? null : reader,
+      reader: watchesThisHost(source) ? reader : null,
       file,
       base,
       argumentsLimit: limit,

@@ -1,11 +1,12 @@
 // `treewarden run`: checks what root has written down, then becomes the supervisor.
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
-import { type Config, enforcements, sources } from "../config/config.ts";
+import { type Config, enforcements } from "../config/config.ts";
 import { parseAddress } from "../linux/socket-address.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
@@ -37,7 +38,7 @@ export function runCommand(): Command {
     .addOption(policyOption())
     .addOption(
       new Option("--source <source>", "event source (default: the configuration's, else auto)").choices(
-        sources,
+        sourceChoices,
       ),
     )
     .addOption(

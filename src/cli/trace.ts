@@ -6,11 +6,12 @@ import { prettyLine } from "../report/pretty.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 import {
-  accountingFileOption,
-  checkSource,
-  openSourceOrFile,
+  chooseSource,
+  fileOption,
+  openSource,
   type SourceFlags,
   sourceOption,
+  watchesThisHost,
 } from "./open-source.ts";
 import { mayColour } from "./output.ts";
 
@@ -25,7 +26,7 @@ export function traceCommand(): Command {
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
     .addOption(sourceOption())
-    .addOption(accountingFileOption())
+    .addOption(fileOption())
     .addOption(configOption())
     .addOption(stateDirOption())
     .action((flags: TraceFlags) => trace(flags));
@@ -33,18 +34,18 @@ export function traceCommand(): Command {
 
 function trace(flags: TraceFlags): void {
   const config = hostConfig(flags);
-  checkSource(flags);
+  const source = chooseSource(flags, config);
   restartWithSignalsBlocked(endingSignals);
   const { limit } = config.arguments;
   const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const colour = mayColour(process.stdout);
   runTrace({
-    openSensor: (reader) => openSourceOrFile(flags, config, { reader, argumentBytes: limit }),
+    openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
     argumentBytes: limit,
     base: hostBase(config),
     stateDirectory: config.state_directory,
-    ofThisHost: flags.source !== "acct",
+    ofThisHost: watchesThisHost(source),
   });
 }

@@ -4,7 +4,6 @@
 // that its pid cannot have been given out again: another process is never hit. Parents go before their children, so that none of them can fork any more; children that were born before the
 // signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
 import type { Forest } from "../forest/forest.ts";
-import type { Program } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
 import { type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
@@ -46,14 +45,14 @@ export interface KillResult {
   readonly killed: number;
 }
 
-export class ProcessKiller<I extends Program> {
-  private readonly forest: Forest<I>;
+export class ProcessKiller {
+  private readonly forest: Forest;
   private readonly signals: ProcessSignals;
   private readonly rate: KillRate;
   private readonly options: KillOptions;
-  private readonly condemned = new WeakSet<Process<I>>();
+  private readonly condemned = new WeakSet<Process>();
 
-  constructor(forest: Forest<I>, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
+  constructor(forest: Forest, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
     this.forest = forest;
     this.signals = signals;
     this.rate = rate;
@@ -61,7 +60,7 @@ export class ProcessKiller<I extends Program> {
   }
 
   /** Carries a kill verdict out. `told`: undefined if the process was found, and no event told of it. */
-  kill(process: Process<I>, told?: ObservedExec): KillResult {
+  kill(process: Process, told?: ObservedExec): KillResult {
     const spared = this.rail(process, told?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     if (!this.rate.take(this.signals.now()))
@@ -78,14 +77,14 @@ export class ProcessKiller<I extends Program> {
   }
 
   /** To be called for every fork: true if the child of a condemned process was ended too. */
-  forked(child: Process<I>): boolean {
+  forked(child: Process): boolean {
     const parent = this.forest.get(child.parentPid);
     if (parent === undefined || !this.condemned.has(parent) || this.rail(child) !== undefined) return false;
     return this.end(child) === "sent";
   }
 
   /** `seen`: when the kernel told that it lives. */
-  private end(process: Process<I>, seen?: number): "sent" | "gone" | "not_permitted" {
+  private end(process: Process, seen?: number): "sent" | "gone" | "not_permitted" {
     this.condemned.add(process);
     return this.signals.kill(process, () => {
       if (seen !== undefined && this.signals.now() - seen < PID_STAYS_NS) return true;
@@ -94,7 +93,7 @@ export class ProcessKiller<I extends Program> {
     });
   }
 
-  private rail(process: Process<I>, args?: readonly string[]): Reason | undefined {
+  private rail(process: Process, args?: readonly string[]): Reason | undefined {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";

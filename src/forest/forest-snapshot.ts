@@ -2,7 +2,8 @@
 // that a replay on any host begins with the same one.
 import * as v from "valibot";
 import type { Forest, RestoredProcess } from "./forest.ts";
-import type { Lineage, Program } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
 import { lineageLists, restoreLineages, savedNode } from "./saved-forest.ts";
 
 const index = v.pipe(v.number(), v.integer(), v.minValue(-1));
@@ -31,10 +32,7 @@ const Snapshot = v.object({
 });
 type Snapshot = v.InferOutput<typeof Snapshot>;
 
-export function snapshotForest<I extends Program>(
-  forest: Forest<I>,
-  encode: (program: I) => unknown,
-): string {
+export function snapshotForest(forest: Forest, encode: (program: Runnable) => unknown): string {
   const { images, nodes, indexOf } = lineageLists(encode);
   const processes: Snapshot["processes"] = [];
   for (const process of forest.processes()) {
@@ -55,15 +53,11 @@ export function snapshotForest<I extends Program>(
 }
 
 /** Fills an empty forest with what `snapshotForest` wrote. Throws an Error that names what does not hold together. */
-export function restoreSnapshot<I extends Program>(
-  forest: Forest<I>,
-  text: string,
-  decode: (program: unknown) => I,
-): void {
+export function restoreSnapshot(forest: Forest, text: string, decode: (program: unknown) => Runnable): void {
   const { programs, nodes, processes } = v.parse(Snapshot, JSON.parse(text));
-  const lineages: Lineage<I>[] = [];
+  const lineages: Lineage[] = [];
   restoreLineages(forest, programs.map(decode), nodes, lineages);
-  const restored = processes.map((one): RestoredProcess<I> => {
+  const restored = processes.map((one): RestoredProcess => {
     const lineage = lineages[one.lineage];
     const ancestry = one.ancestry === -1 ? null : lineages[one.ancestry];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${one.pid}`);

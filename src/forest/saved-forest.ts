@@ -4,7 +4,8 @@
 // file is the warden's; only root may write it, because lineages decide.
 import * as v from "valibot";
 import type { Forest, Remembered } from "./forest.ts";
-import type { Lineage, Program } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
 
 export const SAVED_VERSION = 1;
 
@@ -51,20 +52,20 @@ export interface SavedForest<E> {
 }
 
 /** Lineages as two lists, each program and each node once; `indexOf` adds what is not in them yet. */
-export interface LineageLists<I extends Program, E> {
+export interface LineageLists<E> {
   readonly images: readonly E[];
   /** Parents before children. */
   readonly nodes: readonly SavedNode[];
-  readonly indexOf: (lineage: Lineage<I>) => number;
+  readonly indexOf: (lineage: Lineage) => number;
 }
 
-export function lineageLists<I extends Program, E>(encode: (program: I) => E): LineageLists<I, E> {
+export function lineageLists<E>(encode: (program: Runnable) => E): LineageLists<E> {
   const images: E[] = [];
-  const imageIndex = new Map<I, number>();
+  const imageIndex = new Map<Runnable, number>();
   const nodes: SavedNode[] = [];
-  const nodeIndex = new Map<Lineage<I>, number>();
+  const nodeIndex = new Map<Lineage, number>();
 
-  const program = (one: I): number => {
+  const program = (one: Runnable): number => {
     let index = imageIndex.get(one);
     if (index === undefined) {
       index = images.push(encode(one)) - 1;
@@ -72,7 +73,7 @@ export function lineageLists<I extends Program, E>(encode: (program: I) => E): L
     }
     return index;
   };
-  const indexOf = (one: Lineage<I>): number => {
+  const indexOf = (one: Lineage): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
@@ -94,10 +95,10 @@ export function lineageLists<I extends Program, E>(encode: (program: I) => E): L
   return { images, nodes, indexOf };
 }
 
-export function saveForest<I extends Program, E>(
-  forest: Forest<I>,
+export function saveForest<E>(
+  forest: Forest,
   bootId: string,
-  encode: (program: I) => E,
+  encode: (program: Runnable) => E,
 ): SavedForest<E> {
   const { images, nodes, indexOf: node } = lineageLists(encode);
   const processes: SavedProcess[] = [];
@@ -110,8 +111,8 @@ export function saveForest<I extends Program, E>(
   return { version: SAVED_VERSION, bootId, images, nodes, processes };
 }
 
-export interface RestoredForest<I extends Program> {
-  readonly processes: ReadonlyMap<number, Remembered<I>>;
+export interface RestoredForest {
+  readonly processes: ReadonlyMap<number, Remembered>;
   /** To be called after `reconcile`: lets go of the lineages that no live process took over. */
   readonly release: () => void;
 }
@@ -120,14 +121,14 @@ export interface RestoredForest<I extends Program> {
  * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
  * `json` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
  */
-export function restoreForest<I extends Program>(
-  forest: Forest<I>,
+export function restoreForest(
+  forest: Forest,
   json: unknown,
   bootId: string,
-  decode: (program: unknown) => I,
-): RestoredForest<I> {
-  const remembered = new Map<number, Remembered<I>>();
-  const nodes: Lineage<I>[] = [];
+  decode: (program: unknown) => Runnable,
+): RestoredForest {
+  const remembered = new Map<number, Remembered>();
+  const nodes: Lineage[] = [];
   const release = (): void => {
     for (const node of nodes) forest.lineages.release(node);
   };
@@ -155,14 +156,14 @@ export function restoreForest<I extends Program>(
  * Makes the lineages of saved nodes and adds them to `into`, retained: their caller releases them. Throws an Error for
  * a node that does not hold together.
  */
-export function restoreLineages<I extends Program>(
-  forest: Forest<I>,
-  images: readonly I[],
+export function restoreLineages(
+  forest: Forest,
+  programs: readonly Runnable[],
   nodes: readonly SavedNode[],
-  into: Lineage<I>[],
+  into: Lineage[],
 ): void {
-  const pick = (index: number): I => {
-    const program = images[index];
+  const pick = (index: number): Runnable => {
+    const program = programs[index];
     if (program === undefined) throw new Error(`no program ${index}`);
     return program;
   };

@@ -5,7 +5,7 @@ export const TICKS_PER_SECOND = 100;
 export const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 export const MS_PER_TICK = 1e3 / TICKS_PER_SECOND;
 
-/** Clock ticks since boot at `ns` nanoseconds of CLOCK_BOOTTIME: the clock of a process's start time. */
+/** `ns` nanoseconds since boot (CLOCK_BOOTTIME) in clock ticks: the clock of a process's start time. */
 export function bootTicks(ns: number): number {
   return Math.floor(ns / NS_PER_TICK);
 }

@@ -1,14 +1,15 @@
 // The host of a capture, brought back item by item: its forest, by the same tracker as the warden's, and all that it
 // had to judge by.
-import { Baseline } from "../baseline/baseline.ts";
+import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { readBaseline } from "../baseline/baseline-file.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
-import { KnownTrees, type TreeLookup } from "../baseline/known-trees.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { restoreSnapshot } from "../forest/forest-snapshot.ts";
+import type { Lineage } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
@@ -46,7 +47,7 @@ export class CapturedHost {
   /** The first scan was handed over. */
   scanned = false;
   private readonly other: OtherPolicy | undefined;
-  private readonly known: KnownTrees;
+  private readonly accepted: AcceptedTrees;
   private identify = identifyAccounted(createIdentifier());
   private readonly users = new Map<number, string>();
   private readonly examinedFiles = new Map<string, ExaminedFile>();
@@ -54,7 +55,7 @@ export class CapturedHost {
   private readonly baselines = new Map<string, string>();
   /** Of a container of which nothing was told: only a warden asks, and can have no answer yet. */
   private readonly unknownImage: null | undefined;
-  private missing: readonly Process<Runnable>[] = [];
+  private missing: readonly Process[] = [];
 
   /** `other`: judges instead of the capture's own policy. */
   constructor(capture: Capture, listener: TrackerListener, other?: OtherPolicy) {
@@ -63,7 +64,7 @@ export class CapturedHost {
     this.policy = other?.policy;
     this.wallOffset = header.wallOffset;
     this.unknownImage = header.madeBy === "warden" ? undefined : null;
-    this.known = new KnownTrees(this.baselineOf([]), new Exclusions([], compileTreeGlob));
+    this.accepted = new AcceptedTrees(this.baselineOf([]), new Exclusions([], compileTreeGlob));
     const totals = new Totals();
     this.tracker = new Tracker(
       {
@@ -139,15 +140,14 @@ export class CapturedHost {
   }
 
   /** What the host's baseline knew of an exec. */
-  lookUp({ process, facts, tree, time }: Execution): TreeLookup {
-    const { lineage } = process;
-    const image = lineage.container === null ? null : this.imageOf(lineage.container);
-    return this.known.lookUp({ lineage, facts, tree }, image, this.secondOf(time));
+  lookUp({ process: { lineage }, facts, tree, time }: Execution): Knowledge {
+    return this.accepted.lookUp(lineage, tree, this.scopeOf(lineage, facts), this.secondOf(time));
   }
 
-  /** `container`: of the process; as far as the capture knows its image. */
-  scopeOf(facts: ProcessFacts, container: string | null): string | undefined {
-    return this.known.scopeOf(facts, container, container === null ? null : this.imageOf(container));
+  /** The scope that a program ran in; `pending`: the image of its container was not known yet. */
+  scopeOf(lineage: Lineage, facts: ProcessFacts): ScopeOrPending {
+    const { container } = lineage;
+    return this.accepted.scopeOf(lineage, facts, container === null ? null : this.imageOf(container));
   }
 
   private takeScan({ processes, time }: ScanItem): void {
@@ -159,9 +159,9 @@ export class CapturedHost {
     if (name === captureTexts.base) this.identify = identifierOf(text);
     else if (name === captureTexts.forest) this.restore(text);
     else if (name === captureTexts.policy) this.policy = this.other?.policy ?? policyOf(text);
-    else if (name === captureTexts.exclusions) this.known.exclusions = exclusionsOf(text);
+    else if (name === captureTexts.exclusions) this.accepted.exclusions = exclusionsOf(text);
     else if (name === captureTexts.baselinesInForce)
-      this.known.baseline = this.baselineOf(read(name, () => namesIn(text)));
+      this.accepted.baseline = this.baselineOf(read(name, () => namesIn(text)));
     else if (isBaseline(name)) this.keepBaseline(name, text);
     else throw new Malformed("a text has no name that this treewarden knows");
   }

@@ -1,6 +1,6 @@
 // `treewarden record` without a warden: what a sensor reports, straight into a capture. Nothing is judged.
 import type { BaseSystem } from "../fingerprint/base.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import type { CaptureFile } from "../sensor/capture/capture-file.ts";
 import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
@@ -70,7 +70,7 @@ export function runRecording(options: RecordingOptions): Recorded {
             writer.add("scan_end", { kind: "scan_end" });
           },
     drain: () => {
-      writer.clock(realtimeNow() - monotonicNow(), suspendedFor());
+      writer.clock(wallClockOffset(), suspendedFor());
       sensor.drain((event) => {
         if (event.kind === "loss") {
           losses += 1;
@@ -107,7 +107,7 @@ function headerNow({ sensor, argumentsLimit, redaction }: RecordingOptions): Cap
   return captureHeader({
     madeBy: "record",
     redacted: redaction !== undefined,
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     source: sensor.source,
     argumentsLimit,
   });

@@ -89,7 +89,7 @@ class ReplayJudge implements TrackerListener {
     const { host, tally } = this;
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a program comes before the policy that judges it");
-    const subject = execSubject(exec, host.wallOffset, this.inputs, host.lookUp(exec).knowledge);
+    const subject = execSubject(exec, host.wallOffset, this.inputs, host.lookUp(exec));
     const decision = decide(policy, subject);
     tally.judged += 1;
     tally.verdicts[decision.action] += 1;

@@ -1,5 +1,4 @@
 // The lineages that a warden has saved, for commands that name processes as it does.
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Forest } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest } from "../forest/saved-forest.ts";
@@ -10,10 +9,7 @@ import { readState } from "../warden/saved-state.ts";
  * The processes that a warden saved in `stateDirectory` during this boot, to be given to `reconcile` and released after
  * it. Undefined if there is no such file, or it cannot be read: then a scan of /proc is all there is.
  */
-export function restoreSavedLineages(
-  forest: Forest<Runnable>,
-  stateDirectory: string,
-): RestoredForest<Runnable> | undefined {
+export function restoreSavedLineages(forest: Forest, stateDirectory: string): RestoredForest | undefined {
   try {
     const saved = readState(stateDirectory);
     return saved && restoreForest(forest, saved.forest, bootId(), decodeRunnable);

@@ -1,7 +1,6 @@
 // The forest of a command that only looks: a scan, with the lineages that a running treewarden has written down.
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { Forest, type FoundProcess } from "../forest/forest.ts";
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
@@ -9,8 +8,8 @@ import { scanLive } from "../warden/live-scan.ts";
 import { restoreSavedLineages } from "./saved-lineages.ts";
 
 export interface Snapshot {
-  readonly forest: Forest<Runnable>;
-  readonly found: readonly FoundProcess<Runnable>[];
+  readonly forest: Forest;
+  readonly found: readonly FoundProcess[];
   /** ns, CLOCK_MONOTONIC, of the scan. */
   readonly time: number;
 }
@@ -18,7 +17,7 @@ export interface Snapshot {
 /** Takes lineages from the forest that a warden saved in `stateDirectory`; without one they are as /proc has them now. */
 export function takeSnapshot(stateDirectory: string, base: BaseSystem): Snapshot {
   using reader = new FactsReader();
-  const forest = new Forest<Runnable>({
+  const forest = new Forest({
     identify: createIdentifier({ base }),
     kernelProgram: kernelThread,
     missedExit: () => undefined,

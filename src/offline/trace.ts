@@ -1,9 +1,8 @@
 // `treewarden trace`: the same sensor, forest and fingerprint as the warden's, no policy, straight to standard output.
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Process } from "../forest/process.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { records, type Stamp } from "../report/records.ts";
@@ -51,7 +50,7 @@ class Tracer implements Follower {
   private readonly tracker: Tracker;
   private readonly printer: Printer;
   /** Not found by the last scan: they have ended, unless the sensor's buffer holds something else about them. */
-  private missing: readonly Process<Runnable>[] = [];
+  private missing: readonly Process[] = [];
 
   constructor(options: TraceOptions, sensor: Sensor, reader: FactsReader, requestScan: () => void) {
     this.sensor = sensor;
@@ -73,7 +72,7 @@ class Tracer implements Follower {
   }
 
   drain(): void {
-    this.printer.wallOffset = realtimeNow() - monotonicNow();
+    this.printer.wallOffset = wallClockOffset();
     this.tracker.forest.suspendedNs = suspendedFor();
     this.sensor.drain((event) => this.tracker.handle(event));
   }
@@ -103,14 +102,14 @@ class Tracer implements Follower {
 }
 
 class Printer implements TrackerListener {
-  wallOffset = realtimeNow() - monotonicNow();
+  wallOffset = wallClockOffset();
   /** False during the first look at /proc: what was there already did not just start. */
   live = false;
   private readonly stamp: Stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   private readonly format: (record: EventRecord) => string;
   private readonly requestRescan: () => void;
   private readonly inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
   };
   private readonly output = new PipeWriter();

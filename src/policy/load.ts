@@ -3,15 +3,12 @@ import { basename, dirname, join } from "node:path";
 import { messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
-import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
-import type { Names } from "./name-reader.ts";
 import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource, ruleCondition } from "./policy.ts";
 import {
   DEFAULT_ON,
-  type ListItems,
   type LoadedRole,
   plainOf,
   preorder,
@@ -20,6 +17,7 @@ import {
   resolve,
 } from "./resolve.ts";
 import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./role-baseline.ts";
+import { ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
 import { checkTests } from "./test-lineage.ts";
@@ -292,24 +290,16 @@ interface ReadRule {
   readonly except: readonly (Expression | undefined)[];
 }
 
-function namesOf(lists: ReadonlyMap<string, ListItems>): Names {
-  return {
-    variable: (name) => (isVariableName(name) && vocabulary[name].judged ? vocabulary[name] : undefined),
-    notJudged: (name) => isVariableName(name) && !vocabulary[name].judged,
-    list: (name) => lists.get(name),
-    variables: variableNames.filter((name) => vocabulary[name].judged),
-    lists: lists.keys(),
-  };
-}
-
 /** Disabled rules are read too: what is wrong in them would come as a surprise later. */
 function readRules(resolved: Resolved): ReadRule[] {
-  const names = namesOf(resolved.lists);
-  return resolved.rules.map((rule) => ({
-    resolved: rule,
-    when: readCondition(rule.when.document, rule.when.node, names),
-    except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
-  }));
+  return resolved.rules.map((rule) => {
+    const names = ruleNames(resolved.lists, rule.on);
+    return {
+      resolved: rule,
+      when: readCondition(rule.when.document, rule.when.node, names),
+      except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
+    };
+  });
 }
 
 function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {

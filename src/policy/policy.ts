@@ -1,7 +1,8 @@
 // A policy in force, and what it decides about one event.
 import type { Tree } from "../fingerprint/tree.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
-import { isVariableName, type VariableName } from "../vocabulary/variables.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
+import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   askedIn,
@@ -12,8 +13,8 @@ import {
   possible,
   valueKinds,
 } from "./expression.ts";
-import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
-import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
+import { type Action, DEFAULT_RULE } from "./schema.ts";
+import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
 /** A rule as it is asked, with inheritance resolved. */
 export interface CompiledRule {
@@ -27,7 +28,7 @@ export interface CompiledRule {
   readonly severity: Severity;
   readonly tags: readonly string[];
   /** Variables that it names: if one is absent, the rule is undecided. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   readonly unknownMatches: boolean;
 }
 
@@ -43,7 +44,7 @@ export interface Policy {
   /** What is done about an event for which no rule matched. */
   readonly defaults: Readonly<Record<JudgedKind, Action>>;
   /** All that any rule names. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
@@ -74,9 +75,6 @@ export interface Decision {
   readonly undecided: readonly string[];
 }
 
-/** What the default action has when it is not `allow`. */
-export const DEFAULT_SEVERITY: Severity = "medium";
-
 /** What a policy says about one event. Synchronous, and without a clock, a file or the kernel. */
 export function decide(policy: Policy, subject: Subject): Decision {
   return policy.evaluators[subject.kind].decide(subject);
@@ -103,7 +101,7 @@ export function ruleCondition({ rule, when, except }: RuleSource): RuleCondition
       [when, callExpression("!", [callExpression("or", except, anyKind(except))])],
       when.kind | valueKinds.bool,
     );
-  const variables = new Set([...namesIn(condition)].filter(isVariableName));
+  const variables = new Set([...namesIn(condition)].filter(isJudged));
   return { rule: { ...rule, variables }, condition };
 }
 
@@ -141,7 +139,7 @@ export class RuleEvaluator {
    * varies between events of one tree is compared (`absent`) or asked anew.
    */
   private readonly prefilters = new WeakMap<Tree, RulePrefilter>();
-  private readonly names: readonly VariableName[];
+  private readonly names: readonly JudgedVariable[];
   private readonly readers: readonly Reader[];
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
@@ -163,15 +161,15 @@ export class RuleEvaluator {
     };
     const compiler = new Compiler({
       slotOf,
-      isLate: (name) => isVariableName(name) && lateReaderOf(name) !== undefined,
+      isLate: isExpensive,
     });
     const asked = rules.map((rule) => prepare(rule, compiler, slotOf));
     const words = (slots.size + 31) >> 5;
     this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
     this.all = [...this.asked.keys()];
-    this.names = [...slots.keys()].filter(isVariableName);
-    const late = this.names.map((name) => (lateReaderOf(name) === undefined ? undefined : readerOf(name)));
-    this.readers = this.names.map((name) => lateReaderOf(name) ?? readerOf(name));
+    this.names = [...slots.keys()].filter(isJudged);
+    const late = this.names.map((name) => (isExpensive(name) ? readerOf(name) : undefined));
+    this.readers = this.names.map((name) => presenceReaderOf(name) ?? readerOf(name));
     this.evaluation = {
       values: this.names.map(() => undefined),
       late,

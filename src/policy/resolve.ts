@@ -2,9 +2,10 @@
 import { getNodeValue, type Node } from "jsonc-parser";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { RoleBaseline } from "./role-baseline.ts";
-import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
+import type { Action, OverrideEntry, RoleFile, RuleEntry } from "./schema.ts";
 import type { SignedFile } from "./signature.ts";
 
 /** One role's file, read and with its parents. */
@@ -137,7 +138,7 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     description: entry.description,
     on: entry.on === undefined ? DEFAULT_ON : [...new Set(entry.on)],
     action: entry.action,
-    severity: entry.severity ?? "medium",
+    severity: entry.severity ?? DEFAULT_SEVERITY,
     tags: entry.tags ?? [],
     enabled: entry.enabled ?? true,
     unknownMatches: entry.unknown === "match",

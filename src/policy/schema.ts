@@ -3,14 +3,12 @@ import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
 import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { severities } from "../vocabulary/severities.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
 export const actions = ["allow", "alert", "kill"] as const;
 export type Action = (typeof actions)[number];
-/** OTLP severity numbers 9, 13, 17, 21. */
-export const severities = ["low", "medium", "high", "critical"] as const;
-export type Severity = (typeof severities)[number];
 
 /** The reserved id of the default action. */
 export const DEFAULT_RULE = "default";

@@ -1,5 +1,6 @@
 // A record as a line for a person.
 import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
+import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 
 const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
@@ -58,7 +59,7 @@ function command(record: EventRecord): string {
   return shown.length > ARGUMENTS ? `${shown.slice(0, ARGUMENTS)}...` : shown;
 }
 
-const stamps = new Set(["timestamp", "event.name", "log.record.uid"]);
+const stamps: ReadonlySet<string> = new Set(stampNames);
 
 function details(record: EventRecord): string {
   return Object.entries(record)

@@ -6,30 +6,29 @@ import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
+import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
-import { type VariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
-import type { EventRecord, RecordValue } from "./event-record.ts";
+import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
+import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
-/** What an exec's record shows: all that is known of it, but the joined arguments, which are for policies only. */
-const shown: readonly VariableName[] = variableNames.filter(
-  (name) => vocabulary[name].judged && name !== "event.name" && name !== "process.command_line",
+/** What the record of an exec or a verdict has of its subject. */
+export const subjectNames = judgedNames.filter(
+  (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
 );
-const readers = shown.map((name) => ({ name, read: readerOf(name) }));
-
-/** Gives each record its stamps. */
-export type Stamp = (wallNs: number) => string;
+const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
 /** Trees consist of labels, in which what is not printable is escaped already. */
 const ESCAPED = "tree.";
 
-type Draft = { [name: string]: RecordValue };
+/** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
+export type Stamp = (wallNs: number) => string;
 
-function draft(event: string, wallNs: number, uid: Stamp): Draft {
+function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec; `event` says why it is told: `process.exec`, or `tree.new` for the first of a tree. */
+/** An exec. `event`: `tree.new` for the first of a tree, else `process.exec`. `uid` makes the record's uid. */
 function execRecord(
   subject: Subject,
   event: typeof eventKinds.exec.eventName | "tree.new",
@@ -99,8 +98,8 @@ function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
   return record;
 }
 
-/** Something about treewarden itself changed. `details`: flat, in our own names. */
-function changeRecord(event: string, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+/** A change of treewarden itself, or a line that a command prints. `details`: further fields of the record. */
+function changeRecord(event: OutputName, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }
 
@@ -112,7 +111,7 @@ export const records = {
   change: changeRecord,
 } as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;
 
-function describe(record: Draft, subject: Subject): EventRecord {
+function describe(record: RecordDraft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
     const value = read(subject);
     if (value === undefined) continue;

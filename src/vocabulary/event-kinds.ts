@@ -3,6 +3,7 @@
 // A kind is a row here. What it has in a room is an entry of a table in that room, typed by one of the unions below
 // (`Record<SensorKind, ...>` and the like, null where the kind has nothing there), so that the type checker names every
 // room in which a new row lacks its entry.
+import type { EventName } from "./event-names.ts";
 
 interface EventKindRow {
   /** Who reports it: a sensor, or treewarden about itself. */
@@ -12,7 +13,7 @@ interface EventKindRow {
   /** It is counted in `treewarden_events_total`, under the kind's name. */
   readonly counted: boolean;
   /** `event.name` of its record; null: it makes none, or, for a change, each has a name of its own. */
-  readonly eventName: string | null;
+  readonly eventName: EventName | null;
   readonly meaning: string;
 }
 
@@ -74,7 +75,7 @@ export type JudgedKind = KindWhere<{ judged: true }>;
 /** What is counted under its own name. */
 export type CountedKind = KindWhere<{ counted: true }>;
 /** What has a record under a name that belongs to its kind. */
-export type RecordedKind = KindWhere<{ eventName: string }>;
+export type RecordedKind = KindWhere<{ eventName: EventName }>;
 /** The `event.name` of these records. */
 export type RecordedEventName = Table[RecordedKind]["eventName"];
 

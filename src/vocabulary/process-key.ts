@@ -27,7 +27,7 @@ export function isSameProcess(a: ProcessKey, b: ProcessKey): boolean {
   return a.pid === b.pid && startsAt(a, b.startTicks, b.startExact);
 }
 
-/** The last text that was made: most processes that start within one tick ask for the same one. Always valid. */
+/** The last text that was made, and its time. Invalidated by: nothing, the time is compared. */
 let lastMs = Number.NaN;
 let lastText = "";
 

@@ -1,6 +1,6 @@
 // The header of a capture of this host, and what a redacted capture has in place of the host's own.
 import { hostname, release } from "node:os";
-import { monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import { suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { redactArguments } from "../report/redact.ts";
 import { version } from "../report/version.ts";
@@ -25,7 +25,7 @@ export function captureHeader(
     hostName: made.redacted ? REDACTED : hostname(),
     kernel: release(),
     bootId: bootId(),
-    wallOffset: realtimeNow() - monotonicNow(),
+    wallOffset: wallClockOffset(),
     suspended: suspendedFor(),
     ...made,
   };

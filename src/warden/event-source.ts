@@ -1,11 +1,12 @@
 // The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
-import type { Config, SourceChoice } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
@@ -15,8 +16,8 @@ export interface EventSourceInputs {
   readonly token: number;
   readonly totals: Totals;
   readonly epoch: Epoch;
-  /** Subscribed when it returns. Throws if there is none. */
-  readonly open: (choice: SourceChoice) => OpenedSensor;
+  /** Opens and subscribes. Throws if the host does not allow what was chosen. */
+  readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
 }
 
 export class EventSource implements Disposable {
@@ -58,19 +59,25 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Tells the sensor which execs must not wait; true if it is to be told of those that may. Anew for each policy. */
+  /** Sets which execs wake the reader at once, anew for each policy; true if execs can be settled under it. */
   applyWakeupPolicy(policy: Policy): boolean {
-    const urgency = wakeupPolicyOf(policy, this.inputs.config.enforcement);
-    this.sensor.setWakeupPolicy?.(urgency);
-    return urgency === "unsettled" && this.sensor.settle !== undefined;
+    const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
+    this.sensor.setWakeupPolicy?.(wakeup);
+    return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }
 
-  /** The sensor has failed for good: another one takes over; gives what failed. Throws if there is none. */
-  replace(): SensorSource {
+  /**
+   * The sensor has failed for good, by `failure`: the next one that the host allows takes over. A sensor that the
+   * administrator chose is not exchanged: then, as where no other can be opened, the failure is thrown. Returns the
+   * source that failed.
+   */
+  replace(failure: unknown): SensorSource {
+    const { source } = this.inputs.config;
+    if (source !== "auto") throw failure;
     const failed = this.name;
     this.inputs.poll.remove(this.sensor.fd);
     this.sensor[Symbol.dispose]();
-    this.opened = this.inputs.open(failed === "ebpf" ? "netlink" : this.inputs.config.source);
+    this.opened = this.inputs.open(source, { source: failed, reason: String(failure) });
     this.enter(failed);
     return failed;
   }

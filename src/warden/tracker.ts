@@ -22,7 +22,7 @@ import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 
 /** A program that runs, by an event or found by a scan. */
 export interface Execution {
-  readonly process: Process<Runnable>;
+  readonly process: Process;
   readonly facts: ProcessFacts;
   readonly tree: Tree;
   readonly source: SensorSource;
@@ -34,10 +34,10 @@ export interface Execution {
 
 /** What the tracker makes of an event of each kind; null: nobody but the forest needs it. */
 interface Findings {
-  readonly fork: [child: Process<Runnable>];
+  readonly fork: [child: Process];
   readonly exec: [exec: Execution];
   readonly user: null;
-  readonly exit: [process: Process<Runnable>, tree: Tree, event: ExitEvent];
+  readonly exit: [process: Process, tree: Tree, event: ExitEvent];
   readonly loss: [event: LossEvent];
 }
 type FindingOf<K extends SensorKind> = Findings[K];
@@ -60,7 +60,7 @@ export interface TrackerInputs {
 }
 
 export class Tracker {
-  readonly forest: Forest<Runnable>;
+  readonly forest: Forest;
   private readonly inputs: TrackerInputs;
   private readonly listener: TrackerListener;
   private readonly counters: Partial<Record<SensorKind, Counter>> = {};
@@ -82,7 +82,7 @@ export class Tracker {
       loss: (event) => this.listener.onLoss(event),
     };
     this.lastEvent = totals.gauge("lastEvent", {});
-    this.forest = new Forest<Runnable>({
+    this.forest = new Forest({
       identify: inputs.identify,
       kernelProgram: kernelThread,
       missedExit: (process) => this.ended(process, undefined),
@@ -128,8 +128,8 @@ export class Tracker {
   reconcile(
     scan: readonly ScannedProcess[],
     time: number,
-    remembered?: ReadonlyMap<number, Remembered<Runnable>>,
-  ): Differences<Runnable> {
+    remembered?: ReadonlyMap<number, Remembered>,
+  ): Differences {
     const differences = this.forest.reconcile(scan, time, remembered);
     for (const process of differences.ended) this.ended(process, undefined);
     for (const { process } of differences.found) this.started(process);
@@ -142,14 +142,14 @@ export class Tracker {
   }
 
   /** What a scan did not find, and no event has told the end of by now, has ended. */
-  forget(missing: readonly Process<Runnable>[]): readonly Process<Runnable>[] {
+  forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = this.forest.forget(missing);
     for (const process of forgotten) this.ended(process, undefined);
     return forgotten;
   }
 
   private runs(
-    process: Process<Runnable>,
+    process: Process,
     facts: ProcessFacts,
     source: SensorSource,
     time: number,
@@ -161,11 +161,11 @@ export class Tracker {
     this.listener.onExec({ process, facts, tree, source, time, event });
   }
 
-  private started(process: Process<Runnable>): void {
+  private started(process: Process): void {
     this.count(process, treeOf(process.lineage));
   }
 
-  private count(process: Process<Runnable>, tree: Tree): void {
+  private count(process: Process, tree: Tree): void {
     // Pid 1 is in no tree.
     if (tree.labels.length === 0) return;
     const known = this.inputs.isKnown(tree);
@@ -173,17 +173,17 @@ export class Tracker {
     const { trees } = this.inputs;
     const handle =
       before === undefined ? trees.started(tree.path, known) : trees.moved(before, tree.path, known);
-    if (handle !== before) process.mark = handle;
+    if (handle !== before) process.countedAs = handle;
   }
 
-  private ended(process: Process<Runnable>, seconds: number | undefined): void {
+  private ended(process: Process, seconds: number | undefined): void {
     const handle = handleOf(process);
     if (handle === undefined) return;
-    process.mark = undefined;
+    process.countedAs = undefined;
     this.inputs.trees.ended(handle, seconds);
   }
 
-  private countAttribution(process: Process<Runnable>, facts: ProcessFacts): void {
+  private countAttribution(process: Process, facts: ProcessFacts): void {
     const missing =
       facts.executable === undefined
         ? "executable"
@@ -198,6 +198,6 @@ export class Tracker {
   }
 }
 
-function handleOf(process: Process<Runnable>): TreeHandle | undefined {
-  return process.mark instanceof TreeHandle ? process.mark : undefined;
+function handleOf(process: Process): TreeHandle | undefined {
+  return process.countedAs instanceof TreeHandle ? process.countedAs : undefined;
 }

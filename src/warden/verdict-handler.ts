@@ -1,26 +1,29 @@
 // From a program that runs to a verdict that is carried out and reported.
+import type { Knowledge } from "../baseline/baseline.ts";
 import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Subject } from "../policy/subject.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp, verdictRecord } from "../report/records.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
 export interface VerdictInputs {
-  readonly policy: Policy;
+  /** The policy to judge by; another one may take its place between two events. */
+  readonly policy: { readonly current: Policy };
   readonly enforcement: Enforcement;
-  readonly killer: ProcessKiller<Runnable>;
+  readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   readonly totals: Totals;
   readonly stamp: Stamp;
@@ -32,8 +35,12 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
-  /** What the baseline in force knows of it. */
+  /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: Execution) => Knowledge;
+  /** Learns from an exec, of which the baseline knows this. */
+  readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
+  /** Reports a change of treewarden itself. */
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** An exec was let be, and every one like it will be. */
@@ -59,7 +66,6 @@ interface Counted {
 }
 
 export class VerdictHandler implements TrackerListener {
-  policy: Policy;
   /** The sensor is told of execs that need not hurry. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
@@ -67,24 +73,25 @@ export class VerdictHandler implements TrackerListener {
   private readonly inputs: VerdictInputs;
   /** Loudness: a minute without permits is told once. */
   private limited = false;
-  /** Of the last verdict: mostly the next one is of the same kind. */
+  /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
 
   constructor(inputs: VerdictInputs) {
     this.inputs = inputs;
-    this.policy = inputs.policy;
   }
 
-  onFork(child: Process<Runnable>): void {
+  onFork(child: Process): void {
     this.inputs.killer.forked(child);
   }
 
   onExec(exec: Execution): void {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
-    const decision = decide(this.policy, subject);
+    const { current: policy } = this.inputs.policy;
+    const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
+    this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
       decision.action !== "kill" &&
@@ -98,12 +105,12 @@ export class VerdictHandler implements TrackerListener {
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
-      outbox.reliable(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
+      outbox.reliable(verdictRecord(subject, decision, outcome, reason, policy.version, stamp), room);
     }
     if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+  onExit(process: Process, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
     const { bootTimeMs } = this.inputs;
@@ -115,13 +122,6 @@ export class VerdictHandler implements TrackerListener {
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.inputs.onLoss();
-  }
-
-  /** Tells something about treewarden itself. */
-  recordChange(event: string, details: Parameters<typeof records.change>[1]): void {
-    this.inputs.outbox.reliable(
-      records.change(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
-    );
   }
 
   private carryOut(exec: Execution, decision: Decision): CarriedOut {
@@ -137,7 +137,7 @@ export class VerdictHandler implements TrackerListener {
     const limited = result.reason === "rate_limited";
     if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
     this.limited = limited;
-    this.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
+    this.inputs.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
   }
 
   private count(decision: Decision, outcome: Outcome, eventTime: number): void {

@@ -11,6 +11,7 @@ import type { EndReason } from "../sensor/capture/blocks.ts";
 import { CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import { captureRedaction, withoutHosts } from "./capture-header.ts";
 import { CapturePipe } from "./capture-pipe.ts";
 import { captureTexts, isBaseline } from "./capture-texts.ts";
@@ -35,10 +36,8 @@ export interface WardenCaptureInputs {
   /** Baselines in force, and last the list of their names; undefined if what is in force cannot be read any more. */
   readonly baselines: () => readonly NamedText[] | undefined;
   readonly forest: () => string;
-  /** Called when events are captured from here on: the warden scans /proc, so that the capture has all that runs. */
-  readonly onStart: () => void;
   /** Records a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
 }
 
 /** What a kill -9 can cost: ns. */
@@ -125,13 +124,17 @@ export class WardenCapture {
     return recording.writer.isPending ? Math.max(0, recording.flushAt - now) : undefined;
   }
 
-  /** Does what is due, in less than a millisecond; to be called at every turn of the loop. */
-  work(now: number): void {
+  /**
+   * Does what is due, in less than a millisecond; to be called at every turn of the loop. `begun`: events are captured
+   * from here on, and the caller scans /proc, so that the capture has all that runs.
+   */
+  work(now: number): "begun" | undefined {
     const { recording } = this;
-    if (recording === undefined) return;
+    if (recording === undefined) return undefined;
     const { pipe, writer } = recording;
     // No faster than the reader takes it: a baseline may be larger than what may wait.
-    if (pipe.isEmpty && recording.preparing?.next().done === true) this.begin(recording);
+    const isPrepared = pipe.isEmpty && recording.preparing?.next().done === true;
+    if (isPrepared) this.begin(recording);
     if (!recording.ended && now >= recording.flushAt) {
       writer.flush();
       recording.flushAt = now + FLUSH_NS;
@@ -144,6 +147,7 @@ export class WardenCapture {
     } else if (pipe.isEmpty && recording.ended) {
       this.close(undefined);
     }
+    return isPrepared && this.active !== undefined ? "begun" : undefined;
   }
 
   /** The warden ends: what the pipe takes soon is not lost. */
@@ -257,7 +261,6 @@ export class WardenCapture {
     const { wallOffset, suspended } = this.inputs.clocks();
     writer.clock(wallOffset, suspended);
     writeAll(writer.text(captureTexts.forest, this.inputs.forest()));
-    this.inputs.onStart();
   }
 
   private onRaise(reason: EpochReason): void {

@@ -1,91 +1,19 @@
-// The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
-// The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
-// promises and no console.
-import type { Config, SourceChoice } from "../config/config.ts";
-import { ProcessKiller } from "../enforcement/kill.ts";
-import { KillRate } from "../enforcement/rate.ts";
-import { ExaminerClient } from "../examiner/client.ts";
-import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
-import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
-import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Differences } from "../forest/forest.ts";
-import { snapshotForest } from "../forest/forest-snapshot.ts";
 import type { Process } from "../forest/process.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
-import { EPOLLIN, Poll } from "../linux/epoll.ts";
-import { bootId, setProcessName } from "../linux/process.ts";
-import type { Timer } from "../linux/timerfd.ts";
-import { formatPolicyError, type PolicyError } from "../policy/document.ts";
-import type { Policy } from "../policy/policy.ts";
-import type { RoleBaseline } from "../policy/role-baseline.ts";
-import { Outbox } from "../report/outbox.ts";
-import { recordUids } from "../report/stamp.ts";
-import { Totals } from "../report/totals.ts";
-import { TreeTotals } from "../report/tree-totals.ts";
-import { version } from "../report/version.ts";
-import type { Hello } from "../report/wire.ts";
+import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import { EPOLLIN } from "../linux/epoll.ts";
+import { setProcessName } from "../linux/process.ts";
+import { formatPolicyError } from "../policy/document.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
-import type { LossEvent, ProcessEvent, ProcessFacts } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
-import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
-import { AtomicFileWriter } from "./atomic-file-writer.ts";
-import { formatBase, isSameBase, readBase, writeBase } from "./base-file.ts";
-import { BaselineService } from "./baseline-service.ts";
-import { captureHeader } from "./capture-header.ts";
-import { Epoch } from "./epoch.ts";
-import { EventSource } from "./event-source.ts";
-import { ForestStore } from "./forest-store.ts";
-import { kernelSignals } from "./kernel-signals.ts";
 import { scanLive } from "./live-scan.ts";
-import { NewTrees } from "./new-trees.ts";
-import { ownMailTrees } from "./own-processes.ts";
-import { ReportLink } from "./report-link.ts";
-import { Rescan } from "./rescan.ts";
-import { readState, rememberBoot, type SavedState } from "./saved-state.ts";
-import { Tracker } from "./tracker.ts";
+import { readState, type SavedState } from "./saved-state.ts";
 import { readUserNames } from "./user-names.ts";
-import { VerdictHandler } from "./verdict-handler.ts";
-import { WardenCapture } from "./warden-capture.ts";
-
-/** A policy and the baselines that come with its roles: both or neither are put into force. */
-export interface LoadedPolicy {
-  readonly policy: Policy;
-  readonly baselines: readonly RoleBaseline[];
-}
-
-export type PolicyResult =
-  | ({ readonly ok: true } & LoadedPolicy)
-  | { readonly ok: false; readonly errors: readonly PolicyError[] };
-
-/** An order of the supervisor's. */
-export type WardenOrder = "reload" | "request" | "stop" | "hangup";
-
-export interface WardenOptions {
-  /** Names this run through every restart of its processes. */
-  readonly run: string;
-  readonly config: Config;
-  /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
-  readonly loadPolicy: () => PolicyResult;
-  /** The end of the pair to the reporter. */
-  readonly reportFd: number;
-  readonly controlFd: number;
-  readonly readOrders: () => readonly WardenOrder[];
-  /** The end of the pair to the examiner. */
-  readonly examinerFd: number;
-  /** Armed while the warden is away from its poll; null without a supervisor. */
-  readonly deadMan: { readonly timer: Timer; readonly ns: number } | null;
-}
-
-/** Tokens of the poll. */
-const SENSOR = 1;
-const CONTROL = 2;
-const REPORT = 3;
-const EXAMINER = 4;
+import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
+import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
 /** The collector gives memory back only when it is told to, and is told when nothing else is to do. */
 const COLLECT_NS = 10e9;
@@ -104,398 +32,229 @@ const LAST_WRITE_MS = 500;
 /** While a file is being written the poll returns so often: the next step of that is the event loop's. */
 const FILING_MS = 5;
 
-/** Runs until it is told to stop. Throws if the policy is broken at the start or the source of events fails. */
+/** Runs until it is told to stop. Throws if the source of events cannot be opened, or fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
-  await new Warden(options, loaded).run();
+  setProcessName("tw-warden");
+  await started(options, loaded).run();
+}
+
+/** A warden that has taken over what the last one saved. That is large, and out of reach when this returns. */
+function started(options: WardenOptions, loaded: LoadedPolicy): Warden {
+  const saved = readState(options.config.state_directory);
+  const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
+  warden.start(saved);
+  // Loading the policy and scanning /proc took many times the memory that is needed from here on.
+  Bun.gc(true);
+  return warden;
 }
 
 class Warden {
   private readonly options: WardenOptions;
-  private readonly poll = new Poll();
-  private readonly reader: FactsReader;
-  private readonly totals = new Totals(["exportFailures"]);
-  private readonly outbox: Outbox;
-  private readonly link: ReportLink;
-  private readonly forestStore: ForestStore;
-  private readonly tracker: Tracker;
-  private readonly verdicts: VerdictHandler;
-  private readonly newTrees: NewTrees;
-  private readonly baseline: BaselineService;
-  private readonly capture: WardenCapture;
-  private readonly rescan = new Rescan();
-  private readonly fileWriter = new AtomicFileWriter();
-  private readonly source: EventSource;
-  private readonly epoch = new Epoch();
-  private readonly bootId = bootId();
-  private readonly started = realtimeNow();
-  private readonly generation = Math.floor(boottimeNow() / 1e6);
-  private readonly examiner: ExaminerClient;
-  private base: BaseSystem;
-  private identify: ReturnType<typeof createIdentifier>;
-  private names = readUserNames();
-
-  private stopping = false;
+  private readonly parts: WardenParts;
+  private isStopping = false;
+  /** ns, CLOCK_MONOTONIC, of the next garbage collection; 0: none is planned. */
   private collectAt = 0;
-  private learnedAt = 0;
+  /** ns, CLOCK_MONOTONIC, from which on what was learned may be reported again. */
+  private reportLearnedAt = 0;
   private fault: unknown;
 
-  constructor(options: WardenOptions, { policy, baselines }: LoadedPolicy) {
+  constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
-    const { config } = options;
-    setProcessName("tw-warden");
-    this.reader = new FactsReader({ argumentBytes: config.arguments.limit });
-    const boot = rememberBoot(config.state_directory, {
-      bootId: this.bootId,
-      bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
-      firstStartTicks: Math.floor(boottimeNow() / 1e7),
-    });
-    const trees = new TreeTotals(this.totals, {
-      mode: config.metrics.trees,
-      limit: config.metrics.max_trees,
-    });
-    const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-    this.source = new EventSource({
-      config,
-      poll: this.poll,
-      token: SENSOR,
-      totals: this.totals,
-      epoch: this.epoch,
-      open: (choice) => options.openSensor(choice, this.reader),
-    });
-    this.outbox = new Outbox({
-      fd: options.reportFd,
-      totals: this.totals,
-      hello: () => this.hello(),
-      beforeTotals: () => {
-        trees.expire();
-        this.tracker.publishLastEvent(realtimeNow() - monotonicNow());
-      },
-    });
-    this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
-    this.base = readBase(config.state_directory) ?? embeddedBase;
-    this.identify = createIdentifier({ base: this.base });
-    this.examiner = new ExaminerClient(options.examinerFd, this.generation, {
-      base: (base) => this.rebase(base),
-      examined: (path, examined) => this.baseline.examined(path, examined),
-      changed: (what) => this.epoch.raise(what),
-    });
-    const saved = readState(config.state_directory);
-    this.newTrees = new NewTrees(saved?.trees);
-    this.tracker = new Tracker(
-      {
-        identify: (facts) => this.identify(facts),
-        totals: this.totals,
-        trees,
-        suspendedNs: suspendedFor(),
-        isKnown: (tree) => this.baseline.isFamiliar(tree),
-      },
-      {
-        onFork: (child) => this.verdicts.onFork(child),
-        onExec: (exec) => this.verdicts.onExec(exec),
-        onExit: (process, tree, event) => this.verdicts.onExit(process, tree, event),
-        onLoss: (event) => this.verdicts.onLoss(event),
-      },
-    );
-    this.forestStore = new ForestStore({
-      directory: config.state_directory,
-      run: options.run,
-      bootId: this.bootId,
-      forest: this.tracker.forest,
-      newTrees: this.newTrees,
-      reader: this.reader,
-      fileWriter: this.fileWriter,
-      onStartLearned: (pid, startTicks) => this.capture.processStart(pid, startTicks),
-      recordChange: (event, details) => this.verdicts.recordChange(event, details),
-    });
-    const killer = new ProcessKiller(
-      this.tracker.forest,
-      kernelSignals(this.reader, options.run),
-      new KillRate(config.kill.max_per_minute),
-      { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
-    );
-    this.verdicts = new VerdictHandler({
-      policy,
-      enforcement: config.enforcement,
-      killer,
-      outbox: this.outbox,
-      totals: this.totals,
-      stamp,
-      bootTimeMs: boot.bootTimeMs,
-      userName: (uid) => this.names(uid),
-      newTrees: this.newTrees,
-      examined: (facts, wallTime) => this.examinedFile(facts, wallTime),
-      imageOf: (container) => this.containerImage(container),
-      onLoss: () => {
-        this.rescan.want(monotonicNow());
-        this.baseline.onLoss();
-      },
-      knowledgeOf: (exec) =>
-        this.baseline.lookUp(exec, Math.floor((exec.time + this.verdicts.wallOffset) / 1e9)),
-      settle: (event) => this.source.settle(event),
-    });
-    this.showPolicy(policy);
-    this.verdicts.settling = this.source.applyWakeupPolicy(policy);
-    this.capture = this.newCapture(boot.bootTimeMs);
-    this.updateClocks();
-    this.verdicts.recordChange("warden.started", {
-      "sensor.source": this.source.name,
-      "sensor.reason": this.source.why,
-      "policy.enforcement": config.enforcement,
-      "security_rule.ruleset.name": policy.role,
-      "security_rule.version": policy.version,
-    });
-    this.baseline = new BaselineService({
-      stateDirectory: config.state_directory,
-      ofRoles: baselines,
-      recordChange: (event, details) => this.verdicts.recordChange(event, details),
-      hasRoom: () => this.outbox.hasRoom,
-      now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
-      imageOf: (container) => this.containerImage(container),
-      epoch: this.epoch,
-      look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
-      own: config.mail.to.length > 0 ? ownMailTrees() : [],
-      onCaptureRequest: (request) => {
-        if (request.kind === "record") this.capture.start(request.pipe, request.redact, monotonicNow());
-        else this.capture.stop(request.pipe);
-      },
-    });
-    this.baseline.handleRequests();
+    this.parts = parts;
+  }
+
+  /** Does what comes before the first event: requests that were left, and what runs already. `saved`: by the last warden. */
+  start(saved: SavedState | undefined): void {
+    const { verdicts, source, policyInForce, requests, learner } = this.parts;
+    this.setClocks();
+    verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
+    this.warnOfPolicy();
+    requests.handle();
     this.firstScan(saved);
-    // What the warden before it had found and not told yet.
-    if (this.baseline.isLearning) this.learnRunning();
-    // Policies, names and the first look at /proc leave many times their size behind.
-    Bun.gc(true);
+    // The last warden may have ended before it reported what it had collected.
+    if (learner.isLearning) this.learnRunning();
   }
 
   async run(): Promise<void> {
-    const { deadMan } = this.options;
-    this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
-    this.poll.add(this.options.examinerFd, EXAMINER, EPOLLIN);
+    const { deadMan, controlFd, examinerFd } = this.options;
+    const { poll, link, fileWriter, source } = this.parts;
+    poll.add(controlFd, pollTokens.control, EPOLLIN);
+    poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     try {
-      while (!this.stopping) {
+      while (!this.isStopping) {
         const timeout = this.timeout();
         deadMan?.timer.disarm();
-        const ready = this.poll.wait(timeout);
+        const ready = poll.wait(timeout);
         deadMan?.timer.armOnce(deadMan.ns);
-        for (let i = 0; i < ready; i++) this.serve(this.poll.tokens[i] ?? 0);
+        for (let i = 0; i < ready; i++) this.serve(poll.tokens[i] ?? 0);
         this.doWhatIsDue(ready === 0);
-        this.link.flush();
-        if (this.fileWriter.busy) await this.fileWriter.runEventLoop();
+        link.flush();
+        if (fileWriter.busy) await fileWriter.runEventLoop();
       }
-      // What the source has gathered and told nobody yet.
+      // Events that the source has gathered and not handed over yet.
       if (this.fault === undefined) this.drain();
     } finally {
-      this.source[Symbol.dispose]();
+      source[Symbol.dispose]();
     }
     await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
   }
 
   private serve(token: number): void {
-    if (token === SENSOR) this.drain();
-    else if (token === CONTROL) for (const order of this.options.readOrders()) this.carryOut(order);
-    else if (token === EXAMINER) this.examiner.receive();
+    const { examiner, link, source, outbox } = this.parts;
+    if (token === pollTokens.sensor) this.drain();
+    else if (token === pollTokens.control)
+      for (const order of this.options.readOrders()) this.carryOut(order);
+    else if (token === pollTokens.examiner) examiner.receive();
     else {
-      this.link.receive(() => this.health());
-      this.source.watch(this.outbox.watched);
+      link.receive(() => this.health());
+      source.watch(outbox.watched);
     }
-  }
-
-  /** Packages have changed, and with them what is `base`: for what is run from now on. */
-  private rebase(base: BaseSystem): void {
-    if (isSameBase(base, this.base)) return;
-    this.base = base;
-    this.identify = createIdentifier({ base });
-    this.epoch.raise("base system");
-    this.verdicts.recordChange("base.changed", { "base.programs": base.files.size });
-    try {
-      writeBase(this.options.config.state_directory, base);
-    } catch (error) {
-      this.verdicts.recordChange("base.not_saved", { "error.message": String(error) });
-    }
-  }
-
-  private newCapture(bootTimeMs: number): WardenCapture {
-    const { config } = this.options;
-    const clocks = () => ({
-      wallOffset: this.verdicts.wallOffset,
-      suspended: this.tracker.forest.suspendedNs,
-    });
-    return new WardenCapture({
-      stateDirectory: config.state_directory,
-      epoch: this.epoch,
-      header: (redacted) =>
-        captureHeader({
-          madeBy: "warden",
-          redacted,
-          bootTimeMs,
-          source: this.source.name,
-          enforcement: config.enforcement,
-          argumentsLimit: config.arguments.limit,
-          ...clocks(),
-        }),
-      clocks,
-      userName: (uid) => this.names(uid),
-      base: () => formatBase(this.base),
-      policy: () => JSON.stringify(this.verdicts.policy.resolved),
-      exclusions: () => this.baseline.exclusionsInForce(),
-      baselines: () => this.baseline.baselinesInForce(),
-      forest: () => snapshotForest(this.tracker.forest, encodeRunnable),
-      onStart: () => this.rescanProcesses(),
-      recordChange: (event, details) => this.verdicts.recordChange(event, details),
-    });
-  }
-
-  /** What the examiner knows of the file that a process of the host runs. */
-  private examinedFile(facts: ProcessFacts, wallTime: number): ExaminedFile | undefined {
-    const examined = this.examiner.lookup(facts, wallTime);
-    this.capture.examined(facts, examined);
-    return examined;
-  }
-
-  /** The image of a container; null: nobody knows it; undefined: the examiner has not answered yet. */
-  private containerImage(container: string): string | null | undefined {
-    const image = this.examiner.images.imageOf(container);
-    this.capture.containerImage(container, image);
-    return image;
   }
 
   /**
-   * Takes over the host's clocks for the events that follow. Two readings of one clock differ a little each time, so
-   * the last ones stay until they are off by more.
+   * Clocks may have been set, or have stood still while the host slept. Two readings of one clock differ a little each
+   * time, so the last ones stay until they are off by more.
    */
-  private updateClocks(): void {
-    const { verdicts } = this;
-    const { forest } = this.tracker;
-    const wallOffset = realtimeNow() - monotonicNow();
+  private setClocks(): void {
+    const { verdicts, tracker, capture } = this.parts;
+    const { forest } = tracker;
+    const wallOffset = wallClockOffset();
     const suspended = suspendedFor();
     if (Math.abs(wallOffset - verdicts.wallOffset) >= CLOCK_STEP_NS) verdicts.wallOffset = wallOffset;
     if (Math.abs(suspended - forest.suspendedNs) >= CLOCK_STEP_NS) forest.suspendedNs = suspended;
-    this.capture.clock(verdicts.wallOffset, forest.suspendedNs);
+    capture.clock(verdicts.wallOffset, forest.suspendedNs);
   }
 
   private drain(): void {
-    this.updateClocks();
-    this.forestStore.changed();
+    this.setClocks();
+    this.parts.forestStore.changed();
     try {
-      this.source.drain((event) => this.take(event));
+      this.parts.source.drain((event) => this.take(event));
     } catch (error) {
       this.switchSensor(error);
     }
   }
 
-  /** One event that treewarden cannot handle is a fault of its own: told, and no reason to lose the others. */
+  /** An event that treewarden cannot handle is a fault of its own: it is reported, and the others are not lost. */
   private take(event: ProcessEvent): void {
+    const { tracker, capture, recordChange } = this.parts;
     try {
-      this.tracker.handle(event);
+      tracker.handle(event);
     } catch (error) {
-      this.verdicts.recordChange("warden.fault", {
+      recordChange("warden.fault", {
         "event.kind": event.kind,
         "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
-    this.capture.event(event);
+    capture.event(event);
   }
 
-  /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
+  /**
+   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
+   * failure and the supervisor starts it again.
+   */
   private switchSensor(failure: unknown): void {
-    const { verdicts } = this;
-    verdicts.recordChange("sensor.failed", {
-      "sensor.source": this.source.name,
-      "error.message": String(failure),
-    });
+    const { verdicts, source, policyInForce, capture, recordChange } = this.parts;
+    recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
-      const source = this.source.replace();
-      verdicts.settling = this.source.applyWakeupPolicy(verdicts.policy);
-      verdicts.recordChange("sensor.switched", {
-        "sensor.source": this.source.name,
-        "sensor.reason": this.source.why,
-      });
+      const failed = source.replace(failure);
+      verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
+      recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
+      this.warnOfPolicy();
       const time = monotonicNow();
-      const loss: LossEvent = { kind: "loss", source, time, reason: "switch", count: undefined };
+      const loss: LossEvent = { kind: "loss", source: failed, time, reason: "switch", count: undefined };
       verdicts.onLoss(loss);
-      this.capture.event(loss);
+      capture.event(loss);
     } catch (error) {
       this.fault = error;
-      this.stopping = true;
+      this.isStopping = true;
     }
   }
 
   private carryOut(order: WardenOrder): void {
-    if (order === "stop" || order === "hangup") this.stopping = true;
+    if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.reload();
-    if (order === "request" && this.baseline.handleRequests()) this.learnRunning();
+    if (order === "request" && this.parts.requests.handle()) this.learnRunning();
   }
 
-  /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
+  /** A daemon that keeps running execs nothing that could be learned, so what runs when a learning begins is collected. */
   private learnRunning(): void {
-    for (const { pid, facts } of scanLive(this.reader)) {
+    const { reader, tracker, learner } = this.parts;
+    for (const { pid, facts } of scanLive(reader)) {
       const { startTicks } = facts;
       if (startTicks === undefined) continue;
-      const process = this.tracker.forest.find({ pid, startTicks, startExact: true });
-      if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
+      const process = tracker.forest.find({ pid, startTicks, startExact: true });
+      if (process !== undefined && !process.kernelThread) learner.onRunning(process.lineage, facts);
     }
+  }
+
+  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
+  private warnOfPolicy(): void {
+    const { source, policyInForce, recordChange } = this.parts;
+    const warnings = neverMatching(policyInForce.current, source.name).map((rule) =>
+      neverMatchingText(rule, source.name),
+    );
+    if (warnings.length === 0) return;
+    for (const text of warnings) this.options.warn(text);
+    recordChange("policy.warning", { "sensor.source": source.name, "policy.warnings": warnings });
   }
 
   private reload(): void {
-    this.updateClocks();
-    this.names = readUserNames();
-    this.epoch.raise("users");
+    const { users, epoch, knownTrees, totals, policyInForce, verdicts, source, recordChange } = this.parts;
+    this.setClocks();
+    users.nameOf = readUserNames();
+    epoch.raise("users");
     const result = this.options.loadPolicy();
-    this.baseline.reload(result.ok ? result.baselines : undefined);
+    knownTrees.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
-      this.totals.counter("policyLoadFailures", {}).add(1);
-      const errors = result.errors.map(formatPolicyError);
-      this.verdicts.recordChange("policy.rejected", {
-        "policy.errors": errors,
-        "security_rule.version": this.verdicts.policy.version,
+      totals.counter("policyLoadFailures", {}).add(1);
+      recordChange("policy.rejected", {
+        "policy.errors": result.errors.map(formatPolicyError),
+        "security_rule.version": policyInForce.current.version,
       });
       return;
     }
-    this.hidePolicy(this.verdicts.policy);
-    this.verdicts.policy = result.policy;
-    this.epoch.raise("policy");
-    this.verdicts.settling = this.source.applyWakeupPolicy(result.policy);
-    this.showPolicy(result.policy);
-    this.verdicts.recordChange("policy.loaded", {
+    policyInForce.replace(result.policy);
+    epoch.raise("policy");
+    verdicts.settling = source.applyWakeupPolicy(result.policy);
+    recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+    this.warnOfPolicy();
   }
 
   private firstScan(saved: SavedState | undefined): void {
+    const { forestStore, tracker, reader, source } = this.parts;
     const time = monotonicNow();
-    const restored = this.forestStore.restore(saved);
-    const { found } = this.tracker.reconcile(
-      scanLive(this.reader, this.source.sensor),
-      time,
-      restored?.processes,
-    );
+    const restored = forestStore.restore(saved);
+    const { found } = tracker.reconcile(scanLive(reader, source.sensor), time, restored?.processes);
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }
 
-  /** A warden of this run died: what started and ended meanwhile are events that nobody saw. At least so many were lost. */
-  private countRestart(
-    before: RestoredForest<Runnable>["processes"] | undefined,
-    found: number,
-    time: number,
-  ): void {
-    const known = before?.size ?? 0;
-    let still = 0;
-    for (const process of before?.values() ?? [])
-      if (this.tracker.forest.find(process) !== undefined) still += 1;
-    const count = known - still + found - still;
-    const source = this.source.name;
-    if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });
+  /**
+   * A warden of this run died. What has started and ended since it last saved are events that nobody saw: at least as
+   * many were lost as there are processes that only one of the two forests has.
+   */
+  private countRestart(restored: RestoredForest["processes"] | undefined, found: number, time: number): void {
+    const { tracker, source, verdicts } = this.parts;
+    const known = restored?.size ?? 0;
+    let alive = 0;
+    for (const process of restored?.values() ?? [])
+      if (tracker.forest.find(process) !== undefined) alive += 1;
+    const count = known - alive + found - alive;
+    if (count > 0) verdicts.onLoss({ kind: "loss", source: source.name, time, reason: "restart", count });
   }
 
   /** Repairs the forest after a loss. */
   private resync(): void {
+    const { source, totals, recordChange } = this.parts;
     const { found, ended, changed, forgotten } = this.rescanProcesses();
-    this.totals.counter("resyncs", {}).add(1);
-    this.verdicts.recordChange("sensor.resync", {
-      "sensor.source": this.source.name,
+    totals.counter("resyncs", {}).add(1);
+    recordChange("sensor.resync", {
+      "sensor.source": source.name,
       "resync.found": found.length,
       "resync.ended": ended.length + forgotten.length,
       "resync.changed": changed.length,
@@ -503,52 +262,55 @@ class Warden {
   }
 
   /** Makes the forest equal to what /proc has, once no event from before that is left. */
-  private rescanProcesses(): Differences<Runnable> & { readonly forgotten: readonly Process<Runnable>[] } {
-    this.updateClocks();
+  private rescanProcesses(): Differences & { readonly forgotten: readonly Process[] } {
+    const { reader, source, tracker, rescan, capture } = this.parts;
+    this.setClocks();
     const time = monotonicNow();
-    const scan = scanLive(this.reader, this.source.sensor);
-    const differences = this.tracker.reconcile(scan, time);
-    this.capture.scan(scan, time);
-    // Before more events are taken: a loss that they tell of may lie behind this scan.
-    this.rescan.done(time, monotonicNow());
+    const scan = scanLive(reader, source.sensor);
+    const differences = tracker.reconcile(scan, time);
+    capture.scan(scan, time);
+    // Before more events are taken: a loss among them may have happened after this scan.
+    rescan.done(time, monotonicNow());
     for (let i = 0; i < DRAINS; i += 1) this.drain();
-    const forgotten = this.tracker.forget(differences.missing);
-    this.capture.scanEnd();
+    const forgotten = tracker.forget(differences.missing);
+    capture.scanEnd();
     return { ...differences, forgotten };
   }
 
-  /** Milliseconds until something is due, -1 if nothing is: an idle host wakes nobody. */
+  /** Milliseconds until something is due, -1 if nothing is: an idle host is not woken. */
   private timeout(): number {
+    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
-    let ms = this.link.due;
+    let ms = link.due;
     const sooner = (ns: number | undefined): void => {
       if (ns === undefined) return;
       const other = Math.max(0, Math.ceil(ns / 1e6));
       if (ms < 0 || other < ms) ms = other;
     };
-    sooner(this.rescan.dueIn(now));
-    sooner(this.forestStore.dueIn(now));
-    sooner(this.capture.dueIn(now));
+    sooner(rescan.dueIn(now));
+    sooner(forestStore.dueIn(now));
+    sooner(capture.dueIn(now));
     if (this.collectAt > 0) sooner(this.collectAt - now);
-    if (this.fileWriter.busy) sooner(FILING_MS * 1e6);
-    if (this.baseline.hasReports) sooner(this.learnedAt - now);
-    const left = this.baseline.secondsLeft();
+    if (fileWriter.busy) sooner(FILING_MS * 1e6);
+    if (learner.hasReports) sooner(this.reportLearnedAt - now);
+    const left = learner.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
-    const end = this.baseline.exclusionEndsIn(realtimeNow());
+    const end = knownTrees.exclusionEndsIn(realtimeNow());
     if (end !== undefined) sooner(Math.min(end, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
   private doWhatIsDue(idle: boolean): void {
+    const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
-    if (this.rescan.dueIn(now) === 0) this.resync();
-    if (this.forestStore.dueIn(now) === 0) this.forestStore.save(now);
-    this.capture.work(now);
-    if ((this.baseline.hasReports && now >= this.learnedAt) || this.baseline.secondsLeft() === 0) {
-      this.baseline.reportLearned();
-      this.learnedAt = now + LEARNED_NS;
+    if (rescan.dueIn(now) === 0) this.resync();
+    if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (capture.work(now) === "begun") this.rescanProcesses();
+    if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
+      learner.report();
+      this.reportLearnedAt = now + LEARNED_NS;
     }
-    this.baseline.endExclusions(realtimeNow());
+    knownTrees.endExclusions(realtimeNow());
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
     if (this.collectAt > 0 && now >= this.collectAt) {
       Bun.gc(true);
@@ -557,43 +319,18 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    this.capture.shutdown();
-    this.baseline.reportLearned();
-    this.verdicts.recordChange("warden.stopped", { "sensor.source": this.source.name });
-    this.forestStore.save(monotonicNow());
-    this.link.shutdown(FAREWELL_NS);
-    await this.fileWriter.settle(LAST_WRITE_MS);
+    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
+    capture.shutdown();
+    learner.report();
+    recordChange("warden.stopped", { "sensor.source": source.name });
+    forestStore.save(monotonicNow());
+    link.shutdown(FAREWELL_NS);
+    await fileWriter.settle(LAST_WRITE_MS);
     this.options.deadMan?.timer.disarm();
-    this.poll[Symbol.dispose]();
+    poll[Symbol.dispose]();
   }
 
   private health(): { alive: boolean; reason: string } {
-    return this.stopping ? { alive: false, reason: "stopping" } : { alive: true, reason: "" };
+    return this.isStopping ? { alive: false, reason: "stopping" } : { alive: true, reason: "" };
   }
-
-  private hello(): Hello {
-    const policy = this.verdicts?.policy;
-    return {
-      type: "hello",
-      run: this.options.run,
-      generation: this.generation,
-      version,
-      started: new Date(this.started / 1e6).toISOString(),
-      source: this.source.name,
-      enforcement: this.options.config.enforcement,
-      policies: policy === undefined ? [] : [policySummary(policy)],
-    };
-  }
-
-  private showPolicy(policy: Policy): void {
-    this.totals.gauge("policyInfo", policySummary(policy)).set(1);
-  }
-
-  private hidePolicy(policy: Policy): void {
-    this.totals.remove("policyInfo", policySummary(policy));
-  }
-}
-
-function policySummary(policy: Policy): { role: string; version: string; digest: string } {
-  return { role: policy.role, version: policy.version, digest: policy.digest };
 }

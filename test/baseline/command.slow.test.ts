@@ -16,11 +16,12 @@ import { join } from "node:path";
 import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
-import { LEARNED_TABLE, usersText } from "../../src/baseline/learned.ts";
+import { usersText } from "../../src/baseline/learned.ts";
 import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
 import { shippedList } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
+import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
 import { entry, NOON } from "./samples.ts";
 
 let state = "";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ProcessKiller, type ProcessSignals } from "../../src/enforcement/kill.ts";
 import { KillRate } from "../../src/enforcement/rate.ts";
 import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
-import { type Named, smallHost, type World } from "../forest/world.ts";
+import { smallHost, type World } from "../forest/world.ts";
 
 /** A kernel that only writes down whom it was told to kill. */
 class Written implements ProcessSignals {
@@ -44,7 +44,7 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   world.spawn(100, 500, "bash");
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
-  const killer = new ProcessKiller<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
+  const killer = new ProcessKiller(world.forest, kernel, new KillRate(options.perMinute), options);
   const kill = (pid: number, now = 0, told?: number) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);

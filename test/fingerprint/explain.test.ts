@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CommanderError } from "commander";
-import { type ExplainRequest, explainCommand } from "../../src/cli/explain.ts";
+import { type ExplainRequest, explainCommand, isStated } from "../../src/cli/explain.ts";
 import { CommandError } from "../../src/cli/output.ts";
 
 function read(text: string): ExplainRequest {
@@ -83,5 +83,30 @@ describe("explain's command line", () => {
     }
     const code = refusal instanceof CommanderError ? 2 : refusal instanceof CommandError && refusal.code;
     expect(code).toBe(2);
+  });
+});
+
+describe("explain of a program that need not exist", () => {
+  test.each([
+    "process.executable.path",
+    "process.executable.package",
+    "process.command_args",
+    "process.working_directory",
+    "tree.path",
+    "tree.complete",
+  ])("shows %s", (name) => {
+    expect(isStated(name)).toBe(true);
+  });
+
+  test.each([
+    "process.pid",
+    "process.unit",
+    "process.executable.deleted",
+    "process.tty",
+    "container.id",
+    "tree.known",
+    "sensor.source",
+  ])("does not show %s, which only a running process has", (name) => {
+    expect(isStated(name)).toBe(false);
   });
 });

@@ -24,7 +24,7 @@ test("a million random programs under random parents leave few trees and no memo
     draw(kinds[Math.floor(roll() * kinds.length)] ?? alphabets.hex, 8 + Math.floor(roll() * 9), roll);
   const path = () => `/${["tmp", "opt", "var/lib", "home/user"][Math.floor(roll() * 4)]}/${name()}/${name()}`;
   const own = createIdentifier();
-  const lineages = new Lineages<Runnable>();
+  const lineages = new Lineages();
   const trees = new Set<string>();
   const spec = (program: Runnable) => ({
     program,
@@ -38,7 +38,7 @@ test("a million random programs under random parents leave few trees and no memo
   const root = lineages.intern(null, spec(own(facts("/usr/sbin/crond"))));
   lineages.retain(root);
   let resident = 0;
-  let live: Lineage<Runnable>[] = [];
+  let live: Lineage[] = [];
   for (let at = 0; at < 500_000; at++) {
     const parent = lineages.intern(root, spec(own(facts(path()))));
     const child = lineages.intern(parent, spec(own(facts(path()))));

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { restoreSnapshot, snapshotForest } from "../../src/forest/forest-snapshot.ts";
-import { type Named, smallHost, World } from "./world.ts";
+import type { Runnable } from "../../src/forest/runnable.ts";
+import { runnable, smallHost, World } from "./world.ts";
 
-const encode = (program: Named): string => program.key;
-const decode = (program: unknown): Named => ({ key: String(program) });
+const encode = (program: Runnable): string => program.key;
+const decode = (program: unknown): Runnable => runnable(String(program));
 
 function restored(world: World): World {
   const next = new World();

@@ -2,10 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decide, type Policy } from "../../src/policy/policy.ts";
-import { isOfLineage, readerOf, type Subject } from "../../src/policy/subject.ts";
+import { readerOf, type Subject } from "../../src/policy/subject.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { unknownFacts } from "../../src/sensor/event.ts";
-import { variableNames } from "../../src/vocabulary/variables.ts";
+import { isSharedByLineage, judgedNames } from "../../src/vocabulary/variables.ts";
 import { judge, policyOf } from "./helpers.ts";
 
 const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
@@ -233,7 +233,7 @@ describe("a tree that was asked about before", () => {
       containerImage: "other",
       examined: undefined,
     };
-    const names = variableNames.filter(isOfLineage);
+    const names = judgedNames.filter(isSharedByLineage);
     expect(names.length).toBeGreaterThan(10);
     for (const name of names) expect([name, readerOf(name)(other)]).toEqual([name, readerOf(name)(one)]);
   });

@@ -123,3 +123,30 @@ describe("show", () => {
     expect([exitCode, stdout]).toEqual([2, ""]);
   });
 });
+
+describe("policy check --source", () => {
+  const words = file("words.json", {
+    role: "words",
+    rules: [{ id: "it", when: { contains: [{ var: "process.command_line" }, "x"] }, action: "alert" }],
+  });
+
+  test("warns of rules that can never match under that source, and finds the policy fine", () => {
+    const { exitCode, stdout, stderr } = policy("check", words, "--source", "acct");
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("1 rules");
+    expect(stderr).toBe(
+      "treewarden: words/it can never match: the source acct does not know process.command_line\n",
+    );
+  });
+
+  test("has the warnings in its JSON", () => {
+    const { stdout } = policy("check", words, "--source", "acct", "--output", "json");
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: true,
+      warnings: ["words/it can never match: the source acct does not know process.command_line"],
+    });
+    expect(
+      JSON.parse(policy("check", words, "--source", "ebpf", "--output", "json").stdout),
+    ).not.toHaveProperty("warnings");
+  });
+});

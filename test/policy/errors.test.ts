@@ -27,6 +27,19 @@ describe("the place", () => {
     expect(errorsOf('// a role\n{ "role": "web", /* none */ "rules": [], }')).toEqual([]);
   });
 
+  test("each of several misspelt lists gets the name that was meant", () => {
+    const name = { var: "process.executable.name" };
+    const errors = errorsOf({
+      role: "r",
+      lists: { shells: ["sh"] },
+      rules: [
+        { id: "a", when: { in: [name, { list: "shels" }] }, action: "alert" },
+        { id: "b", when: { in: [name, { list: "shelsl" }] }, action: "alert" },
+      ],
+    });
+    expect(errors.map(({ fix }) => fix)).toEqual(['did you mean "shells"?', 'did you mean "shells"?']);
+  });
+
   test("every mistake is told at once", () => {
     const errors = errorsOf({
       role: "r",

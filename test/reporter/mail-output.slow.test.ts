@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { createRedaction } from "../../src/report/redact.ts";
 import { Journal } from "../../src/reporter/journal.ts";
-import { MailOutput, type MailOutputInputs } from "../../src/reporter/mail-output.ts";
+import { JournalCursor } from "../../src/reporter/journal-cursor.ts";
+import { alarmMails, type MailOptions } from "../../src/reporter/mail-output.ts";
 import { sendMail } from "../../src/reporter/sendmail.ts";
 import { until, verdict } from "./rig.ts";
 
@@ -17,22 +18,20 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const HOUR = 3_600_000;
 
-/** A journal and mailings on it, one after the other as reporters are. */
-class Post implements Disposable {
+/** A journal and the mail output on it, started and ended as reporters do it one after the other. */
+class Mailing implements Disposable {
   readonly mails: string[] = [];
   readonly failures: string[] = [];
   refuse: string | undefined;
   private written = 0;
-  private journal = this.open();
-  private mailing: MailOutput | undefined;
+  private readonly journal = new Journal(join(folder, "journal.sqlite"), {
+    maxAgeMs: HOUR * 24,
+    maxBytes: 1e9,
+  });
+  private cursor: JournalCursor | undefined;
 
-  private open(): Journal {
-    return new Journal(join(folder, "journal.sqlite"), { maxAgeMs: HOUR * 24, maxBytes: 1e9 });
-  }
-
-  start(more: Partial<MailOutputInputs> = {}): void {
-    this.mailing = new MailOutput({
-      journal: this.journal,
+  start(change: Partial<MailOptions> = {}): void {
+    const output = alarmMails({
       to: ["root"],
       host: "web1",
       roles: () => ["web"],
@@ -44,115 +43,124 @@ class Post implements Disposable {
         this.mails.push(mail);
         return undefined;
       },
+      ...change,
+    });
+    this.cursor = new JournalCursor({
+      journal: this.journal,
+      output,
+      redact: (record) => record,
       onFailure: (why) => this.failures.push(why),
-      ...more,
+      onDrop: () => {},
+      onJournalError: (error) => {
+        throw error;
+      },
+      retryMs: 1,
     });
   }
 
   write(records: readonly EventRecord[]): void {
-    this.journal.append([{ run: "r", generation: 1, first: this.written + 1, records }]);
+    this.journal.append({ records: [{ run: "r", generation: 1, first: this.written + 1, records }] });
     this.written += records.length;
-    this.mailing?.wrote(records);
+    this.cursor?.onAppended(records);
   }
 
-  /** As if the reporter had been killed: `end` is not said. */
+  async stop(): Promise<void> {
+    await this.cursor?.end(1_000);
+  }
+
   [Symbol.dispose](): void {
-    this.mailing?.end();
+    this.cursor?.prepareEnd();
     this.journal[Symbol.dispose]();
-  }
-
-  stop(): void {
-    this.mailing?.end();
   }
 }
 
 test("the first alarms gather into one mail, at once; the next mail waits", async () => {
-  using post = new Post();
-  post.start();
-  post.write([verdict("u1"), verdict("u2")]);
-  post.write([verdict("u3", { "tree.path": "/nginx/other" })]);
-  await until("the mail", () => post.mails.length === 1);
-  expect(post.mails[0]).toContain("3 alarms of 2 kinds");
-  post.write([verdict("u4")]);
+  using mailing = new Mailing();
+  mailing.start();
+  mailing.write([verdict("u1"), verdict("u2")]);
+  mailing.write([verdict("u3", { "tree.path": "/nginx/other" })]);
+  await until("the mail", () => mailing.mails.length === 1);
+  expect(mailing.mails[0]).toContain("3 alarms of 2 kinds");
+  mailing.write([verdict("u4")]);
   await Bun.sleep(200);
-  expect(post.mails.length).toBe(1);
+  expect(mailing.mails.length).toBe(1);
 });
 
-test("what came between two mails is told in the second, as counts", async () => {
-  using post = new Post();
-  post.start({ intervalMs: 500 });
-  post.write([verdict("u0")]);
-  await until("the first", () => post.mails.length === 1);
-  for (let i = 1; i <= 40; i += 1) post.write([verdict(`u${i}`)]);
-  await until("the second", () => post.mails.length === 2);
-  expect(post.mails[1]).toContain("40 alarms\n");
-  expect(post.mails[1]).toContain("40 times");
+test("the second mail has what came since the first, as counts", async () => {
+  using mailing = new Mailing();
+  mailing.start({ intervalMs: 500 });
+  mailing.write([verdict("u0")]);
+  await until("the first", () => mailing.mails.length === 1);
+  for (let i = 1; i <= 40; i += 1) mailing.write([verdict(`u${i}`)]);
+  await until("the second", () => mailing.mails.length === 2);
+  expect(mailing.mails[1]).toContain("40 alarms\n");
+  expect(mailing.mails[1]).toContain("40 times");
 });
 
 test("plain events are not mailed", async () => {
-  using post = new Post();
-  post.start();
-  post.write([
+  using mailing = new Mailing();
+  mailing.start();
+  mailing.write([
     { ...verdict("u1"), "event.name": "sensor.loss" },
     { ...verdict("u2"), "event.name": "tree.new" },
   ]);
   await Bun.sleep(200);
-  expect(post.mails).toEqual([]);
+  expect(mailing.mails).toEqual([]);
 });
 
 test("a secret in arguments is not mailed", async () => {
-  using post = new Post();
-  post.start();
-  post.write([verdict("u1", { "process.command_args": ["mysql", "--password", "hunter2"] })]);
-  await until("the mail", () => post.mails.length === 1);
-  expect(post.mails[0]).toContain("mysql --password [redacted]");
-  expect(post.mails[0]).not.toContain("hunter2");
+  using mailing = new Mailing();
+  mailing.start();
+  mailing.write([verdict("u1", { "process.command_args": ["mysql", "--password", "hunter2"] })]);
+  await until("the mail", () => mailing.mails.length === 1);
+  expect(mailing.mails[0]).toContain("mysql --password [redacted]");
+  expect(mailing.mails[0]).not.toContain("hunter2");
 });
 
 test("a mail that could not be sent is counted, and its alarms are in the next", async () => {
-  using post = new Post();
-  post.refuse = "no route";
-  post.start({ intervalMs: 300 });
-  post.write([verdict("u1")]);
-  await until("the failure", () => post.failures.length > 0);
-  expect(post.failures[0]).toBe("no route");
-  post.write([verdict("u2")]);
-  post.refuse = undefined;
-  await until("the mail", () => post.mails.length === 1);
-  expect(post.mails[0]).toContain("2 alarms");
+  using mailing = new Mailing();
+  mailing.refuse = "no route";
+  mailing.start({ intervalMs: 300 });
+  mailing.write([verdict("u1")]);
+  await until("the failure", () => mailing.failures.length > 0);
+  expect(mailing.failures[0]).toBe("no route");
+  mailing.write([verdict("u2")]);
+  mailing.refuse = undefined;
+  await until("the mail", () => mailing.mails.length === 1);
+  expect(mailing.mails[0]).toContain("2 alarms");
 });
 
 test("a reporter that is started again mails what its predecessor had not, no sooner, and nothing twice", async () => {
-  using post = new Post();
-  post.start();
-  post.write([verdict("u1")]);
-  await until("the first mail", () => post.mails.length === 1);
-  post.write([verdict("u2"), verdict("u3")]);
-  post.stop();
-  post.start();
+  using mailing = new Mailing();
+  mailing.start();
+  mailing.write([verdict("u1")]);
+  await until("the first mail", () => mailing.mails.length === 1);
+  mailing.write([verdict("u2"), verdict("u3")]);
+  await mailing.stop();
+  mailing.start();
   await Bun.sleep(200);
-  expect(post.mails.length).toBe(1);
-  post.stop();
-  post.start({ intervalMs: 1_000 });
-  await until("the second mail", () => post.mails.length === 2);
-  expect(post.mails[1]).toContain("2 alarms");
-  post.stop();
-  post.start({ intervalMs: 1 });
+  expect(mailing.mails.length).toBe(1);
+  await mailing.stop();
+  mailing.start({ intervalMs: 1_000 });
+  await until("the second mail", () => mailing.mails.length === 2);
+  expect(mailing.mails[1]).toContain("2 alarms");
+  await mailing.stop();
+  mailing.start({ intervalMs: 1 });
   await Bun.sleep(200);
-  expect(post.mails.length).toBe(2);
+  expect(mailing.mails.length).toBe(2);
 });
 
 test("an alarm after a long time without any is found, whatever else was written", async () => {
-  using post = new Post();
-  post.start();
+  using mailing = new Mailing();
+  mailing.start();
   for (let i = 0; i < 120; i += 1)
-    post.write(
+    mailing.write(
       Array.from({ length: 500 }, (_, j) => ({ ...verdict(`p${i}.${j}`), "event.name": "tree.new" })),
     );
-  post.write([verdict("u1")]);
-  await until("the mail", () => post.mails.length === 1);
-  expect(post.mails[0]).toContain("1 alarm\n");
-  expect(post.mails[0]).not.toContain("Not looked at");
+  mailing.write([verdict("u1")]);
+  await until("the mail", () => mailing.mails.length === 1);
+  expect(mailing.mails[0]).toContain("1 alarm\n");
+  expect(mailing.mails[0]).not.toContain("Not read");
 }, 60_000);
 
 function program(text: string): string {

@@ -1,4 +1,6 @@
+import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
+import { statSync, writeFileSync } from "node:fs";
 import { decodeLogs, decodeMetrics, type Log, type Point } from "./otlp-decode.ts";
 import { Rig, RUN, until, verdict } from "./rig.ts";
 
@@ -254,6 +256,28 @@ test("a batch that the collector calls wrong (400) is given up and counted, and 
   rig.warden.outbox.reliable(verdict("good"));
   await until("the next", () => collector.uids.includes("good"));
 });
+
+test("what is written after a broken journal was replaced reaches the collector too", async () => {
+  await using collector = new Collector();
+  await using rig = rigFor(collector);
+  rig.startReporter();
+  for (let i = 1; i <= 20; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+  await until("the first 20", () => count(collector.uids) === 20);
+  breakDatabase(rig.journal);
+  for (let i = 21; i <= 25; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+  await until("the other 5", () => count(collector.uids) === 25);
+  expect(rig.stderr).toContain("the journal was broken");
+  expect(collector.uids).toEqual(Array.from({ length: 25 }, (_, i) => `u${i + 1}`));
+}, 30_000);
+
+/** Makes every page of the file nonsense, for its writer too: what that had in its log is in the file before. */
+function breakDatabase(path: string): void {
+  {
+    using database = new Database(path);
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+  writeFileSync(path, Buffer.alloc(statSync(path).size, "nonsense"), { flag: "r+" });
+}
 
 test("the file's endpoint and headers are used where no variable is set, and a variable wins", async () => {
   await using fromFile = new Collector();

@@ -12,7 +12,7 @@ test("a full pipe neither blocks the reporter nor grows it: lines are dropped an
   for (let round = 0; round < 40 && (await rig.sample(name)) === 0; round += 1) {
     for (let i = 0; i < 500; i += 1) {
       made += 1;
-      rig.warden.outbox.reliable(verdict(`u${made}`, { padding }));
+      rig.warden.outbox.reliable(verdict(`u${made}`, { "tree.exact": padding }));
     }
     await until("acknowledged", () => rig.warden.outbox.unacknowledged === 0);
     await Bun.sleep(60);

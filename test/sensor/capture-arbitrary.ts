@@ -11,6 +11,7 @@ import {
   type ScannedProcess,
   type SensorSource,
 } from "../../src/sensor/event.ts";
+import { sensorSources } from "../../src/vocabulary/sensors.ts";
 
 export const header: CaptureHeader = {
   treewarden: "0.1.0",
@@ -37,7 +38,7 @@ const pid = fc.nat({ max: 4_194_304 });
 const big = fc.oneof(fc.maxSafeNat(), fc.constantFrom(2 ** 53, 2 ** 62, 2 ** 63));
 const time = fc.oneof(fc.maxSafeNat(), fc.constantFrom(2 ** 55, 1.5));
 const ticks = fc.nat({ max: 2 ** 40 });
-const source = fc.constantFrom<SensorSource>("ebpf", "netlink", "acct", "fanotify", "procfs");
+const source = fc.constantFrom<SensorSource>(...sensorSources);
 
 export const facts: fc.Arbitrary<ProcessFacts> = fc.record({
   startTicks: maybe(ticks),

@@ -32,9 +32,9 @@ describe.skipIf(reason !== undefined)("run --learn", () => {
     expect(shownBy(running)).toMatch(/"system.uptime":[1-9]/);
   }, 40_000);
 
-  test("is no other way to say how long it runs", () => {
+  test("refuses --for without --learn", () => {
     const run = Bun.spawnSync([binary, "run", "--for", "3s", "--listen", "off", "--output", "none"]);
     expect(run.exitCode).toBe(2);
-    expect(run.stderr.toString()).toContain("say --learn as well");
+    expect(run.stderr.toString()).toContain("--for needs --learn");
   });
 });

@@ -20,7 +20,10 @@ class World {
   private readonly tracker: Tracker;
   private pid = 100;
 
+  readonly policy: { current: Policy };
+
   constructor(policy: Policy) {
+    this.policy = { current: policy };
     const { totals } = this;
     const trees = new TreeTotals(totals);
     const listener: TrackerListener = {
@@ -48,7 +51,7 @@ class World {
       policies: [],
     };
     this.judge = new VerdictHandler({
-      policy,
+      policy: this.policy,
       enforcement: "observe",
       killer,
       outbox: new Outbox({ fd: -1, totals, hello: () => hello }),
@@ -58,6 +61,8 @@ class World {
       userName: () => undefined,
       newTrees: new NewTrees(),
       knowledgeOf: () => ({}),
+      learnFrom: () => {},
+      recordChange: () => {},
       onLoss: () => undefined,
       settle: () => undefined,
     });
@@ -111,7 +116,7 @@ test("each verdict is counted as what it is, whatever the one before was", () =>
 test("with a new policy the same rule is counted under its new action", () => {
   const world = new World(policyOf([{ id: "odd", when: runs("odd"), action: "alert" }]));
   world.run("/usr/bin/odd");
-  world.judge.policy = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
+  world.policy.current = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
   world.run("/usr/bin/odd");
   world.run("/usr/bin/odd");
   expect(world.verdicts).toMatchObject({ "role odd alert alerted": 1, "role odd kill would_kill": 2 });

@@ -37,7 +37,7 @@ function rig(options: { baselines?: () => undefined } = {}) {
   folders.push(stateDirectory);
   const epoch = new Epoch();
   const changes: string[] = [];
-  const state = { policy: "{}", scans: 0 };
+  const state = { policy: "{}" };
   const capture = new WardenCapture({
     stateDirectory,
     epoch,
@@ -49,9 +49,6 @@ function rig(options: { baselines?: () => undefined } = {}) {
     exclusions: () => "",
     baselines: options.baselines ?? (() => [{ name: captureTexts.baselinesInForce, text: names }]),
     forest: () => "forest",
-    onStart: () => {
-      state.scans += 1;
-    },
     recordChange: (event, details) =>
       changes.push(`${event} ${String(details["capture.reason"] ?? "")}`.trim()),
   });
@@ -67,7 +64,7 @@ function rig(options: { baselines?: () => undefined } = {}) {
     }
   };
   const prepare = (): void => {
-    for (let i = 0; state.scans === 0 && i < 100; i++) capture.work(0);
+    for (let i = 0; i < 100; i++) if (capture.work(0) === "begun") return;
   };
   const finish = (): boolean => {
     for (let i = 0; i < 10_000; i++) {

@@ -1,11 +1,11 @@
 // What a capture shows: its trees as a learning would have found them, or its lines as for-rest would have.
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
-import type { Candidate, CountUpdate, FileUpdate } from "../../baseline/learned.ts";
+import { scope as scopeNames } from "../../baseline/key.ts";
+import { entryOfRow, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
-import type { Runnable } from "../../fingerprint/runnable.ts";
 import type { Lineage } from "../../forest/lineage.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
@@ -31,31 +31,27 @@ export interface Captured {
 
 /** The trees of the capture in `file`, in order. */
 export function entriesOf(file: string): Captured {
-  const candidates = new Map<string, Candidate>();
-  const reports = {
-    candidate: (one: Candidate) => candidates.set(one.id, one) !== undefined,
-    counts: (counts: readonly CountUpdate[]) => {
-      for (const one of counts) {
-        const before = candidates.get(one.id);
-        if (before !== undefined) candidates.set(one.id, { ...before, ...one });
-      }
-      return true;
-    },
-    looked: (one: FileUpdate) => {
-      const before = candidates.get(one.id);
-      if (before !== undefined) candidates.set(one.id, { ...before, ...one });
-      return true;
-    },
+  const trees = new Map<string, LearnedTree>();
+  const change = (id: string, changed: Partial<LearnedTree>): void => {
+    const tree = trees.get(id);
+    if (tree !== undefined) trees.set(id, { ...tree, ...changed });
+  };
+  const keep = (update: LearnedUpdate): true => {
+    if (update.kind === "tree") trees.set(update.tree.id, update.tree);
+    else if (update.kind === "counts") for (const counted of update.counts) change(counted.id, counted);
+    else change(update.id, { executables: update.executables });
+    return true;
   };
   const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
   let losses = 0;
   let hostName = "";
   read(file, (capture) => {
     hostName = unambiguous(capture.header.hostName);
-    const observe = (lineage: Lineage<Runnable>, facts: ProcessFacts, time: number): void => {
-      const scope = host.scopeOf(facts, lineage.container);
+    const observe = (lineage: Lineage, facts: ProcessFacts, time: number): void => {
+      const known = host.scopeOf(lineage, facts);
+      const scope = known === "pending" ? scopeNames.container : known;
       learning.observe(lineage, scope, facts.args, Math.max(0, host.secondOf(time)), facts);
-      learning.report(reports);
+      learning.report(keep);
     };
     const host = new CapturedHost(capture, {
       onFork: () => {},
@@ -77,20 +73,14 @@ export function entriesOf(file: string): Captured {
       }
     };
   });
-  const entries = [...candidates.values()].map((candidate) => ({
-    ...candidate,
-    hosts: 1,
-  }));
+  const entries = [...trees.values()].map(entryOfRow).filter((entry) => typeof entry !== "string");
+  const missing = trees.size - entries.length;
   return {
     host: hostName,
-    entries: mergeEntries([entries.map(withoutId)], false),
+    entries: mergeEntries([entries], false),
     losses,
-    unreadable: learning.state.unreadable,
+    unreadable: learning.state.unreadable + missing,
   };
-}
-
-function withoutId({ id: _id, ...entry }: BaselineEntry & { readonly id: string }): BaselineEntry {
-  return entry;
 }
 
 /** The lines of the capture in `file` in for-rest's grammar, unique and sorted. */

@@ -6,6 +6,7 @@ import { realtimeNow } from "../../linux/clock.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import { records } from "../../report/records.ts";
 import { recordUids } from "../../report/stamp.ts";
+import type { OutputName } from "../../vocabulary/event-names.ts";
 
 export type EntryFormat = "json" | "pretty";
 
@@ -17,7 +18,7 @@ export function formatOf(chosen: EntryFormat | undefined): EntryFormat {
 let uids: ((wallNs: number) => string) | undefined;
 
 /** One JSON line with the stamps that every one has. */
-export function jsonLine(event: string, details: EventRecord): string {
+export function jsonLine(event: OutputName, details: EventRecord): string {
   uids ??= recordUids(crypto.getRandomValues(new Uint8Array(5)));
   return `${JSON.stringify(records.change(event, details, realtimeNow(), uids))}\n`;
 }

@@ -2,6 +2,7 @@
 
 import { type BaselineFile, formatBaseline } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import {
@@ -33,7 +34,7 @@ export function diff(first: string, second: string | undefined, flags: DiffFlags
   const after = readBaselineFile(second ?? first, true);
   const { added, removed } = diffEntries(before, after.entries);
   const json = formatOf(flags.output) === "json";
-  const lines = (entries: readonly BaselineEntry[], sign: string, event: string): string =>
+  const lines = (entries: readonly BaselineEntry[], sign: string, event: OutputName): string =>
     entries
       .map((entry) =>
         json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n${runs(entry)}`,

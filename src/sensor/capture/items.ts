@@ -1,12 +1,7 @@
 // What a capture holds, and the line that each of it is. The table at the end has one codec for each kind.
 import { eventKinds, type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
-import {
-  type EventOf,
-  lossReasons,
-  type ProcessEvent,
-  type ScannedProcess,
-  type SensorSource,
-} from "../event.ts";
+import { sensorSources } from "../../vocabulary/sensors.ts";
+import { type EventOf, lossReasons, type ProcessEvent, type ScannedProcess } from "../event.ts";
 import type { Line, OpenLine } from "./blocks.ts";
 import { readFacts, writeFacts } from "./facts-line.ts";
 import {
@@ -139,10 +134,8 @@ interface Codec<T> {
   readonly read: (line: Line) => T;
 }
 
-const sources: readonly SensorSource[] = ["ebpf", "netlink", "acct", "fanotify", "procfs"];
-
 const fields = {
-  source: field("sensor.source", oneOf(sources)),
+  source: field("sensor.source", oneOf(sensorSources)),
   /** Nanoseconds, CLOCK_MONOTONIC. */
   time: field("event.monotonic_time", time),
   pid: field("process.pid", pid),

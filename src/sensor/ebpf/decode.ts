@@ -2,8 +2,10 @@
 import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
+import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
 import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
+import { KnownUsers } from "./known-users.ts";
 import {
   commonLayout,
   execLayout,
@@ -14,11 +16,10 @@ import {
   recordFlags,
   recordKinds,
 } from "./layout.ts";
-import { ToldUsers } from "./users.ts";
 
-/** An exec, and the key by which `EbpfSensor.settle` tells the kernel that its like need not be read at once. */
+/** An exec, and the key by which `EbpfSensor.settle` makes the kernel stop waking the reader for execs like it. */
 export interface EbpfExecEvent extends ExecEvent {
-  /** 0 if its like cannot be settled. */
+  /** 0 if it cannot be settled. */
   readonly settleKey: number;
 }
 
@@ -43,7 +44,7 @@ export class Decoder {
   /** Nanoseconds from CLOCK_MONOTONIC to the time of day: what makes a file's age out of its ctime. */
   realtime = 0;
   private readonly options: DecoderOptions;
-  private readonly users = new ToldUsers();
+  private readonly users = new KnownUsers();
   private readonly executables = new StringCache(1024, decodePath);
   private readonly directories = new StringCache(1024, decodePath);
   private readonly cgroups = new StringCache(256, decodePath);
@@ -67,7 +68,7 @@ export class Decoder {
     this.decoders = byNumber;
   }
 
-  /** Events were lost: nothing is taken for told any more. */
+  /** Events were lost: any user may have changed. */
   forget(): void {
     this.users.clear();
   }
@@ -83,10 +84,10 @@ export class Decoder {
     const parentPid = word(words, start, forkLayout.parentPid);
     const uid = word(words, start, forkLayout.uid);
     const realUid = word(words, start, forkLayout.realUid);
-    // No tracepoint tells of setuid(2); a child is born with what its parent is by then.
-    if (this.users.tell(parentPid, uid, realUid))
+    // No tracepoint reports setuid(2); a child begins with the users that its parent has by then.
+    if (this.users.update(parentPid, uid, realUid))
       sink({ kind: "user", source, time, pid: parentPid, uid, realUid });
-    this.users.tell(pid, uid, realUid);
+    this.users.update(pid, uid, realUid);
     sink({
       kind: "fork",
       source,
@@ -113,7 +114,7 @@ export class Decoder {
     const pid = word(words, start, commonLayout.pid);
     const uid = word(words, start, execLayout.uid);
     const realUid = word(words, start, execLayout.realUid);
-    this.users.tell(pid, uid, realUid);
+    this.users.update(pid, uid, realUid);
     return {
       kind: "exec",
       source,
@@ -155,7 +156,7 @@ export class Decoder {
       startTicks: ticks(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
-      // Memory never had a name that could have been removed.
+      // A memfd never had a name in a file system that could have been removed.
       executableDeleted: memfd === undefined ? undefined : !memfd && (flag & recordFlags.deleted) !== 0,
       executableMemfd: memfd,
       executableSetuid: (word(words, start, execLayout.mode) & S_ISUID_OR_S_ISGID) !== 0,
@@ -195,11 +196,14 @@ function long(words: Uint32Array, start: number, field: number): number {
   return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
 }
 
-/** Nanoseconds as ticks of USER_HZ, as nsec_to_clock_t of kernel/time/time.c has it, exact for any uptime. */
+/** 2^32 ns: whole clock ticks, and the nanoseconds that are left. */
+const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
+const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
+
+/** Nanoseconds as clock ticks, as nsec_to_clock_t of kernel/time/time.c has it: exact for any uptime. */
 function ticks(words: Uint32Array, start: number, field: number): number {
   const high = word(words, start, field + 4);
-  // 2^32 = 429 * 10^7 + 4,967,296
-  return high * 429 + Math.floor((high * 4_967_296 + word(words, start, field)) / 1e7);
+  return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

@@ -2,6 +2,8 @@
 import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 
+import type { WakeupPolicy } from "../event.ts";
+
 /** The number of each kind in a record; null: the programs write no record of it. */
 export const recordKinds = {
   fork: 1,
@@ -58,7 +60,7 @@ export const execLayout = {
   changedNanoseconds: 68, // u32
   inode: 72, // u64
   changed: 80, // s64, the executable's ctime
-  settleKey: 88, // u64 below 2^52, see urgency.ts; 0 if nothing can be settled
+  settleKey: 88, // u64 below 2^52, see wakeup.ts; 0 if nothing can be settled
   filenameEnd: 96, // u32, one NUL-terminated string
   argsEnd: 100, // u32, as they lie on the new stack
   ttyEnd: 104, // u32, one NUL-terminated string
@@ -114,15 +116,19 @@ export const walkState = {
 
 export const walkPhases = { executable: 0, cwd: 1 } as const;
 
-export const urgencies = { none: 0, all: 1, unsettled: 2 } as const;
+/** Values of `sharedLayout.wakeupPolicy`. */
+export const wakeupPolicies = { none: 0, all: 1, unsettled: 2 } as const satisfies Record<
+  WakeupPolicy,
+  number
+>;
 
 /** The page that the programs share with user space. */
 export const sharedLayout = {
   lostForks: 0, // u64
   lostExecs: 8,
   lostExits: 16,
-  /** See `urgencies`. */
-  urgency: 24, // u32
+  /** See `wakeupPolicies`. */
+  wakeupPolicy: 24, // u32
   /** Part of every settle key: what was settled in another epoch is found no more. */
   epoch: 28, // u32, the lower half of the number
   size: 32,

@@ -53,7 +53,7 @@ const EVENTS = 1;
 
 const source = "netlink";
 
-/** Subscribes. Throws NetlinkUnavailable, with a hint, where the kernel does not allow it. Scan after it, not before. */
+/** Subscribes. Throws SensorUnavailable, with a hint, where the kernel does not allow it. Scan after it, not before. */
 export function openNetlinkSensor(options: NetlinkOptions = {}): NetlinkSensor {
   return new NetlinkSensor(options);
 }

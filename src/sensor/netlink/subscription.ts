@@ -28,7 +28,7 @@ export class Subscription implements Disposable {
   readonly events: NetlinkSocket;
   readonly wake: NetlinkSocket;
 
-  /** `bytes`: room for queued events; the kernel doubles it. Throws NetlinkUnavailable. */
+  /** `bytes`: room for queued events; the kernel doubles it. Throws SensorUnavailable. */
   constructor(bytes: number, batch: ReceiveBatch) {
     using stack = new DisposableStack();
     try {

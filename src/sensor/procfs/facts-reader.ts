@@ -75,7 +75,10 @@ export class FactsReader implements Disposable {
   /** The mount namespace of this process, and whether it is a user's. */
   private readonly ownMounts: number | undefined;
   private readonly ownAreUsers: boolean | undefined;
-  // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
+  /**
+   * Login users by session. Invalidated by: nothing, the kernel gives a session its number when its login user is set,
+   * and changes neither (kernel/auditsc.c).
+   */
   private readonly loginUsers = new Map<number, number>();
 
   constructor(options: FactsOptions = {}) {

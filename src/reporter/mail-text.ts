@@ -3,28 +3,28 @@
 import { printable } from "../linux/text.ts";
 import type { AlarmGroup, AlarmGroups } from "./alarms.ts";
 
-export interface LetterInputs {
+export interface MailContent {
   readonly to: readonly string[];
   readonly host: string;
   /** Roles whose policies are in force. */
   readonly roles: readonly string[];
   readonly alarms: AlarmGroups;
-  /** Records since the last mail that were not looked at. */
+  /** Rows of the journal since the last mail that were not read. */
   readonly unread: number;
 }
 
-/** Kinds told in full; the rest is a count. */
-const TOLD = 50;
-/** RFC 5322, 2.1.1: at most 998 bytes a line; a character of UTF-8 has at most four. */
+/** Kinds of alarms described; of the others the mail has only the number. */
+const KINDS_DESCRIBED = 50;
+/** Characters in a line: RFC 5322, 2.1.1 allows 998 bytes, and a character of UTF-8 has at most four. */
 const WIDTH = 200;
-/** Longest of a tree, a path or arguments. */
+/** Characters of a tree, a path or arguments; the rest is cut. */
 const LONGEST = 1_024;
 const SUBJECT_HOST = 64;
 
 /** The whole mail: headers, an empty line, text. */
-export function letter({ to, host, roles, alarms, unread }: LetterInputs): string {
+export function formatMail({ to, host, roles, alarms, unread }: MailContent): string {
   const groups = alarms.list();
-  const told = groups.slice(0, TOLD);
+  const described = groups.slice(0, KINDS_DESCRIBED);
   const kinds = groups.length === 1 ? "" : ` of ${groups.length} kinds`;
   const headers = [
     `To: ${to.join(", ")}`,
@@ -37,11 +37,11 @@ export function letter({ to, host, roles, alarms, unread }: LetterInputs): strin
   const body = [
     ...field("host", host),
     ...field("role", roles.join(", ") || "-"),
-    ...told.flatMap((group) => ["", ...describe(group)]),
+    ...described.flatMap((group) => ["", ...describe(group)]),
   ];
-  const rest = groups.slice(TOLD).reduce((sum, { count }) => sum + count, 0) + alarms.crowded;
-  if (rest > 0) body.push("", `Not told here for want of room: ${counted(rest, "further alarm")}.`);
-  if (unread > 0) body.push("", `Not looked at: ${counted(unread, "further record")} of the journal.`);
+  const rest = groups.slice(KINDS_DESCRIBED).reduce((sum, { count }) => sum + count, 0) + alarms.overLimit;
+  if (rest > 0) body.push("", `Not listed here: ${counted(rest, "further alarm")}.`);
+  if (unread > 0) body.push("", `Not read: ${counted(unread, "further record")} of the journal.`);
   body.push("", "All of it, on the host: treewarden events --since 1d");
   return `${[...headers, "", ...body].join("\n")}\n`;
 }

@@ -1,6 +1,6 @@
 // acct(2): process accounting of this pid namespace into a file.
-import { bindLibc, checked } from "./libc.ts";
-import { cString } from "./text.ts";
+import { bindLibc, checked } from "../../src/linux/libc.ts";
+import { cString } from "../../src/linux/text.ts";
 
 const libc = bindLibc({ acct: { args: ["ptr"], returns: "i32" } });
 

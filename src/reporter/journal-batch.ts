@@ -1,0 +1,109 @@
+// One batch of an output: rows of the journal, read page by page while the output iterates over them.
+import type { EventRecord } from "../report/event-record.ts";
+import type { Journal } from "./journal.ts";
+import type { Batch, JournalOutput } from "./output.ts";
+
+export interface BatchSource {
+  readonly journal: Journal;
+  readonly output: JournalOutput;
+  /** Applied to each record: what an earlier configuration let into the journal does not leave under a stricter one. */
+  readonly redact: (record: EventRecord) => EventRecord;
+}
+
+/** Rows read at a time, and their JSON. */
+const PAGE_ROWS = 512;
+const PAGE_BYTES = 2 << 20;
+
+/** The rows after a position, read while they are iterated over, with best-effort records behind them. */
+export class JournalBatch implements Batch {
+  /** Rows up to this id were read. */
+  position: number;
+  passedOver = 0;
+  /** Records handed over. */
+  count = 0;
+  bestEffortCount = 0;
+  /** Why a page could not be read. */
+  journalError: unknown;
+  private readonly source: BatchSource;
+  private readonly maxRows: number;
+  private readonly bestEffort: readonly EventRecord[];
+  private readonly newest: number;
+  /** Accepted records of the last page. */
+  private page: EventRecord[] = [];
+  private rows = 0;
+  private bytes = 0;
+
+  /** Covers the rows that exist now. Throws if the journal cannot be read. */
+  constructor(source: BatchSource, position: number, maxRows: number, bestEffort: readonly EventRecord[]) {
+    this.source = source;
+    this.position = position;
+    this.maxRows = maxRows;
+    this.bestEffort = bestEffort;
+    this.newest = source.journal.newest();
+  }
+
+  /** Reads up to the first accepted record. False if there is nothing to deliver. Rejects if the journal cannot be read. */
+  async findFirst(): Promise<boolean> {
+    while (this.page.length === 0 && this.readPage()) await letOthersRun();
+    return this.page.length > 0 || this.bestEffort.length > 0 || this.endOfRows() > 0;
+  }
+
+  get records(): AsyncIterable<EventRecord> {
+    return this.iterate();
+  }
+
+  private async *iterate(): AsyncGenerator<EventRecord> {
+    do {
+      this.count += this.page.length;
+      yield* this.page;
+      this.page = [];
+      await letOthersRun();
+    } while (this.readPage());
+    this.endOfRows();
+    const room = Math.max(0, this.maxRows - this.count);
+    const extra = this.bestEffort.slice(0, room);
+    this.bestEffortCount = extra.length;
+    this.count += extra.length;
+    yield* extra;
+  }
+
+  /** False if there is no further row, or no room for one. */
+  private readPage(): boolean {
+    const { output, redact } = this.source;
+    const rowsLeft = this.maxRows - this.rows;
+    const bytesLeft = output.pacing.maxBytes - this.bytes;
+    if (this.position >= this.newest || rowsLeft <= 0 || bytesLeft <= 0) return false;
+    const rows = this.rowsAfter(Math.min(PAGE_ROWS, rowsLeft), Math.min(PAGE_BYTES, bytesLeft));
+    for (const { record, size } of rows) {
+      if (output.accepts(record)) this.page.push(redact(record));
+      this.bytes += size;
+    }
+    this.rows += rows.length;
+    // Rows that were deleted meanwhile leave no gap to wait for.
+    this.position = rows.at(-1)?.id ?? this.newest;
+    return true;
+  }
+
+  private rowsAfter(limit: number, bytes: number): ReturnType<Journal["after"]> {
+    try {
+      return this.source.journal.after(this.position, limit, bytes);
+    } catch (error) {
+      this.journalError = error;
+      throw error;
+    }
+  }
+
+  /** The rows that this batch passes over because it is full; they count as read. */
+  private endOfRows(): number {
+    if (this.source.output.pacing.rest === "passed over" && this.position < this.newest) {
+      this.passedOver = this.newest - this.position;
+      this.position = this.newest;
+    }
+    return this.passedOver;
+  }
+}
+
+/** What the warden sends, and scrapes, wait for no reading of the journal. */
+function letOthersRun(): Promise<void> {
+  return Bun.sleep(0);
+}

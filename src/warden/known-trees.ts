@@ -1,0 +1,230 @@
+// What root has accepted on this host: the baseline in force, the baselines that come with the roles, and exclusions.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
+import { type FileError, formatBaseline, readBaseline } from "../baseline/baseline-file.ts";
+import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
+import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
+import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
+import type { Tree } from "../fingerprint/tree.ts";
+import type { Lineage } from "../forest/lineage.ts";
+import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { compileTreeGlob } from "../policy/glob.ts";
+import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
+import { digestOf } from "../policy/signature.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
+import { baselineTexts, captureTexts } from "./capture-texts.ts";
+import type { Epoch } from "./epoch.ts";
+import type { Execution } from "./tracker.ts";
+import type { NamedText } from "./warden-capture.ts";
+
+/** What of an exec is looked up. */
+export type KnowableExec = Pick<Execution, "facts" | "tree"> & {
+  readonly process: Pick<Execution["process"], "lineage">;
+};
+
+export interface KnownTreesInputs {
+  readonly stateDirectory: string;
+  /** The baselines that come with the roles; they count as the host's own does. */
+  readonly ofRoles: readonly RoleBaseline[];
+  /** The trees of what treewarden starts itself: known wherever a baseline is in force. */
+  readonly own?: readonly BaselineEntry[];
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
+  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
+  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  /** Raised with every change of what the baseline and the exclusions answer. */
+  readonly epoch: Epoch;
+  /** Seconds since 1970-01-01T00:00:00Z. */
+  readonly now: () => number;
+  /** The image that a container was made of; null: not known; undefined: not known yet. */
+  readonly imageOf: (container: string) => string | null | undefined;
+}
+
+/** What a baseline in force was read from. */
+interface BaselineSources {
+  /** Digest of the host's own file; undefined if there was none. */
+  readonly host: string | undefined;
+  readonly ofRoles: readonly RoleBaseline[];
+}
+
+const nothing: Knowledge = {};
+/** A baseline of 100,000 trees is some 14 MB. */
+const FILE_LIMIT = 256 << 20;
+
+export class KnownTrees {
+  private readonly inputs: KnownTreesInputs;
+  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], compileTreeGlob));
+  private ofRoles: readonly RoleBaseline[];
+  /** What the baseline in force was read from. */
+  private sources: BaselineSources = { host: undefined, ofRoles: [] };
+  /** The file that the exclusions in force were read from; empty if there was none. */
+  private exclusionsFile = "";
+  private savedRoles: string;
+  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
+  private exclusionEnd: number | undefined;
+
+  constructor(inputs: KnownTreesInputs) {
+    this.inputs = inputs;
+    this.ofRoles = inputs.ofRoles;
+    this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? shippedList([]);
+    this.reload();
+  }
+
+  /** A baseline is in force. */
+  get hasBaseline(): boolean {
+    return this.accepted.baseline !== undefined;
+  }
+
+  /**
+   * What the baseline knows of an exec at `second`, since 1970-01-01T00:00:00Z. Says nothing while the image of its
+   * container is not known, or if it is excluded.
+   */
+  lookUp({ process: { lineage }, facts, tree }: KnowableExec, second: number): Knowledge {
+    if (!this.hasBaseline) return nothing;
+    return this.accepted.lookUp(lineage, tree, this.scopeOf(lineage, facts), second);
+  }
+
+  /** The scope that a program runs in; `pending`: the image of its container is not known yet. */
+  scopeOf(lineage: Lineage, facts: ProcessFacts): ScopeOrPending {
+    const { container } = lineage;
+    return this.accepted.scopeOf(lineage, facts, container === null ? null : this.inputs.imageOf(container));
+  }
+
+  /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
+  compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
+    return this.accepted.compare(lineage, tree, scope, this.inputs.now());
+  }
+
+  /** The folded tree is in the baseline: its metrics stay. */
+  isFamiliar(tree: Tree): boolean {
+    return this.accepted.baseline?.isFamiliar(tree) ?? false;
+  }
+
+  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  }
+
+  /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
+  endExclusions(wallNow: number): void {
+    if (this.exclusionEndsIn(wallNow) !== 0) return;
+    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow / 1e9);
+    this.inputs.epoch.raise("exclusion ended");
+  }
+
+  /**
+   * Reads the files in force again. A file that is broken is reported and changes nothing. `ofRoles`: the baselines that
+   * come with the roles from now on.
+   */
+  reload(ofRoles: readonly RoleBaseline[] = this.ofRoles): void {
+    this.ofRoles = ofRoles;
+    this.reloadExclusions();
+    const own = this.read(IN_FORCE);
+    if (own === undefined && existsSync(join(this.inputs.stateDirectory, IN_FORCE))) {
+      this.reject(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
+      return;
+    }
+    const baseline = new Baseline();
+    const result = own === undefined ? undefined : readBaseline(own, (entry) => baseline.add(entry));
+    if (result?.ok === false) {
+      this.reject(IN_FORCE, result.errors);
+      return;
+    }
+    for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => baseline.add(entry));
+    this.saveRoles();
+    this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
+    if (own === undefined && ofRoles.length === 0) {
+      this.accepted.baseline = undefined;
+      this.inputs.epoch.raise("baseline");
+      return;
+    }
+    const trees = baseline.size;
+    for (const entry of this.inputs.own ?? []) baseline.add(entry);
+    this.accepted.baseline = baseline;
+    this.inputs.epoch.raise("baseline");
+    // Reading took many times the memory that the baseline needs.
+    Bun.gc(true);
+    const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
+    this.inputs.recordChange("baseline.loaded", {
+      "baseline.trees": trees,
+      ...(files.length === 0 ? {} : { "baseline.files": files }),
+    });
+  }
+
+  private reloadExclusions(): void {
+    const bytes = this.read(EXCLUSIONS);
+    const result = bytes && parseExclusions(bytes.toString("utf8"), compileTreeGlob);
+    if (result?.ok === false) {
+      this.reject(EXCLUSIONS, result.errors);
+      return;
+    }
+    this.exclusionsFile = bytes?.toString("utf8") ?? "";
+    this.accepted.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.accepted.exclusions.nextEnd(this.inputs.now());
+    this.inputs.epoch.raise("exclusions");
+  }
+
+  /** The exclusions in force, as their file has them; empty if there is none. */
+  exclusionsInForce(): string {
+    return this.exclusionsFile;
+  }
+
+  /**
+   * The baselines in force as texts of a capture, and last the list of their names. undefined if the host's file is
+   * not the one that was read, and cannot be read instead.
+   */
+  baselinesInForce(): readonly NamedText[] | undefined {
+    const host = this.hostFile() ?? this.hostFileAgain();
+    if (host === undefined) return undefined;
+    const texts: NamedText[] = [];
+    if (host !== null) texts.push({ name: baselineTexts.host, text: host });
+    for (const [i, { bytes }] of this.sources.ofRoles.entries())
+      texts.push({ name: baselineTexts.ofRole(i), text: new TextDecoder().decode(bytes) });
+    const { own = [] } = this.inputs;
+    if (texts.length > 0 && own.length > 0) texts.push({ name: baselineTexts.own, text: fileOf(own) });
+    const names = texts.map(({ name }) => name);
+    return [...texts, { name: captureTexts.baselinesInForce, text: JSON.stringify(names) }];
+  }
+
+  /** The host's own baseline as it was read; null if there was none; undefined if the file is another one by now. */
+  private hostFile(): string | null | undefined {
+    const { host } = this.sources;
+    const bytes = this.read(IN_FORCE);
+    if (bytes === undefined) return host === undefined ? null : undefined;
+    return digestOf(bytes) === host ? bytes.toString("utf8") : undefined;
+  }
+
+  private hostFileAgain(): string | null | undefined {
+    this.reload();
+    return this.hostFile();
+  }
+
+  private read(file: string): Buffer | undefined {
+    return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), rootOnly(FILE_LIMIT));
+  }
+
+  private reject(file: string, errors: readonly FileError[]): void {
+    const texts = errors.map(({ line, message }) => `${file}:${line}: ${message}`);
+    this.inputs.recordChange("baseline.rejected", { "baseline.errors": texts });
+  }
+
+  /** Commands read the list of the roles' baselines from a file, because they cannot ask the warden. */
+  private saveRoles(): void {
+    const text = shippedList(this.ofRoles);
+    if (text === this.savedRoles) return;
+    this.savedRoles = text;
+    this.inputs.writeFile(join(this.inputs.stateDirectory, OF_ROLES), text, (error) => {
+      this.savedRoles = "";
+      this.inputs.recordChange("baseline.not_saved", { "error.message": String(error) });
+    });
+  }
+}
+
+/** Entries of treewarden's own as a baseline file. */
+function fileOf(entries: readonly BaselineEntry[]): string {
+  const header = { role: undefined, hosts: [], created: 0, learnedFrom: 0, learnedTo: 0 };
+  return formatBaseline({ header, entries: mergeEntries([entries], false) });
+}

@@ -1,0 +1,186 @@
+// Collects the trees of what runs, for root to accept. What is learned is reported and decides nothing.
+import { join } from "node:path";
+import type { Knowledge } from "../baseline/baseline.ts";
+import { LEARNING_STATE } from "../baseline/file-names.ts";
+import { Learning, type ReportLearned } from "../baseline/learning.ts";
+import {
+  afterLoss,
+  atTime,
+  formatState,
+  type LearningState,
+  parseState,
+  secondsLeft,
+  startLearning,
+  startWatching,
+  stop,
+} from "../baseline/learning-state.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
+import { treeOf } from "../fingerprint/tree.ts";
+import type { Lineage } from "../forest/lineage.ts";
+import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import { redactArguments } from "../report/redact.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { KnowableExec, KnownTrees } from "./known-trees.ts";
+
+export interface LearnerInputs {
+  readonly stateDirectory: string;
+  readonly knownTrees: KnownTrees;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
+  /** Sends a report of what is learned. */
+  readonly reportLearned: ReportLearned;
+  /** Replaces a file as a whole, now or later; calls `failed` if it cannot. */
+  readonly writeFile: (path: string, text: string, failed: (error: unknown) => void) => void;
+  /** Seconds since 1970-01-01T00:00:00Z. */
+  readonly now: () => number;
+  /** What the examiner knows of a file of the host's, with its digest; it is asked if it does not know. */
+  readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
+}
+
+/** A program that ran in a container whose image was not known yet. */
+interface Pending {
+  readonly lineage: Lineage;
+  readonly facts: ProcessFacts;
+  readonly second: number;
+}
+
+/** Programs that wait for the image of their container; more are counted as missed. */
+const PENDING_LIMIT = 1024;
+/** The state is less than 1 KiB. */
+const STATE_LIMIT = 1 << 16;
+
+export class Learner {
+  private readonly inputs: LearnerInputs;
+  private learning: Learning;
+  private pending: Pending[] = [];
+  private savedState = "";
+  /** The last attempt to save failed, and that was reported. */
+  private cannotSave = false;
+
+  constructor(inputs: LearnerInputs) {
+    this.inputs = inputs;
+    const path = join(inputs.stateDirectory, LEARNING_STATE);
+    const saved = readCheckedFileOrNothing(path, rootOnly(STATE_LIMIT));
+    const state = saved && parseState(saved.toString("utf8"));
+    this.learning = this.learningFrom(state ?? startWatching(inputs.now()));
+  }
+
+  /** Every tree is collected, not only those that the baseline does not know. */
+  get isLearning(): boolean {
+    return this.learning.state.phase === "learning";
+  }
+
+  /** Takes notice of an exec; `knowledge`: what `KnownTrees.lookUp` has answered for it. */
+  onExec({ process: { lineage }, facts, tree }: KnowableExec, knowledge: Knowledge): void {
+    const { knownTrees, now } = this.inputs;
+    const isKnown = knowledge.known === true && lineage.container === null;
+    if (!this.isLearning && (isKnown || !knownTrees.hasBaseline)) return;
+    const scope = knownTrees.scopeOf(lineage, facts);
+    if (scope === "pending") this.wait({ lineage, facts, second: now() });
+    else if (
+      this.isLearning ? knownTrees.compare(lineage, tree, scope) !== undefined : knowledge.known === false
+    )
+      this.learning.observe(lineage, scope, facts.args, now(), facts);
+  }
+
+  /** Collects a program that was running before the learning began. */
+  onRunning(lineage: Lineage, facts: ProcessFacts): void {
+    const second = this.inputs.now();
+    const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
+    if (scope === "pending") this.wait({ lineage, facts, second });
+    else this.learning.observe(lineage, scope, facts.args, second, facts);
+  }
+
+  private wait(pending: Pending): void {
+    if (this.pending.length < PENDING_LIMIT) this.pending.push(pending);
+    else this.learning.miss();
+  }
+
+  /** Collects what waited for the image of its container, once that is known. */
+  private takePending(): void {
+    const { knownTrees } = this.inputs;
+    const waiting = this.pending;
+    this.pending = [];
+    for (const pending of waiting) {
+      const { lineage, facts, second } = pending;
+      const scope = knownTrees.scopeOf(lineage, facts);
+      if (scope === "pending") {
+        this.pending.push(pending);
+        continue;
+      }
+      const knowledge = knownTrees.compare(lineage, treeOf(lineage), scope);
+      if (knowledge === undefined) continue;
+      if (this.isLearning || knowledge.known === false)
+        this.learning.observe(lineage, scope, facts.args, second, facts);
+    }
+  }
+
+  /** The examiner has looked at the file that was run under `path`. */
+  onExamined(path: string, examined: ExaminedFile): void {
+    this.learning.examined(path, examined);
+  }
+
+  onLoss(): void {
+    this.learning.state = afterLoss(this.learning.state, this.inputs.now());
+  }
+
+  /** Begins to learn; `seconds` without loss, null: until `stop`. What was collected before is forgotten. */
+  start(seconds: number | null): void {
+    this.learning = this.learningFrom(startLearning(this.inputs.now(), seconds));
+    this.reportPhase();
+    this.save();
+  }
+
+  stop(): void {
+    this.learning.state = stop(this.learning.state, this.inputs.now());
+    this.reportPhase();
+    this.save();
+  }
+
+  /** Seconds until a learning that loses nothing ends by itself; undefined if it does not. */
+  secondsLeft(): number | undefined {
+    // A learning that has missed something never ends by itself.
+    if (this.learning.state.missed > 0) return undefined;
+    return secondsLeft(this.learning.state, this.inputs.now());
+  }
+
+  /** Something waits to be reported. */
+  get hasReports(): boolean {
+    return this.pending.length > 0 || this.learning.hasReports;
+  }
+
+  /** Reports what was learned as far as there is room, and ends a learning whose time is over. */
+  report(): void {
+    this.takePending();
+    const { state } = this.learning;
+    this.learning.state = atTime(state, this.inputs.now());
+    if (this.learning.state.phase !== state.phase) this.reportPhase();
+    this.learning.report(this.inputs.reportLearned);
+    this.save();
+  }
+
+  private learningFrom(state: LearningState): Learning {
+    return new Learning({ state, redact: (args) => redactArguments(args), look: this.inputs.look });
+  }
+
+  private reportPhase(): void {
+    const { phase, trees, losses } = this.learning.state;
+    this.inputs.recordChange(`baseline.${phase}`, { "baseline.trees": trees, "baseline.losses": losses });
+  }
+
+  private save(): void {
+    const text = formatState(this.learning.state);
+    if (text === this.savedState) return;
+    const hasFailedBefore = this.cannotSave;
+    this.savedState = text;
+    this.cannotSave = false;
+    this.inputs.writeFile(join(this.inputs.stateDirectory, LEARNING_STATE), text, (error) => {
+      // A full disk must not end the warden. The next report tries again.
+      this.savedState = "";
+      this.cannotSave = true;
+      if (!hasFailedBefore)
+        this.inputs.recordChange("baseline.not_saved", { "error.message": String(error) });
+    });
+  }
+}

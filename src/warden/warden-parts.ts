@@ -1,0 +1,266 @@
+// The parts that the warden's loop connects, built in the order in which they need each other.
+import { ProcessKiller } from "../enforcement/kill.ts";
+import { KillRate } from "../enforcement/rate.ts";
+import { ExaminerClient } from "../examiner/client.ts";
+import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { snapshotForest } from "../forest/forest-snapshot.ts";
+import {
+  bootTimeMs,
+  boottimeNow,
+  monotonicNow,
+  realtimeNow,
+  suspendedFor,
+  wallClockOffset,
+} from "../linux/clock.ts";
+import { Poll } from "../linux/epoll.ts";
+import { bootId } from "../linux/process.ts";
+import { bootTicks } from "../linux/ticks.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import { Outbox } from "../report/outbox.ts";
+import { records } from "../report/records.ts";
+import { recordUids } from "../report/stamp.ts";
+import { Totals } from "../report/totals.ts";
+import { TreeTotals } from "../report/tree-totals.ts";
+import { version } from "../report/version.ts";
+import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
+import { AtomicFileWriter } from "./atomic-file-writer.ts";
+import { formatBase } from "./base-file.ts";
+import { BaseList } from "./base-list.ts";
+import { captureHeader } from "./capture-header.ts";
+import { Epoch } from "./epoch.ts";
+import { EventSource } from "./event-source.ts";
+import { ForestStore } from "./forest-store.ts";
+import { kernelSignals } from "./kernel-signals.ts";
+import { KnownTrees } from "./known-trees.ts";
+import { Learner } from "./learner.ts";
+import { NewTrees } from "./new-trees.ts";
+import { ownMailTrees } from "./own-processes.ts";
+import { PolicyInForce } from "./policy-in-force.ts";
+import { ReportLink } from "./report-link.ts";
+import { Rescan } from "./rescan.ts";
+import { rememberBoot, writeWhole } from "./saved-state.ts";
+import { Tracker } from "./tracker.ts";
+import { readUserNames } from "./user-names.ts";
+import { VerdictHandler } from "./verdict-handler.ts";
+import { WardenCapture } from "./warden-capture.ts";
+import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
+import { WardenRequests } from "./warden-requests.ts";
+
+/** Tokens of the poll: which descriptor is ready. */
+export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
+
+export type WardenParts = ReturnType<typeof buildWardenParts>;
+
+/**
+ * Opens the event source and builds every part; nothing is judged yet. A function that a part is given may use a part
+ * that is built further down, because it is called from the loop only. `savedTrees`: those that were reported as new
+ * before. Throws if there is no event source.
+ */
+export function buildWardenParts(
+  options: WardenOptions,
+  { policy, baselines }: LoadedPolicy,
+  savedTrees: readonly string[] | undefined,
+) {
+  const { config, run } = options;
+  const stateDirectory = config.state_directory;
+  const generation = Math.floor(boottimeNow() / 1e6);
+  const started = realtimeNow();
+  const poll = new Poll();
+  const epoch = new Epoch();
+  const rescan = new Rescan();
+  const fileWriter = new AtomicFileWriter();
+  const users = { nameOf: readUserNames() };
+  const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+  const totals = new Totals();
+  const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
+  const reader = new FactsReader({ argumentBytes: config.arguments.limit });
+  const boot = rememberBoot(stateDirectory, {
+    bootId: bootId(),
+    bootTimeMs: bootTimeMs(),
+    firstStartTicks: bootTicks(boottimeNow()),
+  });
+
+  const source = new EventSource({
+    config,
+    poll,
+    token: pollTokens.sensor,
+    totals,
+    epoch,
+    open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
+  });
+  const policyInForce = new PolicyInForce(policy, totals);
+  const outbox = new Outbox({
+    fd: options.reportFd,
+    totals,
+    hello: () => ({
+      type: "hello",
+      run,
+      generation,
+      version,
+      started: new Date(started / 1e6).toISOString(),
+      source: source.name,
+      enforcement: config.enforcement,
+      policies: [policyInForce.summary()],
+    }),
+    beforeTotals: () => {
+      trees.expire();
+      tracker.publishLastEvent(wallClockOffset());
+    },
+  });
+  const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
+  const recordChange = (event: ChangeName, details: EventRecord): void => {
+    outbox.reliable(records.change(event, details, realtimeNow(), stamp));
+  };
+  recordChange("warden.started", {
+    "sensor.source": source.name,
+    "sensor.reason": source.why,
+    "policy.enforcement": config.enforcement,
+    "security_rule.ruleset.name": policy.role,
+    "security_rule.version": policy.version,
+  });
+
+  const baseList = new BaseList({ stateDirectory, recordChange, epoch });
+  const examiner = new ExaminerClient(options.examinerFd, generation, {
+    base: (base) => baseList.replace(base),
+    examined: (path, examined) => learner.onExamined(path, examined),
+    changed: (what) => epoch.raise(what),
+  });
+  const imageOf = (container: string): string | null | undefined => {
+    const image = examiner.images.imageOf(container);
+    capture.containerImage(container, image);
+    return image;
+  };
+  const now = (): number => Math.floor(realtimeNow() / 1e9);
+  const writeFile = (path: string, text: string, failed: (error: unknown) => void): void => {
+    try {
+      writeWhole(path, text);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const knownTrees = new KnownTrees({
+    stateDirectory,
+    ofRoles: baselines,
+    own: config.mail.to.length > 0 ? ownMailTrees() : [],
+    recordChange,
+    writeFile,
+    epoch,
+    now,
+    imageOf,
+  });
+  const learner = new Learner({
+    stateDirectory,
+    knownTrees,
+    recordChange,
+    reportLearned: (update) => outbox.learned(update),
+    writeFile,
+    now,
+    look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
+  });
+  const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
+  const capture = new WardenCapture({
+    stateDirectory,
+    epoch,
+    header: (redacted) =>
+      captureHeader({
+        madeBy: "warden",
+        redacted,
+        bootTimeMs: boot.bootTimeMs,
+        source: source.name,
+        enforcement: config.enforcement,
+        argumentsLimit: config.arguments.limit,
+        ...clocks(),
+      }),
+    clocks,
+    userName: (uid) => users.nameOf(uid),
+    base: () => formatBase(baseList.current),
+    policy: () => JSON.stringify(policyInForce.current.resolved),
+    exclusions: () => knownTrees.exclusionsInForce(),
+    baselines: () => knownTrees.baselinesInForce(),
+    forest: () => snapshotForest(tracker.forest, encodeRunnable),
+    recordChange,
+  });
+  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture);
+
+  const newTrees = new NewTrees(savedTrees);
+  const tracker = new Tracker(
+    {
+      identify: (facts) => baseList.identify(facts),
+      totals,
+      trees,
+      suspendedNs: suspendedFor(),
+      isKnown: (tree) => knownTrees.isFamiliar(tree),
+    },
+    {
+      onFork: (child) => verdicts.onFork(child),
+      onExec: (exec) => verdicts.onExec(exec),
+      onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onLoss: (event) => verdicts.onLoss(event),
+    },
+  );
+  const forestStore = new ForestStore({
+    directory: stateDirectory,
+    run,
+    bootId: boot.bootId,
+    forest: tracker.forest,
+    newTrees,
+    reader,
+    fileWriter,
+    onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
+    recordChange,
+  });
+  const killer = new ProcessKiller(
+    tracker.forest,
+    kernelSignals(reader, run),
+    new KillRate(config.kill.max_per_minute),
+    { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
+  );
+  const verdicts = new VerdictHandler({
+    policy: policyInForce,
+    enforcement: config.enforcement,
+    killer,
+    outbox,
+    totals,
+    stamp,
+    bootTimeMs: boot.bootTimeMs,
+    userName: (uid) => users.nameOf(uid),
+    newTrees,
+    examined: (facts, wallTime) => {
+      const examined = examiner.lookup(facts, wallTime);
+      capture.examined(facts, examined);
+      return examined;
+    },
+    imageOf,
+    recordChange,
+    onLoss: () => {
+      rescan.want(monotonicNow());
+      learner.onLoss();
+    },
+    knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
+    learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
+    settle: (event) => source.settle(event),
+  });
+  return {
+    capture,
+    epoch,
+    examiner,
+    fileWriter,
+    forestStore,
+    knownTrees,
+    learner,
+    link,
+    outbox,
+    policyInForce,
+    poll,
+    reader,
+    recordChange,
+    requests,
+    rescan,
+    source,
+    totals,
+    tracker,
+    users,
+    verdicts,
+  };
+}

@@ -1,0 +1,107 @@
+// The warden's parts that know and learn trees, on a state directory of their own.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
+import { IN_FORCE } from "../../src/baseline/file-names.ts";
+import type { LearnedUpdate } from "../../src/baseline/learned.ts";
+import {
+  formatWardenRequest,
+  REQUEST_FOLDER,
+  requestName,
+  type WardenRequest,
+} from "../../src/baseline/warden-request.ts";
+import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
+import type { EventRecord } from "../../src/report/event-record.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
+import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
+import { Learner } from "../../src/warden/learner.ts";
+import { writeWhole } from "../../src/warden/saved-state.ts";
+import { WardenRequests } from "../../src/warden/warden-requests.ts";
+import { entry, NOON } from "../baseline/samples.ts";
+
+export interface RigOptions {
+  readonly ofRoles?: readonly RoleBaseline[];
+  readonly imageOf?: (container: string) => string | null | undefined;
+  /** Trees of the baseline in force at the start; undefined: there is none. */
+  readonly inForce?: readonly string[];
+}
+
+export class BaselineRig implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), "baseline-rig-"));
+  readonly epoch = new Epoch();
+  /** What was reported, oldest first. */
+  readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
+  /** What was reported as learned. */
+  readonly learned: LearnedUpdate[] = [];
+  readonly knownTrees: KnownTrees;
+  readonly learner: Learner;
+  readonly requests: WardenRequests;
+
+  constructor({ ofRoles = [], imageOf = () => null, inForce }: RigOptions = {}) {
+    if (inForce !== undefined) this.putInForce(...inForce);
+    const inputs: KnownTreesInputs = {
+      stateDirectory: this.directory,
+      ofRoles,
+      recordChange: (event, details) => this.changes.push({ event, details }),
+      writeFile: (path, text, failed) => {
+        try {
+          writeWhole(path, text);
+        } catch (error) {
+          failed(error);
+        }
+      },
+      epoch: this.epoch,
+      now: () => NOON,
+      imageOf,
+    };
+    this.knownTrees = new KnownTrees(inputs);
+    this.learner = new Learner({
+      ...inputs,
+      knownTrees: this.knownTrees,
+      reportLearned: (update) => this.learned.push(update) > 0,
+      look: () => undefined,
+    });
+    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, {
+      start: () => undefined,
+      stop: () => undefined,
+    });
+  }
+
+  /** The number of reports of `event`. */
+  count(event: string): number {
+    return this.changes.filter((change) => change.event === event).length;
+  }
+
+  path(file: string): string {
+    const path = join(this.directory, file);
+    mkdirSync(dirname(path), { recursive: true });
+    return path;
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(this.path(file), text, { mode: 0o600 });
+  }
+
+  putInForce(...trees: readonly string[]): void {
+    this.write(IN_FORCE, baselineOf(...trees));
+  }
+
+  /** What a command of root's leaves behind, and the warden's answer to it. */
+  request(request: WardenRequest): boolean {
+    const folder = join(this.directory, REQUEST_FOLDER);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, requestName(1, 1)), formatWardenRequest(request), { mode: 0o600 });
+    return this.requests.handle();
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+/** The text of a baseline of these trees. */
+export function baselineOf(...trees: readonly string[]): string {
+  const header = { role: undefined, hosts: ["a"], created: NOON, learnedFrom: NOON, learnedTo: NOON };
+  return formatBaseline({ header, entries: trees.map((tree) => entry(tree)) });
+}

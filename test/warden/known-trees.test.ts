@@ -1,0 +1,95 @@
+// What is known of this host: the baseline in force, those of the roles, and exclusions.
+import { expect, test } from "bun:test";
+import { chmodSync, rmSync } from "node:fs";
+import { formatExclusions } from "../../src/baseline/exclusions.ts";
+import { EXCLUSIONS, IN_FORCE } from "../../src/baseline/file-names.ts";
+import { treeOf } from "../../src/fingerprint/tree.ts";
+import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
+import { lineage } from "../baseline/lineages.ts";
+import { NOON } from "../baseline/samples.ts";
+import { BaselineRig, baselineOf } from "./baseline-rig.ts";
+
+function ofRole(...trees: readonly string[]): RoleBaseline {
+  const bytes = Buffer.from(baselineOf(...trees));
+  return { role: "shop", file: "/p/shop.baseline", digest: "sha256:0", trees: trees.length, bytes };
+}
+
+/** Which of three programs are familiar, after each of some steps. */
+function familiarAfter(...steps: readonly ((rig: BaselineRig) => void)[]): string[] {
+  const trees = ["own", "roles", "later"].map((name) => treeOf(lineage(`/opt/tools/${name}`)));
+  using rig = new BaselineRig({ ofRoles: [ofRole("/roles")], inForce: ["/own"] });
+  return [() => {}, ...steps].map((step) => {
+    step(rig);
+    return trees
+      .filter((tree) => rig.knownTrees.isFamiliar(tree))
+      .map(({ path }) => path)
+      .join(" ");
+  });
+}
+
+test("the roles' baselines are known beside the host's own, until they are replaced", () => {
+  expect(
+    familiarAfter(
+      ({ knownTrees }) => knownTrees.reload([ofRole("/later")]),
+      (rig) => {
+        rmSync(rig.path(IN_FORCE));
+        rig.knownTrees.reload();
+      },
+      ({ knownTrees }) => knownTrees.reload([]),
+    ),
+  ).toEqual(["/own /roles", "/own /later", "/later", ""]);
+});
+
+test("while the host's own cannot be used nothing changes, and then what came meanwhile counts", () => {
+  expect(
+    familiarAfter(
+      (rig) => {
+        rig.write(IN_FORCE, "broken");
+        rig.knownTrees.reload([ofRole("/later")]);
+      },
+      (rig) => {
+        rig.putInForce("/own");
+        chmodSync(rig.path(IN_FORCE), 0o666);
+        rig.knownTrees.reload();
+      },
+      (rig) => {
+        chmodSync(rig.path(IN_FORCE), 0o600);
+        rig.knownTrees.reload();
+      },
+    ),
+  ).toEqual(["/own /roles", "/own /roles", "/own /roles", "/own /later"]);
+});
+
+const leaf = lineage("/usr/bin/ls");
+const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/" };
+const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
+
+test("a look-up changes nothing: only the learner collects", () => {
+  using rig = new BaselineRig({ inForce: ["/nothing"] });
+  expect(rig.knownTrees.lookUp(exec, NOON).known).toBe(false);
+  expect(rig.learner.hasReports).toBe(false);
+  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec, NOON));
+  expect(rig.learner.hasReports).toBe(true);
+});
+
+test("a tree that an exclusion hides is neither known nor unknown, and is not learned", () => {
+  using rig = new BaselineRig({ inForce: ["/nothing"] });
+  const hidden = { tree: "/**/ls", user: undefined, scope: undefined, until: undefined, reason: "moving" };
+  rig.write(EXCLUSIONS, formatExclusions([hidden]));
+  rig.request({ kind: "reload-baseline" });
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
+  rig.request({ kind: "learn", seconds: null });
+  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec, NOON));
+  expect(rig.learner.hasReports).toBe(false);
+});
+
+test("without a baseline nothing is known or unknown, and only a learning collects", () => {
+  using rig = new BaselineRig();
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
+  rig.learner.onExec(exec, {});
+  expect(rig.learner.hasReports).toBe(false);
+  expect(rig.request({ kind: "learn", seconds: null })).toBe(true);
+  rig.learner.onExec(exec, {});
+  expect(rig.learner.hasReports).toBe(true);
+});

@@ -1,0 +1,40 @@
+// What is learned of this host, and kept for the next warden.
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, rmdirSync } from "node:fs";
+import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
+import { treeOf } from "../../src/fingerprint/tree.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
+import { lineage } from "../baseline/lineages.ts";
+import { NOON } from "../baseline/samples.ts";
+import { BaselineRig } from "./baseline-rig.ts";
+
+test("a state that cannot be written ends nothing: it is reported once, and written when it can be", () => {
+  using rig = new BaselineRig();
+  const state = rig.path(LEARNING_STATE);
+  // The text is written here first, and a folder stands in its way.
+  mkdirSync(`${state}.new`);
+  rig.learner.report();
+  rig.learner.report();
+  expect(rig.count("baseline.not_saved")).toBe(1);
+  rmdirSync(`${state}.new`);
+  rig.learner.report();
+  expect(existsSync(state)).toBe(true);
+});
+
+test("what runs in a container before its image is known is neither known nor unknown, and learned below its image", () => {
+  let image: string | undefined;
+  using rig = new BaselineRig({ inForce: ["/nothing"], imageOf: () => image });
+  const { knownTrees, learner } = rig;
+  const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
+  const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
+  const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
+  expect(knownTrees.lookUp(exec, NOON)).toEqual({});
+  learner.onExec(exec, {});
+  expect(learner.hasReports).toBe(true);
+  learner.report();
+  expect(rig.learned).toEqual([]);
+  image = "nginx";
+  learner.report();
+  expect(rig.learned).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
+  expect(knownTrees.lookUp(exec, NOON).known).toBe(false);
+});
