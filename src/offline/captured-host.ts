@@ -240,7 +240,7 @@ function namesIn(text: string): readonly string[] {
 }
 
 function policyOf(text: string): Policy {
-  const file = "capture.json";
+  const file = "policy-of-the-capture.json";
   const result = loadPolicies([file], {
     read: (path) => (path === file ? new TextEncoder().encode(text) : undefined),
     embedded: new Map(),

@@ -521,7 +521,7 @@ const table = {
   "capture.reason": reported(
     "string",
     ["change"],
-    "why the capture ended: complete, overrun, stopped, refused...",
+    "why the capture ended: complete, overrun, stopped, refused, or in words",
   ),
   "capture.events": reported("int", ["change"], "events in the capture"),
   "report.missing": reported("int", ["change"], "how many records are missing"),

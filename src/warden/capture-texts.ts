@@ -15,12 +15,12 @@ export const captureTexts = {
 
 /** Of the host's own baseline, of those that come with roles, and of what treewarden starts itself. */
 export const baselineTexts = {
-  host: "baseline.host",
-  own: "baseline.treewarden",
+  host: "host_baseline",
+  own: "treewarden_baseline",
   ofRole: (index: number): string => `${ROLE_PREFIX}${index}`,
 } as const;
 
-const ROLE_PREFIX = "baseline.role.";
+const ROLE_PREFIX = "role_baseline_";
 
 export function isRoleBaseline(name: string): boolean {
   return name.startsWith(ROLE_PREFIX);

@@ -9,6 +9,7 @@ import {
   FrameReader,
   storeFrame,
 } from "./frame.ts";
+import type { CaptureLineName } from "./names.ts";
 
 /** A block is closed when it has this many characters. */
 const BLOCK_CHARACTERS = 256 * 1024;
@@ -16,7 +17,11 @@ const BLOCK_CHARACTERS = 256 * 1024;
 export const LINE_LIMIT = 2 * 1024 * 1024;
 
 /** Names of the lines that hold a capture together. */
-export const lineNames = { header: "capture.header", block: "capture.block", end: "capture.end" } as const;
+export const lineNames = {
+  header: "capture.header",
+  block: "capture.block",
+  end: "capture.end",
+} as const satisfies Readonly<Record<string, CaptureLineName>>;
 
 /**
  * Why a capture ended. `complete`: as it was meant to. `overrun`: the disk could not follow. `stopped`: the warden ended.
@@ -25,7 +30,7 @@ export const lineNames = { header: "capture.header", block: "capture.block", end
 export const endReasons = ["complete", "overrun", "stopped", "refused"] as const;
 export type EndReason = (typeof endReasons)[number];
 
-/** What a line is once it was parsed. */
+/** A line as it is written, or as it was parsed: any name may stand in what somebody else wrote. */
 export type Line = { readonly [name: string]: unknown };
 
 /** A line that is being filled; a field that is undefined is left out of it. */

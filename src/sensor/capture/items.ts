@@ -1,12 +1,17 @@
 // What a capture holds, and the line that each of it is. The table at the end has one codec for each kind.
-import { eventKinds, type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
+import {
+  eventKinds,
+  type RecordedEventName,
+  type SensorKind,
+  sensorKinds,
+} from "../../vocabulary/event-kinds.ts";
 import { sensorSources } from "../../vocabulary/sensors.ts";
 import { type EventOf, lossReasons, type ProcessEvent, type ScannedProcess } from "../event.ts";
 import type { Line, OpenLine } from "./blocks.ts";
 import { readFacts, writeFacts } from "./facts-line.ts";
 import {
   bool,
-  count,
+  eventCount,
   field,
   longWord,
   Malformed,
@@ -21,6 +26,7 @@ import {
   valueIn,
   word,
 } from "./line-values.ts";
+import type { CaptureLineName } from "./names.ts";
 
 /** What the host's clocks say of the events that follow, in nanoseconds. */
 export interface ClockItem {
@@ -127,7 +133,7 @@ export type LineKind = keyof LineItems;
 
 interface Codec<T> {
   /** `event.name` of the line. */
-  readonly name: string;
+  readonly name: CaptureLineName | RecordedEventName;
   /** Adds the item's fields to the line. */
   readonly write: (item: T, line: OpenLine) => void;
   /** Throws Malformed. */
@@ -147,7 +153,7 @@ const fields = {
   userName: field("process.user.name", text),
   status: field("process.exit.status", optional(word)),
   lossReason: field("sensor.loss.reason", oneOf(lossReasons)),
-  lossCount: field("sensor.loss.count", optional(count)),
+  lossCount: field("sensor.loss.count", optional(eventCount)),
   kernelThread: field("process.kernel_thread", bool),
   wallOffset: field("clock.wall_offset", time),
   suspended: field("clock.suspended", time),

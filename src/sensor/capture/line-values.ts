@@ -1,7 +1,9 @@
 // The values of a capture's lines, checked: whoever wrote the capture is not trusted. Each kind of value has a function
 // that writes it and one that reads it. A name that is absent is not known; null is really none.
 import { unambiguous, undoUnambiguous } from "../../linux/text.ts";
+import type { VariableName } from "../../vocabulary/variables.ts";
 import type { Line } from "./blocks.ts";
+import type { CaptureField } from "./names.ts";
 
 /** A line is not what the format allows. */
 export class Malformed extends Error {
@@ -66,7 +68,7 @@ export const longWord = numberWithin(0, WORD_LIMIT, true);
 export const time = numberWithin(-TIME_LIMIT, TIME_LIMIT, false);
 export const ticks = numberWithin(-TIME_LIMIT, TIME_LIMIT, true);
 export const seconds = numberWithin(-TIME_LIMIT, TIME_LIMIT, false);
-export const count = numberWithin(0, Number.MAX_SAFE_INTEGER, true);
+export const eventCount = numberWithin(0, Number.MAX_SAFE_INTEGER, true);
 
 export const bool: ValueCodec<boolean> = {
   write: (value) => value,
@@ -131,10 +133,13 @@ export function nullable<T>({ write, read }: ValueCodec<T>): ValueCodec<T | null
 
 /** A name of a line and what stands under it. */
 export interface Field<T> extends ValueCodec<T> {
-  readonly name: string;
+  readonly name: FieldName;
 }
 
-export function field<T>(name: string, codec: ValueCodec<T>): Field<T> {
+/** The vocabulary's name, where records have the thing. */
+export type FieldName = VariableName | CaptureField;
+
+export function field<T>(name: FieldName, codec: ValueCodec<T>): Field<T> {
   return { name, ...codec };
 }
 
