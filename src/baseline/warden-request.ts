@@ -12,6 +12,7 @@ export const LEARN_LIMIT = 366 * 86_400;
 export const REQUESTS_LIMIT = 64;
 
 const version = v.literal(1);
+const pipe = v.pipe(v.string(), v.regex(/^\d{15}-[0-9a-f]{8}\.pipe$/));
 const savedRequest = v.variant("kind", [
   v.strictObject({
     version,
@@ -20,6 +21,8 @@ const savedRequest = v.variant("kind", [
   }),
   v.strictObject({ version, kind: v.literal("stop-learning") }),
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
+  v.strictObject({ version, kind: v.literal("record"), pipe, redact: v.boolean() }),
+  v.strictObject({ version, kind: v.literal("stop-recording"), pipe }),
 ]);
 
 export type WardenRequest =
@@ -27,7 +30,16 @@ export type WardenRequest =
   | { readonly kind: "learn"; readonly seconds: number | null }
   | { readonly kind: "stop-learning" }
   /** The baseline in force or the exclusions were changed: read them again. */
-  | { readonly kind: "reload-baseline" };
+  | { readonly kind: "reload-baseline" }
+  /** Make a capture, into the pipe of this name in the folder of requests. */
+  | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
+  /** End the capture into this pipe. */
+  | { readonly kind: "stop-recording"; readonly pipe: string };
+
+/** Name of a pipe for a capture, made as `requestName` is. */
+export function pipeName(ms: number, random: number): string {
+  return requestName(ms, random).replace(/json$/, "pipe");
+}
 
 /** Name of a request's file: ordered by time (ms since the epoch), so that requests are obeyed in the order they came. */
 export function requestName(ms: number, random: number): string {

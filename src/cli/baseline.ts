@@ -23,7 +23,7 @@ import {
 import type { BaselineHost } from "./baseline/host.ts";
 import { type AcceptFlags, accept, type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
-import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 
 export function baselineCommand(): Command {
   const command = new Command("baseline").description("learn what this host runs, and show what is new");
@@ -46,8 +46,7 @@ function withHost(command: Command): Command {
 }
 
 function hostOf(flags: HostFlags): BaselineHost {
-  const config = hostConfig(flags);
-  return { stateDirectory: config.state_directory, base: () => hostBase(config) };
+  return { stateDirectory: hostConfig(flags).state_directory };
 }
 
 function outputOption(): Option {

@@ -1,15 +1,23 @@
 // `treewarden record --out F`: a capture of the event stream.
+import { statSync } from "node:fs";
 import { Command } from "commander";
+import type { Config } from "../config/config.ts";
 import { SECOND_NS } from "../config/duration.ts";
 import { endingSignals } from "../offline/follow-events.ts";
+import { CaptureInbox, receiveCapture } from "../offline/receive-capture.ts";
 import { type Recorded, runRecording } from "../offline/recording.ts";
-import { CaptureFile } from "../sensor/capture/file.ts";
+import { CaptureFile, CaptureInput } from "../sensor/capture/capture-file.ts";
+import { verifyCapture } from "../sensor/capture/capture-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { captureRedaction } from "../warden/capture-header.ts";
+import { isWardenRunning, requestWarden, requestWardenOrFail } from "./baseline/request-warden.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
+import { warnOfEnd } from "./capture-errors.ts";
 import { durationArgument } from "./duration-options.ts";
 import { writeError } from "./file-errors.ts";
-import { configOption, type HostFlags, hostConfig } from "./host-settings.ts";
+import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 import {
+  type ChosenSource,
   chooseSource,
   fileOption,
   openSource,
@@ -23,6 +31,7 @@ interface RecordFlags extends HostFlags, SourceFlags {
   readonly out: string;
   /** Seconds. */
   readonly for?: number;
+  readonly redact?: boolean;
 }
 
 export function recordCommand(): Command {
@@ -36,7 +45,9 @@ export function recordCommand(): Command {
     )
     .addOption(sourceOption())
     .addOption(fileOption())
+    .option("--redact", "replace secrets in arguments, the host's name and people's names")
     .addOption(configOption())
+    .addOption(stateDirOption())
     .action((flags: RecordFlags) => record(flags));
 }
 
@@ -44,18 +55,68 @@ function record(flags: RecordFlags): void {
   const config = hostConfig(flags);
   const source = chooseSource(flags, config);
   restartWithSignalsBlocked(endingSignals);
+  if (flags.source === undefined && isWardenRunning(config.state_directory)) recordByWarden(flags, config);
+  else recordAlone(flags, source, config);
+}
+
+/** The warden makes the capture, with everything that its verdicts depend on. */
+function recordByWarden(flags: RecordFlags, { state_directory: stateDirectory }: Config): void {
+  using file = create(flags.out);
+  using inbox = new CaptureInbox(stateDirectory);
+  const pipe = inbox.name;
+  requestWardenOrFail(stateDirectory, { kind: "record", pipe, redact: flags.redact === true });
+  warn(`the warden on ${stateDirectory} records into ${flags.out}`);
+  const start = performance.now();
+  const shown = process.stderr.isTTY === true;
+  const received = explained(flags.out, () =>
+    receiveCapture({
+      inbox,
+      file,
+      forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
+      stop: () => void requestWarden(stateDirectory, { kind: "stop-recording", pipe }),
+      progress: (bytes) => {
+        if (shown) process.stderr.write(`\r\u001b[K${sizeText(bytes)}`);
+      },
+    }),
+  );
+  file.sync();
+  if (shown) process.stderr.write("\r\u001b[K");
+  using input = new CaptureInput(flags.out);
+  const end = verifyCapture(input.read);
+  if (end.kind !== "ended") {
+    if (statSync(flags.out).size === 0) {
+      const hint = "treewarden events shows whether it refused";
+      throw new CommandError(exitCodes.fault, "the warden made no capture", hint);
+    }
+    const why = received === "ended" ? "the warden ended in the middle of it" : "the warden does not answer";
+    throw new CommandError(exitCodes.fault, `${flags.out}: ${why}`, "replay reads what is whole of it");
+  }
+  warnOfEnd(flags.out, end, "replay reads what it has");
+  const done = { events: end.events, bytes: statSync(flags.out).size, losses: 0 };
+  const completeness = end.reason === "complete" ? "complete: " : "";
+  warn(`${flags.out}: ${completeness}${told({ ...done, seconds: (performance.now() - start) / 1e3 })}`);
+}
+
+function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): void {
   const { limit } = config.arguments;
+  // Before the sensor: it takes a while, and events are gathered from its opening on.
+  const base = hostBase(config);
   using reader = new FactsReader({ argumentBytes: limit });
   const { sensor, why } = openSource(source, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
+  if (flags.source === undefined)
+    warn(`no warden runs on ${config.state_directory}: a replay is repeatable, but is no warden's verdicts`);
   const shown = process.stderr.isTTY === true;
   const done = explained(flags.out, () =>
     runRecording({
       sensor: opened,
       reader: watchesThisHost(source) ? reader : null,
       file,
+      base,
+      argumentsLimit: limit,
+      redaction: flags.redact === true ? captureRedaction : undefined,
       forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
       progress: (soFar) => {
         if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
@@ -91,7 +152,10 @@ function create(path: string): CaptureFile {
 }
 
 function told({ events, bytes, losses, seconds }: Recorded): string {
-  const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   const lost = losses === 0 ? "" : `, ${losses} losses`;
-  return `${events} events in ${seconds.toFixed(0)} s, ${size}${lost}`;
+  return `${events} events in ${seconds.toFixed(0)} s, ${sizeText(bytes)}${lost}`;
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -58,6 +58,14 @@ export interface Remembered extends ProcessKey {
   readonly linkGuessed: boolean;
 }
 
+/** A live process with all that the forest has of it, of a forest that was written down. */
+export interface RestoredProcess extends Remembered {
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  readonly startTime: number;
+  readonly parentPid: number;
+  readonly kernelThread: boolean;
+}
+
 export class Forest {
   readonly lineages = new Lineages();
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
@@ -93,6 +101,20 @@ export class Forest {
 
   processes(): IterableIterator<Process> {
     return this.live.values();
+  }
+
+  /** Fills an empty forest with processes as they were, whatever the host runs now. */
+  restore(processes: Iterable<RestoredProcess>): void {
+    for (const one of processes) {
+      const start = { startTicks: one.startTicks, startExact: one.startExact, time: one.startTime };
+      const process = this.add(one.pid, start, one.lineage, one.ancestry, one.parentPid, one.kernelThread);
+      process.execed = one.execed;
+      process.linkGuessed = one.linkGuessed;
+    }
+    for (const process of this.live.values()) {
+      const parent = this.live.get(process.parentPid);
+      if (parent !== process) this.join(process, parent);
+    }
   }
 
   /** A process forked. Undefined if the event is older than what is known of that pid. */

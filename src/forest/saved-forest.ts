@@ -11,7 +11,7 @@ export const SAVED_VERSION = 1;
 
 const index = v.pipe(v.number(), v.safeInteger(), v.minValue(-1));
 
-const savedNode = v.object({
+export const savedNode = v.object({
   /** Index of the parent, -1 for a root. */
   p: index,
   /** Index of the program. */
@@ -28,7 +28,7 @@ const savedNode = v.object({
   /** 1: pid 1. */
   n: v.exactOptional(v.literal(1)),
 });
-type SavedNode = v.InferOutput<typeof savedNode>;
+export type SavedNode = v.InferOutput<typeof savedNode>;
 
 /** pid, start ticks, node, ancestry (-1: none), execed, link guessed. */
 const savedProcess = v.tuple([v.number(), v.number(), index, index, v.picklist([0, 1]), v.picklist([0, 1])]);
@@ -51,11 +51,15 @@ export interface SavedForest<E> {
   readonly processes: readonly SavedProcess[];
 }
 
-export function saveForest<E>(
-  forest: Forest,
-  bootId: string,
-  encode: (program: Runnable) => E,
-): SavedForest<E> {
+/** Lineages as two lists, each program and each node once; `indexOf` adds what is not in them yet. */
+export interface LineageLists<E> {
+  readonly images: readonly E[];
+  /** Parents before children. */
+  readonly nodes: readonly SavedNode[];
+  readonly indexOf: (lineage: Lineage) => number;
+}
+
+export function lineageLists<E>(encode: (program: Runnable) => E): LineageLists<E> {
   const images: E[] = [];
   const imageIndex = new Map<Runnable, number>();
   const nodes: SavedNode[] = [];
@@ -69,11 +73,11 @@ export function saveForest<E>(
     }
     return index;
   };
-  const node = (one: Lineage): number => {
+  const indexOf = (one: Lineage): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
-    const parent = one.parent === null ? -1 : node(one.parent);
+    const parent = one.parent === null ? -1 : indexOf(one.parent);
     const index =
       nodes.push({
         p: parent,
@@ -88,7 +92,15 @@ export function saveForest<E>(
     nodeIndex.set(one, index);
     return index;
   };
+  return { images, nodes, indexOf };
+}
 
+export function saveForest<E>(
+  forest: Forest,
+  bootId: string,
+  encode: (program: Runnable) => E,
+): SavedForest<E> {
+  const { images, nodes, indexOf: node } = lineageLists(encode);
   const processes: SavedProcess[] = [];
   for (const process of forest.processes()) {
     if (process.kernelThread || !process.startExact) continue;
@@ -123,7 +135,7 @@ export function restoreForest(
   const saved = checkedForest(json);
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
   try {
-    restoreNodes(forest, saved, decode, nodes);
+    restoreLineages(forest, saved.images.map(decode), saved.nodes, nodes);
     restoreProcesses(saved, nodes, remembered);
   } catch (error) {
     // Nobody gets the function that would release what was retained so far.
@@ -131,36 +143,6 @@ export function restoreForest(
     throw error;
   }
   return { processes: remembered, release };
-}
-
-/** Adds each node to `nodes` when it is retained. */
-function restoreNodes(
-  forest: Forest,
-  saved: SavedForest<unknown>,
-  decode: (program: unknown) => Runnable,
-  nodes: Lineage[],
-): void {
-  const images = saved.images.map(decode);
-  const pick = (index: number): Runnable => {
-    const program = images[index];
-    if (program === undefined) throw new Error(`no program ${index}`);
-    return program;
-  };
-  for (const node of saved.nodes) {
-    const parent = node.p === -1 ? null : nodes[node.p];
-    if (parent === undefined) throw new Error(`node ${nodes.length} before its parent ${node.p}`);
-    const lineage = forest.lineages.intern(parent, {
-      program: pick(node.i),
-      earlier: (node.e ?? []).map(pick),
-      uid: node.u,
-      container: node.c ?? null,
-      complete: node.k === 1,
-      init: node.n === 1,
-      elided: node.l === undefined ? null : node.l.map(pick),
-    });
-    forest.lineages.retain(lineage);
-    nodes.push(lineage);
-  }
 }
 
 function restoreProcesses(
@@ -181,6 +163,38 @@ function restoreProcesses(
       execed: execed === 1,
       linkGuessed: guessed === 1,
     });
+  }
+}
+
+/**
+ * Makes the lineages of saved nodes and adds them to `into`, retained: their caller releases them. Throws an Error for
+ * a node that does not hold together.
+ */
+export function restoreLineages(
+  forest: Forest,
+  programs: readonly Runnable[],
+  nodes: readonly SavedNode[],
+  into: Lineage[],
+): void {
+  const pick = (index: number): Runnable => {
+    const program = programs[index];
+    if (program === undefined) throw new Error(`no program ${index}`);
+    return program;
+  };
+  for (const node of nodes) {
+    const parent = node.p === -1 ? null : into[node.p];
+    if (parent === undefined) throw new Error(`node ${into.length} before its parent ${node.p}`);
+    const lineage = forest.lineages.intern(parent, {
+      program: pick(node.i),
+      earlier: (node.e ?? []).map(pick),
+      uid: node.u,
+      container: node.c ?? null,
+      complete: node.k === 1,
+      init: node.n === 1,
+      elided: node.l === undefined ? null : node.l.map(pick),
+    });
+    forest.lineages.retain(lineage);
+    into.push(lineage);
   }
 }
 

@@ -85,6 +85,8 @@ const unprintable =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]/u;
 /** Nearly every text, and known for printable in a quarter of the time. */
 const plain = /^[ -~]*$/;
+/** The same without a backslash. */
+const plainUnescaped = /^[ -[\]-~]*$/;
 const everyUnprintable = new RegExp(unprintable.source, "gu");
 
 /**
@@ -97,7 +99,34 @@ export function printable(text: string): string {
 
 /** As `printable`, and a backslash becomes `\\`: no two different names give the same text. */
 export function unambiguous(text: string): string {
+  if (plainUnescaped.test(text)) return text;
   return text.includes("\\") ? printable(text.replaceAll("\\", "\\\\")) : printable(text);
+}
+
+const escapeSequence = /\\(?:\\|x([0-9a-f]{2}))/g;
+const encoder = new TextEncoder();
+
+/**
+ * The text that `unambiguous` was given. Undefined if `text` cannot come from it: it has a character that is not
+ * printable, or a backslash that begins no escape.
+ */
+export function undoUnambiguous(text: string): string | undefined {
+  if (plainUnescaped.test(text)) return text;
+  if (!plain.test(text) && unprintable.test(text)) return undefined;
+  if (!text.includes("\\")) return text;
+  const bytes = new Uint8Array(text.length * 3);
+  let length = 0;
+  let end = 0;
+  const addLiteral = (literal: string): boolean => {
+    length += encoder.encodeInto(literal, bytes.subarray(length)).written;
+    return !literal.includes("\\");
+  };
+  for (const match of text.matchAll(escapeSequence)) {
+    if (!addLiteral(text.slice(end, match.index))) return undefined;
+    bytes[length++] = match[1] === undefined ? 0x5c : Number.parseInt(match[1], 16);
+    end = match.index + match[0].length;
+  }
+  return addLiteral(text.slice(end)) ? decodeText(bytes, 0, length) : undefined;
 }
 
 function escapeCharacter(character: string): string {

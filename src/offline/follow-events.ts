@@ -56,6 +56,7 @@ export function followEvents(sensor: Sensor, rescan: Rescan, follower: Follower)
   follower.drain();
 }
 
-function timeoutMs(ns: number): number {
+/** Nanoseconds as epoll_wait(2) takes them: milliseconds, -1 for ever. */
+export function timeoutMs(ns: number): number {
   return ns === Number.POSITIVE_INFINITY ? -1 : Math.min(LONGEST_MS, Math.max(0, Math.ceil(ns / 1e6)));
 }

@@ -1,13 +1,14 @@
-// `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
-import { hostname, release } from "node:os";
-import { boottimeNow, monotonicNow, realtimeNow, wallClockOffset } from "../linux/clock.ts";
-import { bootId } from "../linux/process.ts";
-import { version } from "../report/version.ts";
-import type { CaptureFile } from "../sensor/capture/file.ts";
-import type { CaptureHeader } from "../sensor/capture/format.ts";
-import { CaptureWriter } from "../sensor/capture/write.ts";
+// `treewarden record` without a warden: what a sensor reports, straight into a capture. Nothing is judged.
+import type { BaseSystem } from "../fingerprint/base.ts";
+import { bootTimeMs, monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import type { CaptureFile } from "../sensor/capture/capture-file.ts";
+import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
+import type { CaptureHeader } from "../sensor/capture/header.ts";
 import type { Sensor } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { formatBase } from "../warden/base-file.ts";
+import { captureHeader } from "../warden/capture-header.ts";
+import { captureTexts } from "../warden/capture-texts.ts";
 import { scanLive } from "../warden/live-scan.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { readUserNames } from "../warden/user-names.ts";
@@ -18,6 +19,12 @@ export interface RecordingOptions {
   /** For looks at all of /proc; null where the events are not this host's present. */
   readonly reader: FactsReader | null;
   readonly file: CaptureFile;
+  /** By which programs have their names. */
+  readonly base: BaseSystem;
+  /** Bytes of arguments that the sensor reads. */
+  readonly argumentsLimit: number;
+  /** undefined: everything is kept as it is. */
+  readonly redaction: CaptureRedaction | undefined;
   /** Nanoseconds after which it ends; undefined: only a signal ends it. */
   readonly forNs: number | undefined;
   /** Called now and then, at most once a second. */
@@ -39,7 +46,13 @@ const FLUSH_NS = 1e9;
 export function runRecording(options: RecordingOptions): Recorded {
   const { sensor, reader, file } = options;
   const start = monotonicNow();
-  const writer = new CaptureWriter((bytes) => file.write(bytes), headerNow(), readUserNames());
+  const writer = new CaptureWriter(
+    (frame) => file.write(frame),
+    headerNow(options),
+    readUserNames(),
+    options.redaction,
+  );
+  for (const _part of writer.text(captureTexts.base, formatBase(options.base)));
   const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
   let losses = 0;
   let flushAt = start + FLUSH_NS;
@@ -49,9 +62,15 @@ export function runRecording(options: RecordingOptions): Recorded {
   };
   const rescan = new Rescan();
   const follower: Follower = {
-    scan: reader === null ? null : (time) => writer.scan(scanLive(reader), time),
+    scan:
+      reader === null
+        ? null
+        : (time) => {
+            writer.scan(scanLive(reader), time);
+            writer.add("scan_end", { kind: "scan_end" });
+          },
     drain: () => {
-      writer.clock(wallClockOffset());
+      writer.clock(wallClockOffset(), suspendedFor());
       sensor.drain((event) => {
         if (event.kind === "loss") {
           losses += 1;
@@ -60,10 +79,10 @@ export function runRecording(options: RecordingOptions): Recorded {
         writer.event(event);
       });
     },
-    nextDeadline: () => (writer.pending ? Math.min(end, flushAt) : end),
+    nextDeadline: () => (writer.isPending ? Math.min(end, flushAt) : end),
     afterTurn: (ready) => {
       const now = monotonicNow();
-      if (writer.pending && now >= flushAt) {
+      if (writer.isPending && now >= flushAt) {
         writer.flush();
         options.progress(soFar());
         flushAt = now + FLUSH_NS;
@@ -79,22 +98,17 @@ export function runRecording(options: RecordingOptions): Recorded {
     writer.flush();
     throw error;
   }
-  writer.finish();
+  writer.end();
   file.sync();
   return soFar();
 }
 
-function headerNow(): CaptureHeader {
-  const monotonic = monotonicNow();
-  const boottime = boottimeNow();
-  const realtime = realtimeNow();
-  return {
-    treewarden: version,
-    boot_id: bootId(),
-    boot_time_ms: Math.round((realtime - boottime) / 1e6),
-    wall_offset_ns: realtime - monotonic,
-    suspended_ns: Math.max(0, boottime - monotonic),
-    host_name: hostname(),
-    kernel: release(),
-  };
+function headerNow({ sensor, argumentsLimit, redaction }: RecordingOptions): CaptureHeader {
+  return captureHeader({
+    madeBy: "record",
+    redacted: redaction !== undefined,
+    bootTimeMs: bootTimeMs(),
+    source: sensor.source,
+    argumentsLimit,
+  });
 }

@@ -1,31 +1,27 @@
 // A capture through the hot path's own rooms: the verdicts that a policy would have given. No clock, no kernel and
-// nothing random, so that every run on every host gives the same bytes.
-import type { Baseline, Knowledge } from "../baseline/baseline.ts";
-import { Scopes } from "../baseline/key.ts";
+// nothing random, so that every run on every host gives the same bytes. Nothing is folded, silenced, limited or carried
+// out.
 import type { Outcome } from "../enforcement/outcome.ts";
-import type { BaseSystem } from "../fingerprint/base.ts";
-import { createIdentifier } from "../fingerprint/identify.ts";
-import { decide, type Policy } from "../policy/policy.ts";
+import { decide } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
-import { Totals } from "../report/totals.ts";
-import { TreeTotals } from "../report/tree-totals.ts";
-import type { Capture, CaptureEnd } from "../sensor/capture/read.ts";
+import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
+import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
-import { type Execution, Tracker, type TrackerListener } from "../warden/tracker.ts";
-import { execSubject } from "../warden/verdict-handler.ts";
-import { identifyAccounted } from "./accounted.ts";
+import type { Execution, TrackerListener } from "../warden/tracker.ts";
+import { execSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
+import { CapturedHost, type OtherPolicy } from "./captured-host.ts";
 
 /** What was counted on the way. */
 export interface ReplayTally {
-  /** Programs that were judged, those that the scans found included. */
+  /** Programs that were judged, those that scans found included. */
   judged: number;
   readonly verdicts: Record<Action, number>;
   /** Events that the recording sensor is known to have lost. */
   lost: number;
-  /** Losses of which nobody could tell how many events they were. */
+  /** Losses of which nobody knows how many events they were. */
   lossesUncounted: number;
   /** By rule: how often a variable that it names was absent. */
   readonly undecided: Map<string, number>;
@@ -37,51 +33,29 @@ export interface ReplayResult {
   readonly tally: Readonly<ReplayTally>;
 }
 
-/** What a verdict comes to where nothing may be killed. */
+/** What a verdict comes to where nothing is carried out. */
 const outcomes: Readonly<Record<Action, Outcome>> = {
   allow: "allowed",
   alert: "alerted",
   kill: "would_kill",
 };
 
-export interface ReplayInputs {
-  readonly policy: Policy;
-  /** The base list by which programs are named. */
-  readonly base: BaseSystem;
-  /** The baseline that the policy is asked with; without one no tree is known or unknown. */
-  readonly known?: Baseline | undefined;
-  /** Gets every verdict but a plain allow, in order. */
-  readonly onRecord: (record: EventRecord) => void;
-}
-
-/** Reads all of `capture`, and judges every program that starts in it. */
-export function replay(capture: Capture, { policy, base, known, onRecord }: ReplayInputs): ReplayResult {
-  const judge = new ReplayJudge(capture, policy, onRecord, known);
-  const totals = new Totals();
-  const tracker = new Tracker(
-    {
-      identify: identifyAccounted(createIdentifier({ base })),
-      totals,
-      trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
-      suspendedNs: capture.header.suspended_ns,
-      isKnown: () => false,
-    },
-    judge,
-  );
-  const end = capture.read({
-    clock: (wallOffset) => {
-      judge.wallOffset = wallOffset;
-    },
-    event: (event) => tracker.handle(event),
-    scan: (processes, time) => {
-      tracker.forget(tracker.reconcile(processes, time).missing);
-    },
-  });
+/**
+ * Reads all of `capture`; every verdict but a plain allow goes to `emit`, in order. `other`: judges instead of the
+ * policy in the capture. A capture that `record` made without a warden has no policy.
+ */
+export function replay(
+  capture: Capture,
+  emit: (record: EventRecord) => void,
+  other?: OtherPolicy,
+): ReplayResult {
+  const judge = new ReplayJudge(capture, emit, other);
+  const end = capture.read((item) => judge.host.take(item));
   return { end, events: capture.events, tally: judge.tally };
 }
 
 class ReplayJudge implements TrackerListener {
-  wallOffset: number;
+  readonly host: CapturedHost;
   readonly tally: ReplayTally = {
     judged: 0,
     verdicts: { allow: 0, alert: 0, kill: 0 },
@@ -89,29 +63,22 @@ class ReplayJudge implements TrackerListener {
     lossesUncounted: 0,
     undecided: new Map(),
   };
-  private readonly policy: Policy;
-  private readonly tell: (record: EventRecord) => void;
-  private readonly known: Baseline | undefined;
-  private readonly scopes = new Scopes();
+  private readonly emit: (record: EventRecord) => void;
   private readonly stamp: Stamp;
-  private readonly inputs: {
-    readonly bootTimeMs: number;
-    readonly userName: (uid: number) => string | undefined;
-  };
+  private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">;
 
-  constructor(
-    capture: Capture,
-    policy: Policy,
-    tell: (record: EventRecord) => void,
-    known: Baseline | undefined,
-  ) {
+  constructor(capture: Capture, emit: (record: EventRecord) => void, other: OtherPolicy | undefined) {
     const { header, digest } = capture;
-    this.policy = policy;
-    this.known = known;
-    this.tell = tell;
-    this.wallOffset = header.wall_offset_ns;
-    this.stamp = recordUids(digest.subarray(0, 5));
-    this.inputs = { bootTimeMs: header.boot_time_ms, userName: (uid) => capture.userName(uid) };
+    const host = new CapturedHost(capture, this, other);
+    this.host = host;
+    this.emit = emit;
+    this.stamp = recordUids(Buffer.from(digest, "hex").subarray(0, 5));
+    this.inputs = {
+      bootTimeMs: header.bootTimeMs,
+      userName: (uid) => host.userName(uid),
+      examined: (facts) => host.examined(facts),
+      imageOf: (container) => host.imageOf(container),
+    };
   }
 
   onFork(): void {}
@@ -119,21 +86,17 @@ class ReplayJudge implements TrackerListener {
   onExit(): void {}
 
   onExec(exec: Execution): void {
-    const subject = execSubject(exec, this.wallOffset, this.inputs, this.knowledgeOf(exec));
-    const decision = decide(this.policy, subject);
-    const { tally } = this;
+    const { host, tally } = this;
+    const { policy } = host;
+    if (policy === undefined) throw new Malformed("a program comes before the policy that judges it");
+    const subject = execSubject(exec, host.wallOffset, this.inputs, host.lookUp(exec));
+    const decision = decide(policy, subject);
     tally.judged += 1;
     tally.verdicts[decision.action] += 1;
     for (const rule of decision.undecided) tally.undecided.set(rule, (tally.undecided.get(rule) ?? 0) + 1);
     if (decision.action === "allow") return;
     const outcome = outcomes[decision.action];
-    this.tell(verdictRecord(subject, decision, outcome, undefined, this.policy.version, this.stamp));
-  }
-
-  private knowledgeOf({ process, facts, time }: Execution): Knowledge | undefined {
-    const { lineage } = process;
-    const scope = this.scopes.of(facts.cgroup, lineage.container, undefined);
-    return this.known?.knowledge(lineage, scope, Math.floor((time + this.wallOffset) / 1e9));
+    this.emit(verdictRecord(subject, decision, outcome, undefined, policy.version, this.stamp));
   }
 
   onLoss(event: LossEvent): void {

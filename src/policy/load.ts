@@ -339,8 +339,11 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
 }
 
 function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
+  const plainName = (name: string): string => name.replaceAll("+", "-");
+  const name = plainName(role.file.role);
+  const defaultRuleset = plainName(resolved.defaults.exec.ruleset);
   return {
-    role: role.file.role.replaceAll("+", "-"),
+    role: name,
     ...(role.file.description === undefined ? {} : { description: role.file.description }),
     lists: Object.fromEntries(resolved.lists),
     rules: resolved.rules.map((rule) => ({
@@ -357,6 +360,7 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       ...(rule.unknownMatches ? { unknown: "match" } : {}),
     })),
     default: plainDefault(resolved),
+    ...(defaultRuleset === name ? {} : { default_ruleset: defaultRuleset }),
   };
 }
 

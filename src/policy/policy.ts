@@ -58,6 +58,8 @@ export interface ResolvedPolicy {
   readonly lists: Readonly<Record<string, readonly (string | number)[]>>;
   readonly rules: readonly Readonly<Record<string, unknown>>[];
   readonly default: Action | Readonly<Record<JudgedKind, Action>>;
+  /** The role whose file holds the default, if that is another one. */
+  readonly default_ruleset?: string;
 }
 
 export interface Decision {

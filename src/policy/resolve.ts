@@ -95,7 +95,7 @@ function ancestorsOf(role: LoadedRole): Set<LoadedRole> {
 function defaultOf(role: LoadedRole, kind: JudgedKind): ResolvedDefault | undefined {
   const { default: given } = role.file;
   const action = typeof given === "object" ? given[kind] : kind === "exec" ? given : undefined;
-  if (action !== undefined) return { action, ruleset: role.file.role };
+  if (action !== undefined) return { action, ruleset: role.file.default_ruleset ?? role.file.role };
   for (const parent of role.parents) {
     const found = defaultOf(parent, kind);
     if (found !== undefined) return found;

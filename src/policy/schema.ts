@@ -94,6 +94,8 @@ const fileSchema = v.strictObject({
   override: v.optional(v.record(v.string(), overrideSchema)),
   /** One action, for execs, or one for each kind of event. */
   default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : action))),
+  /** The role that first held the default; written by `policy show`. */
+  default_ruleset: v.optional(name),
   tests: v.optional(v.array(testSchema)),
 });
 

@@ -7,7 +7,7 @@ export type RecordValue = string | number | boolean | null | readonly string[] |
 export type RecordDraft = { [N in VariableName]?: RecordValue };
 
 /**
- * A record made here has all of `stampNames`; a name whose value is not known is absent, and text is `printable`
+ * A record made here has all of `stampNames`; a name whose value is not known is absent, and text is `unambiguous`
  * already. One that was read from the journal or the wire may lack any name, and have names of another version.
  */
 export type EventRecord = Readonly<RecordDraft>;

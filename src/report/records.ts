@@ -1,7 +1,7 @@
 // The records that the warden makes: one for each kind of event that has any, and the verdict on one.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { Tree } from "../fingerprint/tree.ts";
-import { printable } from "../linux/text.ts";
+import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
@@ -17,6 +17,9 @@ export const subjectNames = judgedNames.filter(
   (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
 );
 const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
+
+/** Trees consist of labels, in which what is not printable is escaped already. */
+const ESCAPED = "tree.";
 
 /** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
@@ -112,8 +115,9 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
     const value = read(subject);
     if (value === undefined) continue;
-    if (typeof value === "string") record[name] = printable(value);
-    else if (isTexts(value)) record[name] = value.map(printable);
+    const isEscaped = name.startsWith(ESCAPED);
+    if (typeof value === "string") record[name] = isEscaped ? value : unambiguous(value);
+    else if (isTexts(value)) record[name] = isEscaped ? value : value.map(unambiguous);
     else record[name] = value;
   }
   return record;

@@ -1,5 +1,6 @@
 // Secrets in arguments: what leaves the host has them replaced.
 import { RE2JS } from "re2js";
+import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import type { EventRecord } from "./event-record.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
@@ -136,7 +137,9 @@ export function createRedaction(
       const { "process.command_args": _args, ...without } = rest;
       return without;
     }
-    return { ...rest, "process.command_args": redactArguments(args.map(String), own) };
+    // Patterns see the arguments as the program had them: an escaped backslash would be two.
+    const given = args.map((arg) => undoUnambiguous(String(arg)) ?? String(arg));
+    return { ...rest, "process.command_args": redactArguments(given, own).map(unambiguous) };
   };
 }
 

@@ -31,6 +31,9 @@ const table = {
   "policy.warning": { about: "change", meaning: "rules in force can never match under the sensor in use" },
   "enforcement.limited": { about: "change", meaning: "kills are withheld: their rate reached its limit" },
   "enforcement.resumed": { about: "change", meaning: "kills are carried out again" },
+  "capture.started": { about: "change", meaning: "the warden makes a capture for a record command" },
+  "capture.ended": { about: "change", meaning: "a capture has ended" },
+  "capture.refused": { about: "change", meaning: "no second capture is made at the same time" },
   "forest.not_saved": { about: "change", meaning: "the live processes could not be saved" },
   "forest.rejected": { about: "change", meaning: "the saved processes could not be used" },
   "base.changed": {

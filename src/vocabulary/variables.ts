@@ -517,6 +517,13 @@ const table = {
   "resync.found": reported("int", ["change"], "processes that only the scan found"),
   "resync.ended": reported("int", ["change"], "processes that had ended unseen"),
   "resync.changed": reported("int", ["change"], "processes that ran another program than was known"),
+  "capture.redacted": reported("bool", ["change"], "arguments and names are replaced in the capture"),
+  "capture.reason": reported(
+    "string",
+    ["change"],
+    "why the capture ended: complete, overrun, stopped, refused, or in words",
+  ),
+  "capture.events": reported("int", ["change"], "events in the capture"),
   "report.missing": reported("int", ["change"], "how many records are missing"),
   "event.kind": reported(
     "string",

@@ -13,17 +13,26 @@ const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
 /** undefined if there is none that can be read. */
 export function readBase(directory: string): BaseSystem | undefined {
   try {
-    const saved = parseJson(savedBase, readFileSync(join(directory, file), "utf8"));
-    return saved && { files: new Map(Object.entries(saved.files)) };
+    return parseBase(readFileSync(join(directory, file), "utf8"));
   } catch {
     return undefined;
   }
 }
 
-/** Where the base system is written down in `directory`, and how. */
-export function fileOfBase(directory: string, { files }: BaseSystem): { path: string; text: string } {
+/** undefined for a text that `formatBase` did not make. */
+export function parseBase(text: string): BaseSystem | undefined {
+  const saved = parseJson(savedBase, text);
+  return saved && { files: new Map(Object.entries(saved.files)) };
+}
+
+export function formatBase({ files }: BaseSystem): string {
   const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { path: join(directory, file), text: JSON.stringify({ files: Object.fromEntries(sorted) }) };
+  return JSON.stringify({ files: Object.fromEntries(sorted) });
+}
+
+/** Where the base system is written down in `directory`, and how. */
+export function fileOfBase(directory: string, base: BaseSystem): { path: string; text: string } {
+  return { path: join(directory, file), text: formatBase(base) };
 }
 
 /** Waits for the disk, as a warden that judges must not. */

@@ -29,6 +29,10 @@ export class BaseList {
     this.identifier = createIdentifier({ base: this.base });
   }
 
+  get current(): BaseSystem {
+    return this.base;
+  }
+
   identify(facts: ProcessFacts): Runnable {
     return this.identifier(facts);
   }

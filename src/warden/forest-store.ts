@@ -22,6 +22,8 @@ export interface ForestStoreInputs {
   readonly newTrees: NewTrees;
   readonly reader: FactsReader;
   readonly fileWriter: AtomicFileWriter;
+  /** The exact start of a process became known without an event. */
+  readonly onStartLearned: (pid: number, startTicks: number) => void;
   /** Tells a change of treewarden's own. */
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
 }
@@ -77,11 +79,13 @@ export class ForestStore {
 
   /** The start of a process that has not run an exec yet may be known to a tick or two only; what is kept has to be exact. */
   private learnStarts(): void {
-    const { forest, reader } = this.inputs;
+    const { forest, reader, onStartLearned } = this.inputs;
     for (const process of forest.processes()) {
       if (process.startExact || process.kernelThread) continue;
       const { startTicks } = reader.read(process.pid);
-      if (startTicks !== undefined) forest.learnStart(process, startTicks);
+      if (startTicks === undefined) continue;
+      forest.learnStart(process, startTicks);
+      onStartLearned(process.pid, startTicks);
     }
   }
 }

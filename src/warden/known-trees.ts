@@ -1,23 +1,26 @@
 // What root has accepted on this host: the baseline in force, the baselines that come with the roles, and exclusions.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
-import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
-import type { BaselineEntry } from "../baseline/entry.ts";
+import { type FileError, formatBaseline, readBaseline } from "../baseline/baseline-file.ts";
+import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
-import { Scopes, scope as scopeNames } from "../baseline/key.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
+import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
+import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Execution } from "./tracker.ts";
+import type { NamedText } from "./warden-capture.ts";
 
 /** What of an exec is looked up. */
 export type KnowableExec = Pick<Execution, "facts" | "tree"> & {
@@ -40,17 +43,25 @@ export interface KnownTreesInputs {
   readonly imageOf: (container: string) => string | null | undefined;
 }
 
+/** What a baseline in force was read from. */
+interface BaselineSources {
+  /** Digest of the host's own file; undefined if there was none. */
+  readonly host: string | undefined;
+  readonly ofRoles: readonly RoleBaseline[];
+}
+
 const nothing: Knowledge = {};
-const unnamedContainer = scopeNames.container;
 /** A baseline of 100,000 trees is some 14 MB. */
 const FILE_LIMIT = 256 << 20;
 
 export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
-  private readonly scopes = new Scopes();
-  private baseline: Baseline | undefined;
-  private exclusions = new Exclusions([], compileTreeGlob);
+  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], compileTreeGlob));
   private ofRoles: readonly RoleBaseline[];
+  /** What the baseline in force was read from. */
+  private sources: BaselineSources = { host: undefined, ofRoles: [] };
+  /** The file that the exclusions in force were read from; empty if there was none. */
+  private exclusionsFile = "";
   private savedRoles: string;
   /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
   private exclusionEnd: number | undefined;
@@ -64,42 +75,32 @@ export class KnownTrees {
 
   /** A baseline is in force. */
   get hasBaseline(): boolean {
-    return this.baseline !== undefined;
+    return this.accepted.baseline !== undefined;
   }
 
-  /** What the baseline knows of an exec. Says nothing while the image of its container is not known, or if it is excluded. */
-  lookUp({ process: { lineage }, facts, tree }: KnowableExec): Knowledge {
-    if (this.baseline === undefined) return nothing;
-    const scope = this.scopeOf(lineage, facts);
-    if (scope !== "pending") return this.compare(lineage, tree, scope) ?? nothing;
-    // Under the name of its image it may be known, so an unknown tree is neither known nor unknown yet.
-    const knowledge = this.baseline.knowledge(lineage, unnamedContainer, this.inputs.now());
-    return knowledge.known === true ? knowledge : nothing;
+  /**
+   * What the baseline knows of an exec at `second`, since 1970-01-01T00:00:00Z. Says nothing while the image of its
+   * container is not known, or if it is excluded.
+   */
+  lookUp({ process: { lineage }, facts, tree }: KnowableExec, second: number): Knowledge {
+    if (!this.hasBaseline) return nothing;
+    return this.accepted.lookUp(lineage, tree, this.scopeOf(lineage, facts), second);
   }
 
   /** The scope that a program runs in; `pending`: the image of its container is not known yet. */
-  scopeOf({ container }: Lineage, facts: ProcessFacts): string | undefined | "pending" {
-    const image = container === null ? null : this.inputs.imageOf(container);
-    if (image === undefined) return "pending";
-    return this.scopes.of(facts.cgroup, container, image ?? undefined);
+  scopeOf(lineage: Lineage, facts: ProcessFacts): ScopeOrPending {
+    const { container } = lineage;
+    return this.accepted.scopeOf(lineage, facts, container === null ? null : this.inputs.imageOf(container));
   }
 
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
   compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
-    const second = this.inputs.now();
-    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
-    return knowledge.known === false && this.isExcluded(tree, scope, second) ? undefined : knowledge;
-  }
-
-  private isExcluded(tree: Tree, scope: string | undefined, second: number): boolean {
-    if (this.exclusions.size === 0) return false;
-    const excludable = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
-    return this.exclusions.hides(excludable, second) !== undefined;
+    return this.accepted.compare(lineage, tree, scope, this.inputs.now());
   }
 
   /** The folded tree is in the baseline: its metrics stay. */
   isFamiliar(tree: Tree): boolean {
-    return this.baseline?.isFamiliar(tree) ?? false;
+    return this.accepted.baseline?.isFamiliar(tree) ?? false;
   }
 
   /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
@@ -110,7 +111,7 @@ export class KnownTrees {
   /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
   endExclusions(wallNow: number): void {
     if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow / 1e9);
     this.inputs.epoch.raise("exclusion ended");
   }
 
@@ -134,14 +135,15 @@ export class KnownTrees {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => baseline.add(entry));
     this.saveRoles();
+    this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
-      this.baseline = undefined;
+      this.accepted.baseline = undefined;
       this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = baseline.size;
     for (const entry of this.inputs.own ?? []) baseline.add(entry);
-    this.baseline = baseline;
+    this.accepted.baseline = baseline;
     this.inputs.epoch.raise("baseline");
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.recordChange("baseline.loaded", {
@@ -157,9 +159,45 @@ export class KnownTrees {
       this.reject(EXCLUSIONS, result.errors);
       return;
     }
-    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
-    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.exclusionsFile = bytes?.toString("utf8") ?? "";
+    this.accepted.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.accepted.exclusions.nextEnd(this.inputs.now());
     this.inputs.epoch.raise("exclusions");
+  }
+
+  /** The exclusions in force, as their file has them; empty if there is none. */
+  exclusionsInForce(): string {
+    return this.exclusionsFile;
+  }
+
+  /**
+   * The baselines in force as texts of a capture, and last the list of their names. undefined if the host's file is
+   * not the one that was read, and cannot be read instead.
+   */
+  baselinesInForce(): readonly NamedText[] | undefined {
+    const host = this.hostFile() ?? this.hostFileAgain();
+    if (host === undefined) return undefined;
+    const texts: NamedText[] = [];
+    if (host !== null) texts.push({ name: baselineTexts.host, text: host });
+    for (const [i, { bytes }] of this.sources.ofRoles.entries())
+      texts.push({ name: baselineTexts.ofRole(i), text: new TextDecoder().decode(bytes) });
+    const { own = [] } = this.inputs;
+    if (texts.length > 0 && own.length > 0) texts.push({ name: baselineTexts.own, text: fileOf(own) });
+    const names = texts.map(({ name }) => name);
+    return [...texts, { name: captureTexts.baselinesInForce, text: JSON.stringify(names) }];
+  }
+
+  /** The host's own baseline as it was read; null if there was none; undefined if the file is another one by now. */
+  private hostFile(): string | null | undefined {
+    const { host } = this.sources;
+    const bytes = this.read(IN_FORCE);
+    if (bytes === undefined) return host === undefined ? null : undefined;
+    return digestOf(bytes) === host ? bytes.toString("utf8") : undefined;
+  }
+
+  private hostFileAgain(): string | null | undefined {
+    this.reload();
+    return this.hostFile();
   }
 
   private read(file: string): Buffer | undefined {
@@ -181,4 +219,10 @@ export class KnownTrees {
       this.inputs.recordChange("baseline.not_saved", { "error.message": String(error) });
     });
   }
+}
+
+/** Entries of treewarden's own as a baseline file. */
+function fileOf(entries: readonly BaselineEntry[]): string {
+  const header = { role: undefined, hosts: [], created: 0, learnedFrom: 0, learnedTo: 0 };
+  return formatBaseline({ header, entries: mergeEntries([entries], false) });
 }

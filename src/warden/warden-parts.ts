@@ -2,6 +2,8 @@
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
+import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
   bootTimeMs,
   boottimeNow,
@@ -23,7 +25,9 @@ import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
+import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
+import { captureHeader } from "./capture-header.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
@@ -39,6 +43,7 @@ import { rememberBoot } from "./saved-state.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
+import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
 
@@ -124,7 +129,11 @@ export function buildWardenParts(
     examined: (path, examined) => learner.onExamined(path, examined),
     changed: (what) => epoch.raise(what),
   });
-  const imageOf = (container: string): string | null | undefined => examiner.images.imageOf(container);
+  const imageOf = (container: string): string | null | undefined => {
+    const image = examiner.images.imageOf(container);
+    capture.containerImage(container, image);
+    return image;
+  };
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -145,7 +154,30 @@ export function buildWardenParts(
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees);
+  const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
+  const capture = new WardenCapture({
+    stateDirectory,
+    epoch,
+    header: (redacted) =>
+      captureHeader({
+        madeBy: "warden",
+        redacted,
+        bootTimeMs: boot.bootTimeMs,
+        source: source.name,
+        enforcement: config.enforcement,
+        argumentsLimit: config.arguments.limit,
+        ...clocks(),
+      }),
+    clocks,
+    userName: (uid) => users.nameOf(uid),
+    base: () => formatBase(baseList.current),
+    policy: () => JSON.stringify(policyInForce.current.resolved),
+    exclusions: () => knownTrees.exclusionsInForce(),
+    baselines: () => knownTrees.baselinesInForce(),
+    forest: () => snapshotForest(tracker.forest, encodeRunnable),
+    recordChange,
+  });
+  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture);
 
   const newTrees = new NewTrees(savedTrees);
   const tracker = new Tracker(
@@ -171,6 +203,7 @@ export function buildWardenParts(
     newTrees,
     reader,
     fileWriter,
+    onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
     recordChange,
   });
   const killer = new ProcessKiller(
@@ -189,18 +222,23 @@ export function buildWardenParts(
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
     newTrees,
-    examined: (facts, wallTime) => examiner.lookup(facts, wallTime),
+    examined: (facts, wallTime) => {
+      const examined = examiner.lookup(facts, wallTime);
+      capture.examined(facts, examined);
+      return examined;
+    },
     imageOf,
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());
       learner.onLoss();
     },
-    knowledgeOf: (exec) => knownTrees.lookUp(exec),
+    knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
   });
   return {
+    capture,
     epoch,
     examiner,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */

@@ -9,19 +9,28 @@ import {
   REQUESTS_LIMIT,
   type WardenRequest,
 } from "../baseline/warden-request.ts";
+import { monotonicNow } from "../linux/clock.ts";
 import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
+import type { WardenCapture } from "./warden-capture.ts";
 
 export class WardenRequests {
   private readonly folder: string;
   private readonly learner: Learner;
   private readonly knownTrees: KnownTrees;
+  private readonly capture: Pick<WardenCapture, "start" | "stop">;
 
-  constructor(stateDirectory: string, learner: Learner, knownTrees: KnownTrees) {
+  constructor(
+    stateDirectory: string,
+    learner: Learner,
+    knownTrees: KnownTrees,
+    capture: Pick<WardenCapture, "start" | "stop">,
+  ) {
     this.folder = join(stateDirectory, REQUEST_FOLDER);
     this.learner = learner;
     this.knownTrees = knownTrees;
+    this.capture = capture;
   }
 
   /** Reads what commands have left and carries it out; true if a learning has begun. */
@@ -44,6 +53,12 @@ export class WardenRequests {
         break;
       case "reload-baseline":
         this.knownTrees.reload();
+        break;
+      case "record":
+        this.capture.start(request.pipe, request.redact, monotonicNow());
+        break;
+      case "stop-recording":
+        this.capture.stop(request.pipe);
         break;
     }
   }

@@ -1,10 +1,13 @@
+import type { Differences } from "../forest/forest.ts";
+import type { Process } from "../forest/process.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
-import type { ProcessEvent } from "../sensor/event.ts";
+import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
+import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { Collection } from "./collection.ts";
 import { scanLive } from "./live-scan.ts";
@@ -117,11 +120,18 @@ class Warden {
     }
   }
 
-  /** Clocks may have been set, or have stood still while the host slept. */
+  /**
+   * Clocks may have been set, or have stood still while the host slept. Two readings of one clock differ a little each
+   * time, so the last ones stay until they are off by more.
+   */
   private setClocks(): void {
-    const { verdicts, tracker } = this.parts;
-    verdicts.wallOffset = wallClockOffset();
-    tracker.forest.suspendedNs = suspendedFor();
+    const { verdicts, tracker, capture } = this.parts;
+    const { forest } = tracker;
+    const wallOffset = wallClockOffset();
+    const suspended = suspendedFor();
+    if (Math.abs(wallOffset - verdicts.wallOffset) >= CLOCK_STEP_NS) verdicts.wallOffset = wallOffset;
+    if (Math.abs(suspended - forest.suspendedNs) >= CLOCK_STEP_NS) forest.suspendedNs = suspended;
+    capture.clock(verdicts.wallOffset, forest.suspendedNs);
   }
 
   private drain(): void {
@@ -136,7 +146,7 @@ class Warden {
 
   /** An event that treewarden cannot handle is a fault of its own: it is reported, and the others are not lost. */
   private take(event: ProcessEvent): void {
-    const { tracker, recordChange } = this.parts;
+    const { tracker, capture, recordChange } = this.parts;
     try {
       tracker.handle(event);
     } catch (error) {
@@ -145,6 +155,7 @@ class Warden {
         "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
+    capture.event(event);
   }
 
   /**
@@ -152,7 +163,7 @@ class Warden {
    * failure and the supervisor starts it again.
    */
   private switchSensor(failure: unknown): void {
-    const { verdicts, source, policyInForce, recordChange } = this.parts;
+    const { verdicts, source, policyInForce, capture, recordChange } = this.parts;
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
@@ -160,7 +171,9 @@ class Warden {
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnOfPolicy();
       const time = monotonicNow();
-      verdicts.onLoss({ kind: "loss", source: failed, time, reason: "switch", count: undefined });
+      const loss: LossEvent = { kind: "loss", source: failed, time, reason: "switch", count: undefined };
+      verdicts.onLoss(loss);
+      capture.event(loss);
     } catch (error) {
       this.fault = error;
       this.isStopping = true;
@@ -245,14 +258,8 @@ class Warden {
 
   /** Repairs the forest after a loss. */
   private resync(): void {
-    const { reader, source, tracker, rescan, totals, recordChange } = this.parts;
-    this.setClocks();
-    const time = monotonicNow();
-    const { found, ended, missing, changed } = tracker.reconcile(scanLive(reader, source.sensor), time);
-    // Before more events are taken: a loss among them may have happened after this scan.
-    rescan.done(time, monotonicNow());
-    for (let i = 0; i < DRAINS; i += 1) this.drain();
-    const forgotten = tracker.forget(missing);
+    const { source, totals, recordChange } = this.parts;
+    const { found, ended, changed, forgotten } = this.rescanProcesses();
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
       "sensor.source": source.name,
@@ -262,9 +269,25 @@ class Warden {
     });
   }
 
+  /** Makes the forest equal to what /proc has, once no event from before that is left. */
+  private rescanProcesses(): Differences & { readonly forgotten: readonly Process[] } {
+    const { reader, source, tracker, rescan, capture } = this.parts;
+    this.setClocks();
+    const time = monotonicNow();
+    const scan = scanLive(reader, source.sensor);
+    const differences = tracker.reconcile(scan, time);
+    capture.scan(scan, time);
+    // Before more events are taken: a loss among them may have happened after this scan.
+    rescan.done(time, monotonicNow());
+    for (let i = 0; i < DRAINS; i += 1) this.drain();
+    const forgotten = tracker.forget(differences.missing);
+    capture.scanEnd();
+    return { ...differences, forgotten };
+  }
+
   /** Milliseconds until something is due, -1 if nothing is: an idle host is not woken. */
   private timeout(): number {
-    const { link, rescan, forestStore, fileWriter, learner, knownTrees } = this.parts;
+    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
     const sooner = (ns: number | undefined): void => {
@@ -274,6 +297,7 @@ class Warden {
     };
     sooner(rescan.dueIn(now));
     sooner(forestStore.dueIn(now));
+    sooner(capture.dueIn(now));
     sooner(this.collection.dueIn(now));
     if (fileWriter.busy) sooner(FILING_MS * 1e6);
     if (learner.hasReports) sooner(this.reportLearnedAt - now);
@@ -285,10 +309,11 @@ class Warden {
   }
 
   private doWhatIsDue(): void {
-    const { rescan, forestStore, learner, knownTrees } = this.parts;
+    const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
     if (rescan.dueIn(now) === 0) this.resync();
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (capture.work(now) === "begun") this.rescanProcesses();
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
       this.reportLearnedAt = now + LEARNED_NS;
@@ -297,7 +322,8 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll } = this.parts;
+    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
+    capture.shutdown();
     // The forest first: without it the next warden does not know the lineages, and there may be no time for both.
     forestStore.save(monotonicNow());
     learner.report();

@@ -2,20 +2,19 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CaptureFile } from "../../src/sensor/capture/file.ts";
-import { CaptureWriter } from "../../src/sensor/capture/write.ts";
+import { CaptureFile } from "../../src/sensor/capture/capture-file.ts";
+import { CaptureWriter } from "../../src/sensor/capture/capture-writer.ts";
+import type { CaptureHeader } from "../../src/sensor/capture/header.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
+import { header as anyHeader } from "../sensor/capture-arbitrary.ts";
 
 const START = Date.UTC(2026, 0, 31, 12);
-const header = {
-  treewarden: "0.1.0",
-  boot_id: "1f0c5f4e-8a3d-4f5a-9a57-3d9f0a0f8f11",
-  boot_time_ms: START,
-  wall_offset_ns: START * 1e6,
-  suspended_ns: 0,
-  host_name: "web1",
-  kernel: "6.18.0",
+const header: CaptureHeader = {
+  ...anyHeader,
+  hostName: "web1",
+  bootTimeMs: START,
+  wallOffset: START * 1e6,
 };
 
 let folder = "";
@@ -53,7 +52,7 @@ function capture(name: string, ...commands: readonly string[]): string {
   rmSync(path, { force: true });
   using file = new CaptureFile(path);
   const writer = new CaptureWriter(
-    (bytes) => file.write(bytes),
+    (frame) => file.write(frame),
     header,
     () => "root",
   );
@@ -88,7 +87,7 @@ function capture(name: string, ...commands: readonly string[]): string {
     });
     writer.event({ kind: "exit", ...at, time: time + 3e6, status: 3 << 8 });
   });
-  writer.finish();
+  writer.end();
   return path;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeText, encodeText } from "../../src/linux/text.ts";
+import { decodeText, encodeText, printable, unambiguous, undoUnambiguous } from "../../src/linux/text.ts";
 import { expectLinear } from "../cost.ts";
 
 test("no byte is lost, whatever a process gave", () => {
@@ -47,4 +47,27 @@ test("no bytes take more than linear time", () => {
     const repeated = Uint8Array.from({ length: 64 << 10 }, (_, i) => pattern[i % pattern.length] ?? 0);
     expectLinear((size) => decodeText(repeated.subarray(0, size)), repeated.length);
   }
+});
+
+describe("unambiguous text", () => {
+  test("can be undone, whatever a process gave", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        const text = decodeText(bytes);
+        const escaped = unambiguous(text);
+        expect(printable(escaped)).toBe(escaped);
+        expect(undoUnambiguous(escaped)).toBe(text);
+      }),
+    );
+  });
+
+  test("tells a newline from the four characters that stand for one", () => {
+    expect(unambiguous("\n")).toBe("\\x0a");
+    expect(unambiguous("\\x0a")).toBe("\\\\x0a");
+  });
+
+  test("cannot be undone if it is not what anybody wrote", () => {
+    for (const wrong of ["\\", "a\\", "\\x", "\\x0", "\\x0G", "\\n", "\n", "\u202e"])
+      expect([wrong, undoUnambiguous(wrong)]).toEqual([wrong, undefined]);
+  });
 });

@@ -161,7 +161,7 @@ describe.skipIf(reason !== undefined)("a process has one tree", () => {
         end(steady, shell.pid);
       }
     }
-    const replayed = answer("replay", capture, "--policy", policy, "--output", "json", ...host);
+    const replayed = answer("replay", capture, "--policy", policy, "--output", "json");
     for (const name of ["site-shell", "site-tool", "other-tool", "steady-tool"])
       expect(replayed.some(isTool(name))).toBe(true);
     await expectSameTrees(running, replayed);

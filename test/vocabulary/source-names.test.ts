@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { captureFields, captureLines } from "../../src/sensor/capture/names.ts";
 import { eventNames } from "../../src/vocabulary/event-names.ts";
 import { variableNames, variables } from "../../src/vocabulary/variables.ts";
 
@@ -10,7 +11,12 @@ const source = join(import.meta.dir, "../../src");
 const files = [...new Bun.Glob("**/*.ts").scanSync(source)].filter((file) => !file.startsWith("vocabulary/"));
 const texts = new Map(files.map((file) => [file, readFileSync(join(source, file), "utf8")]));
 
-const tableNames: ReadonlySet<string> = new Set([...variableNames, ...Object.keys(eventNames)]);
+const tableNames: ReadonlySet<string> = new Set([
+  ...variableNames,
+  ...Object.keys(eventNames),
+  ...Object.keys(captureFields),
+  ...Object.keys(captureLines),
+]);
 const prefixes: ReadonlySet<string> = new Set([...tableNames].map((name) => name.split(".")[0] ?? ""));
 
 /** What looks like a name of a record and is none. */

@@ -56,7 +56,10 @@ export class BaselineRig implements Disposable {
       reportLearned: (update) => this.learned.push(update) > 0,
       look: () => undefined,
     });
-    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees);
+    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, {
+      start: () => undefined,
+      stop: () => undefined,
+    });
   }
 
   /** The number of reports of `event`. */

@@ -7,6 +7,7 @@ import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { lineage } from "../baseline/lineages.ts";
+import { NOON } from "../baseline/samples.ts";
 import { BaselineRig, baselineOf } from "./baseline-rig.ts";
 
 function ofRole(...trees: readonly string[]): RoleBaseline {
@@ -66,9 +67,9 @@ const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
 
 test("a look-up changes nothing: only the learner collects", () => {
   using rig = new BaselineRig({ inForce: ["/nothing"] });
-  expect(rig.knownTrees.lookUp(exec).known).toBe(false);
+  expect(rig.knownTrees.lookUp(exec, NOON).known).toBe(false);
   expect(rig.learner.hasReports).toBe(false);
-  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec));
+  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec, NOON));
   expect(rig.learner.hasReports).toBe(true);
 });
 
@@ -77,15 +78,15 @@ test("a tree that an exclusion hides is neither known nor unknown, and is not le
   const hidden = { tree: "/**/ls", user: undefined, scope: undefined, until: undefined, reason: "moving" };
   rig.write(EXCLUSIONS, formatExclusions([hidden]));
   rig.request({ kind: "reload-baseline" });
-  expect(rig.knownTrees.lookUp(exec)).toEqual({});
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
   rig.request({ kind: "learn", seconds: null });
-  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec));
+  rig.learner.onExec(exec, rig.knownTrees.lookUp(exec, NOON));
   expect(rig.learner.hasReports).toBe(false);
 });
 
 test("without a baseline nothing is known or unknown, and only a learning collects", () => {
   using rig = new BaselineRig();
-  expect(rig.knownTrees.lookUp(exec)).toEqual({});
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
   rig.learner.onExec(exec, {});
   expect(rig.learner.hasReports).toBe(false);
   expect(rig.request({ kind: "learn", seconds: null })).toBe(true);

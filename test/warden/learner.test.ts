@@ -5,6 +5,7 @@ import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { lineage } from "../baseline/lineages.ts";
+import { NOON } from "../baseline/samples.ts";
 import { BaselineRig } from "./baseline-rig.ts";
 
 test("a state that cannot be written ends nothing: it is reported once, and written when it can be", () => {
@@ -27,7 +28,7 @@ test("what runs in a container before its image is known is neither known nor un
   const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
   const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
   const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
-  expect(knownTrees.lookUp(exec)).toEqual({});
+  expect(knownTrees.lookUp(exec, NOON)).toEqual({});
   learner.onExec(exec, {});
   expect(learner.hasReports).toBe(true);
   learner.report();
@@ -35,5 +36,5 @@ test("what runs in a container before its image is known is neither known nor un
   image = "nginx";
   learner.report();
   expect(rig.learned).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
-  expect(knownTrees.lookUp(exec).known).toBe(false);
+  expect(knownTrees.lookUp(exec, NOON).known).toBe(false);
 });

@@ -1,22 +1,22 @@
 // What a capture shows: its trees as a learning would have found them, or its lines as for-rest would have.
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
-import { Scopes } from "../../baseline/key.ts";
+import { scope as scopeNames } from "../../baseline/key.ts";
 import { entryOfRow, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
-import type { BaseSystem } from "../../fingerprint/base.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
+import type { Lineage } from "../../forest/lineage.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
+import { CapturedHost, identifierOf } from "../../offline/captured-host.ts";
 import { redactArguments } from "../../report/redact.ts";
-import { Totals } from "../../report/totals.ts";
-import { TreeTotals } from "../../report/tree-totals.ts";
-import type { CaptureSink } from "../../sensor/capture/decode.ts";
-import { CaptureInput } from "../../sensor/capture/file.ts";
-import { type Capture, openCapture } from "../../sensor/capture/read.ts";
-import { Tracker } from "../../warden/tracker.ts";
-import { refusal } from "../capture-errors.ts";
+import { CaptureInput } from "../../sensor/capture/capture-file.ts";
+import { type Capture, openCapture } from "../../sensor/capture/capture-reader.ts";
+import { type CaptureItem, isEvent } from "../../sensor/capture/items.ts";
+import type { ProcessFacts } from "../../sensor/event.ts";
+import { captureTexts } from "../../warden/capture-texts.ts";
+import { refusal, warnOfEnd } from "../capture-errors.ts";
 import { readError } from "../file-errors.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 
@@ -29,8 +29,8 @@ export interface Captured {
   readonly unreadable: number;
 }
 
-/** The trees of the capture in `file`, in order. `base`: the base list by which programs are named. */
-export function entriesOf(file: string, base: BaseSystem): Captured {
+/** The trees of the capture in `file`, in order. */
+export function entriesOf(file: string): Captured {
   const trees = new Map<string, LearnedTree>();
   const change = (id: string, changed: Partial<LearnedTree>): void => {
     const tree = trees.get(id);
@@ -43,50 +43,40 @@ export function entriesOf(file: string, base: BaseSystem): Captured {
     return true;
   };
   const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
-  const scopes = new Scopes();
   let losses = 0;
-  let host = "";
+  let hostName = "";
   read(file, (capture) => {
-    let wallOffset = capture.header.wall_offset_ns;
-    host = unambiguous(capture.header.host_name);
-    const totals = new Totals();
-    const tracker = new Tracker(
-      {
-        identify: identifyAccounted(createIdentifier({ base })),
-        totals,
-        trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
-        suspendedNs: capture.header.suspended_ns,
-        isKnown: () => false,
+    hostName = unambiguous(capture.header.hostName);
+    const observe = (lineage: Lineage, facts: ProcessFacts, time: number): void => {
+      const known = host.scopeOf(lineage, facts);
+      const scope = known === "pending" ? scopeNames.container : known;
+      learning.observe(lineage, scope, facts.args, Math.max(0, host.secondOf(time)), facts);
+      learning.report(keep);
+    };
+    const host = new CapturedHost(capture, {
+      onFork: () => {},
+      onExit: () => {},
+      onLoss: () => {
+        losses += 1;
       },
-      {
-        onFork: () => {},
-        onExit: () => {},
-        onLoss: () => {
-          losses += 1;
-        },
-        onExec: ({ process, facts, time }) => {
-          const { lineage } = process;
-          const scope = scopes.of(facts.cgroup, lineage.container, undefined);
-          const second = Math.max(0, Math.floor((time + wallOffset) / 1e9));
-          learning.observe(lineage, scope, facts.args, second, facts);
-          learning.report(keep);
-        },
-      },
-    );
-    return {
-      clock: (offset) => {
-        wallOffset = offset;
-      },
-      event: (event) => tracker.handle(event),
-      scan: (processes, time) => {
-        tracker.forget(tracker.reconcile(processes, time).missing);
-      },
+      onExec: ({ process, facts, time }) => observe(process.lineage, facts, time),
+    });
+    return (item) => {
+      const isFirstScan = item.kind === "scan" && !host.scanned;
+      host.take(item);
+      // A warden knew what was running before its capture began, so no scan found it.
+      if (isFirstScan && capture.header.madeBy === "warden") {
+        for (const { pid, facts } of item.processes) {
+          const process = host.tracker.forest.get(pid);
+          if (process !== undefined && !process.kernelThread) observe(process.lineage, facts, item.time);
+        }
+      }
     };
   });
   const entries = [...trees.values()].map(entryOfRow).filter((entry) => typeof entry !== "string");
   const missing = trees.size - entries.length;
   return {
-    host,
+    host: hostName,
     entries: mergeEntries([entries], false),
     losses,
     unreadable: learning.state.unreadable + missing,
@@ -94,23 +84,22 @@ export function entriesOf(file: string, base: BaseSystem): Captured {
 }
 
 /** The lines of the capture in `file` in for-rest's grammar, unique and sorted. */
-export function forrestLinesOf(file: string, base: BaseSystem): readonly string[] {
-  const identify = identifyAccounted(createIdentifier({ base }));
+export function forrestLinesOf(file: string): readonly string[] {
+  let identify = identifyAccounted(createIdentifier());
   const lines = new ForRestLines({ name: (facts) => identify(facts).name });
   let begun = false;
-  read(file, () => ({
-    clock: () => {},
-    event: (event) => lines.event(event),
-    scan: (processes) => {
-      if (!begun) lines.begin(processes);
+  read(file, () => (item) => {
+    if (item.kind === "text" && item.name === captureTexts.base) identify = identifierOf(item.text);
+    else if (item.kind === "scan" && !begun) {
+      lines.begin(item.processes);
       begun = true;
-    },
-  }));
+    } else if (isEvent(item)) lines.event(item);
+  });
   if (lines.missed > 0) warn(`${lines.missed} events found no room: these lines are not all of them`);
   return lines.lines();
 }
 
-function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
+function read(file: string, sinkOf: (capture: Capture) => (item: CaptureItem) => void): void {
   let input: CaptureInput;
   try {
     input = new CaptureInput(file);
@@ -122,5 +111,5 @@ function read(file: string, sinkOf: (capture: Capture) => CaptureSink): void {
   if (!opened.ok) throw refusal(file, opened.problem);
   const end = opened.capture.read(sinkOf(opened.capture));
   if (end.kind === "damaged") throw refusal(file, end);
-  if (end.kind === "cut") warn(`${file}: cut at byte ${end.at}: what is whole before it was read`);
+  warnOfEnd(file, end, "what is before that was read");
 }

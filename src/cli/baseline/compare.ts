@@ -20,7 +20,7 @@ export interface CompareFlags {
 
 export function compare(flags: CompareFlags, host: BaselineHost): void {
   if (flags.format === "forrest") {
-    compareForrest(flags, host);
+    compareForrest(flags);
     return;
   }
   const { shown, hidden } = findUnknown(flags, host);
@@ -70,7 +70,7 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
 /** What runs: as the running warden found it, or as a capture shows it. */
 function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
   if (flags.capture === undefined) return readCandidates(host.stateDirectory);
-  const { entries, losses, unreadable } = entriesOf(flags.capture, host.base());
+  const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
   if (unreadable > 0) warn(`${unreadable} programs of the capture could not be read, and are not compared`);
   return entries;
@@ -88,7 +88,7 @@ export function excludedText(hidden: readonly Hidden[], format: EntryFormat): st
 }
 
 /** for-rest's own comparison: lines that are not in a file of lines. */
-function compareForrest(flags: CompareFlags, host: BaselineHost): void {
+function compareForrest(flags: CompareFlags): void {
   if (flags.capture === undefined || flags.baseline === undefined)
     throw new CommandError(
       exitCodes.usage,
@@ -98,7 +98,7 @@ function compareForrest(flags: CompareFlags, host: BaselineHost): void {
   const bytes = readBytes(flags.baseline);
   if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${flags.baseline}`);
   const reference = new Set(new TextDecoder().decode(bytes).split("\n"));
-  const unknown = forrestLinesOf(flags.capture, host.base()).filter((line) => !reference.has(line));
+  const unknown = forrestLinesOf(flags.capture).filter((line) => !reference.has(line));
   process.stdout.write(unknown.map((line) => `${printable(line)}\n`).join(""));
   if (unknown.length > 0) process.exitCode = exitCodes.no;
 }

@@ -82,7 +82,7 @@ export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
         "make one with treewarden record",
       );
     deliver(
-      forrestLinesOf(flags.capture, host.base())
+      forrestLinesOf(flags.capture)
         .map((line) => `${line}\n`)
         .join(""),
       flags.out,
@@ -95,7 +95,7 @@ export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
     deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
     return;
   }
-  const { host: hostName, entries, losses } = entriesOf(flags.capture, host.base());
+  const { host: hostName, entries, losses } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
   const header = headerOf(entries, hostName === "" ? [] : [hostName], flags.role, nowSeconds());
   deliver(formatBaseline({ header, entries }), flags.out);

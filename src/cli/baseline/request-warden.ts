@@ -37,6 +37,11 @@ function holderOf(stateDirectory: string): number | undefined {
   }
 }
 
+/** Whether a warden holds the state directory. Throws a CommandError for others than root. */
+export function isWardenRunning(stateDirectory: string): boolean {
+  return holderOf(stateDirectory) !== undefined;
+}
+
 /** Leaves a request for the warden; false if none runs, and then nothing is left. */
 export function requestWarden(stateDirectory: string, request: WardenRequest): boolean {
   const pid = holderOf(stateDirectory);

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { codeOf } from "../../linux/system-error.ts";
-import type { ByteSource } from "./read.ts";
+import type { ByteSource } from "./frame.ts";
 
 const MODE = 0o600;
 

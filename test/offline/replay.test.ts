@@ -1,22 +1,23 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Baseline } from "../../src/baseline/baseline.ts";
-import { embeddedBase } from "../../src/fingerprint/base.ts";
+import { formatBaseline } from "../../src/baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { replay } from "../../src/offline/replay.ts";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
 import type { Policy } from "../../src/policy/policy.ts";
+import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { withComm } from "../../src/sensor/acct/accounted-facts.ts";
-import { CaptureFile, CaptureInput } from "../../src/sensor/capture/file.ts";
-import { openCapture } from "../../src/sensor/capture/read.ts";
-import { CaptureWriter } from "../../src/sensor/capture/write.ts";
+import { CaptureFile, CaptureInput } from "../../src/sensor/capture/capture-file.ts";
+import { openCapture } from "../../src/sensor/capture/capture-reader.ts";
+import { CaptureWriter } from "../../src/sensor/capture/capture-writer.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
-import { entry } from "../baseline/samples.ts";
-import { header } from "./capture-arbitrary.ts";
+import { entry, NOON } from "../baseline/samples.ts";
+import { header } from "../sensor/capture-arbitrary.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "treewarden-capture-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -67,7 +68,7 @@ function attack(write: (writer: CaptureWriter) => void = () => undefined): strin
   const path = join(folder, `capture-${Math.random()}`);
   using file = new CaptureFile(path);
   const writer = new CaptureWriter(
-    (bytes) => file.write(bytes),
+    (frame) => file.write(frame),
     header,
     (uid) => (uid === 33 ? "www-data" : undefined),
   );
@@ -77,6 +78,7 @@ function attack(write: (writer: CaptureWriter) => void = () => undefined): strin
     facts: { ...runs("/usr/sbin/nginx", ["nginx: worker process"], 900), parentPid: 1 },
   };
   writer.scan([nginx], 20e9);
+  writer.add("scan_end", { kind: "scan_end" });
   const source = "ebpf";
   writer.event({
     kind: "fork",
@@ -87,27 +89,34 @@ function attack(write: (writer: CaptureWriter) => void = () => undefined): strin
     startTicks: 3000,
     startExact: true,
   });
-  writer.clock(header.wall_offset_ns + 3600e9);
+  writer.clock(header.wallOffset + 3600e9, 0);
   const facts = runs("/usr/bin/dash", ["sh", "-c", "id"], 3000);
   writer.event({ kind: "exec", source, time: 30.001e9, pid: 900, facts });
   write(writer);
   writer.event({ kind: "exit", source, time: 30.002e9, pid: 900, status: 0 });
-  writer.finish();
+  writer.end();
   return path;
 }
 
-function replayed(path: string, known?: Baseline): { lines: string; result: ReturnType<typeof replay> } {
+function replayed(
+  path: string,
+  ...baselines: readonly RoleBaseline[]
+): { lines: string; result: ReturnType<typeof replay> } {
   using input = new CaptureInput(path);
   const opened = openCapture(input.read);
   if (!opened.ok) throw new Error(opened.problem.kind);
   const records: EventRecord[] = [];
-  const result = replay(opened.capture, {
+  const result = replay(opened.capture, (record) => records.push(record), {
     policy: policy(),
-    base: embeddedBase,
-    known,
-    onRecord: (record) => records.push(record),
+    baselines,
   });
   return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), result };
+}
+
+function ofRole(...entries: readonly BaselineEntry[]): RoleBaseline {
+  const file = { role: "trial", hosts: ["a"], created: NOON, learnedFrom: NOON, learnedTo: NOON };
+  const bytes = Buffer.from(formatBaseline({ header: file, entries }));
+  return { role: "trial", file: "/p/trial.baseline", digest: "sha256:0", trees: entries.length, bytes };
 }
 
 describe("replay", () => {
@@ -129,21 +138,20 @@ describe("replay", () => {
 
   test("asks the baseline that comes with the policy; without one nothing is unknown", () => {
     const path = attack();
-    const rulesOf = (known?: Baseline) =>
-      replayed(path, known)
+    const rulesOf = (...baselines: readonly RoleBaseline[]) =>
+      replayed(path, ...baselines)
         .lines.split("\n")
         .filter((line) => line !== "")
         .map((line): unknown => JSON.parse(line)["policy.matched_rules"]);
     expect(rulesOf()).toEqual([["shell-under-nginx"]]);
-    const known = new Baseline();
-    known.add(entry("/nginx", { path: "/usr/sbin/nginx", complete: false }));
-    expect(rulesOf(known)).toEqual([["shell-under-nginx", "unknown"]]);
-    expect(rulesOf(new Baseline())).toEqual([["unknown"], ["shell-under-nginx", "unknown"]]);
+    const known = entry("/nginx", { path: "/usr/sbin/nginx", complete: false });
+    expect(rulesOf(ofRole(known))).toEqual([["shell-under-nginx", "unknown"]]);
+    expect(rulesOf(ofRole())).toEqual([["unknown"], ["shell-under-nginx", "unknown"]]);
   });
 
   test("stamps a verdict with the time it had on the host, also after its clock was set", () => {
     const [record] = replayed(attack()).lines.split("\n");
-    const wall = new Date((header.wall_offset_ns + 3600e9 + 30.001e9) / 1e6).toISOString();
+    const wall = new Date((header.wallOffset + 3600e9 + 30.001e9) / 1e6).toISOString();
     expect(JSON.parse(record ?? "").timestamp.slice(0, 22)).toBe(wall.slice(0, 22));
   });
 
@@ -181,33 +189,5 @@ describe("replay", () => {
     const { lines, result } = replayed(path);
     expect(result.tally.verdicts.kill).toBe(1);
     expect(lines).not.toContain('"process.pid":951');
-  });
-});
-
-describe("the file of a capture", () => {
-  test("can be read by its owner alone, since it holds arguments", () => {
-    expect(statSync(attack()).mode & 0o777).toBe(0o600);
-  });
-
-  test("is made where an empty file is, and its mode is made right", () => {
-    const path = join(folder, "empty");
-    writeFileSync(path, "", { mode: 0o644 });
-    using file = new CaptureFile(path);
-    file.write(Uint8Array.of(1));
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-  });
-
-  test("never overwrites anything", () => {
-    const path = join(folder, "precious");
-    writeFileSync(path, "precious");
-    expect(() => new CaptureFile(path)).toThrow(/not overwritten/);
-    expect(readFileSync(path, "utf8")).toBe("precious");
-  });
-
-  test("is not made where a symbolic link leads", () => {
-    const link = join(folder, "link");
-    symlinkSync(join(folder, "elsewhere"), link);
-    expect(() => new CaptureFile(link)).toThrow();
-    expect(existsSync(join(folder, "elsewhere"))).toBe(false);
   });
 });

@@ -1,0 +1,56 @@
+// What root has accepted: the baseline in force and the exclusions. The warden asks it of each exec, and a replay does so
+// with what the captured host had.
+
+import type { Lineage } from "../forest/lineage.ts";
+import type { Tree } from "../forest/tree.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+import type { Baseline, Knowledge } from "./baseline.ts";
+import type { Exclusions } from "./exclusions.ts";
+import { Scopes, scope as scopeNames } from "./key.ts";
+
+/** A scope (undefined: it could not be read), or that the image of the container is not known yet. */
+export type ScopeOrPending = string | undefined | "pending";
+
+const nothing: Knowledge = {};
+
+export class AcceptedTrees {
+  /** undefined: none is in force. */
+  baseline: Baseline | undefined;
+  exclusions: Exclusions;
+  private readonly scopes = new Scopes();
+
+  constructor(baseline: Baseline | undefined, exclusions: Exclusions) {
+    this.baseline = baseline;
+    this.exclusions = exclusions;
+  }
+
+  /** The scope that a program runs in. `image`: of its container; null: nobody knows it; undefined: not known yet. */
+  scopeOf({ container }: Lineage, facts: ProcessFacts, image: string | null | undefined): ScopeOrPending {
+    if (container !== null && image === undefined) return "pending";
+    return this.scopes.of(facts.cgroup, container, image ?? undefined);
+  }
+
+  /**
+   * What the baseline knows of a tree in its scope at `second` (since 1970-01-01T00:00:00Z). Empty while that cannot be
+   * told, or if an exclusion hides the tree.
+   */
+  lookUp(lineage: Lineage, tree: Tree, scope: ScopeOrPending, second: number): Knowledge {
+    if (this.baseline === undefined) return nothing;
+    if (scope !== "pending") return this.compare(lineage, tree, scope, second) ?? nothing;
+    // Under the name of its image it may be known, so an unknown tree is neither known nor unknown yet.
+    const knowledge = this.baseline.knowledge(lineage, scopeNames.container, second);
+    return knowledge.known === true ? knowledge : nothing;
+  }
+
+  /** As `lookUp` in a scope that is known; undefined if the tree is unknown and an exclusion hides it. */
+  compare(lineage: Lineage, tree: Tree, scope: string | undefined, second: number): Knowledge | undefined {
+    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
+    return knowledge.known === false && this.isExcluded(tree, scope, second) ? undefined : knowledge;
+  }
+
+  private isExcluded(tree: Tree, scope: string | undefined, second: number): boolean {
+    if (this.exclusions.size === 0) return false;
+    const excludable = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
+    return this.exclusions.hides(excludable, second) !== undefined;
+  }
+}

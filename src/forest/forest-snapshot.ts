@@ -1,0 +1,79 @@
+// A whole forest as text, for captures: unlike the saved forest it needs no scan of /proc to become a forest again, so
+// that a replay on any host begins with the same one.
+import * as v from "valibot";
+import type { Forest, RestoredProcess } from "./forest.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
+import { lineageLists, restoreLineages, savedNode } from "./saved-forest.ts";
+
+const index = v.pipe(v.number(), v.integer(), v.minValue(-1));
+const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const Snapshot = v.object({
+  programs: v.array(v.unknown()),
+  /** As in a saved forest. */
+  nodes: v.array(savedNode),
+  processes: v.array(
+    v.object({
+      pid: whole,
+      start_ticks: v.number(),
+      start_exact: v.boolean(),
+      start_time: v.number(),
+      parent_pid: whole,
+      /** Index of a node. */
+      lineage: whole,
+      /** Index of a node; -1: none. */
+      ancestry: index,
+      execed: v.boolean(),
+      link_guessed: v.boolean(),
+      kernel_thread: v.boolean(),
+    }),
+  ),
+});
+type Snapshot = v.InferOutput<typeof Snapshot>;
+
+export function snapshotForest(forest: Forest, encode: (program: Runnable) => unknown): string {
+  const { images, nodes, indexOf } = lineageLists(encode);
+  const processes: Snapshot["processes"] = [];
+  for (const process of forest.processes()) {
+    processes.push({
+      pid: process.pid,
+      start_ticks: process.startTicks,
+      start_exact: process.startExact,
+      start_time: process.startTime,
+      parent_pid: process.parentPid,
+      lineage: indexOf(process.lineage),
+      ancestry: process.ancestry === null ? -1 : indexOf(process.ancestry),
+      execed: process.execed,
+      link_guessed: process.linkGuessed,
+      kernel_thread: process.kernelThread,
+    });
+  }
+  return JSON.stringify({ programs: images, nodes, processes });
+}
+
+/** Fills an empty forest with what `snapshotForest` wrote. Throws an Error that names what does not hold together. */
+export function restoreSnapshot(forest: Forest, text: string, decode: (program: unknown) => Runnable): void {
+  const { programs, nodes, processes } = v.parse(Snapshot, JSON.parse(text));
+  const lineages: Lineage[] = [];
+  restoreLineages(forest, programs.map(decode), nodes, lineages);
+  const restored = processes.map((one): RestoredProcess => {
+    const lineage = lineages[one.lineage];
+    const ancestry = one.ancestry === -1 ? null : lineages[one.ancestry];
+    if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${one.pid}`);
+    return {
+      pid: one.pid,
+      startTicks: one.start_ticks,
+      startExact: one.start_exact,
+      startTime: one.start_time,
+      parentPid: one.parent_pid,
+      lineage,
+      ancestry,
+      execed: one.execed,
+      linkGuessed: one.link_guessed,
+      kernelThread: one.kernel_thread,
+    };
+  });
+  forest.restore(restored);
+  for (const lineage of lineages) forest.lineages.release(lineage);
+}

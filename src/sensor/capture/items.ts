@@ -1,0 +1,415 @@
+// What a capture holds, and the line that each of it is. The table at the end has one codec for each kind.
+import {
+  eventKinds,
+  type RecordedEventName,
+  type SensorKind,
+  sensorKinds,
+} from "../../vocabulary/event-kinds.ts";
+import { sensorSources } from "../../vocabulary/sensors.ts";
+import { type EventOf, lossReasons, type ProcessEvent, type ScannedProcess } from "../event.ts";
+import type { Line, OpenLine } from "./blocks.ts";
+import { readFacts, writeFacts } from "./facts-line.ts";
+import {
+  bool,
+  eventCount,
+  field,
+  longWord,
+  Malformed,
+  nullable,
+  oneOf,
+  optional,
+  ownText,
+  pid,
+  text,
+  ticks,
+  time,
+  valueIn,
+  word,
+} from "./line-values.ts";
+import type { CaptureLineName } from "./names.ts";
+
+/** What the host's clocks say of the events that follow, in nanoseconds. */
+export interface ClockItem {
+  readonly kind: "clock";
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC. */
+  readonly wallOffset: number;
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC. */
+  readonly suspended: number;
+}
+
+/** A scan of /proc that began at `time` (ns, CLOCK_MONOTONIC): the first, or one after a loss. */
+export interface ScanItem {
+  readonly kind: "scan";
+  readonly processes: readonly ScannedProcess[];
+  readonly time: number;
+}
+
+/** No event from before the last scan is left: what that scan did not find has ended. */
+export interface ScanEndItem {
+  readonly kind: "scan_end";
+}
+
+/** The exact start of a process, which no event told. */
+export interface ProcessStartItem {
+  readonly kind: "process_start";
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+/** The name that a user has on the host, known before the first event of that user. */
+export interface UserNameItem {
+  readonly kind: "user_name";
+  readonly uid: number;
+  readonly name: string;
+}
+
+/** From here on the examiner's answer about a file of the host's is this one. */
+export interface ExaminedItem {
+  readonly kind: "examined";
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
+  /** undefined: no answer is known. */
+  readonly examined:
+    | {
+        readonly package?: string | null | undefined;
+        readonly unpackaged?: boolean | undefined;
+        readonly modified?: boolean | undefined;
+      }
+    | undefined;
+}
+
+/** From here on this is known of a container: its image; null: nobody knows; undefined: the answer is on its way. */
+export interface ContainerItem {
+  readonly kind: "container";
+  readonly id: string;
+  readonly image: string | null | undefined;
+}
+
+/** All that was told of these is no longer in force; what still is follows when it is next needed. */
+export interface ForgetItem {
+  readonly kind: "forget";
+  readonly what: Forgettable;
+}
+const forgettables = ["user_names", "examined", "containers"] as const;
+export type Forgettable = (typeof forgettables)[number];
+
+/** A text that decides, such as the policy in force: it replaces an earlier one of its name. */
+export interface TextItem {
+  readonly kind: "text";
+  readonly name: string;
+  readonly text: string;
+}
+
+export type CaptureItem =
+  | ProcessEvent
+  | ClockItem
+  | ScanItem
+  | ScanEndItem
+  | ProcessStartItem
+  | UserNameItem
+  | ExaminedItem
+  | ContainerItem
+  | ForgetItem
+  | TextItem;
+
+/** Every kind of event that sensors report is a line. */
+type EventItems = { readonly [K in SensorKind]: EventOf<K> };
+
+/** Of each kind of line what it holds. A scan is a line for each process, and one that ends them; a text is one or more. */
+export interface LineItems extends EventItems {
+  readonly clock: ClockItem;
+  readonly scanned: { readonly kind: "scanned"; readonly process: ScannedProcess };
+  readonly scan: Omit<ScanItem, "processes">;
+  readonly scan_end: ScanEndItem;
+  readonly process_start: ProcessStartItem;
+  readonly user_name: UserNameItem;
+  readonly examined: ExaminedItem;
+  readonly container: ContainerItem;
+  readonly forget: ForgetItem;
+  readonly text: TextItem & { readonly isLast: boolean };
+}
+export type LineKind = keyof LineItems;
+
+interface Codec<T> {
+  /** `event.name` of the line. */
+  readonly name: CaptureLineName | RecordedEventName;
+  /** Adds the item's fields to the line. */
+  readonly write: (item: T, line: OpenLine) => void;
+  /** Throws Malformed. */
+  readonly read: (line: Line) => T;
+}
+
+const fields = {
+  source: field("sensor.source", oneOf(sensorSources)),
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  time: field("event.monotonic_time", time),
+  pid: field("process.pid", pid),
+  parentPid: field("process.parent_pid", pid),
+  startTicks: field("process.start_ticks", ticks),
+  startExact: field("process.start_exact", bool),
+  uid: field("process.user.id", word),
+  realUid: field("process.real_user.id", word),
+  userName: field("process.user.name", text),
+  status: field("process.exit.status", optional(word)),
+  lossReason: field("sensor.loss.reason", oneOf(lossReasons)),
+  lossCount: field("sensor.loss.count", optional(eventCount)),
+  kernelThread: field("process.kernel_thread", bool),
+  wallOffset: field("clock.wall_offset", time),
+  suspended: field("clock.suspended", time),
+  path: field("process.executable.path", text),
+  device: field("process.executable.device", longWord),
+  inode: field("process.executable.inode", longWord),
+  isExamined: field("process.executable.examined", bool),
+  package: field("process.executable.package", optional(nullable(text))),
+  unpackaged: field("process.executable.unpackaged", optional(bool)),
+  modified: field("process.executable.modified", optional(bool)),
+  container: field("container.id", text),
+  image: field("container.image.name", optional(nullable(text))),
+  forgotten: field("capture.forgotten", oneOf(forgettables)),
+  textName: field("capture.text_name", text),
+  text: field("capture.text", ownText),
+  isLast: field("capture.text_end", bool),
+} as const;
+
+const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
+  fork: {
+    name: "process.fork",
+    write: ({ source, time: at, pid: child, parentPid, startTicks, startExact }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = child;
+      line[fields.parentPid.name] = parentPid;
+      line[fields.startTicks.name] = fields.startTicks.write(startTicks);
+      line[fields.startExact.name] = startExact;
+    },
+    read: (line) => ({
+      kind: "fork",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      pid: valueIn(line, fields.pid),
+      parentPid: valueIn(line, fields.parentPid),
+      startTicks: valueIn(line, fields.startTicks),
+      startExact: valueIn(line, fields.startExact),
+    }),
+  },
+  exec: {
+    name: eventKinds.exec.eventName,
+    write: ({ source, time: at, pid: process, facts }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      writeFacts(facts, line);
+    },
+    read: (line) => ({
+      kind: "exec",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      pid: valueIn(line, fields.pid),
+      facts: readFacts(line),
+    }),
+  },
+  user: {
+    name: "process.user",
+    write: ({ source, time: at, pid: process, uid, realUid }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      line[fields.uid.name] = uid;
+      line[fields.realUid.name] = realUid;
+    },
+    read: (line) => ({
+      kind: "user",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      pid: valueIn(line, fields.pid),
+      uid: valueIn(line, fields.uid),
+      realUid: valueIn(line, fields.realUid),
+    }),
+  },
+  exit: {
+    name: eventKinds.exit.eventName,
+    write: ({ source, time: at, pid: process, status }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.pid.name] = process;
+      line[fields.status.name] = fields.status.write(status);
+    },
+    read: (line) => ({
+      kind: "exit",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      pid: valueIn(line, fields.pid),
+      status: valueIn(line, fields.status),
+    }),
+  },
+  loss: {
+    name: eventKinds.loss.eventName,
+    write: ({ source, time: at, reason, count: lost }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.lossReason.name] = reason;
+      line[fields.lossCount.name] = fields.lossCount.write(lost);
+    },
+    read: (line) => ({
+      kind: "loss",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      reason: valueIn(line, fields.lossReason),
+      count: valueIn(line, fields.lossCount),
+    }),
+  },
+  clock: {
+    name: "capture.clock",
+    write: ({ wallOffset, suspended }, line) => {
+      line[fields.wallOffset.name] = fields.wallOffset.write(wallOffset);
+      line[fields.suspended.name] = fields.suspended.write(suspended);
+    },
+    read: (line) => ({
+      kind: "clock",
+      wallOffset: valueIn(line, fields.wallOffset),
+      suspended: valueIn(line, fields.suspended),
+    }),
+  },
+  scanned: {
+    name: "capture.scanned_process",
+    write: ({ process }, line) => {
+      line[fields.pid.name] = process.pid;
+      line[fields.kernelThread.name] = process.kernelThread;
+      writeFacts(process.facts, line);
+    },
+    read: (line) => ({
+      kind: "scanned",
+      process: {
+        pid: valueIn(line, fields.pid),
+        kernelThread: valueIn(line, fields.kernelThread),
+        facts: readFacts(line),
+      },
+    }),
+  },
+  scan: {
+    name: "capture.scan",
+    write: ({ time: at }, line) => {
+      line[fields.time.name] = fields.time.write(at);
+    },
+    read: (line) => ({ kind: "scan", time: valueIn(line, fields.time) }),
+  },
+  scan_end: {
+    name: "capture.scan_end",
+    write: () => {},
+    read: () => ({ kind: "scan_end" }),
+  },
+  process_start: {
+    name: "capture.process_start",
+    write: ({ pid: process, startTicks }, line) => {
+      line[fields.pid.name] = process;
+      line[fields.startTicks.name] = fields.startTicks.write(startTicks);
+    },
+    read: (line) => ({
+      kind: "process_start",
+      pid: valueIn(line, fields.pid),
+      startTicks: valueIn(line, fields.startTicks),
+    }),
+  },
+  user_name: {
+    name: "capture.user_name",
+    write: ({ uid, name }, line) => {
+      line[fields.uid.name] = uid;
+      line[fields.userName.name] = fields.userName.write(name);
+    },
+    read: (line) => ({
+      kind: "user_name",
+      uid: valueIn(line, fields.uid),
+      name: valueIn(line, fields.userName),
+    }),
+  },
+  examined: {
+    name: "capture.examined",
+    write: ({ path, device, inode, examined }, line) => {
+      line[fields.path.name] = fields.path.write(path);
+      line[fields.device.name] = fields.device.write(device);
+      line[fields.inode.name] = fields.inode.write(inode);
+      line[fields.isExamined.name] = examined !== undefined;
+      line[fields.package.name] = fields.package.write(examined?.package);
+      line[fields.unpackaged.name] = examined?.unpackaged;
+      line[fields.modified.name] = examined?.modified;
+    },
+    read: (line) => {
+      const owner = valueIn(line, fields.package);
+      const unpackaged = valueIn(line, fields.unpackaged);
+      const modified = valueIn(line, fields.modified);
+      return {
+        kind: "examined",
+        path: valueIn(line, fields.path),
+        device: valueIn(line, fields.device),
+        inode: valueIn(line, fields.inode),
+        examined: valueIn(line, fields.isExamined)
+          ? {
+              ...(owner === undefined ? {} : { package: owner }),
+              ...(unpackaged === undefined ? {} : { unpackaged }),
+              ...(modified === undefined ? {} : { modified }),
+            }
+          : undefined,
+      };
+    },
+  },
+  container: {
+    name: "capture.container",
+    write: ({ id, image }, line) => {
+      line[fields.container.name] = fields.container.write(id);
+      line[fields.image.name] = fields.image.write(image);
+    },
+    read: (line) => ({
+      kind: "container",
+      id: valueIn(line, fields.container),
+      image: valueIn(line, fields.image),
+    }),
+  },
+  forget: {
+    name: "capture.forget",
+    write: ({ what }, line) => {
+      line[fields.forgotten.name] = what;
+    },
+    read: (line) => ({ kind: "forget", what: valueIn(line, fields.forgotten) }),
+  },
+  text: {
+    name: "capture.text",
+    write: ({ name, text: content, isLast }, line) => {
+      line[fields.textName.name] = fields.textName.write(name);
+      line[fields.text.name] = content;
+      line[fields.isLast.name] = isLast;
+    },
+    read: (line) => ({
+      kind: "text",
+      name: valueIn(line, fields.textName),
+      text: valueIn(line, fields.text),
+      isLast: valueIn(line, fields.isLast),
+    }),
+  },
+};
+
+const sensors: ReadonlySet<string> = new Set(sensorKinds);
+
+/** Whether a sensor reported it. */
+export function isEvent(item: CaptureItem): item is ProcessEvent {
+  return sensors.has(item.kind);
+}
+
+/** The line of an item. */
+export function writeItem<K extends LineKind>(kind: K, item: LineItems[K]): Line {
+  const { name, write } = codecs[kind];
+  const line: OpenLine = { "event.name": name };
+  write(item, line);
+  return line;
+}
+
+const readers = new Map<unknown, (line: Line) => LineItems[LineKind]>(
+  Object.values(codecs).map(({ name, read }) => [name, read]),
+);
+
+/** What a line holds. Throws Malformed, also for a line of a name that is not known: it might decide something. */
+export function readItem(line: Line): LineItems[LineKind] {
+  const read = readers.get(line["event.name"]);
+  if (read === undefined) throw new Malformed("a line has no event.name that this treewarden knows");
+  return read(line);
+}
