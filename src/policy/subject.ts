@@ -83,6 +83,7 @@ const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N
   "process.executable.name": (s) => s.runnable.executableName,
   "process.command_args": (s) => s.facts.args,
   "process.command_line": (s) => s.facts.args?.join(" "),
+  "process.args_truncated": (s) => (s.facts.args === undefined ? undefined : s.facts.argsTruncated),
   "process.working_directory": (s) => s.facts.cwd,
   "process.user.id": (s) => s.facts.uid,
   "process.user.name": (s) => (s.facts.uid === undefined ? undefined : s.userName(s.facts.uid)),

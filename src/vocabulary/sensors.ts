@@ -79,6 +79,7 @@ const table = {
       "process.executable.name",
       "process.command_args",
       "process.command_line",
+      "process.args_truncated",
       "process.working_directory",
       "process.user.id",
       "process.user.name",

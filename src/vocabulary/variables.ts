@@ -80,6 +80,14 @@ const table = {
     policiesOnly: true,
     meaning: "the arguments joined by a space",
   },
+  "process.args_truncated": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["arguments"],
+    inTests: "derived",
+    meaning: "the arguments were cut at `arguments.limit`, so that rules on them saw a part",
+  },
   "process.working_directory": {
     type: "string",
     judged: true,

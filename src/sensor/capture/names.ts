@@ -27,7 +27,6 @@ export const captureFields = {
   "process.exit.status": "raw wait status (wait(2))",
   "process.exec.filename": "the path that the kernel was given",
   "process.exec.script": "the #! script that the kernel was given",
-  "process.args_truncated": "the arguments were longer than the limit",
   "process.group.id": "effective group id",
   "process.mount_namespace": "inode of the mount namespace",
   "process.pid_namespace": "inode of the pid namespace",
