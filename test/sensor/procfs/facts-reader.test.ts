@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeText } from "../../../src/linux/text.ts";
+import type { ProcessFacts } from "../../../src/sensor/event.ts";
 import { FactsReader, factsFromEvents } from "../../../src/sensor/procfs/facts-reader.ts";
 import { scanProcesses } from "../../../src/sensor/procfs/scan.ts";
 
@@ -22,7 +23,7 @@ const sleep = realpathSync(Bun.which("sleep") ?? "/bin/sleep");
 /** A process that runs `command`, read once its exec is through. */
 async function read(
   command: string[],
-  options: { cwd?: string; reader?: FactsReader; settle?: number } = {},
+  options: { cwd?: string; reader?: FactsReader; isReady?: (facts: ProcessFacts) => boolean } = {},
 ) {
   const child = Bun.spawn(command, {
     cwd: options.cwd ?? "/",
@@ -33,7 +34,12 @@ async function read(
   using own = new FactsReader();
   const reader = options.reader ?? own;
   try {
-    await Bun.sleep(options.settle ?? 20);
+    await Bun.sleep(20);
+    const { isReady } = options;
+    for (let tries = 0; isReady !== undefined && !isReady(reader.read(child.pid)); tries += 1) {
+      if (tries > 1_000) throw new Error("the program is not running after 20 s");
+      await Bun.sleep(20);
+    }
     return { pid: child.pid, facts: reader.read(child.pid), stat: reader.stat };
   } finally {
     child.kill("SIGKILL");
@@ -173,7 +179,9 @@ test("a path longer than the kernel gives is unknown, the rest is not", async ()
     cp "$2" ${name} && cp "$2" 1${name} && exec ./1${name} 100`;
   const deep = join(realpathSync(folder), "d".repeat(4096 - 19 * 201 - 200 - realpathSync(folder).length));
   mkdirSync(deep);
-  const { facts } = await read(["sh", "-c", script, "sh", deep, sleep], { settle: 200 });
+  const { facts } = await read(["sh", "-c", script, "sh", deep, sleep], {
+    isReady: ({ args }) => args?.[0]?.startsWith("./1") === true,
+  });
   expect(facts.args).toEqual([`./1${name}`, "100"]);
   expect(facts.executable).toBeUndefined();
   expect(facts.inode).toBeGreaterThan(0);
