@@ -232,11 +232,12 @@ test("a scan finds this process, its parent, and tells kernel threads apart", ()
 test.skipIf(process.getuid?.() !== 0)(
   "mounts of a user namespace are a user's, all others are not",
   async () => {
+    const runsSleep = ({ executable }: ProcessFacts) => executable === sleep;
     const unshared = (...flags: string[]) => ["unshare", ...flags, sleep, "100"];
     expect((await read([sleep, "100"])).facts.userMounts).toBe(false);
-    const service = await read(unshared("--mount"), { settle: 200 });
+    const service = await read(unshared("--mount"), { isReady: runsSleep });
     expect(service.facts).toMatchObject({ executable: sleep, userMounts: false });
-    const user = await read(unshared("--user", "--map-root-user", "--mount"), { settle: 200 });
+    const user = await read(unshared("--user", "--map-root-user", "--mount"), { isReady: runsSleep });
     expect(user.facts).toMatchObject({ executable: sleep, userMounts: true });
   },
 );
