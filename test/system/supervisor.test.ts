@@ -48,8 +48,10 @@ function processes(): { pid: number; role: Role }[] {
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const words = commandLine(Number(name));
+    // Another treewarden of this host is none of ours.
+    if (!words.join(" ").includes(directory)) continue;
     const role = roleOf(Number(name), words);
-    if (role !== undefined && words.join(" ").includes(directory)) found.push({ pid: Number(name), role });
+    if (role !== undefined) found.push({ pid: Number(name), role });
   }
   return found;
 }
@@ -70,7 +72,8 @@ function roleOf(pid: number, [program, command]: readonly string[]): Role | unde
 }
 
 function lockHolder(): number {
-  return Number(readFileSync(join(directory, "lock"), "utf8"));
+  const lock = join(directory, "lock");
+  return existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
 }
 
 function pids(): ReadonlyMap<Role, number> {
