@@ -2,8 +2,8 @@
 //
 // Each process gets SIGKILL through a pidfd, after its start time was compared, or so soon after its event that the
 // pid cannot have been reused; so no other process is ever hit. Parents are killed before their children, so that they
-// cannot fork any more. Children that were forked before the signal arrived are killed when the sensor reports their fork, which
-// it does before it reports the end of their parent.
+// cannot fork any more. Children that were forked before the signal arrived are killed when the sensor reports their
+// fork, which it does before it reports the end of their parent.
 import type { Forest } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
@@ -17,7 +17,9 @@ export interface ProcessSignals {
   now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
   startTicks(pid: number): number | undefined;
-  /** Sends SIGKILL to `process`. `isStillIt` is called with a pidfd open, and must check that the pid was not reused. */
+  /**
+   * Sends SIGKILL to `process`. `isStillIt` is called with a pidfd open, and must check that the pid was not reused.
+   */
   kill(process: ProcessKey, isStillIt: () => boolean): "sent" | "gone" | "not_permitted";
   /**
    * True if the process is part of treewarden: supervisor, warden or standby. `args` are all arguments that it was

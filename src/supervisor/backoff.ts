@@ -7,8 +7,8 @@ const firstMs = 50;
 const longestMs = 500;
 
 /**
- * Milliseconds to wait before the next start: 0 after the first failure and after a run of at least 5 s, otherwise twice
- * the last delay, from 50 ms up to 500 ms. `lastMs` is the previous result, undefined at the first failure.
+ * Milliseconds to wait before the next start: 0 after the first failure and after a run of at least 5 s, otherwise
+ * twice the last delay, from 50 ms up to 500 ms. `lastMs` is the previous result, undefined at the first failure.
  */
 export function restartDelay(lastMs: number | undefined, livedMs: number): number {
   if (lastMs === undefined || livedMs >= steadyMs) return 0;

@@ -77,8 +77,8 @@ export class ChildSlot implements Disposable {
   }
 
   /**
-   * Takes over a process that a previous supervisor started. `isChild` is called when a pidfd on `pid` is open, and must
-   * say whether the process is that child: only then the pid cannot be reused any more.
+   * Takes over a process that a previous supervisor started. `isChild` is called when a pidfd on `pid` is open, and
+   * must say whether the process is that child: only then the pid cannot be reused any more.
    */
   adopt(pid: number, isChild: () => boolean): void {
     const handle = pidfdOpen(pid);

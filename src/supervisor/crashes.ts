@@ -8,8 +8,8 @@ const EARLY_MS = 30_000;
 export const CRASH_LIMIT = 3;
 
 /**
- * The number of early crashes in a row, given `previous` crashes and a process that was ended by `signal` after `livedMs`
- * milliseconds. `signal` is null if the process exited or its end is not known.
+ * The number of early crashes in a row, given `previous` crashes and a process that was ended by `signal` after
+ * `livedMs` milliseconds. `signal` is null if the process exited or its end is not known.
  */
 export function countEarlyCrashes(previous: number, signal: string | number | null, livedMs: number): number {
   return crashSignals.some((crash) => crash === signal) && livedMs < EARLY_MS ? previous + 1 : 0;

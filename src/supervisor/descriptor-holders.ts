@@ -1,5 +1,6 @@
-// Finds the children of a supervisor that has died. A child is recognised by a descriptor that only its supervisor could
-// pass: the child's end of its control pair, as `inherited.control`. Names, arguments and users could be imitated.
+// Finds the children of a supervisor that has died. A child is recognised by a descriptor that only its supervisor
+// could pass: the child's end of its control pair, as `inherited.control`. Names, arguments and users could be
+// imitated.
 import { readdirSync, readlinkSync } from "node:fs";
 import { isSameFile } from "../linux/kcmp.ts";
 import { inherited } from "./inherited.ts";

@@ -10,21 +10,22 @@ import { receivePacket } from "../linux/socketpair.ts";
  *   again. When it expires, the supervisor kills the warden and starts another. It is armed when the warden starts.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
  * - `warden`: the examiner only, the other end of `examiner`.
- * - `packages`: the examiner only, a `GrowthWatch` on the package database. It lives as long as the run, so changes that
- *   happen while no examiner runs wait for the next one.
+ * - `packages`: the examiner only, a `GrowthWatch` on the package database. It lives as long as the run, so changes
+ *   that happen while no examiner runs wait for the next one.
  */
 export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3, packages: 5 } as const;
 
 /**
- * The longest time between two polls of the warden, in ms: many times the slowest regular work, a scan of a large /proc.
+ * The longest time between two polls of the warden, in ms: many times the slowest regular work, a scan of a large
+ * /proc.
  */
 export const DEAD_MAN_MS = 10_000;
 
 /**
  * - `reload`: read policies and configuration again.
  * - `request`: read the folder of requests.
- * - `stop`: shut down. The warden sends its last records and ends; the reporter is stopped after it, reads what is left,
- *   flushes its outputs and ends.
+ * - `stop`: shut down. The warden sends its last records and ends; the reporter is stopped after it, reads what is
+ *   left, flushes its outputs and ends.
  * - `hangup`: as `stop`, because no supervisor is left.
  *
  * Children take orders only this way: TERM, HUP, INT and USR1 are blocked in them, and the supervisor receives them.
@@ -41,7 +42,9 @@ export function encodeOrder(order: SupervisorOrder): Uint8Array {
   return new TextEncoder().encode(`${order}\n`);
 }
 
-/** The orders in `bytes`, for readers that receive through the runtime; unknown words of another version are skipped. */
+/**
+ * The orders in `bytes`, for readers that receive through the runtime; unknown words of another version are skipped.
+ */
 export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   const words = decoder.decode(bytes).split("\n");
   return words.flatMap((word) => orders.find((order) => order === word) ?? []);

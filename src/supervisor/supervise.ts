@@ -54,7 +54,9 @@ const controlBytes = 64 << 10;
 // The examiner's socket buffers one question for every program of a large host while no examiner runs.
 const examineBytes = 1 << 20;
 
-/** A descriptor that becomes readable when `folder` changes. Without it, changes are noticed only at the next question. */
+/**
+ * A descriptor that becomes readable when `folder` changes. Without it, changes are noticed only at the next question.
+ */
 function openWatch(folder: string | undefined): number {
   try {
     if (folder !== undefined) return watchGrowth(folder).fd;
@@ -125,8 +127,8 @@ export function supervise(options: SuperviseOptions): number {
 }
 
 /**
- * Runs the hidden commands `treewarden supervisor`, the first supervisor of a run, and `treewarden standby`, which takes
- * over when the supervisor dies. `text` is the plan. Resolves with the exit code.
+ * Runs the hidden commands `treewarden supervisor`, the first supervisor of a run, and `treewarden standby`, which
+ * takes over when the supervisor dies. `text` is the plan. Resolves with the exit code.
  */
 export async function continueSupervising(text: string): Promise<number> {
   const plan = parseSupervisorPlan(text);

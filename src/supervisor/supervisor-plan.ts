@@ -23,8 +23,9 @@ const names = [
 
 /**
  * The numbers of the run's descriptors in one process. `report*` and `*Of*` are the ends of the socket pairs between
- * warden and reporter, and between warden and examiner. `control*` without `Of` are the supervisor's ends. `packages` is
- * the watch on the package database, `lock` the state directory's lock. `*Plan` are sealed files that each child reads.
+ * warden and reporter, and between warden and examiner. `control*` without `Of` are the supervisor's ends. `packages`
+ * is the watch on the package database, `lock` the state directory's lock. `*Plan` are sealed files that each child
+ * reads.
  */
 export type Descriptors = { readonly [name in (typeof names)[number]]: number };
 
