@@ -21,7 +21,7 @@ const EPOLL_CTL_MOD = 3;
 const RECORD = process.arch === "x64" ? 12 : 16;
 const DATA = process.arch === "x64" ? 4 : 8;
 
-/** A set of descriptors to wait for, each known by a token of the caller's choice (an unsigned 32-bit number). */
+/** A set of descriptors to wait for, each with a token that the caller chooses (an unsigned 32-bit number). */
 export class Poll implements Disposable {
   readonly fd: number;
   /** After `wait`: the tokens of the first `n` ready descriptors. */
@@ -60,7 +60,7 @@ export class Poll implements Disposable {
 
   /**
    * Waits up to `timeoutMs` milliseconds (-1: for ever) and gives the number of ready descriptors. Also 0 when a
-   * signal or a stop and continue interrupted the wait: callers loop anyway.
+   * signal, or a stop and continue, interrupted the wait; callers loop anyway.
    */
   wait(timeoutMs: number): number {
     const ready = libc.epoll_wait(this.fd, this.records, this.capacity, timeoutMs);

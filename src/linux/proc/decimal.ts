@@ -1,12 +1,12 @@
-// Decimal numbers straight from the bytes of /proc, without a string for each.
+// Parses decimal numbers from the bytes of /proc without creating strings.
 
 const MINUS = 0x2d;
 const BLANK = 0x20;
 const TAB = 0x09;
 
 /**
- * Reads numbers that blanks or tabs separate from `bytes[start, end)` into `into`, until it is full, the bytes end or
- * something else stands there. Gives how many. A number beyond 2^53 loses its low bits.
+ * Reads numbers separated by blanks or tabs from `bytes[start, end)` into `into`, until `into` is full, the bytes end
+ * or another character follows. Returns the number of values. Numbers beyond 2^53 lose their low bits.
  */
 export function readDecimals(bytes: Uint8Array, start: number, end: number, into: Float64Array): number {
   let at = start;
