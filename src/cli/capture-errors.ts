@@ -1,9 +1,9 @@
-// What a command says of a capture that it cannot read.
+// Error messages for captures that cannot be read.
 import { VERSION } from "../sensor/capture/format.ts";
 import type { CaptureProblem } from "../sensor/capture/read.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
-/** `file`: as the user named it. */
+/** The error for `file`, which is the path as the user wrote it. */
 export function refusal(file: string, problem: CaptureProblem): CommandError {
   switch (problem.kind) {
     case "not_a_capture":
