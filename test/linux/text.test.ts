@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodeText, encodeText, printable } from "../../src/linux/text.ts";
 
-test("no byte is lost, whatever a process gave", () => {
+test("arbitrary bytes survive decoding and encoding", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
       expect([...encodeText(decodeText(bytes))]).toEqual([...bytes]);
