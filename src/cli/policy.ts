@@ -123,7 +123,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
       total += 1;
       if (!result.passed) failed += 1;
       if (flags.output === "json") line({ policy: name, ...flat(result) });
-      else tell(name, result);
+      else printTestResult(name, result);
     }
   }
   if (flags.output === "pretty") process.stdout.write(`${total - failed} of ${total} tests pass\n`);
@@ -152,7 +152,7 @@ function flat(result: PolicyTestResult) {
   };
 }
 
-function tell(policy: string, result: PolicyTestResult): void {
+function printTestResult(policy: string, result: PolicyTestResult): void {
   const { decision, expected } = result;
   const colour = mayColour(process.stdout);
   const word = result.passed ? "pass" : "FAIL";

@@ -1,4 +1,4 @@
-// Limits the number of kills a minute. A higher number means that the policy is wrong, or that somebody abuses it.
+// Limits the number of kills a minute. A higher number means that the policy is wrong or is being abused.
 
 const WINDOW_NS = 60e9;
 

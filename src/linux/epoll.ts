@@ -31,8 +31,8 @@ export class Poll implements Disposable {
   private readonly capacity: number;
   private readonly records: Uint8Array;
   private readonly view: DataView;
-  private readonly one: Uint8Array;
-  private readonly oneView: DataView;
+  private readonly record: Uint8Array;
+  private readonly recordView: DataView;
 
   /** `capacity`: how many ready descriptors one `wait` reports at most; the rest come with the next. */
   constructor(capacity = 32) {
@@ -41,8 +41,8 @@ export class Poll implements Disposable {
     this.events = new Uint32Array(capacity);
     this.records = new Uint8Array(new ArrayBuffer(capacity * RECORD));
     this.view = new DataView(this.records.buffer);
-    this.one = new Uint8Array(new ArrayBuffer(RECORD));
-    this.oneView = new DataView(this.one.buffer);
+    this.record = new Uint8Array(new ArrayBuffer(RECORD));
+    this.recordView = new DataView(this.record.buffer);
     this.fd = checked("epoll_create1", libc.epoll_create1(EPOLL_CLOEXEC));
   }
 
@@ -81,8 +81,8 @@ export class Poll implements Disposable {
   }
 
   private control(operation: number, fd: number, token: number, events: number): void {
-    this.oneView.setUint32(0, events, true);
-    this.oneView.setUint32(DATA, token, true);
-    checked("epoll_ctl", libc.epoll_ctl(this.fd, operation, fd, this.one), `fd ${fd}`);
+    this.recordView.setUint32(0, events, true);
+    this.recordView.setUint32(DATA, token, true);
+    checked("epoll_ctl", libc.epoll_ctl(this.fd, operation, fd, this.record), `fd ${fd}`);
   }
 }

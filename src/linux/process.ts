@@ -55,17 +55,17 @@ export function setNice(nice: number): void {
 export type Scheduling = "ordinary" | "short" | "realtime";
 
 /** Sets the scheduling of the calling thread; threads and children made later have the ordinary one. */
-export function setScheduling(how: Scheduling): void {
+export function setScheduling(scheduling: Scheduling): void {
   // struct sched_attr (linux/sched/types.h): u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime, ...
   const attributes = new Uint8Array(new ArrayBuffer(48));
   const view = new DataView(attributes.buffer);
   view.setUint32(0, attributes.length, true);
-  view.setUint32(4, how === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
-  view.setUint32(8, how === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
-  view.setInt32(16, how === "realtime" ? 0 : getPriority(), true);
-  view.setUint32(20, how === "realtime" ? 1 : 0, true);
-  view.setUint32(24, how === "short" ? SHORT_SLICE_NS : 0, true);
-  checked("sched_setattr", libc.syscall(SYS_sched_setattr, 0, attributes, 0), how);
+  view.setUint32(4, scheduling === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
+  view.setUint32(8, scheduling === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
+  view.setInt32(16, scheduling === "realtime" ? 0 : getPriority(), true);
+  view.setUint32(20, scheduling === "realtime" ? 1 : 0, true);
+  view.setUint32(24, scheduling === "short" ? SHORT_SLICE_NS : 0, true);
+  checked("sched_setattr", libc.syscall(SYS_sched_setattr, 0, attributes, 0), scheduling);
 }
 
 /** Random id of this boot of the kernel, for example `3f0c…-…`. */

@@ -106,7 +106,7 @@ export class ChildSlot implements Disposable {
   /** Must be called when the process has ended: empties the slot and sets the time of the next start. */
   async ended(): Promise<ChildEnd> {
     const { child } = this;
-    if (child === undefined) return { ...unknownEnd, how: "was not there" };
+    if (child === undefined) return { ...unknownEnd, description: "was not there" };
     this.options.poll.remove(child.handle.fd);
     child.handle[Symbol.dispose]();
     this.child = undefined;
@@ -119,11 +119,12 @@ export class ChildSlot implements Disposable {
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
     if (spawned === null) return { ...unknownEnd, livedMs };
     const { signalCode: signal } = spawned;
-    if (signal !== null) return { ...unknownEnd, how: `was ended by ${signal} ${after}`, livedMs, signal };
+    if (signal !== null)
+      return { ...unknownEnd, description: `was ended by ${signal} ${after}`, livedMs, signal };
     const code = spawned.exitCode ?? 0;
     const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
-    const how = `ended with exit code ${code} ${after}`;
-    return { ...unknownEnd, how, livedMs, refused, byItself: code === 0 };
+    const description = `ended with exit code ${code} ${after}`;
+    return { ...unknownEnd, description, livedMs, refused, byItself: code === 0 };
   }
 
   [Symbol.dispose](): void {
@@ -144,7 +145,7 @@ export class ChildSlot implements Disposable {
 
 export interface ChildEnd {
   /** Text for the log: "was ended by SIGKILL after 3.2 s". */
-  readonly how: string;
+  readonly description: string;
   /**
    * The exit code 2 (wrong use, bad configuration) or 3 (not allowed) of the first process of a run: a restart would
    * fail for the same reason.
@@ -158,4 +159,10 @@ export interface ChildEnd {
 }
 
 /** The exit status of an adopted process is not known: init reaps it. */
-const unknownEnd: ChildEnd = { how: "ended", refused: undefined, byItself: false, livedMs: 0, signal: null };
+const unknownEnd: ChildEnd = {
+  description: "ended",
+  refused: undefined,
+  byItself: false,
+  livedMs: 0,
+  signal: null,
+};

@@ -168,17 +168,17 @@ export class Supervisor implements Disposable {
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
     const end = await slot.ended();
-    const { how, refused, byItself } = end;
+    const { description, refused, byItself } = end;
     // The timer was armed by the warden that has ended; it must not expire for the next warden.
     if (slot.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
     if (slot === this.examiner && byItself) return this.letExaminerSleep();
     if (refused === undefined) {
-      log(`the ${slot.role} ${how}; starting another`);
+      log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
-    log(`the ${slot.role} ${how}, at its first start; stopping`);
+    log(`the ${slot.role} ${description}, at its first start; stopping`);
     this.stop(refused);
   }
 

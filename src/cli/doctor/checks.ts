@@ -126,7 +126,7 @@ function policies(config: Config): DoctorCheck {
   }
   const first = result.errors[0];
   const detail = `${first?.file}:${first?.line}: ${first?.message}`;
-  return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
+  return { name, status: "wrong", detail, fix: "treewarden policy check shows every error" };
 }
 
 function reporter(config: Config): DoctorCheck {

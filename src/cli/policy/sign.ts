@@ -77,7 +77,9 @@ export function verify(name: string, keyFiles: readonly string[]): void {
     printPolicyErrors(loaded.errors);
     throw new CommandError(
       loaded.refused ? exitCodes.no : exitCodes.usage,
-      loaded.refused ? `${name} is not as somebody with that key signed it` : `${name} is broken`,
+      loaded.refused
+        ? `${name} must be unchanged since it was signed with one of the given keys`
+        : `${name} is broken`,
     );
   }
   const place = placeOf(name, loaded);
