@@ -1,12 +1,12 @@
-// Root reads what the reporter wrote as the reporter's user.
+// Drops root's rights to the reporter's user before the reporter's files are read.
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * From now on this process is the user whose folder the file at `path` lies in, if that is not root. SQLite may make
- * files beside the journal, and root's would lock the reporter out; and what a taken-over reporter has written is not
- * for root to parse. The folder is asked, not the file: it lies in one of root's, so that the reporter cannot put a
- * link to a file of root's in its place.
+ * Changes this process's user to the owner of the folder that contains `path`, if that is not root. SQLite may create
+ * files beside the journal, and files of root would lock the reporter out; and root must not parse what a compromised
+ * reporter has written. The folder's owner counts and not the file's, because the folder lies in one of root's: the
+ * reporter cannot replace it by a link to a file of root's.
  */
 export function becomeOwnerOf(path: string): void {
   if (process.geteuid?.() !== 0) return;

@@ -4,7 +4,7 @@ import type { CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { VERSION } from "../sensor/capture/header.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
-/** `file`: as the user named it. */
+/** The error for `file`, which is the path as the user wrote it. */
 export function refusal(file: string, problem: CaptureProblem): CommandError {
   switch (problem.kind) {
     case "not_a_capture":

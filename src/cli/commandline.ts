@@ -1,4 +1,5 @@
-// The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
+// Runs a command line, either an internal command of the supervisor's children or a command for users, and turns every
+// error into a message and an exit code.
 
 import { codeOf } from "../linux/system-error.ts";
 import { readPlan } from "../supervisor/supervisor-plan.ts";
@@ -6,33 +7,34 @@ import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
- * Treewarden's own commands, one for each of its processes, started by the supervisor with a plan on a descriptor (the
- * warden may get a further argument, in words). They need no option parser, and each loads its own code only: it is
- * memory that every host pays for.
+ * The internal commands, one for each of treewarden's processes. The supervisor starts them with a plan on a
+ * descriptor; the warden may get the reason for starting without eBPF as a further argument. They load no option
+ * parser, and each loads only its own code, to save memory on every host.
  */
-const own: ReadonlyMap<string, (plan: string, more: string | undefined) => Promise<void>> = new Map([
-  ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
-  ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
-  ["warden", async (plan, more) => (await import("./warden.ts")).warden(plan, more)],
-  ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
-  ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
-]);
+const internalCommands: ReadonlyMap<string, (plan: string, reason: string | undefined) => Promise<void>> =
+  new Map([
+    ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
+    ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
+    ["warden", async (plan, reason) => (await import("./warden.ts")).warden(plan, reason)],
+    ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
+    ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
+  ]);
 
-/** The words behind a role that lead to its plan (planArguments). */
-const PLAN_WORDS = 2;
+/** Number of arguments after the role that name the plan (`planArguments`). */
+const PLAN_ARGUMENTS = 2;
 
-/** Runs one command; gives its exit code. Never throws. */
+/** Runs one command and resolves with its exit code. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
-  process.on("uncaughtException", leave);
-  process.on("unhandledRejection", leave);
+  process.on("uncaughtException", exitOnError);
+  process.on("unhandledRejection", exitOnError);
   try {
-    const [command = "", ...words] = args;
-    const ours = own.get(command);
-    if (ours !== undefined) await ours(readPlan(words), words[PLAN_WORDS]);
+    const [name = "", ...rest] = args;
+    const internal = internalCommands.get(name);
+    if (internal !== undefined) await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
     else await parse(args);
     return exitCodeSoFar();
   } catch (error) {
-    return tell(error);
+    return reportError(error);
   }
 }
 
@@ -41,10 +43,10 @@ async function parse(args: readonly string[]): Promise<void> {
   await (await program(args)).parseAsync(args, { from: "user" });
 }
 
-/** Ends the process for an error that nobody waited for, such as that of a write to a pipe whose reader has left. */
-function leave(error: unknown): never {
+/** Exits on an error that no caller handles, such as a write to a pipe whose reader has closed its end. */
+function exitOnError(error: unknown): never {
   const isReaderGone = codeOf(error) === "EPIPE";
-  process.exit(isReaderGone ? exitCodeSoFar() : tell(error));
+  process.exit(isReaderGone ? exitCodeSoFar() : reportError(error));
 }
 
 function exitCodeSoFar(): ExitCode {
@@ -52,24 +54,28 @@ function exitCodeSoFar(): ExitCode {
   return code === 1 || code === 2 || code === 3 || code === 4 ? code : exitCodes.fine;
 }
 
-function tell(error: unknown): ExitCode {
+/** Prints an error with its hint, and returns the exit code for it. */
+function reportError(error: unknown): ExitCode {
   if (error instanceof CommandError) {
     warn(error.message);
     if (error.hint !== undefined) hint(error.hint);
     return error.code;
   }
-  if (error instanceof SyntaxError && own.has(process.argv[2] ?? "")) {
-    warn("this command is treewarden's own: use treewarden run");
+  if (error instanceof SyntaxError && internalCommands.has(process.argv[2] ?? "")) {
+    warn("this command is internal: use treewarden run");
     return exitCodes.usage;
   }
-  if (isCommanders(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+  if (isCommanderError(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
   warn(`fault: ${stackOf(error)}`);
   hint("this is an error of treewarden itself, please report it");
   return exitCodes.fault;
 }
 
-/** Commander has already said what was wrong; help and version come this way too, with 0. Told without loading it. */
-function isCommanders(error: unknown): error is Error & { readonly exitCode: number } {
+/**
+ * True for the errors of commander, which has printed its message; help and version also throw one, with exit code 0.
+ * The check works without loading commander.
+ */
+function isCommanderError(error: unknown): error is Error & { readonly exitCode: number } {
   if (!(error instanceof Error && "code" in error && "exitCode" in error)) return false;
   return String(error.code).startsWith("commander.");
 }

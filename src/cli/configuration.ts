@@ -1,11 +1,11 @@
-// The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
+// Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
 import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { readError } from "./file-errors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
-/** Throws a CommandError that tells every mistake with its place. */
+/** Throws a CommandError that lists every error with its line and column. */
 export function readConfig(named: string | undefined): Config {
   const file = named ?? configFile;
   let text: string;

@@ -1,4 +1,4 @@
-// `treewarden doctor`: what this kernel allows, what is missing, what to do about it.
+// `treewarden doctor`: shows what this kernel supports, what is missing, and how to fix it.
 
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
@@ -11,11 +11,11 @@ import { type ExitCode, exitCodes, mayColour } from "./output.ts";
 
 export function doctorCommand(): Command {
   return new Command("doctor")
-    .description("say what this kernel allows, what is missing, and what to do about it")
+    .description("show what this kernel supports, what is missing, and how to fix it")
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
-    .option("--config <file>", "configuration file to look at")
+    .option("--config <file>", "configuration file to check")
     .action((flags: { readonly output?: "json" | "pretty"; readonly config?: string }) => {
       const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
       const sensors = trySensors();
@@ -25,7 +25,7 @@ export function doctorCommand(): Command {
     });
 }
 
-/** Without a source of events nothing can run. */
+/** The exit code. treewarden cannot run without an event source. */
 function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): ExitCode {
   if (checks.some((check) => check.status === "wrong")) return exitCodes.usage;
   return sensors.some((sensor) => sensor.available === true) ? exitCodes.fine : exitCodes.notAllowed;

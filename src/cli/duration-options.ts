@@ -11,7 +11,7 @@ export function durationArgument(text: string): number {
   return seconds;
 }
 
-/** The whole seconds, at least one, that `option` was given as `text`. Throws a CommandError. */
+/** Parses the value `text` of `option` into whole seconds, at least one. Throws a CommandError. */
 export function wholeSeconds(text: string, option: string): number {
   const seconds = parseDuration(text);
   if (seconds !== undefined && seconds >= 1) return Math.floor(seconds);

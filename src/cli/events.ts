@@ -1,4 +1,4 @@
-// `treewarden events`: what the journal holds, oldest first.
+// `treewarden events`: shows the content of the journal, oldest first.
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
@@ -22,12 +22,12 @@ const FOLLOW_MS = 250;
 
 export function eventsCommand(): Command {
   return new Command("events")
-    .description("show what the journal holds: verdicts, new trees, loss and changes")
+    .description("show the content of the journal: verdicts, new trees, loss and changes")
     .option(
       "--since <when>",
-      `only what is younger: ${durationExamples}, or a time such as 2026-01-31T12:00:00Z`,
+      `only newer events: ${durationExamples}, or a time such as 2026-01-31T12:00:00Z`,
     )
-    .option("--follow", "go on with what comes (without --since: only that)")
+    .option("--follow", "keep printing new events (without --since: only new ones)")
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
@@ -58,7 +58,7 @@ async function events(flags: EventsFlags): Promise<void> {
   }
 }
 
-/** Milliseconds since the epoch that `--since` means. */
+/** Parses the value of `--since` into milliseconds since the epoch. */
 export function startOf(text: string, now: number): number {
   const seconds = parseDuration(text);
   const time = seconds === undefined ? Date.parse(text) : now - seconds * 1_000;

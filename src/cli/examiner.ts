@@ -1,4 +1,4 @@
-// `treewarden examiner`: treewarden's own, started by the supervisor to look at files for the warden.
+// `treewarden examiner`: internal, started by the supervisor to examine files for the warden.
 import { runExaminer } from "../examiner/examiner.ts";
 import { inherited, readControl } from "../supervisor/inherited.ts";
 import { parseWardenPlan } from "../warden/warden-plan.ts";

@@ -1,4 +1,4 @@
-// Why a file that was named cannot be read or written, as a person says it.
+// Error messages for files that a user named and that cannot be read or written.
 
 import { codeOf } from "../linux/system-error.ts";
 import { messageOf } from "../vocabulary/errors.ts";

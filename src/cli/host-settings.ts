@@ -1,5 +1,5 @@
-// What this host is set to. Every command finds its configuration, state directory, policies and base list here, so
-// that each of them names and judges programs as `treewarden run` does.
+// The settings of this host. Every command gets its configuration, state directory, policies and base list from here,
+// so that all of them name and judge programs as `treewarden run` does.
 import { join } from "node:path";
 import { Option } from "commander";
 import { type Config, configFile, defaultStateDirectory } from "../config/config.ts";
@@ -14,7 +14,7 @@ import { readConfig } from "./configuration.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
 
-/** The options by which a command line differs from the configuration file. They mean the same in every command. */
+/** The options that override the configuration file. They have the same meaning in every command. */
 export interface HostFlags {
   readonly config?: string | undefined;
   readonly stateDir?: string | undefined;
@@ -40,8 +40,8 @@ export function policyOption(): Option {
 }
 
 /**
- * The configuration file with the command line's options in place of its settings. Throws a CommandError that names
- * every mistake with its place.
+ * The configuration file's settings, overridden by the options of the command line. Throws a CommandError that lists
+ * every error with its place.
  */
 export function hostConfig(flags: HostFlags): Config {
   const config = readConfig(flags.config);
@@ -52,16 +52,18 @@ export function hostConfig(flags: HostFlags): Config {
   return { ...config, policies, state_directory: stateDir };
 }
 
-/** treewarden's processes work in `/`, so a policy file that is named relative to the working directory is made absolute. */
+/**
+ * Makes the path of a policy file absolute, because treewarden's processes run in `/`; names of roles stay as they are.
+ */
 function absolutePolicy(policy: string): string {
   const isFile = policy.includes("/") || policy.endsWith(".json");
   return isFile && !policy.startsWith("/") ? join(process.cwd(), policy) : policy;
 }
 
 /**
- * The policy for a command that only shows what a policy would decide. A policy that the command line names need not be
- * signed, because it comes into force nowhere; what the configuration names is loaded as `treewarden run` does. Throws
- * a CommandError if the policy has an error.
+ * The policy for a command that only shows what a policy would decide. A policy named on the command line need not be
+ * signed, because it is not put into force; one named in the configuration is loaded as `treewarden run` does. Throws a
+ * CommandError if the policy has an error.
  */
 export function policyToTry(flags: HostFlags, config: Config): LoadedPolicies {
   return policyOrError(flags.policy === undefined ? config : { ...config, policy_keys: [] });
@@ -77,13 +79,13 @@ export function computeBase(config: Config): {
 }
 
 /**
- * The base list by which programs are named on this host: that of the warden that runs on the state directory, else the
- * one that `run` would compute now.
+ * The base list by which programs are named on this host: the list of the running warden, or else the list that `run`
+ * would compute now.
  */
 export function hostBase(config: Config): BaseSystem {
   const directory = config.state_directory;
-  const ofWarden = isAnyLocked([join(directory, "lock")]) ? readBase(directory) : undefined;
-  if (ofWarden !== undefined) return ofWarden;
+  const wardenBase = isAnyLocked([join(directory, "lock")]) ? readBase(directory) : undefined;
+  if (wardenBase !== undefined) return wardenBase;
   try {
     return computeBase(config).base;
   } catch (error) {

@@ -1,24 +1,24 @@
-// Keys that policies are signed with: Ed25519, in the PEM files that openssl writes and reads.
+// Reads the keys that policies are signed with: Ed25519, in PEM files as openssl writes and reads them.
 import type { KeyObject } from "node:crypto";
 import { OPEN_TO_OTHERS, readCheckedFile, rootOnly } from "../linux/root-file.ts";
 import type { Verify } from "../policy/signature.ts";
 
-/** An Ed25519 key in PEM is some 120 bytes. */
+/** Maximum size of a key file in bytes; an Ed25519 key in PEM takes about 120. */
 const KEY_LIMIT = 65_536;
 
-/** What is wrong with a key's file, and what to do about it. */
+/** The problem of a key file, and how to fix it. */
 export interface KeyProblem {
   readonly file: string;
   readonly message: string;
   readonly fix: string;
 }
 
-/** Loaded where keys are used only: it takes megabytes. */
+/** The crypto module, which is loaded only when keys are used because it takes megabytes. */
 export function cryptography(): typeof import("node:crypto") {
   return process.getBuiltinModule("node:crypto");
 }
 
-/** `owned`: it must be root's and nobody else may be able to write it, because it says whom this host obeys. */
+/** `owned`: only root may own and write the file, because its key decides which policies this host accepts. */
 export function readPublicKey(file: string, owned: boolean): KeyObject | KeyProblem {
   const fix = "make one with: treewarden policy keygen";
   const rules = owned ? rootOnly(KEY_LIMIT) : { limit: KEY_LIMIT };
@@ -62,7 +62,7 @@ export function readPrivateKey(file: string): KeyObject | KeyProblem {
   }
 }
 
-/** Whether a signature was made with one of these keys. */
+/** A function that checks whether a signature was made with one of these keys. */
 export function verifierOf(keys: readonly KeyObject[]): Verify {
   const { verify } = cryptography();
   return (statement, signature) => keys.some((key) => verify(null, statement, key, signature));

@@ -1,4 +1,4 @@
-// Opening the source of events for a command: what the kernel refuses is reported with what to do about it.
+// Opens the event source for a command, and reports why the kernel refuses it and how to fix that.
 import { Option } from "commander";
 import type { Config } from "../config/config.ts";
 import { type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
@@ -12,28 +12,28 @@ import {
 } from "../vocabulary/sensors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
-/** The options of a command that watches. */
+/** The options that select an event source. */
 export interface SourceFlags {
-  /** Undefined: what the configuration says. */
+  /** Undefined: the configuration's source. */
   readonly source?: SourceChoice | OpenableSource;
-  /** Where the file is. */
+  /** Path of the file to read, for a source that is a file. */
   readonly file?: string;
 }
 
-/** What a command that watches reads: this host, or a file that the kernel writes. */
+/** The chosen event source: this host, or a file that the kernel writes. */
 export interface ChosenSource {
   readonly source: SourceChoice | OpenableSource;
   readonly file?: string | undefined;
 }
 
-/** Throws a CommandError if the flags do not go together, or if this host is to be watched by another user than root. */
+/** Throws a CommandError if the flags contradict each other, or if a user other than root wants to watch this host. */
 export function chooseSource(flags: SourceFlags, config: Pick<Config, "source">): ChosenSource {
   const chosen = { source: flags.source ?? config.source, file: flags.file };
   checkSource(chosen);
   return chosen;
 }
 
-/** `--source` of a command that watches. */
+/** The option `--source`. */
 export function sourceOption(): Option {
   const choices = [...new Set([...sourceChoices, ...openableSources])];
   return new Option("--source <source>", "event source (default: the configuration's, else auto)").choices(
@@ -41,7 +41,7 @@ export function sourceOption(): Option {
   );
 }
 
-/** `--file` of a command that watches. */
+/** The option `--file`. */
 export function fileOption(): Option {
   return new Option("--file <file>", `the file to read, for ${filesText}`);
 }
@@ -51,7 +51,7 @@ const filesText = openableSources
   .map((source) => `--source ${source} (${sensors[source].title})`)
   .join(" or ");
 
-/** Whether the events are this host's as they happen, so that /proc can be asked. */
+/** True if the source reports this host's events live, so that /proc describes the same processes. */
 export function watchesThisHost({ source }: ChosenSource): boolean {
   return source === "auto" || sensors[source].mode === "live";
 }
@@ -68,7 +68,9 @@ function checkSource(flags: ChosenSource): void {
   }
 }
 
-/** Opens the source. Throws a CommandError: of use where the file is wrong, else that the host does not allow it. */
+/**
+ * Opens the source. Throws a CommandError: a usage error for a wrong file, otherwise that the host does not allow it.
+ */
 export function openSource(flags: ChosenSource, options: SensorOptions): OpenedSensor {
   try {
     return openSensor(flags.source, { ...options, file: flags.file });

@@ -1,22 +1,22 @@
-// How treewarden speaks to a person: to stderr, in one line that names the place, and where there is one a hint.
-// No capital, no full stop. Data goes to stdout and is written by the commands themselves.
+// Messages for users: one line on stderr that names the place, and a hint if there is one, without a capital letter at
+// the start and a full stop at the end. Data goes to stdout, and the commands write it themselves.
 import { HintedError } from "../vocabulary/errors.ts";
 
 /** Exit codes of the contract. */
 export const exitCodes = {
   fine: 0,
-  /** The answer is no: a policy test fails, compare finds new trees, no such pid. */
+  /** The answer is no: a policy test fails, `compare` finds new trees, or the pid does not exist. */
   no: 1,
   /** Wrong use, bad configuration, a broken policy, a second warden on one state directory. */
   usage: 2,
-  /** The kernel or permissions do not allow it. */
+  /** The kernel or the permissions do not allow it. */
   notAllowed: 3,
   /** treewarden itself failed. */
   fault: 4,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Thrown by a command to end with a message and a code; commandline.ts prints the one and exits with the other. */
+/** Thrown by a command to exit with a message and a code; commandline.ts prints the message. */
 export class CommandError extends HintedError {
   override readonly name = "CommandError";
   readonly code: ExitCode;
@@ -35,7 +35,7 @@ export function hint(message: string): void {
   process.stderr.write(`  hint: ${message}\n`);
 }
 
-/** Colour only on a terminal, never with NO_COLOR (https://no-color.org). */
+/** True on a terminal, unless NO_COLOR is set (https://no-color.org). */
 export function mayColour(stream: { isTTY?: boolean }): boolean {
   return stream.isTTY === true && (process.env.NO_COLOR ?? "") === "" && process.env.TERM !== "dumb";
 }

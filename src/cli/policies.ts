@@ -1,4 +1,4 @@
-// Which policy a command means: those that were named, else all of /etc/treewarden/policies, else the role `base`.
+// Selects the policies of a command: the named ones, or else all in /etc/treewarden/policies, or else the role `base`.
 import type { KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { readCheckedFile } from "../linux/root-file.ts";
@@ -34,15 +34,15 @@ export type PolicySettingsResult =
   | ({ readonly ok: true } & LoadedPolicies)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** What the configuration says about policies. */
+/** The settings of the configuration that concern policies. */
 export interface PolicySettings {
   readonly policies?: readonly string[] | undefined;
   readonly policy_keys: readonly string[];
 }
 
 /**
- * The policies that were named (roles or files), else what is installed. Where there are keys, only what is signed;
- * `inForce`: when that which is in force was signed, by role.
+ * Loads the named policies (roles or files), or else the installed ones. If there are keys, only signed policies are
+ * accepted. `inForce`: the signing times of the policies in force, by role.
  */
 export function loadSettings(
   { policies, policy_keys }: PolicySettings,
@@ -66,11 +66,11 @@ function resultOf(result: LoadResult): PolicySettingsResult {
   return result.policy === undefined ? { ok: false, errors: result.errors } : { ok: true, ...result };
 }
 
-/** Tells every mistake with its place and fix, and throws a CommandError. */
+/** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */
 export function policyOrError(settings: PolicySettings): PolicySettingsResult & { readonly ok: true } {
   const result = loadSettings(settings);
   if (result.ok) return result;
-  tellPolicyErrors(result.errors);
+  printPolicyErrors(result.errors);
   const count = result.errors.length;
   throw new CommandError(
     exitCodes.usage,
@@ -78,7 +78,8 @@ export function policyOrError(settings: PolicySettings): PolicySettingsResult & 
   );
 }
 
-export function tellPolicyErrors(errors: readonly PolicyError[]): void {
+/** Prints each error with its place and fix on stderr. */
+export function printPolicyErrors(errors: readonly PolicyError[]): void {
   for (const error of errors) {
     warn(printable(formatPolicyError(error)));
     if (error.fix !== undefined) hint(printable(error.fix));
@@ -90,7 +91,7 @@ function installed(): readonly string[] {
   try {
     names = readdirSync(POLICY_FOLDER).filter((name) => name.endsWith(".json"));
   } catch {
-    // No such folder: nothing is installed.
+    // Without the folder no policy is installed.
   }
   return names.length === 0 ? ["base"] : names.sort().map((name) => `${POLICY_FOLDER}/${name}`);
 }

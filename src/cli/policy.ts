@@ -1,4 +1,4 @@
-// `treewarden policy`: checks, tests, shows and signs policies; nothing of it touches a running warden.
+// `treewarden policy`: checks, tests, shows and signs policies, without any effect on a running warden.
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
 import { loadPolicies } from "../policy/load.ts";
@@ -7,7 +7,7 @@ import type { Policy } from "../policy/policy.ts";
 import { type PolicyTestResult, runTests } from "../policy/run-tests.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
-import { policySources, tellPolicyErrors } from "./policies.ts";
+import { policySources, printPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
 
 interface OutputFlags {
@@ -22,7 +22,7 @@ export function policyCommand(): Command {
   const command = new Command("policy").description("check, test, show and sign policies");
   command
     .command("check")
-    .description("tell what is wrong with policies; exit code 2 if anything is")
+    .description("check policies and show every error; exit code 2 if there is one")
     .argument("<role-or-file...>", "roles, or files")
     .addOption(outputOption())
     .addOption(
@@ -51,13 +51,15 @@ export function policyCommand(): Command {
     .action((name: string, flags: { key: string }) => sign(name, flags.key));
   command
     .command("verify")
-    .description("tell whether a policy is as somebody with a key signed it; exit code 1 if it is not")
+    .description(
+      "check that a policy is unchanged since it was signed with one of the keys; exit code 1 if not",
+    )
     .argument("<file>", "a policy")
     .requiredOption("--key <file...>", "the public key; of several, any")
     .action((name: string, flags: { key: readonly string[] }) => verify(name, flags.key));
   command
     .command("keygen")
-    .description("make a pair of keys, Ed25519 in PEM: NAME.key, which only you can read, and NAME.pub")
+    .description("create a pair of keys, Ed25519 in PEM: NAME.key, which only you can read, and NAME.pub")
     .argument("[name]", "where, without ending", "policy")
     .action((name: string) => keygen(name));
   return command;
@@ -69,7 +71,7 @@ function outputOption(): Option {
     .default("pretty");
 }
 
-/** Tells what is wrong on stderr, each with its place and the fix. */
+/** Prints every error on stderr, with its place and fix. */
 function check(names: readonly string[], flags: CheckFlags): void {
   let broken = 0;
   for (const name of names) {
@@ -89,7 +91,7 @@ function check(names: readonly string[], flags: CheckFlags): void {
     }
     if (policy === undefined) {
       broken += 1;
-      if (flags.output === "pretty") tellPolicyErrors(errors);
+      if (flags.output === "pretty") printPolicyErrors(errors);
     }
   }
   if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
@@ -112,7 +114,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
     const { policy, role, errors } = loadOne(name);
     if (policy === undefined) {
       broken += 1;
-      tellPolicyErrors(errors);
+      printPolicyErrors(errors);
       continue;
     }
     const results = runTests(policy, role);
@@ -121,7 +123,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
       total += 1;
       if (!result.passed) failed += 1;
       if (flags.output === "json") line({ policy: name, ...flat(result) });
-      else tell(name, result);
+      else printTestResult(name, result);
     }
   }
   if (flags.output === "pretty") process.stdout.write(`${total - failed} of ${total} tests pass\n`);
@@ -150,7 +152,7 @@ function flat(result: PolicyTestResult) {
   };
 }
 
-function tell(policy: string, result: PolicyTestResult): void {
+function printTestResult(policy: string, result: PolicyTestResult): void {
   const { decision, expected } = result;
   const colour = mayColour(process.stdout);
   const word = result.passed ? "pass" : "FAIL";
@@ -171,7 +173,7 @@ function tell(policy: string, result: PolicyTestResult): void {
 function show(name: string): void {
   const { policy, errors } = loadPolicies([name], policySources);
   if (policy === undefined) {
-    tellPolicyErrors(errors);
+    printPolicyErrors(errors);
     throw new CommandError(exitCodes.usage, `${name} is broken`);
   }
   process.stdout.write(`${JSON.stringify(policy.resolved, null, 2)}\n`);

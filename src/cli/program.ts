@@ -1,8 +1,8 @@
-// The commands for people: which there are, and their help.
+// The table of user commands and their help.
 import { Command } from "commander";
 import { version } from "../report/version.ts";
 
-/** Commands are loaded when they are asked for: `version` does not carry everybody's code. */
+/** The commands. Each is loaded only when it is called, so that `version` does not load the code of the others. */
 const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
   {
     name: "run",
@@ -51,7 +51,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: "doctor",
-    summary: "say what this kernel allows, what is missing, and what to do about it",
+    summary: "show what this kernel supports, what is missing, and how to fix it",
     load: async () => (await import("./doctor.ts")).doctorCommand(),
   },
   {
@@ -71,7 +71,7 @@ Examples:
 Exit codes: 0 fine, 1 the answer is no, 2 wrong use or configuration, 3 not permitted, 4 treewarden failed
 `;
 
-/** Only the command that was asked for is loaded; help shows the others by their summaries. */
+/** The command-line parser. Only the called command is loaded; help shows the others by their summaries. */
 export async function program(args: readonly string[]): Promise<Command> {
   const root = new Command("treewarden")
     .description(
@@ -80,13 +80,13 @@ export async function program(args: readonly string[]): Promise<Command> {
     .version(version, "-V, --version", "show the version")
     .helpCommand("help [command]", "show help for a command")
     .addHelpText("after", examples)
-    // What follows a command is the command's own: `explain --exe /bin/ls --args --version` asks nothing of treewarden.
+    // Options after a command belong to the command: `explain --exe /bin/ls --args --version` does not print a version.
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError();
-  const asked = args.find((arg) => !arg.startsWith("-") && arg !== "help");
+  const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
-    if (name === asked) root.addCommand(withExit(await load()));
+    if (name === called) root.addCommand(withExit(await load()));
     else root.command(name).description(summary);
   }
   return root;

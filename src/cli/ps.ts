@@ -1,4 +1,4 @@
-// `treewarden ps`: the forest now.
+// `treewarden ps`: shows the current forest.
 import { Command, Option } from "commander";
 import { treeOf } from "../fingerprint/tree.ts";
 import { bootTimeMs, wallClockOffset } from "../linux/clock.ts";
@@ -53,7 +53,7 @@ function pretty({ found }: Snapshot): string {
   const userName = readUserNames();
   const rows = [["PID", "USER", "LABEL", "TREE"]];
   for (const { process, facts } of byPid(found)) {
-    // Hundreds of kernel threads have one tree and nothing to tell.
+    // Kernel threads are left out: there are hundreds of them, all with the same tree.
     if (process.kernelThread) continue;
     const tree = treeOf(process.lineage);
     const user = facts.uid === undefined ? "?" : (userName(facts.uid) ?? String(facts.uid));

@@ -1,9 +1,9 @@
-// Reasons why `run` does not start. `doctor` asks the same functions, so that it never finds fine what `run` refuses.
+// The reasons why `run` refuses to start. `doctor` calls the same functions, so that it reports whatever `run` refuses.
 import { type Config, defaultConfig } from "../config/config.ts";
 import { reporterUser, type User } from "../supervisor/reporter-user.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
-/** Throws a CommandError if `config` is valid and yet asks for what `run` cannot do. */
+/** Throws a CommandError if `config` is valid but requires something that `run` does not support. */
 export function checkRunnable(config: Config): void {
   if (config.enforcement === "prevent") {
     throw new CommandError(

@@ -1,4 +1,4 @@
-// `treewarden reporter`: treewarden's own, started by the supervisor as an unprivileged user.
+// `treewarden reporter`: internal, started by the supervisor as an unprivileged user.
 import { configSchema } from "../config/config.ts";
 import { readPackets } from "../linux/packets.ts";
 import { ReporterRefused, runReporter } from "../reporter/reporter.ts";
@@ -8,7 +8,7 @@ import { CommandError, exitCodes, warn } from "./output.ts";
 
 export async function reporter(text: string): Promise<void> {
   const { options, environment } = parseReporterPlan(text, configSchema);
-  // OpenTelemetry's exporters look there themselves. What is set at run time is not in /proc/PID/environ.
+  // OpenTelemetry's exporters read process.env. Variables that are set at run time do not appear in /proc/PID/environ.
   Object.assign(process.env, environment);
   let orders: Promise<{ readonly close: () => void }> | undefined;
   try {
@@ -22,13 +22,13 @@ export async function reporter(text: string): Promise<void> {
       warn,
     });
   } catch (error) {
-    // Left open it would keep a process that has nothing more to do.
+    // An open control socket would keep the process alive.
     (await orders)?.close();
     if (error instanceof ReporterRefused)
       throw new CommandError(exitCodes.notAllowed, error.message, error.hint);
     throw error;
   }
-  // A connection that a client keeps open must not keep the process.
+  // Connections that a client keeps open must not keep the process alive.
   process.exit(exitCodes.fine);
 }
 

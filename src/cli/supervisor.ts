@@ -1,4 +1,4 @@
-// `treewarden supervisor`: what `treewarden run` becomes, and its standby.
+// `treewarden supervisor`, which `treewarden run` executes, and `treewarden standby`: internal.
 import { continueSupervising } from "../supervisor/supervise.ts";
 
 export async function supervisor(plan: string): Promise<void> {

@@ -1,4 +1,4 @@
-// `treewarden trace`: every exec with its tree, as it happens, no policy.
+// `treewarden trace`: shows every exec with its tree as it happens, without a policy.
 import { Command, Option } from "commander";
 import { endingSignals } from "../offline/follow-events.ts";
 import { runTrace } from "../offline/trace.ts";

@@ -1,4 +1,4 @@
-// `treewarden warden`: treewarden's own, started by the supervisor with descriptors that wait for it.
+// `treewarden warden`: internal, started by the supervisor with inherited descriptors.
 import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { LastResort } from "../sensor/open.ts";
@@ -9,7 +9,7 @@ import { openSource } from "./open-source.ts";
 import { warn } from "./output.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
 
-/** `ebpfRefusal`: why the sensor should not be eBPF, undefined if it may. */
+/** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
 export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =

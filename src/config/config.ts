@@ -1,4 +1,4 @@
-// The configuration file: what may stand in it, and what holds where it says nothing.
+// The configuration file: its schema with the defaults, and its parser.
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
@@ -45,7 +45,7 @@ const pattern = v.pipe(
   }),
 );
 
-/** What is wrong with a regular expression of RE2's, undefined if nothing is. */
+/** The error in an RE2 regular expression; undefined if it is valid. */
 function patternProblem(expression: string): string | undefined {
   try {
     RE2JS.compile(expression);
@@ -56,30 +56,33 @@ function patternProblem(expression: string): string | undefined {
 }
 
 const sections = {
-  /** What else is `base` in a tree on this host; programs that give a connection or rights keep their names still. */
+  /**
+   * Further programs that are `base` in a tree on this host. Programs that grant a connection or rights keep their
+   * names.
+   */
   base: {
-    /** All programs of these packages. */
+    /** Packages whose programs are all `base`. */
     packages: v.optional(v.array(text, "expected a list of packages"), []),
-    /** Programs, as their paths are after every link. */
+    /** Paths of programs, with all links resolved. */
     paths: v.optional(v.array(absolutePath, "expected a list of paths"), []),
   },
   arguments: {
-    /** What of a program's arguments leaves the host. */
+    /** How a program's arguments appear in what leaves the host. */
     report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
-    /** Regular expressions (RE2) of further secrets. */
+    /** Regular expressions (RE2) that match further secrets. */
     redact: v.optional(v.array(pattern, "expected a list of regular expressions"), []),
     /** Bytes of arguments read for each exec. */
     limit: v.optional(count(256, 131_072), 4096),
   },
   kill: {
-    /** Kills a minute; beyond that verdicts are alerts. */
+    /** Maximum number of kills a minute; further kill verdicts only alert. */
     max_per_minute: v.optional(count(0, 10_000), 10),
-    /** Spare what was there before treewarden first started in this boot. */
+    /** Never kill processes that started before treewarden's first start in this boot. */
     spare_preexisting: v.optional(v.boolean("expected true or false"), true),
   },
   metrics: {
     listen: v.optional(listen, "127.0.0.1:9501"),
-    /** Series for each tree: none, only how many run, or durations too. */
+    /** Series for each tree: none, only the number of running processes, or durations too. */
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
     max_trees: v.optional(count(1, 100_000), 2000),
   },
@@ -89,12 +92,12 @@ const sections = {
   },
   /** Alarms by mail, through the host's /usr/sbin/sendmail. */
   mail: {
-    /** `root`, `alarm@example.org`; none: no mail. */
+    /** Recipients such as `root` or `alarm@example.org`; no mail is sent if the list is empty. */
     to: v.optional(v.pipe(v.array(mailbox, "expected a list of addresses"), v.maxLength(50)), []),
-    /** At most one mail in so many minutes. */
+    /** Minimum number of minutes between two mails. */
     every_minutes: v.optional(count(1, 1440), 15),
   },
-  /** Where OTEL_* variables are set, they win. */
+  /** OTEL_* environment variables take precedence over these settings. */
   otlp: {
     endpoint: v.optional(v.pipe(text, v.url("expected a URL such as http://127.0.0.1:4318"))),
     headers: v.optional(v.record(text, text), {}),
@@ -108,16 +111,18 @@ const sections = {
 };
 
 export const configSchema = v.strictObject({
-  /** Roles or policy files; none: every file of /etc/treewarden/policies, else the embedded role `base`. */
+  /** Roles or policy files; default: every file in /etc/treewarden/policies, or else the embedded role `base`. */
   policies: v.optional(v.array(text, "expected a list of roles or files")),
-  /** Public keys, Ed25519 in PEM, root's: if there is any, only policies that are signed with one are loaded. */
+  /**
+   * Files of public keys (Ed25519 in PEM, owned by root). If there are any, only policies signed with one are loaded.
+   */
   policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
-  /** Which events leave: verdicts, new trees, loss and changes; or every exec as well. */
+  /** Which events are reported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec. */
   events: v.optional(oneOf("notable", "all"), "notable"),
-  /** The unprivileged user of the reporter; `nobody` where it does not exist. */
+  /** The unprivileged user that the reporter runs as; `nobody` if the default user does not exist. */
   reporter_user: v.optional(text, "treewarden"),
   base: v.optional(v.strictObject(sections.base), {}),
   arguments: v.optional(v.strictObject(sections.arguments), {}),
@@ -130,7 +135,7 @@ export const configSchema = v.strictObject({
 
 export type Config = v.InferOutput<typeof configSchema>;
 
-/** A mistake in a file, with its place (line and column from 1). */
+/** An error in the file, with its line and column, counted from 1. */
 export interface ConfigError {
   readonly file: string;
   readonly line: number;
@@ -142,12 +147,12 @@ export type ConfigResult =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
-/** What holds without a configuration file. */
+/** The configuration without a configuration file. */
 export function defaultConfig(): Config {
   return v.parse(configSchema, {});
 }
 
-/** Reads YAML; `file` is only named in errors. All mistakes are told, not only the first. */
+/** Parses YAML; `file` is used only in errors. Returns all errors, not only the first. */
 export function parseConfig(yaml: string, file: string): ConfigResult {
   const lines = new LineCounter();
   const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true });
@@ -165,7 +170,7 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
   try {
     content = document.toJS() ?? {};
   } catch (error) {
-    // The parser's own bound: a few lines of aliases of aliases would fill the memory.
+    // The parser limits nested aliases, because a few lines of them could exhaust the memory.
     return {
       ok: false,
       errors: [place(0, firstLine(messageOf(error)))],
@@ -185,13 +190,13 @@ function describe(issue: Issue): string {
   const keys = issue.path?.map((item) => String(item.key)) ?? [];
   const name = keys.join(".") || "the file";
   if (issue.type !== "strict_object" || issue.expected !== "never") return `${name}: ${issue.message}`;
-  const inside: Record<string, object> = sections;
-  const known = Object.keys(keys.length > 1 ? (inside[keys[0] ?? ""] ?? {}) : configSchema.entries);
+  const entriesOf: Record<string, object> = sections;
+  const known = Object.keys(keys.length > 1 ? (entriesOf[keys[0] ?? ""] ?? {}) : configSchema.entries);
   const near = nearest(keys.at(-1) ?? "", known);
   return `${name}: no such setting${near === undefined ? ` (there are: ${known.join(", ")})` : `: did you mean ${near}?`}`;
 }
 
-/** Where the value an issue speaks of stands; a key that should not be there is found by its parent. */
+/** The offset of the value that an issue is about; for an unknown key that has no node, the offset of its parent. */
 function offsetOf(document: Document, issue: Issue): number {
   const path = issue.path?.map((item) => item.key) ?? [];
   for (let length = path.length; length > 0; length--) {

@@ -1,8 +1,8 @@
-// Whom alarms are mailed to.
+// Checks the mail addresses that alarms are sent to.
 
 /**
- * `root`, `alarm@example.org`: what needs no quotes and cannot be taken for an option, a second address, a program or
- * another header, whichever program stands behind sendmail.
+ * True for addresses such as `root` or `alarm@example.org`. They need no quotes, and no implementation of sendmail can
+ * take them for an option, a second address, a program or a header.
  */
 export function isMailbox(text: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,252})?$/.test(text);

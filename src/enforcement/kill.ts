@@ -1,8 +1,9 @@
-// Kills a process and everything under it, and nothing else.
+// Kills a process and all its descendants, and no other process.
 //
-// Each one gets SIGKILL through a pidfd, after its start time was compared, or so soon after the event that told of it
-// that its pid cannot have been given out again: another process is never hit. Parents go before their children, so that none of them can fork any more; children that were born before the
-// signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
+// Each process gets SIGKILL through a pidfd, after its start time was compared, or so soon after its event that the
+// pid cannot have been reused; so no other process is ever hit. Parents are killed before their children, so that they
+// cannot fork any more. Children that were forked before the signal arrived are killed when the sensor reports their
+// fork, which it does before it reports the end of their parent.
 import type { Forest } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
@@ -10,38 +11,40 @@ import { type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 
-/** What killing needs of the kernel; `linux/` has it, tests have their own. */
+/** The kernel functions that killing needs; tests replace them. */
 export interface ProcessSignals {
   /** ns, CLOCK_MONOTONIC */
   now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
   startTicks(pid: number): number | undefined;
-  /** SIGKILL for `process`. `isStillIt` is asked once a handle on its pid is open: the pid may be another's by now. */
+  /**
+   * Sends SIGKILL to `process`. `isStillIt` is called with a pidfd open, and must check that the pid was not reused.
+   */
   kill(process: ProcessKey, isStillIt: () => boolean): "sent" | "gone" | "not_permitted";
   /**
-   * The process is part of treewarden: supervisor, warden, standby. `args`: all arguments that it was started with, if
-   * they are known; mostly they tell without a look at the process.
+   * True if the process is part of treewarden: supervisor, warden or standby. `args` are all arguments that it was
+   * started with, if they are known; they usually answer this without reading /proc.
    */
   isOurs(process: ProcessKey, args?: readonly string[]): boolean;
 }
 
-/** The exec that a verdict is on. */
+/** The exec that was judged. */
 export interface ObservedExec {
-  /** ns, CLOCK_MONOTONIC, by the kernel. */
+  /** ns, CLOCK_MONOTONIC, as the kernel recorded it. */
   readonly time: number;
   /** All arguments, if they are known. */
   readonly args: readonly string[] | undefined;
 }
 
 export interface KillOptions {
-  /** Start ticks of treewarden's first start in this boot; what started before is spared. 0 spares nothing. */
+  /** Start ticks of treewarden's first start in this boot; processes that started before are spared. 0 spares none. */
   readonly spareBefore: number;
 }
 
 export interface KillResult {
   readonly outcome: Extract<Outcome, "killed" | "withheld" | "failed">;
   readonly reason: Reason | undefined;
-  /** How many processes got the signal. */
+  /** Number of processes that got the signal. */
   readonly killed: number;
 }
 
@@ -50,7 +53,8 @@ export class ProcessKiller {
   private readonly signals: ProcessSignals;
   private readonly rate: KillRate;
   private readonly options: KillOptions;
-  private readonly condemned = new WeakSet<Process>();
+  /** Processes that were sent SIGKILL; children that they forked before they died are killed too. */
+  private readonly marked = new WeakSet<Process>();
 
   constructor(forest: Forest, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
     this.forest = forest;
@@ -59,41 +63,42 @@ export class ProcessKiller {
     this.options = options;
   }
 
-  /** Carries a kill verdict out. `told`: undefined if the process was found, and no event told of it. */
-  kill(process: Process, told?: ObservedExec): KillResult {
-    const spared = this.rail(process, told?.args);
+  /** Carries out a kill verdict. `exec` is undefined if the process was found by a scan and not by an event. */
+  kill(process: Process, exec?: ObservedExec): KillResult {
+    const spared = this.safeguard(process, exec?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     if (!this.rate.take(this.signals.now()))
       return { outcome: "withheld", reason: "rate_limited", killed: 0 };
     let killed = 0;
     let reason: Reason | undefined = "gone";
-    for (const one of this.forest.descendants(process)) {
-      if (one !== process && this.rail(one) !== undefined) continue;
-      const result = this.end(one, one === process ? told?.time : undefined);
+    for (const target of this.forest.descendants(process)) {
+      if (target !== process && this.safeguard(target) !== undefined) continue;
+      const result = this.sendKill(target, target === process ? exec?.time : undefined);
       if (result === "sent") killed += 1;
-      if (one === process) reason = result === "sent" ? undefined : result;
+      if (target === process) reason = result === "sent" ? undefined : result;
     }
     return { outcome: reason === undefined ? "killed" : "failed", reason, killed };
   }
 
-  /** To be called for every fork: true if the child of a condemned process was ended too. */
+  /** Must be called for every fork: kills the child of a marked process; true if it was sent the signal. */
   forked(child: Process): boolean {
     const parent = this.forest.get(child.parentPid);
-    if (parent === undefined || !this.condemned.has(parent) || this.rail(child) !== undefined) return false;
-    return this.end(child) === "sent";
+    if (parent === undefined || !this.marked.has(parent) || this.safeguard(child) !== undefined) return false;
+    return this.sendKill(child) === "sent";
   }
 
-  /** `seen`: when the kernel told that it lives. */
-  private end(process: Process, seen?: number): "sent" | "gone" | "not_permitted" {
-    this.condemned.add(process);
+  /** `seenAt`: when the kernel recorded that the process was alive; ns, CLOCK_MONOTONIC. */
+  private sendKill(process: Process, seenAt?: number): "sent" | "gone" | "not_permitted" {
+    this.marked.add(process);
     return this.signals.kill(process, () => {
-      if (seen !== undefined && this.signals.now() - seen < PID_STAYS_NS) return true;
+      if (seenAt !== undefined && this.signals.now() - seenAt < PID_STAYS_NS) return true;
       const ticks = this.signals.startTicks(process.pid);
       return ticks !== undefined && startsAt(process, ticks);
     });
   }
 
-  private rail(process: Process, args?: readonly string[]): Reason | undefined {
+  /** Why `process` must not be killed; undefined if it may be killed. */
+  private safeguard(process: Process, args?: readonly string[]): Reason | undefined {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";

@@ -1,4 +1,4 @@
-// What became of a verdict. Closed lists: both are attributes of metrics.
+// The outcome of a verdict. Both lists are closed, because metrics use them as attributes.
 
 /** `policy.outcome` */
 export const outcomes = [
@@ -13,7 +13,7 @@ export const outcomes = [
 ] as const;
 export type Outcome = (typeof outcomes)[number];
 
-/** `policy.reason`: why a kill was withheld by a rail, or failed. */
+/** `policy.reason`: why a kill was withheld by a safeguard, or failed. */
 export const reasons = {
   pid_1: "pid 1 is never killed",
   treewarden: "treewarden never kills itself",

@@ -1,4 +1,4 @@
-// How many kills a minute are too many: beyond that something is wrong with the policy, or somebody plays with it.
+// Limits the number of kills a minute. A higher number means that the policy is wrong or is being abused.
 
 const WINDOW_NS = 60e9;
 
@@ -12,7 +12,7 @@ export class KillRate {
     this.max = max;
   }
 
-  /** Takes one permit at `now` (ns, CLOCK_MONOTONIC); false if the minute's are used up. */
+  /** Takes one permit at `now` (ns, CLOCK_MONOTONIC); false if no permit of the last 60 seconds is left. */
   take(now: number): boolean {
     while (this.times.length > 0 && (this.times[0] ?? 0) <= now - WINDOW_NS) this.times.shift();
     if (this.times.length >= this.max) return false;

@@ -1,10 +1,10 @@
-// Alpine's database: lib/apk/db/installed, as apk-package(5) has its fields.
+// Reads Alpine's database, lib/apk/db/installed; apk-package(5) describes its fields.
 import { standardPackages } from "./base-packages.ts";
 import { type FileDigest, isProgram, type Owned, type PackageDatabase } from "./database.ts";
 import { isAnyLocked, type MergePath, pathMerger, readText, stampOf } from "./files.ts";
 import { Owners } from "./owners.ts";
 
-/** Calls back for every file of every package: its absolute path and its checksum as written. */
+/** Calls `each` for every file of every package, with its absolute path and its checksum as written. */
 export function readInstalled(
   text: string,
   each: (name: string, path: string, checksum: string | undefined) => void,
@@ -13,37 +13,37 @@ export function readInstalled(
   let directory = "";
   let path: string | undefined;
   let checksum: string | undefined;
-  const tell = (): void => {
+  const emitFile = (): void => {
     if (path !== undefined && name !== "") each(name, path, checksum);
     path = undefined;
     checksum = undefined;
   };
-  for (let at = 0; at <= text.length; ) {
-    const newline = text.indexOf("\n", at);
+  for (let start = 0; start <= text.length; ) {
+    const newline = text.indexOf("\n", start);
     const end = newline === -1 ? text.length : newline;
-    const field = text.slice(at, Math.min(at + 2, end));
-    const value = text.slice(at + 2, end);
+    const field = text.slice(start, Math.min(start + 2, end));
+    const value = text.slice(start + 2, end);
     if (field === "R:") {
-      tell();
+      emitFile();
       path = `${directory}/${value}`;
     } else if (field === "Z:") checksum = value;
     else if (field === "F:") {
-      tell();
+      emitFile();
       directory = value === "" ? "" : `/${value}`;
     } else if (field === "P:") {
-      tell();
+      emitFile();
       name = value;
       directory = "";
-    } else if (end === at) {
-      tell();
+    } else if (end === start) {
+      emitFile();
       name = "";
     }
-    at = end + 1;
+    start = end + 1;
   }
-  tell();
+  emitFile();
 }
 
-/** `Q1`: SHA-1 in base64, `Q2`: SHA-256; undefined for anything else. */
+/** Parses `Q1` and a SHA-1, or `Q2` and a SHA-256, in base64; undefined for anything else. */
 export function parseChecksum(text: string): FileDigest | undefined {
   const algorithm = text.startsWith("Q1") ? "sha1" : text.startsWith("Q2") ? "sha256" : undefined;
   const bytes = Buffer.from(text.slice(2), "base64");
@@ -92,12 +92,12 @@ class Apk implements PackageDatabase {
   }
 
   programsOf(names: ReadonlySet<string>): ReadonlyMap<string, string> {
-    const found = new Map<string, string>();
-    if (names.size === 0) return found;
+    const programs = new Map<string, string>();
+    if (names.size === 0) return programs;
     readInstalled(this.text(), (name, path) => {
-      if (names.has(name) && isProgram(path)) found.set(path, `${name}, configured`);
+      if (names.has(name) && isProgram(path)) programs.set(path, `${name}, configured`);
     });
-    return found;
+    return programs;
   }
 
   isCurrent(): boolean {
@@ -113,9 +113,9 @@ class Apk implements PackageDatabase {
   }
 }
 
-/** apk's database in `root` (empty for `/`); undefined if it is not there or has no package. */
+/** Opens apk's database in `root` (empty for `/`); undefined if it is missing or has no package. */
 export function openApk(root: string): PackageDatabase | undefined {
-  // Since Alpine 3.23 under /usr.
+  // Since Alpine 3.23 the database is under /usr.
   for (const folder of [`${root}/lib/apk/db`, `${root}/usr/lib/apk/db`]) {
     const stamp = stampOf([`${folder}/installed`]);
     const text = readText(`${folder}/installed`);

@@ -1,6 +1,6 @@
-// The packages that stand for "essential, required, important or standard" where a distribution marks none: what the
-// smallest server installation of Alpine, Fedora and its kin, and openSUSE has, by their names there. A package that
-// is not installed does no harm here.
+// The packages that count as "essential, required, important or standard" on distributions that do not mark them: those
+// of the smallest server installation of Alpine, of Fedora and its derivatives, and of openSUSE. Names of packages that
+// are not installed are ignored.
 
 const common = [
   "bash",

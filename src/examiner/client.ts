@@ -1,4 +1,4 @@
-// What the warden knows from the examiner: asked once for each file, never waited for.
+// The warden's client of the examiner: asks once for each file, caches the answers, and never waits for one.
 
 import type { BaseSystem } from "../fingerprint/base.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
@@ -18,9 +18,9 @@ interface Entry {
   readonly path: string;
   readonly device: number;
   readonly inode: number;
-  /** Its digest is wanted. */
+  /** The file's digest is wanted. */
   digest: boolean;
-  /** The file's ctime, seconds since the epoch: another one is another content. */
+  /** The file's ctime in seconds since the epoch; another ctime means that the content may have changed. */
   changed: number;
   examined: ExaminedFile | undefined;
   final: boolean;
@@ -29,28 +29,28 @@ interface Entry {
   asks: number;
 }
 
-/** Files remembered; the oldest goes. With the longest path that is asked for: at most 16 MiB. */
-const MOST_FILES = 8192;
-const LONGEST_PATH = 1024;
-/** An event's time, from which the ctime comes, and the file's own may be so far apart: seconds. */
+/** Number of files cached; the oldest is evicted. With paths of the maximum length they take at most 16 MiB. */
+const MAX_FILES = 8192;
+const MAX_PATH = 1024;
+/** The ctime computed from an event's time may differ from the file's own by this many seconds. */
 const TOLERANCE = 2;
-/** An answer that is not final is asked for again, at an exec, after so long: ns. */
-const AGAIN_NS = 5e9;
-/** A file that ended two examiners is not asked for again. */
-const MOST_ASKS = 2;
-/** No distribution's base system has more programs. */
-const MOST_BASE = 20_000;
-/** Questions about digests that wait until there is room for them. */
-const MOST_WAITING = 4096;
-/** Events go first: so many packets at one turn of the poll. */
-const PACKETS_A_TURN = 64;
+/** After an answer that is not final, the next exec after 5 s (in ns) asks again. */
+const RETRY_NS = 5e9;
+/** A file at which two examiners have ended is not asked for again. */
+const MAX_ASKS = 2;
+/** The largest base system accepted, in programs; no distribution has one as large. */
+const MAX_BASE = 20_000;
+/** At most this many questions about digests wait for room in the socket. */
+const MAX_WAITING = 4096;
+/** At most 64 packets are read at each turn of the poll, so that events are not delayed. */
+const PACKETS_PER_TURN = 64;
 
-/** What is done with what the examiner says. */
+/** Receives the results of the examiner. */
 export interface ExaminerListener {
   base(base: BaseSystem): void;
-  /** Something is known of the file that was run under `path`. */
+  /** The file that was run as `path` was examined. */
   examined?(path: string, examined: ExaminedFile): void;
-  /** An answer that was given before is another one now. */
+  /** An answer that was given earlier has changed. */
   changed?(what: "packages" | "container image"): void;
 }
 
@@ -59,17 +59,17 @@ export class ExaminerClient {
   readonly images: ContainerImages;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
-  /** Invalidated by: another ctime of the file, and another state of the package database (`doubt`). */
+  /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
   private readonly files = new Map<string, Entry>();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
   private waiting: Entry[] = [];
-  /** The state of the package database that the base system was told by. */
+  /** The state of the package database from which the base system was made. */
   private packages: string | undefined;
-  /** The examiner has ended and left no question unanswered. */
+  /** The examiner has exited because it was idle, with no question unanswered. */
   private asleep = false;
 
-  /** `fd`: the end of the pair to the examiner. `generation`: no two wardens of one run have the same. */
+  /** `fd`: the warden's end of the socket pair. `generation`: a number that is unique among the wardens of a run. */
   constructor(fd: number, generation: number, listener: ExaminerListener) {
     this.fd = fd;
     this.generation = generation;
@@ -82,51 +82,52 @@ export class ExaminerClient {
   }
 
   /**
-   * What is known of the file that a process of the host runs; asks the examiner if that is nothing yet. `wallTime`:
-   * of the facts, milliseconds since the epoch. `digest`: that of its content is wanted too, and of what takes its place.
+   * What is known of the file that a process of the host runs; asks the examiner if nothing is known yet. `wallTime` is
+   * the time of the facts, in milliseconds since the epoch. `digest`: the digest of the file's content is wanted too,
+   * also when the file is replaced later.
    */
   lookup(facts: ProcessFacts, wallTime: number, digest = false): ExaminedFile | undefined {
     const { executable, device, inode, executableAge } = facts;
     if (executable === undefined || device === undefined || inode === undefined) return undefined;
     if (executableAge === undefined || facts.executableDeleted !== false || facts.executableMemfd !== false)
       return undefined;
-    if (executable.length > LONGEST_PATH || !executable.startsWith("/")) return undefined;
+    if (executable.length > MAX_PATH || !executable.startsWith("/")) return undefined;
     const changed = wallTime / 1000 - executableAge;
     const key = keyOf(executable, device, inode);
     const entry = this.files.get(key);
     const isSame = entry !== undefined && Math.abs(entry.changed - changed) <= TOLERANCE;
-    const isDue = digest && entry?.digest !== true;
-    if (isSame && entry.final && !isDue) return entry.examined;
+    const needsDigest = digest && entry?.digest !== true;
+    if (isSame && entry.final && !needsDigest) return entry.examined;
     if (entry === undefined) {
       this.ask(key, newEntry(executable, device, inode, changed, digest));
-    } else if (isDue) {
-      const again = isSame ? entry : newEntry(executable, device, inode, changed, true);
-      again.digest = true;
-      this.ask(key, again);
-    } else if (monotonicNow() - entry.askedAt >= AGAIN_NS && (!isSame || entry.examined !== undefined)) {
-      const again = isSame ? entry : newEntry(executable, device, inode, changed, entry.digest);
-      this.ask(key, again);
+    } else if (needsDigest) {
+      const asked = isSame ? entry : newEntry(executable, device, inode, changed, true);
+      asked.digest = true;
+      this.ask(key, asked);
+    } else if (monotonicNow() - entry.askedAt >= RETRY_NS && (!isSame || entry.examined !== undefined)) {
+      const asked = isSame ? entry : newEntry(executable, device, inode, changed, entry.digest);
+      this.ask(key, asked);
     }
     return isSame ? entry.examined : undefined;
   }
 
-  /** Files remembered. */
+  /** Number of files cached. */
   get size(): number {
     return this.files.size;
   }
 
-  /** Takes what the examiner has said, without waiting. */
+  /** Handles the examiner's waiting messages. Never blocks. */
   receive(): void {
-    for (let i = 0; i < PACKETS_A_TURN; i++) {
+    for (let i = 0; i < PACKETS_PER_TURN; i++) {
       const length = receivePacket(this.fd, this.packet);
       if (length <= 0) return;
-      const told = decodeExaminerMessage(this.packet.subarray(0, length));
-      if (told?.type === "answer") this.take(told);
-      else if (told?.type === "base") this.takeBase(told);
-      else if (told?.type === "container") this.images.take(told.id, told.image);
-      else if (told?.type === "ready") this.another();
-      else if (told?.type === "asleep") this.asleep = true;
-      else if (told?.type === "packages") this.takeState(told.state);
+      const message = decodeExaminerMessage(this.packet.subarray(0, length));
+      if (message?.type === "answer") this.onAnswer(message);
+      else if (message?.type === "base") this.onBasePart(message);
+      else if (message?.type === "container") this.images.take(message.id, message.image);
+      else if (message?.type === "ready") this.onRestart();
+      else if (message?.type === "asleep") this.asleep = true;
+      else if (message?.type === "packages") this.onPackages(message.state);
       this.askWaiting();
     }
   }
@@ -140,16 +141,16 @@ export class ExaminerClient {
 
   private begin(): void {
     const { generation, packages } = this;
-    const known = packages === undefined ? {} : { packages };
-    sendPacket(this.fd, encodeExaminerMessage({ type: "begin", generation, ...known }));
+    const state = packages === undefined ? {} : { packages };
+    sendPacket(this.fd, encodeExaminerMessage({ type: "begin", generation, ...state }));
   }
 
-  /** False if there was no room: it is asked for at the next exec; for its digest, as soon as there is room. */
+  /** False if the socket is full. A digest is then asked for when there is room, everything else at the next exec. */
   private ask(key: string, entry: Entry): boolean {
     const { path, device, inode, digest } = entry;
     const question = digest ? { path, device, inode, digest } : { path, device, inode };
     if (!sendPacket(this.fd, encodeExaminerMessage(question))) {
-      if (digest && this.waiting.length < MOST_WAITING && !this.waiting.includes(entry))
+      if (digest && this.waiting.length < MAX_WAITING && !this.waiting.includes(entry))
         this.waiting.push(entry);
       return false;
     }
@@ -162,46 +163,46 @@ export class ExaminerClient {
   private remember(key: string, entry: Entry): void {
     this.files.delete(key);
     this.files.set(key, entry);
-    if (this.files.size <= MOST_FILES) return;
+    if (this.files.size <= MAX_FILES) return;
     const [oldest] = this.files.keys();
     if (oldest !== undefined) this.files.delete(oldest);
   }
 
-  private take(answer: ExaminerAnswer): void {
+  private onAnswer(answer: ExaminerAnswer): void {
     const { path, device, inode, changed, final } = answer;
-    if (path.length > LONGEST_PATH) return;
+    if (path.length > MAX_PATH) return;
     const key = keyOf(path, device, inode);
-    const before = this.files.get(key);
-    if (before === undefined && changed === undefined) return;
-    const entry = before ?? newEntry(path, device, inode, changed ?? 0, false);
-    const known = entry.examined;
+    const cached = this.files.get(key);
+    if (cached === undefined && changed === undefined) return;
+    const entry = cached ?? newEntry(path, device, inode, changed ?? 0, false);
+    const previous = entry.examined;
     entry.examined = {
       ...(answer.package === undefined ? {} : { package: answer.package }),
       ...(answer.unpackaged === undefined ? {} : { unpackaged: answer.unpackaged }),
       ...(answer.modified === undefined ? {} : { modified: answer.modified }),
       ...(answer.digest === undefined ? {} : { digest: answer.digest }),
     };
-    // What had no answer left its rules undecided, so that nothing was settled by it.
-    if (known !== undefined && !isSameOwner(known, entry.examined)) this.listener.changed?.("packages");
+    // A first answer needs no notice: rules that lacked it were undecided, and undecided verdicts are not cached.
+    if (previous !== undefined && !isSameOwner(previous, entry.examined)) this.listener.changed?.("packages");
     entry.final = final;
-    // A digest that is still wanted may be what ends the examiner.
+    // The count is kept while the digest is outstanding, because reading it may be what ends the examiner.
     if (!entry.digest || answer.digest !== undefined) entry.asks = 0;
     if (changed !== undefined) entry.changed = changed;
-    if (before === undefined) this.remember(key, entry);
+    if (cached === undefined) this.remember(key, entry);
     if (entry.digest && changed !== undefined) this.listener.examined?.(path, entry.examined);
   }
 
-  private takeBase({ files, first, last }: BaseSystemPart): void {
+  private onBasePart({ files, first, last }: BaseSystemPart): void {
     if (first) this.base = new Map();
     if (this.base === undefined) return;
-    for (const [path, origin] of files) if (this.base.size < MOST_BASE) this.base.set(path, origin);
+    for (const [path, origin] of files) if (this.base.size < MAX_BASE) this.base.set(path, origin);
     if (!last) return;
     this.listener.base({ files: this.base });
     this.base = undefined;
   }
 
-  /** Another examiner: unless it was asleep, what the one before it had taken and not answered is lost. */
-  private another(): void {
+  /** A new examiner has started. Unless the previous one was idle, the questions that it had received are lost. */
+  private onRestart(): void {
     this.base = undefined;
     this.begin();
     if (!this.asleep) this.askAgain();
@@ -211,19 +212,19 @@ export class ExaminerClient {
   private askAgain(): void {
     this.images.askAgain();
     for (const [key, entry] of this.files)
-      if (isWanting(entry) && entry.asks < MOST_ASKS) this.ask(key, entry);
+      if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(key, entry);
   }
 
-  private takeState(packages: string): void {
-    const isAnother = this.packages !== undefined && packages !== this.packages;
+  private onPackages(packages: string): void {
+    const hasChanged = this.packages !== undefined && packages !== this.packages;
     this.packages = packages;
-    if (!isAnother) return;
-    this.doubt();
+    if (!hasChanged) return;
+    this.invalidateAll();
     this.listener.changed?.("packages");
   }
 
-  /** Packages have changed: each file is asked for again when it next runs. */
-  private doubt(): void {
+  /** Makes every file be asked for again when it runs next, because packages have changed. */
+  private invalidateAll(): void {
     for (const entry of this.files.values()) {
       entry.final = false;
       entry.askedAt = 0;
@@ -235,13 +236,13 @@ function keyOf(path: string, device: number, inode: number): string {
   return `${device}:${inode}:${path}`;
 }
 
-/** Both say the same of the package that owns the file, and of whether it is as the package has it. */
+/** True if both agree on the package that owns the file, and on whether the file was modified. */
 function isSameOwner(a: ExaminedFile, b: ExaminedFile): boolean {
   return a.package === b.package && a.unpackaged === b.unpackaged && a.modified === b.modified;
 }
 
-/** Something of what was asked has not been answered. */
-function isWanting({ examined, digest }: Entry): boolean {
+/** True if a part of the question has not been answered. */
+function isUnanswered({ examined, digest }: Entry): boolean {
   return examined === undefined || (digest && examined.digest === undefined);
 }
 

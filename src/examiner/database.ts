@@ -1,40 +1,40 @@
-// What every package database can be asked, whichever distribution made it.
+// The interface of a package database, common to all distributions.
 
-/** A file's digest as its package has it. */
+/** A file's digest as its package records it. */
 export interface FileDigest {
   readonly algorithm: "md5" | "sha1" | "sha224" | "sha256" | "sha384" | "sha512";
-  /** Lower case hexadecimal. */
+  /** Lower-case hexadecimal. */
   readonly hex: string;
 }
 
 export interface Owned {
   readonly package: string;
-  /** undefined if the package does not say, or says that the file may be changed. */
+  /** Undefined if the package records none, or marks the file as one that may be changed. */
   readonly digest: FileDigest | undefined;
 }
 
 /** A package database as it was when it was opened. */
 export interface PackageDatabase {
   readonly kind: "dpkg" | "apk" | "rpm";
-  /** Another one whenever packages have changed. */
+  /** Identifies the state of the database: it differs whenever packages have changed. */
   readonly stamp: string;
-  /** The folder that something is written to whenever packages change. */
+  /** The folder in which files are written whenever packages change. */
   readonly folder: string;
-  /** Who owns the file at this absolute path; undefined if nobody does. Throws if the database cannot be read. */
+  /** The package that owns the file at this absolute path, if any. Throws if the database cannot be read. */
   owner(path: string): Owned | undefined;
-  /** Programs of packages that are part of every such system: absolute path to a word on where it comes from. */
+  /** Programs of the packages that every such system has: absolute path to a short text on their origin. */
   basePrograms(): ReadonlyMap<string, string>;
   /** Programs of the packages with these names. */
   programsOf(names: ReadonlySet<string>): ReadonlyMap<string, string>;
-  /** Nothing was installed or removed since it was opened. */
+  /** True if no package was installed or removed since the database was opened. */
   isCurrent(): boolean;
-  /** A package manager is at work: files and database need not fit now. */
+  /** True while a package manager is at work; files and database may then disagree. */
   isBusy(): boolean;
 }
 
-/** The directories that `bin` is; what lies in `sbin` is a service or an administrator's tool, and never base. */
-const program = /^(?:\/usr)?\/bin\/[^/]+$/;
+/** Matches programs in a `bin` directory. Programs in `sbin` are services or administration tools, and never base. */
+const programPath = /^(?:\/usr)?\/bin\/[^/]+$/;
 
 export function isProgram(path: string): boolean {
-  return program.test(path);
+  return programPath.test(path);
 }

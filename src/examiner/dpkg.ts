@@ -1,52 +1,52 @@
-// dpkg's database: /var/lib/dpkg, as dpkg(1), dpkg-query(1) and deb-md5sums(5) describe it.
+// Reads dpkg's database, /var/lib/dpkg, as described in dpkg(1), dpkg-query(1) and deb-md5sums(5).
 import { isProgram, type Owned, type PackageDatabase } from "./database.ts";
 import { isAnyLocked, listFolder, type MergePath, pathMerger, readText, stampOf } from "./files.ts";
 import { Owners } from "./owners.ts";
 
 export interface DpkgPackage {
   readonly name: string;
-  /** required, important, standard, optional, extra */
+  /** `required`, `important`, `standard`, `optional` or `extra`. */
   readonly priority: string;
   readonly essential: boolean;
 }
 
 /** The packages in /var/lib/dpkg/status that have files on this system. */
 export function parsePackageStatus(text: string): DpkgPackage[] {
-  const found: DpkgPackage[] = [];
+  const packages: DpkgPackage[] = [];
   for (const stanza of text.split(/\n\n+/)) {
     const name = /^Package: (\S+)$/m.exec(stanza)?.[1];
     const state = /^Status: \S+ \S+ (\S+)$/m.exec(stanza)?.[1];
     if (name === undefined || state === undefined || state === "not-installed" || state === "config-files")
       continue;
     const priority = /^Priority: (\S+)$/m.exec(stanza)?.[1] ?? "";
-    found.push({ name, priority, essential: /^Essential: yes$/m.test(stanza) });
+    packages.push({ name, priority, essential: /^Essential: yes$/m.test(stanza) });
   }
-  return found;
+  return packages;
 }
 
-/** A path of all packages but one is elsewhere (dpkg-divert(1)). */
+/** Moves the file at a path elsewhere for every package but one (dpkg-divert(1)). */
 export interface Diversion {
   readonly to: string;
-  /** The package whose own file stays at the path; `:` for an administrator's diversion. */
+  /** The package whose file stays at the path; `:` for a diversion by the administrator. */
   readonly by: string;
 }
 
-/** /var/lib/dpkg/diversions: three lines each. */
+/** Parses /var/lib/dpkg/diversions, three lines for each diversion: from, to, by. */
 export function parseDiversions(text: string): Map<string, Diversion> {
-  const found = new Map<string, Diversion>();
+  const diversions = new Map<string, Diversion>();
   const lines = text.split("\n");
-  for (let at = 0; at + 2 < lines.length; at += 3) {
-    const [from = "", to = "", by = ""] = lines.slice(at, at + 3);
-    if (from.startsWith("/") && to.startsWith("/")) found.set(from, { to, by });
+  for (let i = 0; i + 2 < lines.length; i += 3) {
+    const [from = "", to = "", by = ""] = lines.slice(i, i + 3);
+    if (from.startsWith("/") && to.startsWith("/")) diversions.set(from, { to, by });
   }
-  return found;
+  return diversions;
 }
 
-/** The digest of the absolute path for which `is` says yes, from a package's md5sums. */
-export function findDigest(md5sums: string, is: (path: string) => boolean): string | undefined {
+/** The digest of the first absolute path in a package's md5sums for which `matches` returns true. */
+export function findDigest(md5sums: string, matches: (path: string) => boolean): string | undefined {
   for (const line of md5sums.split("\n")) {
     const match = /^([0-9a-f]{32}) [ *](.+)$/.exec(line);
-    if (match?.[2] !== undefined && is(`/${match[2].replace(/^(?:\.?\/)+/, "")}`)) return match[1];
+    if (match?.[2] !== undefined && matches(`/${match[2].replace(/^(?:\.?\/)+/, "")}`)) return match[1];
   }
   return undefined;
 }
@@ -58,7 +58,7 @@ class Dpkg implements PackageDatabase {
   readonly folder: string;
   readonly stamp: string;
   private readonly packages: readonly DpkgPackage[];
-  /** Names of lists: `coreutils`, `libc6:amd64`. */
+  /** Names of the packages' file lists, such as `coreutils` or `libc6:amd64`. */
   private readonly lists: readonly string[];
   private readonly diversions: ReadonlyMap<string, Diversion>;
   private readonly merge: MergePath;
@@ -86,7 +86,7 @@ class Dpkg implements PackageDatabase {
       if (this.merge(this.diverted(listed, name)) !== merged) continue;
       const original = this.merge(listed);
       const sums = readText(`${this.folder}/info/${list}.md5sums`);
-      const hex = sums === undefined ? undefined : findDigest(sums, (one) => this.merge(one) === original);
+      const hex = sums === undefined ? undefined : findDigest(sums, (file) => this.merge(file) === original);
       return { package: name, digest: hex === undefined ? undefined : { algorithm: "md5", hex } };
     }
     return undefined;
@@ -112,18 +112,19 @@ class Dpkg implements PackageDatabase {
     return isAnyLocked([`${this.folder}/lock`, `${this.folder}/lock-frontend`]);
   }
 
+  /** The programs of the packages for which `wanted` returns a reason. */
   private programs(wanted: (name: string) => string | undefined): Map<string, string> {
-    const found = new Map<string, string>();
+    const programs = new Map<string, string>();
     for (const list of this.lists) {
       const name = packageOf(list);
-      const why = wanted(name);
-      if (why === undefined) continue;
+      const reason = wanted(name);
+      if (reason === undefined) continue;
       for (const listed of this.paths(list)) {
         const path = this.diverted(listed, name);
-        if (isProgram(path)) found.set(path, `${name}, ${why}`);
+        if (isProgram(path)) programs.set(path, `${name}, ${reason}`);
       }
     }
-    return found;
+    return programs;
   }
 
   private index(): Owners {
@@ -157,10 +158,10 @@ function stampOfDpkg(folder: string): string {
   return stampOf([`${folder}/status`, `${folder}/diversions`, `${folder}/info`]);
 }
 
-/** dpkg's database in `root` (empty for `/`); undefined if it is not there or has no package. */
+/** Opens dpkg's database in `root` (empty for `/`); undefined if it is missing or has no package. */
 export function openDpkg(root: string): PackageDatabase | undefined {
   const folder = `${root}/var/lib/dpkg`;
-  // Before it is read, so that what changes meanwhile is noticed.
+  // The stamp is taken before the database is read, so that a change during the read is noticed.
   const stamp = stampOfDpkg(folder);
   const packages = parsePackageStatus(readText(`${folder}/status`) ?? "");
   return packages.length === 0 ? undefined : new Dpkg(root, packages, stamp);

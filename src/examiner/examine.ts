@@ -1,4 +1,4 @@
-// One look at one file: which package it belongs to, and whether it still is what the package brought.
+// Examines one file: which package owns it, and whether it is still as the package installed it.
 import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { encodeText } from "../linux/text.ts";
@@ -6,29 +6,29 @@ import type { FileDigest, PackageDatabase } from "./database.ts";
 import { readText } from "./files.ts";
 import type { ExaminerAnswer, ExaminerQuestion } from "./protocol.ts";
 
-/** A change within the clock's last tick keeps the ctime (and warden and examiner may disagree about it): seconds. */
-const YOUNG = 3;
-/** Larger files are not read: nobody waits for that. */
-const LARGEST = 1 << 30;
-const LARGEST_DIGEST = 1 << 28;
-/** fcntl.h; asks not to leave a trace in the file's access time. */
+/** A file whose ctime is less than 3 s old may change again without a new ctime, because clock ticks are coarse. */
+const SETTLED_SECONDS = 3;
+/** Files larger than this many bytes are not read, because that would take too long. */
+const MAX_BYTES = 1 << 30;
+const MAX_DIGEST_BYTES = 1 << 28;
+/** fcntl.h; reading does not change the file's access time. */
 const O_NOATIME = 0o1000000;
-/** fcntl.h; a descriptor that only names the file. */
+/** fcntl.h; the descriptor refers to the file without opening it. */
 const O_PATH = 0o10000000;
 const chunk = Buffer.alloc(1 << 18);
 
 export interface ExamineOptions {
-  /** Where the system lies, empty for `/`. */
+  /** Root directory of the examined system, empty for `/`. */
   readonly root?: string;
-  /** Milliseconds since the epoch. */
+  /** The current time in milliseconds since the epoch. */
   readonly now?: () => number;
   /** The digest of the content is wanted. */
   readonly digest?: boolean;
 }
 
 /**
- * Answers one question. The file is opened once and asked for its identity, so that what is at the path by now is
- * never taken for what was run. May hang for as long as the file system does.
+ * Answers one question. The file is opened once and its device and inode are compared, so that a file that has replaced
+ * the one that was run is never examined in its place. May block as long as the file system does.
  */
 export function examine(
   question: ExaminerQuestion,
@@ -44,28 +44,28 @@ export function examine(
     if (!isOn(device, file, fd)) return unknown;
     const changed = file.ctimeMs / 1000;
     const content =
-      wantsDigest && file.size <= LARGEST_DIGEST ? digestOf(fd, file.size, "sha256") : undefined;
+      wantsDigest && file.size <= MAX_DIGEST_BYTES ? digestOf(fd, file.size, "sha256") : undefined;
     if (!sameAs(file, fstatSync(fd))) return { ...unknown, changed, final: false };
-    const looked = {
+    const examined = {
       ...unknown,
       changed,
       ...(content === undefined ? {} : { digest: `sha256:${content}` }),
     };
-    if (database === undefined) return looked;
-    // Asked before and after: a package that is being unpacked has files that its database does not know yet.
-    const steady = (): boolean => database.isCurrent() && !database.isBusy();
-    if (!steady()) return { ...looked, final: false };
+    if (database === undefined) return examined;
+    // Checked before and after: while a package is being unpacked, its database does not know all of its files.
+    const isSettled = (): boolean => database.isCurrent() && !database.isBusy();
+    if (!isSettled()) return { ...examined, final: false };
     const owned = database.owner(path);
-    const digest = file.size > LARGEST ? undefined : owned?.digest;
+    const digest = file.size > MAX_BYTES ? undefined : owned?.digest;
     const modified =
       digest === undefined ? undefined : digestOf(fd, file.size, digest.algorithm) !== digest.hex;
-    if (!steady()) return { ...looked, final: false };
+    if (!isSettled()) return { ...examined, final: false };
     return {
-      ...looked,
+      ...examined,
       package: owned?.package.slice(0, 255) ?? null,
       unpackaged: owned === undefined,
       ...(modified === undefined ? {} : { modified }),
-      final: now() / 1000 - changed >= YOUNG && sameAs(file, fstatSync(fd)),
+      final: now() / 1000 - changed >= SETTLED_SECONDS && sameAs(file, fstatSync(fd)),
     };
   } finally {
     closeSync(fd);
@@ -73,37 +73,38 @@ export function examine(
 }
 
 /**
- * Opens the regular file of that inode; undefined if there is another one at `path`, or none. A look comes first, by a
- * descriptor that opens nothing: whoever ran a program may have put a device or a pipe in its place since, and to open
- * one can start a watchdog or let a writer go on. Follows no link.
+ * Opens the regular file at `path` without following links; undefined if it is missing or has another inode. The check
+ * uses an O_PATH descriptor, which does not open the file: a user may have replaced the program by a device or a pipe,
+ * and opening those can have effects, such as starting a watchdog or unblocking a writer.
  */
 function openQuietly(path: string, inode: number): number | undefined {
-  let seen: number | undefined;
+  let pathFd: number | undefined;
   try {
-    seen = openSync(Buffer.from(encodeText(path)), O_PATH | constants.O_NOFOLLOW);
-    const file = fstatSync(seen);
-    return file.isFile() && file.ino === inode ? openSeen(seen) : undefined;
+    pathFd = openSync(Buffer.from(encodeText(path)), O_PATH | constants.O_NOFOLLOW);
+    const file = fstatSync(pathFd);
+    return file.isFile() && file.ino === inode ? reopen(pathFd) : undefined;
   } catch {
     return undefined;
   } finally {
-    if (seen !== undefined) closeSync(seen);
+    if (pathFd !== undefined) closeSync(pathFd);
   }
 }
 
-function openSeen(seen: number): number {
-  const file = `/proc/self/fd/${seen}`;
+/** Opens the file that an O_PATH descriptor refers to for reading. */
+function reopen(pathFd: number): number {
+  const file = `/proc/self/fd/${pathFd}`;
   const quiet = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   try {
     return openSync(file, quiet | O_NOATIME);
   } catch {
-    // Not to touch the access time of somebody else's file needs CAP_FOWNER.
+    // O_NOATIME on another user's file needs CAP_FOWNER.
     return openSync(file, quiet);
   }
 }
 
 /**
- * True if the open file lies on `device`: as stat(2) has it, or as the kernel has it for the mount, which is what the
- * eBPF sensor sees and another number on btrfs and overlay.
+ * True if the open file is on `device`, given either as in stat(2) or as the device of the mount. The eBPF sensor
+ * reports the latter, which differs on btrfs and overlay.
  */
 function isOn(device: number, file: Stats, fd: number): boolean {
   if (file.dev === device) return true;
@@ -126,11 +127,11 @@ function sameAs(before: Stats, after: Stats): boolean {
 
 function digestOf(fd: number, size: number, algorithm: FileDigest["algorithm"]): string {
   const hash = createHash(algorithm);
-  for (let at = 0; at < size; ) {
-    const got = readSync(fd, chunk, 0, chunk.length, at);
-    if (got === 0) break;
-    hash.update(chunk.subarray(0, got));
-    at += got;
+  for (let position = 0; position < size; ) {
+    const count = readSync(fd, chunk, 0, chunk.length, position);
+    if (count === 0) break;
+    hash.update(chunk.subarray(0, count));
+    position += count;
   }
   return hash.digest("hex");
 }

@@ -1,5 +1,5 @@
-// The examiner's loop: answers the warden's questions one by one, and tells it when packages change. It decides
-// nothing and may be ended at any moment: what it was asked is asked again. With nothing to do it ends by itself.
+// The examiner's event loop: answers the warden's questions one by one, and reports changes of packages. It takes no
+// decisions and may be killed at any moment, because the warden repeats its questions. It exits by itself when idle.
 import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import { imageName } from "../fingerprint/image-reference.ts";
@@ -25,9 +25,9 @@ import { imageOf } from "./runtime-images.ts";
 
 export interface ExaminerOptions {
   readonly base: Config["base"];
-  /** Where the system lies; default `/`. */
+  /** Root directory of the examined system; default `/`. */
   readonly root?: string;
-  /** The end of the pair to the warden. */
+  /** The examiner's end of the socket pair with the warden. */
   readonly askFd: number;
   readonly controlFd: number;
   /** A `GrowthWatch` on the package database's folder. */
@@ -39,17 +39,19 @@ const ASK = 1;
 const CONTROL = 2;
 const WATCH = 3;
 
-/** Seconds for one question, and for reading the database. A file system that takes longer ends the process. */
-const ANSWER_WITHIN = 10;
-const READ_WITHIN = 120;
-/** The database is read again when nothing was written to it for so long, and nobody holds its lock: ns. */
-const QUIET = 3e9;
-/** It ends so long after its last work: the memory that the package database takes is free while nobody asks. ns. */
-const SLEEP_AFTER = 3e9;
-/** Files that wait for their digests. */
-const MOST_UNREAD = 4096;
-/** Path and origin of so many programs fit into a packet for sure. */
-const BASE_PART = 1000;
+/**
+ * Time limits in seconds for one question and for reading the database. The kernel ends a process that exceeds them.
+ */
+const ANSWER_TIMEOUT = 10;
+const READ_TIMEOUT = 120;
+/** The database is read again once it was not written for 3 s (in ns) and is not locked. */
+const SETTLE_NS = 3e9;
+/** An idle examiner exits after 3 s (in ns), to free the memory that the package database takes. */
+const IDLE_NS = 3e9;
+/** At most this many files wait for their digests. */
+const MAX_UNREAD = 4096;
+/** At most 1,000 entries and 40,000 characters per packet: as JSON they stay below EXAMINE_PACKET. */
+const PART_ENTRIES = 1000;
 const PART_CHARACTERS = 40_000;
 
 export function runExaminer(options: ExaminerOptions): void {
@@ -58,209 +60,216 @@ export function runExaminer(options: ExaminerOptions): void {
 
 class Examiner {
   private readonly options: ExaminerOptions;
-  private readonly place: { readonly root: string };
+  private readonly system: { readonly root: string };
   private readonly poll = new Poll();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private readonly unsent: Uint8Array[] = [];
-  /** Base programs that nobody has asked for yet: looked at when nothing else is to do. */
-  private ahead: string[] = [];
-  /** Files whose digest is wanted: read when nothing is asked. */
+  /** Base programs that the warden has not asked about yet; they are examined when there is nothing else to do. */
+  private prefetch: string[] = [];
+  /** Files whose digest is wanted; they are read when no question waits. */
   private readonly unread: ExaminerQuestion[] = [];
   private database: PackageDatabase | undefined;
   private readonly watch: GrowthWatch;
-  /** When to look whether the database can be read again, ns of the monotonic clock; 0: it has not changed. */
-  private changedAt = 0;
-  /** The warden that was told the base system. */
+  /** When to try to read the changed database again; ns, CLOCK_MONOTONIC. 0 if it has not changed. */
+  private rereadAt = 0;
+  /** The generation of the warden that the base system was sent to; -1 before any warden has asked for it. */
   private generation = -1;
-  /** When to end if nothing comes, ns of the monotonic clock. */
-  private sleepAt = 0;
+  /** When to exit if nothing happens until then; ns, CLOCK_MONOTONIC. */
+  private exitAt = 0;
   private blocked = false;
   private stopping = false;
 
   constructor(options: ExaminerOptions) {
     this.options = options;
-    this.place = { root: options.root ?? "" };
+    this.system = { root: options.root ?? "" };
     this.watch = new GrowthWatch(options.packagesFd);
   }
 
   run(): void {
     setProcessName("tw-examiner");
-    standBack();
+    lowerPriority();
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.askFd, ASK, EPOLLIN);
     this.poll.add(this.watch.fd, WATCH, EPOLLIN);
-    // What it saw until now is about to be read.
+    // The database is read below, so earlier changes do not matter.
     this.watch.clear();
-    this.say({ type: "ready" });
-    this.read();
-    this.stayAwake();
+    this.send({ type: "ready" });
+    this.readDatabase();
+    this.postponeExit();
     while (!this.stopping) {
       const ready = this.poll.wait(this.timeout());
-      let asked = false;
-      for (let i = 0; i < ready; i++) asked = this.serve(this.poll.tokens[i] ?? 0) || asked;
+      let hadQuestion = false;
+      for (let i = 0; i < ready; i++) hadQuestion = this.handle(this.poll.tokens[i] ?? 0) || hadQuestion;
       const now = monotonicNow();
-      if (ready === 0 && now >= this.sleepAt && this.isIdle) this.sleep();
-      if (this.changedAt > 0 && now >= this.changedAt) this.readAgain();
-      else if (!asked && !this.blocked) this.lookAhead();
+      if (ready === 0 && now >= this.exitAt && this.isIdle) this.goToSleep();
+      if (this.rereadAt > 0 && now >= this.rereadAt) this.rereadDatabase();
+      else if (!hadQuestion && !this.blocked) this.doIdleWork();
       this.flush();
     }
   }
 
   private timeout(): number {
-    if (this.ahead.length + this.unread.length > 0 && !this.blocked) return 0;
-    if (this.blocked && this.changedAt === 0) return -1;
-    const next = this.changedAt > 0 ? this.changedAt : this.sleepAt;
+    if (this.prefetch.length + this.unread.length > 0 && !this.blocked) return 0;
+    if (this.blocked && this.rereadAt === 0) return -1;
+    const next = this.rereadAt > 0 ? this.rereadAt : this.exitAt;
     return Math.max(0, Math.ceil((next - monotonicNow()) / 1e6));
   }
 
   private get isIdle(): boolean {
-    return this.changedAt === 0 && this.ahead.length + this.unread.length === 0 && !this.blocked;
+    return this.rereadAt === 0 && this.prefetch.length + this.unread.length === 0 && !this.blocked;
   }
 
-  private stayAwake(): void {
-    this.sleepAt = monotonicNow() + SLEEP_AFTER;
+  private postponeExit(): void {
+    this.exitAt = monotonicNow() + IDLE_NS;
   }
 
-  /** What comes from now on waits in the socket and in the watch, and the supervisor sees it there. */
-  private sleep(): void {
-    this.say({ type: "asleep" });
+  /**
+   * Announces the exit. Later questions and changes wait in the socket and the watch, where the supervisor sees them.
+   */
+  private goToSleep(): void {
+    this.send({ type: "asleep" });
     this.stopping = !this.blocked;
   }
 
-  private serve(token: number): boolean {
+  /** Handles one ready descriptor; true if it was a question. */
+  private handle(token: number): boolean {
     if (token === CONTROL) {
       const orders = this.options.readOrders();
       this.stopping = orders.includes("stop") || orders.includes("hangup");
     } else if (token === WATCH) {
       this.watch.clear();
-      this.stayAwake();
-      this.changedAt = monotonicNow() + QUIET;
-    } else if (token === ASK && !this.blocked) return this.answerOne();
+      this.postponeExit();
+      this.rereadAt = monotonicNow() + SETTLE_NS;
+    } else if (token === ASK && !this.blocked) return this.answerNext();
     return false;
   }
 
-  /** One at a time: orders come between. While the warden takes no answers it is asked for no more questions. */
-  private answerOne(): boolean {
+  /**
+   * Answers one question, so that orders are handled between two of them. Must not be called while an answer cannot be
+   * sent. True if there was a question.
+   */
+  private answerNext(): boolean {
     const length = receivePacket(this.options.askFd, this.packet);
     if (length === 0) this.stopping = true;
     if (length <= 0) return false;
     const question = decodeExaminerRequest(this.packet.subarray(0, length));
     if (question === undefined) return true;
-    this.stayAwake();
+    this.postponeExit();
     if ("type" in question && question.type === "container") {
-      this.tellImage(question.id);
+      this.sendContainerImage(question.id);
       return true;
     }
     if ("type" in question) {
-      this.begin(question.generation, question.packages);
+      this.onWardenStart(question.generation, question.packages);
       return true;
     }
-    if (question.digest && this.unread.length < MOST_UNREAD) this.unread.push(question);
-    this.answer(question, this.place);
+    if (question.digest && this.unread.length < MAX_UNREAD) this.unread.push(question);
+    this.answer(question, this.system);
     return true;
   }
 
   private answer(question: ExaminerQuestion, options: ExamineOptions): void {
-    endAfter(ANSWER_WITHIN);
+    endAfter(ANSWER_TIMEOUT);
     try {
       const answer = examine(question, this.database, options);
-      this.say(answer);
-      if (!answer.final && this.changedAt === 0 && this.database?.isCurrent() === false)
-        this.changedAt = monotonicNow() + QUIET;
+      this.send(answer);
+      if (!answer.final && this.rereadAt === 0 && this.database?.isCurrent() === false)
+        this.rereadAt = monotonicNow() + SETTLE_NS;
     } catch {
-      // A database that cannot be read, a file whose disk is broken: nothing is known.
+      // The database or the file cannot be read, so nothing is known about the file.
       const { path, device, inode } = question;
-      this.say({ type: "answer", path, device, inode, final: false });
+      this.send({ type: "answer", path, device, inode, final: false });
     }
     endAfter(0);
   }
 
-  private tellImage(id: string): void {
-    endAfter(ANSWER_WITHIN);
-    const image = imageOf(id, this.place.root);
-    this.say({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
+  private sendContainerImage(id: string): void {
+    endAfter(ANSWER_TIMEOUT);
+    const image = imageOf(id, this.system.root);
+    this.send({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
     endAfter(0);
   }
 
-  private begin(generation: number, packages: string | undefined): void {
+  private onWardenStart(generation: number, packages: string | undefined): void {
     if (generation === this.generation) return;
     this.generation = generation;
-    if (packages !== this.state) this.tellBase();
+    if (packages !== this.state) this.sendBase();
   }
 
   private get state(): string {
     return this.database?.stamp ?? "";
   }
 
-  private lookAhead(): void {
+  /** Reads one digest that is wanted, or else examines one base program in advance. */
+  private doIdleWork(): void {
     const question = this.unread.shift();
     if (question !== undefined) {
-      this.answer(question, { ...this.place, digest: true });
-      this.stayAwake();
+      this.answer(question, { ...this.system, digest: true });
+      this.postponeExit();
       return;
     }
-    const path = this.ahead.pop();
+    const path = this.prefetch.pop();
     if (path === undefined) return;
-    endAfter(ANSWER_WITHIN);
+    endAfter(ANSWER_TIMEOUT);
     try {
-      const { dev: device, ino: inode } = statSync(`${this.place.root}${path}`);
-      const answer = examine({ path, device, inode }, this.database, this.place);
-      if (answer.changed !== undefined) this.say(answer);
+      const { dev: device, ino: inode } = statSync(`${this.system.root}${path}`);
+      const answer = examine({ path, device, inode }, this.database, this.system);
+      if (answer.changed !== undefined) this.send(answer);
     } catch {
-      // It is asked for when it runs.
+      // The file cannot be examined now; the warden asks when it runs.
     }
     endAfter(0);
-    if (this.ahead.length === 0) this.stayAwake();
+    if (this.prefetch.length === 0) this.postponeExit();
   }
 
-  private read(): void {
-    endAfter(READ_WITHIN);
-    this.database = openPackages(this.place.root);
+  private readDatabase(): void {
+    endAfter(READ_TIMEOUT);
+    this.database = openPackages(this.system.root);
     endAfter(0);
-    if (this.generation >= 0) this.tellBase();
+    if (this.generation >= 0) this.sendBase();
   }
 
-  /** After a change of the database: at once if nobody is at work on it, else when it is quiet again. */
-  private readAgain(): void {
+  /** Reads the changed database, or waits for another SETTLE_NS if a package manager is working on it. */
+  private rereadDatabase(): void {
     if (this.database?.isBusy() === true) {
-      this.changedAt = monotonicNow() + QUIET;
+      this.rereadAt = monotonicNow() + SETTLE_NS;
       return;
     }
-    this.changedAt = 0;
+    this.rereadAt = 0;
     if (this.database?.isCurrent() === true) return;
-    this.read();
-    this.stayAwake();
+    this.readDatabase();
+    this.postponeExit();
   }
 
-  private tellBase(): void {
-    endAfter(READ_WITHIN);
+  private sendBase(): void {
+    endAfter(READ_TIMEOUT);
     const { files } = baseOf(this.database, this.options.base);
     endAfter(0);
-    this.ahead = this.database === undefined ? [] : [...files.keys()];
+    this.prefetch = this.database === undefined ? [] : [...files.keys()];
     const all = [...files].filter(([path]) => path.length < 4096).sort(([a], [b]) => (a < b ? -1 : 1));
     const parts: [string, string][][] = [[]];
     let characters = 0;
     for (const [path, origin] of all) {
       const last = parts.at(-1);
       characters += path.length + origin.length;
-      if (last !== undefined && last.length < BASE_PART && characters < PART_CHARACTERS)
+      if (last !== undefined && last.length < PART_ENTRIES && characters < PART_CHARACTERS)
         last.push([path, origin.slice(0, 255)]);
       else {
         parts.push([[path, origin.slice(0, 255)]]);
         characters = path.length + origin.length;
       }
     }
-    for (const [at, part] of parts.entries())
-      this.say({ type: "base", files: part, first: at === 0, last: at === parts.length - 1 });
-    this.say({ type: "packages", state: this.state });
+    for (const [i, part] of parts.entries())
+      this.send({ type: "base", files: part, first: i === 0, last: i === parts.length - 1 });
+    this.send({ type: "packages", state: this.state });
   }
 
-  private say(message: ExaminerMessage): void {
+  private send(message: ExaminerMessage): void {
     this.unsent.push(encodeExaminerMessage(message));
     this.flush();
   }
 
-  /** What the warden does not take now waits; nothing more is asked for or looked at until it is gone. */
+  /** Sends waiting messages. If the socket is full, no question is read and no file examined until they are sent. */
   private flush(): void {
     const { askFd } = this.options;
     for (let next = this.unsent[0]; next !== undefined; next = this.unsent[0]) {
@@ -274,11 +283,12 @@ class Examiner {
   }
 }
 
-function standBack(): void {
+/** Gives up CPU and disk time to every other process. */
+function lowerPriority(): void {
   setNice(19);
   try {
     setIdleIo();
   } catch {
-    // A filter of system calls may forbid it.
+    // A seccomp filter may forbid the call.
   }
 }

@@ -1,8 +1,8 @@
-// Small questions about files of the database's root. Nothing here throws for a file that is not there.
+// Helpers that read files of the examined system. None of them throws for a missing file.
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { decodeText } from "../linux/text.ts";
 
-/** The file's text, bytes that are not UTF-8 kept as `decodeText` has it; undefined if it cannot be read. */
+/** The file's text, decoded losslessly by `decodeText`; undefined if it cannot be read. */
 export function readText(path: string): string | undefined {
   try {
     return decodeText(readFileSync(path));
@@ -19,43 +19,43 @@ export function listFolder(path: string): readonly string[] {
   }
 }
 
-/** Changes whenever one of these files is written or replaced. */
+/** A string that changes whenever one of these files is written or replaced. */
 export function stampOf(paths: readonly string[]): string {
   return paths.map(stamp).join(" ");
 }
 
 function stamp(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return found === undefined
-    ? "-"
-    : `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
+  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return stat === undefined ? "-" : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
 }
 
-/** A line of /proc/locks: major and minor in hexadecimal, and the inode. */
+/** Matches the device (major and minor, hexadecimal) and the inode in a line of /proc/locks. */
 const lock = / ([0-9a-f]+):([0-9a-f]+):([0-9]+) /g;
 
-/** True if some process holds a lock (fcntl(2), flock(2)) on one of these files. */
+/** True if any process holds a lock (fcntl(2), flock(2)) on one of these files. */
 export function isAnyLocked(paths: readonly string[]): boolean {
   const inodes = new Set<string>();
   for (const path of paths) {
-    const found = statSync(path, { throwIfNoEntry: false, bigint: true });
-    if (found !== undefined) inodes.add(String(found.ino));
+    const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+    if (stat !== undefined) inodes.add(String(stat.ino));
   }
   if (inodes.size === 0) return false;
-  // The device is not compared: on btrfs and overlay it is another one. At worst a stranger's lock delays an answer.
+  // Devices are not compared, because stat(2) and /proc/locks differ on btrfs and overlay. An unrelated file with the
+  // same inode can at worst delay an answer.
   for (const [, , , inode = ""] of (readText("/proc/locks") ?? "").matchAll(lock))
     if (inodes.has(inode)) return true;
   return false;
 }
 
-/** One name for one file in a root whose `/bin` is a link to `/usr/bin`, and so on; see `pathMerger`. */
+/** Gives one name to a file that has several because `/bin` is a link to `/usr/bin`, for example; see `pathMerger`. */
 export type MergePath = (path: string) => string;
 
 const mergeable = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr/sbin", "/usr/bin"];
 
 /**
- * The links of `root` that merge directories of programs, as a function: where `/bin` is a link to `usr/bin`, `/bin/x`
- * becomes `/usr/bin/x`; where `/usr/sbin` is one to `bin`, `/usr/sbin/x` as well. Elsewhere they are two files.
+ * Reads the links of `root` that merge directories of programs, and returns a function that applies them to a path: if
+ * `/bin` is a link to `usr/bin`, `/bin/x` becomes `/usr/bin/x`, and if `/usr/sbin` is a link to `bin`, `/usr/sbin/x`
+ * does too. Without these links the paths name different files and stay as they are.
  */
 export function pathMerger(root: string): MergePath {
   const links = new Map<string, string>();

@@ -1,14 +1,15 @@
-// Which package a path belongs to, for hundreds of thousands of paths in eight bytes each.
+// An index from path to package, for hundreds of thousands of paths at eight bytes each.
 
-/** No distribution has so many files in all of its packages together; a broken database ends here. */
-const MOST_PATHS = 8_000_000;
-/** An entry is 40 bits of the path's hash and 24 of the package's number. */
+/** Upper limit for a broken database: no distribution has as many files in all its packages. */
+const MAX_PATHS = 8_000_000;
+/** An entry holds 40 bits of the path's hash and the 24 bits of the package's number. */
 const NUMBER_BITS = 24n;
 const HASH_BITS = 40;
 
 /**
- * Path to the number of a package, less than 2^24. Paths are kept as hashes, so what is found has to be confirmed by
- * the package's own list; a path that is not found belongs to nobody. A path added twice is the later number's.
+ * Maps a path to the number of a package, which is less than 2^24. Paths are stored as hashes, so a result must be
+ * confirmed by the package's file list; a path without a result belongs to no package. If a path is added twice, the
+ * greater number wins.
  */
 export class Owners {
   private entries = new BigUint64Array(1024);
@@ -16,7 +17,7 @@ export class Owners {
   private sorted = true;
 
   add(path: string, number: number): void {
-    if (this.count >= MOST_PATHS) return;
+    if (this.count >= MAX_PATHS) return;
     if (this.count === this.entries.length) {
       const grown = new BigUint64Array(this.count * 2);
       grown.set(this.entries);
@@ -33,7 +34,7 @@ export class Owners {
       this.sorted = true;
     }
     const hash = hashOf(path);
-    // The last entry below the next hash is the one with the greatest number.
+    // Among equal hashes, the last entry below the next hash has the greatest number.
     const above = (hash + 1n) << NUMBER_BITS;
     let low = 0;
     let high = this.count;

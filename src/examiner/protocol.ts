@@ -1,10 +1,9 @@
-// What the examiner finds out about a file, and what warden and examiner say to each other: one JSON object a packet.
-// The examiner reads what others wrote and may be taken over, so the warden takes any bytes and believes nothing but
-// these shapes.
+// The messages between warden and examiner: one JSON object a packet. The examiner reads files that other users wrote
+// and might be taken over by one, so the warden accepts arbitrary bytes and validates every message against a schema.
 import * as v from "valibot";
 import { isContainerId, isImageReference } from "../fingerprint/image-reference.ts";
 
-/** A packet is never longer. */
+/** The largest packet, in bytes. */
 export const EXAMINE_PACKET = 65_536;
 
 const path = v.pipe(v.string(), v.startsWith("/"), v.maxLength(4096));
@@ -13,10 +12,10 @@ const origin = v.pipe(v.string(), v.maxLength(255));
 
 const Question = v.strictObject({
   path,
-  /** st_dev and st_ino of the file that was run: another one at that path is not meant. */
+  /** st_dev and st_ino of the file that was run: a different file at that path is not examined. */
   device: number,
   inode: number,
-  /** Its digest is wanted too: that comes in an answer of its own, when nothing else is asked. */
+  /** The digest is wanted too. It is sent in a separate answer, once no other question waits. */
   digest: v.optional(v.literal(true)),
 });
 export type ExaminerQuestion = v.InferOutput<typeof Question>;
@@ -24,39 +23,39 @@ export type ExaminerQuestion = v.InferOutput<typeof Question>;
 const state = v.pipe(v.string(), v.maxLength(1000));
 
 /**
- * A warden has started, or an examiner. `packages`: the state of the package database that this warden was told of;
- * the base system and what is known of it are told of each state once.
+ * Sent when a warden or an examiner has started. `packages` is the state of the package database that this warden
+ * received last; the examiner sends the base system only if its state is another one.
  */
 const Begin = v.strictObject({ type: v.literal("begin"), generation: number, packages: v.optional(state) });
 
 const container = v.pipe(v.string(), v.check(isContainerId));
 
-/** Of which image this container was made. */
+/** Asks for the image that this container was created from. */
 const Container = v.strictObject({ type: v.literal("container"), id: container });
 
-const Asked = v.union([Question, Begin, Container]);
-/** What the warden says. */
-export type ExaminerRequest = v.InferOutput<typeof Asked>;
+const Request = v.union([Question, Begin, Container]);
+/** A message from the warden. */
+export type ExaminerRequest = v.InferOutput<typeof Request>;
 
 const Answer = v.strictObject({
   type: v.literal("answer"),
   path,
   device: number,
   inode: number,
-  /** The file's ctime in seconds since the epoch, when it was looked at; absent if it could not be. */
+  /** The file's ctime when it was examined, in seconds since the epoch; absent if it could not be examined. */
   changed: v.optional(number),
   package: v.optional(v.nullable(origin)),
   unpackaged: v.optional(v.boolean()),
   modified: v.optional(v.boolean()),
   digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
-  /** False if the answer may be another one a little later: the file is young, or packages are being installed. */
+  /** False if the answer may soon change, because the file is new or packages are being installed. */
   final: v.boolean(),
 });
 export type ExaminerAnswer = v.InferOutput<typeof Answer>;
 
 const Base = v.strictObject({
   type: v.literal("base"),
-  /** Absolute path, as `BaseSystem` has it, and a word on where it comes from. */
+  /** Absolute path as in `BaseSystem`, and a short text on the program's origin. */
   files: v.array(v.tuple([path, origin])),
   /** The first and the last packet of one list. */
   first: v.boolean(),
@@ -64,14 +63,16 @@ const Base = v.strictObject({
 });
 export type BaseSystemPart = v.InferOutput<typeof Base>;
 
-const Told = v.variant("type", [
-  /** It has just started: what it was asked before is lost, unless the one before it said that it sleeps. */
+const Message = v.variant("type", [
+  /** The examiner has started. Earlier questions are lost, unless the previous examiner sent `asleep`. */
   v.strictObject({ type: v.literal("ready") }),
-  /** It ends until there is something to do; whatever it was asked is answered, or waits for the next. */
+  /** The examiner exits because it is idle. All questions are answered, or wait in the socket for the next examiner. */
   v.strictObject({ type: v.literal("asleep") }),
-  /** The base system was told in whole, by this state of the package database: answers by another may be wrong. */
+  /**
+   * The whole base system was sent, from this state of the package database. Answers from other states may be wrong.
+   */
   v.strictObject({ type: v.literal("packages"), state }),
-  /** The image's name without tag and digest; absent if its runtime does not tell. */
+  /** The image's name without tag and digest; absent if the runtime's files do not contain it. */
   v.strictObject({
     type: v.literal("container"),
     id: container,
@@ -80,8 +81,8 @@ const Told = v.variant("type", [
   Answer,
   Base,
 ]);
-/** What the examiner says. */
-export type ExaminerMessage = v.InferOutput<typeof Told>;
+/** A message from the examiner. */
+export type ExaminerMessage = v.InferOutput<typeof Message>;
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -90,15 +91,15 @@ export function encodeExaminerMessage(message: ExaminerRequest | ExaminerMessage
   return encoder.encode(JSON.stringify(message));
 }
 
-/** undefined for anything that the warden would not say. */
+/** Undefined for a packet that is not a valid request. */
 export function decodeExaminerRequest(packet: Uint8Array): ExaminerRequest | undefined {
-  const result = v.safeParse(Asked, parse(packet));
+  const result = v.safeParse(Request, parse(packet));
   return result.success ? result.output : undefined;
 }
 
-/** undefined for anything that the examiner would not say. */
+/** Undefined for a packet that is not a valid message. */
 export function decodeExaminerMessage(packet: Uint8Array): ExaminerMessage | undefined {
-  const result = v.safeParse(Told, parse(packet));
+  const result = v.safeParse(Message, parse(packet));
   return result.success ? result.output : undefined;
 }
 

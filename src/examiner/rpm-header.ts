@@ -1,5 +1,5 @@
-// A package's header as rpm keeps it in its database (rpm's docs/manual/hregions.md and format.md): two numbers, an
-// index of entries, and the data they point into; all of it big-endian. The bytes may be anything.
+// Parses a package header of rpm's database (rpm's docs/manual/hregions.md and format.md): two counts, an index of
+// entries, and the data that they point into, all big-endian. The bytes are not trusted.
 import { decodeText } from "../linux/text.ts";
 
 // lib/rpmtag.h
@@ -15,56 +15,56 @@ const tag = {
 const INT32 = 4;
 const STRING = 6;
 const STRING_ARRAY = 8;
-/** lib/rpmfiles.h: a file that its owner may change, and one that need not be there. */
+/** lib/rpmfiles.h: a configuration file, which may be changed, and a file that may be missing. */
 const RPMFILE_CONFIG = 1;
 const RPMFILE_GHOST = 64;
 
 const INDEX_ENTRY = 16;
 /** rpm's own limits (lib/header.c). */
-const MOST_ENTRIES = 0xffff;
-const MOST_BYTES = 256 << 20;
+const MAX_ENTRIES = 0xffff;
+const MAX_BYTES = 256 << 20;
 
 export interface RpmFile {
   readonly path: string;
-  /** Lower case hexadecimal; undefined for what is no regular file or may be changed. */
+  /** Lower-case hexadecimal; undefined if the file is not a regular file or may be changed. */
   readonly digest: string | undefined;
 }
 
 export interface RpmHeader {
   readonly name: string;
-  /** OpenPGP's number of the hash (RFC 4880, 9.4); rpm's default is MD5. */
+  /** OpenPGP's number of the hash algorithm (RFC 4880, 9.4); rpm's default is 1, MD5. */
   readonly digestAlgorithm: number;
   readonly files: readonly RpmFile[];
 }
 
-/** undefined if the bytes are no header. */
+/** Undefined if the bytes are not a valid header. */
 export function parseRpmHeader(bytes: Uint8Array): RpmHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 8) return undefined;
   const count = view.getUint32(0);
   const size = view.getUint32(4);
   const data = 8 + count * INDEX_ENTRY;
-  if (count > MOST_ENTRIES || size > MOST_BYTES || data + size > bytes.length) return undefined;
+  if (count > MAX_ENTRIES || size > MAX_BYTES || data + size > bytes.length) return undefined;
   const end = data + size;
   const entries = new Map<number, { type: number; start: number; count: number }>();
-  for (let at = 8; at < data; at += INDEX_ENTRY) {
-    const number = view.getUint32(at);
-    const start = data + view.getUint32(at + 8);
+  for (let offset = 8; offset < data; offset += INDEX_ENTRY) {
+    const number = view.getUint32(offset);
+    const start = data + view.getUint32(offset + 8);
     if (start <= end)
-      entries.set(number, { type: view.getUint32(at + 4), start, count: view.getUint32(at + 12) });
+      entries.set(number, { type: view.getUint32(offset + 4), start, count: view.getUint32(offset + 12) });
   }
   const texts = (number: number): string[] => {
     const entry = entries.get(number);
     if (entry === undefined || (entry.type !== STRING && entry.type !== STRING_ARRAY)) return [];
-    const found: string[] = [];
-    let at = entry.start;
-    while (found.length < entry.count && at < end) {
-      const nul = bytes.indexOf(0, at);
+    const strings: string[] = [];
+    let offset = entry.start;
+    while (strings.length < entry.count && offset < end) {
+      const nul = bytes.indexOf(0, offset);
       if (nul === -1 || nul >= end) break;
-      found.push(decodeText(bytes, at, nul));
-      at = nul + 1;
+      strings.push(decodeText(bytes, offset, nul));
+      offset = nul + 1;
     }
-    return found;
+    return strings;
   };
   const numbers = (number: number): number[] => {
     const entry = entries.get(number);

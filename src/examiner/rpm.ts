@@ -1,4 +1,4 @@
-// rpm's database in SQLite (rpm 4.16 and later): one header a package.
+// Reads rpm's database in SQLite (rpm 4.16 and later), which has one header for each package.
 import { constants, Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { standardPackages } from "./base-packages.ts";
@@ -7,7 +7,7 @@ import { isAnyLocked, type MergePath, pathMerger, stampOf } from "./files.ts";
 import { Owners } from "./owners.ts";
 import { parseRpmHeader, type RpmHeader } from "./rpm-header.ts";
 
-/** RFC 4880, 9.4. */
+/** OpenPGP's numbers of hash algorithms (RFC 4880, 9.4). */
 const algorithms = new Map<number, FileDigest["algorithm"]>([
   [1, "md5"],
   [2, "sha1"],
@@ -53,11 +53,11 @@ class Rpm implements PackageDatabase {
     using database = openReadOnly(this.file);
     using query = database.query("SELECT blob FROM Packages WHERE hnum = ?");
     const header = headerOf(query.values(number)[0]?.[0]);
-    const file = header?.files.find((one) => this.merge(one.path) === merged);
+    const file = header?.files.find((candidate) => this.merge(candidate.path) === merged);
     if (header === undefined || file === undefined) return undefined;
     const algorithm = algorithms.get(header.digestAlgorithm);
-    const known = file.digest !== undefined && algorithm !== undefined;
-    return { package: header.name, digest: known ? { algorithm, hex: file.digest } : undefined };
+    const hasDigest = file.digest !== undefined && algorithm !== undefined;
+    return { package: header.name, digest: hasDigest ? { algorithm, hex: file.digest } : undefined };
   }
 
   basePrograms(): ReadonlyMap<string, string> {
@@ -65,13 +65,13 @@ class Rpm implements PackageDatabase {
   }
 
   programsOf(names: ReadonlySet<string>): ReadonlyMap<string, string> {
-    const found = new Map<string, string>();
-    if (names.size === 0) return found;
+    const programs = new Map<string, string>();
+    if (names.size === 0) return programs;
     this.eachHeader(({ name, files }) => {
       if (!names.has(name)) return;
-      for (const { path } of files) if (isProgram(path)) found.set(path, `${name}, configured`);
+      for (const { path } of files) if (isProgram(path)) programs.set(path, `${name}, configured`);
     });
-    return found;
+    return programs;
   }
 
   isCurrent(): boolean {
@@ -97,7 +97,10 @@ function headerOf(blob: unknown): RpmHeader | undefined {
   return blob instanceof Uint8Array ? parseRpmHeader(blob) : undefined;
 }
 
-/** Immutable: SQLite then makes no lock and no file beside it. What stands in a log that is not merged is not seen. */
+/**
+ * Opens the file as immutable, so that SQLite neither locks it nor creates files beside it. Rows in a write-ahead log
+ * that is not merged yet are not seen.
+ */
 function openReadOnly(file: string): Database {
   const address = `file:${encodeURI(file).replaceAll("?", "%3f").replaceAll("#", "%23")}?immutable=1`;
   return new Database(address, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
@@ -111,7 +114,7 @@ function stampOfRpm(file: string): string {
   return stampOf([file, `${file}-wal`]);
 }
 
-/** rpm's database in `root` (empty for `/`); undefined if it is not there, cannot be read or has no package. */
+/** Opens rpm's database in `root` (empty for `/`); undefined if it is missing, cannot be read or has no package. */
 export function openRpm(root: string): PackageDatabase | undefined {
   for (const folder of [`${root}/usr/lib/sysimage/rpm`, `${root}/var/lib/rpm`]) {
     if (statSync(`${folder}/rpmdb.sqlite`, { throwIfNoEntry: false }) === undefined) continue;
@@ -119,7 +122,7 @@ export function openRpm(root: string): PackageDatabase | undefined {
       const database = new Rpm(root, folder);
       if (database.size > 0) return database;
     } catch {
-      // Half-written or of another kind: as if there were none.
+      // A database that is incomplete or of another format counts as missing.
     }
   }
   return undefined;

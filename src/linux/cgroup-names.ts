@@ -1,22 +1,24 @@
-// What a cgroup path says of a process: which container it is in, which systemd unit started it.
+// Derives from a process's cgroup path the container that it runs in and the systemd unit that started it.
 
-/** cgroup paths remembered: more than an ordinary host has at a time. */
-const REMEMBERED = 256;
-/** Characters: what systemd and the container runtimes make is shorter, and a user's own may be as long as he likes. */
-const LONGEST = 512;
+/** Number of cgroup paths cached, more than an ordinary host has at a time. */
+const MAX_CACHED = 256;
+/**
+ * Longer paths (characters) are not cached: systemd and container runtimes create shorter ones, only users longer ones.
+ */
+const MAX_CACHED_LENGTH = 512;
 
-function remembered(read: (cgroup: string) => string | null): (cgroup: string) => string | null {
-  // Invalidated by: nothing, what is read follows from the path alone.
-  const known = new Map<string, string | null>();
+function cached(read: (cgroup: string) => string | null): (cgroup: string) => string | null {
+  // Invalidated by: nothing, the result depends on the path alone.
+  const results = new Map<string, string | null>();
   return (cgroup) => {
-    if (cgroup.length > LONGEST) return read(cgroup);
-    const before = known.get(cgroup);
-    if (before !== undefined) return before;
-    // Whoever makes up cgroups by the thousand makes everybody's be read again, and nothing grow.
-    if (known.size >= REMEMBERED) known.clear();
-    const made = read(cgroup);
-    known.set(cgroup, made);
-    return made;
+    if (cgroup.length > MAX_CACHED_LENGTH) return read(cgroup);
+    const hit = results.get(cgroup);
+    if (hit !== undefined) return hit;
+    // A user who creates thousands of cgroups only causes cache misses; the cache does not grow.
+    if (results.size >= MAX_CACHED) results.clear();
+    const result = read(cgroup);
+    results.set(cgroup, result);
+    return result;
   };
 }
 
@@ -31,16 +33,16 @@ const hexContainer =
 const namedContainer =
   /(?:^|\/)(?:lxc\.payload[./]([^/]+)|lxc\/([^/]+)|machine\.slice\/machine-([^/]+)\.scope)(?:\/|$)/;
 
-/** One element of such a path. */
+/** Matches one element of a cgroup path that names a container by its id. */
 const isContainer = /^(?:([a-z-]+)-)?[0-9a-f]{64}(?:\.scope)?$/;
 
 /**
- * Container id of a process by its cgroup path; null if it is in none. Below a user's own manager names are the user's
- * to choose: whoever could call a cgroup `docker-ID.scope` there would cut the tree above it, and count as a
- * container's for every rule. So what runs there, rootless containers too, is the host's.
+ * The container id in a cgroup path; null if the process is in no container. Below `user@.service` users choose the
+ * names themselves: by naming a cgroup `docker-ID.scope`, a user could cut the tree above it and pass for a container
+ * in every rule. So processes there, including rootless containers, count as the host's.
  */
-export const containerOf = remembered((path) => {
-  // Nearly every path of a host without containers ends here, without a regular expression.
+export const containerOf = cached((path) => {
+  // The root cgroup and very short paths name no container; this avoids the regular expressions.
   if (path.length < 6 || path === "/") return null;
   const manager = path.indexOf("/user@");
   const cgroup = manager === -1 ? path : path.slice(0, manager);
@@ -52,13 +54,13 @@ export const containerOf = remembered((path) => {
 });
 
 /**
- * systemd unit of a process by its cgroup path, folded so that it is the same on every host and every start:
- * instances lose their name (`postgresql@15-main.service` is `postgresql@.service`), sessions and transient units
- * their number (`session-3.scope` is `session.scope`, `run-u12.service` is `run.service`). Below a user's own manager
- * names are the user's to choose, so all of it is `user@.service`; inside a container they are the container's, so its
- * own scope counts (`docker.scope`). null if there is none.
+ * The systemd unit in a cgroup path, normalised so that it is the same on every host and after every start: instances
+ * lose their name (`postgresql@15-main.service` becomes `postgresql@.service`), sessions and transient units their
+ * number (`session-3.scope` becomes `session.scope`, `run-u12.service` becomes `run.service`). Users choose the names
+ * below `user@.service`, so everything there is `user@.service`; a container chooses the names inside it, so the
+ * container's own scope counts (`docker.scope`). Null if there is no unit.
  */
-export const unitOf = remembered((cgroup) => {
+export const unitOf = cached((cgroup) => {
   let unit: string | null = null;
   for (const part of cgroup.split("/")) {
     if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;

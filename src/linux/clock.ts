@@ -13,9 +13,9 @@ const CLOCK_BOOTTIME = 7;
 const timespec = new Uint32Array(new ArrayBuffer(16));
 
 /**
- * A pid cannot be reused within this time: the kernel takes the next free one (alloc_pid of kernel/pid.c), and to go
- * round all 32,768 of the least usual pid_max in 2 ms takes sixteen forks a microsecond. A process that may choose pids
- * (clone3's set_tid, CAP_CHECKPOINT_RESTORE) can put one of its own in the place of another of its own.
+ * A pid cannot be reused within 2 ms: the kernel takes the next free one (alloc_pid of kernel/pid.c), and wrapping
+ * around the smallest usual pid_max, 32,768, in 2 ms takes sixteen forks a microsecond. A process that may choose pids
+ * (clone3's set_tid, CAP_CHECKPOINT_RESTORE) can only replace one of its own processes by another one.
  */
 export const PID_STAYS_NS = 2e6;
 
@@ -35,15 +35,15 @@ export function boottimeNow(): number {
 }
 
 /**
- * Nanoseconds that the machine has been suspended since boot: CLOCK_BOOTTIME - CLOCK_MONOTONIC, by the time between two
- * system calls too much and never too little, so that no event seems older than the process it is about.
+ * Nanoseconds that the machine was suspended since boot: CLOCK_BOOTTIME - CLOCK_MONOTONIC. The result is too large by
+ * the time between two system calls and never too small, so that no event seems older than its process.
  */
 export function suspendedFor(): number {
   const monotonic = monotonicNow();
   return boottimeNow() - monotonic;
 }
 
-/** Nanoseconds from CLOCK_MONOTONIC to the time of day: what makes a time of day out of the time of a kernel event. */
+/** Nanoseconds to add to CLOCK_MONOTONIC, the time of a kernel event, to get the time of day. */
 export function wallClockOffset(): number {
   return realtimeNow() - monotonicNow();
 }

@@ -48,20 +48,20 @@ export const frame = {
   status: 60,
 } as const;
 
-/** True if `view` holds an event of the process connector at `at`. */
-export function isProcessEvent(view: DataView, at: number, length: number): boolean {
+/** True if `view` holds an event of the process connector at `start`. */
+export function isProcessEvent(view: DataView, start: number, length: number): boolean {
   return (
     length >= FRAME_BYTES &&
-    view.getUint16(at + frame.type, true) === NLMSG_DONE &&
-    view.getUint32(at + frame.idx, true) === CN_IDX_PROC &&
-    view.getUint32(at + frame.val, true) === CN_VAL_PROC &&
-    view.getUint16(at + frame.dataLength, true) >= FRAME_BYTES - frame.what
+    view.getUint16(start + frame.type, true) === NLMSG_DONE &&
+    view.getUint32(start + frame.idx, true) === CN_IDX_PROC &&
+    view.getUint32(start + frame.val, true) === CN_VAL_PROC &&
+    view.getUint16(start + frame.dataLength, true) >= FRAME_BYTES - frame.what
   );
 }
 
-/** Nanoseconds of CLOCK_MONOTONIC of the event at `at`. */
-export function eventTime(view: DataView, at: number): number {
-  return view.getUint32(at + frame.time, true) + view.getUint32(at + frame.time + 4, true) * 2 ** 32;
+/** Nanoseconds of CLOCK_MONOTONIC of the event at `start`. */
+export function eventTime(view: DataView, start: number): number {
+  return view.getUint32(start + frame.time, true) + view.getUint32(start + frame.time + 4, true) * 2 ** 32;
 }
 
 /** The message that starts (LISTEN) or ends (IGNORE) the flow of events. Linux 6.6 understands more; this all do. */

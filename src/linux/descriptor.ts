@@ -1,4 +1,4 @@
-// File descriptors: reading and writing through the caller's own buffer, closing, and the close-on-exec flag.
+// File descriptors: reads and writes through the caller's buffer, close, and the close-on-exec flag.
 import { bindLibc, checked, EAGAIN, EINTR, errno, SystemCallError } from "./libc.ts";
 
 const libc = bindLibc({
@@ -12,7 +12,7 @@ const libc = bindLibc({
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-/** Bytes read into `buffer`; 0 at the end of a file; -1 if a nonblocking descriptor has nothing. Throws otherwise. */
+/** Reads into `buffer`; returns the bytes read, 0 at end of file, -1 if a nonblocking descriptor has no data. */
 export function readDescriptor(fd: number, buffer: Uint8Array): number {
   for (;;) {
     const got = libc.read(fd, buffer, buffer.length);
@@ -23,7 +23,7 @@ export function readDescriptor(fd: number, buffer: Uint8Array): number {
   }
 }
 
-/** Bytes of `buffer[0, length)` written; -1 if a nonblocking descriptor takes nothing now. Throws otherwise. */
+/** Writes `buffer[0, length)`; returns the bytes written, -1 if a nonblocking descriptor would block. */
 export function writeDescriptor(fd: number, buffer: Uint8Array, length = buffer.length): number {
   for (;;) {
     const put = libc.write(fd, buffer, length);

@@ -21,7 +21,7 @@ const EPOLL_CTL_MOD = 3;
 const RECORD = process.arch === "x64" ? 12 : 16;
 const DATA = process.arch === "x64" ? 4 : 8;
 
-/** A set of descriptors to wait for, each known by a token of the caller's choice (an unsigned 32-bit number). */
+/** A set of descriptors to wait for, each with a token that the caller chooses (an unsigned 32-bit number). */
 export class Poll implements Disposable {
   readonly fd: number;
   /** After `wait`: the tokens of the first `n` ready descriptors. */
@@ -31,8 +31,8 @@ export class Poll implements Disposable {
   private readonly capacity: number;
   private readonly records: Uint8Array;
   private readonly view: DataView;
-  private readonly one: Uint8Array;
-  private readonly oneView: DataView;
+  private readonly record: Uint8Array;
+  private readonly recordView: DataView;
 
   /** `capacity`: how many ready descriptors one `wait` reports at most; the rest come with the next. */
   constructor(capacity = 32) {
@@ -41,8 +41,8 @@ export class Poll implements Disposable {
     this.events = new Uint32Array(capacity);
     this.records = new Uint8Array(new ArrayBuffer(capacity * RECORD));
     this.view = new DataView(this.records.buffer);
-    this.one = new Uint8Array(new ArrayBuffer(RECORD));
-    this.oneView = new DataView(this.one.buffer);
+    this.record = new Uint8Array(new ArrayBuffer(RECORD));
+    this.recordView = new DataView(this.record.buffer);
     this.fd = checked("epoll_create1", libc.epoll_create1(EPOLL_CLOEXEC));
   }
 
@@ -60,7 +60,7 @@ export class Poll implements Disposable {
 
   /**
    * Waits up to `timeoutMs` milliseconds (-1: for ever) and gives the number of ready descriptors. Also 0 when a
-   * signal or a stop and continue interrupted the wait: callers loop anyway.
+   * signal, or a stop and continue, interrupted the wait; callers loop anyway.
    */
   wait(timeoutMs: number): number {
     const ready = libc.epoll_wait(this.fd, this.records, this.capacity, timeoutMs);
@@ -81,8 +81,8 @@ export class Poll implements Disposable {
   }
 
   private control(operation: number, fd: number, token: number, events: number): void {
-    this.oneView.setUint32(0, events, true);
-    this.oneView.setUint32(DATA, token, true);
-    checked("epoll_ctl", libc.epoll_ctl(this.fd, operation, fd, this.one), `fd ${fd}`);
+    this.recordView.setUint32(0, events, true);
+    this.recordView.setUint32(DATA, token, true);
+    checked("epoll_ctl", libc.epoll_ctl(this.fd, operation, fd, this.record), `fd ${fd}`);
   }
 }

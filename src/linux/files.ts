@@ -1,21 +1,21 @@
-// Replacing a file as a whole: a reader, and a run that follows a crash, finds the old content or the new one.
+// Replaces files atomically: a reader, and a run after a crash, finds either the old or the new content.
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** For its owner alone. */
+/** Only the owner may read and write. */
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
-/** Nothing may lie there: neither what another user put there nor a link that leads elsewhere. */
+/** Fails if the path exists, so neither another user's file nor a link is followed. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 /**
- * Puts `text` at `path` and makes missing folders for it. When it returns the text survives a loss of power (fsync(2) of
- * the file and of its folder), which may take as long as the disk is busy. Throws what the system says, and leaves the
- * old content then.
+ * Replaces the content of `path` by `text`, and creates missing folders. When it returns, the text survives a loss of
+ * power (fsync(2) of the file and its folder), which may take as long as the disk is busy. If it throws the system's
+ * error, the old content stays.
  */
 export function writeFileAtomic(path: string, text: string, mode = PRIVATE_FILE): void {
-  // Two processes that write one path must not write one file.
+  // The name of the temporary file must be unique, because two processes may replace the same path.
   const aside = `${path}.${process.pid}.new`;
   mkdirSync(dirname(path), { recursive: true, mode: PRIVATE_FOLDER });
   rmSync(aside, { force: true });
@@ -42,15 +42,15 @@ function withDescriptor(fd: number, use: (fd: number) => void): void {
 }
 
 /**
- * As `writeFileAtomic`, by the runtime's own threads, for a path that one process alone writes. With `survives: "crash"` the disk is not waited for: after a loss of
- * power the file may be empty.
+ * As `writeFileAtomic`, but on the runtime's threads, and for a path that only one process writes. With
+ * `survives: "crash"` it does not wait for the disk: after a loss of power the file may be empty.
  */
 export async function writeFileAtomicLater(
   path: string,
   text: string,
   survives: "crash" | "power loss",
 ): Promise<void> {
-  // What a crash left there is written over.
+  // The temporary file of a crashed run is overwritten.
   const aside = `${path}.new`;
   await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER });
   {

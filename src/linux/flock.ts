@@ -1,5 +1,5 @@
-// flock(2): a lock on an open file. Whoever holds a copy of the descriptor holds the lock; the kernel lets go of it
-// with the last copy, however its holders ended.
+// flock(2): a lock on an open file. Every process with a copy of the descriptor holds the lock; the kernel releases it
+// when the last copy is closed, also when a process is killed.
 import { bindLibc, EAGAIN, EINTR, errno, SystemCallError } from "./libc.ts";
 
 const libc = bindLibc({ flock: { args: ["i32", "i32"], returns: "i32" } });
@@ -8,7 +8,7 @@ const libc = bindLibc({ flock: { args: ["i32", "i32"], returns: "i32" } });
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** Takes the lock for this process alone; false if another holds it. */
+/** Takes an exclusive lock; false if another process holds it. */
 export function tryLock(fd: number): boolean {
   for (;;) {
     if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;

@@ -1,4 +1,4 @@
-// inotify(7): to be woken when a file grows.
+// inotify(7): wakes a poll when a file grows.
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
 import { cString } from "./text.ts";
@@ -13,17 +13,17 @@ const IN_MODIFY = 0x2;
 const IN_NONBLOCK = 0x800;
 const IN_CLOEXEC = 0x8_0000;
 
-/** A watch that `watchGrowth` made, in this process or in one that handed it on. */
+/** A watch that was created by `watchGrowth`, in this process or in the one that passed the descriptor. */
 export class GrowthWatch implements Disposable {
   readonly fd: number;
-  // Events that are alike and wait together are one (inotify(7)), and this watch has only one kind.
+  // The kernel merges equal pending events (inotify(7)), and this watch has only one kind.
   private readonly events = new Uint8Array(new ArrayBuffer(4096));
 
   constructor(fd: number) {
     this.fd = fd;
   }
 
-  /** Not readable any more until the next write. */
+  /** Discards pending events, so that `fd` is not readable until the next write. */
   clear(): void {
     while (readDescriptor(this.fd, this.events) > 0);
   }
@@ -34,8 +34,8 @@ export class GrowthWatch implements Disposable {
 }
 
 /**
- * Its `fd` is readable once the file at `path`, or one in the folder at `path`, was written to or cut. Throws if it
- * cannot be watched.
+ * A watch whose `fd` is readable once the file at `path`, or a file in the folder at `path`, was written or truncated.
+ * Throws if it cannot be watched.
  */
 export function watchGrowth(path: string): GrowthWatch {
   const fd = checked("inotify_init1", libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));

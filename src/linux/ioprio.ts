@@ -1,4 +1,4 @@
-// ioprio_set(2): disk time only when nobody else wants it.
+// ioprio_set(2): gives other processes precedence for the disk.
 import { bindLibc, checked } from "./libc.ts";
 
 const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "i32"], returns: "i32" } });
@@ -9,7 +9,7 @@ const IOPRIO_WHO_PROCESS = 1;
 const IOPRIO_CLASS_IDLE = 3;
 const IOPRIO_CLASS_SHIFT = 13;
 
-/** Puts the calling thread into the idle class; schedulers without classes take no notice. */
+/** Puts the calling thread into the idle class; I/O schedulers without classes ignore it. */
 export function setIdleIo(): void {
   const priority = IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT;
   checked("ioprio_set", libc.syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority));

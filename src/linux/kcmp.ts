@@ -1,4 +1,4 @@
-// kcmp(2): whether two descriptors of two processes are the same open file.
+// kcmp(2): compares descriptors of two processes.
 import { constants } from "node:os";
 import { bindLibc, errno } from "./libc.ts";
 import { getpid } from "./process.ts";
@@ -10,9 +10,10 @@ const SYS_kcmp = process.arch === "arm64" ? 272 : 312;
 const KCMP_FILE = 0;
 
 /**
- * True if descriptor `theirs` of process `pid` and our `ours` came from one open(2) or socketpair(2), by inheritance.
- * False if not, if there is no such process or descriptor, or if we may not know (needs CAP_SYS_PTRACE for another
- * user's process; unlike /proc/PID/fd no CAP_DAC_READ_SEARCH). Undefined on a kernel without CONFIG_KCMP.
+ * True if descriptor `theirs` of process `pid` and descriptor `ours` of this process refer to the same open file,
+ * because one was inherited. False if they do not, if the process or descriptor does not exist, or if the comparison is
+ * not permitted (another user's process needs CAP_SYS_PTRACE, but not CAP_DAC_READ_SEARCH as /proc/PID/fd does).
+ * Undefined on a kernel without CONFIG_KCMP.
  */
 export function isSameFile(pid: number, theirs: number, ours: number): boolean | undefined {
   const order = libc.syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, ours, theirs);

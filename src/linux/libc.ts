@@ -7,7 +7,7 @@ const errnoLocation = { __errno_location: { args: [], returns: "ptr" } } as cons
 /** The C library's soname: glibc's, else musl's. Both are already loaded by the runtime, so no path is searched. */
 function soname(): string {
   try {
-    // With a symbol: an empty list of symbols is refused whatever the library (Bun 1.4.5).
+    // dlopen of Bun 1.4.5 refuses an empty list of symbols, so one symbol is bound.
     dlopen("libc.so.6", errnoLocation).close();
     return "libc.so.6";
   } catch {
@@ -39,7 +39,7 @@ export function errnoName(number: number): string {
   return names.get(number) ?? `errno ${number}`;
 }
 
-/** A system call that failed: which, why, and what it was applied to. */
+/** A failed system call: its name, its errno, and what it was applied to. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
   readonly call: string;
@@ -52,7 +52,7 @@ export class SystemCallError extends Error {
   }
 }
 
-/** Gives `result` back; throws a SystemCallError that names `call` if it is negative. */
+/** Returns `result`, or throws a SystemCallError that names `call` if `result` is negative. */
 export function checked(call: string, result: number, subject?: string): number {
   if (result < 0) throw new SystemCallError(call, errno(), subject);
   return result;

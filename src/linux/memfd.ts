@@ -1,4 +1,4 @@
-// memfd_create(2): a file in memory, without a name, that nobody can change once it is written.
+// memfd_create(2): files in memory without a path, sealed against changes once they are written.
 import { writeSync } from "node:fs";
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, checked, EINVAL, errno, SystemCallError } from "./libc.ts";
@@ -17,7 +17,7 @@ const MFD_NOEXEC_SEAL = 8;
 const F_ADD_SEALS = 1033;
 const ALL_SEALS = 1 | 2 | 4 | 8;
 
-/** A close-on-exec descriptor of a read-only file that holds `text`. `name` is shown in /proc/PID/fd, for people. */
+/** A close-on-exec descriptor of a read-only file that contains `text`. /proc/PID/fd shows `name`. */
 export function createSealedFile(name: string, text: string): number {
   const fd = createMemoryFile(encodeText(`${name}\0`));
   try {
@@ -33,7 +33,7 @@ export function createSealedFile(name: string, text: string): number {
 
 function createMemoryFile(name: Uint8Array): number {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  // Linux 6.3 wants to be told that the file is not for execution; older kernels do not know the flag.
+  // Since Linux 6.3 a flag must say that the file is not executable; older kernels do not know the flag.
   const fd = libc.memfd_create(name, flags | MFD_NOEXEC_SEAL);
   if (fd >= 0) return fd;
   const failure = errno();

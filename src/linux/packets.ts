@@ -1,11 +1,11 @@
-// Packets of an inherited socket, by the runtime's own event loop: for the processes that have one.
-// The runtime takes a descriptor; its types (1.4.4) do not say so.
+// Reads packets of an inherited socket on the runtime's event loop, for the processes that use it.
+// The runtime accepts a descriptor, although its type declarations (1.4.4) do not allow one.
 declare module "bun" {
   function connect(options: { fd: number; socket: SocketHandler<undefined> }): Promise<Socket<undefined>>;
 }
 
 /**
- * Calls back for each packet that comes on a SOCK_SEQPACKET socket, and once when nobody can send any more. `close`
+ * Calls back for each packet on a SOCK_SEQPACKET socket, and once when the last sender has closed its end. `close`
  * closes the descriptor.
  */
 export async function readPackets(

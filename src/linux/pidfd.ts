@@ -1,4 +1,4 @@
-// pidfd_open(2), pidfd_send_signal(2): a signal to one process, never to another that got its pid.
+// pidfd_open(2), pidfd_send_signal(2): signals one process, and never another one that has got its pid.
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, ESRCH, errno, SystemCallError } from "./libc.ts";
 
@@ -9,8 +9,9 @@ const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
 
 /**
- * A handle on the process that has `pid` now (close-on-exec; Linux 5.3), or null if there is none. Check afterwards
- * that it is the process you mean: from then on the handle stays true. Throws if the kernel cannot.
+ * Opens a handle on the process that has `pid` now (close-on-exec; Linux 5.3); null if there is none. The caller must
+ * then check that it is the intended process; after that the handle cannot refer to another one. Throws on other
+ * errors.
  */
 export function pidfdOpen(pid: number): PidDescriptor | null {
   const fd = libc.syscall(SYS_pidfd_open, pid, 0, null, 0);
@@ -28,7 +29,9 @@ export class PidDescriptor implements Disposable {
     this.fd = fd;
   }
 
-  /** True if the signal was sent, false if the process has ended. Signal 0 only asks. Throws if it may not (EPERM). */
+  /**
+   * True if the signal was sent, false if the process has ended. Signal 0 only checks. Throws if it is not permitted.
+   */
   signal(signal: number): boolean {
     if (libc.syscall(SYS_pidfd_send_signal, this.fd, signal, null, 0) === 0) return true;
     const failure = errno();

@@ -1,13 +1,16 @@
-// Standard output of a command: a file, a terminal or a pipe whose reader may be slow or may leave.
+// Writes a command's standard output: a file, a terminal, or a pipe whose reader may be slow or close its end.
 import { writeDescriptor } from "./descriptor.ts";
 import { EPIPE, SystemCallError } from "./libc.ts";
 import { waitWritable } from "./poll.ts";
 
-/** Text gathers to this many UTF-16 units before it is written. */
+/** Text is buffered up to this many UTF-16 units before it is written. */
 const GATHER = 64 * 1024;
 const encoder = new TextEncoder();
 
-/** Writes text and waits for a slow reader. Once the reader has left, `isClosed` is true and text is discarded. */
+/**
+ * Writes text and waits for a slow reader. Once the reader has closed its end, `isClosed` is true and text is
+ * discarded.
+ */
 export class PipeWriter {
   private readonly fd: number;
   private pending = "";
@@ -18,18 +21,18 @@ export class PipeWriter {
     this.fd = fd;
   }
 
-  /** Nobody reads any more. */
+  /** True once the reader has closed its end. */
   get isClosed(): boolean {
     return this.closed;
   }
 
-  /** Adds text; it is written by the next `flush`, or at once if much has gathered. */
+  /** Buffers text; it is written by the next `flush`, or at once if the buffer is full. */
   write(text: string): void {
     this.pending += text;
     if (this.pending.length >= GATHER) this.flush();
   }
 
-  /** Writes everything that has gathered. Gives false once nobody reads any more. Throws if the write fails otherwise. */
+  /** Writes all buffered text. False once the reader has closed its end; throws if the write fails otherwise. */
   flush(): boolean {
     if (this.pending === "" || this.closed) return !this.closed;
     let bytes = encoder.encode(this.pending);

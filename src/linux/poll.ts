@@ -1,4 +1,4 @@
-// poll(2): what one descriptor is ready for, where an epoll set would be too much.
+// poll(2): checks one descriptor, where an epoll set is not worth creating.
 import { bindLibc, EINTR, errno, SystemCallError } from "./libc.ts";
 
 const libc = bindLibc({ poll: { args: ["ptr", "u64", "i32"], returns: "i32" } });
@@ -10,7 +10,9 @@ const POLLHUP = 0x10;
 // struct pollfd { int fd; short events; short revents }
 const record = new Int32Array(new ArrayBuffer(8));
 
-/** `ms`: how long to wait for one of `events`; -1: without end. */
+/**
+ * The events that `fd` is ready for. Waits up to `ms` milliseconds for one of `events`, without limit if `ms` is -1.
+ */
 function ready(fd: number, events: number, ms = 0): number {
   record[0] = fd;
   record[1] = events;
@@ -20,17 +22,17 @@ function ready(fd: number, events: number, ms = 0): number {
   throw new SystemCallError("poll", failure);
 }
 
-/** True if a write of up to 4,096 bytes (PIPE_BUF) would not wait now. */
+/** True if a write of up to 4,096 bytes (PIPE_BUF) would not block. */
 export function isWritable(fd: number): boolean {
   return (ready(fd, POLLOUT) & POLLOUT) !== 0;
 }
 
-/** Waits until a write would not wait, until the reader has left, or for a signal. */
+/** Waits until a write would not block, the reader has closed its end, or a signal arrives. */
 export function waitWritable(fd: number): void {
   ready(fd, POLLOUT, -1);
 }
 
-/** True if the terminal, or the other side, behind `fd` is gone. */
+/** True if the terminal behind `fd` was closed, or the other end of a pipe or socket. */
 export function isHungUp(fd: number): boolean {
   return (ready(fd, 0) & POLLHUP) !== 0;
 }

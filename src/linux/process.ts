@@ -1,4 +1,4 @@
-// This process: its name, its share of the CPU, the kernel it runs on, and its replacement by another program.
+// Calls that affect or describe this process: its name, its priority, the boot of its kernel, and execve.
 import { ptr } from "bun:ffi";
 import { readdirSync, readFileSync } from "node:fs";
 import { getPriority } from "node:os";
@@ -21,8 +21,8 @@ const PRIO_PROCESS = 0;
 const SCHED_OTHER = 0;
 const SCHED_FIFO = 1;
 const SCHED_FLAG_RESET_ON_FORK = 1;
-/** The shortest turn that may be asked for (kernel/sched/syscalls.c). */
-const SHORT_TURN_NS = 100_000;
+/** The shortest time slice that may be requested (kernel/sched/syscalls.c). */
+const SHORT_SLICE_NS = 100_000;
 // asm/unistd.h. The C library has no wrapper.
 const SYS_sched_setattr = process.arch === "arm64" ? 274 : 314;
 
@@ -30,40 +30,42 @@ export function getpid(): number {
   return libc.getpid();
 }
 
-/** The parent now: 1, or a subreaper, once the one that started this process has ended. */
+/** The current parent: once the process that started this one has ended, it is 1 or a subreaper. */
 export function getppid(): number {
   return libc.getppid();
 }
 
-/** The name that ps and /proc/PID/comm show for the calling thread; at most 15 bytes of it. */
+/** Sets the name that ps and /proc/PID/comm show for the calling thread; only the first 15 bytes are used. */
 export function setProcessName(name: string): void {
   checked("prctl PR_SET_NAME", libc.prctl(PR_SET_NAME, cString(name), 0, 0, 0));
 }
 
-/** Sets the nice value (-20 first in line, 19 last) of the calling thread; threads and children made later inherit it. */
+/**
+ * Sets the nice value (-20 first in line, 19 last) of the calling thread; threads and children made later inherit it.
+ */
 export function setNice(nice: number): void {
   checked("setpriority", libc.setpriority(PRIO_PROCESS, 0, nice), String(nice));
 }
 
 /**
- * How soon a thread that wakes up gets the CPU. `ordinary`: when its turn comes. `short`: it asks for turns of 0.1 ms
- * instead of a few, and who asks for short turns is let in sooner and gets no more of the CPU by it (Linux 6.12; older
- * kernels ignore it). `realtime`: before every ordinary thread (SCHED_FIFO, the lowest priority of it; CAP_SYS_NICE).
+ * How soon a woken thread gets the CPU. `ordinary`: by the default scheduling. `short`: it requests time slices of 0.1
+ * ms instead of a few ms, which lets it run sooner but gives it no larger share of the CPU (Linux 6.12; older kernels
+ * ignore it). `realtime`: before every ordinary thread (SCHED_FIFO with the lowest priority; needs CAP_SYS_NICE).
  */
 export type Scheduling = "ordinary" | "short" | "realtime";
 
 /** Sets the scheduling of the calling thread; threads and children made later have the ordinary one. */
-export function setScheduling(how: Scheduling): void {
+export function setScheduling(scheduling: Scheduling): void {
   // struct sched_attr (linux/sched/types.h): u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime, ...
   const attributes = new Uint8Array(new ArrayBuffer(48));
   const view = new DataView(attributes.buffer);
   view.setUint32(0, attributes.length, true);
-  view.setUint32(4, how === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
-  view.setUint32(8, how === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
-  view.setInt32(16, how === "realtime" ? 0 : getPriority(), true);
-  view.setUint32(20, how === "realtime" ? 1 : 0, true);
-  view.setUint32(24, how === "short" ? SHORT_TURN_NS : 0, true);
-  checked("sched_setattr", libc.syscall(SYS_sched_setattr, 0, attributes, 0), how);
+  view.setUint32(4, scheduling === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
+  view.setUint32(8, scheduling === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
+  view.setInt32(16, scheduling === "realtime" ? 0 : getPriority(), true);
+  view.setUint32(20, scheduling === "realtime" ? 1 : 0, true);
+  view.setUint32(24, scheduling === "short" ? SHORT_SLICE_NS : 0, true);
+  checked("sched_setattr", libc.syscall(SYS_sched_setattr, 0, attributes, 0), scheduling);
 }
 
 /** Random id of this boot of the kernel, for example `3f0c…-…`. */
@@ -72,8 +74,9 @@ export function bootId(): string {
 }
 
 /**
- * Replaces this process by its own executable, as `argv` (argv[0] included) and with `environment` and nothing else.
- * The pid, the blocked signals and the descriptors 0 to 2 and `keep` stay; all others close. Returns only by throwing.
+ * Replaces this process by its own executable (execve), with `argv` (including argv[0]) and exactly `environment`. The
+ * pid, the blocked signals and the descriptors 0 to 2 and `keep` stay; all others close. Never returns: throws on
+ * failure.
  */
 export function replaceProcess(
   argv: readonly string[],
@@ -95,7 +98,7 @@ export function replaceProcess(
   const pinned = [addresses(args), addresses(variables)] as const;
   libc.execve(path, pinned[0], pinned[1]);
   const failure = errno();
-  // Read after the call, so that no optimisation can let go of the texts before it.
+  // Using the arrays after the call keeps the garbage collector from freeing the strings before it.
   throw new SystemCallError(
     "execve",
     failure,
@@ -103,7 +106,7 @@ export function replaceProcess(
   );
 }
 
-/** The addresses of `texts`, and a null pointer behind them. `texts` must outlive every use. */
+/** The addresses of `texts`, followed by a null pointer. `texts` must stay alive while the result is used. */
 function addresses(texts: readonly Uint8Array[]): BigUint64Array {
   const list = new BigUint64Array(new ArrayBuffer((texts.length + 1) * 8));
   for (const [i, text] of texts.entries()) list[i] = BigInt(ptr(text));

@@ -1,17 +1,17 @@
-// Reading files that decide something: only if nobody but their owner can have written them.
+// Reads files on which decisions depend, only if no user but their owner can have written them.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf } from "./system-error.ts";
 
 export const ROOT_UID = 0;
-/** stat(2): the owner's group and everybody else may write. */
+/** stat(2): the bits that let the group or other users write. */
 export const WRITABLE_BY_OTHERS = 0o022;
-/** stat(2): the owner's group or everybody else may do anything at all. */
+/** stat(2): all permission bits of the group and of other users. */
 export const OPEN_TO_OTHERS = 0o077;
 
-/** What a file must be to be read. What is left out is not asked for. */
+/** Conditions that a file must meet to be read. Those that are undefined are not checked. */
 export interface FileRules {
-  /** Longest content in bytes. */
+  /** Maximum size in bytes. */
   readonly limit: number;
   /** The user that the file must belong to. */
   readonly owner?: number;
@@ -19,13 +19,13 @@ export interface FileRules {
   readonly forbiddenMode?: number;
   /** The last element of the path may be a symbolic link. */
   readonly mayBeLink?: boolean;
-  /** A pipe or a terminal is read to its end. Otherwise only a regular file is read, and nothing is ever waited for. */
+  /** A pipe or a terminal is read to its end. Without this only regular files are read, and reading never blocks. */
   readonly mayBePipe?: boolean;
-  /** The rules for owner and mode hold for every folder above the file as well. */
+  /** The rules for owner and mode also apply to every folder above the file. */
   readonly foldersToo?: boolean;
 }
 
-/** What root's own files must be: regular, root's, writable by nobody else. */
+/** The rules for root's files: regular, owned by root, and writable only by root. */
 export function rootOnly(limit: number): FileRules {
   return { limit, owner: ROOT_UID, forbiddenMode: WRITABLE_BY_OTHERS };
 }
@@ -34,15 +34,15 @@ export type FileContent =
   | { readonly ok: true; readonly bytes: Buffer }
   | { readonly ok: false; readonly problem: FileProblem };
 
-/** Why a file was not read; `reason` says it to a person, as the end of a sentence that begins with the file's name. */
+/** Why a file was not read. `reason` is text for the user that continues a sentence after the file's name. */
 export interface FileProblem {
   readonly kind: "missing" | "unreadable" | "not_regular" | "too_large" | "wrong_owner" | "wrong_mode";
   readonly reason: string;
-  /** What the system said, where a call failed. */
+  /** The system's error, if a call failed. */
   readonly cause?: unknown;
 }
 
-/** The content of the file at `path`, if it is as `rules` demand when it is opened. */
+/** Reads the file at `path` if the opened file meets `rules`. */
 export function readCheckedFile(path: string, rules: FileRules): FileContent {
   let fd: number;
   try {
@@ -68,7 +68,7 @@ export function readCheckedFile(path: string, rules: FileRules): FileContent {
   }
 }
 
-/** As `readCheckedFile`; undefined for whatever reason it was not read. */
+/** As `readCheckedFile`, but undefined on every problem. */
 export function readCheckedFileOrNothing(path: string, rules: FileRules): Buffer | undefined {
   const content = readCheckedFile(path, rules);
   return content.ok ? content.bytes : undefined;
@@ -86,7 +86,7 @@ function problemOf(cause: unknown): FileProblem {
   return { kind: "unreadable", reason: `cannot be read: ${code ?? String(cause)}`, cause };
 }
 
-/** `name`: what to call it, if it is not the file itself. */
+/** `name`: what the reason calls the checked path, if it is not the file itself. */
 function problemWith(
   name: string,
   { uid, mode }: { readonly uid: number; readonly mode: number },
@@ -100,13 +100,13 @@ function problemWith(
   return { kind: "wrong_mode", reason: `${of}is open to others: its mode is ${rights}` };
 }
 
-/** What is wrong with the folders that lead to `path`, both as it is written and as its links resolve. */
+/** The first problem of the folders above `path`, checked both as written and with its links resolved. */
 function problemAbove(path: string, rules: FileRules): FileProblem | undefined {
   const folder = dirname(path);
   for (const start of new Set([folder, realpathSync(folder)])) {
     for (let above = start; ; above = dirname(above)) {
       const found = lstatSync(above);
-      // A link has no mode of its own; who could replace it is decided by the folder that it lies in.
+      // The mode of a link has no meaning; its folder decides which users can replace it.
       const mode = found.isSymbolicLink() ? 0 : found.mode;
       const problem = problemWith(above, { uid: found.uid, mode }, rules);
       if (problem !== undefined) return problem;
@@ -116,7 +116,7 @@ function problemAbove(path: string, rules: FileRules): FileProblem | undefined {
   return undefined;
 }
 
-/** All that can be read; undefined if that is more than `limit` bytes. A file may grow while it is read. */
+/** Reads to the end; undefined if there are more than `limit` bytes. The file may grow while it is read. */
 function readAll(fd: number, limit: number): Buffer | undefined {
   const pieces: Buffer[] = [];
   for (let length = 0; ; ) {

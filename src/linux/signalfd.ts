@@ -1,6 +1,6 @@
-// signalfd(2): signals as something to read. They must be blocked before the runtime has threads, which means by the
-// parent before it spawns, or before an execve of the own executable: a mask set later does not reach the other
-// threads, and the signal kills the process there.
+// signalfd(2): reads signals from a descriptor. They must be blocked before the runtime starts its threads, that is by
+// the parent before it spawns this process, or before an execve of the own executable. A mask that is set later does
+// not apply to the other threads, and a signal that is delivered to one of them kills the process.
 import { constants } from "node:os";
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
 import { bindLibc, checked, SystemCallError } from "./libc.ts";
@@ -21,14 +21,17 @@ const SFD_CLOEXEC = 0x8_0000;
 // struct signalfd_siginfo: u32 ssi_signo first, 128 bytes in all; ssi_pid at 12, ssi_status at 40.
 const SIGINFO_BYTES = 128;
 
-/** Blocks `signals` in the calling thread; children and an execve inherit that. Never give it SIGPWR or signal 33, which the runtime uses. */
+/**
+ * Blocks `signals` in the calling thread; children and an execve inherit the mask. Must not be called with SIGPWR or
+ * signal 33, which the runtime uses.
+ */
 export function blockSignals(signals: readonly SignalName[]): void {
-  // pthread_sigmask gives the error itself, not through errno.
+  // pthread_sigmask returns the error and does not set errno.
   const failure = libc.pthread_sigmask(SIG_BLOCK, signalSet(signals), null);
   if (failure !== 0) throw new SystemCallError("pthread_sigmask", failure);
 }
 
-/** Blocked signals, to be read when `fd` is readable. */
+/** Reads blocked signals; `fd` is readable when one is pending. */
 export class SignalDescriptor implements Disposable {
   readonly fd: number;
   private readonly info = new Uint8Array(new ArrayBuffer(SIGINFO_BYTES));
@@ -43,7 +46,7 @@ export class SignalDescriptor implements Disposable {
     return readDescriptor(this.fd, this.info) === SIGINFO_BYTES ? this.view.getUint32(0, true) : 0;
   }
 
-  /** Pid of the process that sent the signal last read; for SIGCHLD the child. 0 if the kernel did. */
+  /** Pid of the process that sent the signal last read; for SIGCHLD the child. 0 if the kernel sent it. */
   get sender(): number {
     return this.view.getUint32(12, true);
   }

@@ -1,11 +1,11 @@
-// Where to listen.
+// Parses the addresses of listening sockets.
 
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
 
-/** `127.0.0.1:9501` or `[::1]:9501`; undefined if it is neither. */
+/** Parses `127.0.0.1:9501` or `[::1]:9501`; undefined if `text` is neither. */
 export function parseAddress(text: string): Address | undefined {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];

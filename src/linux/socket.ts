@@ -59,7 +59,7 @@ export class NetlinkSocket implements Disposable {
     checked("send AF_NETLINK", libc.send(this.fd, message, message.length, MSG_DONTWAIT));
   }
 
-  /** Room for `bytes` of queued messages: beyond the system's limit with CAP_NET_ADMIN, else up to it. */
+  /** Sets the receive buffer to `bytes`; without CAP_NET_ADMIN the system's limit applies. */
   reserve(bytes: number): void {
     const value = Int32Array.of(bytes);
     if (libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, value, 4) === 0) return;
@@ -67,14 +67,16 @@ export class NetlinkSocket implements Disposable {
     checked("setsockopt SO_RCVBUF", libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUF, value, 4));
   }
 
-  /** How long `ReceiveBatch.wait` waits, in milliseconds below 1,000; the kernel counts in its own ticks of 1 to 10 ms. */
+  /**
+   * How long `ReceiveBatch.wait` waits, in milliseconds below 1,000; the kernel counts in its own ticks of 1 to 10 ms.
+   */
   waitUpTo(ms: number): void {
     // struct timeval: seconds, microseconds.
     const time = BigInt64Array.of(0n, BigInt(ms * 1000));
     checked("setsockopt SO_RCVTIMEO", libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, time, 16));
   }
 
-  /** What does not fit into the queue is dropped without an ENOBUFS. */
+  /** Messages that do not fit into the queue are dropped without ENOBUFS. */
   ignoreOverrun(): void {
     const on = Int32Array.of(1);
     checked(
@@ -83,7 +85,7 @@ export class NetlinkSocket implements Disposable {
     );
   }
 
-  /** Lets the kernel drop messages for which `program` returns 0, before they take room in the queue. */
+  /** Makes the kernel drop messages for which `program` returns 0, before they are queued. */
   filter(program: readonly FilterInstruction[]): void {
     const code = new Uint8Array(new ArrayBuffer(program.length * 8));
     const view = new DataView(code.buffer);
@@ -99,11 +101,11 @@ export class NetlinkSocket implements Disposable {
     headerView.setUint16(0, program.length, true);
     headerView.setBigUint64(8, BigInt(ptr(code)), true);
     const result = libc.setsockopt(this.fd, SOL_SOCKET, SO_ATTACH_FILTER, header, header.length);
-    // `code` is named after the call, so that it cannot be let go of before.
+    // Using `code` after the call keeps the garbage collector from freeing it before.
     checked("setsockopt SO_ATTACH_FILTER", result, `${code.length / 8} instructions`);
   }
 
-  /** Messages dropped for want of room since the last call, or since the socket was made. */
+  /** Number of messages dropped because the queue was full, since the last call or since the socket was created. */
   drops(): number {
     const info = new Uint32Array(new ArrayBuffer(SK_MEMINFO_VARS * 4));
     const length = Int32Array.of(SK_MEMINFO_VARS * 4);
@@ -160,12 +162,12 @@ export class ReceiveBatch {
     }
   }
 
-  /** Takes what is queued in `socket`, without waiting: the number of messages, or -errno (-EAGAIN: none). */
+  /** Receives queued messages without blocking; returns their number, or -errno (-EAGAIN if there are none). */
   receive(socket: NetlinkSocket): number {
     return this.take(socket, MSG_DONTWAIT);
   }
 
-  /** As `receive`, but waits for the first message, as long as `socket.waitUpTo` allows. */
+  /** As `receive`, but waits for the first message up to the time set by `socket.waitUpTo`. */
   wait(socket: NetlinkSocket): number {
     return this.take(socket, MSG_WAITFORONE);
   }

@@ -1,4 +1,4 @@
-// socketpair(2) of AF_UNIX, SOCK_SEQPACKET: two ends between which whole packets travel, in order, none merged.
+// socketpair(2) of AF_UNIX, SOCK_SEQPACKET: a connection of two ends that keeps the order and the bounds of packets.
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, checked, EAGAIN, EINTR, ENOBUFS, EPERM, errno, SystemCallError } from "./libc.ts";
 
@@ -16,49 +16,50 @@ const SOCK_CLOEXEC = 0x8_0000;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_SNDBUFFORCE = 32;
-// linux/socket.h. Lengths below are i32 although C has size_t: in a register it is the same, and no BigInt is made.
+// linux/socket.h. Lengths below are i32 although C has size_t: both fit one register, and i32 needs no BigInt.
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-// errno.h: the other end is gone.
+// errno.h: the other end is closed.
 const EPIPE = 32;
 const ECONNRESET = 104;
 
 /**
- * Two connected ends, both close-on-exec. `sendBufferBytes` is what each takes before `sendPacket` says no; without
- * CAP_NET_ADMIN the kernel gives at most net.core.wmem_max. (The default holds only some hundred packets of 120
- * bytes, because each is charged with its overhead.)
+ * Creates two connected ends, both close-on-exec. `sendBufferBytes` limits the data that waits at each end; without
+ * CAP_NET_ADMIN the kernel allows at most net.core.wmem_max. (The default fits only some hundred packets of 120 bytes,
+ * because the overhead of each packet counts.)
  */
 export function socketPair(sendBufferBytes: number): readonly [number, number] {
   const ends = new Int32Array(new ArrayBuffer(8));
   checked("socketpair", libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
-  const [one = -1, other = -1] = ends;
+  const [left = -1, right = -1] = ends;
   try {
-    for (const end of [one, other]) setSendBuffer(end, sendBufferBytes);
+    for (const end of [left, right]) setSendBuffer(end, sendBufferBytes);
   } catch (problem) {
-    closeDescriptor(one);
-    closeDescriptor(other);
+    closeDescriptor(left);
+    closeDescriptor(right);
     throw problem;
   }
-  return [one, other];
+  return [left, right];
 }
 
-/** Sends the first `length` bytes of `packet` as one packet. The number of bytes sent, or -errno. Never waits. */
+/** Sends the first `length` bytes of `packet` as one packet; returns the bytes sent, or -errno. Never blocks. */
 export function trySend(fd: number, packet: Uint8Array, length = packet.length): number {
   const sent = libc.send(fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent < 0 ? -errno() : sent;
 }
 
 /**
- * Receives one packet into `buffer`. Its whole length, which is more than the buffer's if it was cut; 0 for an empty
- * packet or an end that is gone (`isHungUp` of poll.ts tells); or -errno. Never waits.
+ * Receives one packet into `buffer`. Returns the packet's length, which is larger than the buffer if the packet was
+ * truncated; 0 for an empty packet or a closed end (use `isHungUp` of poll.ts to tell them apart); or -errno. Never
+ * blocks.
  */
 export function tryReceive(fd: number, buffer: Uint8Array): number {
   const received = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC);
   return received < 0 ? -errno() : received;
 }
 
-/** As `trySend`: true if the packet was taken, false if there is no room or nobody at the other end. Throws otherwise. */
+/** As `trySend`: true if the packet was sent, false if the buffer is full or the other end closed. Throws otherwise. */
 export function sendPacket(fd: number, packet: Uint8Array, length = packet.length): boolean {
   for (;;) {
     const sent = trySend(fd, packet, length);
@@ -70,16 +71,17 @@ export function sendPacket(fd: number, packet: Uint8Array, length = packet.lengt
 }
 
 /**
- * As `tryReceive`: the length of what is in `buffer` (what does not fit is cut off); 0 when the other end is gone; -1 if
- * there is nothing now. Throws otherwise.
+ * As `tryReceive`: returns the number of bytes in `buffer` (longer packets are truncated), 0 if the other end is
+ * closed,
+ * -1 if no packet waits. Throws otherwise.
  */
 export function receivePacket(fd: number, buffer: Uint8Array): number {
   for (;;) {
-    const got = tryReceive(fd, buffer);
-    if (got >= 0) return Math.min(got, buffer.length);
-    if (got === -EAGAIN) return -1;
-    if (got === -ECONNRESET) return 0;
-    if (got !== -EINTR) throw new SystemCallError("recv", -got);
+    const received = tryReceive(fd, buffer);
+    if (received >= 0) return Math.min(received, buffer.length);
+    if (received === -EAGAIN) return -1;
+    if (received === -ECONNRESET) return 0;
+    if (received !== -EINTR) throw new SystemCallError("recv", -received);
   }
 }
 

@@ -1,5 +1,5 @@
-// Text from the kernel is bytes. Inside treewarden it is a JavaScript string that loses nothing (what is not
-// UTF-8 becomes lone surrogates U+DC80..U+DCFF, as PEP 383 has it); at every edge it is printed escaped.
+// Text from the kernel is bytes. Inside treewarden it is a JavaScript string without loss: bytes that are not UTF-8
+// become lone surrogates U+DC80..U+DCFF, as in PEP 383. Every output escapes it.
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -37,8 +37,8 @@ function endOfValid(bytes: Uint8Array, start: number): number {
 }
 
 /**
- * Length in bytes of the valid UTF-8 sequence at `i`, 0 if there is none (table 3-7 of the Unicode standard). Found
- * without the decoder, which throws: that costs microseconds a byte, and whoever runs a program chooses the bytes.
+ * Length in bytes of the valid UTF-8 sequence at `i`, 0 if there is none (table 3-7 of the Unicode standard). The
+ * decoder is not used, because its exceptions cost microseconds a byte, and users choose the bytes by running programs.
  */
 function sequenceLength(bytes: Uint8Array, i: number): number {
   const lead = bytes[i] ?? 0xff;
@@ -58,7 +58,7 @@ function continues(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
-/** The bytes that `decodeText` was given. */
+/** Encodes a string of `decodeText` into the original bytes. */
 export function encodeText(text: string): Uint8Array {
   if (!/[\udc80-\udcff]/.test(text)) return new TextEncoder().encode(text);
   const parts: number[] = [];
@@ -70,7 +70,9 @@ export function encodeText(text: string): Uint8Array {
   return Uint8Array.from(parts);
 }
 
-/** `text` as a C string, ended by a NUL byte. Throws a RangeError if it contains one: the kernel would see less of it. */
+/**
+ * `text` as a C string, ended by a NUL byte. Throws a RangeError if it contains one: the kernel would see less of it.
+ */
 export function cString(text: string): Uint8Array {
   const bytes = encodeText(text);
   if (bytes.includes(0)) throw new RangeError("a NUL byte cannot be passed to the kernel");
@@ -83,15 +85,15 @@ export function cString(text: string): Uint8Array {
 // person reads, and lone surrogates (bytes that were not UTF-8).
 const unprintable =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]/u;
-/** Nearly every text, and known for printable in a quarter of the time. */
+/** Matches nearly every text, and takes a quarter of the time of the full check. */
 const plain = /^[ -~]*$/;
 /** The same without a backslash. */
 const plainUnescaped = /^[ -[\]-~]*$/;
 const everyUnprintable = new RegExp(unprintable.source, "gu");
 
 /**
- * Text as every output shows it: what is not printable becomes `\xNN`, one for each byte it had. A backslash stays
- * as it is, so this is for reading, not for undoing; labels, which must not be ambiguous, escape it as well.
+ * Escapes text for output: every byte of a character that is not printable becomes `\xNN`. A backslash stays as it is,
+ * so the result cannot be decoded again; labels must not be ambiguous and use the function below.
  */
 export function printable(text: string): string {
   return !plain.test(text) && unprintable.test(text) ? text.replace(everyUnprintable, escapeCharacter) : text;

@@ -1,4 +1,4 @@
-// timerfd_create(2): a timer to poll for. The only kind that fires while the runtime's own event loop never turns.
+// timerfd_create(2): timers that can be polled. Only they fire while the runtime's event loop does not run.
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
 
@@ -13,7 +13,7 @@ const TFD_NONBLOCK = 0x800;
 const TFD_CLOEXEC = 0x8_0000;
 const SECOND = 1_000_000_000;
 
-/** A timer on CLOCK_MONOTONIC, disarmed at first. Readable when it has expired. */
+/** A timer on CLOCK_MONOTONIC, initially disarmed. Readable when it has expired. */
 export class Timer implements Disposable {
   readonly fd: number;
   // struct itimerspec: it_interval { tv_sec, tv_nsec }, it_value { tv_sec, tv_nsec }, each 64 bits. What is written
@@ -34,7 +34,7 @@ export class Timer implements Disposable {
     this.set(ns, 0);
   }
 
-  /** Expires every `ns` nanoseconds (at least 1), for the first time after as many. */
+  /** Expires every `ns` nanoseconds (at least 1), for the first time `ns` from now. */
   armEvery(ns: number): void {
     this.set(ns, ns);
   }

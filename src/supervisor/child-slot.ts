@@ -1,4 +1,4 @@
-// A post: one of the processes that must always be there, and who fills it now.
+// A child slot: one of the child processes that must always run, and the process that currently does.
 import { constants } from "node:os";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
@@ -10,11 +10,12 @@ import { log } from "./log.ts";
 
 export type ChildRole = "warden" | "reporter" | "examiner" | "standby";
 
-interface Holder {
+interface Child {
   readonly pid: number;
   readonly handle: PidDescriptor;
-  readonly since: number;
-  /** Null for a process that another supervisor started: init waits for it, not we. */
+  /** ns, CLOCK_MONOTONIC. */
+  readonly startedAt: number;
+  /** Null for a process that a previous supervisor started: init reaps it. */
   readonly spawned: Spawned | null;
 }
 
@@ -23,22 +24,22 @@ export interface ChildSlotOptions {
   readonly poll: Poll;
   /** Becomes ready in `poll` when the process has ended. */
   readonly token: number;
-  /** How to start one; asked anew each time. */
+  /** Gives the command that starts the process; called for each start. */
   readonly command: () => SpawnOptions;
-  /** Nanoseconds of the monotonic clock from which it is to be filled. */
+  /** When to start the process for the first time; ns, CLOCK_MONOTONIC. */
   readonly startAt: number;
-  /** The run begins: see `End.refused`. */
+  /** This is the first start of a run, see `ChildEnd.refused`. */
   readonly isFirstStart: boolean;
 }
 
 export class ChildSlot implements Disposable {
   readonly role: ChildRole;
-  /** Nanoseconds of the monotonic clock from which an empty post is to be filled. */
+  /** When to start the next process if none runs; ns, CLOCK_MONOTONIC. */
   startAt: number;
-  /** Left empty until somebody has a use for it. */
+  /** No process is started until there is work for it. */
   asleep = false;
   private readonly options: ChildSlotOptions;
-  private holder: Holder | undefined;
+  private child: Child | undefined;
   private lastDelay: number | undefined;
   private mayRefuse: boolean;
   private killed = false;
@@ -51,23 +52,23 @@ export class ChildSlot implements Disposable {
   }
 
   get isRunning(): boolean {
-    return this.holder !== undefined;
+    return this.child !== undefined;
   }
 
   get pid(): number | undefined {
-    return this.holder?.pid;
+    return this.child?.pid;
   }
 
   /**
-   * Starts a process. One that cannot be started counts as one that ended at once; false if that is the first of the
-   * run, because what forbids it will forbid the next.
+   * Starts a process. A failed start counts as a process that ended at once. False if the first start of the run has
+   * failed, because the next one would fail for the same reason.
    */
   start(): boolean {
     try {
       const spawned = spawnSelf(this.options.command());
-      // The pid cannot have passed to another process: nobody has waited for this one yet.
+      // The pid cannot have been reused: the child has not been waited for yet.
       const handle = pidfdOpen(spawned.pid);
-      if (handle !== null) this.fill({ pid: spawned.pid, handle, since: monotonicNow(), spawned });
+      if (handle !== null) this.occupy({ pid: spawned.pid, handle, startedAt: monotonicNow(), spawned });
     } catch (problem) {
       log(`cannot start the ${this.role}: ${messageOf(problem)}`);
     }
@@ -75,20 +76,23 @@ export class ChildSlot implements Disposable {
     return this.isRunning || !this.mayRefuse;
   }
 
-  /** Takes over a process that another supervisor started; `check` is asked once it can no longer be another. */
-  adopt(pid: number, check: () => boolean): void {
+  /**
+   * Takes over a process that a previous supervisor started. `isChild` is called when a pidfd on `pid` is open, and
+   * must say whether the process is that child: only then the pid cannot be reused any more.
+   */
+  adopt(pid: number, isChild: () => boolean): void {
     const handle = pidfdOpen(pid);
     if (handle === null) return;
-    if (check()) this.fill({ pid, handle, since: monotonicNow(), spawned: null });
+    if (isChild()) this.occupy({ pid, handle, startedAt: monotonicNow(), spawned: null });
     else handle[Symbol.dispose]();
   }
 
-  /** Sends SIGKILL; false if that was done already. */
+  /** Sends SIGKILL; false if it was sent before. */
   kill(): boolean {
     if (this.killed) return false;
     this.killed = true;
     try {
-      this.holder?.handle.signal(constants.signals.SIGKILL);
+      this.child?.handle.signal(constants.signals.SIGKILL);
     } catch (problem) {
       log(`cannot kill the ${this.role}: ${messageOf(problem)}`);
     }
@@ -99,37 +103,38 @@ export class ChildSlot implements Disposable {
     return this.killed;
   }
 
-  /** To be called when the process has ended: empties the post and sets when to fill it again. */
+  /** Must be called when the process has ended: empties the slot and sets the time of the next start. */
   async ended(): Promise<ChildEnd> {
-    const { holder } = this;
-    if (holder === undefined) return { ...unknownEnd, how: "was not there" };
-    this.options.poll.remove(holder.handle.fd);
-    holder.handle[Symbol.dispose]();
-    this.holder = undefined;
-    const livedMs = (monotonicNow() - holder.since) / 1e6;
+    const { child } = this;
+    if (child === undefined) return { ...unknownEnd, description: "was not there" };
+    this.options.poll.remove(child.handle.fd);
+    child.handle[Symbol.dispose]();
+    this.child = undefined;
+    const livedMs = (monotonicNow() - child.startedAt) / 1e6;
     this.postpone(livedMs);
-    const { spawned } = holder;
+    const { spawned } = child;
     await spawned?.exited;
     const { mayRefuse } = this;
     this.mayRefuse = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
     if (spawned === null) return { ...unknownEnd, livedMs };
     const { signalCode: signal } = spawned;
-    if (signal !== null) return { ...unknownEnd, how: `was ended by ${signal} ${after}`, livedMs, signal };
+    if (signal !== null)
+      return { ...unknownEnd, description: `was ended by ${signal} ${after}`, livedMs, signal };
     const code = spawned.exitCode ?? 0;
     const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
-    const how = `ended with exit code ${code} ${after}`;
-    return { ...unknownEnd, how, livedMs, refused, byItself: code === 0 };
+    const description = `ended with exit code ${code} ${after}`;
+    return { ...unknownEnd, description, livedMs, refused, byItself: code === 0 };
   }
 
   [Symbol.dispose](): void {
-    this.holder?.handle[Symbol.dispose]();
+    this.child?.handle[Symbol.dispose]();
   }
 
-  private fill(holder: Holder): void {
-    this.holder = holder;
+  private occupy(child: Child): void {
+    this.child = child;
     this.killed = false;
-    this.options.poll.add(holder.handle.fd, this.options.token, EPOLLIN);
+    this.options.poll.add(child.handle.fd, this.options.token, EPOLLIN);
   }
 
   private postpone(livedMs: number): void {
@@ -139,19 +144,25 @@ export class ChildSlot implements Disposable {
 }
 
 export interface ChildEnd {
-  /** For a person: "was ended by SIGKILL after 3.2 s". */
-  readonly how: string;
+  /** Text for the log: "was ended by SIGKILL after 3.2 s". */
+  readonly description: string;
   /**
-   * The exit code 2 (wrong use, bad configuration) or 3 (not allowed) of the first process of a run: another would
-   * say the same.
+   * The exit code 2 (wrong use, bad configuration) or 3 (not allowed) of the first process of a run: a restart would
+   * fail for the same reason.
    */
   readonly refused: number | undefined;
-  /** It ended because it had nothing more to do. */
+  /** The process exited with code 0, because it had no work left. */
   readonly byItself: boolean;
   readonly livedMs: number;
-  /** What ended it, null if that was no signal or is not known. */
+  /** The signal that ended the process; null if it exited by itself, or if that is not known. */
   readonly signal: string | number | null;
 }
 
-/** Of a process that init waits for, only its end is seen. */
-const unknownEnd: ChildEnd = { how: "ended", refused: undefined, byItself: false, livedMs: 0, signal: null };
+/** The exit status of an adopted process is not known: init reaps it. */
+const unknownEnd: ChildEnd = {
+  description: "ended",
+  refused: undefined,
+  byItself: false,
+  livedMs: 0,
+  signal: null,
+};

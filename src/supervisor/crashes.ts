@@ -1,16 +1,16 @@
-// Counts the crashes of a process that never ran for long: something that it opens at its start makes it crash.
+// Counts the early crashes of a process: several in a row mean that something that it opens at its start crashes it.
 
-/** Signals that end a program for a fault of its own (signal(7)). SIGKILL and SIGTERM come from somebody else. */
+/** Signals caused by a fault of the program itself (signal(7)). SIGKILL and SIGTERM are sent by another process. */
 export const crashSignals = ["SIGSEGV", "SIGBUS", "SIGILL", "SIGTRAP", "SIGABRT", "SIGFPE"] as const;
-/** A start takes seconds on a slow host, and the sensor's first event may take some more. */
+/** On a slow host a start takes seconds, and the sensor's first event may come seconds later. */
 const EARLY_MS = 30_000;
-/** One crash may be chance; three in a row are not. */
+/** A single crash may be a coincidence; three in a row are not. */
 export const CRASH_LIMIT = 3;
 
 /**
- * The number of early crashes in a row, after `before` of them and a process that ended by `signal` (null: not by one
- * that is known) after `livedMs` milliseconds.
+ * The number of early crashes in a row, given `previous` crashes and a process that was ended by `signal` after
+ * `livedMs` milliseconds. `signal` is null if the process exited or its end is not known.
  */
-export function countEarlyCrashes(before: number, signal: string | number | null, livedMs: number): number {
-  return crashSignals.some((crash) => crash === signal) && livedMs < EARLY_MS ? before + 1 : 0;
+export function countEarlyCrashes(previous: number, signal: string | number | null, livedMs: number): number {
+  return crashSignals.some((crash) => crash === signal) && livedMs < EARLY_MS ? previous + 1 : 0;
 }

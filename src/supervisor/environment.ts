@@ -1,11 +1,11 @@
-// The environment of each process: what it needs, and nothing that could change how the runtime starts.
-// (BUN_OPTIONS can load a file, BUN_BE_BUN turns the binary into a general interpreter.)
+// The environment of each process: only the variables that it needs, and none that changes how the runtime starts.
+// (BUN_OPTIONS can load a file, and BUN_BE_BUN turns the binary into a general interpreter.)
 import { compiledEarly, frugal } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
-const forEverybody = ["TZ"];
-const forTheReporter = ["NO_COLOR", "TERM"];
+const commonVariables = ["TZ"];
+const reporterVariables = ["NO_COLOR", "TERM"];
 
 function pick(
   from: Readonly<Record<string, string | undefined>>,
@@ -18,18 +18,18 @@ function pick(
 }
 
 /**
- * JavaScriptCore sizes its garbage by the host's memory unless it is told otherwise: this keeps a warden at 500 execs a
- * second at two thirds of its size, for 3 us more of CPU for each exec when it is flooded (docs/performance.md).
+ * JavaScriptCore sizes its heap by the host's memory unless this option is set. With it, a warden at 500 execs a second
+ * needs two thirds of the memory, and 3 us more CPU for each exec under a flood (docs/performance.md).
  */
 const smallHeap = { ...frugal, BUN_JSC_forceRAMSize: "67108864" };
 
-/** The supervisors', which hand it on to the reporter. */
+/** The environment of the supervisors; they pass the reporter's variables on. */
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  const names = [...forEverybody, ...forTheReporter];
+  const names = [...commonVariables, ...reporterVariables];
   return pick(from, (name) => names.includes(name));
 }
 
-/** OpenTelemetry's variables, which may hold tokens: they cross in the reporter's plan, and stand in no environment. */
+/** OpenTelemetry's variables. They may hold tokens, so they travel in the reporter's plan and in no environment. */
 export function openTelemetryVariables(from: Readonly<Record<string, string | undefined>>): Environment {
   return pick(from, (name) => name.startsWith("OTEL_"));
 }
@@ -39,7 +39,7 @@ export function reporterEnvironment(from: Readonly<Record<string, string | undef
 }
 
 export function examinerEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  return { ...pick(from, (name) => forEverybody.includes(name)), ...smallHeap };
+  return { ...pick(from, (name) => commonVariables.includes(name)), ...smallHeap };
 }
 
 export function wardenEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {

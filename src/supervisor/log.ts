@@ -1,14 +1,14 @@
-// What the supervisor tells a person. It must not wait for whoever reads standard error, nor end because nobody does.
+// The supervisor's log on standard error. It must not block on a slow reader, nor fail without one.
 import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
 
-const longest = 4000;
+const MAX_CHARACTERS = 4000;
 
-/** One line on standard error; lost if that cannot take it now. */
+/** Writes one line to standard error; drops it if the write would block. */
 export function log(message: string): void {
   try {
-    if (isWritable(2)) writeSync(2, `treewarden: ${message.slice(0, longest)}\n`);
+    if (isWritable(2)) writeSync(2, `treewarden: ${message.slice(0, MAX_CHARACTERS)}\n`);
   } catch {
-    // Nobody is there to be told.
+    // Standard error is closed.
   }
 }

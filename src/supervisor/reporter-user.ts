@@ -1,4 +1,4 @@
-// Which user the reporter runs as.
+// Selects the user that the reporter runs as.
 import { readFileSync } from "node:fs";
 
 export interface User {
@@ -6,7 +6,7 @@ export interface User {
   readonly gid: number;
 }
 
-/** The entry of `name` in a text of passwd(5), undefined if there is none or it is not valid. */
+/** The entry of `name` in the text of a passwd(5) file; undefined if it is missing or not valid. */
 export function findUser(passwd: string, name: string): User | undefined {
   for (const line of passwd.split("\n")) {
     const [entry, , uid = "", gid = ""] = line.split(":");
@@ -17,8 +17,8 @@ export function findUser(passwd: string, name: string): User | undefined {
 }
 
 /**
- * The user `name`; without a name `treewarden`, else `nobody`. Null if this process may not change users anyway
- * (it is not root). A text says why there is none.
+ * The user `name`; without a name, `treewarden` or else `nobody`. Null if this process is not root and so cannot change
+ * users. A string is the reason why there is no such user.
  */
 export function reporterUser(name: string | undefined): User | null | string {
   if (process.geteuid?.() !== 0) return null;
@@ -29,7 +29,7 @@ export function reporterUser(name: string | undefined): User | null | string {
     return "cannot read /etc/passwd for the reporter's user";
   }
   const names = name === undefined ? ["treewarden", "nobody"] : [name];
-  const user = names.map((each) => findUser(passwd, each)).find((found) => found !== undefined);
+  const user = names.map((candidate) => findUser(passwd, candidate)).find((entry) => entry !== undefined);
   if (user === undefined) return `no user ${names.join(" or ")} for the reporter`;
   return user.uid === 0 ? `the reporter must not run as root (user ${names.join(" or ")} has uid 0)` : user;
 }

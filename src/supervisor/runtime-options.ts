@@ -1,13 +1,16 @@
-// How JavaScriptCore runs: options that it reads from the environment (BUN_JSC_NAME). Measured with Bun 1.4.5.
+// Options of JavaScriptCore, which it reads from the environment (BUN_JSC_NAME). Measured with Bun 1.4.5.
 
-/** Of every process but the supervisors: garbage is counted by the megabyte, and the last compiler costs more than it gives. */
+/**
+ * For every process but the supervisors: the collector runs after fewer megabytes of garbage, and the FTL compiler,
+ * which costs more than it saves here, is off.
+ */
 export const frugal = { BUN_JSC_largeHeapSize: "1048576", BUN_JSC_useFTLJIT: "0" } as const;
 
 /**
- * Of those that take the kernel's events: what is hot there is hot from the first exec on. Compiled with optimisation
- * after 100 calls instead of 1,000, in large functions several times as many, it costs a third less CPU for each exec for
- * as long as most hosts run so many, and no memory to speak of. In this order: after each of them the runtime demands
- * that none is greater than the next.
+ * For processes that read kernel events: their hot functions are hot from the first exec on. Optimising them after 100
+ * calls instead of 1,000 (large functions need several times as many) saves a third of the CPU for each of the first
+ * execs, which on most hosts are all of them, and needs hardly any memory. The order matters: the runtime checks after
+ * each option that no threshold is greater than the next.
  */
 export const compiledEarly = {
   BUN_JSC_thresholdForOptimizeSoon: "100",

@@ -1,4 +1,4 @@
-// The state directory: there, root's, and ours alone.
+// The state directory: creates it, checks its owner and mode, and locks it for one run.
 import {
   chmodSync,
   chownSync,
@@ -17,24 +17,24 @@ import { tryLock } from "../linux/flock.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import type { User } from "./reporter-user.ts";
 
-/** Why a directory cannot be used: `usage` is the user's to change, `notAllowed` the system's. */
+/** Why a directory cannot be used: `usage` is a mistake of the user, `notAllowed` a limit of the system. */
 export interface Refusal {
   readonly kind: "usage" | "notAllowed";
   readonly reason: string;
 }
 
-/** Makes `path` if it is missing, with exactly this mode, whatever the umask. */
+/** Creates `path` if it is missing, with exactly this mode, whatever the umask is. */
 function makeFolder(path: string, mode: number): void {
   if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, mode);
 }
 
-/** What is wrong with `path` as the folder from which root takes decisions, undefined if nothing is. */
+/** Why root must not trust the files in `path`; undefined if the owner and the mode of `path` are right. */
 export function distrust(path: string): string | undefined {
-  const found = lstatSync(path);
-  if (!found.isDirectory()) return `${path} is not a directory`;
-  if (found.uid !== process.geteuid?.())
-    return `${path} belongs to user ${found.uid}, not to the user that runs treewarden`;
-  if ((found.mode & 0o022) !== 0) return `${path} can be written by others: chmod go-w ${path}`;
+  const stat = lstatSync(path);
+  if (!stat.isDirectory()) return `${path} is not a directory`;
+  if (stat.uid !== process.geteuid?.())
+    return `${path} belongs to user ${stat.uid}, not to the user that runs treewarden`;
+  if ((stat.mode & 0o022) !== 0) return `${path} can be written by others: chmod go-w ${path}`;
   return undefined;
 }
 
@@ -49,7 +49,7 @@ function prepare(directory: string, reporter: User | null): Refusal | undefined 
   return undefined;
 }
 
-/** Whoever may read a file may lock it (flock(2)), and nobody else is to keep treewarden from starting. */
+/** Every user that can open a file can lock it (flock(2)); another user must not keep treewarden from starting. */
 const LOCK_MODE = 0o600;
 
 function lock(directory: string): number | Refusal {
@@ -58,7 +58,7 @@ function lock(directory: string): number | Refusal {
     constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
     LOCK_MODE,
   );
-  // Also one that an earlier version made.
+  // An earlier version may have created the file with another mode.
   fchmodSync(fd, LOCK_MODE);
   if (tryLock(fd)) return fd;
   const holder = /^\d+/.exec(readFileSync(fd, "latin1"))?.[0];
@@ -67,15 +67,15 @@ function lock(directory: string): number | Refusal {
   return { kind: "usage", reason: `${who} runs on ${directory}` };
 }
 
-/** Writes who holds the lock into it, for whoever finds it taken. */
+/** Writes this process's pid into the lock file, for the error message of a second run. */
 export function signLock(fd: number): void {
-  // In this order it is never empty for a reader.
+  // Writing before truncating: a reader never sees an empty file.
   ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
 }
 
 /**
- * Makes what is missing of `directory` (0755, and in it `report/`, 0750, the reporter's own), and takes its lock.
- * Gives the lock's descriptor: whoever holds a copy holds the directory.
+ * Creates `directory` (mode 0755) and `report/` in it (0750, owned by the reporter) where missing, and takes the lock.
+ * Returns the lock's descriptor: the lock is held as long as any process holds a copy of it.
  */
 export function takeStateDirectory(directory: string, reporter: User | null): number | Refusal {
   try {

@@ -1,4 +1,5 @@
-// Ways in: `supervise` for `treewarden run`, `continueSupervising` for the hidden command that it becomes.
+// Entry points of the supervisor: `supervise` for `treewarden run`, and `continueSupervising` for the hidden commands
+// that the process then executes.
 
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
@@ -26,41 +27,43 @@ import {
 } from "./supervisor-plan.ts";
 
 export interface SuperviseOptions {
-  /** Names this run; the same through every restart. */
+  /** Identifies this run; stays the same through every restart. */
   readonly runId: string;
-  /** What each process of these roles reads when it starts: texts of their own. */
+  /** The plan that each process of these roles reads at its start; the roles define their own formats. */
   readonly plans: Readonly<Record<"warden" | "reporter" | "examiner", string>>;
-  /** A warden that crashes again and again is started without eBPF; its further argument then says why. */
+  /** A warden that keeps crashing is started without eBPF, with the reason as an additional argument. */
   readonly sensorFallback: boolean;
-  /** Made if missing; a second run on it is refused. */
+  /** Created if it is missing; a second run on the same directory is refused. */
   readonly stateDirectory: string;
-  /** Name of the reporter's user; undefined: `treewarden`, else `nobody`. Not used unless root. */
+  /** Name of the reporter's user; if undefined, `treewarden` or else `nobody`. Ignored unless run as root. */
   readonly reporterUser: string | undefined;
-  /** How long the warden may be away from its poll; default 10,000. */
+  /** The longest time between two polls of the warden; default 10,000 ms. */
   readonly deadManMs?: number;
   /**
-   * Writes what must stand in the state directory before the first process starts; called when it is this run's alone.
-   * Gives the folder whose changes wake the examiner, undefined if there is none.
+   * Writes the files that must be in the state directory before the first process starts; called with the lock held.
+   * Returns the folder whose changes wake the examiner, undefined if there is none.
    */
   readonly prepare?: () => string | undefined;
-  /** Each process gets of it what it needs. */
+  /** The environment to pick from: each process gets only the variables that it needs. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-// Room for what the warden reports while the reporter is restarted.
+// The report socket buffers what the warden reports while the reporter is being restarted.
 const reportBytes = 4 << 20;
 const controlBytes = 64 << 10;
-// Room for a question about every file of a large host while the examiner is away.
+// The examiner's socket buffers one question for every program of a large host while no examiner runs.
 const examineBytes = 1 << 20;
 
-/** Without a watch every question to the examiner finds out that packages have changed. */
+/**
+ * A descriptor that becomes readable when `folder` changes. Without it, changes are noticed only at the next question.
+ */
 function openWatch(folder: string | undefined): number {
   try {
     if (folder !== undefined) return watchGrowth(folder).fd;
   } catch {
-    // The user's watches may be used up.
+    // The user's limit of inotify watches may be reached.
   }
-  // Never armed, never ready.
+  // A timer that is never armed is never ready.
   return new Timer().fd;
 }
 
@@ -88,10 +91,10 @@ function openDescriptors(
 }
 
 /**
- * Makes this process the supervisor of warden, reporter, examiner and standby. It does not return: signals can be read only
- * by a program that was started with them blocked, so the process becomes `treewarden supervisor` by execve, with the
- * same pid. Gives an exit code if it could not (2: wrong use or another run on the state directory, 3: not allowed),
- * after saying why.
+ * Makes this process the supervisor of warden, reporter, examiner and standby. Signals can be read only by a program
+ * that was started with them blocked, so the process executes `treewarden supervisor`, keeps its pid, and does not
+ * return from here. On failure it logs the reason and returns an exit code: 2 for wrong use or another run on the state
+ * directory, 3 if something is not allowed.
  */
 export function supervise(options: SuperviseOptions): number {
   const user = reporterUser(options.reporterUser);
@@ -116,28 +119,28 @@ export function supervise(options: SuperviseOptions): number {
   const argv = ["treewarden", ...ownArguments(), "supervisor", ...planArguments(plan.runId, planFile)];
   blockSignals(handledSignals);
   try {
-    const kept = [...Object.values(descriptors), planFile];
-    replaceProcess(argv, supervisorEnvironment(options.environment), kept);
+    const keepOpen = [...Object.values(descriptors), planFile];
+    replaceProcess(argv, supervisorEnvironment(options.environment), keepOpen);
   } catch (problem) {
     return refuse(`cannot become the supervisor: ${messageOf(problem)}`, 3);
   }
 }
 
 /**
- * The hidden commands `treewarden supervisor`, a run's first supervisor, and `treewarden standby`, one that waits until its
- * turn comes; `text` is their plan. Resolves with the exit code.
+ * Runs the hidden commands `treewarden supervisor`, the first supervisor of a run, and `treewarden standby`, which
+ * takes over when the supervisor dies. `text` is the plan. Resolves with the exit code.
  */
 export async function continueSupervising(text: string): Promise<number> {
-  const given = parseSupervisorPlan(text);
-  const descriptors = mapDescriptors(given.descriptors, moveHigh);
+  const plan = parseSupervisorPlan(text);
+  const descriptors = mapDescriptors(plan.descriptors, moveHigh);
   process.chdir("/");
-  if (given.standbyOf !== undefined) {
+  if (plan.standbyOf !== undefined) {
     setProcessName("treewarden-stby");
-    waitForEndOf(given.standbyOf);
+    waitForEndOf(plan.standbyOf);
   }
   setProcessName("treewarden");
   signLock(descriptors.lock);
-  using supervisor = new Supervisor({ ...given, descriptors });
+  using supervisor = new Supervisor({ ...plan, descriptors });
   return await supervisor.run();
 }
 
@@ -147,10 +150,10 @@ function moveHigh(fd: number): number {
   return copy;
 }
 
-/** Returns when our parent, the process `pid`, has ended. */
+/** Returns when the parent process `pid` has ended. */
 function waitForEndOf(pid: number): void {
   using handle = pidfdOpen(pid);
-  // Once it is not our parent any more, the pid may be another's.
+  // If `pid` is not the parent any more, the parent has ended and the pid may have been reused.
   if (handle === null || getppid() !== pid) return;
   using poll = new Poll(1);
   poll.add(handle.fd, 0, EPOLLIN);

@@ -1,4 +1,4 @@
-// What a supervisor hands to its successor: the plans of its children and open descriptors, and nothing else.
+// The plan that a supervisor hands to its successor: open descriptors, among them the plans of its children.
 import { closeSync, fstatSync, readSync } from "node:fs";
 import * as v from "valibot";
 
@@ -22,23 +22,24 @@ const names = [
 ] as const;
 
 /**
- * The numbers of the run's descriptors in one process. `report*` and `*Of*`: the two ends of the pairs between warden
- * and reporter, and between warden and examiner. `control*` without `Of`: the supervisor's ends. `packages`: the watch
- * on the package database. `lock`: the state directory's. `*Plan`: sealed files that each child of that role reads.
+ * The numbers of the run's descriptors in one process. `report*` and `*Of*` are the ends of the socket pairs between
+ * warden and reporter, and between warden and examiner. `control*` without `Of` are the supervisor's ends. `packages`
+ * is the watch on the package database, `lock` the state directory's lock. `*Plan` are sealed files that each child
+ * reads.
  */
 export type Descriptors = { readonly [name in (typeof names)[number]]: number };
 
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** 0 to 2 are the standard streams. */
+/** Descriptors 0 to 2 are the standard streams. */
 const descriptor = v.pipe(v.number(), v.safeInteger(), v.minValue(3));
 
-/** How a supervisor is started: with JSON in a sealed file. */
+/** The plan of a supervisor, which it reads as JSON from a sealed file. */
 const SupervisorPlan = v.object({
-  /** Names this run, from `treewarden run` to its end, through every restart. */
+  /** Identifies this run from `treewarden run` to its end, through every restart. */
   runId: v.string(),
-  /** A warden that crashes again and again is started without eBPF: nobody has chosen its sensor. */
+  /** A warden that keeps crashing is started without eBPF; false if the user has chosen the sensor. */
   sensorFallback: v.boolean(),
-  /** Null: the supervisor's own user, because it may not change it. */
+  /** Null: the reporter runs as the supervisor's user, because that user may not change users. */
   reporterUser: v.nullable(v.object({ uid: id, gid: id })),
   deadManMs: id,
   descriptors: v.object(v.entriesFromList(names, descriptor)),
@@ -47,36 +48,36 @@ const SupervisorPlan = v.object({
 });
 export type SupervisorPlan = Readonly<v.InferOutput<typeof SupervisorPlan>>;
 
-/** The plan in `text`; throws a SyntaxError or a ValiError for anything that a supervisor did not write. */
+/** Parses a plan. Throws a SyntaxError or a ValiError for a text that no supervisor wrote. */
 export function parseSupervisorPlan(text: string): SupervisorPlan {
   return v.parse(SupervisorPlan, JSON.parse(text));
 }
 
 /**
- * What follows a process's role on its command line: the run's id and the number of the descriptor from which it reads
- * its plan. Everybody can read the arguments of a process, so nothing of the configuration stands there.
+ * The arguments that follow a process's role: the run's id and the number of the descriptor from which it reads its
+ * plan. Every user can read the arguments of a process, so they contain nothing of the configuration.
  */
 export function planArguments(runId: string, fd: number): readonly string[] {
   return [runId, String(fd)];
 }
 
 /**
- * The text of the plan that the words behind a role lead to; its descriptor is closed. Throws a SyntaxError if there is
- * none, as when a person tries the hidden command.
+ * Reads the plan that the arguments after a role name (see `planArguments`), and closes its descriptor. Throws a
+ * SyntaxError if there is no plan, for example when a user calls the hidden command.
  */
-export function readPlan(words: readonly string[]): string {
-  const [, number = ""] = words;
+export function readPlan(args: readonly string[]): string {
+  const [, number = ""] = args;
   try {
     if (!/^[1-9]\d*$/.test(number)) throw new RangeError(number);
     const fd = Number(number);
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new RangeError(number);
     const bytes = new Uint8Array(new ArrayBuffer(stat.size));
-    // From the beginning: the descriptors of earlier children share their position with this one.
+    // Reads from position 0: this descriptor shares its position with those of earlier children.
     for (let length = 0; length < bytes.length; ) {
-      const got = readSync(fd, bytes, length, bytes.length - length, length);
-      if (got === 0) break;
-      length += got;
+      const count = readSync(fd, bytes, length, bytes.length - length, length);
+      if (count === 0) break;
+      length += count;
     }
     closeSync(fd);
     return new TextDecoder().decode(bytes);
@@ -85,12 +86,12 @@ export function readPlan(words: readonly string[]): string {
   }
 }
 
-/** Each descriptor replaced by what `change` makes of it, in a fixed order. */
+/** Replaces each descriptor by the result of `change`, called in a fixed order. */
 export function mapDescriptors(from: Descriptors, change: (fd: number) => number): Descriptors {
   return {
     reportOfWarden: change(from.reportOfWarden),
-    // Stands early so that a standby, which gets them as 3, 4, 5... in this order, never has a child's end of a
-    // control pair as number 4: that is how children are known (descriptor-holders.ts).
+    // A standby gets the descriptors as 3, 4, 5... in this order. The lock is second, so that number 4 is never a
+    // child's end of a control pair, by which children are recognised (descriptor-holders.ts).
     lock: change(from.lock),
     reportOfReporter: change(from.reportOfReporter),
     controlWarden: change(from.controlWarden),

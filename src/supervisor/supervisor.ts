@@ -1,4 +1,5 @@
-// The supervisor's loop: fills the posts, hands signals on as orders, watches the dead-man timer, ends in order.
+// The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a warden
+// whose watchdog timer expires, and shuts everything down in order.
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
@@ -25,22 +26,22 @@ import { encodeOrder, type SupervisorOrder } from "./inherited.ts";
 import { log } from "./log.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
 
-/** Blocked in every process, read by the supervisor alone. */
+/** Signals that are blocked in every process; only the supervisor reads them. */
 export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
 
 const MS = 1e6;
-// An orderly end takes at most 2 s: until then the warden, then the reporter may finish.
+// A shutdown takes at most 2 s. The warden has to end first, then the reporter; each is killed at its deadline.
 const wardenEndsWithin = 1200 * MS;
 const reporterEndsWithin = 1800 * MS;
 const hurriedWithin = 100 * MS;
-// At the start of a run the standby waits until the warden has had the machine for its own start.
+// The standby starts 200 ms after the warden, so that it does not compete with the warden's start for CPU.
 const standbyAfter = 200 * MS;
-// A process that a dying supervisor was about to start is visible by then.
-const straysAfter = 1000 * MS;
-// A start has to read all of /proc before it polls for the first time.
-const startTakesDeadMen = 3;
+// One second after a takeover, every process that the dying supervisor was still starting is visible in /proc.
+const orphanCheckAfter = 1000 * MS;
+// The warden reads all of /proc before its first poll, so its start may take three watchdog intervals.
+const startIntervals = 3;
 
-// Exit code: the kernel or permissions do not allow it.
+// Exit code: the kernel or the permissions do not allow it.
 const notAllowed = 3;
 
 const SIGNALS = 1;
@@ -52,14 +53,14 @@ const EXAMINER = 6;
 const TERMINAL = 7;
 const WORK = 8;
 
-/** Standard output: where the live view is. */
-const SCREEN = 1;
+/** Standard output, where the live view is printed. */
+const LIVE_VIEW = 1;
 
 interface Stopping {
   readonly code: number;
   wardenBy: number;
   reporterBy: number;
-  reporterTold: boolean;
+  reporterStopSent: boolean;
 }
 
 export class Supervisor implements Disposable {
@@ -71,18 +72,19 @@ export class Supervisor implements Disposable {
   private readonly reporter: ChildSlot;
   private readonly examiner: ChildSlot;
   private readonly standby: ChildSlot;
-  private readonly posts: readonly ChildSlot[];
+  private readonly slots: readonly ChildSlot[];
   private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
-  /** The plan of each standby of this supervisor: made with the first, because they are all the same. */
+  /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
-  private straysAt: number | undefined;
+  /** When to look for orphans of the previous supervisor; ns, CLOCK_MONOTONIC. */
+  private orphanCheckAt: number | undefined;
   /** Early crashes of the warden in a row. */
-  private crashes = 0;
-  /** Why the warden is started without eBPF; undefined while it is not. */
+  private earlyCrashes = 0;
+  /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
 
-  /** `plan.descriptors` must be copies made by `copyHigh`. */
+  /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
   constructor(plan: SupervisorPlan) {
     this.plan = plan;
     this.deadMan = new Timer(plan.descriptors.deadMan);
@@ -115,30 +117,30 @@ export class Supervisor implements Disposable {
       token: EXAMINER,
       startAt: now,
       command: () => this.examinerCommand(),
-      // A run goes on without one.
+      // treewarden also works without an examiner, so its refusal does not stop the run.
       isFirstStart: false,
     });
-    this.posts = [this.warden, this.reporter, this.examiner, this.standby];
+    this.slots = [this.warden, this.reporter, this.examiner, this.standby];
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(this.deadMan.fd, DEAD_MAN, EPOLLIN);
-    // Not every hang-up of a terminal comes as a signal: npm's scripts, for one, are not told.
-    if (isatty(SCREEN)) this.poll.add(SCREEN, TERMINAL, 0);
+    // A terminal that is closed does not always send SIGHUP: under npm scripts, for example, it does not.
+    if (isatty(LIVE_VIEW)) this.poll.add(LIVE_VIEW, TERMINAL, 0);
   }
 
-  /** Runs until told to stop, or until a first process refuses; gives the exit code. */
+  /** Runs until a stop signal, or until a child refuses its first start. Resolves with the exit code. */
   async run(): Promise<number> {
     if (this.plan.standbyOf !== undefined) this.takeOver();
     for (;;) {
       const now = monotonicNow();
-      if (this.stopping === undefined) this.fillPosts(now);
-      if (this.stopping !== undefined && this.stopFurther(this.stopping, now)) return this.stopping.code;
+      if (this.stopping === undefined) this.startMissing(now);
+      if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) return this.stopping.code;
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
     }
   }
 
   [Symbol.dispose](): void {
-    for (const post of this.posts) post[Symbol.dispose]();
+    for (const slot of this.slots) slot[Symbol.dispose]();
     this.signals[Symbol.dispose]();
     this.poll[Symbol.dispose]();
   }
@@ -147,62 +149,64 @@ export class Supervisor implements Disposable {
     if (token === SIGNALS) this.handleSignals();
     else if (token === DEAD_MAN) this.handleDeadMan();
     else if (token === TERMINAL) this.handleHangUp();
-    else if (token === WARDEN) await this.ended(this.warden);
-    else if (token === REPORTER) await this.ended(this.reporter);
-    else if (token === EXAMINER) await this.ended(this.examiner);
+    else if (token === WARDEN) await this.onChildEnd(this.warden);
+    else if (token === REPORTER) await this.onChildEnd(this.reporter);
+    else if (token === EXAMINER) await this.onChildEnd(this.examiner);
     else if (token === WORK) this.wakeExaminer();
-    else if (token === STANDBY) await this.ended(this.standby);
+    else if (token === STANDBY) await this.onChildEnd(this.standby);
   }
 
-  private fillPosts(now: number): void {
-    for (const post of this.posts) {
-      if (post.isRunning || post.asleep || post.startAt > now) continue;
-      if (post === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startTakesDeadMen * MS);
-      if (!post.start()) this.stop(notAllowed);
+  private startMissing(now: number): void {
+    for (const slot of this.slots) {
+      if (slot.isRunning || slot.asleep || slot.startAt > now) continue;
+      if (slot === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startIntervals * MS);
+      if (!slot.start()) this.stop(notAllowed);
       if (this.stopping !== undefined) return;
     }
-    if (this.straysAt !== undefined && this.straysAt <= now) this.endStrays();
+    if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
   }
 
-  private async ended(post: ChildSlot): Promise<void> {
-    const end = await post.ended();
-    const { how, refused, byItself } = end;
-    // Whatever it was armed for is gone; the next one must not be killed for it.
-    if (post.role === "warden") this.deadMan.disarm();
+  private async onChildEnd(slot: ChildSlot): Promise<void> {
+    const end = await slot.ended();
+    const { description, refused, byItself } = end;
+    // The timer was armed by the warden that has ended; it must not expire for the next warden.
+    if (slot.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
-    if (post === this.examiner && byItself) return this.letExaminerSleep();
+    if (slot === this.examiner && byItself) return this.letExaminerSleep();
     if (refused === undefined) {
-      log(`the ${post.role} ${how}; starting another`);
-      if (post === this.warden) this.considerFallback(end);
+      log(`the ${slot.role} ${description}; starting another`);
+      if (slot === this.warden) this.considerFallback(end);
       return;
     }
-    log(`the ${post.role} ${how}, at its first start; stopping`);
+    log(`the ${slot.role} ${description}, at its first start; stopping`);
     this.stop(refused);
   }
 
   /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
   private considerFallback({ signal, livedMs }: ChildEnd): void {
-    this.crashes = countEarlyCrashes(this.crashes, signal, livedMs);
-    if (!this.plan.sensorFallback || this.ebpfRefusal !== undefined || this.crashes < CRASH_LIMIT) return;
-    this.ebpfRefusal = `the warden crashed ${this.crashes} times in a row soon after its start, last by ${signal}`;
+    this.earlyCrashes = countEarlyCrashes(this.earlyCrashes, signal, livedMs);
+    if (!this.plan.sensorFallback || this.ebpfRefusal !== undefined || this.earlyCrashes < CRASH_LIMIT)
+      return;
+    this.ebpfRefusal = `the warden crashed ${this.earlyCrashes} times in a row soon after its start, last by ${signal}`;
     log(`${this.ebpfRefusal}; it is started without eBPF until treewarden is restarted`);
   }
 
-  // An examiner that nobody asks ends, and its memory is free; whatever it is for stays where it can be seen.
+  // An idle examiner ends to free its memory. Its request socket and its watch stay open here, and the examiner is
+  // started again when one of them becomes readable.
 
   private letExaminerSleep(): void {
     this.examiner.asleep = true;
-    for (const fd of this.workOfExaminer()) this.poll.add(fd, WORK, EPOLLIN);
+    for (const fd of this.examinerInputs()) this.poll.add(fd, WORK, EPOLLIN);
   }
 
   private wakeExaminer(): void {
-    // Both may have become ready at once.
+    // Both descriptors may become ready in one poll; the second event has nothing left to do.
     if (!this.examiner.asleep) return;
     this.examiner.asleep = false;
-    for (const fd of this.workOfExaminer()) this.poll.remove(fd);
+    for (const fd of this.examinerInputs()) this.poll.remove(fd);
   }
 
-  private workOfExaminer(): readonly number[] {
+  private examinerInputs(): readonly number[] {
     const { wardenOfExaminer, packages } = this.plan.descriptors;
     return [wardenOfExaminer, packages];
   }
@@ -210,15 +214,15 @@ export class Supervisor implements Disposable {
   private handleSignals(): void {
     for (let signal = this.signals.read(); signal !== 0; signal = this.signals.read()) {
       const { SIGHUP, SIGUSR1 } = constants.signals;
-      if (signal === SIGUSR1) this.orderBoth("request");
+      if (signal === SIGUSR1) this.sendToBoth("request");
       else if (signal !== SIGHUP || this.terminals.some(isHungUp)) this.stop(0);
-      else this.orderBoth("reload");
+      else this.sendToBoth("reload");
     }
   }
 
-  /** Nobody looks any more at what was started to be looked at. */
+  /** The terminal of the live view was closed, so the run stops. */
   private handleHangUp(): void {
-    this.poll.remove(SCREEN);
+    this.poll.remove(LIVE_VIEW);
     if (this.stopping === undefined) this.stop(0);
   }
 
@@ -228,9 +232,9 @@ export class Supervisor implements Disposable {
     this.warden.kill();
   }
 
-  // Stopping.
+  // Shutdown.
 
-  /** Begins to stop, or hurries if that has begun. */
+  /** Begins the shutdown; a second call shortens the deadlines of one that has begun. */
   private stop(code: number): void {
     const now = monotonicNow();
     if (this.stopping !== undefined) {
@@ -239,90 +243,94 @@ export class Supervisor implements Disposable {
       return;
     }
     const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
-    this.stopping = { code, wardenBy, reporterBy, reporterTold: false };
-    // Before anything else, or it would take our end for a death and go on.
+    this.stopping = { code, wardenBy, reporterBy, reporterStopSent: false };
+    // The standby goes first: it would take the end of this process for a crash and take over.
     this.standby.kill();
-    // It holds nothing that could be lost.
+    // The examiner has no state to save.
     this.examiner.kill();
-    if (this.warden.isRunning) this.order(this.warden, "stop");
+    if (this.warden.isRunning) this.send(this.warden, "stop");
   }
 
-  /** Does what is due on the way to the end; true when all is ended. */
-  private stopFurther(stopping: Stopping, now: number): boolean {
+  /** Takes the next step of the shutdown; true when every child has ended. */
+  private continueShutdown(stopping: Stopping, now: number): boolean {
     if (this.warden.isRunning) {
       if (now >= stopping.wardenBy) this.killLate(this.warden);
       return false;
     }
     if (this.reporter.isRunning) {
-      if (!stopping.reporterTold) this.order(this.reporter, "stop");
-      stopping.reporterTold = true;
+      if (!stopping.reporterStopSent) this.send(this.reporter, "stop");
+      stopping.reporterStopSent = true;
       if (now >= stopping.reporterBy) this.killLate(this.reporter);
       return false;
     }
-    // An examiner that waits for a file system which never answers may not even be killed: init waits for it.
+    // An examiner blocked in a file system that does not answer cannot even be killed; init reaps it later.
     return !this.standby.isRunning && (!this.examiner.isRunning || now >= stopping.reporterBy);
   }
 
-  private killLate(post: ChildSlot): void {
-    if (post.kill()) log(`the ${post.role} did not end in time; killed`);
+  private killLate(slot: ChildSlot): void {
+    if (slot.kill()) log(`the ${slot.role} did not end in time; killed`);
   }
 
-  /** Milliseconds until something is due, -1 if nothing is. */
+  /** Milliseconds until the next start or deadline, -1 if there is none. */
   private waitMs(): number {
-    const due = this.stopping === undefined ? this.nextStart() : this.nextKill(this.stopping);
-    return due === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil((due - monotonicNow()) / MS));
+    const deadline = this.stopping === undefined ? this.nextStart() : this.nextKill(this.stopping);
+    return deadline === Number.POSITIVE_INFINITY
+      ? -1
+      : Math.max(0, Math.ceil((deadline - monotonicNow()) / MS));
   }
 
   private nextStart(): number {
-    let due = this.straysAt ?? Number.POSITIVE_INFINITY;
-    for (const post of this.posts) if (!post.isRunning && !post.asleep) due = Math.min(due, post.startAt);
-    return due;
+    let earliest = this.orphanCheckAt ?? Number.POSITIVE_INFINITY;
+    for (const slot of this.slots)
+      if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
+    return earliest;
   }
 
   private nextKill(stopping: Stopping): number {
-    const post = this.warden.isRunning ? this.warden : this.reporter;
-    if (!post.isRunning && this.examiner.isRunning) return stopping.reporterBy;
-    if (!post.isRunning || post.beingKilled) return Number.POSITIVE_INFINITY;
-    return post === this.warden ? stopping.wardenBy : stopping.reporterBy;
+    const slot = this.warden.isRunning ? this.warden : this.reporter;
+    if (!slot.isRunning && this.examiner.isRunning) return stopping.reporterBy;
+    if (!slot.isRunning || slot.beingKilled) return Number.POSITIVE_INFINITY;
+    return slot === this.warden ? stopping.wardenBy : stopping.reporterBy;
   }
 
   // Orders.
 
-  private orderBoth(order: SupervisorOrder): void {
-    this.order(this.warden, order);
-    this.order(this.reporter, order);
+  private sendToBoth(order: SupervisorOrder): void {
+    this.send(this.warden, order);
+    this.send(this.reporter, order);
   }
 
-  private order(post: ChildSlot, order: SupervisorOrder): void {
+  private send(slot: ChildSlot, order: SupervisorOrder): void {
     const { controlWarden, controlReporter } = this.plan.descriptors;
-    const end = post === this.warden ? controlWarden : controlReporter;
-    // Thousands of unread orders: it does not listen, and what it would be told again is in there already.
-    if (!sendPacket(end, encodeOrder(order)))
-      log(`the ${post.role} does not read its orders: ${order} not sent`);
+    const socket = slot === this.warden ? controlWarden : controlReporter;
+    // A full socket holds thousands of unread orders, so dropping this one loses nothing.
+    if (!sendPacket(socket, encodeOrder(order)))
+      log(`the ${slot.role} does not read its orders: ${order} not sent`);
   }
 
   // Taking over from a supervisor that died.
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
-    for (const [post, end] of this.adoptable()) this.adopt(post, end);
+    for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     if (!this.warden.isRunning) this.deadMan.disarm();
-    this.straysAt = monotonicNow() + straysAfter;
+    this.orphanCheckAt = monotonicNow() + orphanCheckAfter;
   }
 
-  private adopt(post: ChildSlot, end: number): void {
-    for (const pid of holdersOf(end)) if (!post.isRunning) post.adopt(pid, () => holds(pid, end));
+  private adopt(slot: ChildSlot, controlSocket: number): void {
+    for (const pid of holdersOf(controlSocket))
+      if (!slot.isRunning) slot.adopt(pid, () => holds(pid, controlSocket));
   }
 
-  /** Ends holders of a control socket that fill no post: started by a supervisor in the moment of its death. */
-  private endStrays(): void {
-    this.straysAt = undefined;
-    for (const [post, end] of this.adoptable()) {
-      for (const pid of holdersOf(end)) if (pid !== post.pid) endStray(post.role, pid, end);
+  /** Kills children that were not adopted: the previous supervisor was starting them when it died. */
+  private killOrphans(): void {
+    this.orphanCheckAt = undefined;
+    for (const [slot, socket] of this.adoptable()) {
+      for (const pid of holdersOf(socket)) if (pid !== slot.pid) killOrphan(slot.role, pid, socket);
     }
   }
 
-  /** The posts that outlive a supervisor, and the child's end of each one's control pair. */
+  /** The child slots whose processes survive a supervisor, each with the child's end of its control pair. */
   private adoptable(): readonly (readonly [ChildSlot, number])[] {
     const { controlOfWarden, controlOfReporter, controlOfExaminer } = this.plan.descriptors;
     return [
@@ -362,7 +370,7 @@ export class Supervisor implements Disposable {
     return this.command("standby", descriptors, this.standbyPlan, supervisorEnvironment(process.env));
   }
 
-  /** Its descriptors are those of its role, and its plan behind them. */
+  /** The child inherits `descriptors`, followed by the descriptor of its plan. */
   private command(
     role: ChildRole,
     descriptors: readonly number[],
@@ -381,9 +389,9 @@ function createStandbyPlan(plan: SupervisorPlan): number {
   return copy;
 }
 
-function endStray(role: ChildRole, pid: number, end: number): void {
+function killOrphan(role: ChildRole, pid: number, controlSocket: number): void {
   using handle = pidfdOpen(pid);
-  if (handle === null || !holds(pid, end)) return;
+  if (handle === null || !holds(pid, controlSocket)) return;
   log(`ending a second ${role} (pid ${pid})`);
   handle.signal(constants.signals.SIGKILL);
 }

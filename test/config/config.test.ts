@@ -8,7 +8,7 @@ function errors(yaml: string): string[] {
 }
 
 describe("a configuration file", () => {
-  test("may be empty: the defaults harm nobody and tell nobody", () => {
+  test("may be empty: the defaults kill no process and send nothing", () => {
     const result = parseConfig("", "config.yaml");
     expect(result).toEqual({ ok: true, config: defaultConfig() });
     expect(defaultConfig().enforcement).toBe("observe");
@@ -34,7 +34,7 @@ describe("a configuration file", () => {
     ]);
   });
 
-  test("names whom alarms are mailed to", () => {
+  test("names the recipients of mailed alarms", () => {
     const result = parseConfig("mail: { to: [root, a.b+c@mail.example.org] }\n", "config.yaml");
     if (!result.ok) throw new Error("it is good");
     expect(result.config.mail).toEqual({ to: ["root", "a.b+c@mail.example.org"], every_minutes: 15 });
@@ -76,7 +76,7 @@ describe("a configuration file", () => {
     expect(errors(yaml)).toEqual(expected);
   });
 
-  test("with several mistakes tells all of them", () => {
+  test("with several errors reports all of them", () => {
     expect(errors("source: procfs\nevents: none\n").length).toBe(2);
   });
 });

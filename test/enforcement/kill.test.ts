@@ -4,7 +4,7 @@ import { KillRate } from "../../src/enforcement/rate.ts";
 import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
 import { smallHost, type World } from "../forest/world.ts";
 
-/** A kernel that only writes down whom it was told to kill. */
+/** A kernel that only records which processes it was asked to kill. */
 class Written implements ProcessSignals {
   readonly killed: number[] = [];
   /** pid to start ticks where /proc differs from the forest. */
@@ -55,13 +55,13 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
 }
 
 describe("a kill verdict", () => {
-  test("ends the process and everything under it, parents first, and nothing else", () => {
+  test("kills the process and all its descendants, parents first, and no other process", () => {
     const { kernel, kill } = scene();
     expect(kill(300)).toEqual({ outcome: "killed", reason: undefined, killed: 2 });
     expect(kernel.killed).toEqual([300, 400]);
   });
 
-  test("also ends children that were born before the signal arrived", () => {
+  test("also kills children that were forked before the signal arrived", () => {
     const { world, kernel, killer, kill } = scene();
     kill(300);
     world.fork(400, 600);
@@ -73,7 +73,7 @@ describe("a kill verdict", () => {
     expect(kernel.killed).toEqual([300, 400, 600, 700]);
   });
 
-  test("leaves children of others alone", () => {
+  test("does not kill children of other processes", () => {
     const { world, kernel, killer, kill } = scene();
     kill(300);
     world.fork(500, 600);
@@ -82,21 +82,21 @@ describe("a kill verdict", () => {
     expect(kernel.killed).not.toContain(600);
   });
 
-  test("never hits a pid that was given out again", () => {
+  test("never hits a reused pid", () => {
     const { kernel, kill } = scene();
     kernel.other.set(300, 99_999);
     expect(kill(300)).toEqual({ outcome: "failed", reason: "gone", killed: 1 });
     expect(kernel.killed).toEqual([400]);
   });
 
-  test("of a process that has ended fails, and says so", () => {
+  test("fails with a reason if the process has ended", () => {
     const { kernel, kill } = scene();
     kernel.other.set(400, undefined);
     expect(kill(400)).toEqual({ outcome: "failed", reason: "gone", killed: 0 });
   });
 });
 
-describe("the rails", () => {
+describe("the safeguards", () => {
   test("pid 1 is never killed", () => {
     expect(scene().kill(1).reason).toBe("pid_1");
   });
@@ -105,7 +105,7 @@ describe("the rails", () => {
     expect(scene().kill(3).reason).toBe("kernel_thread");
   });
 
-  test("treewarden is never killed, not even below a process that is", () => {
+  test("treewarden is never killed, not even as a descendant of a process that is killed", () => {
     const { kernel, kill } = scene();
     kernel.ours = 400;
     expect(kill(400).reason).toBe("treewarden");
@@ -113,7 +113,7 @@ describe("the rails", () => {
     expect(kernel.killed).toEqual([300]);
   });
 
-  test("what was there before treewarden first started is spared, and what it starts now is not", () => {
+  test("processes older than treewarden are spared, and their new children are not", () => {
     const { world, kernel, kill } = scene();
     const start = world.forest.get(300)?.startTicks ?? 0;
     const { kill: sparing, kernel: second } = scene({ spareBefore: start + 1, perMinute: 10 });
@@ -124,7 +124,7 @@ describe("the rails", () => {
     expect(kernel.killed).toEqual([300, 400]);
   });
 
-  test("within 2 ms of its exec a process is who it was; afterwards its start is compared", () => {
+  test("within 2 ms of an exec the pid cannot be reused; later the start time is compared", () => {
     const { kernel, kill } = scene();
     kernel.other.set(400, 1);
     expect(kill(400, 5e6, 3.1e6).outcome).toBe("killed");
@@ -132,14 +132,14 @@ describe("the rails", () => {
     expect(kill(400, 5e6, 3e6)).toEqual({ outcome: "failed", reason: "gone", killed: 0 });
   });
 
-  test("what runs below it was told of earlier, and is compared", () => {
+  test("descendants were seen earlier, so their start time is compared", () => {
     const { kernel, kill } = scene();
     kernel.other.set(400, 1);
     expect(kill(300, 5e6, 5e6)).toEqual({ outcome: "killed", reason: undefined, killed: 1 });
     expect(kernel.killed).toEqual([300]);
   });
 
-  test("beyond the minute's kills a verdict is withheld, and the next minute has new ones", () => {
+  test("a kill beyond the limit of the minute is withheld, and the next minute has new permits", () => {
     const { kill } = scene({ spareBefore: 0, perMinute: 1 });
     expect(kill(400, 0).outcome).toBe("killed");
     expect(kill(300, 30e9)).toEqual({ outcome: "withheld", reason: "rate_limited", killed: 0 });

@@ -35,8 +35,8 @@ function alpine(): Root {
   return root;
 }
 
-describe("apk's list of what is installed", () => {
-  test("tells every file, its package and its checksum", () => {
+describe("apk's list of installed packages", () => {
+  test("gives every file with its package and checksum", () => {
     const files: unknown[] = [];
     readInstalled(installed, (...file) => files.push(file));
     expect(files).toEqual([
@@ -47,7 +47,7 @@ describe("apk's list of what is installed", () => {
     ]);
   });
 
-  test("may be any text", () => {
+  test("may be arbitrary text", () => {
     const lines = fc.array(
       fc.tuple(fc.constantFrom("P:", "F:", "R:", "Z:", "", "C"), fc.string()).map((two) => two.join("")),
     );
@@ -58,7 +58,7 @@ describe("apk's list of what is installed", () => {
     );
   });
 
-  test("has checksums of two kinds, and none is guessed", () => {
+  test("has checksums of two kinds; others are ignored", () => {
     expect(parseChecksum(`Q1${sha1("x").toString("base64")}`)).toEqual({
       algorithm: "sha1",
       hex: sha1("x").toString("hex"),
@@ -68,7 +68,7 @@ describe("apk's list of what is installed", () => {
   });
 });
 
-test("apk tells owner and digest of a path, and which programs are base", () => {
+test("apk's database gives owner and digest of a path, and the base programs", () => {
   using root = alpine();
   const packages = openApk(root.path);
   expect(packages?.owner("/bin/busybox")).toEqual({

@@ -7,17 +7,17 @@ import { debian } from "./root.ts";
 const nothing = { packages: [], paths: [] };
 
 describe("the base system", () => {
-  test("is what the database marks, and nothing else", () => {
+  test("is exactly what the database marks", () => {
     using root = debian();
     const { files } = baseOf(openPackages(root.path), nothing);
     expect([...files.keys()]).toEqual(["/usr/bin/ls", "/usr/bin/cat.distrib"]);
   });
 
-  test("is the embedded list where there is no database", () => {
+  test("is the embedded list without a database", () => {
     expect(baseOf(undefined, nothing)).toEqual(embeddedBase);
   });
 
-  test("is also what the configuration adds", () => {
+  test("includes what the configuration adds", () => {
     using root = debian();
     const { files } = baseOf(openPackages(root.path), {
       packages: ["site-tool"],

@@ -81,7 +81,7 @@ const answer: ExaminerMessage = {
 };
 
 describe("a file", () => {
-  test("is asked for once, and known from the answer on", () => {
+  test("is asked for once, and is known after the answer", () => {
     using rig = new Rig();
     for (let i = 0; i < 5; i++) expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)).toBeUndefined();
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
@@ -94,14 +94,14 @@ describe("a file", () => {
     expect(rig.asked()).toEqual([]);
   });
 
-  test("that the examiner has told of by itself is known at its first exec", () => {
+  test("that the examiner has sent in advance is known at its first exec", () => {
     using rig = new Rig();
     rig.says(answer);
     expect(rig.examination.lookup(facts("/usr/bin/x"), WALL)?.package).toBe("x");
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
   });
 
-  test("with another ctime, inode or device is another one", () => {
+  test("with another ctime, inode or device is asked for again", () => {
     using rig = new Rig();
     rig.says(answer);
     rig.asked();
@@ -112,7 +112,7 @@ describe("a file", () => {
     expect(rig.asked()).toHaveLength(3);
   });
 
-  test("is not asked for if it is gone, in memory or not well known", () => {
+  test("is not asked for if it is deleted, in memory or incompletely known", () => {
     using rig = new Rig();
     rig.asked();
     for (const rest of [
@@ -131,7 +131,7 @@ describe("a file", () => {
 describe("a digest", () => {
   const digest = `sha256:${"0".repeat(64)}`;
 
-  test("is asked for beside what is known already, once, and told", () => {
+  test("is asked for once, also if the rest is known already", () => {
     using rig = new Rig();
     rig.says(answer);
     rig.asked();
@@ -145,7 +145,7 @@ describe("a digest", () => {
     ]);
   });
 
-  test("is asked for again of what takes the file's place", () => {
+  test("is asked for again when the file is replaced", () => {
     using rig = new Rig();
     rig.examination.lookup(facts("/usr/bin/x"), WALL, true);
     rig.says({ ...answer, digest });
@@ -155,14 +155,14 @@ describe("a digest", () => {
     expect(rig.asked()).toEqual([{ ...question, digest: true }]);
   });
 
-  test("that ended two examiners is not asked for again", () => {
+  test("at which two examiners have ended is not asked for again", () => {
     using rig = new Rig();
     rig.examination.lookup(facts("/usr/bin/x"), WALL, true);
     rig.says(answer, { type: "ready" }, answer, { type: "ready" });
     expect(rig.asked().filter((one) => "digest" in one)).toHaveLength(2);
   });
 
-  test("for which there is no room now is asked for when there is", () => {
+  test("is asked for later if the socket is full", () => {
     using rig = new Rig();
     const count = 3000;
     for (let i = 0; i < count; i++) rig.examination.lookup(facts(`/usr/bin/${i}`), WALL, true);
@@ -175,8 +175,8 @@ describe("a digest", () => {
   });
 });
 
-describe("another examiner", () => {
-  test("is asked again what the one before it did not answer, but a file is given up after two", () => {
+describe("a restarted examiner", () => {
+  test("gets the unanswered questions again, but each file at most twice", () => {
     using rig = new Rig();
     rig.examination.lookup(facts("/usr/bin/x"), WALL);
     rig.asked();
@@ -186,14 +186,14 @@ describe("another examiner", () => {
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
   });
 
-  test("hears what this warden was told of packages", () => {
+  test("is sent the state of the packages that this warden knows", () => {
     using rig = new Rig();
     rig.asked();
     rig.says({ type: "packages", state: "these" }, { type: "ready" });
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7, packages: "these" }]);
   });
 
-  test("is not asked again what waits for it since the one before it fell asleep", () => {
+  test("is not asked again what has waited since the previous one went idle", () => {
     using rig = new Rig();
     rig.says({ type: "asleep" });
     rig.examination.lookup(facts("/usr/bin/x"), WALL);
@@ -205,7 +205,7 @@ describe("another examiner", () => {
   });
 });
 
-test("what changes answers that were given is a change, a first answer and one that is the same are none", () => {
+test("only a different answer counts as a change, not a first or an equal one", () => {
   using rig = new Rig();
   rig.says({ type: "packages", state: "before" }, answer, answer, { type: "packages", state: "before" });
   expect(rig.changes).toEqual([]);
@@ -217,7 +217,7 @@ test("what changes answers that were given is a change, a first answer and one t
   expect(rig.changes).toEqual(["packages", "packages"]);
 });
 
-test("when packages change every file is asked for again, and the old answer holds until then", () => {
+test("when packages change every file is asked for again, and its old answer is used until then", () => {
   using rig = new Rig();
   rig.says({ type: "packages", state: "before" }, answer, { type: "packages", state: "before" });
   rig.asked();
@@ -231,7 +231,7 @@ test("when packages change every file is asked for again, and the old answer hol
 });
 
 describe("the base system", () => {
-  test("comes in parts, and counts when it is whole", () => {
+  test("arrives in parts and is used when it is complete", () => {
     using rig = new Rig();
     rig.says({ type: "base", files: [["/usr/bin/a", "a, required"]], first: true, last: false });
     expect(rig.bases).toEqual([]);
@@ -239,7 +239,7 @@ describe("the base system", () => {
     expect([...(rig.bases[0]?.files.keys() ?? [])]).toEqual(["/usr/bin/a", "/usr/bin/b"]);
   });
 
-  test("of an examiner that died in the middle is forgotten", () => {
+  test("is discarded if the examiner dies before the last part", () => {
     using rig = new Rig();
     rig.says({ type: "base", files: [["/usr/bin/a", "a"]], first: true, last: false }, { type: "ready" });
     rig.says({ type: "base", files: [["/usr/bin/b", "b"]], first: false, last: true });
@@ -247,8 +247,8 @@ describe("the base system", () => {
   });
 });
 
-describe("an examiner that was taken over", () => {
-  test("may say anything", () => {
+describe("a compromised examiner", () => {
+  test("may send any bytes", () => {
     using rig = new Rig();
     const text = fc.json().map((json) => new TextEncoder().encode(json));
     fc.assert(
@@ -267,7 +267,7 @@ describe("an examiner that was taken over", () => {
   });
 });
 
-test("nobody waits for an examiner that takes no questions: what had no room is asked for at the next exec", () => {
+test("a full socket never blocks the warden: the next exec asks again", () => {
   using rig = new Rig();
   let i = 0;
   for (; i < 5000; i++) rig.examination.lookup(facts(`/usr/bin/x${i}`, { inode: i }), WALL);

@@ -19,7 +19,7 @@ function rig() {
 }
 const id = "a".repeat(64);
 
-test("a container is asked for once, and its image known from the answer on", () => {
+test("a container is asked for once, and its image is known after the answer", () => {
   const { images, asked } = rig();
   for (let i = 0; i < 5; i++) expect(images.imageOf(id)).toBeUndefined();
   expect(asked).toEqual([id]);
@@ -30,7 +30,7 @@ test("a container is asked for once, and its image known from the answer on", ()
   expect(asked).toEqual([id]);
 });
 
-test("nobody waits for an examiner that does not answer, and a late answer counts", () => {
+test("a missing answer times out, and a late answer is still used", () => {
   const { images, clock } = rig();
   images.imageOf(id);
   clock.now = 10 * SECOND;
@@ -39,7 +39,7 @@ test("nobody waits for an examiner that does not answer, and a late answer count
   expect(images.imageOf(id)).toBe("nginx");
 });
 
-test("an answer that comes after the question was decided without it is a change, and so is giving up", () => {
+test("a late answer counts as a change, and so does a timeout", () => {
   const { images, clock, changes } = rig();
   images.imageOf(id);
   images.imageOf(id);
@@ -53,7 +53,7 @@ test("an answer that comes after the question was decided without it is a change
   expect(changes).toEqual([10 * SECOND, 11 * SECOND]);
 });
 
-test("what no runtime tells is asked for again twice, a while later", () => {
+test("an unknown image is asked for twice more, after a delay", () => {
   const { images, asked, clock } = rig();
   images.imageOf(id);
   for (let i = 0; i < 10; i++) {
@@ -64,7 +64,7 @@ test("what no runtime tells is asked for again twice, a while later", () => {
   expect(asked).toHaveLength(3);
 });
 
-test("a question for which there was no room, or that a dead examiner took with it, is asked again", () => {
+test("a question that found a full socket or was lost with an examiner is asked again", () => {
   const { images, asked, clock } = rig();
   clock.room = false;
   images.imageOf(id);
@@ -75,7 +75,7 @@ test("a question for which there was no room, or that a dead examiner took with 
   expect(asked).toEqual([id, id]);
 });
 
-test("an answer that nobody asked for says nothing, and the names of lxc are asked for nowhere", () => {
+test("an unsolicited answer is ignored, and names of lxc containers are not asked for", () => {
   const { images, asked } = rig();
   images.take(id, "nginx");
   expect(images.imageOf(id)).toBeUndefined();
@@ -83,7 +83,7 @@ test("an answer that nobody asked for says nothing, and the names of lxc are ask
   expect(asked).toEqual([id]);
 });
 
-test("ten thousand containers are not remembered", () => {
+test("the cache does not grow to ten thousand containers", () => {
   const { images, asked } = rig();
   for (let i = 0; i < 10_000; i++) images.imageOf(i.toString(16).padStart(64, "0"));
   images.imageOf("0".repeat(64));

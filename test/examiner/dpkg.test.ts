@@ -5,7 +5,7 @@ import { findDigest, openDpkg, parseDiversions, parsePackageStatus } from "../..
 import { debian, md5 } from "./root.ts";
 
 describe("dpkg's status", () => {
-  test("has the packages whose files are there, with priority and essential", () => {
+  test("lists the installed packages with priority and essential", () => {
     using root = debian();
     const text = readFileSync(`${root.path}/var/lib/dpkg/status`, "utf8");
     expect(parsePackageStatus(text)).toEqual([
@@ -14,7 +14,7 @@ describe("dpkg's status", () => {
     ]);
   });
 
-  test("may be any text", () => {
+  test("may be arbitrary text", () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         for (const { name } of parsePackageStatus(text)) expect(name).not.toBe("");
@@ -25,8 +25,8 @@ describe("dpkg's status", () => {
   });
 });
 
-describe("who owns a path", () => {
-  test("is its package, by the merged name as by the one in the list", () => {
+describe("the owner of a path", () => {
+  test("is found by the merged path and by the path in the list", () => {
     using root = debian();
     const packages = openDpkg(root.path);
     const owned = { package: "coreutils", digest: { algorithm: "md5", hex: md5("ls") } } as const;
@@ -34,7 +34,7 @@ describe("who owns a path", () => {
     expect(packages?.owner("/bin/ls")).toEqual(owned);
   });
 
-  test("is the package that diverts it, and the diverted one where it went to", () => {
+  test("is the diverting package, and the diverted package at the new path", () => {
     using root = debian();
     const packages = openDpkg(root.path);
     expect(packages?.owner("/usr/bin/cat")?.package).toBe("site-tool");
@@ -43,13 +43,13 @@ describe("who owns a path", () => {
     expect(packages?.owner("/usr/bin/cat.distrib")?.digest?.hex).toBe(md5("cat"));
   });
 
-  test("is nobody if no installed package has it in its list", () => {
+  test("is undefined if no installed package lists it", () => {
     using root = debian();
     expect(openDpkg(root.path)?.owner("/usr/bin/stranger")).toBeUndefined();
     expect(openDpkg(root.path)?.owner("/opt/bin/ls")).toBeUndefined();
   });
 
-  test("is not the owner of the file of the same name where /bin is a directory of its own", () => {
+  test("is different for /bin and /usr/bin where they are not merged", () => {
     using root = debian();
     rmSync(`${root.path}/bin`);
     root.file("/bin/ls", "ls");
@@ -68,7 +68,7 @@ describe("base programs", () => {
     ]);
   });
 
-  test("and those of packages that were named", () => {
+  test("include those of configured packages", () => {
     using root = debian();
     expect([...(openDpkg(root.path)?.programsOf(new Set(["site-tool"])) ?? [])]).toEqual([
       ["/usr/bin/cat", "site-tool, configured"],
@@ -76,7 +76,7 @@ describe("base programs", () => {
   });
 });
 
-test("a database is not current once it has been written to", () => {
+test("a database is not current after a write", () => {
   using root = debian();
   const packages = openDpkg(root.path);
   expect(packages?.isCurrent()).toBe(true);
@@ -84,7 +84,7 @@ test("a database is not current once it has been written to", () => {
   expect(packages?.isCurrent()).toBe(false);
 });
 
-test("an empty status, as on systems of another kind, is no database", () => {
+test("an empty status file, as on other systems, is no database", () => {
   using root = debian();
   writeFileSync(`${root.path}/var/lib/dpkg/status`, "");
   expect(openDpkg(root.path)).toBeUndefined();

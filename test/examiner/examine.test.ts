@@ -14,7 +14,7 @@ function ask(root: Root, path: string) {
 }
 
 describe("a file", () => {
-  test("that is as its package has it", () => {
+  test("that is unmodified", () => {
     using root = debian();
     expect(ask(root, "/usr/bin/ls")).toMatchObject({
       package: "coreutils",
@@ -24,14 +24,14 @@ describe("a file", () => {
     });
   });
 
-  test("that is not is modified", () => {
+  test("that differs from its package is modified", () => {
     using root = debian();
     expect(ask(root, "/usr/sbin/chroot")).toMatchObject({ package: "coreutils", modified: true });
     root.file("/usr/bin/ls", "ls with more in it");
     expect(ask(root, "/usr/bin/ls")).toMatchObject({ package: "coreutils", modified: true });
   });
 
-  test("that nobody owns is unpackaged, and modified is not known", () => {
+  test("without a package is unpackaged, and `modified` is not known", () => {
     using root = debian();
     const answer = ask(root, "/usr/bin/stranger");
     expect(answer).toMatchObject({ package: null, unpackaged: true, final: true });
@@ -39,7 +39,7 @@ describe("a file", () => {
   });
 });
 
-test("the digest is that of the content, and only of what was asked for", () => {
+test("the digest is that of the content, and is computed only on request", () => {
   using root = debian();
   const question = root.question("/usr/bin/stranger");
   const content = readFileSync(`${root.path}/usr/bin/stranger`);
@@ -51,8 +51,8 @@ test("the digest is that of the content, and only of what was asked for", () => 
   }
 });
 
-describe("nothing is said", () => {
-  test("of another file than the one that was run", () => {
+describe("no answer is given", () => {
+  test("for another file than the one that was run", () => {
     using root = debian();
     const question = root.question("/usr/bin/ls");
     const packages = openDpkg(root.path);
@@ -72,7 +72,7 @@ describe("nothing is said", () => {
     }
   });
 
-  test("of a pipe, which is not waited for, and of a link, which is not followed", () => {
+  test("for a pipe, without blocking, and for a link, which is not followed", () => {
     using root = debian();
     Bun.spawnSync(["mkfifo", `${root.path}/usr/bin/pipe`]);
     expect(ask(root, "/usr/bin/pipe").unpackaged).toBeUndefined();
@@ -80,7 +80,7 @@ describe("nothing is said", () => {
     expect(ask(root, "/usr/bin/dir").unpackaged).toBeUndefined();
   });
 
-  test("of a pipe in the place of a program, which is not even opened: a writer goes on waiting for its reader", async () => {
+  test("for a pipe in place of a program; the pipe is not opened, so its writer keeps waiting", async () => {
     using root = debian();
     const path = `${root.path}/usr/bin/pipe`;
     Bun.spawnSync(["mkfifo", path]);
@@ -104,7 +104,7 @@ describe("nothing is said", () => {
     expect(answer.final).toBe(true);
   });
 
-  test("while a package manager is at work: it is asked for again", () => {
+  test("while a package manager is at work; the answer is not final", () => {
     using root = debian();
     const lock = openSync(`${root.path}/var/lib/dpkg/lock`, "r+");
     expect(tryLock(lock)).toBe(true);
@@ -125,7 +125,7 @@ describe("nothing is said", () => {
   });
 });
 
-test("the answer about a file that was just written is not final", () => {
+test("the answer for a file that was just written is not final", () => {
   using root = debian();
   const answer = examine(root.question("/usr/bin/ls"), openDpkg(root.path), { root: root.path });
   expect(answer).toMatchObject({ modified: false, final: false });

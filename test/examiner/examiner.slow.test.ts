@@ -1,4 +1,4 @@
-// The examiner's process, asked by a test in the warden's place.
+// Tests of the examiner's process; the test takes the place of the warden.
 import { describe, expect, test } from "bun:test";
 import { appendFileSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -68,7 +68,7 @@ const answers =
     told.type === "answer" && told.path === path && (inode === undefined || told.inode === inode);
 
 describe("an examiner", () => {
-  test("tells a warden that begins what is base, and what it finds of those programs", async () => {
+  test("sends a new warden the base system and the results for its programs", async () => {
     using root = debian();
     await using child = new Child(root.path);
     await child.tells(isReady);
@@ -105,7 +105,7 @@ describe("an examiner", () => {
     });
   });
 
-  test("tells of packages that were installed, once nobody is at work on them any more", async () => {
+  test("reports installed packages once the package manager has finished", async () => {
     using root = debian();
     await using child = new Child(root.path);
     child.says({ type: "begin", generation: 1 });
@@ -146,7 +146,7 @@ describe("an examiner", () => {
     expect(list()).toBe(before);
   });
 
-  test("without a package database tells the embedded list, and nothing of a file", async () => {
+  test("sends the embedded list without a package database, and no results for files", async () => {
     using root = new Root();
     root.file("/usr/bin/ls", "ls");
     await using child = new Child(root.path);
@@ -156,7 +156,7 @@ describe("an examiner", () => {
     expect(await child.tells(answers("/usr/bin/ls"))).not.toHaveProperty("unpackaged");
   });
 
-  test("tells a warden that was told of these packages nothing again", async () => {
+  test("does not repeat the base system to a warden that knows this state", async () => {
     using root = debian();
     const question = root.question("/usr/bin/stranger");
     let packages = "";
@@ -175,7 +175,7 @@ describe("an examiner", () => {
     await child.tells(isBase);
   });
 
-  test("says so and ends when nobody asks it anything", async () => {
+  test("announces its exit and ends when it is idle", async () => {
     using root = debian();
     await using child = new Child(root.path);
     child.says({ type: "begin", generation: 1 });
@@ -184,7 +184,7 @@ describe("an examiner", () => {
     expect(child.told.at(-1)).toEqual({ type: "asleep" });
   }, 20_000);
 
-  test("ends when it is told to", async () => {
+  test("ends at the order to stop", async () => {
     using root = debian();
     await using child = new Child(root.path);
     await child.tells(isReady);
@@ -192,7 +192,7 @@ describe("an examiner", () => {
     expect(await child.process.exited).toBe(0);
   });
 
-  test("does not end by what is no question", async () => {
+  test("ignores packets that are not questions", async () => {
     using root = debian();
     await using child = new Child(root.path);
     for (const path of ["/usr/bin/../bin/ls", "/", "/usr/bin", `/${"x".repeat(4000)}`, "/usr/bin/ls\0"])

@@ -49,7 +49,7 @@ const bash = header([
 ]);
 
 describe("a header of rpm's", () => {
-  test("tells name, files and digests; of what may be changed there is no digest", () => {
+  test("gives name, files and digests, without digests of files that may be changed", () => {
     expect(parseRpmHeader(bash)).toEqual({
       name: "bash",
       digestAlgorithm: 8,
@@ -61,14 +61,14 @@ describe("a header of rpm's", () => {
     });
   });
 
-  test("may be any bytes: what they tell is none, or no more than they hold", () => {
+  test("may be arbitrary bytes: the result is undefined or within their bounds", () => {
     const counts = fc
       .tuple(fc.nat(4), fc.nat(40))
       .map(([entries, data]) => [0, 0, 0, entries, 0, 0, 0, data]);
     const anything = fc.uint8Array({ minLength: 104, maxLength: 300 });
     fc.assert(
       fc.property(counts, anything, (start, bytes) => {
-        // With a beginning that makes sense, or nearly all of them would be no header at all.
+        // The two counts are plausible; otherwise nearly all of the bytes would be rejected at once.
         bytes.set(start);
         const parsed = parseRpmHeader(bytes);
         expect(parsed?.files.length ?? 0).toBeLessThanOrEqual(bytes.length);
@@ -84,7 +84,7 @@ describe("a header of rpm's", () => {
     );
   });
 
-  test("may be broken anywhere", () => {
+  test("may be damaged anywhere", () => {
     const spot = fc.tuple(fc.nat(bash.length - 1), fc.nat(255));
     fc.assert(
       fc.property(fc.array(spot, { maxLength: 8 }), fc.nat(bash.length), (spots, length) => {
@@ -107,7 +107,7 @@ function fedora(): Root {
   return root;
 }
 
-test("rpm's database tells owner and digest of a path, and which programs are base", () => {
+test("rpm's database gives owner and digest of a path, and the base programs", () => {
   using root = fedora();
   const packages = openRpm(root.path);
   const owned = { package: "bash", digest: { algorithm: "sha256", hex: digest } } as const;
@@ -119,7 +119,7 @@ test("rpm's database tells owner and digest of a path, and which programs are ba
   expect(packages?.isBusy()).toBe(false);
 });
 
-test("a file that is no database is none", () => {
+test("a file that is not a database is ignored", () => {
   using root = new Root();
   root.file("/var/lib/rpm/rpmdb.sqlite", "not SQLite");
   expect(openRpm(root.path)).toBeUndefined();

@@ -34,7 +34,7 @@ const ofStorage = (image: unknown) => [
 ];
 
 describe.skipIf(!asRoot)("the image of a container", () => {
-  test("is what its runtime says: docker, containerd below Kubernetes, podman and CRI-O", () => {
+  test("is read from the runtime: docker, containerd under Kubernetes, podman and CRI-O", () => {
     expect(imageOf(id, root)).toBeUndefined();
     file(storage, ofStorage("quay.io/a/b:1"));
     expect(imageOf(id, root)).toBe("quay.io/a/b:1");
@@ -60,7 +60,7 @@ describe.skipIf(!asRoot)("the image of a container", () => {
     expect(imageOf(id, root)).toBeUndefined();
   });
 
-  test("is not taken from a file that others can write, that is not root's, or that is a link", () => {
+  test("is not read from a file that others can write, that root does not own, or that is a link", () => {
     const full = file(docker, ofDocker("nginx"));
     expect(imageOf(id, root)).toBe("nginx");
     chmodSync(full, 0o620);
@@ -76,13 +76,13 @@ describe.skipIf(!asRoot)("the image of a container", () => {
     expect(imageOf(id, root)).toBeUndefined();
   });
 
-  test("is asked for by nothing but an id: no other file is opened", () => {
+  test("is looked up only by a valid id, so no other file is opened", () => {
     file("/secret/config.v2.json", ofDocker("nginx"));
     for (const other of ["../../../../secret", "secret", id.toUpperCase(), `${id}0`, ""])
       expect(imageOf(other, root)).toBeUndefined();
   });
 
-  test("files of any content make nothing throw", () => {
+  test("is undefined for files with arbitrary content", () => {
     fc.assert(
       fc.property(fc.oneof(fc.json(), fc.string({ unit: "binary" })), (content) => {
         for (const path of [docker, kubernetes, storage]) file(path, content);

@@ -37,7 +37,7 @@ test.each([
   expect(unitOf(path)).toBe(unit);
 });
 
-test("of a thousand cgroups each is what it is, asked once or again", () => {
+test("the names of a thousand cgroups are right at the first and at a repeated lookup", () => {
   const services = Array.from({ length: 1000 }, (_, i) => `service-${i}x.service`);
   for (const [i, service] of [...services, ...services.toReversed()].entries()) {
     const scope = `/system.slice/docker-${i.toString(16).padStart(64, "0")}.scope`;

@@ -17,7 +17,7 @@ const exit = hex(`
   4c000000 0300 0000 07000000 00000000 | 01000000 01000000 07000000 00000000 2800 0000 |
   00000080 01000000 89674523 01000000 | 4b1f0000 4b1f0000 00030000 11000000 01000000 01000000`);
 
-test("a frame is read where linux/cn_proc.h has its fields", () => {
+test("fields are read at the offsets of linux/cn_proc.h", () => {
   const view = new DataView(exit.buffer);
   expect(exit.length).toBe(FRAME_BYTES);
   expect(isProcessEvent(view, 0, exit.length)).toBe(true);
@@ -27,7 +27,7 @@ test("a frame is read where linux/cn_proc.h has its fields", () => {
   expect(view.getUint32(frame.status, true)).toBe(3 << 8);
 });
 
-test("a frame that is short, of another type or of another connector is none", () => {
+test("a frame that is short, of another type or of another connector is not accepted", () => {
   expect(isProcessEvent(new DataView(exit.buffer), 0, FRAME_BYTES - 1)).toBe(false);
   for (const offset of [frame.type, frame.idx, frame.val, frame.dataLength]) {
     const other = exit.slice();
@@ -36,7 +36,7 @@ test("a frame that is short, of another type or of another connector is none", (
   }
 });
 
-test("the subscription is the message every kernel since 2.6.15 takes", () => {
+test("the subscription is the message that every kernel since 2.6.15 accepts", () => {
   const listen =
     "28000000 0300 0000 00000000 00000000 | 01000000 01000000 00000000 00000000 0400 0000 | 01000000";
   expect(operation("listen")).toEqual(hex(listen));

@@ -16,7 +16,7 @@ const ways = {
 };
 
 describe.each(Object.entries(ways))("a file that is written %s", (_, write) => {
-  test("is there as a whole, in folders that are made for it, and nothing lies beside it", async () => {
+  test("is complete, in created folders, without leftover files", async () => {
     const path = join(folder, "of", "mine", "state");
     for (const text of ["one", "two \u{1f333}", ""]) {
       await write(path, text);
@@ -27,7 +27,7 @@ describe.each(Object.entries(ways))("a file that is written %s", (_, write) => {
     expect(statSync(join(folder, "of")).mode & 0o777).toBe(0o700);
   });
 
-  test("is as it was if it cannot be written", async () => {
+  test("keeps its content if it cannot be written", async () => {
     const path = join(folder, "taken");
     mkdirSync(path);
     writeFileSync(join(path, "kept"), "");
@@ -36,13 +36,13 @@ describe.each(Object.entries(ways))("a file that is written %s", (_, write) => {
   });
 });
 
-test("the mode of a file that others may read is the one that was asked for", () => {
+test("a file gets exactly the requested mode", () => {
   const path = join(folder, "public");
   writeFileAtomic(path, "", 0o644);
   expect(statSync(path).mode & 0o777).toBe(0o644);
 });
 
-test("the disk has the content before it is in place, and its place before the call returns", () => {
+test("the content is synced before the rename, and the folder before the call returns", () => {
   const library = join(folder, "recorded-sync.so");
   const made = Bun.spawnSync([
     "gcc",

@@ -24,7 +24,7 @@ test("everything that was written arrives, however slow the reader is", () => {
   expect(Number(out)).toBe(9 * 65_536);
 });
 
-test("once the reader has left, flush says so and more text is discarded", () => {
+test("once the reader has closed its end, flush returns false and further text is discarded", () => {
   const code = `
     for (let i = 0; i < 99 && !output.isClosed; i++) { output.write("line\\n".repeat(9999)); output.flush(); }
     output.write("more"); console.error(output.isClosed, output.flush());`;

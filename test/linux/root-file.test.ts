@@ -20,8 +20,8 @@ function kindOf(at: string, more: object = {}): string {
   return content.ok ? content.bytes.toString() : content.problem.kind;
 }
 
-describe("a file that decides something", () => {
-  test("is read if it is regular, the owner's and writable by nobody else", () => {
+describe("a trusted file", () => {
+  test("is read if it is regular, owned by the given user and writable only by that user", () => {
     expect(kindOf(path)).toBe("content");
   });
 
@@ -39,7 +39,7 @@ describe("a file that decides something", () => {
     expect(kindOf(shared)).toBe("wrong_mode");
   });
 
-  test("is refused if it is a link, a folder or a pipe, and no pipe is waited for", () => {
+  test("is refused if it is a link, a folder or a pipe, without blocking on the pipe", () => {
     const link = join(folder, "link");
     symlinkSync(path, link);
     expect(kindOf(link)).toBe("not_regular");

@@ -24,7 +24,7 @@ test("with nothing to read, reading does not wait", () => {
   expect(receivePacket(other, buffer)).toBe(-1);
 });
 
-test("a full socket says so instead of waiting, and takes packets again once it is read", () => {
+test("a full socket refuses packets instead of blocking, and accepts them again once it is read", () => {
   const packet = new Uint8Array(120);
   let taken = 0;
   while (taken < 100_000 && sendPacket(one, packet)) taken += 1;

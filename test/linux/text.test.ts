@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { decodeText, encodeText, printable, unambiguous, undoUnambiguous } from "../../src/linux/text.ts";
 import { expectLinear } from "../cost.ts";
 
-test("no byte is lost, whatever a process gave", () => {
+test("arbitrary bytes survive decoding and encoding", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
       expect([...encodeText(decodeText(bytes))]).toEqual([...bytes]);

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { restartDelay } from "../../src/supervisor/backoff.ts";
 
-test("what dies for the first time is started at once", () => {
+test("after its first failure a child is restarted at once", () => {
   expect(restartDelay(undefined, 0)).toBe(0);
 });
 
-test("what dies again and again waits longer each time, but never longer than half a second", () => {
+test("repeated failures double the delay up to half a second", () => {
   const waits: number[] = [];
   let last: number | undefined;
   for (let i = 0; i < 8; i += 1) {
@@ -15,7 +15,7 @@ test("what dies again and again waits longer each time, but never longer than ha
   expect(waits).toEqual([0, 50, 100, 200, 400, 500, 500, 500]);
 });
 
-test("a steady life is rewarded: after five seconds the next start is at once again", () => {
+test("a child that ran for five seconds is restarted at once", () => {
   expect(restartDelay(500, 4999)).toBe(500);
   expect(restartDelay(500, 5000)).toBe(0);
 });

@@ -26,7 +26,7 @@ const smallHeap = {
   BUN_JSC_forceRAMSize: "67108864",
 };
 
-test("supervisors and reporter get the variables of their output, and no others", () => {
+test("supervisors and reporter get only the variables that affect their output", () => {
   const handedOn = {
     TZ: "UTC",
     NO_COLOR: "1",
@@ -35,7 +35,7 @@ test("supervisors and reporter get the variables of their output, and no others"
   expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...smallHeap });
 });
 
-test("the warden and the examiner get none of the caller's but the time zone", () => {
+test("warden and examiner get only the time zone of the caller's variables", () => {
   expect(examinerEnvironment(environment)).toEqual({ TZ: "UTC", ...smallHeap });
   expect(wardenEnvironment(environment)).toEqual({ TZ: "UTC", ...smallHeap, ...compiledEarly });
 });

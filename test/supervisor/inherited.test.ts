@@ -25,30 +25,30 @@ function hangUp(): void {
   open = [theirs];
 }
 
-test("without orders there is nothing to read, and no wait", () => {
+test("reading without orders returns none and does not block", () => {
   expect(readControl(theirs)).toEqual([]);
 });
 
-test("orders come in the order in which they were sent, each once", () => {
+test("orders arrive once each, in the order in which they were sent", () => {
   for (const order of ["reload", "request", "stop"] as const) sendPacket(ours, encodeOrder(order));
   expect(readControl(theirs)).toEqual(["reload", "request", "stop"]);
   expect(readControl(theirs)).toEqual([]);
 });
 
-test("the end of the last supervisor reads as a hang-up, after its last orders", () => {
+test("the end of the last supervisor is read as a hang-up after its last orders", () => {
   sendPacket(ours, encodeOrder("reload"));
   hangUp();
   expect(readControl(theirs)).toEqual(["reload", "hangup"]);
   expect(readControl(theirs)).toEqual(["hangup"]);
 });
 
-test("an order that this version does not know is passed over", () => {
+test("an unknown order is skipped", () => {
   sendPacket(ours, new TextEncoder().encode("dance\n"));
   sendPacket(ours, encodeOrder("stop"));
   expect(readControl(theirs)).toEqual(["stop"]);
 });
 
-test("orders that a reader got merged are still told apart", () => {
+test("merged orders are read as separate ones", () => {
   const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
   fc.assert(
     fc.property(fc.array(order), (sent) => {
@@ -58,9 +58,9 @@ test("orders that a reader got merged are still told apart", () => {
   );
 });
 
-test("bytes between orders, whatever they are, are passed over, and no order with them", () => {
+test("arbitrary bytes between orders are skipped, and no order is lost with them", () => {
   const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
-  // Without a newline it is one line, and with the mark in front none that is an order.
+  // Without newlines the bytes are a single line, and the prefix keeps that line from being an order.
   const noise = fc
     .uint8Array()
     .map((bytes) => Buffer.from([0xff, ...bytes.filter((byte) => byte !== 10), 10]));

@@ -28,7 +28,7 @@ function mode(path: string): string {
   return (statSync(path).mode & 0o7777).toString(8);
 }
 
-test("nobody else may open the lock, and so take it: also not one that was open to all before", () => {
+test("other users cannot open the lock, even if an earlier version created it readable for all", () => {
   expect(take()).toBeNumber();
   expect(mode(join(directory, "lock"))).toBe("600");
   closeSync(locks.pop() ?? -1);
@@ -37,7 +37,7 @@ test("nobody else may open the lock, and so take it: also not one that was open 
   expect(mode(join(directory, "lock"))).toBe("600");
 });
 
-test("what is missing is made, whatever the umask: 755, and the reporter's part 750", () => {
+test("missing folders are created whatever the umask: mode 755, and 750 for the reporter's", () => {
   const umask = process.umask(0o077);
   try {
     expect(take()).toBeNumber();
@@ -48,7 +48,7 @@ test("what is missing is made, whatever the umask: 755, and the reporter's part 
   expect(mode(join(directory, "report"))).toBe("750");
 });
 
-test("the lock is taken once, and names its holder", () => {
+test("the lock can be taken once, and a second try names its holder", () => {
   const lock = take();
   if (typeof lock === "number") signLock(lock);
   const reason = `another treewarden (pid ${process.pid}) runs on ${directory}`;
@@ -62,7 +62,7 @@ test("the lock is free again when its last descriptor is closed", () => {
 });
 
 describe("a directory from which root must not take decisions is refused:", () => {
-  test("one that others can write", () => {
+  test("one that other users can write", () => {
     mkdirSync(directory);
     chmodSync(directory, 0o777);
     const reason = `${directory} can be written by others: chmod go-w ${directory}`;

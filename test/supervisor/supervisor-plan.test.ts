@@ -39,12 +39,12 @@ const plan: SupervisorPlan = {
   descriptors,
 };
 
-test("a plan crosses an execve unchanged", () => {
+test("a plan survives its encoding unchanged", () => {
   expect(parseSupervisorPlan(JSON.stringify(plan))).toEqual(plan);
   expect(parseSupervisorPlan(JSON.stringify({ ...plan, standbyOf: 7 }))).toEqual({ ...plan, standbyOf: 7 });
 });
 
-test("what is no plan is refused", () => {
+test("a text that is not a plan is refused", () => {
   expect(() => parseSupervisorPlan("")).toThrow();
   expect(() => parseSupervisorPlan("{}")).toThrow();
   expect(() =>
@@ -61,7 +61,7 @@ test("a plan is read from the descriptor on the command line, by each process th
   expect(readPlan(planArguments("tw-1", copy))).toBe(text);
 });
 
-test("without a plan's descriptor the command line of a person is refused", () => {
+test("a command line without a plan's descriptor, as a user would type it, is refused", () => {
   expect(() => readPlan([])).toThrow(SyntaxError);
   expect(() => readPlan(["tw-1", "1000000"])).toThrow(SyntaxError);
   expect(() => readPlan(["tw-1", "-1"])).toThrow(SyntaxError);
@@ -70,7 +70,7 @@ test("without a plan's descriptor the command line of a person is refused", () =
   for (const fd of [end, other]) closeDescriptor(fd);
 });
 
-test("a standby is never mistaken for a child: no control socket gets a child's number in it", () => {
+test("a standby is never mistaken for a child: its descriptor 4 is never a child's control socket", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
   expect(next).toBe(19);

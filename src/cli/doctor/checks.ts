@@ -1,4 +1,4 @@
-// The single checks. Each says what it found; one that is not fine says what to do.
+// The checks of `doctor` other than those of sensors. Each has a result; a failed check also says how to fix it.
 import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
@@ -11,13 +11,13 @@ import { checkRunnable, reporterUserOf } from "../refusals.ts";
 
 export interface DoctorCheck {
   readonly name: string;
-  /** `missing`: treewarden does less; `wrong`: the administrator's files or settings keep it from starting. */
+  /** `missing`: treewarden works with fewer features. `wrong`: files or settings keep it from starting. */
   readonly status: "ok" | "missing" | "wrong";
   readonly detail: string;
   readonly fix?: string;
 }
 
-/** `config`: a configuration file other than the usual one. */
+/** `config`: path of a configuration file other than the default. */
 export function runChecks(config: string | undefined): readonly DoctorCheck[] {
   const read = configuration(config);
   return [
@@ -105,7 +105,7 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
     config = readConfig(named);
     checkRunnable(config);
     const file = named ?? configFile;
-    const detail = existsSync(file) ? file : `no ${file}: the defaults hold`;
+    const detail = existsSync(file) ? file : `no ${file}: the defaults are used`;
     return { check: { name, status: "ok", detail }, config };
   } catch (error) {
     const detail = error instanceof CommandError ? error.message : String(error);
@@ -126,13 +126,14 @@ function policies(config: Config): DoctorCheck {
   }
   const first = result.errors[0];
   const detail = `${first?.file}:${first?.line}: ${first?.message}`;
-  return { name, status: "wrong", detail, fix: "treewarden policy check tells every error" };
+  return { name, status: "wrong", detail, fix: "treewarden policy check shows every error" };
 }
 
 function reporter(config: Config): DoctorCheck {
   const name = "reporter's user";
   const user = reporterUserOf(config);
-  if (user === null) return { name, status: "ok", detail: "only root can give it a user of its own" };
+  if (user === null)
+    return { name, status: "ok", detail: "not checked: only root can change to another user" };
   if (typeof user !== "string") return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
   const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
   return { name, status: "wrong", detail: user, fix };
@@ -142,7 +143,7 @@ function stateDirectory(path: string): DoctorCheck {
   const name = "state directory";
   try {
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
-      return { name, status: "ok", detail: `${path}, made at the first start` };
+      return { name, status: "ok", detail: `${path}, will be created at the first start` };
     accessSync(path, constants.W_OK);
     const reason = distrust(path);
     if (reason === undefined) return { name, status: "ok", detail: path };

@@ -1,4 +1,5 @@
-// Which sources of events this host allows. Each live one is opened and has to report a program that is started for it.
+// Checks which event sources work on this host. Each live source is opened and must report a program started for the
+// test.
 
 import type { Sensor } from "../../sensor/event.ts";
 import { openSensorOf } from "../../sensor/open.ts";
@@ -17,19 +18,19 @@ import {
 export interface SensorReport {
   readonly source: OpenableSource;
   readonly description: SensorDescription;
-  /** False: it is no source on this host. Undefined: that depends on the file it is given. */
+  /** False: the source does not work on this host. Undefined: that depends on the file that it reads. */
   readonly available: boolean | undefined;
-  /** What was found. */
+  /** The result of the check, as text. */
   readonly detail: string;
-  /** What to do about it, where it is not available. */
+  /** How to make the source available; undefined if it is available. */
   readonly fix?: string;
 }
 
-/** More than any sensor lets an event wait. */
-const PATIENCE_MS = 500;
+/** Time to wait for the event; every sensor delivers sooner. */
+const TIMEOUT_MS = 500;
 const ARGUMENT_BYTES = 4096;
 
-/** Every source that can be opened, the one that `auto` would take first. */
+/** Checks every source that can be opened; the one that `auto` prefers comes first. */
 export function trySensors(): readonly SensorReport[] {
   using reader = new FactsReader();
   return openableSources.map((source) => {
@@ -42,7 +43,7 @@ export function trySensors(): readonly SensorReport[] {
 const answers = { true: "yes", false: "no", undefined: "a file" } as const;
 const yesOrNo = (value: boolean): string => (value ? "yes" : "no");
 
-/** What each source can tell, and whether it can be had here. */
+/** A table of what each source reports, and whether it works on this host. */
 export function sensorTable(sensors: readonly SensorReport[]): string {
   const rows = [
     ["source", "here", "forks", "ends", "arguments", "scope", "an exec is seen"],
@@ -76,7 +77,7 @@ function tryLive(
     using sensor = openSensorOf(source, { reader, argumentBytes: ARGUMENT_BYTES });
     if (reportsProgram(sensor))
       return { available: true, detail: "opened; it reported a program that was started" };
-    const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
+    const fix = "check whether another program blocks it; docs/sensors.md lists what the kernel must have";
     return { available: false, detail: "opened, but it reported nothing", fix };
   } catch (error) {
     const detail = messageOf(error);
@@ -88,7 +89,7 @@ function tryLive(
 function reportsProgram(sensor: Sensor): boolean {
   const command = ["/proc/self/exe", "version"];
   const { pid } = Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore", env: {} });
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + TIMEOUT_MS;
   let isSeen = false;
   while (!isSeen && performance.now() < deadline) {
     sensor.drain((event) => {

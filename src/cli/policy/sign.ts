@@ -9,20 +9,20 @@ import { messageOf } from "../../vocabulary/errors.ts";
 import { writeWhole } from "../baseline/store.ts";
 import { cryptography, type KeyProblem, readPrivateKey, readPublicKey, verifierOf } from "../keys.ts";
 import { CommandError, exitCodes, hint } from "../output.ts";
-import { policySources, tellPolicyErrors } from "../policies.ts";
+import { policySources, printPolicyErrors } from "../policies.ts";
 
-/** Makes NAME.key and NAME.pub; neither is ever overwritten. */
+/** Creates NAME.key and NAME.pub; existing files are never overwritten. */
 export function keygen(name: string): void {
   const { privateKey, publicKey } = cryptography().generateKeyPairSync("ed25519");
   const files = [
     { path: `${name}.key`, mode: 0o600, text: privateKey.export({ type: "pkcs8", format: "pem" }) },
     { path: `${name}.pub`, mode: 0o644, text: publicKey.export({ type: "spki", format: "pem" }) },
   ];
-  const made: string[] = [];
+  const created: string[] = [];
   try {
     for (const { path, mode, text } of files) {
       const fd = openSync(path, "wx", mode);
-      made.push(path);
+      created.push(path);
       try {
         writeSync(fd, String(text));
         fsyncSync(fd);
@@ -31,12 +31,12 @@ export function keygen(name: string): void {
       }
     }
   } catch (error) {
-    for (const path of made) rmSync(path, { force: true });
+    for (const path of created) rmSync(path, { force: true });
     const exists = codeOf(error) === "EEXIST";
     throw new CommandError(
       exitCodes.usage,
       exists
-        ? `${files[made.length]?.path} is there already; no key is overwritten`
+        ? `${files[created.length]?.path} is there already; no key is overwritten`
         : `cannot write a key: ${messageOf(error)}`,
       exists ? "give another name: treewarden policy keygen NAME" : undefined,
     );
@@ -45,13 +45,13 @@ export function keygen(name: string): void {
   hint(`keep ${name}.key off servers; put ${name}.pub on them, as policy_keys in config.yaml`);
 }
 
-/** Signs a policy as it is now, with all it is made of. What is broken is not signed. */
+/** Signs the current content of a policy and of everything that it extends. A policy with errors is not signed. */
 export function sign(name: string, keyFile: string): void {
   const key = readPrivateKey(keyFile);
   if ("message" in key) throw wrongKey(key);
   const loaded = loadPolicies([name], policySources);
   if (loaded.policy === undefined) {
-    tellPolicyErrors(loaded.errors);
+    printPolicyErrors(loaded.errors);
     throw new CommandError(exitCodes.usage, `${name} is broken, and was not signed`);
   }
   const place = placeOf(name, loaded);
@@ -64,7 +64,7 @@ export function sign(name: string, keyFile: string): void {
   process.stdout.write(`${path}: ${coverage(files)}\n`);
 }
 
-/** Exit code 1: it is not signed, not with one of these keys, or not as it is now. */
+/** Exits with code 1 if the policy is not signed, not with one of these keys, or was changed since. */
 export function verify(name: string, keyFiles: readonly string[]): void {
   const keys = keyFiles.map((file) => {
     const key = readPublicKey(file, false);
@@ -74,10 +74,12 @@ export function verify(name: string, keyFiles: readonly string[]): void {
   const trust = { verify: verifierOf(keys), newest: new Map<string, number>() };
   const loaded = loadPolicies([name], { ...policySources, trust });
   if (loaded.policy === undefined) {
-    tellPolicyErrors(loaded.errors);
+    printPolicyErrors(loaded.errors);
     throw new CommandError(
       loaded.refused ? exitCodes.no : exitCodes.usage,
-      loaded.refused ? `${name} is not as somebody with that key signed it` : `${name} is broken`,
+      loaded.refused
+        ? `${name} must be unchanged since it was signed with one of the given keys`
+        : `${name} is broken`,
     );
   }
   const place = placeOf(name, loaded);
@@ -92,7 +94,7 @@ function placeOf(name: string, { role }: LoadedRoles): string {
   if (role.source !== undefined && role.files.length > 0) return role.source.document.file;
   throw new CommandError(
     exitCodes.usage,
-    `${name} lies inside treewarden, and needs no signature`,
+    `${name} is embedded in treewarden and needs no signature`,
     "name a file",
   );
 }

@@ -40,10 +40,10 @@ interface Label {
   readonly label: string;
 }
 
-/** One instruction, a label, or a list of them: helpers that make several nest freely. */
+/** An instruction, a label, or a nested list of them, so that functions may return several. */
 export type Code = Instruction | Label | readonly Code[];
 
-/** A program that cannot be encoded: a fault of ours. */
+/** A program cannot be encoded, which is a bug in treewarden. */
 export class AssemblerError extends Error {
   override readonly name = "AssemblerError";
 }
@@ -203,7 +203,7 @@ export function loadMapValue(dst: Register, map: MapReference, offset = 0): Code
 
 const SLOT = 8;
 
-/** Encodes a program for this machine (little-endian). Throws an AssemblerError for a label that is missing or there twice. */
+/** Encodes a program for this machine (little-endian). Throws an AssemblerError for a missing or duplicate label. */
 export function assemble(code: Code): Uint8Array {
   const instructions: Instruction[] = [];
   const labels = new Map<string, number>();
@@ -244,7 +244,7 @@ function isList(code: Code): code is readonly Code[] {
   return Array.isArray(code);
 }
 
-/** Slots from behind the jump at `slot` to the label. */
+/** Number of slots from the end of the jump at `slot` to the label. */
 function distance(target: string, labels: ReadonlyMap<string, number>, slot: number): number {
   const place = labels.get(target);
   if (place === undefined) throw new AssemblerError(`no label ${target}`);

@@ -2,7 +2,7 @@
 // The format is in the kernel's Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 import { readFileSync } from "node:fs";
 
-/** The types cannot be read, or are not what the programs were written for. */
+/** The types cannot be read, or do not fit the programs. */
 export class BtfError extends Error {
   override readonly name = "BtfError";
 }
@@ -20,7 +20,7 @@ const RESTRICT = 11;
 const FUNC_PROTO = 13;
 const TYPE_TAG = 18;
 
-/** Words that follow the three common ones: fixed, and for each of `vlen` entries. Indexed by kind. */
+/** Number of words after the three common ones, indexed by kind: fixed, and for each of `vlen` entries. */
 const trailing: readonly (readonly [fixed: number, each: number])[] = [
   [0, 0], // void, never stored
   [1, 0], // INT
@@ -44,7 +44,7 @@ const trailing: readonly (readonly [fixed: number, each: number])[] = [
   [0, 3], // ENUM64
 ];
 
-/** Anonymous members and type modifiers nest no deeper in any kernel; a limit so that a damaged file ends. */
+/** Limit on nested anonymous members and type modifiers, for damaged files; no kernel nests them as deep. */
 const NESTING_LIMIT = 32;
 
 export interface Btf {
@@ -263,7 +263,7 @@ function indexTypes(
   words: Uint32Array,
   named: (kind: number, name: number, start: number, id: number) => void,
 ): Uint32Array {
-  // No type is shorter than three words.
+  // Every type takes at least three words.
   const starts = new Uint32Array(Math.ceil(words.length / 3) + 1);
   let id = 1;
   let at = 0;

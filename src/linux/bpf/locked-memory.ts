@@ -13,8 +13,8 @@ const RLIMIT_MEMLOCK = 8;
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 
 /**
- * Gives what `load` gives. If the kernel refuses it with EPERM, the limit on locked memory is raised and `load` called
- * once more: to unlimited with CAP_SYS_RESOURCE, else to the hard limit. It stays raised.
+ * Returns the result of `load`. If the kernel refuses it with EPERM, the limit on locked memory is raised, to unlimited
+ * with CAP_SYS_RESOURCE and else to the hard limit, and `load` is called once more. The limit stays raised.
  */
 export function withLockedMemory<T>(load: () => T): T {
   try {
@@ -26,7 +26,7 @@ export function withLockedMemory<T>(load: () => T): T {
   return load();
 }
 
-/** False if the limit is as high as it may be. */
+/** Raises the limit; false if it is at its maximum already. */
 function raiseLimit(): boolean {
   // struct rlimit: rlim_cur, rlim_max
   const limit = new BigUint64Array(new ArrayBuffer(16));

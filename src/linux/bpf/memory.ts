@@ -1,4 +1,4 @@
-// mmap(2) of what the bpf(2) maps share with this process.
+// mmap(2) of bpf(2) maps into this process.
 import { toArrayBuffer } from "bun:ffi";
 import { bindLibc, errno, SystemCallError } from "../libc.ts";
 import type { BpfMap } from "./syscall.ts";
@@ -18,7 +18,7 @@ export function pageSize(): number {
   return libc.getpagesize();
 }
 
-/** Maps `length` bytes of `fd` from `offset` on, shared; the address. */
+/** Maps `length` bytes of `fd` from `offset` on, shared; returns the address. */
 export function mapDescriptor(fd: number, length: number, protection: number, offset: number): number {
   const address = Number(libc.mmap(null, length, protection, MAP_SHARED, fd, offset));
   if (address === -1) throw new SystemCallError("mmap", errno(), `fd ${fd}`);
@@ -29,7 +29,7 @@ export function unmap(address: number, length: number): void {
   libc.munmap(address, length);
 }
 
-/** The one value of an mmapable array map (at most a page), which programs read and write at the same time. */
+/** The only value of an mmapable array map (at most a page), which BPF programs access concurrently. */
 export class SharedPage implements Disposable {
   readonly words: Uint32Array;
   readonly counters: BigUint64Array;
@@ -42,7 +42,7 @@ export class SharedPage implements Disposable {
     this.counters = new BigUint64Array(buffer);
   }
 
-  /** After this the arrays must not be touched. */
+  /** Unmaps the memory; the arrays must not be used afterwards. */
   [Symbol.dispose](): void {
     unmap(this.address, pageSize());
   }

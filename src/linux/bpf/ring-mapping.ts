@@ -48,7 +48,7 @@ export class RingMapping implements RingMemory, Disposable {
       throw error;
     }
     this.data = this.producerAddress + this.page;
-    // Only the one word of the position page, never the data.
+    // Only the word of the position page becomes an ArrayBuffer, never the data.
     this.consumerPosition = new BigUint64Array(toArrayBuffer(this.consumerAddress, 0, 8));
   }
 
@@ -78,7 +78,7 @@ export class RingMapping implements RingMemory, Disposable {
     barrier();
   }
 
-  /** After this nothing of the ring may be touched: its addresses are gone. */
+  /** Unmaps the ring; it must not be accessed afterwards. */
   [Symbol.dispose](): void {
     unmap(this.producerAddress, this.page + 2 * this.size);
     unmap(this.consumerAddress, this.page);

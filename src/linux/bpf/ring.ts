@@ -1,8 +1,8 @@
-// Reads a BPF ring buffer: knows only positions, record headers and bytes; where they lie is RingMemory's matter.
+// Reads a BPF ring buffer. It handles positions, record headers and bytes; RingMemory accesses the memory.
 // The layout is that of the kernel's kernel/bpf/ringbuf.c: records of an 8-byte header (u32 length with two flags,
 // u32 page offset) and data, each rounded up to 8 bytes, in a ring whose pages are mapped twice in a row.
 
-/** Where a ring lies. Positions count bytes since the ring was made and never wrap. */
+/** Access to a ring's memory. Positions count bytes since the ring was created and never wrap. */
 export interface RingMemory {
   /** Bytes of data: a power of two. */
   readonly size: number;
@@ -11,7 +11,7 @@ export interface RingMemory {
    * producer_pos, so that the header of every record before it can be read.
    */
   producer(): number;
-  /** The header's first word of the record at `position`. */
+  /** The first word of the header of the record at `position`. */
   header(position: number): number;
   /**
    * Orders the header reads before it with the data reads behind it: pairs with the kernel's xchg that clears the
@@ -28,7 +28,7 @@ export interface RingMemory {
   release(position: number): void;
 }
 
-/** The ring holds what no kernel writes: it is damaged for good. */
+/** The ring's content is invalid, and reading it cannot be resumed. */
 export class RingError extends Error {
   override readonly name = "RingError";
 }
@@ -39,8 +39,8 @@ const BUSY = 0x8000_0000;
 const DISCARD = 0x4000_0000;
 
 /**
- * One record's data: `bytes[start, end)`, `start` a multiple of 8; `words` are the same bytes as 32-bit words. Only valid until the sink
- * returns.
+ * The data of one record: `bytes[start, end)`, with `start` a multiple of 8; `words` are the same bytes as 32-bit
+ * words. Only valid until the sink returns.
  */
 export type RecordSink = (bytes: Uint8Array, words: Uint32Array, start: number, end: number) => void;
 
@@ -48,9 +48,9 @@ export class RingReader {
   private readonly memory: RingMemory;
   private readonly copyBuffer: Uint8Array;
   private readonly words: Uint32Array;
-  /** Everything before was handed over. */
+  /** All records before this position were passed to the sink. */
   private position: number;
-  /** Everything before was given back. */
+  /** All bytes before this position were returned to the kernel. */
   private released: number;
 
   /** `position`: the consumer's, 0 for a new ring. `copyBytes`: how much is copied out at once, a multiple of 8. */
@@ -75,7 +75,8 @@ export class RingReader {
       const last = this.findCommitted(this.memory.producer());
       if (last === undefined) {
         if (hold || this.released === this.position) return false;
-        // Ordered before the next look at the producer: a record that came before the kernel saw this is found now.
+        // Ordered before the next read of the producer position: a record committed before the kernel saw this release
+        // is found now.
         this.release(this.position);
         continue;
       }
@@ -84,7 +85,8 @@ export class RingReader {
       this.memory.acquire();
       this.memory.copy(this.copyBuffer, start, length);
       this.position = last.end;
-      // Before the records are looked at: the kernel has the room back while we work on the copy.
+      // The bytes are released before the records are decoded, so that the kernel can reuse them while the copy is
+      // read.
       this.release(hold ? last.start : last.end);
       this.deliver(length, sink);
       if (last.end - first >= limit && this.memory.producer() > this.position) return true;
@@ -96,7 +98,9 @@ export class RingReader {
     this.memory.release(position);
   }
 
-  /** The last of the committed records from `position` on that fit the copy buffer together; undefined if none is. */
+  /**
+   * The last committed record from `position` on up to which all fit into the copy buffer; undefined if there is none.
+   */
   private findCommitted(producer: number): { start: number; end: number } | undefined {
     const room = this.position + this.copyBuffer.length;
     let start = this.position;

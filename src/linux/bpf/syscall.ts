@@ -30,17 +30,17 @@ const BPF_TRACE_RAW_TP = 23;
 /** map_flags: the array's values can be mapped into this process (5.5). */
 export const BPF_F_MMAPABLE = 0x400;
 
-/** Bytes of union bpf_attr that our commands use; the kernel takes what is not given for zero. */
+/** Bytes of union bpf_attr that the commands here use; the kernel takes missing bytes as zero. */
 const ATTRIBUTES = 128;
 const NAME_LENGTH = 16;
-/** Room for the verifier's log of a refused program. */
+/** Size of the buffer for the verifier's log. */
 const LOG_BYTES = 1 << 20;
 
-// One attribute block and one block for info, made once: bpf(2) copies both before it returns.
+// One attribute buffer and one info buffer are reused, because bpf(2) copies both before it returns.
 const attributes = new Uint8Array(new ArrayBuffer(ATTRIBUTES));
 const view = new DataView(attributes.buffer);
 
-/** A program that the verifier refused. `log` says at which instruction and why. */
+/** The verifier refused a program. `log` names the instruction and the reason. */
 export class VerifierError extends Error {
   override readonly name = "VerifierError";
   readonly program: string;
@@ -69,7 +69,7 @@ function must(command: number, name: string, subject?: string): number {
   return result;
 }
 
-/** The address of `buffer`, which the caller keeps alive until the call is over. */
+/** The address of `buffer`, which the caller must keep alive until the call returns. */
 function setPointer(offset: number, buffer: Uint8Array): void {
   view.setBigUint64(offset, BigInt(ptr(buffer)), true);
 }
@@ -84,7 +84,7 @@ export interface MapSpec {
   readonly name: string;
   readonly keyBytes: number;
   readonly valueBytes: number;
-  /** Elements; for a ring buffer its bytes: a power of two and a multiple of the page size. */
+  /** Number of elements; for a ring buffer its size in bytes, a power of two and a multiple of the page size. */
   readonly entries: number;
   readonly flags?: number;
 }
@@ -106,7 +106,7 @@ export class BpfMap implements Disposable {
     this.spec = spec;
   }
 
-  /** The value of `key` into `value`; false if there is none. Buffers as pinned as `pinned` makes them. */
+  /** Copies the value of `key` into `value`; false if there is none. Both buffers must be made by `pinned`. */
   lookup(key: Uint8Array, value: Uint8Array): boolean {
     this.element(key, value);
     return bpf(BPF_MAP_LOOKUP_ELEM) >= 0;
@@ -142,7 +142,7 @@ export class BpfMap implements Disposable {
   }
 }
 
-/** A buffer whose address stays: for what the kernel reads or writes through a pointer in a struct (facts of bun:ffi). */
+/** A buffer whose address does not change, for data that the kernel accesses through a pointer in a struct. */
 export function pinned(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(length));
 }
@@ -199,7 +199,7 @@ function load(
   setName(48, name);
   view.setUint32(68, BPF_TRACE_RAW_TP, true);
   view.setUint32(108, tracepoint, true);
-  // A signal that is pending makes the verifier give up; it is asked again, as often as others do.
+  // A pending signal makes the verifier return EAGAIN; the load is repeated as often as libbpf does.
   let fd = bpf(BPF_PROG_LOAD);
   for (let again = 0; fd < 0 && errno() === EAGAIN && again < LOAD_AGAIN; again += 1) fd = bpf(BPF_PROG_LOAD);
   return fd;
@@ -210,14 +210,14 @@ function textUntilNul(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes.subarray(0, end === -1 ? bytes.length : end));
 }
 
-/** Attaches a program to its tracepoint; it runs until the descriptor given back is closed. Needs no tracefs, no perf. */
+/** Attaches a program to its tracepoint until the returned descriptor is closed. Needs neither tracefs nor perf. */
 export function attachTracepoint(program: BpfProgram): number {
   attributes.fill(0);
   view.setUint32(8, program.fd, true);
   return must(BPF_RAW_TRACEPOINT_OPEN, "RAW_TRACEPOINT_OPEN", program.name);
 }
 
-/** struct bpf_prog_info, the fields that are of use here. */
+/** The fields of struct bpf_prog_info that are used here. */
 export interface ProgramInfo {
   readonly id: number;
   /** Bytes of machine code; 0: interpreted. */
@@ -225,7 +225,7 @@ export interface ProgramInfo {
   /** Nanoseconds and runs while statistics were enabled (`enableStatistics`). */
   readonly runNanoseconds: number;
   readonly runs: number;
-  /** Runs that the kernel left out because the program was already running on that CPU (5.12, else 0). */
+  /** Runs that the kernel skipped because the program was already running on that CPU (5.12, else 0). */
   readonly missed: number;
   /** Instructions the verifier looked at (5.16, else 0); a million is the limit. */
   readonly verifiedInstructions: number;
@@ -252,7 +252,9 @@ export function programInfo(program: BpfProgram): ProgramInfo {
   };
 }
 
-/** Has the kernel measure every program's run time until the descriptor given back is closed (5.8). Costs about 20 ns a run. */
+/**
+ * Makes the kernel measure every program's run time until the returned descriptor is closed (5.8); about 20 ns a run.
+ */
 export function enableStatistics(): number {
   attributes.fill(0);
   return must(BPF_ENABLE_STATS, "ENABLE_STATS");

@@ -2,8 +2,8 @@
 import { decodeText } from "../text.ts";
 
 /**
- * The path in the unified hierarchy (`0::/…`), else in systemd's own (`name=systemd`). Where both are mounted and the
- * unified one only has its root, systemd's is the one that says something. undefined if neither is there.
+ * The path in the unified hierarchy (`0::/…`), or else in systemd's (`name=systemd`). If both are mounted and the
+ * unified path is only the root, systemd's is returned. Undefined if neither exists.
  */
 export function parseCgroup(bytes: Uint8Array, length: number): string | undefined {
   let unified: string | undefined;

@@ -2,8 +2,8 @@
 import { decodeText } from "../text.ts";
 
 /**
- * The arguments in `bytes[0, length)`. The last needs no NUL behind it: it may have been cut off, or the process has
- * written a title of its own. No bytes, no arguments: a kernel thread, a zombie, or really none.
+ * Parses the arguments in `bytes[0, length)`. The last one may lack its NUL, because it was cut off or the process has
+ * overwritten it with a title. Without bytes the result is empty: kernel threads and zombies have no arguments.
  */
 export function parseArguments(bytes: Uint8Array, length: number): string[] {
   if (length === 0) return [];

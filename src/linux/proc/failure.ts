@@ -1,4 +1,4 @@
-// What a parser of /proc gives when a file is not as its manual page says.
+// The result of a parser of /proc for a file that is not as its manual page says.
 
 export interface ParseFailure {
   readonly failure: "malformed";

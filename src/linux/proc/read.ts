@@ -1,5 +1,5 @@
-// Reading one process's folder in /proc through one descriptor and one set of buffers. A folder's descriptor belongs
-// to the process it was opened for: once that is gone every read through it fails, whoever has its pid by then.
+// Reads one process's folder in /proc through one descriptor and one set of buffers. The descriptor refers to the
+// process for which it was opened: once that has ended every read fails, even if its pid was reused.
 import { closeDescriptor } from "../descriptor.ts";
 import { bindLibc, checked, errno } from "../libc.ts";
 import { cString } from "../text.ts";
@@ -19,7 +19,7 @@ const O_DIRECTORY = process.arch === "arm64" ? 0x4000 : 0x1_0000;
 const O_CLOEXEC = 0x8_0000;
 const O_PATH = 0x20_0000;
 const AT_EMPTY_PATH = 0x1000;
-/** linux/fcntl.h: take what is cached; a dead network file system is never asked. */
+/** linux/fcntl.h: uses cached attributes, so that a dead network file system cannot block the call. */
 const AT_STATX_DONT_SYNC = 0x4000;
 /** linux/stat.h: type, mode, nlink, uid, gid, atime, mtime, ctime, ino, size, blocks. */
 const STATX_BASIC_STATS = 0x7ff;
@@ -27,7 +27,7 @@ const STATX_BASIC_STATS = 0x7ff;
 /** linux/nsfs.h: a descriptor of the user namespace that owns a namespace. */
 const NS_GET_USERNS = 0xb701;
 
-/** The entries of /proc/PID that treewarden reads; made once, so that a read makes no path. */
+/** The entries of /proc/PID that treewarden reads, as C strings; created once, so that a read creates no path. */
 export const procEntry = {
   self: cString(""),
   cmdline: cString("cmdline"),
@@ -44,12 +44,12 @@ export const procEntry = {
 } as const;
 export type ProcEntry = (typeof procEntry)[keyof typeof procEntry];
 
-/** Longest decimal pid (PID_MAX_LIMIT is 4 Mi) and its NUL. */
+/** Size of the longest decimal pid (PID_MAX_LIMIT is 4 Mi) with its NUL. */
 const PID_BYTES = 8;
 
 /**
- * One process's folder at a time. `read` and `link` leave their bytes in `data`, `look` in the fields below it; a
- * negative answer is -errno (-ESRCH, -ENOENT: the process is gone; -EACCES: not ours to see).
+ * Reads the folder of one process at a time. `read` and `link` store their bytes in `data`, `look` fills the fields
+ * below it. A negative result is -errno (-ESRCH, -ENOENT: the process has ended; -EACCES: not permitted).
  */
 export class ProcessFolder implements Disposable {
   readonly data: Uint8Array;
@@ -83,7 +83,7 @@ export class ProcessFolder implements Disposable {
   private readonly statxView = new DataView(this.statxBuffer.buffer);
   private fd = -1;
 
-  /** `capacity`: bytes of the longest file that is read whole. `root`: where proc(5) is mounted. */
+  /** `capacity`: size in bytes of the longest file that is read whole. `root`: mount point of proc(5). */
   constructor(capacity: number, root = "/proc") {
     this.data = new Uint8Array(new ArrayBuffer(capacity));
     this.root = checked(
@@ -93,7 +93,7 @@ export class ProcessFolder implements Disposable {
     );
   }
 
-  /** Opens the folder of `pid`, closing the one before. 0, or -errno. */
+  /** Opens the folder of `pid` and closes the previous one. Returns 0 or -errno. */
   open(pid: number): number {
     this.close();
     writePid(this.name, pid);
@@ -103,7 +103,7 @@ export class ProcessFolder implements Disposable {
     return 0;
   }
 
-  /** Reads the start of a file, at most `limit` bytes and what `data` holds. The number of bytes, or -errno. */
+  /** Reads the start of a file, up to `limit` bytes or the size of `data`. Returns the number of bytes, or -errno. */
   read(file: ProcEntry, limit = this.data.length): number {
     const fd = libc.openat(this.fd, file, O_CLOEXEC);
     if (fd < 0) return -errno();
@@ -113,19 +113,22 @@ export class ProcessFolder implements Disposable {
     return got < 0 ? failure : got;
   }
 
-  /** Reads where a link points to. The number of bytes, or -errno. */
+  /** Reads the target of a link. Returns the number of bytes, or -errno. */
   link(file: ProcEntry): number {
     const got = libc.readlinkat(this.fd, file, this.data, this.data.length);
     return got < 0 ? -errno() : got;
   }
 
-  /** statx(2) of what `file` leads to; the folder itself for `entry.self`, whose owner is the effective user. 0 or -errno. */
+  /**
+   * statx(2) of `file`, following links; `entry.self` is the folder, which the effective user owns. Returns 0 or
+   * -errno.
+   */
   look(file: ProcEntry): number {
     const flags = file.length === 1 ? AT_EMPTY_PATH | AT_STATX_DONT_SYNC : AT_STATX_DONT_SYNC;
     return libc.statx(this.fd, file, flags, STATX_BASIC_STATS, this.statxBuffer) < 0 ? -errno() : 0;
   }
 
-  /** The inode of the user namespace that owns the namespace `file`; -errno if it cannot be told. */
+  /** The inode of the user namespace that owns the namespace `file`; -errno on failure. */
   ownerOf(file: ProcEntry): number {
     const fd = libc.openat(this.fd, file, O_CLOEXEC);
     if (fd < 0) return -errno();
@@ -139,7 +142,7 @@ export class ProcessFolder implements Disposable {
     return result;
   }
 
-  /** Closes the folder that is open. */
+  /** Closes the open folder. */
   close(): void {
     if (this.fd >= 0) libc.close(this.fd);
     this.fd = -1;

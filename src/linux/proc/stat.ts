@@ -22,7 +22,7 @@ export interface ProcStat {
 /** include/linux/sched.h: a kernel thread. */
 export const PF_KTHREAD = 0x0020_0000;
 
-// Fields by their number in proc_pid_stat(5); the numbers behind the name and the state begin with field 4.
+// Fields by their number in proc_pid_stat(5); the numbers that follow name and state begin with field 4.
 const FIRST = 4;
 const PPID = 4 - FIRST;
 const TTY_NR = 7 - FIRST;
@@ -36,7 +36,7 @@ const fields = new Float64Array(STARTTIME + 1);
 export function parseStat(bytes: Uint8Array, length: number): ProcStat | ParseFailure {
   const text = bytes.subarray(0, length);
   const open = text.indexOf(0x28);
-  // The name may hold anything, parentheses and newlines too; behind it come only digits, blanks and one letter.
+  // The name may contain anything, also parentheses and newlines; only digits, blanks and one letter follow it.
   const close = text.lastIndexOf(0x29);
   if (open < 0 || close < open) return malformed("stat", "no name in parentheses");
   const state = text[close + 2];

@@ -1,4 +1,4 @@
-// /proc/PID/status (proc_pid_status(5)): the one file with every user and group id. Also the dearest to read.
+// /proc/PID/status (proc_pid_status(5)): the only file with every user and group id, and the most expensive to read.
 import { decodeText } from "../text.ts";
 import { malformed, type ParseFailure } from "./failure.ts";
 
@@ -12,7 +12,7 @@ export interface ProcStatus {
   readonly namespacePids: readonly number[];
 }
 
-/** Parses `bytes[0, length)`. The name, which a process chooses, stands escaped in the first line and nowhere else. */
+/** Parses `bytes[0, length)`. The name, which a process chooses, is escaped and occurs only in the first line. */
 export function parseStatus(bytes: Uint8Array, length: number): ProcStatus | ParseFailure {
   const lines = decodeText(bytes, 0, length).split("\n");
   const uids = numbers(lines, "Uid:\t");

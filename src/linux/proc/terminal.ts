@@ -2,16 +2,16 @@
 
 /** Device numbers that one terminal driver serves. */
 export interface TerminalDriver {
-  /** What stands before the index in the name below /dev; ends with `/` if the terminals lie in a folder. */
+  /** The part of the name below /dev before the index; ends with `/` if the terminals are in a folder. */
   readonly prefix: string;
   readonly major: number;
   readonly firstMinor: number;
   readonly lastMinor: number;
-  /** Its terminals have an index; `console`, for example, has none. */
+  /** True if the terminals have an index; `console`, for example, has none. */
   readonly indexed: boolean;
 }
 
-/** What every Linux has, for the time before /proc/tty/drivers could be read. */
+/** The drivers of every Linux system, used until /proc/tty/drivers was read. */
 export const commonDrivers: readonly TerminalDriver[] = [
   { prefix: "pts/", major: 136, firstMinor: 0, lastMinor: 0xf_ffff, indexed: true },
   { prefix: "tty", major: 4, firstMinor: 1, lastMinor: 63, indexed: true },
@@ -19,10 +19,11 @@ export const commonDrivers: readonly TerminalDriver[] = [
   { prefix: "console", major: 5, firstMinor: 1, lastMinor: 1, indexed: false },
 ];
 
-// `serial  /dev/ttyS  4 64-95  serial`: driver, name, major, minors, type (drivers/tty/tty_io.c through fs/proc/proc_tty.c).
+// `serial  /dev/ttyS  4 64-95  serial`: driver, name, major, minors, type (drivers/tty/tty_io.c through
+// fs/proc/proc_tty.c).
 const line = /^\S+\s+\/dev\/(\S+)\s+(\d+)\s+(\d+)(?:-(\d+))?\s+(\S+)$/;
 
-/** Parses /proc/tty/drivers; lines of another shape are left out. */
+/** Parses /proc/tty/drivers; lines of another format are ignored. */
 export function parseTerminalDrivers(text: string): TerminalDriver[] {
   const drivers: TerminalDriver[] = [];
   for (const row of text.split("\n")) {
@@ -40,7 +41,9 @@ export function parseTerminalDrivers(text: string): TerminalDriver[] {
   return drivers;
 }
 
-/** The terminal's name below /dev, for example `pts/0`; null for 0, no terminal; undefined if no driver is known for it. */
+/**
+ * The terminal's name below /dev, such as `pts/0`; null for device 0 (no terminal), undefined for an unknown driver.
+ */
 export function terminalName(
   number: number,
   drivers: readonly TerminalDriver[] = commonDrivers,
