@@ -240,7 +240,19 @@ function readInterpreter(grammar: Grammar, args: readonly string[], note?: Note)
     note?.(codeOperand ? "-c: code as an argument" : "-s: code from standard input");
     return code;
   }
-  const operand = args[at];
+  return readOperand(grammar, args[at], idle, search, note);
+}
+
+/** Reads the first operand of an interpreter, after its options. */
+function readOperand(
+  grammar: Grammar,
+  operand: string | undefined,
+  idle: boolean,
+  search: boolean,
+  note?: Note,
+): Reading {
+  const kind = grammar.kind;
+  const code: Reading = { ...nothing, kind, inline: true };
   if (operand === undefined) {
     if (idle || !grammar.reads) return { ...nothing, kind };
     note?.("no script: code from standard input");
@@ -318,12 +330,17 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
     operands -= 1;
     note?.(`${argument}: skipped`);
   }
-  const program = words[at];
+  return readWrapped(wrapper, words.slice(at), depth, note);
+}
+
+/** Reads the program that a wrapper runs, and its arguments: `words` begins with the program. */
+function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, note?: Note): Reading {
+  const [program] = words;
   if (program === undefined) return nothing;
   const name = nameOf(program);
   const believable = directoryOf(program) === "" || !worldWritable.test(program);
   if (believable && (grammarFor(name) !== undefined || wrapperFor(name) !== undefined)) {
-    const inner = readProgram(name, words.slice(at), depth + 1, note);
+    const inner = readProgram(name, words, depth + 1, note);
     if (
       inner.script !== undefined ||
       inner.program !== undefined ||
