@@ -1,40 +1,40 @@
-// A sample of a program's arguments as one text of a file.
+// Formats a sample of a program's arguments as one column of a baseline.
 import { unambiguous } from "../linux/text.ts";
 
-/** Characters kept of a sample: enough to recognise a job by. */
+/** Maximum length of a sample in characters: enough to recognise a job. */
 const SAMPLE_LIMIT = 256;
 const CUT = " ...";
-/** Characters that a sample is made of: what is redacted in it may be long. */
-const BEGINNING = 512;
+/** Characters of the arguments that are redacted for a sample. Twice SAMPLE_LIMIT, as redaction may shorten them. */
+const REDACTED_LIMIT = 512;
 
 /**
- * As much of the arguments as a sample needs, so that whoever redacts them does not work on all that a hostile program
- * gave. A word that the end would cut is left out: half a secret looks like none.
+ * The beginning of the arguments that a sample needs, which bounds the work of redaction for hostile programs. A word
+ * that would be cut is left out, because redaction does not recognise half a secret.
  */
 export function beginningOf(args: readonly string[]): readonly string[] {
   const beginning: string[] = [];
-  let left = BEGINNING;
+  let remaining = REDACTED_LIMIT;
   for (const argument of args) {
-    if (argument.length >= left) {
-      let end = left;
+    if (argument.length >= remaining) {
+      let end = remaining;
       while (end > 0 && !/\s/.test(argument.charAt(end - 1))) end -= 1;
       return [...beginning, `${argument.slice(0, end)}...`];
     }
     beginning.push(argument);
-    left -= argument.length + 1;
+    remaining -= argument.length + 1;
   }
   return beginning;
 }
 
 /**
- * Arguments joined by a space. Each is escaped as every text of a baseline; a space within one is `\x20`, an empty one
- * `""`, one that is really `""` or `-` begins with `\x`. Secrets are the caller's to redact first.
+ * The arguments joined by spaces, each escaped like every text of a baseline. A space within an argument becomes
+ * `\x20`, an empty argument `""`, and a literal `""` or `-` begins with `\x`. The caller must redact secrets first.
  */
 export function argumentsText(args: readonly string[]): string {
   let text = "";
-  for (const [at, argument] of args.entries()) {
+  for (const [index, argument] of args.entries()) {
     if (text.length > SAMPLE_LIMIT) break;
-    text += (at === 0 ? "" : " ") + argumentText(argument);
+    text += (index === 0 ? "" : " ") + argumentText(argument);
   }
   if (text.length <= SAMPLE_LIMIT) return text;
   return (

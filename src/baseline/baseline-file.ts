@@ -1,12 +1,13 @@
-// A baseline as a file: text, sorted, one tree a line, made for git and for eyes. docs/baseline.md describes it.
+// Reads and writes baseline files: sorted text with one tree per line, so that git and people can read them. The format
+// is described in docs/baseline.md.
 import { printable } from "../linux/text.ts";
 import { type BaselineEntry, keyText, USERS_LIMIT } from "./entry.ts";
 import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
 
-/** What stands above the entries. Times are seconds since the epoch. */
+/** The header above the entries. Times are seconds since the epoch. */
 export interface Header {
-  /** What the host is for; undefined if it was not said. */
+  /** Role of the host; undefined if none is given. */
   readonly role: string | undefined;
   readonly hosts: readonly string[];
   readonly created: number;
@@ -19,7 +20,7 @@ export interface BaselineFile {
   readonly entries: readonly BaselineEntry[];
 }
 
-/** A mistake in a file; lines count from 1, 0: the file as a whole. */
+/** An error in a file. Lines count from 1; 0 stands for the whole file. */
 export interface FileError {
   readonly line: number;
   readonly message: string;
@@ -31,22 +32,22 @@ export type ParseResult<T> =
 
 const FORMAT = "treewarden-baseline";
 const VERSION = 2;
-/** Its columns `package` and `file digest`, never filled, stood where `executables` stands. */
+/** Version 1 had the columns `package` and `file digest`, which were never filled, in place of `executables`. */
 const OLD_VERSION = 1;
 const COLUMNS =
   "# scope, exact tree, runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
 const FIELDS = 12;
 const OLD_FIELDS = 13;
-/** Bounds of a file: ten times the trees that are said to be no problem. A line has room for the longest path, escaped. */
+/** Bounds of a file: ten times the documented number of trees, and lines with room for the longest path, escaped. */
 const ENTRIES_LIMIT = 1_000_000;
 const LINE_LIMIT = 65_536;
 const HOSTS_LIMIT = 1_000;
-/** Errors told of one file. */
+/** Maximum number of errors that are reported for one file. */
 const ERRORS_LIMIT = 20;
-/** The last second that Date can write: +275760-09-13; years of four digits end earlier. */
+/** The last second of year 9999, so that every year has four digits. */
 const LAST_SECOND = Date.UTC(9999, 11, 31, 23, 59, 59) / 1000;
 
-/** The file's text. Entries of one key must have been merged. */
+/** The file's text. Entries with equal keys must have been merged. */
 export function formatBaseline({ header, entries }: BaselineFile): string {
   const lines = [...entries].sort(compareKeys).map(formatEntry);
   const body = lines.map((line) => `${line}\n`).join("");
@@ -64,7 +65,7 @@ export function formatBaseline({ header, entries }: BaselineFile): string {
   return `${top.join("\n")}\n${body}`;
 }
 
-/** One entry, without its line feed. */
+/** One entry as a line without its line feed. */
 export function formatEntry(entry: BaselineEntry): string {
   return [
     entry.scope,
@@ -82,27 +83,27 @@ export function formatEntry(entry: BaselineEntry): string {
   ].join("\t");
 }
 
-/** RFC 3339, UTC, whole seconds. */
+/** Seconds since the epoch as RFC 3339 text, in UTC and whole seconds. */
 export function timeText(seconds: number): string {
   return `${new Date(Math.min(Math.max(0, Math.floor(seconds)), LAST_SECOND) * 1000).toISOString().slice(0, 19)}Z`;
 }
 
-/** Seconds since the epoch; undefined if `text` is not as `timeText` writes it. */
+/** Parses the output of `timeText` to seconds since the epoch; undefined for any other text. */
 export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text)) return undefined;
   const seconds = Date.parse(text) / 1000;
   return Number.isNaN(seconds) || timeText(seconds) !== text ? undefined : seconds;
 }
 
-/** SHA-256 over the entries' lines, line feeds included. */
+/** SHA-256 over the lines of the entries, including line feeds. */
 function bodyDigest(body: Uint8Array): string {
   return `sha256:${new Bun.CryptoHasher("sha256").update(body).digest("hex")}`;
 }
 
 /**
- * Reads a file. Nothing is handed to `sink` before the digest over the entries was found right, so that a broken file
- * changes nothing; a mistake in an entry is told, and then the caller throws away what it made of the others.
- * `edited`: a file without a digest line is taken as well, and a wrong number of entries: somebody worked on it.
+ * Reads a file. `sink` is not called before the digest over the entries has been verified. If an entry is invalid, the
+ * result has the errors, and the caller must discard the entries it got. `edited` is for files edited by hand: it
+ * accepts a missing digest, a wrong number of entries and any order.
  */
 export function readBaseline(
   bytes: Uint8Array,
@@ -110,52 +111,52 @@ export function readBaseline(
   edited = false,
 ): ParseResult<Header> {
   const errors: FileError[] = [];
-  const tell = (line: number, message: string): void => {
+  const addError = (line: number, message: string): void => {
     if (errors.length < ERRORS_LIMIT) errors.push({ line, message });
   };
-  const top = readTop(bytes, edited, tell);
-  if (top === undefined) return { ok: false, errors };
+  const head = readHeader(bytes, edited, addError);
+  if (head === undefined) return { ok: false, errors };
   let count = 0;
-  let before: BaselineEntry | undefined;
-  for (let { start, line } = top.body; start < bytes.length && errors.length < ERRORS_LIMIT; line++) {
+  let previous: BaselineEntry | undefined;
+  for (let { start, line } = head.body; start < bytes.length && errors.length < ERRORS_LIMIT; line++) {
     const end = endOfLine(bytes, start);
-    const entry = readEntry(bytes, start, end, top.version, (message) => tell(line, message));
+    const entry = readEntry(bytes, start, end, head.version, (message) => addError(line, message));
     start = end + 1;
     count += 1;
     if (count > ENTRIES_LIMIT) {
-      tell(line, `more than ${ENTRIES_LIMIT} entries`);
+      addError(line, `more than ${ENTRIES_LIMIT} entries`);
       break;
     }
     if (entry === undefined) continue;
-    if (before !== undefined && compareKeys(before, entry) >= 0) {
-      const why = keyText(before) === keyText(entry) ? "the same entry twice" : "not in order";
-      if (!edited) tell(line, `${why}: entries are sorted by scope, exact tree and path, each once`);
+    if (previous !== undefined && compareKeys(previous, entry) >= 0) {
+      const why = keyText(previous) === keyText(entry) ? "the same entry twice" : "not in order";
+      if (!edited) addError(line, `${why}: entries are sorted by scope, exact tree and path, each once`);
     }
-    before = entry;
+    previous = entry;
     sink(entry);
   }
-  if (!edited && count !== top.entries && errors.length === 0)
-    tell(0, `${count} entries where the header says ${top.entries}`);
-  return errors.length > 0 ? { ok: false, errors } : { ok: true, value: top.header };
+  if (!edited && count !== head.entries && errors.length === 0)
+    addError(0, `${count} entries where the header says ${head.entries}`);
+  return errors.length > 0 ? { ok: false, errors } : { ok: true, value: head.header };
 }
 
-/** The whole file in memory, for commands. */
+/** Reads a whole file into memory, for commands. */
 export function parseBaseline(bytes: Uint8Array, edited = false): ParseResult<BaselineFile> {
   const entries: BaselineEntry[] = [];
   const header = readBaseline(bytes, (entry) => entries.push(entry), edited);
   return header.ok ? { ok: true, value: { header: header.value, entries } } : header;
 }
 
-type Tell = (line: number, message: string) => void;
+type AddError = (line: number, message: string) => void;
 
-interface Top {
+interface ParsedHeader {
   readonly version: number;
   readonly header: Header;
   readonly entries: number;
   readonly body: { readonly start: number; readonly line: number };
 }
 
-/** The lines of a header, by their first word. */
+/** The lines of a header read so far, by their first word. */
 interface Draft {
   role: string | undefined;
   hosts: string[];
@@ -165,7 +166,7 @@ interface Draft {
   digest: string | undefined;
 }
 
-function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefined {
+function readHeader(bytes: Uint8Array, edited: boolean, addError: AddError): ParsedHeader | undefined {
   const draft: Draft = {
     role: undefined,
     hosts: [],
@@ -179,17 +180,17 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
   let version = VERSION;
   for (; ; line++) {
     if (start >= bytes.length || line > HOSTS_LIMIT + 100) {
-      tell(line, "the header does not end: an empty line stands between it and the entries");
+      addError(line, "the header does not end: an empty line stands between it and the entries");
       return undefined;
     }
     const end = endOfLine(bytes, start);
     const text = decodeLine(bytes, start, end);
     start = end + 1;
-    if (text === undefined) tell(line, "not printable UTF-8");
+    if (text === undefined) addError(line, "not printable UTF-8");
     else if (line === 1) {
       version = text === `${FORMAT} ${OLD_VERSION}` ? OLD_VERSION : VERSION;
       if (text === `${FORMAT} ${version}`) continue;
-      tell(
+      addError(
         line,
         text.startsWith(`${FORMAT} `)
           ? `format ${text.slice(FORMAT.length + 1)} is not known: only ${OLD_VERSION} and ${VERSION} are`
@@ -199,22 +200,22 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
     } else if (text === "") break;
     else if (!text.startsWith("#")) {
       const problem = readHeaderLine(text, draft);
-      if (problem !== undefined) tell(line, problem);
+      if (problem !== undefined) addError(line, problem);
       else continue;
     } else continue;
     return undefined;
   }
   const { created, learned, entries, digest } = draft;
   if (created === undefined || learned === undefined) {
-    tell(line, `the header has no line "${created === undefined ? "created" : "learned"}"`);
+    addError(line, `the header has no line "${created === undefined ? "created" : "learned"}"`);
     return undefined;
   }
   if (!edited && (digest === undefined || entries === undefined)) {
-    tell(line, `the header has no line "${digest === undefined ? "digest" : "entries"}"`);
+    addError(line, `the header has no line "${digest === undefined ? "digest" : "entries"}"`);
     return undefined;
   }
   if (digest !== undefined && digest !== bodyDigest(bytes.subarray(start))) {
-    tell(0, "the entries are not those that the digest in the header was made of");
+    addError(0, "the entries are not those that the digest in the header was made of");
     return undefined;
   }
   const header = {
@@ -227,7 +228,7 @@ function readTop(bytes: Uint8Array, edited: boolean, tell: Tell): Top | undefine
   return { version, header, entries: entries ?? 0, body: { start, line: line + 1 } };
 }
 
-/** What is wrong with a header's line; undefined if nothing is. */
+/** Reads a line of the header into `draft`. Returns an error message, or undefined if the line is valid. */
 function readHeaderLine(text: string, draft: Draft): string | undefined {
   const space = text.indexOf(" ");
   const word = space === -1 ? text : text.slice(0, space);
@@ -248,8 +249,8 @@ function readHeaderLine(text: string, draft: Draft): string | undefined {
         ? "created: expected a time such as 2026-01-31T12:00:00Z"
         : undefined;
     case "learned": {
-      const [from, to, more] = value.split(" ").map(parseTime);
-      if (from === undefined || to === undefined || more !== undefined || to < from)
+      const [from, to, extra] = value.split(" ").map(parseTime);
+      if (from === undefined || to === undefined || extra !== undefined || to < from)
         return "learned: expected two times such as 2026-01-31T12:00:00Z, the earlier one first";
       draft.learned = [from, to];
       return undefined;
@@ -270,30 +271,30 @@ function readEntry(
   start: number,
   end: number,
   version: number,
-  tell: (message: string) => void,
+  onError: (message: string) => void,
 ): BaselineEntry | undefined {
   const text = end - start > LINE_LIMIT ? undefined : decodeLine(bytes, start, end);
   if (text === undefined) {
-    tell(`not printable UTF-8, or longer than ${LINE_LIMIT} bytes`);
+    onError(`not printable UTF-8, or longer than ${LINE_LIMIT} bytes`);
     return undefined;
   }
   const fields = text.split("\t");
-  const result = parseEntry(version === OLD_VERSION ? newer(fields) : fields);
+  const result = parseEntry(version === OLD_VERSION ? upgraded(fields) : fields);
   if (typeof result !== "string") return result;
-  tell(result);
+  onError(result);
   return undefined;
 }
 
-/** The fields of a line of the old format as they are now; what is none stays none. */
-function newer(fields: readonly string[]): readonly string[] {
+/** Upgrades the columns of version 1 to version 2. Malformed lines become empty, and so are rejected. */
+function upgraded(fields: readonly string[]): readonly string[] {
   return fields.length === OLD_FIELDS ? [...fields.slice(0, 10), "-", ...fields.slice(12)] : [];
 }
 
-/** An entry out of the fields of a line or of a row of the journal; a text says what is wrong with them. */
+/** An entry from the columns of a line or of a row of the journal; a string result is an error message. */
 export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   if (fields.length !== FIELDS) return `${fields.length} columns, separated by tabs, where ${FIELDS} belong`;
   const [scope = "", exact = "", path = "", tree = "", lineage = "", ...rest] = fields;
-  const [firstText = "", lastText = "", countText = "", usersText = "", hostsText = "", ...known] = rest;
+  const [firstText = "", lastText = "", countText = "", usersText = "", hostsText = "", ...remaining] = rest;
   if (fields.some((field) => field === "" || printable(field) !== field))
     return "an empty column, or one that is not printable";
   if (!exact.startsWith("/")) return "the exact tree must begin with a slash";
@@ -312,7 +313,7 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   const users = parseUsers(usersText);
   if (users === undefined)
     return `users: expected at most ${USERS_LIMIT} numbers with commas between, ascending, or -`;
-  const [executablesList = "", sample = ""] = known;
+  const [executablesList = "", sample = ""] = remaining;
   const executables = parseExecutables(executablesList);
   if (executables === undefined)
     return "executables: expected PATH,PACKAGE,sha256:DIGEST, in order, with a space between, or -";
@@ -332,13 +333,13 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   };
 }
 
-/** A decimal number as it is always written; undefined if it is none. */
+/** Parses a decimal number without leading zeros; undefined if `text` is not one or is not a safe integer. */
 export function parseCount(text: string): number | undefined {
   const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** Ascending user ids with commas between, or `-`; undefined if `text` is neither. */
+/** Parses ascending user ids separated by commas, or `-` for none; undefined if `text` is neither. */
 export function parseUsers(text: string): readonly number[] | undefined {
   if (text === "-") return [];
   const users: number[] = [];
@@ -359,12 +360,12 @@ function endOfLine(bytes: Uint8Array, start: number): number {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** undefined if a line has what does not belong into one: tabs divide columns, everything else must be printable. */
+/** The text of a line; undefined if it has bytes other than tabs and printable UTF-8. */
 function decodeLine(bytes: Uint8Array, start: number, end: number): string | undefined {
   try {
     const text = utf8.decode(bytes.subarray(start, end));
-    const shown = text.replaceAll("\t", "");
-    return printable(shown) === shown ? text : undefined;
+    const withoutTabs = text.replaceAll("\t", "");
+    return printable(withoutTabs) === withoutTabs ? text : undefined;
   } catch {
     return undefined;
   }

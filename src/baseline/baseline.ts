@@ -1,22 +1,23 @@
-// The baseline in force: what a host is known to run. Built once from files that only root writes, then only asked.
+// The baseline in force: the trees that a host is known to run. Built once from files that only root writes, then only
+// queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { DigestTable, digest, digestIs } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { keptPath, properEnds } from "./key.ts";
 
-/** What a policy asks of the baseline (`tree.known` and so on). A name that is not there is not known. */
+/** The baseline's answers for a policy (`tree.known` and so on). An absent property is unknown. */
 export interface Knowledge {
   readonly known?: boolean;
   readonly familiar?: boolean;
-  /** Seconds since the baseline first saw it: the exact tree if that is known, else the folded one. */
+  /** Seconds since the baseline first saw the exact tree if that is known, else the folded one. */
   readonly age?: number;
   readonly count?: number;
 }
 
-/** What the baseline has of one lineage in one scope. It does not change. */
+/** What the baseline has on one lineage in one scope. It does not change. */
 export interface LookupResult {
-  /** undefined: it cannot be told, because what is run, or its scope, could not be read. */
+  /** Undefined if the program or its scope could not be read. */
   readonly known: boolean | undefined;
   readonly familiar: boolean;
   /** Seconds since the epoch; undefined if neither known nor familiar. */
@@ -24,23 +25,23 @@ export interface LookupResult {
   readonly count: number | undefined;
 }
 
-/** The result for one scope of a lineage. */
+/** A cached result for one scope of a lineage; `next` has another scope of the same lineage. */
 interface Cached extends LookupResult {
   readonly scope: string | undefined;
   readonly next: Cached | undefined;
-  /** The last answer, and its second. Invalidated by: the next second, since `age` grows. */
+  /** The last answer and its second. Invalidated by: the next second, because `age` grows. */
   second: number;
   knowledge: Knowledge | undefined;
 }
 
-/** Scopes of one lineage remembered; whoever runs the same under more has it worked out again. */
+/** Number of scopes cached for one lineage. A lineage that runs in more scopes is looked up again. */
 const SCOPES_OF_LINEAGE = 8;
-const LEAST_ROWS = 64;
+const INITIAL_ROWS = 64;
 
-/** When first seen and how often, by number. */
+/** First seen and count of each entry, by row number. */
 class Occurrences {
-  first = new Float64Array(LEAST_ROWS);
-  count = new Float64Array(LEAST_ROWS);
+  first = new Float64Array(INITIAL_ROWS);
+  count = new Float64Array(INITIAL_ROWS);
   length = 0;
 
   add(first: number, count: number): number {
@@ -66,8 +67,9 @@ function enlarged(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
 }
 
 /**
- * The set. Entries may come from several files, a role's and the host's own. Four tables: whole trees, those of them
- * that are incomplete, and for the comparison of incomplete lineages the ends of all trees and of incomplete ones.
+ * The set of known trees. Entries may come from several files, a role's and the host's own. Tables for exact trees: all
+ * of them, the incomplete ones, and the ends of both, which are compared with incomplete lineages. One table has the
+ * folded trees.
  */
 export class Baseline {
   private readonly whole = new DigestTable();
@@ -75,66 +77,66 @@ export class Baseline {
   private readonly ends = new DigestTable();
   private readonly incompleteEnds = new DigestTable();
   private readonly folded = new DigestTable();
-  private readonly sights = new Occurrences();
-  private readonly foldedSights = new Occurrences();
-  /** Invalidated by: nothing, the set does not change after the first question; a reload makes another Baseline. */
+  private readonly exactOccurrences = new Occurrences();
+  private readonly foldedOccurrences = new Occurrences();
+  /** Invalidated by: nothing, the set does not change after the first query; a reload creates another Baseline. */
   private readonly cache = new WeakMap<Lineage, Cached>();
   /** Invalidated by: nothing, likewise. */
   private readonly familiarTrees = new WeakMap<Tree, boolean>();
 
-  /** Entries added, those of the same key once. */
+  /** Number of distinct trees. */
   get size(): number {
     return this.whole.size;
   }
 
-  /** Before the first question: what was asked before may be answered from the cache. */
+  /** Adds an entry. Must not be called after the first query, whose cached answers it would not change. */
   add(entry: BaselineEntry): void {
-    const within = prefixOf(entry.scope, entry.path);
-    const row = this.sights.add(entry.first, entry.count);
-    this.keepEarliest(this.whole, within + entry.exact, row);
-    if (!entry.complete) this.keepEarliest(this.incomplete, within + entry.exact, row);
+    const prefix = prefixOf(entry.scope, entry.path);
+    const row = this.exactOccurrences.add(entry.first, entry.count);
+    this.keepEarliest(this.whole, prefix + entry.exact, row);
+    if (!entry.complete) this.keepEarliest(this.incomplete, prefix + entry.exact, row);
     for (const end of properEnds(entry.exact)) {
-      this.keepEarliest(this.ends, within + end, row);
-      if (!entry.complete) this.keepEarliest(this.incompleteEnds, within + end, row);
+      this.keepEarliest(this.ends, prefix + end, row);
+      if (!entry.complete) this.keepEarliest(this.incompleteEnds, prefix + end, row);
     }
     digestIs(treeId(entry.tree));
-    const before = this.folded.get();
-    if (before === -1) {
-      this.folded.set(this.foldedSights.add(entry.first, entry.count));
+    const foldedRow = this.folded.get();
+    if (foldedRow === -1) {
+      this.folded.set(this.foldedOccurrences.add(entry.first, entry.count));
       return;
     }
-    const { first, count } = this.foldedSights;
-    first[before] = Math.min(first[before] ?? 0, entry.first);
-    count[before] = (count[before] ?? 0) + entry.count;
+    const { first, count } = this.foldedOccurrences;
+    first[foldedRow] = Math.min(first[foldedRow] ?? 0, entry.first);
+    count[foldedRow] = (count[foldedRow] ?? 0) + entry.count;
   }
 
   /**
-   * What is known of a lineage's leaf in a scope (`Scopes.of`; undefined if it could not be read) at `second`, seconds
-   * since the epoch. While the lineage lives this is a lookup that makes nothing but one small object a second.
+   * The answers for a lineage's leaf in a scope (`Scopes.of`; undefined if it could not be read) at `second`, in
+   * seconds since the epoch. While the lineage lives this is a cache lookup that allocates at most one object a second.
    */
   knowledge(lineage: Lineage, scope: string | undefined, second: number): Knowledge {
-    const standing = this.cached(lineage, scope);
-    if (standing.knowledge !== undefined && standing.second === second) return standing.knowledge;
-    const made = knowledgeOf(standing, second);
-    standing.knowledge = made;
-    standing.second = second;
-    return made;
+    const cached = this.cached(lineage, scope);
+    if (cached.knowledge !== undefined && cached.second === second) return cached.knowledge;
+    const knowledge = knowledgeOf(cached, second);
+    cached.knowledge = knowledge;
+    cached.second = second;
+    return knowledge;
   }
 
-  /** What the baseline has of a lineage's leaf. */
+  /** Looks up a lineage's leaf in a scope. */
   standing(lineage: Lineage, scope: string | undefined): LookupResult {
     return this.cached(lineage, scope);
   }
 
-  /** Whether a tree is known: the same question for one that was written down. */
+  /** Whether the tree of an entry is known; the same query for a tree from a file. */
   knows(entry: Pick<BaselineEntry, "scope" | "exact" | "path" | "complete">): boolean {
     return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
   }
 
   /** Whether the folded tree is in the baseline. */
   isFamiliar(tree: Tree): boolean {
-    const known = this.familiarTrees.get(tree);
-    if (known !== undefined) return known;
+    const cached = this.familiarTrees.get(tree);
+    if (cached !== undefined) return cached;
     digestIs(tree.id);
     const familiar = this.folded.get() !== -1;
     this.familiarTrees.set(tree, familiar);
@@ -144,59 +146,59 @@ export class Baseline {
   private cached(lineage: Lineage, scope: string | undefined): Cached {
     const head = this.cache.get(lineage);
     let depth = 0;
-    for (let one = head; one !== undefined; one = one.next) {
-      if (one.scope === scope) return one;
+    for (let cached = head; cached !== undefined; cached = cached.next) {
+      if (cached.scope === scope) return cached;
       depth += 1;
     }
     const next = depth < SCOPES_OF_LINEAGE ? head : undefined;
-    const made = { ...this.workOut(lineage, scope), scope, next, second: -1, knowledge: undefined };
-    this.cache.set(lineage, made);
-    return made;
+    const created = { ...this.lookUp(lineage, scope), scope, next, second: -1, knowledge: undefined };
+    this.cache.set(lineage, created);
+    return created;
   }
 
-  private workOut(lineage: Lineage, scope: string | undefined): LookupResult {
+  private lookUp(lineage: Lineage, scope: string | undefined): LookupResult {
     const tree = treeOf(lineage);
     const path = keptPath(lineage.program);
-    const told = path !== undefined && scope !== undefined;
-    const row = told ? this.find(scope, path, tree.exact, tree.complete) : -1;
+    const isReadable = path !== undefined && scope !== undefined;
+    const exactRow = isReadable ? this.find(scope, path, tree.exact, tree.complete) : -1;
     digestIs(tree.id);
     const foldedRow = this.folded.get();
-    const sights = row !== -1 ? this.sights : this.foldedSights;
-    const at = row !== -1 ? row : foldedRow;
+    const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
+    const row = exactRow !== -1 ? exactRow : foldedRow;
     return {
-      known: told ? row !== -1 : undefined,
+      known: isReadable ? exactRow !== -1 : undefined,
       familiar: foldedRow !== -1,
-      first: at === -1 ? undefined : sights.first[at],
-      count: at === -1 ? undefined : sights.count[at],
+      first: row === -1 ? undefined : occurrences.first[row],
+      count: row === -1 ? undefined : occurrences.count[row],
     };
   }
 
-  /** The row of the entry seen first among those that make the tree known; -1 if it is not. */
+  /** The row of the earliest entry that makes the tree known; -1 if the tree is unknown. */
   private find(scope: string, path: string, exact: string, complete: boolean): number {
-    const within = prefixOf(scope, path);
-    digest(within + exact);
-    const same = this.whole.get();
-    if (same !== -1) return same;
+    const prefix = prefixOf(scope, path);
+    digest(prefix + exact);
+    const exactRow = this.whole.get();
+    if (exactRow !== -1) return exactRow;
     if (complete && this.incomplete.size === 0) return -1;
-    // One of the two has to be incomplete: of a complete tree's side, that is the entry.
-    let found = (complete ? this.incompleteEnds : this.ends).get();
+    // A tree matches the end of another only if the shorter of the two is incomplete.
+    let row = (complete ? this.incompleteEnds : this.ends).get();
     const shorter = complete ? this.incomplete : this.whole;
     for (const end of properEnds(exact)) {
-      digest(within + end);
-      found = this.earlier(found, shorter.get());
+      digest(prefix + end);
+      row = this.earlier(row, shorter.get());
     }
-    return found;
+    return row;
   }
 
   private earlier(a: number, b: number): number {
     if (a === -1 || b === -1) return Math.max(a, b);
-    return this.sights.firstOf(b) < this.sights.firstOf(a) ? b : a;
+    return this.exactOccurrences.firstOf(b) < this.exactOccurrences.firstOf(a) ? b : a;
   }
 
   private keepEarliest(table: DigestTable, text: string, row: number): void {
     digest(text);
-    const before = table.get();
-    if (this.earlier(before, row) === row && before !== row) table.set(row);
+    const existing = table.get();
+    if (this.earlier(existing, row) === row && existing !== row) table.set(row);
   }
 }
 
@@ -204,11 +206,11 @@ function prefixOf(scope: string, path: string): string {
   return `${scope}\u0000${path}\u0000`;
 }
 
-/** A standing as policies ask for it, `second` seconds after the epoch. */
+/** A lookup result as policies query it, `second` seconds after the epoch. */
 function knowledgeOf({ known, familiar, first, count }: LookupResult, second: number): Knowledge {
-  const made: { known?: boolean; familiar?: boolean; age?: number; count?: number } = { familiar };
-  if (known !== undefined) made.known = known;
-  if (first !== undefined) made.age = Math.max(0, second - first);
-  if (count !== undefined) made.count = count;
-  return made;
+  const knowledge: { known?: boolean; familiar?: boolean; age?: number; count?: number } = { familiar };
+  if (known !== undefined) knowledge.known = known;
+  if (first !== undefined) knowledge.age = Math.max(0, second - first);
+  if (count !== undefined) knowledge.count = count;
+  return knowledge;
 }

@@ -1,57 +1,57 @@
-// A table from 128-bit digests to numbers in flat memory: 100,000 trees and all their ends as JavaScript strings would
-// take more than everything else in the warden together.
+// A hash table from 128-bit digests to numbers, in flat memory: as JavaScript strings, 100,000 trees and all their ends
+// would need more memory than the rest of the warden.
 
-/** Slots filled at most, in hundredths: linear probing gets slow beyond. */
-const FILL = 75;
-const LEAST_SLOTS = 64;
+/** Maximum load in percent; linear probing gets slow beyond it. */
+const MAX_LOAD = 75;
+const INITIAL_SLOTS = 64;
 /** Words of 32 bits in a digest. */
 const WORDS = 4;
 const EMPTY = 0xffff_ffff;
 
 /**
- * The digest that was made last. One buffer: nothing is kept of it by anybody, and a lookup makes no object.
- * SHA-256, since those who choose names must not be able to choose one that is known.
+ * The current digest, on which the tables work. One shared buffer, so that a lookup allocates nothing. SHA-256, so that
+ * an attacker who chooses names cannot make them collide with a known tree.
  */
-const made = new Uint8Array(32);
-const words = new Uint32Array(made.buffer, 0, WORDS);
-const bytes = Buffer.from(made.buffer, 0, WORDS * 4);
+const current = new Uint8Array(32);
+const words = new Uint32Array(current.buffer, 0, WORDS);
+const bytes = Buffer.from(current.buffer, 0, WORDS * 4);
 
-/** Makes `text`'s digest the one that the tables below work on. */
+/** Sets the current digest to the one of `text`. */
 export function digest(text: string): void {
-  Bun.SHA256.hash(text, made);
+  Bun.SHA256.hash(text, current);
 }
 
-/** Takes 32 hexadecimal digits, such as a tree id, as the digest. */
+/** Sets the current digest to 32 hexadecimal digits, such as a tree id. */
 export function digestIs(hex: string): void {
   bytes.write(hex, "hex");
 }
 
-/** The digest as 32 hexadecimal digits. */
+/** The current digest as 32 hexadecimal digits. */
 export function digestText(): string {
   return bytes.toString("hex");
 }
 
-/** Numbers below 2^32 - 1 by digest. */
+/** Maps digests to numbers below 2^32 - 1. */
 export class DigestTable {
-  private keys = new Uint32Array(LEAST_SLOTS * WORDS);
-  private values = new Uint32Array(LEAST_SLOTS).fill(EMPTY);
+  private keys = new Uint32Array(INITIAL_SLOTS * WORDS);
+  private values = new Uint32Array(INITIAL_SLOTS).fill(EMPTY);
   private filled = 0;
 
   get size(): number {
     return this.filled;
   }
 
-  /** The number of the digest made last; -1 if there is none. */
+  /** The number of the current digest; -1 if there is none. */
   get(): number {
     const value = this.values[this.slotOf()] ?? EMPTY;
     return value === EMPTY ? -1 : value;
   }
 
-  /** Sets the number of the digest made last. */
+  /** Sets the number of the current digest. */
   set(value: number): void {
     let slot = this.slotOf();
     if (this.values[slot] === EMPTY) {
-      if ((this.filled + 1) * 100 > this.values.length * FILL) {
+      if ((this.filled + 1) * 100 > this.values.length * MAX_LOAD) {
         this.grow();
         slot = this.slotOf();
       }
@@ -61,19 +61,19 @@ export class DigestTable {
     this.values[slot] = value;
   }
 
-  /** The slot of the digest, or the empty one where it belongs. */
+  /** The slot of the current digest, or the empty slot where it belongs. */
   private slotOf(): number {
     const { keys, values } = this;
     const slots = values.length;
-    // Not the first word: all tree ids begin with the same digit.
+    // The last word, because all tree ids begin with the same digit.
     let slot = Math.floor(((words[3] ?? 0) / 0x1_0000_0000) * slots);
     while (values[slot] !== EMPTY) {
-      const at = slot * WORDS;
+      const first = slot * WORDS;
       if (
-        keys[at] === words[0] &&
-        keys[at + 1] === words[1] &&
-        keys[at + 2] === words[2] &&
-        keys[at + 3] === words[3]
+        keys[first] === words[0] &&
+        keys[first + 1] === words[1] &&
+        keys[first + 2] === words[2] &&
+        keys[first + 3] === words[3]
       )
         return slot;
       slot = slot + 1 === slots ? 0 : slot + 1;
@@ -83,7 +83,7 @@ export class DigestTable {
 
   private grow(): void {
     const { keys, values } = this;
-    const wanted = words.slice();
+    const saved = words.slice();
     const slots = Math.ceil(values.length * 1.5);
     this.keys = new Uint32Array(slots * WORDS);
     this.values = new Uint32Array(slots).fill(EMPTY);
@@ -95,6 +95,6 @@ export class DigestTable {
       this.keys.set(words, to * WORDS);
       this.values[to] = value;
     }
-    words.set(wanted);
+    words.set(saved);
   }
 }

@@ -1,55 +1,57 @@
-// One tree of a baseline with what was seen of it, and how two sights of the same tree become one.
+// One tree of a baseline with its observations, and how two entries of the same tree are joined.
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, type Key } from "./key.ts";
 
+/** A tree of a baseline and what was observed of it. */
 export interface BaselineEntry extends Key {
   /** The folded tree's text. */
   readonly tree: string;
-  /** Every link of the lineage was seen, see DESIGN's `complete`. */
+  /** Every link of the lineage was observed, see `Lineage.complete`. */
   readonly complete: boolean;
-  /** Seconds since the epoch. */
+  /** First and last seen, in seconds since the epoch. */
   readonly first: number;
   readonly last: number;
   readonly count: number;
-  /** Effective users of the lineage, each once, ascending, at most USERS_LIMIT; empty if not known. */
+  /** Distinct effective users of the lineage, ascending, at most USERS_LIMIT; empty if unknown. */
   readonly users: readonly number[];
-  /** Hosts of which this was merged. */
+  /** Number of hosts whose entries were merged into this one. */
   readonly hosts: number;
-  /** What its leaf ran, ascending, each once, at most EXECUTABLES_LIMIT; empty if not known. */
+  /** Distinct executables of its leaf, ascending, at most EXECUTABLES_LIMIT; empty if unknown. */
   readonly executables: readonly Executable[];
-  /** One sample, as `argumentsText` writes it; undefined if not known. */
+  /** One sample, as `argumentsText` formats it; undefined if unknown. */
   readonly arguments: string | undefined;
 }
 
-/** Users remembered of a tree: beyond it the lowest stay. */
+/** Maximum number of users kept for a tree; the lowest ids stay. */
 export const USERS_LIMIT = 16;
 
+/** A key as one text, for maps. */
 export function keyText(key: Key): string {
   return `${key.scope}\t${key.exact}\t${key.path}`;
 }
 
-/** Both sets, ascending, each user once. */
+/** The union of both sets, ascending, at most USERS_LIMIT. */
 export function joinUsers(a: readonly number[], b: readonly number[]): readonly number[] {
   if (b.every((user) => a.includes(user))) return a;
   return [...new Set([...a, ...b])].sort((x, y) => x - y).slice(0, USERS_LIMIT);
 }
 
-/** Of two texts the first in order: it does not matter which came first. */
-function either(a: string | undefined, b: string | undefined): string | undefined {
+/** The lesser of two texts, so that the result does not depend on the order of merging. */
+function lesser(a: string | undefined, b: string | undefined): string | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return compareTexts(a, b) <= 0 ? a : b;
 }
 
 /**
- * Two sights of the same key as one. A lineage once seen whole is complete: that asks for more of those it is
- * compared with. `apart`: seen on different hosts.
+ * Joins two entries of the same key. The result is complete if either is, because a complete entry matches fewer
+ * lineages. `apart` means that they come from different hosts, whose numbers are added.
  */
 export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
   return {
     scope: a.scope,
     exact: a.exact,
     path: a.path,
-    tree: either(a.tree, b.tree) ?? a.tree,
+    tree: lesser(a.tree, b.tree) ?? a.tree,
     complete: a.complete || b.complete,
     first: Math.min(a.first, b.first),
     last: Math.max(a.last, b.last),
@@ -57,29 +59,30 @@ export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean):
     users: joinUsers(a.users, b.users),
     hosts: apart ? Math.min(a.hosts + b.hosts, Number.MAX_SAFE_INTEGER) : Math.max(a.hosts, b.hosts),
     executables: joinExecutables(a.executables, b.executables),
-    arguments: either(a.arguments, b.arguments),
+    arguments: lesser(a.arguments, b.arguments),
   };
 }
 
-/** All entries, those of one key joined, in the order of a file. */
+/** All entries in the order of a file, with entries of equal keys joined. */
 export function mergeEntries(lists: Iterable<Iterable<BaselineEntry>>, apart: boolean): BaselineEntry[] {
   const merged = new Map<string, BaselineEntry>();
   for (const list of lists) {
     for (const entry of list) {
       const text = keyText(entry);
-      const before = merged.get(text);
-      merged.set(text, before === undefined ? entry : joinEntries(before, entry, apart));
+      const existing = merged.get(text);
+      merged.set(text, existing === undefined ? entry : joinEntries(existing, entry, apart));
     }
   }
   return [...merged.values()].sort(compareKeys);
 }
 
+/** The difference between two baselines. */
 export interface Difference {
   readonly added: readonly BaselineEntry[];
   readonly removed: readonly BaselineEntry[];
 }
 
-/** What `after` has and `before` has not, and the other way round, by key; both in the order of a file. */
+/** The entries whose keys only `after` has, and those that only `before` has, both in the order of a file. */
 export function diffEntries(before: readonly BaselineEntry[], after: readonly BaselineEntry[]): Difference {
   const without = (list: readonly BaselineEntry[], others: readonly BaselineEntry[]): BaselineEntry[] => {
     const keys = new Set(others.map(keyText));

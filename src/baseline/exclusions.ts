@@ -1,5 +1,5 @@
-// Exclusions: patterns for maintenance, under which a tree that the baseline does not know raises no alarm. The file
-// is root's. Too broad a pattern is the danger, so each says why it is there, and what they hide can be shown.
+// Exclusions: patterns, for example for maintenance, that keep unknown trees from raising an alarm. Only root writes
+// the file. Because a pattern may be too broad, each has a reason, and commands can show what the patterns hide.
 
 import { printable } from "../linux/text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
@@ -7,22 +7,23 @@ import { type FileError, type ParseResult, parseCount, parseTime, timeText } fro
 import type { BaselineEntry } from "./entry.ts";
 import { compareTexts } from "./key.ts";
 
+/** One pattern. */
 export interface Exclusion {
-  /** A glob over the labels of the tree or of the exact tree, as policies' `tree` has it. */
+  /** A glob over the labels of the tree or of the exact tree, like the operator `tree` of policies. */
   readonly tree: string;
-  /** Only lineages in which nobody but root and this user acts; undefined: whoever. */
+  /** Only lineages whose users are this one and perhaps root; undefined for any users. */
   readonly user: number | undefined;
-  /** Only in this scope; undefined: anywhere. */
+  /** Only in this scope; undefined for any scope. */
   readonly scope: string | undefined;
-  /** Seconds since the epoch; undefined: for good. */
+  /** Seconds since the epoch when it ends; undefined if it never does. */
   readonly until: number | undefined;
   readonly reason: string;
 }
 
-/** Compiles a tree glob; throws an Error whose message says what is wrong with it. */
+/** Compiles a tree glob. Throws an Error that describes what is invalid. */
 export type CompileGlob = (pattern: string) => (labels: readonly string[]) => boolean;
 
-/** What is asked: a tree that the baseline does not know. */
+/** A tree that the baseline does not know, with the properties that exclusions test. */
 export interface Excludable {
   readonly labels: readonly string[];
   readonly names: readonly string[];
@@ -34,11 +35,12 @@ export interface Excludable {
 const FORMAT = "treewarden-exclusions 1";
 const COLUMNS = "# tree, user, scope, until, reason";
 const FIELDS = 5;
-/** Each is tried on every unknown tree. */
+/** Maximum number of exclusions, as each is tried on every unknown tree. */
 export const EXCLUSIONS_LIMIT = 1_000;
 const SIZE_LIMIT = 1 << 20;
 const ROOT = 0;
 
+/** The text of the file. */
 export function formatExclusions(exclusions: readonly Exclusion[]): string {
   const lines = exclusions.map(({ tree, user, scope, until, reason }) =>
     [
@@ -52,7 +54,7 @@ export function formatExclusions(exclusions: readonly Exclusion[]): string {
   return [FORMAT, COLUMNS, ...lines, ""].join("\n");
 }
 
-/** Every mistake is told with its line; a file with one is refused as a whole. */
+/** Parses the file. The result has every error with its line; a file with an error is refused as a whole. */
 export function parseExclusions(text: string, compile: CompileGlob): ParseResult<readonly Exclusion[]> {
   const lines = text.split("\n");
   if (text.length > SIZE_LIMIT || lines.length > EXCLUSIONS_LIMIT + 100)
@@ -61,16 +63,16 @@ export function parseExclusions(text: string, compile: CompileGlob): ParseResult
     return { ok: false, errors: [{ line: 1, message: `the first line must be "${FORMAT}"` }] };
   const errors: FileError[] = [];
   const exclusions: Exclusion[] = [];
-  for (const [at, line] of lines.entries()) {
-    if (at === 0 || line === "" || line.startsWith("#")) continue;
+  for (const [index, line] of lines.entries()) {
+    if (index === 0 || line === "" || line.startsWith("#")) continue;
     const parsed = parseExclusion(line.split("\t"), compile);
-    if (typeof parsed === "string") errors.push({ line: at + 1, message: parsed });
+    if (typeof parsed === "string") errors.push({ line: index + 1, message: parsed });
     else exclusions.push(parsed);
   }
   return errors.length > 0 ? { ok: false, errors } : { ok: true, value: exclusions };
 }
 
-/** An exclusion out of its columns; a text says what is wrong with them. */
+/** An exclusion from its columns; a string result is an error message. */
 export function parseExclusion(fields: readonly string[], compile: CompileGlob): Exclusion | string {
   if (fields.length !== FIELDS)
     return `${fields.length} columns, separated by tabs, where ${FIELDS} belong: tree, user, scope, until, reason`;
@@ -99,28 +101,28 @@ function globProblem(tree: string, compile: CompileGlob): string | undefined {
   } catch (error) {
     return messageOf(error);
   }
-  const fixed = tree.split("/").some((label) => label !== "" && !/^[*]+$/.test(label));
-  return fixed ? undefined : "it fits every tree: name at least one label";
+  const namesLabel = tree.split("/").some((label) => label !== "" && !/^[*]+$/.test(label));
+  return namesLabel ? undefined : "it fits every tree: name at least one label";
 }
 
 interface Compiled {
   readonly exclusion: Exclusion;
-  readonly fits: (labels: readonly string[]) => boolean;
+  readonly matches: (labels: readonly string[]) => boolean;
 }
 
-/** Exclusions, ready to be asked. */
+/** Compiled exclusions. */
 export class Exclusions {
   private readonly compiled: readonly Compiled[];
 
   constructor(exclusions: readonly Exclusion[], compile: CompileGlob) {
-    this.compiled = exclusions.map((exclusion) => ({ exclusion, fits: compile(exclusion.tree) }));
+    this.compiled = exclusions.map((exclusion) => ({ exclusion, matches: compile(exclusion.tree) }));
   }
 
   get size(): number {
     return this.compiled.length;
   }
 
-  /** When the next exclusion ends after `second` (both since 1970); undefined: none does. */
+  /** When the next exclusion ends after `second` (both in seconds since the epoch); undefined if none does. */
   nextEnd(second: number): number | undefined {
     let next: number | undefined;
     for (const { exclusion } of this.compiled) {
@@ -130,27 +132,27 @@ export class Exclusions {
     return next;
   }
 
-  /** The first exclusion that hides the tree at `second` (since the epoch); undefined if none does. */
-  hides(asked: Excludable, second: number): Exclusion | undefined {
-    for (const { exclusion, fits } of this.compiled) {
+  /** The first exclusion that hides the tree at `second` (since the epoch); undefined if no exclusion does. */
+  hides(tree: Excludable, second: number): Exclusion | undefined {
+    for (const { exclusion, matches } of this.compiled) {
       if (exclusion.until !== undefined && second >= exclusion.until) continue;
-      if (exclusion.scope !== undefined && exclusion.scope !== asked.scope) continue;
-      if (exclusion.user !== undefined && !isOnly(asked.users, exclusion.user)) continue;
-      if (fits(asked.labels) || fits(asked.names)) return exclusion;
+      if (exclusion.scope !== undefined && exclusion.scope !== tree.scope) continue;
+      if (exclusion.user !== undefined && !isOnly(tree.users, exclusion.user)) continue;
+      if (matches(tree.labels) || matches(tree.names)) return exclusion;
     }
     return undefined;
   }
 }
 
-/** Whether the user acts in the lineage, and nobody else but root, who starts every session. */
+/** Whether the lineage has the user and no others except root, who starts every session. */
 function isOnly(users: readonly number[] | undefined, user: number): boolean {
-  return users?.includes(user) === true && users.every((one) => one === user || one === ROOT);
+  return users?.includes(user) === true && users.every((id) => id === user || id === ROOT);
 }
 
-/** An entry, as the live question would be asked of it. */
+/** An entry with the properties that a live process of this tree would have. */
 export function excludable(entry: BaselineEntry): Excludable {
   return {
-    labels: labelsOf(entry.tree).filter((label, at) => at > 0 || label !== "random"),
+    labels: labelsOf(entry.tree).filter((label, index) => index > 0 || label !== "random"),
     names: labelsOf(entry.exact),
     scope: entry.scope,
     users: entry.users.length === 0 ? undefined : entry.users,
@@ -162,16 +164,16 @@ function labelsOf(tree: string): readonly string[] {
   return tree === "/" ? [] : tree.slice(1).split("/");
 }
 
-/** What exclusions hide of trees that the baseline does not know: each tree once, with the first pattern that hides it. */
+/** The unknown trees that exclusions hide at `second`, each with the first exclusion that hides it. */
 export function hiddenBy(
   exclusions: Exclusions,
   unknown: Iterable<BaselineEntry>,
   second: number,
 ): readonly { readonly entry: BaselineEntry; readonly exclusion: Exclusion }[] {
-  const found: { entry: BaselineEntry; exclusion: Exclusion }[] = [];
+  const hidden: { entry: BaselineEntry; exclusion: Exclusion }[] = [];
   for (const entry of unknown) {
     const exclusion = exclusions.hides(excludable(entry), second);
-    if (exclusion !== undefined) found.push({ entry, exclusion });
+    if (exclusion !== undefined) hidden.push({ entry, exclusion });
   }
-  return found.sort((a, b) => compareTexts(a.exclusion.tree, b.exclusion.tree));
+  return hidden.sort((a, b) => compareTexts(a.exclusion.tree, b.exclusion.tree));
 }

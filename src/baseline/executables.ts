@@ -1,26 +1,26 @@
-// Which files a tree's leaf was seen to run: path, package and digest, as far as they are known.
+// The files that a tree's leaf was observed to run: path, package and digest, as far as they are known.
 import { unambiguous } from "../linux/text.ts";
 import { compareTexts } from "./key.ts";
 
-/** One executable of a tree. What is undefined is not known. */
+/** One executable of a tree. An undefined property is unknown. */
 export interface Executable {
-  /** Absolute, as it was run, escaped as every text of a baseline; for a memfd `memfd:NAME`. */
+  /** Absolute path as it was run, escaped like every text of a baseline; `memfd:NAME` for a memfd. */
   readonly path: string;
-  /** The distribution's package that owns the file; null if none does. */
+  /** The distribution's package that owns the file; null if no package does. */
   readonly package: string | null | undefined;
-  /** It is known not to be as its package has it. */
+  /** Whether the file is known to differ from what its package installed. */
   readonly modified: boolean;
-  /** Of its content: `sha256:` and 64 hexadecimal digits. */
+  /** Digest of its content: `sha256:` and 64 hexadecimal digits. */
   readonly digest: string | undefined;
 }
 
-/** Executables remembered of a tree: beyond it the first in order stay. */
+/** Maximum number of executables kept for a tree; the first in order stay. */
 export const EXECUTABLES_LIMIT = 8;
-/** What is longer is not kept: no package brings it. */
+/** Longer paths, in characters, are not kept; no package has such a path. */
 export const EXECUTABLE_PATH_LIMIT = 512;
 const PACKAGE_LIMIT = 255;
 
-/** An executable out of what was read; undefined for a path that is not kept. */
+/** An executable from its path and its examination; undefined if the path is too long to be kept. */
 export function executableOf(
   path: string,
   known: {
@@ -29,19 +29,19 @@ export function executableOf(
     readonly digest?: string | undefined;
   } = {},
 ): Executable | undefined {
-  const kept = escaped(path);
-  if (kept.length > EXECUTABLE_PATH_LIMIT) return undefined;
+  const escapedPath = escaped(path);
+  if (escapedPath.length > EXECUTABLE_PATH_LIMIT) return undefined;
   const { modified, digest } = known;
   const owner = typeof known.package === "string" ? packageText(known.package) : known.package;
   return {
-    path: kept,
+    path: escapedPath,
     package: owner,
     modified: modified === true && typeof owner === "string",
     digest: digest !== undefined && isDigest(digest) ? digest : undefined,
   };
 }
 
-/** A space divides executables and a comma their parts. */
+/** Escapes the space, which separates executables. Package names also escape `,` and `!`. */
 function escaped(text: string): string {
   return unambiguous(text).replaceAll(" ", "\\x20");
 }
@@ -51,13 +51,13 @@ function packageText(name: string): string | undefined {
   return text === "" || text === "-" || text.length > PACKAGE_LIMIT ? undefined : text;
 }
 
-/** `PATH,PACKAGE,DIGEST`: package `-` if not known, `!` if none owns it, `nginx!` if it is not as nginx has it. */
+/** `PATH,PACKAGE,DIGEST`. The package is `-` if unknown, `!` if there is none, `nginx!` if the file was modified. */
 export function executableText({ path, package: owner, modified, digest }: Executable): string {
   const named = owner === undefined ? "-" : owner === null ? "!" : modified ? `${owner}!` : owner;
   return `${path},${named},${digest ?? "-"}`;
 }
 
-/** Undefined if `text` is not as `executableText` writes it. */
+/** Parses the output of `executableText`; undefined for any other text. */
 export function parseExecutable(text: string): Executable | undefined {
   const [, path = "", name = "", modified, digest = ""] =
     /^((?:\/|memfd:)[^ ]*),(-|!|[^ ,!]+?)(!?),(-|sha256:[0-9a-f]{64})$/.exec(text) ?? [];
@@ -72,35 +72,36 @@ export function parseExecutable(text: string): Executable | undefined {
   };
 }
 
-/** As one text: divided by a space, `-` if there is none. */
+/** The executables as one text, separated by spaces; `-` if there are none. */
 export function executablesText(executables: readonly Executable[]): string {
   return executables.length === 0 ? "-" : executables.map(executableText).join(" ");
 }
 
-/** Ascending, each once; undefined if `text` is not as `executablesText` writes it. */
+/** Parses the output of `executablesText`; undefined for any other text. */
 export function parseExecutables(text: string): readonly Executable[] | undefined {
   if (text === "-") return [];
-  const found: Executable[] = [];
+  const executables: Executable[] = [];
   for (const part of text.split(" ", EXECUTABLES_LIMIT + 1)) {
-    const one = parseExecutable(part);
-    if (one === undefined) return undefined;
-    found.push(one);
+    const executable = parseExecutable(part);
+    if (executable === undefined) return undefined;
+    executables.push(executable);
   }
-  return executablesText(joinExecutables(found, [])) === text ? found : undefined;
+  return executablesText(joinExecutables(executables, [])) === text ? executables : undefined;
 }
 
-/** Both sets, ascending by their texts, each once; what says less of a file than another one does is left out. */
+/** The union of both sets, ascending by text. Executables of which the other set has more details are left out. */
 export function joinExecutables(a: readonly Executable[], b: readonly Executable[]): readonly Executable[] {
   const all = new Map<string, Executable>();
-  for (const one of [...a, ...b]) all.set(executableText(one), one);
+  for (const executable of [...a, ...b]) all.set(executableText(executable), executable);
   return [...all]
-    .filter(([text, one]) => ![...all].some(([other, more]) => other !== text && saysMore(more, one)))
+    .filter(([text, less]) => ![...all].some(([key, more]) => key !== text && isMoreDetailed(more, less)))
     .sort(([x], [y]) => compareTexts(x, y))
     .slice(0, EXECUTABLES_LIMIT)
-    .map(([, one]) => one);
+    .map(([, executable]) => executable);
 }
 
-function saysMore(more: Executable, less: Executable): boolean {
+/** Whether `more` has every detail of `less`, for the same file. */
+function isMoreDetailed(more: Executable, less: Executable): boolean {
   const sameOwner = more.package === less.package && more.modified === less.modified;
   return (
     more.path === less.path &&

@@ -1,11 +1,11 @@
-// for-rest's tree lines: what a stream of events looks like in its grammar. docs/for-rest.md describes it.
+// Formats a stream of events as the tree lines of for-rest, which docs/for-rest.md describes.
 //
 //   line := root 1*( "/" node )
 //   node := name ":" verb "," uid "," gid "," exit
 //   verb := "Fork " [other] | "eXec " [other] | "end"
 //
-// Names are those of the exact tree, escaped as it has them, and `:`, `,` and space as \xNN too, so that a line can
-// always be taken apart again. What is not known (a user, a group, a status) is `?`.
+// Names are those of the exact tree with its escapes; `:`, `,` and space become \xNN too, so that a line can always be
+// parsed again. An unknown user, group or status is `?`.
 import {
   dispatch,
   type EventHandlers,
@@ -21,28 +21,30 @@ export interface ForRestOptions {
 }
 
 export interface ForRestLimits {
+  /** Maximum number of lines. */
   readonly lines: number;
-  /** Of all lines together. */
+  /** Maximum number of characters in all lines together. */
   readonly characters: number;
+  /** Maximum number of live processes. */
   readonly processes: number;
 }
 
 const LIMITS: ForRestLimits = { lines: 100_000, characters: 32 << 20, processes: 100_000 };
-/** Nodes of a line; the middle of a longer one becomes one node `...`. */
+/** Maximum number of nodes in a line; the middle of a longer line becomes one node `...`. */
 const NODES_LIMIT = 32;
 const KEEP_ROOT = 16;
-/** Of a process whose parent is not known, until it runs something. */
+/** Name of a process whose parent is unknown, until its first exec. */
 const UNKNOWN_NAME = "unknown";
 
-/** One process. `above`: its ancestors' nodes, each as it was when it forked the next one. */
+/** One process. `above` has the nodes of its ancestors, each as it was when it forked the next one. */
 interface Member {
   readonly above: readonly string[];
   name: string;
   uid: number | undefined;
   gid: number | undefined;
-  /** Its latest event. */
+  /** The node of its latest event. */
   node: string;
-  /** At its fork, until it is known under which name that is written; null afterwards. */
+  /** Its fork, until the name for the fork's line is known; then null. */
   fork: Identity | null;
 }
 
@@ -52,9 +54,9 @@ interface Identity {
   readonly gid: number | undefined;
 }
 
-/** Collects the set of lines of a stream of events. */
+/** Collects the distinct lines of a stream of events. */
 export class ForRestLines {
-  /** Events that found no room: lines or processes beyond the limits. */
+  /** Number of lines and processes beyond the limits. */
   missed = 0;
   private readonly name: (facts: ProcessFacts) => string;
   private readonly limits: ForRestLimits;
@@ -69,7 +71,7 @@ export class ForRestLines {
       if (member !== undefined) member.uid = uid;
     },
     exit: ({ pid, status }) => this.ended(pid, status),
-    // A line that is missing cannot be told from one that never was.
+    // The grammar has no line for a loss.
     loss: () => undefined,
   };
 
@@ -79,12 +81,12 @@ export class ForRestLines {
   }
 
   /**
-   * Processes that were there before the first event, parents by what /proc says. Their own history is not known:
-   * each stands as one that ran its program, with nothing known of before, and makes no line.
+   * Adds the processes that existed before the first event, with their parents from /proc. Their history is unknown:
+   * each has a node for the exec of its program with an unknown earlier name, and adds no line.
    */
   begin(scan: readonly ScannedProcess[]): void {
-    const byPid = new Map(scan.map((one) => [one.pid, one]));
-    for (const one of scan) this.adopt(one, byPid, NODES_LIMIT * 4);
+    const byPid = new Map(scan.map((scanned) => [scanned.pid, scanned]));
+    for (const scanned of scan) this.adopt(scanned, byPid, NODES_LIMIT * 4);
   }
 
   event(event: ProcessEvent): void {
@@ -97,7 +99,7 @@ export class ForRestLines {
     if (member !== undefined) member.gid = gid;
   }
 
-  /** The unique lines so far, sorted; forks of processes that still may exec among them, under their present name. */
+  /** The distinct lines so far, sorted. Forks of processes that may still exec have their present name. */
   lines(): string[] {
     const all = new Set(this.found);
     for (const member of this.members.values()) {
@@ -106,29 +108,30 @@ export class ForRestLines {
     return [...all].sort();
   }
 
-  private adopt(one: ScannedProcess, byPid: ReadonlyMap<number, ScannedProcess>, depth: number): Member {
-    const before = this.members.get(one.pid);
-    if (before !== undefined) return before;
-    const parent = one.facts.parentPid === undefined ? undefined : byPid.get(one.facts.parentPid);
-    const isTop = parent === undefined || parent === one || depth === 0;
-    const above = isTop ? [] : childrenOf(this.adopt(parent, byPid, depth - 1));
-    const { uid, gid } = one.facts;
-    const name = this.name(one.facts);
-    // Pid 1 is written bare.
-    const node = one.pid === 1 ? name : nodeText(name, "eXec ", uid, gid, 0);
+  private adopt(scanned: ScannedProcess, byPid: ReadonlyMap<number, ScannedProcess>, depth: number): Member {
+    const existing = this.members.get(scanned.pid);
+    if (existing !== undefined) return existing;
+    const { facts } = scanned;
+    const parent = facts.parentPid === undefined ? undefined : byPid.get(facts.parentPid);
+    const isTop = parent === undefined || parent === scanned || depth === 0;
+    const above = isTop ? [] : nodesAboveChild(this.adopt(parent, byPid, depth - 1));
+    const { uid, gid } = facts;
+    const name = this.name(facts);
+    // Pid 1 is the root of the grammar: a name alone.
+    const node = scanned.pid === 1 ? name : nodeText(name, "eXec ", uid, gid, 0);
     const member: Member = { above, name, uid, gid, node, fork: null };
-    this.keep(one.pid, member);
+    this.keep(scanned.pid, member);
     return member;
   }
 
   private forked(pid: number, parentPid: number): void {
     const parent = this.members.get(parentPid);
-    const before = this.members.get(pid);
-    // Its end was missed.
-    if (before !== undefined) this.settleFork(before);
+    const previous = this.members.get(pid);
+    // The exit of the pid's earlier owner was missed.
+    if (previous !== undefined) this.writeFork(previous);
     const { name, uid, gid } = parent ?? { name: UNKNOWN_NAME, uid: undefined, gid: undefined };
     const fork = { name, uid, gid };
-    const above = parent === undefined ? [] : childrenOf(parent);
+    const above = parent === undefined ? [] : nodesAboveChild(parent);
     this.keep(pid, { above, name, uid, gid, node: forkNode(fork, name), fork });
   }
 
@@ -136,11 +139,11 @@ export class ForRestLines {
     let member = this.members.get(pid);
     if (member === undefined) {
       const parent = facts.parentPid === undefined ? undefined : this.members.get(facts.parentPid);
-      const above = parent === undefined ? [] : childrenOf(parent);
+      const above = parent === undefined ? [] : nodesAboveChild(parent);
       member = { above, name: "", uid: undefined, gid: undefined, node: "", fork: null };
       this.keep(pid, member);
     }
-    const other = member.name;
+    const previousName = member.name;
     member.name = this.name(facts);
     member.uid = facts.uid ?? member.uid;
     member.gid = facts.gid ?? member.gid;
@@ -148,25 +151,25 @@ export class ForRestLines {
       this.add(member.above, forkNode(member.fork, member.name, member.fork.name));
       member.fork = null;
     }
-    member.node = nodeText(member.name, `eXec ${other}`, member.uid, member.gid, 0);
+    member.node = nodeText(member.name, `eXec ${previousName}`, member.uid, member.gid, 0);
     this.add(member.above, member.node);
   }
 
   private ended(pid: number, status: number | undefined): void {
     const member = this.members.get(pid);
     if (member === undefined) return;
-    this.settleFork(member);
+    this.writeFork(member);
     this.add(member.above, nodeText(member.name, "end", member.uid, member.gid, status));
     this.members.delete(pid);
   }
 
-  /** It never ran a program of its own. */
-  private settleFork(member: Member): void {
+  /** Adds the line of a fork under the present name, for a process that has never executed a program. */
+  private writeFork(member: Member): void {
     if (member.fork !== null) this.add(member.above, forkNode(member.fork, member.name));
   }
 
   private keep(pid: number, member: Member): void {
-    // With events lost, ends are missed: the process known longest makes room.
+    // Lost events may include exits, so the oldest process is dropped to make room.
     if (this.members.size >= this.limits.processes && !this.members.has(pid)) {
       const [oldest] = this.members.keys();
       if (oldest !== undefined) this.members.delete(oldest);
@@ -188,8 +191,8 @@ export class ForRestLines {
   }
 }
 
-/** Above a child of this process. */
-function childrenOf({ above, node }: Member): readonly string[] {
+/** The nodes above a child of this process. */
+function nodesAboveChild({ above, node }: Member): readonly string[] {
   const nodes = [...above, node];
   if (nodes.length < NODES_LIMIT) return nodes;
   return [...nodes.slice(0, KEEP_ROOT), "...", ...nodes.slice(KEEP_ROOT - NODES_LIMIT + 2)];
@@ -203,7 +206,7 @@ function forkNode({ uid, gid }: Identity, name: string, other = ""): string {
   return nodeText(name, `Fork ${other}`, uid, gid, 0);
 }
 
-/** `status`: wait(2)'s; its core flag (0x80) is not part of a line. */
+/** `status` is that of wait(2); its core flag (0x80) is not part of a line. */
 function nodeText(
   name: string,
   verb: string,
@@ -215,9 +218,9 @@ function nodeText(
   return `${name}:${verb},${uid ?? "?"},${gid ?? "?"},${exit}`;
 }
 
-const dividers = /[:, ]/g;
+const separators = /[:, ]/g;
 
-/** A label of the exact tree as a name of a line: the characters that divide a line escaped as well. */
+/** A label of the exact tree as a name in a line: the separators of a line are escaped as well. */
 export function forRestName(label: string): string {
-  return label.replace(dividers, (character) => `\\x${character.charCodeAt(0).toString(16)}`);
+  return label.replace(separators, (character) => `\\x${character.charCodeAt(0).toString(16)}`);
 }

@@ -1,5 +1,5 @@
-// Where a tree belongs and under which name a baseline keeps it. Every text of this room is escaped as `unambiguous`
-// has it: printable, no two different names alike, so that files need no escaping of their own.
+// The key under which a baseline keeps a tree, and its scope. Every text of a baseline is escaped by `unambiguous`, so
+// that it is printable and different names stay different; the files need no escaping of their own.
 import { foldElement } from "../fingerprint/fold.ts";
 import { imageName } from "../fingerprint/image-reference.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -8,15 +8,15 @@ import type { Lineage } from "../forest/lineage.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { unambiguous } from "../linux/text.ts";
 
-/** Scopes that have no name of their own. None can be a unit, which ends in `.service` or `.scope`. */
+/** Fixed scopes. None can be the name of a unit, which ends in `.service` or `.scope`. */
 export const scope = {
-  /** Neither container nor unit. */
+  /** Neither a container nor a unit. */
   none: "-",
-  /** A container whose image is not known; `container/IMAGE` if it is: no unit has a slash. */
+  /** A container whose image is unknown, else `container/IMAGE`; the name of a unit has no slash. */
   container: "container",
 } as const;
 
-/** A tree of a baseline: known are those of which all three are in it. */
+/** Identifies a tree of a baseline: a tree is known if an entry has all three properties. */
 export interface Key {
   readonly scope: string;
   /** `tree.exact` */
@@ -25,12 +25,12 @@ export interface Key {
   readonly path: string;
 }
 
-/** The unit of a user's own manager: below it, names are the user's to choose, so that they cannot be a scope. */
+/** The unit of a user's own manager. The user chooses the names of units below it, so these are no scopes. */
 const userManager = /(?:^|\/)user@[^/]*\.service(?:\/|$)/;
 
 /**
- * The scope of a process by its cgroup path and its container (id, null on the host; image, undefined if not known).
- * undefined if the cgroup could not be read.
+ * The scope of a process, from its cgroup path, its container id (null on the host) and its image (undefined if
+ * unknown). Undefined if the cgroup could not be read.
  */
 export function scopeOf(
   cgroup: string | undefined,
@@ -43,49 +43,50 @@ export function scopeOf(
   if (cgroup === undefined) return undefined;
   if (userManager.test(cgroup)) return "user@.service";
   const unit = unitOf(cgroup);
-  return unit === null ? scope.none : unambiguous(foldElement(unit, UNITS).text);
+  return unit === null ? scope.none : unambiguous(foldElement(unit, UNIT_DIRECTORY).text);
 }
 
-/** Where units are as files, for folds that look at the directory. */
-const UNITS = "/usr/lib/systemd/system";
+/** The directory of unit files, for folds that depend on the directory. */
+const UNIT_DIRECTORY = "/usr/lib/systemd/system";
 
-/** cgroup paths remembered: more than an ordinary host has at a time. */
-const SCOPES_REMEMBERED = 1024;
+/** Number of cgroup paths cached: more than an ordinary host has at a time. */
+const SCOPES_CACHED = 1024;
 
-/** `scopeOf`, remembered for each cgroup of the host. */
+/** `scopeOf` with a cache by cgroup path, for processes of the host. */
 export class Scopes {
-  /** Invalidated by: nothing, a scope follows from the path alone. */
-  private readonly known = new Map<string, string>();
+  /** Invalidated by: nothing, a scope depends on the path alone. */
+  private readonly cache = new Map<string, string>();
 
   of(cgroup: string | undefined, container: string | null, image: string | undefined): string | undefined {
     if (cgroup === undefined || container !== null) return scopeOf(cgroup, container, image);
-    const before = this.known.get(cgroup);
-    if (before !== undefined) return before;
-    // Whoever makes up cgroups by the thousand makes everybody's be worked out again, and nothing grow.
-    if (this.known.size >= SCOPES_REMEMBERED) this.known.clear();
-    const made = scopeOf(cgroup, null, undefined) ?? scope.none;
-    this.known.set(cgroup, made);
-    return made;
+    const cached = this.cache.get(cgroup);
+    if (cached !== undefined) return cached;
+    // Thousands of cgroups only make the cache useless; they do not let it grow.
+    if (this.cache.size >= SCOPES_CACHED) this.cache.clear();
+    const created = scopeOf(cgroup, null, undefined) ?? scope.none;
+    this.cache.set(cgroup, created);
+    return created;
   }
 }
 
-/** The path under which a baseline keeps a runnable; undefined if what is run is not known. */
+/** The path under which a baseline keeps a runnable; undefined if its path is unknown. */
 export function keptPath(runnable: Runnable): string | undefined {
   return runnable.folded === undefined ? undefined : unambiguous(runnable.folded);
 }
 
-/** The key of a lineage's leaf; undefined if what it runs is not known. */
+/** The key of a lineage's leaf in the scope `within`; undefined if its program is unknown. */
 export function keyOf(lineage: Lineage, within: string, tree: Tree = treeOf(lineage)): Key | undefined {
   const path = keptPath(lineage.program);
   return path === undefined ? undefined : { scope: within, exact: tree.exact, path };
 }
 
-/** The longer trees that an incomplete one may be the end of, seen from the longer one: `/a/b/c` has `/b/c` and `/c`. */
+/** The proper ends of a tree, which incomplete lineages of it may have: `/a/b/c` has `/b/c` and `/c`. */
 export function* properEnds(exact: string): Generator<string> {
-  for (let at = exact.indexOf("/", 1); at !== -1; at = exact.indexOf("/", at + 1)) yield exact.slice(at);
+  for (let slash = exact.indexOf("/", 1); slash !== -1; slash = exact.indexOf("/", slash + 1))
+    yield exact.slice(slash);
 }
 
-/** Compares by UTF-16 units: the same order on every host, whatever its language. */
+/** Compares by UTF-16 code units, so that the order does not depend on the host's language. */
 export function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,5 +1,5 @@
-// What a learning reports: the trees that it found, and later what changed of them. A tree has one shape on its whole
-// way: this one crosses to the reporter, is a row of its table, and is a line that root's command reads.
+// What a learning run reports: the trees that it found, and later their changes. The same shape of a tree crosses to
+// the reporter, is a row of its table, and is a line that root's command reads.
 import * as v from "valibot";
 import { count } from "../vocabulary/parse-json.ts";
 import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
@@ -17,59 +17,59 @@ const executables = v.pipe(
 );
 
 const LearnedTree = v.object({
-  /** 128 bits over scope, path, exact tree and whether it is complete, as 32 hexadecimal digits. */
+  /** 128 bits of a digest over scope, path, exact tree and `complete`, as 32 hexadecimal digits. */
   id,
   scope: v.string(),
   exact: v.string(),
-  /** Of the runnable. */
+  /** Folded path of the runnable. */
   path: v.string(),
   tree: v.string(),
   complete: v.boolean(),
   /** First and last seen, seconds since the epoch. */
   first: count,
   last: count,
-  /** Runs since this warden started. An absolute value, so that one that arrives twice counts once. */
+  /** Runs since this warden started. An absolute value, so that an update that arrives twice counts once. */
   count,
-  /** As `usersText` writes them: `0,33`, or `-`. */
+  /** As `usersText` formats them: `0,33`, or `-`. */
   users,
-  /** As `executablesText` writes them. */
+  /** As `executablesText` formats them. */
   executables,
-  /** One sample of arguments, as `argumentsText` writes it; null if not known. */
+  /** One sample of arguments, as `argumentsText` formats it; null if unknown. */
   arguments: v.nullable(v.string()),
 });
 
-/** A tree that a learning found. */
+/** A tree that a learning run found. */
 export type LearnedTree = Readonly<v.InferOutput<typeof LearnedTree>>;
 
 const LearnedCount = v.pick(LearnedTree, ["id", "last", "count", "users"]);
 const learning = { started: count };
 
 const LearnedUpdate = v.variant("kind", [
-  /** A tree is new. */
+  /** A new tree. */
   v.object({ kind: v.literal("tree"), ...learning, tree: LearnedTree }),
-  /** Trees that were reported before ran again. */
+  /** New counts of trees that were reported before. */
   v.object({ kind: v.literal("counts"), ...learning, counts: v.array(LearnedCount) }),
-  /** More is known of the files that a tree runs, which was reported before. */
+  /** More details on the files of a tree that was reported before. */
   v.object({ kind: v.literal("executables"), ...learning, id, executables }),
 ]);
 
-/** One report of a learning. `started`: when the learning began, seconds since the epoch; two learnings never add up. */
+/** One report of a learning run. `started`, in seconds since the epoch, tells the runs apart. */
 export type LearnedUpdate = Readonly<v.InferOutput<typeof LearnedUpdate>>;
 
-/** The update in `value`, which may be anything: the reporter takes nothing on trust. Undefined if it is none. */
+/** Validates an update; undefined if `value` is not one. The reporter trusts nothing that it receives. */
 export function parseLearnedUpdate(value: unknown): LearnedUpdate | undefined {
   const result = v.safeParse(LearnedUpdate, value);
   return result.success ? result.output : undefined;
 }
 
-/** Ascending user ids with commas between, `-` if there are none. `parseUsers` reads them. */
+/** User ids separated by commas, `-` if there are none. `parseUsers` reads them. */
 export function usersText(ids: readonly number[]): string {
   return ids.length === 0 ? "-" : ids.join(",");
 }
 
 /**
- * A learned tree as an entry of a baseline. `row` is what a process of the reporter's user printed, so every field is
- * checked as those of a file are; a text says what is wrong. SQLite has 0 and 1 for `complete`.
+ * A learned tree as an entry of a baseline; a string result is an error message. `row` comes from a process of the
+ * reporter's user, so every field is validated like those of a file. SQLite has 0 and 1 for `complete`.
  */
 export function entryOfRow(row: { readonly [name: string]: unknown }): BaselineEntry | string {
   const text = (name: string, missing = ""): string => {

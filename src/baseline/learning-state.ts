@@ -1,14 +1,15 @@
-// How far the learning is: kept by the warden in a file that only root writes, shown and judged by commands.
+// The progress of a learning run. The warden keeps it in a file that only root writes; commands show and judge it.
 import * as v from "valibot";
 import { count, parseJson } from "../vocabulary/parse-json.ts";
 
 /**
- * `learning`: every tree is collected. `finished`: a stretch without loss as long as was asked for is over. `stopped`:
- * ended by a person, or before it was over. `watching`: only what the baseline in force does not know is collected.
+ * `learning`: every tree is collected. `finished`: the requested time has passed without a loss. `stopped`: a person
+ * ended it. `watching`: only trees that the baseline in force does not know are collected.
  */
 export const phases = ["watching", "learning", "finished", "stopped"] as const;
 export type Phase = (typeof phases)[number];
 
+/** Number of hours in `perHour`. */
 export const HOURS = 24;
 
 const savedState = v.object({
@@ -30,24 +31,25 @@ const savedState = v.object({
 export interface LearningState {
   readonly phase: Phase;
   readonly started: number;
-  /** When it was finished or stopped; null while it goes on. */
+  /** When it was finished or stopped; null while it continues. */
   readonly ended: number | null;
-  /** Seconds without loss that were asked for; null: until stopped. */
+  /** Requested duration in seconds without a loss; null to learn until stopped. */
   readonly wanted: number | null;
-  /** Nothing was lost since then. */
+  /** When the current time without a loss began. */
   readonly cleanSince: number;
+  /** How often events were lost. */
   readonly losses: number;
-  /** Sights of trees for which there was no room. */
+  /** Number of executions whose tree was not kept for lack of room. */
   readonly missed: number;
-  /** Programs that could not be read, so that nobody knows which tree they were. */
+  /** Number of executions whose program or scope could not be read, so that their tree is unknown. */
   readonly unreadable: number;
   readonly trees: number;
-  /** Trees first seen in each hour, that of `hour` (hours since the epoch) first. */
+  /** `perHour` has the number of trees first seen in `hour` (hours since the epoch), in the hour before, and so on. */
   readonly hour: number;
   readonly perHour: readonly number[];
 }
 
-/** Trees are settled if the last so many hours brought no new one: longer than any hourly job. */
+/** The trees are settled after this number of hours without a new one: longer than the period of hourly jobs. */
 const SETTLED_HOURS = 3;
 const HOUR = 3600;
 
@@ -60,68 +62,68 @@ const nothingYet: Omit<LearningState, "phase" | "started" | "cleanSince" | "hour
   perHour: [0],
 };
 
-/** A learning that starts now; `wanted`: seconds, null: until stopped. */
+/** A learning run that starts at `second`. `wanted` is its duration in seconds, null to learn until stopped. */
 export function startLearning(second: number, wanted: number | null): LearningState {
   const hour = Math.floor(second / HOUR);
   return { phase: "learning", started: second, cleanSince: second, hour, wanted, ...nothingYet };
 }
 
-/** Nobody learns: only what is not known is collected. */
+/** The state without a learning run, in which only unknown trees are collected. */
 export function startWatching(second: number): LearningState {
   return { ...startLearning(second, null), phase: "watching" };
 }
 
-/** Events were lost: a stretch without loss begins again. */
+/** The state after events were lost: the time without a loss begins again. */
 export function afterLoss(state: LearningState, second: number): LearningState {
   return state.phase === "learning"
     ? { ...state, losses: state.losses + 1, cleanSince: Math.max(state.cleanSince, second) }
     : state;
 }
 
-/** Time went on: ends the learning if it has had what was asked for. */
+/** The state at `second`: finished if the requested time has passed without a loss. */
 export function atTime(state: LearningState, second: number): LearningState {
-  const left = secondsLeft(state, second);
-  return left === undefined || left > 0 || state.missed > 0
+  const remaining = secondsLeft(state, second);
+  return remaining === undefined || remaining > 0 || state.missed > 0
     ? state
     : { ...state, phase: "finished", ended: second };
 }
 
-/** A person ends it. */
+/** The state after a person has stopped the learning run. */
 export function stop(state: LearningState, second: number): LearningState {
   return state.phase === "learning" ? { ...state, phase: "stopped", ended: second } : state;
 }
 
-/** Until it is finished, if nothing is lost; undefined if there is no such time. */
+/** Seconds until it is finished if nothing is lost; undefined if it is not running or has no set duration. */
 export function secondsLeft(state: LearningState, second: number): number | undefined {
   if (state.phase !== "learning" || state.wanted === null) return undefined;
   return Math.max(0, state.cleanSince + state.wanted - second);
 }
 
-/** A tree was seen for the first time. */
+/** The state after a tree was seen for the first time. */
 export function countHour(state: LearningState, second: number): LearningState {
   const perHour = [...perHourAt(state, second)];
   perHour[0] = (perHour[0] ?? 0) + 1;
   return { ...state, trees: state.trees + 1, hour: hourAt(state, second), perHour };
 }
 
-/** New trees in this hour, the one before it and so on: at most HOURS. */
+/** Number of new trees in this hour, in the hour before it and so on, at most HOURS of them. */
 export function perHourAt(state: LearningState, second: number): readonly number[] {
   const passed = Math.min(hourAt(state, second) - state.hour, HOURS);
   return [...Array<number>(passed).fill(0), ...state.perHour].slice(0, HOURS);
 }
 
-/** No clock that was set back brings an hour that is over again. */
+/** The hour at `second`. It never decreases, even if the clock is set back. */
 function hourAt(state: LearningState, second: number): number {
   return Math.max(state.hour, Math.floor(second / HOUR));
 }
 
-/** No new tree for hours. */
+/** Whether no new tree was found in the last SETTLED_HOURS. */
 export function isSettled(state: LearningState, second: number): boolean {
   const hours = perHourAt(state, second);
   return hours.length > SETTLED_HOURS && hours.slice(0, SETTLED_HOURS).every((count) => count === 0);
 }
 
-/** Why what was learned should not be accepted as it is; undefined if there is no reason. */
+/** A reason not to accept the learned trees; undefined if there is none. */
 export function doubt(state: LearningState): string | undefined {
   if (state.phase === "learning") return "it still goes on";
   if (state.missed > 0) return `${state.missed} times there was no room for a tree`;
@@ -129,11 +131,12 @@ export function doubt(state: LearningState): string | undefined {
   return undefined;
 }
 
+/** The state as the text of its file. */
 export function formatState(state: LearningState): string {
   return JSON.stringify({ version: 1, ...state });
 }
 
-/** What `formatState` wrote; undefined for anything else. */
+/** Parses the output of `formatState`; undefined for any other text. */
 export function parseState(text: string): LearningState | undefined {
   const saved = parseJson(savedState, text);
   if (saved === undefined) return undefined;

@@ -1,5 +1,5 @@
-// What the warden keeps while it learns: every tree once, and how often. A lookup an exec; what is new or has changed
-// leaves in batches. Bounded: what does not fit makes the learning unfinished, never the warden larger.
+// Collects the trees of a learning run: each tree once, with its count. An exec costs one lookup; new and changed trees
+// are reported in batches. Memory is bounded: trees that do not fit keep the run from finishing.
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -14,61 +14,63 @@ import { countHour, type LearningState } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
-  /** Trees kept. */
+  /** Maximum number of trees. */
   readonly trees: number;
-  /** Trees found and not yet taken over by the reporter. */
+  /** Maximum number of trees that wait to be reported. */
   readonly waiting: number;
 }
 
 export interface LearningOptions {
   readonly state: LearningState;
-  /** Takes secrets out of arguments; asked once for each new tree. */
+  /** Removes secrets from arguments; called once for each new tree. */
   readonly redact: (args: readonly string[]) => readonly string[];
-  /** What is known of the file that a process of the host runs; asked once for each new lineage, never waited for. */
+  /** What is known about the file of a process on the host. Called once for each new lineage, and must not block. */
   readonly look?: (facts: ProcessFacts) => ExaminedFile | undefined;
   readonly limits?: LearningLimits;
 }
 
 const LIMITS: LearningLimits = { trees: 100_000, waiting: 4_096 };
-/** Trees in one report of counts: about 5 KiB. */
+/** Maximum number of trees in one report of counts: about 5 KiB. */
 const COUNTS_LIMIT = 64;
+/** Number of scopes cached for one lineage. */
 const SCOPES_OF_LINEAGE = 8;
 
-/** One tree; its texts stay only until they were reported. */
-interface Kept {
+/** One tree. Its texts are dropped once they are reported. */
+interface CollectedTree {
   readonly id: string;
   users: readonly number[];
   last: number;
   count: number;
-  /** Changed since it was reported. */
+  /** Its count has changed since it was reported. */
   dirty: boolean;
-  files: readonly SeenFile<Kept>[];
-  /** Something new is known of its files since it was reported. */
-  looked: boolean;
-  /** Its texts, until it was reported. */
+  files: readonly SeenFile<CollectedTree>[];
+  /** Its files have changed since it was reported. */
+  filesChanged: boolean;
+  /** Its texts; undefined once it is reported. */
   unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables"> | undefined;
 }
 
 interface Cached {
   readonly scope: string;
-  readonly kept: Kept;
+  readonly tree: CollectedTree;
   readonly next: Cached | undefined;
 }
 
-/** Takes one report; false if there is no room now, and then the same is offered again later. */
+/** Sends one report. Returns false if there is no room now; the same report is then offered again later. */
 export type ReportLearned = (update: LearnedUpdate) => boolean;
 
+/** Collects trees and reports them. */
 export class Learning {
   private readonly options: LearningOptions;
   private readonly limits: LearningLimits;
   private readonly table = new DigestTable();
-  private readonly rows: Kept[] = [];
-  /** Invalidated by: nothing, a lineage has one entry in each scope; another learning begins with an empty cache. */
+  private readonly rows: CollectedTree[] = [];
+  /** Invalidated by: nothing, a lineage has one tree in each scope; another run has another Learning. */
   private readonly cache = new WeakMap<Lineage, Cached>();
-  private waiting: Kept[] = [];
-  private dirty: Kept[] = [];
-  private lookedAt: Kept[] = [];
-  private readonly files = new SeenFiles<Kept>();
+  private waiting: CollectedTree[] = [];
+  private dirty: CollectedTree[] = [];
+  private withNewFiles: CollectedTree[] = [];
+  private readonly files = new SeenFiles<CollectedTree>();
   private current: LearningState;
 
   constructor(options: LearningOptions) {
@@ -77,24 +79,24 @@ export class Learning {
     this.current = options.state;
   }
 
-  /** As it is now; a new object whenever something changed. To be kept for the next warden. */
+  /** The current state, a new object after every change. The warden saves it across restarts. */
   get state(): LearningState {
     return this.current;
   }
 
-  /** Starts, ends or changes the stretch; what was found stays. */
+  /** Starts, ends or changes the learning run; the collected trees stay. */
   set state(state: LearningState) {
     this.current = state;
   }
 
-  /** Something waits to be reported. */
+  /** Whether anything waits to be reported. */
   get hasReports(): boolean {
-    return this.waiting.length + this.dirty.length + this.lookedAt.length > 0;
+    return this.waiting.length + this.dirty.length + this.withNewFiles.length > 0;
   }
 
   /**
-   * A program runs; `second`: since the epoch; `scope`: undefined if it could not be read. `facts`: to look at its file
-   * by, if that is to be kept.
+   * Counts an exec at `second` (since the epoch). `scope` is undefined if it could not be read. With `facts`, the file
+   * that it runs is kept as well.
    */
   observe(
     lineage: Lineage,
@@ -107,105 +109,106 @@ export class Learning {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return;
     }
-    const kept = this.cached(lineage, scope) ?? this.find(lineage, scope, args, second, facts);
-    if (kept === undefined) return;
-    kept.count += 1;
-    if (second > kept.last) kept.last = second;
-    this.changed(kept);
+    const tree = this.cached(lineage, scope) ?? this.findOrAdd(lineage, scope, args, second, facts);
+    if (tree === undefined) return;
+    tree.count += 1;
+    if (second > tree.last) tree.last = second;
+    this.markCount(tree);
   }
 
-  /** Something ran that could not be kept. */
+  /** Counts an exec whose tree could not be kept. */
   miss(): void {
     this.current = { ...this.current, missed: this.current.missed + 1 };
   }
 
-  /** More is known of the file that a process of the host runs under `path`. */
+  /** Adds details on the file `path` of the host. */
   examined(path: string, examined: ExaminedFile): void {
-    for (const kept of this.files.examined(path, examined)) this.more(kept);
+    for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
   }
 
-  /** Reports what is new, then what has changed, until `report` has no room. */
+  /** Reports new trees, then changed ones, until `report` has no room. */
   report(report: ReportLearned): void {
     const { started } = this.current;
     let done = 0;
-    for (const kept of this.waiting) {
-      if (kept.unreported !== undefined) {
-        const tree = { ...kept.unreported, ...countOf(kept), executables: executablesOf(kept) };
+    for (const waiting of this.waiting) {
+      if (waiting.unreported !== undefined) {
+        const tree = { ...waiting.unreported, ...countOf(waiting), executables: executablesOf(waiting) };
         if (!report({ kind: "tree", started, tree })) break;
       }
-      kept.unreported = undefined;
-      kept.looked = false;
-      kept.dirty = false;
+      waiting.unreported = undefined;
+      waiting.filesChanged = false;
+      waiting.dirty = false;
       done += 1;
     }
     this.waiting = this.waiting.slice(done);
     for (done = 0; done < this.dirty.length; done += COUNTS_LIMIT) {
       const changed = this.dirty.slice(done, done + COUNTS_LIMIT);
       if (!report({ kind: "counts", started, counts: changed.map(countOf) })) break;
-      for (const kept of changed) kept.dirty = false;
+      for (const tree of changed) tree.dirty = false;
     }
     this.dirty = this.dirty.slice(done);
-    for (done = 0; done < this.lookedAt.length; done++) {
-      const kept = this.lookedAt[done];
-      if (kept?.looked !== true) continue;
-      if (!report({ kind: "executables", started, id: kept.id, executables: executablesOf(kept) })) break;
-      kept.looked = false;
+    for (done = 0; done < this.withNewFiles.length; done++) {
+      const tree = this.withNewFiles[done];
+      if (tree?.filesChanged !== true) continue;
+      if (!report({ kind: "executables", started, id: tree.id, executables: executablesOf(tree) })) break;
+      tree.filesChanged = false;
     }
-    this.lookedAt = this.lookedAt.slice(done);
+    this.withNewFiles = this.withNewFiles.slice(done);
   }
 
-  private cached(lineage: Lineage, scope: string): Kept | undefined {
-    for (let one = this.cache.get(lineage); one !== undefined; one = one.next)
-      if (one.scope === scope) return one.kept;
+  private cached(lineage: Lineage, scope: string): CollectedTree | undefined {
+    for (let cached = this.cache.get(lineage); cached !== undefined; cached = cached.next)
+      if (cached.scope === scope) return cached.tree;
     return undefined;
   }
 
-  private changed(kept: Kept): void {
-    if (kept.dirty || kept.unreported !== undefined) return;
-    kept.dirty = true;
-    this.dirty.push(kept);
+  private markCount(tree: CollectedTree): void {
+    if (tree.dirty || tree.unreported !== undefined) return;
+    tree.dirty = true;
+    this.dirty.push(tree);
   }
 
-  private more(kept: Kept): void {
-    if (kept.looked || kept.unreported !== undefined) return;
-    kept.looked = true;
-    this.lookedAt.push(kept);
+  private markFiles(tree: CollectedTree): void {
+    if (tree.filesChanged || tree.unreported !== undefined) return;
+    tree.filesChanged = true;
+    this.withNewFiles.push(tree);
   }
 
-  private runs(kept: Kept, lineage: Lineage, facts: ProcessFacts | undefined): void {
-    if (facts?.executable === undefined || kept.files.length >= EXECUTABLES_LIMIT) return;
+  /** Adds the file that the process runs to its tree. */
+  private addFile(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
+    if (facts?.executable === undefined || tree.files.length >= EXECUTABLES_LIMIT) return;
     const isHost = lineage.container === null && facts.userMounts !== true;
     const file = this.files.of(facts.executable, isHost);
-    if (file === undefined || kept.files.includes(file)) return;
-    kept.files = [...kept.files, file];
-    file.users.push(kept);
-    this.more(kept);
-    const known = isHost ? this.options.look?.(facts) : undefined;
-    if (known !== undefined) this.examined(facts.executable, known);
+    if (file === undefined || tree.files.includes(file)) return;
+    tree.files = [...tree.files, file];
+    file.users.push(tree);
+    this.markFiles(tree);
+    const examined = isHost ? this.options.look?.(facts) : undefined;
+    if (examined !== undefined) this.examined(facts.executable, examined);
   }
 
-  private find(
+  private findOrAdd(
     lineage: Lineage,
     scope: string,
     args: readonly string[] | undefined,
     second: number,
     facts: ProcessFacts | undefined,
-  ): Kept | undefined {
+  ): CollectedTree | undefined {
     const path = keptPath(lineage.program);
     if (path === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return undefined;
     }
-    const { exact, path: tree, complete, userIds } = treeOf(lineage);
+    const { exact, path: treePath, complete, userIds } = treeOf(lineage);
     const users = joinUsers([], userIds ?? []);
     digest(`${scope}\u0000${path}\u0000${exact}\u0000${complete ? 1 : 0}`);
     const id = digestText();
-    let kept = this.rows[this.table.get()];
-    if (kept !== undefined) {
-      kept.users = joinUsers(kept.users, users);
+    let tree = this.rows[this.table.get()];
+    if (tree !== undefined) {
+      tree.users = joinUsers(tree.users, users);
     } else {
       if (this.rows.length >= this.limits.trees || this.waiting.length >= this.limits.waiting) {
-        // It is found again the next time it runs; if it never does, the learning knows that something is missing.
+        // The tree is added when it runs again; until then `missed` keeps the run from finishing.
         this.current = { ...this.current, missed: this.current.missed + 1 };
         return undefined;
       }
@@ -215,36 +218,41 @@ export class Learning {
         scope,
         exact,
         path,
-        tree,
+        tree: treePath,
         complete,
         first: second,
         arguments: sample || null,
       };
-      kept = { id, users, last: second, count: 0, dirty: false, files: [], looked: false, unreported };
+      tree = { id, users, last: second, count: 0, dirty: false, files: [], filesChanged: false, unreported };
       digestIs(id);
       this.table.set(this.rows.length);
-      this.rows.push(kept);
-      this.waiting.push(kept);
+      this.rows.push(tree);
+      this.waiting.push(tree);
       this.current = countHour(this.current, second);
     }
-    this.runs(kept, lineage, facts);
-    this.remember(lineage, scope, kept);
-    return kept;
+    this.addFile(tree, lineage, facts);
+    this.addToCache(lineage, scope, tree);
+    return tree;
   }
 
-  private remember(lineage: Lineage, scope: string, kept: Kept): void {
+  private addToCache(lineage: Lineage, scope: string, tree: CollectedTree): void {
     const head = this.cache.get(lineage);
     let depth = 0;
-    for (let one = head; one !== undefined; one = one.next) depth += 1;
-    this.cache.set(lineage, { scope, kept, next: depth < SCOPES_OF_LINEAGE ? head : undefined });
+    for (let cached = head; cached !== undefined; cached = cached.next) depth += 1;
+    this.cache.set(lineage, { scope, tree, next: depth < SCOPES_OF_LINEAGE ? head : undefined });
   }
 }
 
-function countOf({ id, last, count, users }: Kept): Pick<LearnedTree, "id" | "last" | "count" | "users"> {
+function countOf({
+  id,
+  last,
+  count,
+  users,
+}: CollectedTree): Pick<LearnedTree, "id" | "last" | "count" | "users"> {
   return { id, last, count, users: usersText(users) };
 }
 
-function executablesOf({ files }: Kept): string {
+function executablesOf({ files }: CollectedTree): string {
   let all: readonly Executable[] = [];
   for (const { executables } of files) all = joinExecutables(all, executables);
   return executablesText(all);

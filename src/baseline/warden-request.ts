@@ -1,14 +1,14 @@
-// What root's commands ask of a running warden: one small file a request, in a folder that only root writes.
+// Requests from root's commands to a running warden: one small file per request, in a folder that only root writes.
 import * as v from "valibot";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
-/** Folder in the state directory, root's, 0700. */
+/** Folder in the state directory, owned by root, mode 0700. */
 export const REQUEST_FOLDER = "requests";
-/** Whatever is longer is no request. */
+/** Maximum size of a request file in bytes. */
 export const REQUEST_FILE_LIMIT = 1_024;
-/** Longest learning that can be asked for: a year, in seconds. */
+/** Longest duration of a learning run that can be requested: a year, in seconds. */
 export const LEARN_LIMIT = 366 * 86_400;
-/** A folder with more is not read further: nothing ever asks that often. */
+/** Maximum number of request files that are read: commands never write that many. */
 export const REQUESTS_LIMIT = 64;
 
 const version = v.literal(1);
@@ -26,10 +26,10 @@ const savedRequest = v.variant("kind", [
 ]);
 
 export type WardenRequest =
-  /** Collect every tree; `seconds` without loss, null: until stopped. */
+  /** Collect every tree for `seconds` without a loss, or until stopped if null. */
   | { readonly kind: "learn"; readonly seconds: number | null }
   | { readonly kind: "stop-learning" }
-  /** The baseline in force or the exclusions were changed: read them again. */
+  /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }
   /** Make a capture, into the pipe of this name in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
@@ -41,21 +41,22 @@ export function pipeName(ms: number, random: number): string {
   return requestName(ms, random).replace(/json$/, "pipe");
 }
 
-/** Name of a request's file: ordered by time (ms since the epoch), so that requests are obeyed in the order they came. */
+/** Name of a request's file. Names sort by time (ms since the epoch), so that requests are handled in order. */
 export function requestName(ms: number, random: number): string {
   return `${String(Math.floor(ms)).padStart(15, "0")}-${Math.floor(random).toString(16).padStart(8, "0").slice(-8)}.json`;
 }
 
-/** Whether a file in the folder is a request; others are not looked at. */
+/** Whether a file in the folder is a request; other files are ignored. */
 export function isRequestName(name: string): boolean {
   return /^\d{15}-[0-9a-f]{8}\.json$/.test(name);
 }
 
+/** The content of a request's file. */
 export function formatWardenRequest(request: WardenRequest): string {
   return `${JSON.stringify({ version: 1, ...request })}\n`;
 }
 
-/** The request in a file; undefined for anything that is not exactly one. */
+/** Parses the content of a request's file; undefined if it is not a valid request. */
 export function parseWardenRequest(bytes: Uint8Array): WardenRequest | undefined {
   if (bytes.length > REQUEST_FILE_LIMIT) return undefined;
   let text: string;

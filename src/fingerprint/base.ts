@@ -5,7 +5,7 @@ import { directoryOf, mergedPath, nameOf } from "./path.ts";
 
 /** Which files are the base system's. */
 export interface BaseSystem {
-  /** Absolute path, `/bin`, `/sbin` and `/lib*` merged into `/usr`, to a word on where it comes from. */
+  /** Maps an absolute path (`/bin`, `/sbin` and `/lib*` merged into `/usr`) to a short text on its origin. */
   readonly files: ReadonlyMap<string, string>;
 }
 
@@ -18,24 +18,28 @@ function embedded(): BaseSystem {
   return { files };
 }
 
-/** For hosts without a package database: what Debian marks essential, required, important or standard. */
+/**
+ * For hosts without a package database: the programs of the packages that Debian marks essential, required, important
+ * or standard.
+ */
 export const embeddedBase: BaseSystem = embedded();
 
+/** Whether a program belongs to the base system, and the reason, for `explain`. */
 export interface BaseVerdict {
   readonly base: boolean;
   readonly why: string;
 }
 
-const service = /^\/(?:usr\/(?:local\/)?)?sbin$/;
+const serviceDirectory = /^\/(?:usr\/(?:local\/)?)?sbin$/;
 
 /**
  * Whether the program at `path`, whose folded name is `name`, is an ordinary tool of the base system. Services and
- * administrators' tools (`sbin`) are not, nor is what gives a connection, rights, persistence or runs code.
+ * administrators' tools (`sbin`) are not, nor are the programs of `exceptions.ts`.
  */
 export function judgeBase(path: string, name: string, base: BaseSystem): BaseVerdict {
   const reason = exceptions.get(name) ?? exceptions.get(nameOf(path));
   if (reason !== undefined) return { base: false, why: `keeps its name: ${reason}` };
-  if (service.test(directoryOf(path)))
+  if (serviceDirectory.test(directoryOf(path)))
     return { base: false, why: "keeps its name: a service or an administrator's tool" };
   const origin = base.files.get(mergedPath(path));
   return origin === undefined

@@ -1,29 +1,29 @@
-// A cache that hostile keys cannot grow: two generations, each bounded in entries and in characters of keys.
+// A cache whose size hostile keys cannot inflate: each of its two generations is bounded in entries and in key length.
 
-/** What was used lately stays; what was not used for a whole generation goes. */
+/** Keeps recently used values. A value that is not used during a whole generation is dropped. */
 export class BoundedCache<V> {
   private young = new Map<string, V>();
   private old = new Map<string, V>();
   private characters = 0;
-  private readonly entries: number;
-  private readonly limit: number;
+  private readonly maxEntries: number;
+  private readonly maxCharacters: number;
 
-  /** At most `entries` keys and `characters` characters of keys in each of the two generations. */
+  /** Each of the two generations holds at most `entries` keys, with at most `characters` characters in all of them. */
   constructor(entries: number, characters: number) {
-    this.entries = entries;
-    this.limit = characters;
+    this.maxEntries = entries;
+    this.maxCharacters = characters;
   }
 
   get(key: string): V | undefined {
     const value = this.young.get(key);
     if (value !== undefined) return value;
-    const older = this.old.get(key);
-    if (older !== undefined) this.set(key, older);
-    return older;
+    const oldValue = this.old.get(key);
+    if (oldValue !== undefined) this.set(key, oldValue);
+    return oldValue;
   }
 
   set(key: string, value: V): void {
-    if (this.young.size >= this.entries || this.characters + key.length > this.limit) {
+    if (this.young.size >= this.maxEntries || this.characters + key.length > this.maxCharacters) {
       this.old = this.young;
       this.young = new Map();
       this.characters = 0;

@@ -1,28 +1,28 @@
-// What a command line makes its executable run: a script, a module, code of its own, or another program. Whoever
-// starts a program chooses its arguments, but not what the program makes of them: argv[0] is never asked, except by
-// programs that ask it themselves.
+// Reads from a command line what the executable runs: a script, a module, code in an argument, or another program. The
+// caller controls the arguments, but not how the program interprets them. argv[0] is ignored, except for multi-call
+// binaries, which choose their program by it.
 import type { Grammar } from "./grammar.ts";
 import { grammars } from "./interpreters.ts";
 import { directoryOf, nameOf } from "./path.ts";
 import { multiCall, type Wrapper, wrappers } from "./wrappers.ts";
 
-/** What was read from a command line. All text is as the process gave it. */
+/** What a command line runs. All text is unchanged from the arguments. */
 export interface Reading {
-  /** Kind of interpreter; undefined if it is none. */
+  /** Kind of interpreter; undefined if the executable is not an interpreter. */
   readonly kind: string | undefined;
-  /** The script, as given. */
+  /** Path of the script, as given. */
   readonly script: string | undefined;
-  /** The program that the loader or a wrapper runs, as given. */
+  /** Path of the program that the loader or a wrapper runs, as given. */
   readonly program: string | undefined;
   /** A module or class instead of a file: `python -m`, `java CLASS`. */
   readonly module: string | undefined;
-  /** Which of its programs a multi-call binary is. */
+  /** Which of its programs a multi-call binary runs. */
   readonly applet: string | undefined;
-  /** Code as an argument, or from standard input or another descriptor. */
+  /** The code comes from an argument, from standard input or from another descriptor. */
   readonly inline: boolean;
 }
 
-/** Told what was recognised and skipped, for `explain`. */
+/** Receives a line on each argument that was recognised or skipped, for `explain`. */
 export type Note = (text: string) => void;
 
 const nothing: Reading = {
@@ -41,10 +41,10 @@ const wrapperOf = new Map(
   wrappers.flatMap((wrapper) => wrapper.names.map((name) => [name, wrapper] as const)),
 );
 
-/** Where anybody may put a file of any name: an interpreter's name means nothing there. */
+/** Directories where any user may create files: a file named like an interpreter need not be one. */
 const worldWritable = /^(?:\/(?:tmp|var\/tmp|dev|proc|run\/user|run\/lock|run\/shm)(?:\/|$)|memfd:)/;
-/** Where a wrapper's name can be believed. */
-const system =
+/** Directories where the name of a wrapper is trusted. */
+const systemDirectory =
   /^\/(?:(?:usr\/)?(?:bin|sbin|lib(?:32|64|x32|exec)?)|usr\/local\/bin|nix\/store|gnu\/store|opt\/[^/]+\/(?:bin|lib))(?:\/|$)/;
 const loader = /^ld(?:-linux|-musl|64|-[0-9.]+)?[\w.-]*\.so(?:\.[0-9]+)?$/;
 const versioned = /^([A-Za-z][A-Za-z_-]*?[A-Za-z])[-_]?[0-9][0-9.]*[a-z]?(?:-dbg)?$/;
@@ -62,20 +62,20 @@ function wrapperFor(name: string): Wrapper | undefined {
   return wrapperOf.get(loader.test(name) ? "ld.so" : name);
 }
 
-/** Whether the command line of `executable` says what it runs. Cheap, for the many programs for which it does not. */
+/** Whether the command line decides what `executable` runs. Cheap, because for most programs it does not. */
 export function readsCommandLine(executable: string): boolean {
   const name = nameOf(executable);
-  if (multiCall.has(name)) return system.test(executable) || !worldWritable.test(executable);
+  if (multiCall.has(name)) return systemDirectory.test(executable) || !worldWritable.test(executable);
   if (grammarFor(name) !== undefined) return !worldWritable.test(executable);
-  return wrapperFor(name) !== undefined && system.test(executable);
+  return wrapperFor(name) !== undefined && systemDirectory.test(executable);
 }
 
-/** Wrappers in wrappers are followed so far. */
-const DEPTH = 6;
+/** Maximum nesting of wrappers that is followed. */
+const MAX_WRAPPER_DEPTH = 6;
 
 /**
- * Reads the command line of `executable`. `filename` is the path the kernel was given, if known. undefined: it is no
- * interpreter, wrapper or multi-call binary, or lies where anybody could have put it.
+ * Reads the command line of `executable`. `filename` is the path that was passed to exec, if known. Returns undefined
+ * if the executable is no interpreter, wrapper or multi-call binary, or if any user could have created it.
  */
 export function readCommandLine(
   executable: string,
@@ -96,7 +96,7 @@ function readProgram(name: string, args: readonly string[] | undefined, depth: n
     return args === undefined ? { ...nothing, kind: grammar.kind } : readInterpreter(grammar, args, note);
   }
   const wrapper = wrapperFor(name);
-  if (wrapper === undefined || args === undefined || depth >= DEPTH) return nothing;
+  if (wrapper === undefined || args === undefined || depth >= MAX_WRAPPER_DEPTH) return nothing;
   note?.(`${name}: runs the program in its arguments`);
   return readWrapper(wrapper, args, depth, note);
 }
@@ -107,8 +107,8 @@ function readMultiCall(
   args: readonly string[] | undefined,
   note?: Note,
 ): Reading {
-  const called = calledBy(args?.[0]);
-  const given = calledBy(filename);
+  const called = calledName(args?.[0]);
+  const given = calledName(filename);
   const isPlain = (text: string | undefined): boolean =>
     text === undefined || text === name || text === "exe";
   let applet = isPlain(given) ? called : given;
@@ -117,7 +117,7 @@ function readMultiCall(
     const first = args?.[1];
     const chosen = first?.startsWith("--coreutils-prog") ? first.split("=")[1] : first;
     if (chosen === undefined || chosen.startsWith("-")) return nothing;
-    applet = calledBy(chosen);
+    applet = calledName(chosen);
     rest = args?.slice(1);
   } else if (
     given !== undefined &&
@@ -134,8 +134,8 @@ function readMultiCall(
   return { ...readProgram(applet, rest, 0, note), applet };
 }
 
-/** Last element of what a program was called by; a login shell's has a `-` in front. */
-function calledBy(text: string | undefined): string | undefined {
+/** The name a program was called by: the last element, without the leading `-` of a login shell. */
+function calledName(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const name = nameOf(text.startsWith("-") ? text.slice(1) : text);
   return name === "" ? undefined : name;
@@ -143,13 +143,13 @@ function calledBy(text: string | undefined): string | undefined {
 
 const descriptor = /^\/(?:dev\/(?:fd\/[0-9]+|stdin)|proc\/(?:self|[0-9]+)\/fd\/[0-9]+)$/;
 
-/** Whether `path` is an open file rather than a name: its text says nothing about what it is. */
+/** Whether `path` denotes an open file descriptor, so that its text does not identify the file. */
 export function isDescriptor(path: string): boolean {
   return descriptor.test(path);
 }
 
 function scripted(kind: string, script: string | undefined, note?: Note): Reading {
-  // An empty operand is what a process leaves that wrote a title over its arguments, as npm does.
+  // A process that overwrites its arguments with a title, as npm does, leaves an empty operand.
   if (script === undefined || script === "") return { ...nothing, kind };
   if (script === "-" || isDescriptor(script)) {
     note?.(`${script}: code from a descriptor`);
@@ -240,7 +240,19 @@ function readInterpreter(grammar: Grammar, args: readonly string[], note?: Note)
     note?.(codeOperand ? "-c: code as an argument" : "-s: code from standard input");
     return code;
   }
-  const operand = args[at];
+  return readOperand(grammar, args[at], idle, search, note);
+}
+
+/** Reads the first operand of an interpreter, after its options. */
+function readOperand(
+  grammar: Grammar,
+  operand: string | undefined,
+  idle: boolean,
+  search: boolean,
+  note?: Note,
+): Reading {
+  const kind = grammar.kind;
+  const code: Reading = { ...nothing, kind, inline: true };
   if (operand === undefined) {
     if (idle || !grammar.reads) return { ...nothing, kind };
     note?.("no script: code from standard input");
@@ -318,12 +330,17 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
     operands -= 1;
     note?.(`${argument}: skipped`);
   }
-  const program = words[at];
+  return readWrapped(wrapper, words.slice(at), depth, note);
+}
+
+/** Reads the program that a wrapper runs, and its arguments: `words` begins with the program. */
+function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, note?: Note): Reading {
+  const [program] = words;
   if (program === undefined) return nothing;
   const name = nameOf(program);
   const believable = directoryOf(program) === "" || !worldWritable.test(program);
   if (believable && (grammarFor(name) !== undefined || wrapperFor(name) !== undefined)) {
-    const inner = readProgram(name, words.slice(at), depth + 1, note);
+    const inner = readProgram(name, words, depth + 1, note);
     if (
       inner.script !== undefined ||
       inner.program !== undefined ||
@@ -340,11 +357,11 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
   return nothing;
 }
 
-/** Whether `word` looks like argv[0] of `executable` rather than like its first argument. */
+/** Whether `word` looks like argv[0] of `executable` rather than its first argument. */
 export function looksLikeName(executable: string, word: string): boolean {
-  const own = nameOf(executable);
-  const called = calledBy(word) ?? "";
-  if (own === called || stemOf(own) === stemOf(called)) return true;
-  const grammar = grammarFor(own);
+  const name = nameOf(executable);
+  const called = calledName(word) ?? "";
+  if (name === called || stemOf(name) === stemOf(called)) return true;
+  const grammar = grammarFor(name);
   return grammar !== undefined && grammar === grammarFor(called);
 }

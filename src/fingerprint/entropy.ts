@@ -1,4 +1,5 @@
-// prom-cnproc's figure, kept so that its rules can be written: it falls with length rather than with order.
+// The entropy measure of prom-cnproc, kept so that its rules can be ported. It depends on the length of a text more
+// than on how random the text is.
 
 /** Shannon entropy of the bytes of `text` in bits, divided by their number; undefined for an empty text. */
 export function metricEntropy(text: string): number | undefined {

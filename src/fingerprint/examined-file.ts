@@ -1,12 +1,13 @@
-// What looking at an executable's file tells beyond what the kernel told of the process.
+// What the examination of an executable's file adds to the facts that the kernel reported about the process.
 
-/** What is known of an executable's file; absent: not known. */
+/** What is known about an executable's file. An absent property is unknown. */
 export interface ExaminedFile {
   /** The distribution package that owns it; null if none does. */
   readonly package?: string | null | undefined;
+  /** Whether no package owns it. */
   readonly unpackaged?: boolean | undefined;
-  /** Not as its package has it. */
+  /** Whether the file differs from what its package installed. */
   readonly modified?: boolean | undefined;
-  /** Of the content: `sha256:` and 64 hexadecimal digits. */
+  /** Digest of the content: `sha256:` and 64 hexadecimal digits. */
   readonly digest?: string | undefined;
 }

@@ -1,8 +1,9 @@
-// Programs that keep their own name in every tree, whichever package they come from: what gives a connection, other
-// rights, persistence, or runs code of its own. One list, each line with its reason. Names are folded ones.
+// Programs that keep their own name in every tree, even if their package belongs to the base system: they open
+// connections, change privileges, give persistence, or run arbitrary code. Each line states its reason. The names are
+// folded.
 
 const reasons: readonly (readonly [string, string])[] = [
-  // A connection to elsewhere.
+  // Network connections.
   ["curl", "fetches and sends over the network"],
   ["wget", "fetches and sends over the network"],
   ["aria2c", "fetches over the network"],
@@ -35,7 +36,7 @@ const reasons: readonly (readonly [string, string])[] = [
   ["reportbug", "sends mail"],
   ["querybts", "fetches over the network"],
   ["cpan", "fetches and installs code"],
-  // Other rights.
+  // Privileges.
   ["sudo", "runs as another user"],
   ["su", "runs as another user"],
   ["doas", "runs as another user"],
@@ -89,7 +90,7 @@ const reasons: readonly (readonly [string, string])[] = [
   ["yum", "installs programs"],
   ["chattr", "makes files that cannot be removed"],
   ["ssh-keygen", "makes keys, loads libraries it is told to"],
-  // Runs code of its own. sh, bash and dash are not here: they are base in the tree and named in the exact tree.
+  // Arbitrary code. sh, bash and dash are left out: the tree calls them `base`, and the exact tree names them.
   ["perl", "runs any code"],
   ["python3", "runs any code"],
   ["python2", "runs any code"],
@@ -117,17 +118,17 @@ const reasons: readonly (readonly [string, string])[] = [
   ["vim", "runs code from files that it opens"],
   ["vim.tiny", "runs commands from files that it opens"],
   ["vi", "runs commands from files that it opens"],
-  // Encoders: how code and data pass for something else.
+  // Encoders, which disguise code and data.
   ["base64", "encodes"],
   ["base32", "encodes"],
   ["basenc", "encodes"],
   ["xxd", "encodes"],
   ["uuencode", "encodes"],
   ["uudecode", "decodes"],
-  // One file that is a service and a tool.
+  // Files that are both a service and a tool.
   ["udevadm", "is systemd-udevd as well"],
   ["systemd", "is a service manager"],
 ];
 
-/** Name to reason. */
+/** Maps a folded name to the reason why it keeps its name. */
 export const exceptions: ReadonlyMap<string, string> = new Map(reasons);

@@ -1,14 +1,14 @@
-// Folding: what differs from run to run or from version to version becomes one name, so that an upgrade is not an
-// alarm and a thousand jobs are not a thousand trees.
+// Folding: names that differ only from run to run or from version to version become one name, so that an upgrade
+// raises no alarm and a thousand jobs do not make a thousand trees.
 import { shapes } from "./shapes.ts";
 
 /** One element of a path, folded. */
 export interface FoldedElement {
   readonly element: string;
   readonly text: string;
-  /** What the model of randomness looks at: the name as it is, unless a known shape explained it. */
+  /** The text that the randomness model scores: the unfolded name, or its folded text if it matched a known shape. */
   readonly scored: string;
-  /** Why `text` is not `element`, one line for every fold. */
+  /** Why `text` differs from `element`: one line for each fold that applied. */
   readonly why: readonly string[];
 }
 
@@ -21,9 +21,9 @@ interface Trim {
 const version = "v?[0-9]+(?:\\.[0-9]+)*";
 const suffixes = "jar|war|py|sh|bash|pl|rb|js|php|dll|exe|phar|AppImage|run|bin";
 
-/** In this order, each on what the one before it left. These hide nothing from the model. */
+/** Applied in this order, each to the result of the one before. The randomness model does not see their effect. */
 const trims: readonly Trim[] = [
-  // Only the first separator may be a `_`: it is in \w as well, and two ways to read each one take exponential time.
+  // Only the first separator may be a `_`: \w matches it as well, and the ambiguity would take exponential time.
   { what: "a version", name: /^v?[0-9]+(?:\.[0-9]+)+(?:[-+~._]\w+(?:[-+~.]\w+)*)?$/, to: "*" },
   {
     what: "a date",
@@ -52,13 +52,13 @@ const trims: readonly Trim[] = [
   { what: "its version", name: /(?<=[A-Za-z+])[0-9]+(?:\.[0-9]+)+[a-z]?(?=-|$)/, to: "" },
 ];
 
-/** No file has a longer name: NAME_MAX (linux/limits.h). What an argument pretends to be may be longer. */
-const LONGEST = 255;
+/** Longest file name: NAME_MAX (linux/limits.h). A path in an argument may contain longer elements. */
+const MAX_NAME_LENGTH = 255;
 
-/** Folds one element that lies in the directory `within`, as it is on disk. */
+/** Folds one element. `within` is the unfolded path of the directory that contains it. */
 export function foldElement(element: string, within: string): FoldedElement {
-  if (element.length > LONGEST)
-    return { element, text: element, scored: element.slice(0, LONGEST), why: unfolded };
+  if (element.length > MAX_NAME_LENGTH)
+    return { element, text: element, scored: element.slice(0, MAX_NAME_LENGTH), why: unfolded };
   let text = element;
   let scored = element;
   let why: string[] | undefined;
@@ -71,9 +71,9 @@ export function foldElement(element: string, within: string): FoldedElement {
   }
   if (hasDigit.test(text)) {
     for (const trim of trims) {
-      const shorter = text.replace(trim.name, trim.to);
-      if (shorter === text || shorter === "") continue;
-      text = shorter;
+      const trimmed = text.replace(trim.name, trim.to);
+      if (trimmed === text || trimmed === "") continue;
+      text = trimmed;
       why = [...(why ?? []), `${trim.what}: ${text}`];
     }
   }
@@ -83,28 +83,29 @@ export function foldElement(element: string, within: string): FoldedElement {
 const hasDigit = /[0-9]/;
 const unfolded: readonly string[] = [];
 
-/** Of deeper paths the middle is not looked at: it takes an attacker to make one, and time to read it. */
-const DEEPEST = 64;
-const FIRST = 48;
+/** A path with more elements loses its middle, which bounds the work that an attacker can cause with a deep path. */
+const MAX_ELEMENTS = 64;
+/** How many of its first elements such a path keeps; the others are its last ones. */
+const KEPT_HEAD = 48;
 
 /** Folds every element of an absolute path, or of a name. */
 export function foldPath(path: string): FoldedElement[] {
   const starts: number[] = [];
   const ends: number[] = [];
-  for (let at = path.startsWith("/") ? 1 : 0; at <= path.length; ) {
-    const slash = path.indexOf("/", at);
+  for (let start = path.startsWith("/") ? 1 : 0; start <= path.length; ) {
+    const slash = path.indexOf("/", start);
     const end = slash === -1 ? path.length : slash;
-    if (end > at) {
-      starts.push(at);
+    if (end > start) {
+      starts.push(start);
       ends.push(end);
     }
-    at = end + 1;
+    start = end + 1;
   }
   const folded: FoldedElement[] = [];
-  const resume = starts.length > DEEPEST ? starts.length - (DEEPEST - FIRST) : FIRST;
+  const resume = starts.length > MAX_ELEMENTS ? starts.length - (MAX_ELEMENTS - KEPT_HEAD) : KEPT_HEAD;
   for (const [index, start] of starts.entries()) {
-    if (index >= FIRST && index < resume) {
-      if (index === FIRST)
+    if (index >= KEPT_HEAD && index < resume) {
+      if (index === KEPT_HEAD)
         folded.push({ element: "...", text: "...", scored: "", why: ["too deep to be read"] });
       continue;
     }

@@ -1,29 +1,32 @@
-// How the command line of an interpreter is read.
+// Describes how the command line of an interpreter is parsed.
 
-/** How to read an interpreter's arguments. Letters are options of one letter, which may be clustered (`-xec`). */
+/**
+ * How to parse an interpreter's arguments. Properties of type string list one-letter options, which may be clustered
+ * (`-xec`).
+ */
 export interface Grammar {
   readonly kind: string;
-  /** Names of the executable without its version. */
+  /** Names of the executable, without a version. */
   readonly names: readonly string[];
-  /** Letters that take a value: the rest of the cluster, else the next argument. */
+  /** Letters that take a value: the rest of the cluster, or the next argument if the cluster ends there. */
   readonly value?: string;
   /** Letters whose value can only be the rest of the cluster (`perl -i.bak`). */
   readonly attached?: string;
-  /** Letters that may have a number after them, and then further letters (`perl -0777ne`). */
+  /** Letters that a number may follow, and then further letters (`perl -0777ne`). */
   readonly digits?: string;
   /** Letters whose value is code. */
   readonly code?: string;
-  /** Letters after which the first operand is code (`sh -c`). */
+  /** Letters that make the first operand code (`sh -c`). */
   readonly codeOperand?: string;
   /** Letters whose value is the script. */
   readonly file?: string;
   /** Letters whose value is a module. */
   readonly module?: string;
-  /** Letters after which code comes from standard input, whatever operands there are. */
+  /** Letters that make the interpreter read code from standard input even if there are operands. */
   readonly stdin?: string;
-  /** Letters after which nothing is read from standard input: a server, or a word about itself. */
+  /** Letters that keep the interpreter from reading standard input: it serves, or prints its version or help. */
   readonly idle?: string;
-  /** Letters after which the script is looked for in PATH. */
+  /** Letters that make the interpreter search the script in PATH. */
   readonly search?: string;
   readonly longValue?: readonly string[];
   readonly longCode?: readonly string[];
@@ -36,12 +39,12 @@ export interface Grammar {
   readonly plus?: boolean;
   /** A lone `-` ends the options instead of meaning standard input. */
   readonly dashEnds?: boolean;
-  /** What the first operand is: a script, code, a class. */
+  /** What the first operand is. */
   readonly operand: "script" | "code" | "class";
-  /** Only operands like these are scripts. */
+  /** Only operands that match are scripts. */
   readonly scripts?: RegExp;
-  /** Without an operand it reads code from standard input. */
+  /** Whether the interpreter reads code from standard input if there is no operand. */
   readonly reads: boolean;
-  /** First operands that are commands: the next operand is the script, or code; of any other command nothing is known. */
+  /** First operands that are subcommands: the next operand is a script (`run`), code (`code`) or unknown (`other`). */
   readonly commands?: { readonly [word: string]: "run" | "code" | "other" };
 }

@@ -1,4 +1,4 @@
-// From what is known of a process to its runnable: what is really run, under which name.
+// Derives a process's runnable from its facts: which script or program it really runs, and under which name.
 
 import { containerOf } from "../linux/cgroup-names.ts";
 import { PATH_MAX } from "../linux/kernel-constants.ts";
@@ -12,7 +12,7 @@ import { nameOf, resolvePath } from "./path.ts";
 import { type ElementScore, RANDOM_FROM, scorePath } from "./randomness.ts";
 import type { Runnable, RunnableFacts } from "./runnable.ts";
 
-/** Every kernel thread has this image, so that all of them collapse into one label. */
+/** The program of every kernel thread, so that all of them collapse into one label. */
 export const kernelThread: Runnable = {
   key: "\u0000kthreadd",
   executable: undefined,
@@ -28,6 +28,7 @@ export const kernelThread: Runnable = {
   entropy: undefined,
 };
 
+/** Identifies what a process runs. */
 export type Identify = (facts: RunnableFacts) => Runnable;
 
 export interface IdentifierOptions {
@@ -35,80 +36,83 @@ export interface IdentifierOptions {
   readonly base?: BaseSystem;
 }
 
-/** Runnables kept: two generations of so many, and of so many characters of keys (room for 256 longest paths). */
+/** Bounds of each cache generation: its entries, and its total key length (room for 256 paths of PATH_MAX). */
 const RUNNABLES = 4096;
 const KEY_CHARACTERS = 1 << 20;
 
-/** Makes the function that identifies runnables. While one is cached, equal facts give the same object. */
+/** Makes the function that identifies runnables. Equal facts give the same object while it is cached. */
 export function createIdentifier(options: IdentifierOptions = {}): Identify {
   const base = options.base ?? embeddedBase;
-  // Invalidated by: nothing, a runnable follows from its key alone; with another base list there is another identifier.
-  /** By executable; null where it depends on the command line. */
-  const plain = new BoundedCache<Runnable | null>(RUNNABLES, KEY_CHARACTERS);
-  const read = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
+  // Invalidated by: nothing. A runnable depends on its key and the base list, and each base list has an identifier.
+  /** Keyed by executable; null if the runnable depends on the command line. */
+  const byExecutable = new BoundedCache<Runnable | null>(RUNNABLES, KEY_CHARACTERS);
+  /** Keyed by subject, for runnables that depend on the command line. */
+  const bySubject = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
   return (facts) => {
     const { executable } = facts;
     if (executable !== undefined && facts.script === undefined && !hasUserMounts(facts)) {
-      const found = plain.get(executable) ?? undefined;
-      if (found !== undefined) return found;
-      if (plain.get(executable) === undefined) {
+      const cached = byExecutable.get(executable) ?? undefined;
+      if (cached !== undefined) return cached;
+      if (byExecutable.get(executable) === undefined) {
         if (!readsCommandLine(executable)) {
-          const made = identifyAs(subjectOf(facts), base).runnable;
-          plain.set(executable, made);
-          return made;
+          const runnable = identifyAs(subjectOf(facts), base).runnable;
+          byExecutable.set(executable, runnable);
+          return runnable;
         }
-        plain.set(executable, null);
+        byExecutable.set(executable, null);
       }
     }
     const subject = subjectOf(facts);
-    let runnable = read.get(subject.key);
+    let runnable = bySubject.get(subject.key);
     if (runnable === undefined) {
       runnable = identifyAs(subject, base).runnable;
-      read.set(subject.key, runnable);
+      bySubject.set(subject.key, runnable);
     }
     return runnable;
   };
 }
 
-/** What a process runs, before it has a name. */
+/** What a process runs, before it is folded, scored and named. */
 interface Subject {
   readonly key: string;
   readonly executable: string | undefined;
   readonly script: string | undefined;
   readonly inline: boolean;
   readonly path: string | undefined;
-  /** Its name if the path does not say: of a module, of an applet, or of a path whose directory is not known. */
+  /** The name if it does not come from `path`: of a module, of an applet, or of a path whose directory is unknown. */
   readonly name: string | undefined;
   readonly applet: string | undefined;
-  /** What lies at its path was a user's to choose. */
+  /** A user chose what is mounted at its path. */
   readonly userMounts?: boolean;
 }
 
-/** What is no path is cut here: a class or a module. */
+/** Names of classes, modules and applets are cut to this length, in characters. */
 const MODULE_LENGTH = 255;
 
 /**
- * Anybody may make a user namespace, mount there what he likes over /usr/bin/ls, and run it. In a container paths are
- * the image's anyway, and its scope says so.
+ * Any user can create a user namespace, mount a file over /usr/bin/ls there, and run it. Containers are excepted: their
+ * paths are the image's anyway, and the tree starts at the container.
  */
 function hasUserMounts({ userMounts, cgroup }: RunnableFacts): boolean {
   return userMounts === true && (cgroup === undefined || containerOf(cgroup) === null);
 }
 
 function subjectOf(facts: RunnableFacts, note?: Note): Subject {
-  const subject = namedOf(facts, note);
+  const subject = subjectIgnoringMounts(facts, note);
   if (!hasUserMounts(facts)) return subject;
   note?.("its mounts are a user's: no path there says which file it is");
   return { ...subject, key: `${USER_MOUNTS}${subject.key}`, userMounts: true };
 }
 
-/** Before the key and the folded path of what runs among a user's mounts; no absolute path begins like it. */
+/** Prefix of the key and the folded path of runnables below a user's mounts. No absolute path begins with it. */
 const USER_MOUNTS = "userns:";
 
-function namedOf(facts: RunnableFacts, note?: Note): Subject {
+function subjectIgnoringMounts(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
   const reading =
-    executable === undefined ? undefined : readCommandLine(executable, facts.filename, wordsOf(facts), note);
+    executable === undefined
+      ? undefined
+      : readCommandLine(executable, facts.filename, completeArgs(facts), note);
   if (facts.script !== undefined) {
     note?.(`${facts.script}: the kernel says that this script is run`);
     return isDescriptor(facts.script)
@@ -120,34 +124,34 @@ function namedOf(facts: RunnableFacts, note?: Note): Subject {
   const file = reading.script ?? reading.program;
   if (file === CUT || reading.module === CUT || reading.applet === CUT)
     return subject(executable, "", undefined, false, executable, undefined, undefined);
-  // The kernel opens no longer path, so nothing longer is a script.
+  // The kernel opens no path of PATH_MAX or more characters, so a longer word is no script.
   if (file !== undefined && file.length < PATH_MAX) {
     return fromFile(executable, file, cwd, reading.script !== undefined);
   }
   return fromReading(executable, reading);
 }
 
-/** Stands for a word that was cut off; no process can give one like it. */
+/** Stands for an argument that was cut off. No process can pass it, because arguments end at a NUL. */
 const CUT = "\u0000";
 
 /**
- * The arguments, as far as they are whole. Of the last one before the cut nobody knows how it goes on: a path that is
- * cut in the right place would be another script's. Two words stand for the rest, as an option may take the first.
+ * The arguments that are complete. The last one before the cut is dropped, because a truncated path could be the path
+ * of another script. Two CUTs stand for the rest, as an option may take the first of them as its value.
  */
-function wordsOf({ args, argsTruncated }: RunnableFacts): readonly string[] | undefined {
+function completeArgs({ args, argsTruncated }: RunnableFacts): readonly string[] | undefined {
   return args !== undefined && argsTruncated === true ? [...args.slice(0, -1), CUT, CUT] : args;
 }
 
 function subject(
   executable: string | undefined,
-  what: string,
+  identity: string,
   script: string | undefined,
   inline: boolean,
   path: string | undefined,
   name: string | undefined,
   applet: string | undefined,
 ): Subject {
-  const key = `${executable ?? ""}\u0000${inline ? "i" : ""}${what}`;
+  const key = `${executable ?? ""}\u0000${inline ? "i" : ""}${identity}`;
   return { key, executable, script, inline, path, name, applet };
 }
 
@@ -158,19 +162,19 @@ function fromFile(
   isScript: boolean,
 ): Subject {
   const path = resolvePath(given, cwd);
-  const what = `${isScript ? "s" : "p"}${path ?? given}`;
+  const identity = `${isScript ? "s" : "p"}${path ?? given}`;
   const name = path === undefined ? nameOf(given) : undefined;
-  return subject(executable, what, isScript ? path : undefined, false, path, name, undefined);
+  return subject(executable, identity, isScript ? path : undefined, false, path, name, undefined);
 }
 
 function fromReading(executable: string | undefined, reading: Reading): Subject {
   const { inline } = reading;
   const module = reading.module?.slice(0, MODULE_LENGTH);
   const applet = reading.applet?.slice(0, MODULE_LENGTH);
-  const what = module !== undefined ? `m${module}` : applet !== undefined ? `a${applet}` : "";
+  const identity = module !== undefined ? `m${module}` : applet !== undefined ? `a${applet}` : "";
   return subject(
     executable,
-    what,
+    identity,
     undefined,
     inline,
     executable,
@@ -179,10 +183,10 @@ function fromReading(executable: string | undefined, reading: Reading): Subject 
   );
 }
 
-/** How a runnable came by its name, for `explain`. */
+/** A runnable and how it got its name, for `explain`. */
 export interface Identification {
   readonly runnable: Runnable;
-  /** Of its path (or name, if the path is not known): folded, and scored. */
+  /** The folded elements of its path, or of its name if the path is unknown; `scores` has the same order. */
   readonly elements: readonly FoldedElement[];
   readonly scores: readonly ElementScore[];
   readonly base: BaseVerdict;
@@ -192,32 +196,33 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
   const { key, executable, script, inline, path } = subject;
   const elements = elementsOf(path ?? subject.name);
   const scores = scorePath(elements);
-  let randomness = worst(scores);
+  let randomness = highestScore(scores);
   if (executable !== undefined && executable !== path)
-    randomness = Math.max(randomness, worst(scorePath(elementsOf(executable))));
+    randomness = Math.max(randomness, highestScore(scorePath(elementsOf(executable))));
   let entropy: number | undefined;
   for (const { element } of elements) {
-    const own = metricEntropy(element);
-    if (own !== undefined && (entropy === undefined || own < entropy)) entropy = own;
+    const elementEntropy = metricEntropy(element);
+    if (elementEntropy !== undefined && (entropy === undefined || elementEntropy < entropy))
+      entropy = elementEntropy;
   }
 
   const last = elements.at(-1);
   let name: string = labelNames.unknown;
   let file = "";
   if (subject.name !== undefined) {
-    const own = foldElement(subject.name, "/");
-    file = own.text;
-    const [score] = scorePath([own]);
+    const element = foldElement(subject.name, "/");
+    file = element.text;
+    const [score] = scorePath([element]);
     name = (score?.score ?? 0) >= RANDOM_FROM ? labelNames.random : labelOf(file);
   } else if (last !== undefined) {
     file = last.text;
     name =
       (scores.at(-1)?.score ?? 0) >= RANDOM_FROM
         ? labelNames.random
-        : labelOf((memory(path) ? "memfd:" : "") + file);
+        : labelOf((isMemfd(path) ? "memfd:" : "") + file);
   }
 
-  const verdict = judge(subject, file, base);
+  const verdict = judgeSubject(subject, file, base);
   const runnable: Runnable = {
     key,
     executable,
@@ -238,7 +243,11 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
   return { runnable, elements, scores, base: verdict };
 }
 
-function judge({ path, name, applet, userMounts }: Subject, file: string, base: BaseSystem): BaseVerdict {
+function judgeSubject(
+  { path, name, applet, userMounts }: Subject,
+  file: string,
+  base: BaseSystem,
+): BaseVerdict {
   if (userMounts === true) return { base: false, why: "keeps its name: its mounts are a user's" };
   if (applet !== undefined) {
     const asService = judgeBase(`/usr/sbin/${applet}`, applet, base);
@@ -251,19 +260,19 @@ function judge({ path, name, applet, userMounts }: Subject, file: string, base: 
   return judgeBase(path, file, base);
 }
 
-function memory(path: string | undefined): boolean {
+function isMemfd(path: string | undefined): boolean {
   return path?.startsWith("memfd:") === true;
 }
 
 function elementsOf(path: string | undefined): FoldedElement[] {
   if (path === undefined) return [];
-  return memory(path) ? [foldElement(path.slice("memfd:".length), "")] : foldPath(path);
+  return isMemfd(path) ? [foldElement(path.slice("memfd:".length), "")] : foldPath(path);
 }
 
-function worst(scores: readonly ElementScore[]): number {
-  let score = 0;
-  for (const own of scores) score = Math.max(score, own.score);
-  return score;
+function highestScore(scores: readonly ElementScore[]): number {
+  let highest = 0;
+  for (const { score } of scores) highest = Math.max(highest, score);
+  return highest;
 }
 
 function foldedPath(
@@ -271,13 +280,13 @@ function foldedPath(
   elements: readonly FoldedElement[],
   scores: readonly ElementScore[],
 ): string {
-  const texts = elements.map(({ text }, at) =>
-    (scores[at]?.score ?? 0) >= RANDOM_FROM ? labelNames.random : text,
+  const texts = elements.map(({ text }, index) =>
+    (scores[index]?.score ?? 0) >= RANDOM_FROM ? labelNames.random : text,
   );
-  return memory(path) ? `memfd:${texts.join("/")}` : `/${texts.join("/")}`;
+  return isMemfd(path) ? `memfd:${texts.join("/")}` : `/${texts.join("/")}`;
 }
 
-/** As `identify`, uncached, with every step told to `note`. */
+/** Like `identify`, but uncached; passes a line on every step to `note`. */
 export function identification(
   facts: RunnableFacts,
   note: Note,

@@ -1,4 +1,4 @@
-// What is known of each interpreter's command line. Sources: each program's manual page or --help.
+// The grammar of each interpreter's command line. Sources: each program's manual page or --help.
 import type { Grammar } from "./grammar.ts";
 
 const about = ["--version", "--help"];

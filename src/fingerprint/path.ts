@@ -1,32 +1,32 @@
-// Paths as text: nothing here looks at a file.
+// Operations on paths as text. Nothing here accesses a file.
 
-/** Last element of a path; of a memfd, whose name may hold a `/`, all of it. */
+/** Last element of a path. A memfd's name is returned whole, because it may contain a `/`. */
 export function nameOf(path: string): string {
   return path.startsWith("memfd:") ? path : path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Everything before the last element, without the `/`; empty for the root and for a bare name. */
+/** Everything before the last element, without the trailing `/`. Empty for the root and for a bare name. */
 export function directoryOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
 
-/** `path` as an absolute path without `.`, `..` and empty elements; undefined if it is relative and `cwd` unknown. */
+/** `path` made absolute, without `.`, `..` and empty elements. Undefined if it is relative and `cwd` is unknown. */
 export function resolvePath(path: string, cwd: string | undefined): string | undefined {
-  const whole = path.startsWith("/") ? path : cwd?.startsWith("/") ? `${cwd}/${path}` : undefined;
-  if (whole === undefined || !needsWork.test(whole)) return whole;
+  const absolute = path.startsWith("/") ? path : cwd?.startsWith("/") ? `${cwd}/${path}` : undefined;
+  if (absolute === undefined || !unnormalised.test(absolute)) return absolute;
   const kept: string[] = [];
-  for (const element of whole.split("/")) {
+  for (const element of absolute.split("/")) {
     if (element === "..") kept.pop();
     else if (element !== "" && element !== ".") kept.push(element);
   }
   return `/${kept.join("/")}`;
 }
 
-const needsWork = /\/(?:\.{0,2})(?:\/|$)/;
+const unnormalised = /\/(?:\.{0,2})(?:\/|$)/;
 
-/** `/bin`, `/sbin` and `/lib*` as they are where they were merged into `/usr`: one name for one program on every distribution. */
+/** Moves `/bin`, `/sbin` and `/lib*` into `/usr`, so that a program has the same path on every distribution. */
 export function mergedPath(path: string): string {
-  return merge.test(path) ? `/usr${path}` : path;
+  return mergedIntoUsr.test(path) ? `/usr${path}` : path;
 }
 
-const merge = /^\/(?:bin|sbin|lib|lib32|lib64|libx32)\//;
+const mergedIntoUsr = /^\/(?:bin|sbin|lib|lib32|lib64|libx32)\//;

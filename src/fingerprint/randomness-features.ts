@@ -1,13 +1,14 @@
-// What the model of randomness sees of a name: runs of three and four characters, runs of five shapes, the length.
+// The features of a name that the randomness model uses: runs of three and four characters, runs of five character
+// shapes, and the length.
 
-/** Classes of characters that the model sees: a letter whatever its case, any digit, a separator, anything else. */
+/** Symbols of the model: 0 to 25 are the letters, regardless of case. All digits share one symbol, as do separators. */
 const DIGIT = 26;
 const SEPARATOR = 27;
 const OTHER = 28;
 const START = 29;
 const END = 30;
 const SYMBOLS = 31;
-/** How a name is drawn: lower case, upper case, digit, other; and its edges. */
+/** Shapes: 0 is lower case, 1 upper case, 2 a digit, 3 any other character; EDGE is the start and the end of a name. */
 const EDGE = 4;
 const SHAPES = 5;
 
@@ -32,37 +33,37 @@ const TRIPLES = SYMBOLS ** 3;
 const QUAD_BITS = 17;
 const QUADS = 1 << QUAD_BITS;
 const SHAPE_RUNS = SHAPES ** 5;
-/** Longer names count as this long. */
+/** Number of length features; longer names share the last one. */
 const LENGTHS = 48;
 const QUADS_AT = TRIPLES;
 const SHAPES_AT = QUADS_AT + QUADS;
 const LENGTHS_AT = SHAPES_AT + SHAPE_RUNS;
 
-/** How many weights a model has. */
+/** Number of weights of a model. */
 export const WEIGHTS = LENGTHS_AT + LENGTHS;
-/** Names are looked at up to here: NAME_MAX (linux/limits.h). */
-const LONGEST = 255;
-/** The most features that a name can have. */
-export const FEATURES = 3 * (LONGEST + 1) + 1;
+/** Longer names are cut to this length: NAME_MAX (linux/limits.h). */
+const MAX_NAME_LENGTH = 255;
+/** Maximum number of features of a name. */
+export const FEATURES = 3 * (MAX_NAME_LENGTH + 1) + 1;
 
-/** Writes the indices of a name's features to `into` and returns how many they are. */
+/** Writes the indices of a name's features to `into` and returns their number, at most FEATURES. */
 export function featuresOf(name: string, into: Int32Array): number {
-  const length = Math.min(name.length, LONGEST);
+  const length = Math.min(name.length, MAX_NAME_LENGTH);
   let count = 0;
   let first = START;
   let second = START;
   let third = START;
-  let shape = ((EDGE * SHAPES + EDGE) * SHAPES + EDGE) * SHAPES + EDGE;
-  for (let at = 0; at <= length; at++) {
-    const code = at < length ? name.charCodeAt(at) : -1;
+  let shapeRun = ((EDGE * SHAPES + EDGE) * SHAPES + EDGE) * SHAPES + EDGE;
+  for (let index = 0; index <= length; index++) {
+    const code = index < length ? name.charCodeAt(index) : -1;
     const symbol = code < 0 ? END : code < 128 ? (symbols[code] ?? OTHER) : OTHER;
-    const drawn = code < 0 ? EDGE : code < 128 ? (shapes[code] ?? 3) : 3;
+    const shape = code < 0 ? EDGE : code < 128 ? (shapes[code] ?? 3) : 3;
     const triple = (second * SYMBOLS + third) * SYMBOLS + symbol;
     into[count++] = triple;
-    if (at >= 2)
+    if (index >= 2)
       into[count++] = QUADS_AT + (Math.imul(first * TRIPLES + triple, 0x9e3779b1) >>> (32 - QUAD_BITS));
-    shape = (shape * SHAPES + drawn) % SHAPE_RUNS;
-    into[count++] = SHAPES_AT + shape;
+    shapeRun = (shapeRun * SHAPES + shape) % SHAPE_RUNS;
+    into[count++] = SHAPES_AT + shapeRun;
     first = second;
     second = third;
     third = symbol;
@@ -71,5 +72,5 @@ export function featuresOf(name: string, into: Int32Array): number {
   return count;
 }
 
-/** Weights are stored as bytes: this many steps are one unit of log odds. */
+/** Weights are stored as signed bytes: this number of steps is one unit of log odds. */
 export const STEPS = 127 / 8;

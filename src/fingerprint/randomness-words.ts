@@ -1,35 +1,35 @@
-// Ordinary words, English and technical (build/randomness-words.ts): a name that is made of them was given, not drawn.
+// English and technical words (listed by build/randomness-words.ts): a name composed of them is not random.
 import listed from "./randomness-words.json" with { type: "json" };
 
-const SHORTEST = 4;
-const LONGEST = 20;
-/** A power of two, at least twice as many as there are words: searches end soon. */
+const MIN_WORD_LENGTH = 4;
+const MAX_WORD_LENGTH = 20;
+/** Size of the hash table: a power of two, at least twice the number of words, so that searches are short. */
 const SLOTS = 1 << 17;
-/** Of longer names nobody makes sense. */
-const LONGEST_NAME = 64;
+/** Longer names are not searched for words, which bounds the work. */
+const MAX_NAME_LENGTH = 64;
 
-// FNV-1a (draft-eastlake-fnv). Of 32 bits: a random text passes for a word once in 80,000 times.
+// FNV-1a (draft-eastlake-fnv) of 32 bits: one random text in 80,000 collides with a word.
 const OFFSET = 0x811c9dc5;
 const PRIME = 0x01000193;
 
 let table: Uint32Array | undefined;
 
-/** Made when the first name looks random: most processes never see one. */
-function words(): Uint32Array {
+/** The hash table, built when the first name looks random: most processes never see such a name. */
+function wordTable(): Uint32Array {
   if (table !== undefined) return table;
-  const made = new Uint32Array(SLOTS);
+  const created = new Uint32Array(SLOTS);
   const text = Bun.inflateSync(Buffer.from(listed.words, "base64"));
   let hash = OFFSET;
-  for (let at = 0; at <= text.length; at++) {
-    const code = text[at] ?? 10;
+  for (let index = 0; index <= text.length; index++) {
+    const code = text[index] ?? 10;
     if (code !== 10) hash = Math.imul(hash ^ code, PRIME);
     else {
-      insert(made, hash >>> 0);
+      insert(created, hash >>> 0);
       hash = OFFSET;
     }
   }
-  table = made;
-  return made;
+  table = created;
+  return created;
 }
 
 function insert(into: Uint32Array, hash: number): void {
@@ -38,35 +38,36 @@ function insert(into: Uint32Array, hash: number): void {
   into[slot] = hash;
 }
 
-function has(known: Uint32Array, hash: number): boolean {
+function has(words: Uint32Array, hash: number): boolean {
   let slot = hash & (SLOTS - 1);
   for (;;) {
-    const found = known[slot];
-    if (found === hash) return true;
-    if (found === 0 || found === undefined) return false;
+    const entry = words[slot];
+    if (entry === hash) return true;
+    if (entry === 0 || entry === undefined) return false;
     slot = (slot + 1) & (SLOTS - 1);
   }
 }
 
-const covered = new Uint8Array(LONGEST_NAME + 1);
+/** At index i: the most characters that words cover among the first i of the name. */
+const covered = new Uint8Array(MAX_NAME_LENGTH + 1);
 
-/** True if at least three quarters of `name` (letters and digits) are ordinary words side by side, whatever their case. */
+/** Whether words, regardless of case, cover at least three quarters of `name` (letters and digits) without overlap. */
 export function isMadeOfWords(name: string): boolean {
   const { length } = name;
-  if (length < SHORTEST || length > LONGEST_NAME) return false;
-  const known = words();
+  if (length < MIN_WORD_LENGTH || length > MAX_NAME_LENGTH) return false;
+  const words = wordTable();
   covered.fill(0, 0, length + 1);
   for (let start = 0; start < length; start++) {
-    const before = covered[start] ?? 0;
-    if ((covered[start + 1] ?? 0) < before) covered[start + 1] = before;
+    const coveredBefore = covered[start] ?? 0;
+    if ((covered[start + 1] ?? 0) < coveredBefore) covered[start + 1] = coveredBefore;
     let hash = OFFSET;
-    for (let end = start; end < Math.min(length, start + LONGEST); end++) {
+    for (let end = start; end < Math.min(length, start + MAX_WORD_LENGTH); end++) {
       const code = name.charCodeAt(end) | 0x20;
       if (code < 0x61 || code > 0x7a) break;
       hash = Math.imul(hash ^ code, PRIME);
       const size = end + 1 - start;
-      if (size < SHORTEST || (covered[end + 1] ?? 0) >= before + size) continue;
-      if (has(known, hash >>> 0)) covered[end + 1] = before + size;
+      if (size < MIN_WORD_LENGTH || (covered[end + 1] ?? 0) >= coveredBefore + size) continue;
+      if (has(words, hash >>> 0)) covered[end + 1] = coveredBefore + size;
     }
   }
   return (covered[length] ?? 0) * 4 >= length * 3;

@@ -1,10 +1,10 @@
-// What is really being run, and what it is identified by.
+// What a process really runs, and the facts that identify it.
 import type { Runnable } from "../forest/runnable.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 
 export type { Runnable };
 
-/** What a runnable is identified by. */
+/** The facts of a process that identify its runnable. */
 export type RunnableFacts = Pick<
   ProcessFacts,
   "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"

@@ -1,4 +1,4 @@
-// Runnables as they are kept between two runs of the same boot.
+// Encodes runnables in the state that treewarden keeps between two runs within one boot.
 import * as v from "valibot";
 import type { Runnable } from "./runnable.ts";
 
@@ -17,11 +17,12 @@ const savedRunnable = v.object({
   entropy: v.optional(v.number()),
 });
 
+/** A runnable as it is saved: its properties are JSON values already. */
 export function encodeRunnable(runnable: Runnable): Runnable {
   return runnable;
 }
 
-/** A runnable out of what JSON.parse gave. Throws an Error that names the field that is wrong. */
+/** Decodes a runnable from a value that JSON.parse returned. Throws an Error that names the invalid field. */
 export function decodeRunnable(saved: unknown): Runnable {
   const result = v.safeParse(savedRunnable, saved);
   if (!result.success) {
@@ -29,7 +30,7 @@ export function decodeRunnable(saved: unknown): Runnable {
     throw new Error(`${v.getDotPath(issue) ?? "it"} of a saved runnable: ${issue.message}`);
   }
   const { output } = result;
-  // Every property in the order in which `identify` makes them: the hot path has one kind of runnable.
+  // Properties in the order in which `identify` creates them, so that all runnables share one object shape.
   return {
     key: output.key,
     executable: output.executable,

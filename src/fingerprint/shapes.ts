@@ -1,7 +1,7 @@
-// Shapes of names that tools make: folded into one name before anything is scored, so that a build, a package's
+// Shapes of names that tools generate. They are folded into one name before scoring, so that a build, a package's
 // script or a container's layer makes neither a new label nor a random tree.
 
-/** What becomes of an element that matches `name` in a directory that matches `within`. */
+/** Replaces an element that matches `name`, in a directory that matches `within`, by `to`. */
 export interface Shape {
   readonly what: string;
   readonly within?: RegExp;
@@ -12,7 +12,7 @@ export interface Shape {
 const temporary = /^\/(?:tmp|var\/tmp)(?:\/|$)/;
 const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 
-/** Each as strict as the tool that makes it: what only resembles it is scored like any other name. */
+/** Each is as strict as the tool that generates the name. A name that only resembles one is scored like any other. */
 export const shapes: readonly Shape[] = [
   {
     what: "hash of the Nix or Guix store",

@@ -1,4 +1,4 @@
-// The tree of a lineage: its labels, its text and its id.
+// Derives the tree of a lineage: its labels, its text and its id.
 import type { Lineage } from "../forest/lineage.ts";
 import type { Tree } from "../forest/tree.ts";
 import { labelNames } from "./label.ts";
@@ -6,16 +6,16 @@ import type { Runnable } from "./runnable.ts";
 
 export type { Tree };
 
-/** A tree has at most this many labels, the `...` in its middle among them. */
+/** Maximum number of labels of a tree, including the `...` in its middle. */
 export const TREE_LABELS = 32;
-/** A tree's text has at most this many bytes of UTF-8. */
+/** Maximum size of a tree's text in bytes of UTF-8. */
 export const TREE_BYTES = 1024;
 const HEAD_LABELS = 16;
 const TAIL_LABELS = TREE_LABELS - HEAD_LABELS - 1;
 
 /**
- * Labels root to leaf. While nothing was left out all of them are in `head`; afterwards `head` has the first and
- * `tail` the last ones. What is kept depends on the labels alone, not on how they came.
+ * Labels from root to leaf. `head` has all of them until the chain is cut; then `head` has the first and `tail` the
+ * last ones. Which labels are kept depends on the labels alone, not on the order of calls.
  */
 interface Chain {
   readonly head: readonly string[];
@@ -47,7 +47,7 @@ interface Text {
   readonly truncated: boolean;
 }
 
-/** The text of a chain within TREE_BYTES: leaf first, then root, then in turns towards the middle. */
+/** The text of a chain within TREE_BYTES. Labels are kept alternately from the leaf and from the root. */
 function write(chain: Chain, prefix: string): Text {
   const labels = chain.cut ? [...chain.head, labelNames.elided, ...chain.tail] : chain.head;
   const path = join(labels, prefix);
@@ -70,23 +70,23 @@ function join(labels: readonly string[], prefix: string): string {
   return labels.length === 0 && prefix !== "" ? prefix : `${prefix}/${labels.join("/")}`;
 }
 
-/** A character of UTF-16 is at most three bytes of UTF-8, so that most texts need no count. */
+/** One UTF-16 code unit is at most three bytes of UTF-8, so most texts need no exact count. */
 function fits(text: string): boolean {
   return text.length * 3 <= TREE_BYTES || Buffer.byteLength(text) <= TREE_BYTES;
 }
 
-/** Version of the rules that make a tree's text, and of the hash: the first digit of every id. */
+/** Version of the rules for a tree's text and of the hash: the first digit of every id. */
 const ID_VERSION = "1";
 
 /**
- * The id of a tree's text: one hexadecimal digit for the algorithm, then the first 124 bits of SHA-256 over the
- * text as UTF-8. The same on every host; ids of different algorithms never meet.
+ * The id of a tree's text: ID_VERSION, then the first 124 bits of SHA-256 over the UTF-8 text in hexadecimal. It is the
+ * same on every host, and ids of different versions never collide.
  */
 export function treeId(path: string): string {
   return ID_VERSION + new Bun.CryptoHasher("sha256").update(path).digest("hex").slice(0, 31);
 }
 
-/** A tree and what its children's trees are derived from. */
+/** A tree, with the untruncated chains from which its children's trees are derived. */
 class LineageTree implements Tree {
   readonly path: string;
   readonly exact: string;
@@ -103,16 +103,15 @@ class LineageTree implements Tree {
   private hash: string | undefined = undefined;
 
   constructor(lineage: Lineage, parent: LineageTree | null) {
-    const image = lineage.program;
     const entered = entersContainer(lineage);
-    const own = lineage.init ? undefined : image;
-    let random = (parent?.random ?? false) || (own?.random ?? false);
-    let randomness = Math.max(parent?.randomness ?? 0, own?.randomness ?? 0);
-    let entropy = least(parent?.entropy, own?.entropy);
-    for (const left of lineage.elided ?? []) {
-      random ||= left.random;
-      randomness = Math.max(randomness, left.randomness);
-      entropy = least(entropy, left.entropy);
+    const program = lineage.init ? undefined : lineage.program;
+    let random = (parent?.random ?? false) || (program?.random ?? false);
+    let randomness = Math.max(parent?.randomness ?? 0, program?.randomness ?? 0);
+    let entropy = least(parent?.entropy, program?.entropy);
+    for (const elided of lineage.elided ?? []) {
+      random ||= elided.random;
+      randomness = Math.max(randomness, elided.randomness);
+      entropy = least(entropy, elided.entropy);
     }
     this.random = random;
     this.randomness = randomness;
@@ -130,11 +129,11 @@ class LineageTree implements Tree {
       labels = elide(labels);
       names = elide(names);
     }
-    if (own !== undefined) {
-      if (entered || lastOf(labels) !== own.label) labels = append(labels, own.label);
+    if (program !== undefined) {
+      if (entered || lastOf(labels) !== program.label) labels = append(labels, program.label);
       const neighbour =
         lineage.elided !== null || entered || lineage.parent?.init ? undefined : lineage.parent?.program;
-      if (neighbour === undefined || !sameFile(neighbour, own)) names = append(names, own.name);
+      if (neighbour === undefined || !sameFile(neighbour, program)) names = append(names, program.name);
     }
     this.labelChain = labels;
     this.nameChain = names;
@@ -168,23 +167,23 @@ class LineageTree implements Tree {
   }
 }
 
-/** The tree of a lineage: derived once from its parent's, and kept in `lineage.tree`. */
+/** The tree of a lineage. It is derived once, from its parent's tree, and cached in `lineage.tree`. */
 export function treeOf(lineage: Lineage): Tree {
   return derived(lineage);
 }
 
 function derived(lineage: Lineage): LineageTree {
   if (lineage.tree instanceof LineageTree) return lineage.tree;
-  const made = new LineageTree(lineage, lineage.parent === null ? null : derived(lineage.parent));
-  lineage.tree = made;
-  return made;
+  const tree = new LineageTree(lineage, lineage.parent === null ? null : derived(lineage.parent));
+  lineage.tree = tree;
+  return tree;
 }
 
 function entersContainer(lineage: Lineage): boolean {
   return lineage.container !== null && lineage.container !== (lineage.parent?.container ?? null);
 }
 
-/** Whether both run one file under one name, whatever interpreter reads it and however it was told to. */
+/** Whether both run the same file under the same name, regardless of interpreter and options. */
 function sameFile(a: Runnable, b: Runnable): boolean {
   return a.key === b.key || (a.path !== undefined && a.path === b.path && a.name === b.name);
 }

@@ -1,21 +1,22 @@
-// Programs that run another program, and programs that are many. Sources: their manual pages.
+// Wrappers, which run another program, and multi-call binaries. Sources: their manual pages.
 
-/** A program that runs the program given in its arguments. */
+/** How to parse the arguments of a program that runs the program named in them. Strings list one-letter options. */
 export interface Wrapper {
   readonly names: readonly string[];
+  /** Letters that take a value. */
   readonly value?: string;
   readonly longValue?: readonly string[];
   /** Letters and long options whose value is shell code. */
   readonly code?: string;
   readonly longCode?: readonly string[];
-  /** Operands before the program: a duration, a mask, a lock file. */
+  /** Number of operands before the program: a duration, a mask, a lock file. */
   readonly operands: number;
-  /** NAME=VALUE before the program. */
+  /** Whether NAME=VALUE may precede the program. */
   readonly assignments?: boolean;
-  /** Letter and long option whose value is split into words, the program among them. */
+  /** Letter and long option whose value is split into words that include the program. */
   readonly split?: string;
   readonly longSplit?: string;
-  /** It looks for the program in the current directory's terms only: a name without `/` is a file there. */
+  /** The dynamic loader, which does not search PATH: a name without `/` is a file in the current directory. */
   readonly loader?: boolean;
 }
 
@@ -75,7 +76,7 @@ export const wrappers: readonly Wrapper[] = [
   },
 ];
 
-/** Programs that are many: the name they were called by says which. */
+/** Binaries that contain several programs and choose one by the name they are called by. */
 export const multiCall: ReadonlySet<string> = new Set([
   "busybox",
   "toybox",

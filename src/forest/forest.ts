@@ -1,8 +1,8 @@
-// The live processes of the host and what each of them descends from, kept true by events.
+// The live processes of the host and the ancestry of each, kept up to date by events.
 //
-// Two structures: `Lineages` (shared nodes: names, users, containers; what trees are made of) and kinship (who was
-// forked by whom, so that everything under a process can be found). A process that ends stays in the kinship only
-// while it joins two or more branches that live, so its size is bounded by the number of live processes.
+// Two structures: `Lineages` (shared nodes with programs, users and containers, from which trees are derived) and
+// `ProcessTree` (which process forked which, to find all descendants of a process). The process tree keeps a process
+// that has ended only while it joins two or more branches with live processes, so its size is bounded by their number.
 
 import { containerOf } from "../linux/cgroup-names.ts";
 import { bootTicks, NS_PER_TICK } from "../linux/ticks.ts";
@@ -21,36 +21,38 @@ import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
 import type { Runnable } from "./runnable.ts";
 
-/** What most processes have: made once, not at every exec. */
+/** The earlier programs of most processes, shared so that an exec allocates no array. */
 const noneEarlier: readonly never[] = [];
 
-/** What the forest needs from outside. */
+/** What the forest needs from its owner. */
 export interface ForestInputs {
-  /** What a process runs, from its facts. */
+  /** Identifies what a process runs from its facts. */
   readonly identify: (facts: ProcessFacts) => Runnable;
   /** The program of every kernel thread. */
   readonly kernelProgram: Runnable;
-  /** A process has ended and no event told of it: its pid was given to another one. */
+  /** Called when a process has ended without an exit event: its pid now belongs to another process. */
   readonly missedExit: (process: Process) => void;
 }
 
+/** How a scan of /proc differs from the processes that events reported. */
 export interface Differences {
-  /** Processes that a scan found and no event had told of. */
+  /** Processes that the scan found and no event had reported. */
   readonly found: readonly FoundProcess[];
-  /** Processes that were known and whose pid is another's by now. */
+  /** Known processes whose pid now belongs to another process. */
   readonly ended: readonly Process[];
-  /** Processes that are known and were not found: `forget` them when no event from before the scan is left. */
+  /** Known processes that the scan did not find. `forget` them once all events from before the scan are handled. */
   readonly missing: readonly Process[];
-  /** Processes that run something else than was known: an exec was missed. */
+  /** Processes that run another program than the known one, because an exec was missed. */
   readonly changed: readonly FoundProcess[];
 }
 
+/** A process with the facts that the scan read. */
 export interface FoundProcess {
   readonly process: Process;
   readonly facts: ProcessFacts;
 }
 
-/** A process of the last run of the same boot, with its lineages. */
+/** A process that an earlier run within the same boot has saved, with its lineages. */
 export interface Remembered extends ProcessKey {
   readonly lineage: Lineage;
   readonly ancestry: Lineage | null;
@@ -68,32 +70,32 @@ export interface RestoredProcess extends Remembered {
 
 export class Forest {
   readonly lineages = new Lineages();
-  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows while the machine is suspended. Set it before handing in events. */
   suspendedNs = 0;
   private readonly live = new Map<number, Process>();
   private readonly inputs: ForestInputs;
-  private readonly kinship = new ProcessTree<Process>();
+  private readonly tree = new ProcessTree<Process>();
 
   constructor(inputs: ForestInputs) {
     this.inputs = inputs;
   }
 
-  /** Live processes. */
+  /** Number of live processes. */
   get size(): number {
     return this.live.size;
   }
 
-  /** Places kept for processes that have ended: fewer than live ones. */
+  /** Number of nodes kept for processes that have ended; always smaller than the number of live processes. */
   get endedKept(): number {
-    return this.kinship.tombstones;
+    return this.tree.tombstones;
   }
 
-  /** The process that has `pid` now, as far as the events handed in so far can tell. */
+  /** The process that has `pid` according to the events handed in so far. */
   get(pid: number): Process | undefined {
     return this.live.get(pid);
   }
 
-  /** The live process that `key` means; undefined if it has ended, even if another process has its pid by now. */
+  /** The live process that `key` denotes. Undefined if it has ended, even if another process has its pid now. */
   find(key: ProcessKey): Process | undefined {
     const process = this.live.get(key.pid);
     return process !== undefined && isSameProcess(process, key) ? process : undefined;
@@ -113,11 +115,11 @@ export class Forest {
     }
     for (const process of this.live.values()) {
       const parent = this.live.get(process.parentPid);
-      if (parent !== process) this.join(process, parent);
+      if (parent !== process) this.link(process, parent);
     }
   }
 
-  /** A process forked. Undefined if the event is older than what is known of that pid. */
+  /** Handles a fork. Returns undefined if the event is older than the known process of that pid. */
   fork(event: ForkEvent): Process | undefined {
     const known = this.live.get(event.pid);
     if (known !== undefined) {
@@ -126,18 +128,18 @@ export class Forest {
         return undefined;
       }
       if (known.startTicks > event.startTicks + START_SLACK_TICKS) return undefined;
-      // A pid is not given away while its owner lives.
+      // The kernel does not reuse a pid while its owner lives.
       this.miss(known);
     }
     const parent = this.live.get(event.parentPid);
     const lineage = parent === undefined ? this.orphanLineage() : this.childLineage(parent);
     const kernel = parent?.kernelThread ?? false;
     const child = this.add(event.pid, event, lineage, parent?.lineage ?? null, event.parentPid, kernel);
-    this.join(child, parent);
+    this.link(child, parent);
     return child;
   }
 
-  /** A process runs a new program. It is made if no fork told of it. Undefined if the event is older than the process. */
+  /** Handles an exec. Creates the process if its fork was missed. Returns undefined if the event is older than it. */
   exec(event: ExecEvent): Process | undefined {
     const { facts } = event;
     let process = this.live.get(event.pid);
@@ -148,33 +150,33 @@ export class Forest {
     }
     if (process === undefined) process = this.adopt(event.pid, facts, this.ticksAt(event.time));
     if (facts.startTicks !== undefined) this.learnStart(process, facts.startTicks);
-    this.setImage(process, facts, this.inputs.identify(facts));
+    this.setProgram(process, facts, this.inputs.identify(facts));
     return process;
   }
 
-  /** The effective user of a process changed. */
+  /** Handles a change of the effective user. Returns undefined if the process is unknown or had that user already. */
   user(event: UserEvent): Process | undefined {
     const process = this.live.get(event.pid);
     if (process === undefined || process.lineage.uid === event.uid) return undefined;
-    const now = process.lineage;
-    // A node that is the parent's own says nothing of this process yet: it gets one of its own below it.
-    const own = process.ancestry !== now;
+    const { lineage } = process;
+    // A process that shares its parent's node gets a node of its own below it.
+    const hasOwnNode = process.ancestry !== lineage;
     this.setLineage(
       process,
-      this.lineages.intern(own ? now.parent : now, {
-        program: now.program,
-        earlier: own ? now.earlier : [],
+      this.lineages.intern(hasOwnNode ? lineage.parent : lineage, {
+        program: lineage.program,
+        earlier: hasOwnNode ? lineage.earlier : [],
         uid: event.uid,
-        container: now.container,
-        complete: now.complete,
+        container: lineage.container,
+        complete: lineage.complete,
         init: process.pid === 1,
-        elided: own ? now.elided : null,
+        elided: hasOwnNode ? lineage.elided : null,
       }),
     );
     return process;
   }
 
-  /** A process ended. Undefined if it was not known, or the event is about an earlier owner of the pid. */
+  /** Handles an exit. Returns undefined if the process is unknown, or if an earlier owner of the pid ended. */
   exit(event: ExitEvent): Process | undefined {
     const process = this.live.get(event.pid);
     if (process === undefined) return undefined;
@@ -184,8 +186,8 @@ export class Forest {
   }
 
   /**
-   * Adds to the forest what a scan of /proc, begun at `scanTime` (ns, CLOCK_MONOTONIC), has found. Processes that
-   * started later than that are left alone: their events are still to come. With `forget` it then equals the scan.
+   * Adds the processes of a scan of /proc that began at `scanTime` (ns, CLOCK_MONOTONIC). Known processes that started
+   * later are not compared, because the scan may lack them. After `forget` the forest equals the scan.
    */
   reconcile(
     scan: readonly ScannedProcess[],
@@ -193,16 +195,17 @@ export class Forest {
     remembered?: ReadonlyMap<number, Remembered>,
   ): Differences {
     const byPid = new Map<number, ScannedProcess>();
-    for (const one of scan) byPid.set(one.pid, one);
+    for (const scanned of scan) byPid.set(scanned.pid, scanned);
     const ended: Process[] = [];
     const missing: Process[] = [];
-    const began = this.ticksAt(scanTime);
+    const scanTicks = this.ticksAt(scanTime);
     for (const process of [...this.live.values()]) {
-      const now = byPid.get(process.pid);
-      const same =
-        now !== undefined && (now.facts.startTicks === undefined || startsAt(process, now.facts.startTicks));
-      if (same || process.startTicks >= began) continue;
-      if (now === undefined) {
+      const scanned = byPid.get(process.pid);
+      const isSame =
+        scanned !== undefined &&
+        (scanned.facts.startTicks === undefined || startsAt(process, scanned.facts.startTicks));
+      if (isSame || process.startTicks >= scanTicks) continue;
+      if (scanned === undefined) {
         missing.push(process);
         continue;
       }
@@ -211,25 +214,25 @@ export class Forest {
     }
     const found: FoundProcess[] = [];
     const changed: FoundProcess[] = [];
-    const visit = (one: ScannedProcess): void => {
-      if (this.live.has(one.pid)) {
-        const process = this.rerun(one);
-        if (process !== undefined) changed.push({ process, facts: one.facts });
+    const visit = (scanned: ScannedProcess): void => {
+      if (this.live.has(scanned.pid)) {
+        const process = this.applyMissedExec(scanned);
+        if (process !== undefined) changed.push({ process, facts: scanned.facts });
         return;
       }
-      for (const unknown of this.unknownFrom(one, byPid)) {
+      for (const unknown of this.unknownAncestry(scanned, byPid)) {
         const process = this.adoptScanned(unknown, remembered?.get(unknown.pid));
         found.push({ process, facts: unknown.facts });
       }
     };
-    for (const one of scan) visit(one);
+    for (const scanned of scan) visit(scanned);
     return { found, ended, missing, changed };
   }
 
   /**
-   * Removes what a scan did not find, unless an event has told of its end since; gives what was removed. Not at the
-   * scan itself: the exec of a process that has ended by then may still wait to be handed over, and would find neither
-   * the process nor its tree.
+   * Removes processes that a scan did not find, unless an exit event has removed them since; returns those it removed.
+   * This is a step of its own because the exec of a process that ended before the scan may still wait in the sensor,
+   * and it needs the process and its tree.
    */
   forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = missing.filter((process) => this.live.get(process.pid) === process);
@@ -237,27 +240,27 @@ export class Forest {
     return forgotten;
   }
 
-  /** `one` and those above it that are not known, parents first, so that lineages are whole. */
-  private unknownFrom(
-    one: ScannedProcess,
+  /** `scanned` and its ancestors that are not known yet, parents first, so that lineages are complete. */
+  private unknownAncestry(
+    scanned: ScannedProcess,
     byPid: ReadonlyMap<number, ScannedProcess>,
   ): readonly ScannedProcess[] {
-    // A cycle cannot be, but the pids of a scan may race into one: a set goes round it once.
-    const line = new Set<ScannedProcess>();
-    let next: ScannedProcess | undefined = one;
-    while (next !== undefined && !line.has(next) && !this.live.has(next.pid)) {
-      line.add(next);
+    // A scan is not atomic, so reused pids may form a cycle; the set ends the loop.
+    const ancestry = new Set<ScannedProcess>();
+    let next: ScannedProcess | undefined = scanned;
+    while (next !== undefined && !ancestry.has(next) && !this.live.has(next.pid)) {
+      ancestry.add(next);
       next = next.facts.parentPid === undefined ? undefined : byPid.get(next.facts.parentPid);
     }
-    return [...line].reverse();
+    return [...ancestry].reverse();
   }
 
   /** `process` and every live process that descends from it, parents before children. */
   descendants(process: Process): Process[] {
-    return [...this.kinship.from(process.kin)];
+    return [...this.tree.from(process.node)];
   }
 
-  /** The start of a process as /proc has it; passed over if that is of another one. */
+  /** Sets the exact start of a process as /proc has it. Ignored if it belongs to another process with this pid. */
   learnStart(process: Process, startTicks: number): void {
     if (!startsAt(process, startTicks)) return;
     process.startTicks = startTicks;
@@ -268,7 +271,7 @@ export class Forest {
     return bootTicks(time + this.suspendedNs);
   }
 
-  /** A child runs what its parent runs, as the same user: the same node, unless the parent is pid 1, which no tree shows. */
+  /** The lineage of a new child: its parent's node, unless the parent is pid 1, which no tree shows. */
   private childLineage(parent: Process): Lineage {
     const { lineage } = parent;
     if (!lineage.init) return lineage;
@@ -284,7 +287,7 @@ export class Forest {
     });
   }
 
-  /** An event has told of the fork of a process that a scan had found. */
+  /** Handles the fork event of a process that was already known: its link to its parent is no longer a guess. */
   private confirmLink(process: Process, parent: Process | undefined): void {
     process.linkGuessed = false;
     if (process.ancestry === null || parent === undefined || !process.ancestry.complete) return;
@@ -293,12 +296,13 @@ export class Forest {
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }
 
+  /** Removes a process whose exit event was missed. */
   private miss(process: Process): void {
     this.remove(process);
     this.inputs.missedExit(process);
   }
 
-  /** For a process of which nothing but its pid is known. */
+  /** The lineage of a process of which only the pid is known. */
   private orphanLineage(): Lineage {
     return this.lineages.intern(null, {
       program: this.inputs.identify(unknownFacts),
@@ -311,8 +315,8 @@ export class Forest {
     });
   }
 
-  private startOf(exactTicks: number | undefined, otherwise: number): Start {
-    const startTicks = exactTicks ?? otherwise;
+  private startOf(exactTicks: number | undefined, estimatedTicks: number): Start {
+    const startTicks = exactTicks ?? estimatedTicks;
     const startExact = exactTicks !== undefined;
     return { startTicks, startExact, time: startTicks * NS_PER_TICK - this.suspendedNs };
   }
@@ -332,6 +336,7 @@ export class Forest {
     return process;
   }
 
+  /** Adds a process whose fork was missed. `ticks` is the estimate of its start if the facts do not have it. */
   private adopt(pid: number, facts: ProcessFacts, ticks: number): Process {
     const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
     const lineage = this.orphanLineage();
@@ -343,73 +348,74 @@ export class Forest {
       parent?.pid ?? 0,
       false,
     );
-    this.join(process, parent);
-    // Pid 1 has no parent that could be guessed wrong.
+    this.link(process, parent);
+    // Pid 1 has no parent, so its link is no guess.
     process.linkGuessed = pid !== 1;
     return process;
   }
 
-  private adoptScanned(one: ScannedProcess, before: Remembered | undefined): Process {
-    const { facts } = one;
+  private adoptScanned(scanned: ScannedProcess, remembered: Remembered | undefined): Process {
+    const { facts } = scanned;
     const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
-    if (before !== undefined && facts.startTicks !== undefined && before.startTicks === facts.startTicks) {
+    const isRemembered = remembered !== undefined && facts.startTicks !== undefined;
+    if (isRemembered && remembered.startTicks === facts.startTicks) {
       const process = this.add(
-        one.pid,
+        scanned.pid,
         this.startOf(facts.startTicks, 0),
-        before.lineage,
-        before.ancestry,
+        remembered.lineage,
+        remembered.ancestry,
         parent?.pid ?? 0,
-        one.kernelThread,
+        scanned.kernelThread,
       );
-      process.execed = before.execed;
-      process.linkGuessed = before.linkGuessed;
-      this.join(process, parent);
-      this.rerun(one);
+      process.execed = remembered.execed;
+      process.linkGuessed = remembered.linkGuessed;
+      this.link(process, parent);
+      this.applyMissedExec(scanned);
       return process;
     }
-    if (one.kernelThread) return this.adoptKernelThread(one, parent);
-    const process = this.adopt(one.pid, facts, 0);
-    this.setImage(process, facts, this.inputs.identify(facts));
+    if (scanned.kernelThread) return this.adoptKernelThread(scanned, parent);
+    const process = this.adopt(scanned.pid, facts, 0);
+    this.setProgram(process, facts, this.inputs.identify(facts));
     return process;
   }
 
-  /** Kernel threads come from kthreadd and nowhere else: nothing of their lineage can be missing. */
-  private adoptKernelThread(one: ScannedProcess, parent: Process | undefined): Process {
+  /** Adds a kernel thread. Only kthreadd forks them, so their lineage is complete. */
+  private adoptKernelThread(scanned: ScannedProcess, parent: Process | undefined): Process {
     const program = this.inputs.kernelProgram;
     const spec = { program, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
     const lineage = this.lineages.intern(null, spec);
     const thread = this.add(
-      one.pid,
-      this.startOf(one.facts.startTicks, 0),
+      scanned.pid,
+      this.startOf(scanned.facts.startTicks, 0),
       lineage,
       null,
       parent?.pid ?? 0,
       true,
     );
-    this.join(thread, parent);
+    this.link(thread, parent);
     return thread;
   }
 
-  /** A known process was looked at again: if it runs something else, an exec was missed. */
-  private rerun(one: ScannedProcess): Process | undefined {
-    const process = this.live.get(one.pid);
-    if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
-    // It has the pid of what was found, and is younger.
-    if (one.facts.startTicks !== undefined && !startsAt(process, one.facts.startTicks)) return undefined;
-    const program = this.inputs.identify(one.facts);
+  /** Updates a known process if the scan shows that it missed an exec; returns undefined if nothing changed. */
+  private applyMissedExec({ pid, facts }: ScannedProcess): Process | undefined {
+    const process = this.live.get(pid);
+    if (process === undefined || process.kernelThread || facts.executable === undefined) return undefined;
+    // The pid was reused after the scan, so the facts are of an earlier process.
+    if (facts.startTicks !== undefined && !startsAt(process, facts.startTicks)) return undefined;
+    const program = this.inputs.identify(facts);
     if (program.key === process.lineage.program.key) return undefined;
-    this.setImage(process, one.facts, program);
+    this.setProgram(process, facts, program);
     return process;
   }
 
-  private setImage(process: Process, facts: ProcessFacts, program: Runnable): void {
-    const before = process.lineage;
-    const container = facts.cgroup === undefined ? before.container : containerOf(facts.cgroup);
+  private setProgram(process: Process, facts: ProcessFacts, program: Runnable): void {
+    const previous = process.lineage;
+    const container = facts.cgroup === undefined ? previous.container : containerOf(facts.cgroup);
     const complete = !process.linkGuessed && (process.ancestry?.complete ?? process.pid === 1);
     const spec = {
       program,
-      earlier: process.execed ? withEarlier(before, program) : noneEarlier,
-      uid: facts.uid ?? before.uid,
+      earlier: process.execed ? withEarlier(previous, program) : noneEarlier,
+      uid: facts.uid ?? previous.uid,
       container,
       complete,
       init: process.pid === 1,
@@ -421,30 +427,29 @@ export class Forest {
   }
 
   private setLineage(process: Process, lineage: Lineage): void {
-    const before = process.lineage;
+    const previous = process.lineage;
     this.lineages.retain(lineage);
     process.lineage = lineage;
-    this.lineages.release(before);
+    this.lineages.release(previous);
   }
 
-  private join(child: Process, parent: Process | undefined): void {
+  private link(child: Process, parent: Process | undefined): void {
     if (parent === undefined) return;
-    this.kinship.join(child.kin, parent.kin);
+    this.tree.join(child.node, parent.node);
   }
 
   private remove(process: Process): void {
     this.live.delete(process.pid);
-    this.kinship.leave(process.kin);
-    // Whoever still holds the process may read its lineages; the table only no longer hands them out.
+    this.tree.leave(process.node);
+    // Code that still holds the process may read its lineages; the table only stops sharing them.
     this.lineages.release(process.lineage);
     if (process.ancestry !== null) this.lineages.release(process.ancestry);
   }
 }
 
-/** The earlier programs of a process that now runs `program`: each once, the oldest kept when there are too many. */
-function withEarlier(before: Lineage, program: Runnable): readonly Runnable[] {
-  const { earlier } = before;
-  if (before.program.key === program.key || earlier.some((one) => one.key === before.program.key))
-    return earlier;
-  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, before.program];
+/** The distinct earlier programs of a process that now runs `program`; beyond EARLIER_LIMIT the oldest are kept. */
+function withEarlier(previous: Lineage, program: Runnable): readonly Runnable[] {
+  const { earlier, program: replaced } = previous;
+  if (replaced.key === program.key || earlier.some(({ key }) => key === replaced.key)) return earlier;
+  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, replaced];
 }

@@ -1,41 +1,41 @@
-// Lineages as shared, counted nodes: two processes with the same ancestry point at the same node, so that a
-// million short-lived children cost one node, and what is derived from a lineage is derived once.
+// Lineages as shared, reference-counted nodes: two processes with the same ancestry point at the same node, so that a
+// million short-lived children need one node, and each tree is derived once.
 import type { Runnable } from "./runnable.ts";
 import type { Tree } from "./tree.ts";
 
 /**
- * One process of a lineage as it was when it forked the next one down (or as it is, for the leaf), and through
- * `parent` all of its ancestors. Never changed once made. A child that runs what its parent runs, as the same user,
- * is the parent's own node.
+ * One process of a lineage as it was when it forked the process below it (the leaf: as it is now). `parent` leads to
+ * all ancestors. A node never changes. A child that runs the same program as its parent, as the same user, shares the
+ * parent's node.
  */
 export class Lineage {
   readonly parent: Lineage | null;
   readonly program: Runnable;
-  /** Images this process had by an exec of its own before `program`, oldest first, each once, at most EARLIER_LIMIT. */
+  /** Distinct programs that this process itself executed before `program`, oldest first, at most EARLIER_LIMIT. */
   readonly earlier: readonly Runnable[];
   /** Effective user; undefined if it could not be read. */
   readonly uid: number | undefined;
   /** Container id; null on the host. */
   readonly container: string | null;
-  /** Nodes from the root to here, elided ones not counted. */
+  /** Number of nodes from the root to this one, without elided ones. */
   readonly depth: number;
-  /** Every link up to the root was seen by an event, or taken over from the last run of the same boot. */
+  /** Every link up to the root comes from a fork event, or from an earlier run within the same boot. */
   readonly complete: boolean;
-  /** Pid 1 of the host: not part of a tree. */
+  /** Pid 1 of the host, which is not part of any tree. */
   readonly init: boolean;
-  /** Distinct programs of ancestors between `parent` and here that were left out, at most ELIDED_LIMIT; null if none was. */
+  /** Distinct programs of the elided ancestors between `parent` and this node, at most ELIDED_LIMIT; null if none. */
   readonly elided: readonly Runnable[] | null;
-  /** Kept here by fingerprint/tree.ts, which derives it at the first question. Invalidated by: nothing, a node never changes. */
+  /** Cache of fingerprint/tree.ts, which derives the tree on demand. Invalidated by: nothing, a node never changes. */
   tree: Tree | undefined = undefined;
 
   /** @internal */ readonly key: string;
-  /** @internal live processes and child nodes in use that point here */
+  /** @internal Number of live processes and of child nodes in use that point to this node. */
   references = 0;
   /** @internal */ children: Map<string, Lineage> | null = null;
-  /** @internal The child that was asked for last. Invalidated by: `forget`, and otherwise compared with what is asked for. */
+  /** @internal The child that was interned last. Invalidated by: `forget`. Each use compares it with the spec. */
   lastChild: Lineage | null = null;
 
-  /** @internal made by Lineages only */
+  /** @internal Only Lineages creates nodes. */
   constructor(parent: Lineage | null, spec: LineageSpec, key: string) {
     this.parent = parent;
     this.program = spec.program;
@@ -50,6 +50,7 @@ export class Lineage {
   }
 }
 
+/** The properties of a node to be interned; see `Lineage`. */
 export interface LineageSpec {
   readonly program: Runnable;
   readonly earlier: readonly Runnable[];
@@ -60,38 +61,38 @@ export interface LineageSpec {
   readonly elided: readonly Runnable[] | null;
 }
 
-/** A process that execs for ever keeps this many distinct earlier programs: enough for any real wrapper chain. */
+/** Maximum number of earlier programs of a node: enough for any real chain of wrappers. */
 export const EARLIER_LIMIT = 8;
-/** A lineage of more nodes loses its middle: four times the 32 labels a tree may have, since labels collapse. */
+/** A longer lineage loses its middle. Four times the 32 labels of a tree, because equal labels collapse. */
 export const DEPTH_LIMIT = 128;
 const KEEP_ROOT = 64;
 const KEEP_LEAF = 31;
-/** Distinct programs remembered of what was left out, so that `under` still finds them. */
+/** Maximum number of distinct elided programs that are kept, so that the operator `under` still finds them. */
 export const ELIDED_LIMIT = 64;
 
-/** Nodes kept after their last process: what is started again and again is derived once. */
+/** Number of unused nodes that are kept, so that the tree of a program that runs repeatedly is derived once. */
 const IDLE_LIMIT = 256;
-/** One whose key has more characters is not kept: long names are rare and would make the bound worthless. */
-const IDLE_KEY = 512;
+/** Unused nodes with longer keys (in characters) are not kept, which bounds the memory of all unused nodes. */
+const IDLE_KEY_LENGTH = 512;
 
-/** The node table. A node is in use while a process or a deeper node in use points at it. */
+/** The table of nodes. A node is in use while a process, or a deeper node in use, points to it. */
 export class Lineages {
   private readonly roots = new Map<string, Lineage>();
   /**
-   * Not in use, the longest idle first; what is above each is in use or here as well. Invalidated by: another program
-   * of the same key (`child`), when packages have changed.
+   * Unused nodes, the longest unused first. The parent of each is in use or in this set. Invalidated by: another
+   * program of the same key (see `child`), after packages have changed.
    */
   private readonly idle = new Set<Lineage>();
-  /** The last of these, not in `idle` yet: mostly it is used again at once. */
+  /** The node that became unused last. It is not in `idle` yet, because most often it is used again at once. */
   private lastIdle: Lineage | null = null;
   private nodes = 0;
 
-  /** Nodes in use. */
+  /** Number of nodes in use. */
   get size(): number {
     return this.nodes;
   }
 
-  /** The node for `spec` under `parent`; `parent` itself if `spec` adds nothing to it. Not yet counted: `retain` it. */
+  /** The node for `spec` below `parent`, or `parent` itself if `spec` adds nothing. To keep it, `retain` it. */
   intern(parent: Lineage | null, spec: LineageSpec): Lineage {
     if (parent !== null) {
       if (addsNothing(parent, spec)) return parent;
@@ -100,6 +101,7 @@ export class Lineages {
     return this.child(parent, spec);
   }
 
+  /** Adds a reference to `node`. */
   retain(node: Lineage): void {
     let current: Lineage | null = node;
     while (current !== null) {
@@ -111,19 +113,20 @@ export class Lineages {
     }
   }
 
+  /** Drops a reference that `retain` added. */
   release(node: Lineage): void {
     let current: Lineage | null = node;
     while (current !== null) {
       current.references -= 1;
       if (current.references > 0) return;
       this.nodes -= 1;
-      this.rest(current);
+      this.keepIdle(current);
       current = current.parent;
     }
   }
 
-  private rest(node: Lineage): void {
-    if (node.key.length > IDLE_KEY) {
+  private keepIdle(node: Lineage): void {
+    if (node.key.length > IDLE_KEY_LENGTH) {
       this.forget(node);
       return;
     }
@@ -139,7 +142,7 @@ export class Lineages {
     else this.idle.delete(node);
   }
 
-  /** With all that is below it, or that would hold what nobody counts. */
+  /** Removes a node from the table together with its descendants, which would otherwise hold uncounted nodes. */
   private forget(node: Lineage): void {
     this.leaveIdle(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
@@ -150,41 +153,41 @@ export class Lineages {
 
   private child(parent: Lineage | null, spec: LineageSpec): Lineage {
     const last = parent?.lastChild ?? null;
-    if (last !== null && isOf(last, spec)) return last;
+    if (last !== null && isFor(last, spec)) return last;
     const key = keyOf(spec);
     let siblings = this.roots;
     if (parent !== null) {
       parent.children ??= new Map();
       siblings = parent.children;
     }
-    const known = siblings.get(key);
-    if (known !== undefined) {
-      // The same file may be called otherwise by now: packages have changed.
-      if (known.references > 0 || known.program === spec.program) {
-        if (parent !== null) parent.lastChild = known;
-        return known;
+    const existing = siblings.get(key);
+    if (existing !== undefined) {
+      // After packages have changed, the same file may have another label: an unused node is replaced.
+      if (existing.references > 0 || existing.program === spec.program) {
+        if (parent !== null) parent.lastChild = existing;
+        return existing;
       }
-      this.forget(known);
+      this.forget(existing);
     }
-    const made = new Lineage(parent, spec, key);
-    siblings.set(key, made);
-    if (parent !== null) parent.lastChild = made;
-    return made;
+    const created = new Lineage(parent, spec, key);
+    siblings.set(key, created);
+    if (parent !== null) parent.lastChild = created;
+    return created;
   }
 
-  /** Rebuilds the last KEEP_LEAF nodes below the first KEEP_ROOT ones, and then adds `spec`. */
+  /** Rebuilds the last KEEP_LEAF nodes below the first KEEP_ROOT ones, then adds `spec`. */
   private internBelowElision(leaf: Lineage, spec: LineageSpec): Lineage {
     const tail: Lineage[] = [];
-    const lost = new Map<string, Runnable>();
+    const dropped = new Map<string, Runnable>();
     let current: Lineage = leaf;
     while (current.depth > KEEP_ROOT && current.parent !== null) {
       if (tail.length < KEEP_LEAF) tail.push(current);
-      else remember(lost, current);
+      else collectPrograms(dropped, current);
       for (const program of current.elided ?? [])
-        if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
+        if (dropped.size < ELIDED_LIMIT) dropped.set(program.key, program);
       current = current.parent;
     }
-    let elided: readonly Runnable[] | null = [...lost.values()];
+    let elided: readonly Runnable[] | null = [...dropped.values()];
     for (const node of tail.reverse()) {
       current = this.child(current, {
         program: node.program,
@@ -201,9 +204,10 @@ export class Lineages {
   }
 }
 
-function remember(lost: Map<string, Runnable>, node: Lineage): void {
-  if (lost.size < ELIDED_LIMIT) lost.set(node.program.key, node.program);
-  for (const program of node.earlier) if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
+/** Adds the programs of an elided node to `dropped`, up to ELIDED_LIMIT. */
+function collectPrograms(dropped: Map<string, Runnable>, node: Lineage): void {
+  if (dropped.size < ELIDED_LIMIT) dropped.set(node.program.key, node.program);
+  for (const program of node.earlier) if (dropped.size < ELIDED_LIMIT) dropped.set(program.key, program);
 }
 
 function addsNothing(parent: Lineage, spec: LineageSpec): boolean {
@@ -218,8 +222,8 @@ function addsNothing(parent: Lineage, spec: LineageSpec): boolean {
   );
 }
 
-/** The node is one for `spec`; false also where only its key can tell: with programs that were left out or came before. */
-function isOf(node: Lineage, spec: LineageSpec): boolean {
+/** A cheap comparison with `spec`. False also if either has elided or earlier programs, which only keys compare. */
+function isFor(node: Lineage, spec: LineageSpec): boolean {
   return (
     node.program === spec.program &&
     node.uid === spec.uid &&

@@ -1,11 +1,11 @@
-// Who was forked by whom, so that everything under a process can be found, however many of those in between have ended.
+// Which process forked which, to find all descendants of a process even if processes in between have ended.
 //
-// A member that leaves stays as a joint only while it joins two or more branches that live: there are always fewer
-// joints than live members.
+// The node of a member that has left stays as a tombstone only while it joins two or more branches with live members,
+// so there are always fewer tombstones than live members.
 
-/** A place in the kinship: a live member, or what joins the branches of one that has left. */
+/** A node of the tree: a live member, or a tombstone that joins the branches below a member that has left. */
 export class TreeNode<T> {
-  /** null: a joint. */
+  /** Null for a tombstone. */
   member: T | null;
   /** @internal */ parent: TreeNode<T> | null = null;
   /** @internal */ children: Set<TreeNode<T>> | null = null;
@@ -15,45 +15,48 @@ export class TreeNode<T> {
   }
 }
 
+/** The links between members; nodes with no parent are roots. */
 export class ProcessTree<T> {
-  private jointCount = 0;
+  private tombstoneCount = 0;
 
-  /** Places kept for members that have left. */
+  /** Number of nodes kept for members that have left. */
   get tombstones(): number {
-    return this.jointCount;
+    return this.tombstoneCount;
   }
 
+  /** Links `child` below `parent`. `child` must not have a parent yet. */
   join(child: TreeNode<T>, parent: TreeNode<T>): void {
     child.parent = parent;
     parent.children ??= new Set();
     parent.children.add(child);
   }
 
-  leave(kin: TreeNode<T>): void {
-    kin.member = null;
-    if (kin.children !== null && kin.children.size > 1) this.jointCount += 1;
-    else this.unlink(kin);
+  /** Removes the member of `node`, which becomes a tombstone or is unlinked. */
+  leave(node: TreeNode<T>): void {
+    node.member = null;
+    if (node.children !== null && node.children.size > 1) this.tombstoneCount += 1;
+    else this.unlink(node);
   }
 
-  /** The live members at and under `top`, parents before children. */
+  /** The live members at and below `top`, parents before children. */
   *from(top: TreeNode<T>): Generator<T> {
     const waiting: TreeNode<T>[] = [top];
-    for (let kin = waiting.pop(); kin !== undefined; kin = waiting.pop()) {
-      if (kin.member !== null) yield kin.member;
-      for (const child of kin.children ?? []) waiting.push(child);
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      if (node.member !== null) yield node.member;
+      for (const child of node.children ?? []) waiting.push(child);
     }
   }
 
-  /** Takes a place without a member and with at most one branch out, and then its parent if that is now such a place. */
-  private unlink(kin: TreeNode<T>): void {
-    const { parent } = kin;
-    const [only] = kin.children ?? [];
-    if (only !== undefined) only.parent = parent;
+  /** Removes a node without a member and with at most one branch, then its parent if that has become such a node. */
+  private unlink(node: TreeNode<T>): void {
+    const { parent } = node;
+    const [onlyChild] = node.children ?? [];
+    if (onlyChild !== undefined) onlyChild.parent = parent;
     if (parent === null) return;
-    parent.children?.delete(kin);
-    if (only !== undefined) parent.children?.add(only);
+    parent.children?.delete(node);
+    if (onlyChild !== undefined) parent.children?.add(onlyChild);
     if (parent.member === null && (parent.children?.size ?? 0) <= 1) {
-      this.jointCount -= 1;
+      this.tombstoneCount -= 1;
       this.unlink(parent);
     }
   }

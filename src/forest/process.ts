@@ -1,35 +1,35 @@
-// One live process, as the forest keeps it.
+// One live process as the forest keeps it.
 
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { Lineage } from "./lineage.ts";
 import { TreeNode } from "./process-tree.ts";
 
-/** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
+/** One live process. Its children's lineages keep its state at the time of the fork and do not change with it. */
 export class Process implements ProcessKey {
   readonly pid: number;
-  /** Replaced by the kernel's own value as soon as that is known (`startExact`). */
+  /** An estimate until the kernel's own value is known; then `startExact` is set. */
   startTicks: number;
   startExact: boolean;
-  /** Nanoseconds, CLOCK_MONOTONIC: of its fork, else as exact as its start ticks. */
+  /** Time of its fork in nanoseconds, CLOCK_MONOTONIC. Only as exact as the start ticks if the fork was missed. */
   readonly startTime: number;
-  /** With itself as the leaf. */
+  /** Its lineage, with itself as the leaf. */
   lineage: Lineage;
-  /** Its parent as it was when it forked this process; null: none is known. */
+  /** The lineage of its parent at the time of the fork; null if the parent is not known. */
   ancestry: Lineage | null;
-  /** It has run an exec of its own; before that it is a copy of its parent. */
+  /** It has executed a program itself; before that it is a copy of its parent. */
   execed: boolean;
-  /** A kernel thread; a program that the kernel starts is one until its exec. */
+  /** A kernel thread. A user-mode helper that the kernel starts counts as one until its exec. */
   kernelThread: boolean;
-  /** Its link to its parent is the word of /proc: no event told of it. */
+  /** Its parent comes from /proc, not from a fork event. */
   linkGuessed = false;
   /** The process that forked it (not the reaper of an orphan); 0 if not known. */
   readonly parentPid: number;
-  /** Kept here by the warden, from the process's start to its end. */
+  /** Set by the warden from the start of the process to its end. */
   countedAs: ProcessCount | undefined = undefined;
 
-  /** @internal */ readonly kin: TreeNode<Process>;
+  /** @internal */ readonly node: TreeNode<Process>;
 
-  /** @internal made by Forest only */
+  /** @internal Only Forest creates processes. */
   constructor(
     pid: number,
     start: Start,
@@ -47,11 +47,11 @@ export class Process implements ProcessKey {
     this.execed = false;
     this.kernelThread = kernelThread;
     this.parentPid = parentPid;
-    this.kin = new TreeNode<Process>(this);
+    this.node = new TreeNode<Process>(this);
   }
 }
 
-/** What a process is counted under; report/tree-totals.ts has more of it. */
+/** The series under which a process is counted; report/tree-totals.ts extends it. */
 export interface ProcessCount {
   /** Path of the tree. */
   readonly tree: string;

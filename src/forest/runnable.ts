@@ -1,29 +1,32 @@
-// What a process runs, as the fingerprint identifies it. The forest itself compares keys only.
+// What a process runs, as identified by fingerprint/. The forest itself only compares keys.
 
-/** The program of one process, identified once and shared by every process that runs the same. */
+/** The program of a process. Processes that run the same program share one object. */
 export interface Runnable {
-  /** Equal keys: the same file is run, for every purpose of a tree. */
+  /** Runnables with equal keys are the same program in a tree. */
   readonly key: string;
   /** Absolute path of the executable; undefined if it could not be read. */
   readonly executable: string | undefined;
   /** Last element of `executable`. */
   readonly executableName: string | undefined;
-  /** Absolute path of the script an interpreter runs; undefined if none. */
+  /** Absolute path of the script that an interpreter runs; undefined if there is none. */
   readonly script: string | undefined;
-  /** Code given as an argument or on standard input. */
+  /** The code comes from an argument or from standard input. */
   readonly inline: boolean;
   /** `process.runnable.path`: the script, else the program that the loader or a wrapper runs, else the executable. */
   readonly path: string | undefined;
-  /** `path` with what differs from run to run or from version to version folded, random elements as `random`; `userns:` before it where mounts are a user's. */
+  /**
+   * `path` with names folded that differ from run to run or from version to version, and with `random` for random
+   * elements. Prefixed with `userns:` if a user controls the mounts.
+   */
   readonly folded: string | undefined;
-  /** Its own name, folded and escaped, in the exact tree; `random` for a randomly named file. */
+  /** Its label in the exact tree: the folded and escaped name, or `random` for a randomly named file. */
   readonly name: string;
   /** Its label in the tree: `name`, `base` or `random`. */
   readonly label: string;
-  /** Its path or that of its executable has a random element. */
+  /** Whether its path or its executable's path has a random element. */
   readonly random: boolean;
-  /** Score of the worst element of these paths, 0 to 1. */
+  /** Highest score of any element of these paths, from 0 to 1. */
   readonly randomness: number;
-  /** Lowest metric entropy (bits a byte, divided by length) of any path element; undefined if there is no path. */
+  /** Lowest metric entropy of any path element (see `metricEntropy`); undefined if there is no path. */
   readonly entropy: number | undefined;
 }

@@ -1,7 +1,7 @@
-// The forest as it is kept between two runs of the same boot, so that a restart changes no tree.
+// Saves and restores the forest, so that a restart within the same boot changes no tree.
 //
-// One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Reading and writing the
-// file is the warden's; only root may write it, because lineages decide.
+// One JSON document: `images` (the programs), `nodes` (parents before children, by index) and `processes`. The warden
+// reads and writes the file. Only root may write it, because policies decide by lineage.
 import * as v from "valibot";
 import type { Forest, Remembered } from "./forest.ts";
 import type { Lineage } from "./lineage.ts";
@@ -20,17 +20,18 @@ export const savedNode = v.object({
   e: v.exactOptional(v.array(index)),
   /** Indices of elided programs. */
   l: v.exactOptional(v.array(index)),
-  /** uid; absent if unknown. */
+  /** Effective user; absent if unknown. */
   u: v.exactOptional(v.number()),
+  /** Container id; absent on the host. */
   c: v.exactOptional(v.string()),
-  /** 1: complete. */
+  /** 1 if the lineage is complete. */
   k: v.picklist([0, 1]),
-  /** 1: pid 1. */
+  /** 1 for pid 1. */
   n: v.exactOptional(v.literal(1)),
 });
 export type SavedNode = v.InferOutput<typeof savedNode>;
 
-/** pid, start ticks, node, ancestry (-1: none), execed, link guessed. */
+/** Pid, start ticks, node, ancestry (-1 if unknown), execed, link guessed. */
 const savedProcess = v.tuple([v.number(), v.number(), index, index, v.picklist([0, 1]), v.picklist([0, 1])]);
 type SavedProcess = v.InferOutput<typeof savedProcess>;
 
@@ -42,9 +43,10 @@ const savedForest = v.object({
   processes: v.array(savedProcess),
 });
 
+/** The saved document. `E` is the encoding of a program. */
 export interface SavedForest<E> {
   readonly version: number;
-  /** /proc/sys/kernel/random/boot_id: pids and start ticks mean nothing in another boot. */
+  /** /proc/sys/kernel/random/boot_id: pids and start ticks are valid within one boot only. */
   readonly bootId: string;
   readonly images: readonly E[];
   readonly nodes: readonly SavedNode[];
@@ -65,61 +67,63 @@ export function lineageLists<E>(encode: (program: Runnable) => E): LineageLists<
   const nodes: SavedNode[] = [];
   const nodeIndex = new Map<Lineage, number>();
 
-  const program = (one: Runnable): number => {
-    let index = imageIndex.get(one);
+  const indexOfProgram = (program: Runnable): number => {
+    let index = imageIndex.get(program);
     if (index === undefined) {
-      index = images.push(encode(one)) - 1;
-      imageIndex.set(one, index);
+      index = images.push(encode(program)) - 1;
+      imageIndex.set(program, index);
     }
     return index;
   };
-  const indexOf = (one: Lineage): number => {
-    const known = nodeIndex.get(one);
-    if (known !== undefined) return known;
-    // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
-    const parent = one.parent === null ? -1 : indexOf(one.parent);
+  const indexOf = (lineage: Lineage): number => {
+    const saved = nodeIndex.get(lineage);
+    if (saved !== undefined) return saved;
+    // DEPTH_LIMIT bounds this recursion.
+    const parent = lineage.parent === null ? -1 : indexOf(lineage.parent);
     const index =
       nodes.push({
         p: parent,
-        i: program(one.program),
-        ...(one.earlier.length > 0 ? { e: one.earlier.map(program) } : {}),
-        ...(one.elided === null ? {} : { l: one.elided.map(program) }),
-        ...(one.uid === undefined ? {} : { u: one.uid }),
-        ...(one.container === null ? {} : { c: one.container }),
-        k: one.complete ? 1 : 0,
-        ...(one.init ? { n: 1 as const } : {}),
+        i: indexOfProgram(lineage.program),
+        ...(lineage.earlier.length > 0 ? { e: lineage.earlier.map(indexOfProgram) } : {}),
+        ...(lineage.elided === null ? {} : { l: lineage.elided.map(indexOfProgram) }),
+        ...(lineage.uid === undefined ? {} : { u: lineage.uid }),
+        ...(lineage.container === null ? {} : { c: lineage.container }),
+        k: lineage.complete ? 1 : 0,
+        ...(lineage.init ? { n: 1 as const } : {}),
       }) - 1;
-    nodeIndex.set(one, index);
+    nodeIndex.set(lineage, index);
     return index;
   };
   return { images, nodes, indexOf };
 }
 
+/** The forest as a document. Kernel threads and processes without an exact start are left out. */
 export function saveForest<E>(
   forest: Forest,
   bootId: string,
   encode: (program: Runnable) => E,
 ): SavedForest<E> {
-  const { images, nodes, indexOf: node } = lineageLists(encode);
+  const { images, nodes, indexOf } = lineageLists(encode);
   const processes: SavedProcess[] = [];
   for (const process of forest.processes()) {
     if (process.kernelThread || !process.startExact) continue;
-    const ancestry = process.ancestry === null ? -1 : node(process.ancestry);
+    const ancestry = process.ancestry === null ? -1 : indexOf(process.ancestry);
     const flags = [process.execed ? 1 : 0, process.linkGuessed ? 1 : 0] as const;
-    processes.push([process.pid, process.startTicks, node(process.lineage), ancestry, ...flags]);
+    processes.push([process.pid, process.startTicks, indexOf(process.lineage), ancestry, ...flags]);
   }
   return { version: SAVED_VERSION, bootId, images, nodes, processes };
 }
 
 export interface RestoredForest {
+  /** The saved processes by pid. */
   readonly processes: ReadonlyMap<number, Remembered>;
-  /** To be called after `reconcile`: lets go of the lineages that no live process took over. */
+  /** Call it after `reconcile`: releases the lineages that no live process uses. */
   readonly release: () => void;
 }
 
 /**
- * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
- * `json` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
+ * The processes of a saved forest, for `reconcile`. Empty if it is from another boot or version. `json` is the result
+ * of JSON.parse; throws an Error that names the problem if it is inconsistent.
  */
 export function restoreForest(
   forest: Forest,
@@ -138,7 +142,7 @@ export function restoreForest(
     restoreLineages(forest, saved.images.map(decode), saved.nodes, nodes);
     restoreProcesses(saved, nodes, remembered);
   } catch (error) {
-    // Nobody gets the function that would release what was retained so far.
+    // The caller does not get `release`, so release here what was retained so far.
     release();
     throw error;
   }
@@ -150,9 +154,9 @@ function restoreProcesses(
   nodes: readonly Lineage[],
   remembered: Map<number, Remembered>,
 ): void {
-  for (const [pid, startTicks, at, above, execed, guessed] of saved.processes) {
-    const lineage = nodes[at];
-    const ancestry = above === -1 ? null : nodes[above];
+  for (const [pid, startTicks, node, parentNode, execed, guessed] of saved.processes) {
+    const lineage = nodes[node];
+    const ancestry = parentNode === -1 ? null : nodes[parentNode];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
     remembered.set(pid, {
       pid,

@@ -1,5 +1,6 @@
-// What the tree of a lineage is. fingerprint/tree.ts derives it, once for each node.
+// The tree of a lineage. fingerprint/tree.ts derives it once for each node.
 
+/** The properties of a tree; a comment in backquotes names the variable of policies. */
 export interface Tree {
   /** `tree.path` */
   readonly path: string;
@@ -9,13 +10,13 @@ export interface Tree {
   readonly exact: string;
   /** `tree.labels`: root to leaf, without the `/random` prefix. */
   readonly labels: readonly string[];
-  /** The same for the exact tree. */
+  /** The labels of the exact tree. */
   readonly names: readonly string[];
   readonly random: boolean;
   readonly randomness: number;
   readonly entropy: number | undefined;
   readonly complete: boolean;
   readonly truncated: boolean;
-  /** `tree.user_ids`: effective users root to leaf, equal neighbours collapsed; undefined if one could not be read. */
+  /** `tree.user_ids`: effective users from root to leaf, equal neighbours collapsed; undefined if one is unknown. */
   readonly userIds: readonly number[] | undefined;
 }

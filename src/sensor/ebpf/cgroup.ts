@@ -1,4 +1,4 @@
-// A part of the exec program: the process's control group, as cgroup.ts of linux/proc has it from /proc.
+// A part of the exec program: the path of the process's control group, the same as /proc shows it.
 import {
   aluImm,
   type Code,
@@ -24,23 +24,23 @@ import { FieldSpace } from "./fields.ts";
 import type { CgroupLayout, KernelLayout, SystemdLayout } from "./kernel.ts";
 import { execLayout, FIELD_BYTES, recordFlags, TTY_MAX, walkState } from "./layout.ts";
 
-/** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
+/** Maximum depth of a path: systemd and the container runtimes nest at most ten levels. */
 const DEPTH = 32;
-/** Hierarchies: one for each of the old controllers, of which there are 14, systemd's and the unified one. */
+/** Maximum number of hierarchies: one for each of the 14 old controllers, systemd's, and the unified one. */
 const HIERARCHIES = 16;
 
-/** Where loops keep r9, as an offset from r7. */
+/** Where loops save r9, as an offset from r7. */
 const END = walkState.end - walkState.size;
-// Words on the stack, below those of exec.ts, which keeps its own meanwhile.
+// Words on the stack, below those of exec.ts, which are still in use.
 const COUNTER = -40;
 const KEPT = -48;
 
-/** Appends the path, leaf to root. r6: the task. Loses r8; goes to `lost` if what cannot be comes about. */
+/** Appends the path, leaf to root. r6 is the task. Loses r8. Jumps to `lost` if the record exceeds its limit. */
 export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
   const layout = kernel.cgroup;
   if (layout === undefined) return store(4, r7, execLayout.cgroupEnd, r9);
   const { taskSet, set, cgroup, node, systemd } = layout;
-  // Where there are two hierarchies, the verifier does not know the struct of the one that was found.
+  // With two hierarchies, the verifier does not know the struct type of the one that is chosen at run time.
   const read = systemd === undefined ? member : follow;
   const limit = execLayout.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
   return [
@@ -53,7 +53,7 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(8, r7, END, r9),
     labelHere("cgroup"),
     beginStep(END, limit, "cgroup cut"),
-    // The root has no parent, and no name.
+    // The root has no parent and no name.
     read(r4, r8, node.parent),
     jumpIfImm(r4, "==", 0, "cgroup done"),
     store(8, fp, KEPT, r4),
@@ -74,12 +74,12 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
 }
 
 /**
- * Where the unified hierarchy only says its root, systemd's own is what tells: r8 = that one's node. fp + KEPT: the
- * css_set, whose list has a link to the cgroup of each hierarchy.
+ * Sets r8 to the node in systemd's own hierarchy if the process is in the root of the unified one. fp + KEPT has the
+ * css_set, whose list links to the cgroup of each hierarchy.
  */
 function systemdInstead(systemd: SystemdLayout, { cgroup, node }: CgroupLayout): Code {
   const space = new FieldSpace(walkState.size, FIELD_BYTES);
-  // Of a link, as seen from its place in the list.
+  // The fields of a link, relative to its list_head.
   const link = space.fields({
     next: [systemd.onwards, 8],
     cgroup: [systemd.link.cgroup - systemd.link.place, 8],
@@ -105,7 +105,7 @@ function systemdInstead(systemd: SystemdLayout, { cgroup, node }: CgroupLayout):
     follow(r8, r8, cgroup.node),
     jump("hierarchy found"),
     labelHere("no hierarchy"),
-    // It was there when the programs were made: what cannot be found is not known, and not the root.
+    // The hierarchy existed when the programs were built, so the path is unknown rather than the root.
     setFlag(execLayout.flags, recordFlags.cgroupCut),
     movImm(r8, 0),
     labelHere("hierarchy found"),

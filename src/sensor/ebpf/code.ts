@@ -1,8 +1,8 @@
-// Pieces that the programs share. r7 is the record being written wherever one is, fp - 8 a scratch word.
+// Code that the programs share. r7 points to the record that is being written, fp - 8 is a scratch word.
 //
-// Kernel memory is read in two ways. By a plain load along pointers whose struct the verifier knows, from the
-// tracepoint's arguments on: it makes the load one that gives zeros for a bad address, unless it has shown that the
-// pointer is good. Else through bpf_probe_read_kernel, which gives zeros likewise and costs ten times as much.
+// Kernel memory is read in two ways. A plain load follows pointers whose struct the verifier knows, starting at the
+// tracepoint's arguments; unless the verifier has proved the pointer valid, a bad address reads as zeros. All other
+// memory is read by bpf_probe_read_kernel, which also reads zeros for a bad address and costs ten times as much.
 import {
   addTo,
   alu,
@@ -36,22 +36,22 @@ import {
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
 import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
 
-/** What the programs work with. */
+/** The maps that the programs use, and two limits. */
 export interface ProgramMaps {
   readonly ring: MapReference;
-  /** Bytes waiting in the ring from which on every record wakes the reader. */
+  /** If this number of bytes waits in the ring, every record wakes the reader. */
   readonly fillLevel: number;
   /** The shared page: an array of one value. */
   readonly shared: MapReference;
   /** An array with one scratch value for each CPU. */
   readonly scratch: MapReference;
-  /** Bytes of arguments to read. */
+  /** Maximum bytes of arguments to read. */
   readonly argsBytes: number;
   /** Holds the walk program at index 0. */
   readonly programs: MapReference;
-  /** Least recently used hash, u64 pid to u64: what its lineage hashes to. Only kept under the wake-up policy `unsettled`. */
+  /** LRU hash from u64 pid to u64 hash of its lineage. Only maintained under the wake-up policy `unsettled`. */
   readonly lineages: MapReference;
-  /** Least recently used hash, u64 settle key to u32. */
+  /** LRU hash from u64 settle key to u32. */
   readonly settled: MapReference;
 }
 
@@ -65,10 +65,10 @@ export function readInto(field: number, width: number, src: Register, offset: nu
   ];
 }
 
-/** `dst = *(src + offset)`, in the kernel's memory. */
+/** Code for `dst = *(src + offset)` in kernel memory. */
 export type Read = (dst: Register, src: Register, offset: number, width?: Width) => Code;
 
-/** A `Read` where the verifier knows the struct at `src`. Loses nothing. */
+/** A `Read` where the verifier knows the struct at `src`. Changes no other register. */
 export function member(dst: Register, src: Register, offset: number, width: Width = 8): Code {
   return load(width, dst, src, offset);
 }
@@ -84,12 +84,15 @@ export function follow(dst: Register, src: Register, offset: number, width: Widt
   ];
 }
 
-/** Begins a record: its kind and time. Loses r0 to r5. */
+/** Begins a record: writes its kind and time. Loses r0 to r5. */
 export function begin(kind: number): Code {
   return [storeImm(4, r7, 0, kind), callHelper(helpers.ktimeGetNs), store(8, r7, 8, r0)];
 }
 
-/** `r7` = the record in this CPU's scratch, kernel fields and the walk's state in front of it; goes to `missing` if there is none. Loses r0 to r5. */
+/**
+ * Sets r7 to the record in this CPU's scratch value, behind the kernel fields and the state of the walk. Jumps to
+ * `missing` if there is no scratch value. Loses r0 to r5.
+ */
 export function findScratch(maps: ProgramMaps, missing: string): Code {
   return [
     callHelper(helpers.smpProcessorId),
@@ -108,8 +111,8 @@ export function setFlag(field: number, bit: number): Code {
 }
 
 /**
- * Appends the NUL-terminated kernel string at r3 to the record at offset `end`, which moves behind its NUL. `end` must
- * be known to leave `room` bytes. An unreadable string appends nothing. Loses r0 to r5.
+ * Appends the NUL-terminated kernel string at r3 to the record at offset `end`, and moves `end` behind the NUL. The
+ * verifier must know that `end` leaves `room` bytes. An unreadable string appends nothing. Loses r0 to r5.
  */
 export function appendString(end: Register, room: number, skip: string): Code {
   return [
@@ -125,9 +128,9 @@ export function appendString(end: Register, room: number, skip: string): Code {
 }
 
 /**
- * Begins a step of a loop that appends names: r9 comes from memory, where the verifier knows nothing of it, so that all
- * ways through a step end in the same state and it need not follow each of them 2^steps times. `end`: the offset from
- * r7 where r9 is kept. Goes to `full` unless the record, `limit` bytes at most, has room for one name more.
+ * Begins a step of a loop that appends names. r9 is loaded from memory, so that the verifier knows no bounds of it: all
+ * paths through a step then end in the same state, and it need not check 2^steps of them. `end` is the offset from r7
+ * where r9 is saved. Jumps to `full` unless the record, of at most `limit` bytes, has room for another name.
  */
 export function beginStep(end: number, limit: number, full: string): Code {
   return [load(8, r9, r7, end), jumpIfImm(r9, ">", limit - ELEMENT_MAX, full)];
@@ -139,9 +142,9 @@ export function appendName(end: number, skip: string): Code {
 }
 
 /**
- * Hands the record at r7 to the ring and ends the program. `size`: code that sets r3 to the record's bytes. The reader
- * is woken if it had read everything before this record (the kernel's own rule), and at once if r8, set by `wakeup`,
- * is BPF_RB_FORCE_WAKEUP, or if the ring fills up. What the ring cannot take is counted in the shared page at `lost`.
+ * Writes the record at r7 to the ring and ends the program. `size` is code that sets r3 to the record's size. The
+ * reader is woken if it had read everything before this record (the kernel's rule), if `wakeup` sets r8 to
+ * BPF_RB_FORCE_WAKEUP, or if the ring fills up. A record that does not fit is counted in the shared page at `lost`.
  */
 export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code = movImm(r8, 0)): Code {
   return [
@@ -165,7 +168,7 @@ export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code =
   ];
 }
 
-/** Counts one event that no record could be made of, or that the ring could not take. Loses r1 and r2. */
+/** Counts an event whose record could not be built or did not fit into the ring. Loses r1 and r2. */
 export function countLost(maps: ProgramMaps, lost: number): Code {
   return [loadMapValue(r1, maps.shared, lost), movImm(r2, 1), atomicAdd(8, r1, 0, r2)];
 }

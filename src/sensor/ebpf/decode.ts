@@ -1,4 +1,4 @@
-// Records into events. Bytes in, values out; knows no kernel and no clock.
+// Decodes records to events. Depends on no kernel and no clock.
 import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
@@ -17,7 +17,7 @@ import {
   recordKinds,
 } from "./layout.ts";
 
-/** An exec, and the key by which `EbpfSensor.settle` makes the kernel stop waking the reader for execs like it. */
+/** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
   /** 0 if it cannot be settled. */
   readonly settleKey: number;
@@ -25,12 +25,12 @@ export interface EbpfExecEvent extends ExecEvent {
 
 const source = "ebpf";
 const S_ISUID_OR_S_ISGID = 0o6000;
-/** include/linux/fs.h, since 6.13: the uppermost bit says that somebody has seen this time. */
+/** include/linux/fs.h, since 6.13: the uppermost bit marks a time that has been queried. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
 
 type EventSink = (event: ProcessEvent) => void;
-/** Hands the record `bytes[start, end)`, of one kind, to `sink`. */
+/** Decodes the record `bytes[start, end)` of one kind and passes its events to `sink`. */
 type Decode = (bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink) => void;
 
 export interface DecoderOptions {
@@ -41,7 +41,7 @@ export interface DecoderOptions {
 }
 
 export class Decoder {
-  /** Nanoseconds from CLOCK_MONOTONIC to the time of day: what makes a file's age out of its ctime. */
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC in nanoseconds, from which the age of a file is computed. */
   realtime = 0;
   private readonly options: DecoderOptions;
   private readonly users = new KnownUsers();
@@ -51,7 +51,7 @@ export class Decoder {
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
 
-  /** By the number of the kind. */
+  /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
 
   constructor(options: DecoderOptions) {
@@ -68,12 +68,12 @@ export class Decoder {
     this.decoders = byNumber;
   }
 
-  /** Events were lost: any user may have changed. */
+  /** Forgets the users of processes. To be called after a loss, as any of them may have changed. */
   forget(): void {
     this.users.clear();
   }
 
-  /** The record `bytes[start, end)` as one event, or a fork preceded by the parent's change of user. */
+  /** Decodes the record `bytes[start, end)` to one event, or to a fork preceded by a change of the parent's user. */
   decode(bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink): void {
     this.decoders[word(words, start, commonLayout.kind)]?.(bytes, words, start, end, sink);
   }
@@ -84,7 +84,7 @@ export class Decoder {
     const parentPid = word(words, start, forkLayout.parentPid);
     const uid = word(words, start, forkLayout.uid);
     const realUid = word(words, start, forkLayout.realUid);
-    // No tracepoint reports setuid(2); a child begins with the users that its parent has by then.
+    // No tracepoint reports setuid(2), but a child begins with the users that its parent has at the fork.
     if (this.users.update(parentPid, uid, realUid))
       sink({ kind: "user", source, time, pid: parentPid, uid, realUid });
     this.users.update(pid, uid, realUid);
@@ -133,7 +133,7 @@ export class Decoder {
     uid: number,
     realUid: number,
   ): ProcessFacts {
-    const flag = word(words, start, execLayout.flags);
+    const flags = word(words, start, execLayout.flags);
     const texts = start + execLayout.texts;
     const filenameEnd = start + word(words, start, execLayout.filenameEnd);
     const argsEnd = start + word(words, start, execLayout.argsEnd);
@@ -142,10 +142,10 @@ export class Decoder {
     const executableEnd = start + word(words, start, execLayout.executableEnd);
     const cwdEnd = start + word(words, start, execLayout.cwdEnd);
 
-    const found = executableEnd > cgroupEnd && (flag & recordFlags.executableCut) === 0;
-    const path = found ? this.executables.text(bytes, cgroupEnd, executableEnd) : undefined;
+    const hasPath = executableEnd > cgroupEnd && (flags & recordFlags.executableCut) === 0;
+    const path = hasPath ? this.executables.text(bytes, cgroupEnd, executableEnd) : undefined;
     const memfd =
-      path === undefined ? undefined : (flag & recordFlags.nameless) !== 0 && path.startsWith(MEMFD, 1);
+      path === undefined ? undefined : (flags & recordFlags.nameless) !== 0 && path.startsWith(MEMFD, 1);
     const filename = filenameEnd > texts ? this.strings.text(bytes, texts, filenameEnd) : undefined;
     const nanoseconds = word(words, start, execLayout.changedNanoseconds) & ~I_CTIME_QUERIED;
     const changed = long(words, start, execLayout.changed) * 1e9 + nanoseconds;
@@ -156,18 +156,18 @@ export class Decoder {
       startTicks: ticks(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
-      // A memfd never had a name in a file system that could have been removed.
-      executableDeleted: memfd === undefined ? undefined : !memfd && (flag & recordFlags.deleted) !== 0,
+      // A memfd has no name in a file system, so it cannot be deleted.
+      executableDeleted: memfd === undefined ? undefined : !memfd && (flags & recordFlags.deleted) !== 0,
       executableMemfd: memfd,
       executableSetuid: (word(words, start, execLayout.mode) & S_ISUID_OR_S_ISGID) !== 0,
       executableAge: Math.max(0, (time + this.realtime - changed) / 1e9),
       filename,
-      script: (flag & recordFlags.script) !== 0 ? filename : undefined,
+      script: (flags & recordFlags.script) !== 0 ? filename : undefined,
       args:
-        (flag & recordFlags.argsUnreadable) !== 0 ? undefined : decodeArguments(bytes, filenameEnd, argsEnd),
-      argsTruncated: (flag & recordFlags.argsTruncated) !== 0,
+        (flags & recordFlags.argsUnreadable) !== 0 ? undefined : decodeArguments(bytes, filenameEnd, argsEnd),
+      argsTruncated: (flags & recordFlags.argsTruncated) !== 0,
       cwd:
-        (flag & recordFlags.cwdCut) !== 0 ? undefined : this.directories.text(bytes, executableEnd, cwdEnd),
+        (flags & recordFlags.cwdCut) !== 0 ? undefined : this.directories.text(bytes, executableEnd, cwdEnd),
       uid,
       realUid,
       gid: word(words, start, execLayout.gid),
@@ -175,14 +175,14 @@ export class Decoder {
       sessionId: this.options.audit && session !== AUDIT_UNSET ? session : undefined,
       tty: ttyEnd > argsEnd ? this.terminals.text(bytes, argsEnd, ttyEnd) : null,
       cgroup:
-        this.options.cgroups && (flag & recordFlags.cgroupCut) === 0
+        this.options.cgroups && (flags & recordFlags.cgroupCut) === 0
           ? this.cgroups.text(bytes, ttyEnd, cgroupEnd)
           : undefined,
       device: makeDevice(device >>> 20, device & 0xf_ffff),
       inode: long(words, start, execLayout.inode),
       mountNamespace: word(words, start, execLayout.mountNamespace),
       pidNamespace: word(words, start, execLayout.pidNamespace),
-      userMounts: (flag & recordFlags.userMounts) !== 0,
+      userMounts: (flags & recordFlags.userMounts) !== 0,
     };
   }
 }
@@ -191,16 +191,16 @@ function word(words: Uint32Array, start: number, field: number): number {
   return words[(start + field) >>> 2] ?? 0;
 }
 
-/** 64 bits, exact below 2^53. */
+/** A number of 64 bits; exact below 2^53. */
 function long(words: Uint32Array, start: number, field: number): number {
   return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
 }
 
-/** 2^32 ns: whole clock ticks, and the nanoseconds that are left. */
+/** 2^32 ns as whole clock ticks and the remaining nanoseconds. */
 const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
 const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
 
-/** Nanoseconds as clock ticks, as nsec_to_clock_t of kernel/time/time.c has it: exact for any uptime. */
+/** Converts nanoseconds to clock ticks like nsec_to_clock_t in kernel/time/time.c; exact for any uptime. */
 function ticks(words: Uint32Array, start: number, field: number): number {
   const high = word(words, start, field + 4);
   return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
@@ -211,7 +211,7 @@ function decodeArguments(bytes: Uint8Array, start: number, end: number): string[
   return decodeText(bytes, start, bytes[end - 1] === 0 ? end - 1 : end).split("\0");
 }
 
-/** Elements leaf to root, each NUL-terminated: an absolute path. */
+/** Decodes elements from leaf to root, each NUL-terminated, to an absolute path. */
 function decodePath(bytes: Uint8Array, start: number, end: number): string {
   if (end === start) return "/";
   return `/${decodeText(bytes, start, end - 1)
@@ -224,7 +224,7 @@ function decodeString(bytes: Uint8Array, start: number, end: number): string {
   return decodeText(bytes, start, end - 1);
 }
 
-/** The kernel says pts0 for what is /dev/pts/0. */
+/** Decodes a terminal's name. The kernel calls /dev/pts/0 `pts0`. */
 function decodeTerminal(bytes: Uint8Array, start: number, end: number): string {
   return decodeText(bytes, start, end - 1).replace(/^pts(?=\d)/, "pts/");
 }

@@ -1,5 +1,5 @@
-// tracepoint sched_process_exec(task, old pid, linux_binprm): runs in the process, when the new program is in
-// place and has not run yet. Reads everything but the two paths, which walk.ts adds.
+// tracepoint sched_process_exec(task, old pid, linux_binprm): runs in the process after the new program is in
+// place and before it runs. Reads everything but the two paths, which walk.ts adds.
 import {
   alu,
   aluImm,
@@ -57,15 +57,15 @@ import {
 const TASK = 0;
 const BPRM = 16; // third argument
 
-// Words on the stack; fp - 8 is the scratch word, and cgroup.ts has those below.
+// Words on the stack; fp - 8 is the scratch word, and cgroup.ts uses those below.
 const CONTEXT = -16;
 const KEPT = -24;
 const MOUNTS = -32;
 
-/** -MAX_ERRNO - 1 of linux/err.h, compared without a sign: what is above is no pointer. */
+/** -MAX_ERRNO - 1 of linux/err.h, compared unsigned: larger values are errors, not pointers. */
 const LARGEST_ERROR = -4096;
 
-/** include/linux/pid_namespace.h: namespaces within namespaces. The verifier wants an end to where a pid's may lie. */
+/** include/linux/pid_namespace.h: maximum nesting of pid namespaces. The verifier needs a bound for the index. */
 const MAX_PID_NS_LEVEL = 32;
 
 /** A user or session that the kernel does not keep. */
@@ -92,11 +92,11 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   ];
 }
 
-/** The path as execve(2) got it, and whether what runs is an interpreter for it. r8: the linux_binprm. */
+/** The path as passed to execve(2), and whether an interpreter runs it. r8 is the linux_binprm. */
 function filename(kernel: KernelLayout): Code {
   const { bprm } = kernel;
   return [
-    // `interp` is the very same string until an interpreter takes the file's place.
+    // `interp` points to the same string unless an interpreter takes the file's place.
     load(8, r4, r8, bprm.interp),
     load(8, r3, r8, bprm.filename),
     jumpIf(r3, "==", r4, "binary"),
@@ -107,7 +107,7 @@ function filename(kernel: KernelLayout): Code {
   ];
 }
 
-/** Numbers of the process: its own, its parent's, its users', its namespaces'. */
+/** The ids of the process, of its parent, of its users and of its namespaces. */
 function ids(kernel: KernelLayout): Code {
   const { task, cred, nsproxy, mountNamespace, pid, upid, pidNamespace } = kernel;
   return [
@@ -121,7 +121,7 @@ function ids(kernel: KernelLayout): Code {
     [load(4, r4, r8, task.tgid), store(4, r7, execLayout.parentPid, r4)],
 
     load(8, r8, r6, task.cred),
-    // It is never null; a kernel whose BTF says which pointers RCU protects wants to see that somebody has looked.
+    // It is never null, but a verifier whose BTF marks pointers protected by RCU demands a check.
     jumpIfImm(r8, "==", 0, "lost"),
     [load(4, r4, r8, cred.euid), store(4, r7, execLayout.uid, r4)],
     [load(4, r4, r8, cred.uid), store(4, r7, execLayout.realUid, r4)],
@@ -134,7 +134,7 @@ function ids(kernel: KernelLayout): Code {
     mov(r4, r8),
     flagUserMounts(kernel, member, "its mounts"),
 
-    // The namespace a process is in is that of its pid's last level; nsproxy has the one its children get.
+    // The namespace of the process is that of its pid's last level; nsproxy has the one for its children.
     load(8, r8, r6, task.threadPid),
     load(4, r0, r8, pid.level),
     jumpIfImm(r0, ">", MAX_PID_NS_LEVEL, "lost"),
@@ -146,8 +146,8 @@ function ids(kernel: KernelLayout): Code {
 }
 
 /**
- * Sets the flag unless the mount namespace at r4 belongs to the user namespace that has none above it, the host's. One
- * that is none (a mount that was detached) is not the host's either. Loses r0 to r5.
+ * Sets the flag unless the mount namespace at r4 belongs to the host's user namespace, the one of level 0. A null
+ * namespace (of a detached mount) sets the flag as well. Loses r0 to r5.
  */
 function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, read: Read, name: string): Code {
   return [
@@ -161,7 +161,7 @@ function flagUserMounts({ mountNamespace, userNamespace }: KernelLayout, read: R
   ];
 }
 
-/** The arguments, from the stack the kernel has just written: its pages are there. */
+/** The arguments, from the stack that the kernel has just written, so that its pages are present. */
 function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
   return [
     load(8, r8, r6, task.mm),
@@ -178,7 +178,7 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     callHelper(helpers.probeReadUser),
     jumpIfImm(r0, "!=", 0, "args unreadable"),
     load(8, r4, fp, KEPT),
-    // Known already, but older verifiers forget what went over the stack.
+    // Checked before, but older verifiers forget the bounds of values saved on the stack.
     jumpIfImm(r4, ">", maps.argsBytes, "args unreadable"),
     alu("add", r9, r4),
     jump("args done"),
@@ -186,7 +186,7 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     setFlag(execLayout.flags, recordFlags.argsUnreadable),
     labelHere("args done"),
     store(4, r7, execLayout.argsEnd, r9),
-    // The hash of wakeup.ts goes on to a whole word.
+    // The hash of wakeup.ts reads whole words, so zeros follow the arguments.
     mov(r1, r7),
     alu("add", r1, r9),
     storeImm(8, r1, 0, 0),
@@ -205,22 +205,22 @@ function terminal({ task, signal, tty }: KernelLayout): Code {
   ];
 }
 
-/** The file that runs: the interpreter's for a script. Leaves where its path begins for the walk. */
+/** The file that runs; for a script, the interpreter's. Saves for the walk where its path begins. */
 function executable(kernel: KernelLayout): Code {
   const { task, mm, file, inode, dentry, mount, superBlock } = kernel;
   return [
     load(8, r8, r6, task.mm),
     load(8, r8, r8, mm.exeFile),
-    // Never null either; newer kernels want this one looked at whatever their BTF says.
+    // Never null either, but newer verifiers always demand this check.
     jumpIfImm(r8, "==", 0, "lost"),
     load(8, r4, r8, file.mnt),
     aluImm("sub", r4, mount.vfs),
     storeState(walkState.mount),
-    // A file can be run by a descriptor from another namespace, and the path is told as that one has it.
+    // A file can be run by a descriptor from another mount namespace; the path is then that of the other namespace.
     follow(r4, r4, mount.namespace),
     load(8, r1, fp, MOUNTS),
     jumpIf(r4, "==", r1, "the file's mount: the host's"),
-    // The kernel's own mount, where memfds lie, has an error in place of a namespace.
+    // The kernel's internal mount, which has the memfds, has an error in place of a namespace.
     jumpIfImm(r4, ">", LARGEST_ERROR, "the file's mount: the host's"),
     flagUserMounts(kernel, follow, "the file's mount"),
     load(8, r4, r8, file.dentry),
@@ -251,12 +251,12 @@ function workingDirectory({ task, fs, mount }: KernelLayout): Code {
   ];
 }
 
-/** Keeps r4 for the walk. */
+/** Saves r4 for the walk. */
 function storeState(field: number): Code {
   return store(8, r7, field - walkState.size, r4);
 }
 
-/** On to walk.ts, which does not come back. */
+/** Calls the program of walk.ts, which does not return. */
 function handOver(maps: ProgramMaps): Code {
   return [
     mov(r4, r9),

@@ -1,4 +1,5 @@
-// tracepoint sched_process_exit(task[, group_dead]): runs in every thread that ends, after its exit code is set.
+// tracepoint sched_process_exit(task[, group_dead]): runs in every thread that ends, after its exit
+// code is set.
 import {
   addTo,
   type Code,
@@ -22,7 +23,7 @@ import { begin, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
 
-/** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal, and group_exit_code says how. */
+/** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal; group_exit_code has the status. */
 const SIGNAL_GROUP_EXIT = 4;
 
 export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
@@ -30,9 +31,9 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   return [
     load(8, r6, r1, 0),
     groupDeadArgument === undefined
-      ? // Before 6.16: no thread of the group lives. Every thread that is still on its way out sees that, so an end may
-        // be told more than once (on 6.1, one end in ten of programs that join their threads); whoever keeps processes
-        // takes a second report for what it is, as the pid cannot be another's yet.
+      ? // Before 6.16, test that no thread of the group lives. Several exiting threads may see this, so an exit
+        // may be reported more than once (on 6.1, one exit in ten of programs that join their threads). The forest
+        // ignores the second report, because the pid cannot have been reused yet.
         [load(8, r8, r6, task.signal), load(4, r0, r8, signal.live), jump32IfImm(r0, "!=", 0, "others")]
       : [
           load(8, r0, r1, groupDeadArgument * 8),
@@ -44,7 +45,7 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     begin(recordKinds.exit),
     [load(4, r0, r6, task.tgid), store(4, r7, commonLayout.pid, r0)],
 
-    // What wait(2) gives: the group's code, or the leader's if every thread left by itself.
+    // The status of wait(2): the group's code, or the leader's if every thread exited by itself.
     load(4, r0, r8, signal.flags),
     jump32IfImm(r0, "set", SIGNAL_GROUP_EXIT, "group"),
     load(8, r8, r6, task.groupLeader),
@@ -54,7 +55,7 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(4, r0, r8, signal.groupExitCode),
     labelHere("write"),
     store(4, r7, exitLayout.status, r0),
-    // Nothing of the stack goes out unwritten.
+    // Clear the padding, so that no stack memory leaks.
     storeImm(4, r7, exitLayout.status + 4, 0),
 
     emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),

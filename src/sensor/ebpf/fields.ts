@@ -1,4 +1,4 @@
-// Several fields of one kernel struct read at once: a helper call costs more than the bytes between them.
+// Reads several fields of one kernel struct at once, because a helper call costs more than the bytes between them.
 import {
   addTo,
   type Code,
@@ -14,27 +14,27 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
 
-/** A field that may be missing is given as undefined. */
+/** The fields to read. A field that this kernel lacks has the offset undefined, and reads as 0. */
 export type FieldSpecs<Name extends string> = Readonly<
   Record<Name, readonly [offset: number | undefined, width: Width]>
 >;
 
 export interface Fields<Name extends string> {
-  /** Reads them; `src` must be one of r6 to r9. Loses r0 to r5. */
+  /** Code that reads all fields; `src` must be one of r6 to r9. Loses r0 to r5. */
   read(src: Register): Code;
-  /** `dst` = the field as it was read. */
+  /** Code that sets `dst` to the field as it was read. */
   get(dst: Register, name: Name): Code;
 }
 
-/** Fields within as many bytes of each other are read together: 32 words are copied in the time of one more call. */
-const REACH = 256;
+/** Fields within this number of bytes are read together: 32 words are copied in the time of another call. */
+const MAX_SPAN = 256;
 
 interface Group {
   readonly from: number;
   to: number;
 }
 
-/** Lays out groups of fields in the memory below r7 - `top`, one behind the other. */
+/** Allocates groups of fields in the `size` bytes of memory below r7 - `top`. */
 export class FieldSpace {
   private place: number;
   private readonly bottom: number;
@@ -44,7 +44,7 @@ export class FieldSpace {
     this.bottom = -top - size;
   }
 
-  /** Room for `specs` of one struct. Throws if the space is used up, which no order of members can bring about. */
+  /** Allocates the fields of one struct. Throws a RangeError if the space is exhausted, which no kernel causes. */
   fields<const Name extends string>(specs: FieldSpecs<Name>): Fields<Name> {
     const places = new Map<string, number>();
     const reads: { group: Group; place: number }[] = [];
@@ -57,7 +57,7 @@ export class FieldSpace {
       const group = { from: (sorted[i]?.offset ?? 0) & ~7, to: 0 };
       const members: typeof sorted = [];
       for (let field = sorted[i]; field !== undefined; field = sorted[i]) {
-        if (field.offset + field.width - group.from > REACH) break;
+        if (field.offset + field.width - group.from > MAX_SPAN) break;
         group.to = (field.offset + field.width + 7) & ~7;
         members.push(field);
         i += 1;

@@ -1,4 +1,4 @@
-// tracepoint sched_process_fork(parent, child): runs in the parent, before the child may run.
+// tracepoint sched_process_fork(parent, child): runs in the parent before the child can run.
 import {
   addTo,
   aluImm,
@@ -28,7 +28,7 @@ import { inheritLineage } from "./wakeup.ts";
 
 const CHILD = 8; // second argument
 
-// The record is built on the stack, below what the pieces of code.ts and wakeup.ts use.
+// The record is built on the stack, below the words that code.ts and wakeup.ts use.
 const RECORD = -24 - forkLayout.size;
 
 export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
@@ -37,24 +37,24 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r6, r1, CHILD),
     addTo(r7, fp, RECORD),
 
-    // A thread is no process: only the first of a group has the group's number.
+    // Skip threads: only the leader of a thread group has the group's id.
     load(4, r8, r6, task.pid),
     load(4, r0, r6, task.tgid),
     jumpIf(r0, "!=", r8, "thread"),
     store(4, r7, commonLayout.pid, r0),
 
     begin(recordKinds.fork),
-    // Who called fork, which CLONE_PARENT may not have made the parent.
+    // The caller of fork, even if CLONE_PARENT makes another process the parent.
     callHelper(helpers.currentPidTgid),
     aluImm("rsh", r0, 32),
     store(8, r7, forkLayout.parentPid, r0),
     [load(8, r0, r6, task.startBoottime), store(8, r7, forkLayout.start, r0)],
     load(8, r8, r6, task.cred),
-    // See exec.ts.
+    // Never null; see exec.ts.
     jumpIfImm(r8, "==", 0, "lost"),
     [load(4, r0, r8, cred.euid), store(4, r7, forkLayout.uid, r0)],
     [load(4, r0, r8, cred.uid), store(4, r7, forkLayout.realUid, r0)],
-    // Nothing of the stack goes out unwritten.
+    // Clear the padding, so that no stack memory leaks.
     storeImm(4, r7, forkLayout.realUid + 4, 0),
 
     inheritLineage(maps, load(4, r0, r7, forkLayout.parentPid), load(4, r0, r7, commonLayout.pid)),

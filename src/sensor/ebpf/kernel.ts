@@ -1,8 +1,8 @@
-// Where this kernel keeps what the programs read: the only place that names the kernel's structs.
+// The offsets of the kernel's fields that the programs read. Only this file names the kernel's structs.
 import { readFileSync } from "node:fs";
 import { type Btf, BtfError, readKernelBtf, type Tracepoint } from "../../linux/bpf/btf.ts";
 
-/** A member's name; of several, the first that this kernel has. An optional one depends on the configuration. */
+/** A member's name. Of several names the first that this kernel has is used; an optional member may be missing. */
 type Member = string | readonly string[] | { readonly optional: string };
 
 /** A struct of the kernel, and its members by the names that the programs use. */
@@ -19,7 +19,7 @@ type LayoutOf<T extends Structs> = {
   readonly [S in keyof T]: { readonly [M in keyof T[S]["members"]]: OffsetOf<T[S]["members"][M]> };
 };
 
-/** What the programs read on every kernel. */
+/** The structs that the programs read on every kernel. */
 const programStructs = {
   task: {
     struct: "task_struct",
@@ -84,7 +84,7 @@ const programStructs = {
   pidNamespace: { struct: "pid_namespace", members: { inum: "ns.inum" } },
 } as const satisfies Structs;
 
-/** Where there are control groups. */
+/** Structs for kernels with control groups. */
 const cgroupStructs = {
   set: { struct: "css_set", members: { defaultCgroup: "dfl_cgrp" } },
   cgroup: { struct: "cgroup", members: { node: "kn" } },
@@ -92,7 +92,7 @@ const cgroupStructs = {
   node: { struct: "kernfs_node", members: { parent: ["__parent", "parent"], name: "name" } },
 } as const satisfies Structs;
 
-/** Where systemd's own hierarchy is mounted beside the unified one: from a css_set to its cgroup there. */
+/** Structs for hosts with systemd's own hierarchy beside the unified one: they lead from a css_set to its cgroup. */
 const systemdStructs = {
   set: { struct: "css_set", members: { links: "cgrp_links" } },
   link: { struct: "cgrp_cset_link", members: { place: "cgrp_link", cgroup: "cgrp" } },
@@ -107,17 +107,17 @@ const tracepoints = {
   exit: "sched_process_exit",
 } as const;
 
-/** Offsets in bytes. Those that may be undefined depend on how the kernel was configured. */
+/** Offsets in bytes. Some are undefined on kernels that are configured without the feature. */
 export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
-  /** Types of the tracepoints, in the kernel's BTF. */
+  /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
-  /** Which argument of sched_process_exit says that the whole thread group is dead; undefined before 6.16. */
+  /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
 
 export interface CgroupLayout extends LayoutOf<typeof cgroupStructs> {
-  /** Of task_struct's css_set. */
+  /** Offset of the css_set in task_struct. */
   readonly taskSet: number;
   /** systemd's own hierarchy, where it is mounted beside the unified one. */
   readonly systemd: SystemdLayout | undefined;
@@ -125,14 +125,14 @@ export interface CgroupLayout extends LayoutOf<typeof cgroupStructs> {
 
 export interface SystemdLayout extends LayoutOf<typeof systemdStructs> {
   readonly hierarchyId: number;
-  /** In each place of the list of hierarchies: the way on, from the end that is nearer. */
+  /** Offset of the link to follow in the list of hierarchies, from the end of the list that is nearer. */
   readonly onwards: number;
 }
 
-/** struct upid { int nr; struct pid_namespace *ns; } on 64 bits: one of the array `pid.numbers`. */
+/** Size of struct upid { int nr; struct pid_namespace *ns; } on 64 bits, the element of the array `pid.numbers`. */
 export const UPID_BYTES = 16;
 
-/** Reads the running kernel's layout. Throws a BtfError if it has no BTF, or lacks what the programs cannot do without. */
+/** Reads the running kernel's layout. Throws a BtfError if it has no BTF or lacks a required member. */
 export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
   const structs = [programStructs, cgroupStructs, systemdStructs].flatMap((table: Structs) =>
     Object.values(table).map(({ struct }) => struct),
@@ -140,7 +140,7 @@ export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
   return kernelLayout(readKernelBtf(structs, Object.values(tracepoints)), findSystemd());
 }
 
-/** `systemd`: the hierarchy `name=systemd`, if there is one. */
+/** The layout in `btf`. `systemd` is the hierarchy `name=systemd`, if it is mounted. Throws a BtfError. */
 export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
   const layout = layoutOf(btf, programStructs);
   const exit = tracepoint(btf, tracepoints.exit);
@@ -204,19 +204,19 @@ function offsetOf(btf: Btf, struct: string, member: Member): number | undefined 
 /** One of the hierarchies of cgroups(7). */
 export interface Hierarchy {
   readonly number: number;
-  /** It is among the younger half of those that are mounted. */
+  /** Whether it is among the younger half of the mounted hierarchies. */
   readonly young: boolean;
 }
 
-/** systemd's own; undefined if it is not mounted. */
+/** systemd's own hierarchy; undefined if it is not mounted. */
 function systemdHierarchy(): Hierarchy | undefined {
   try {
-    // The youngest comes first, the unified one, 0, last.
+    // The youngest hierarchy comes first, the unified one (number 0) last.
     const lines = readFileSync("/proc/self/cgroup", "latin1").trim().split("\n");
-    const at = lines.findIndex((line) => /^\d+:name=systemd:/.test(line));
-    return at === -1
+    const index = lines.findIndex((line) => /^\d+:name=systemd:/.test(line));
+    return index === -1
       ? undefined
-      : { number: Number.parseInt(lines[at] ?? "", 10), young: at * 2 < lines.length };
+      : { number: Number.parseInt(lines[index] ?? "", 10), young: index * 2 < lines.length };
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-// The users of each process that were emitted last, so that a change is emitted once and not at every fork.
+// Remembers the users of each process that were emitted last, so that a change is not emitted at every fork.
 
 /** A power of two. Processes whose pids share a slot have their users emitted again, which does no harm. */
 const SLOTS = 4096;
@@ -8,7 +8,7 @@ export class KnownUsers {
   private readonly uids = new Uint32Array(SLOTS);
   private readonly realUids = new Uint32Array(SLOTS);
 
-  /** Records the users of `pid`; true if they were not known. */
+  /** Records the users of `pid`. Returns whether they differ from the recorded ones. */
   update(pid: number, uid: number, realUid: number): boolean {
     const slot = pid & (SLOTS - 1);
     if (this.pids[slot] === pid && this.uids[slot] === uid && this.realUids[slot] === realUid) return false;

@@ -1,15 +1,15 @@
-// The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+// Layout of the records that the programs write and decode.ts reads. All numbers little-endian.
 import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 
 import type { WakeupPolicy } from "../event.ts";
 
-/** The number of each kind in a record; null: the programs write no record of it. */
+/** The number of each kind in a record; null for kinds of which the programs write no record. */
 export const recordKinds = {
   fork: 1,
   exec: 2,
   exit: 3,
-  // Found by the decoder in the users that forks carry.
+  // The decoder derives it from the users in fork records.
   user: null,
   // Counted in the shared page.
   loss: null,
@@ -23,7 +23,7 @@ export const recordedKinds: readonly RecordKind[] = sensorKinds.filter(
   (kind): kind is RecordKind => recordKinds[kind] !== null,
 );
 
-/** Every record begins with these. */
+/** The fields at the beginning of every record. */
 export const commonLayout = {
   kind: 0, // u32
   pid: 4, // u32, the thread group
@@ -75,15 +75,15 @@ export const recordFlags = {
   script: 1,
   argsUnreadable: 2,
   argsTruncated: 4,
-  /** The executable's file had no name in its directory any more. */
+  /** The executable's file has been removed from its directory. */
   deleted: 8,
   /** The executable lies in no directory: a memfd. */
   nameless: 16,
-  /** The path had more elements than a walk goes up. */
+  /** The path has more elements than a walk reads. */
   executableCut: 32,
   cwdCut: 64,
   cgroupCut: 128,
-  /** The mount namespace, or that of the executable's mount, is not of the host's user namespace. */
+  /** The mount namespace of the process, or of the executable's mount, is not of the host's user namespace. */
   userMounts: 256,
 } as const;
 
@@ -92,22 +92,22 @@ export const ELEMENT_MAX = 256;
 /** sizeof tty_struct.name */
 export const TTY_MAX = 64;
 
-/** The longest record for a limit of `argsBytes`: what a program's scratch must hold. */
+/** Maximum size of a record with at most `argsBytes` of arguments; a scratch value must hold it. */
 export function recordLimit(argsBytes: number): number {
   return execLayout.texts + PATH_MAX + TTY_MAX + PATH_MAX + argsBytes + 2 * PATH_MAX + ELEMENT_MAX;
 }
 
-/** What lies in front of the walk's state in the scratch: kernel fields on their way into the record, see fields.ts. */
+/** Size of the area before the walk's state in the scratch value, for kernel fields that are read; see fields.ts. */
 export const FIELD_BYTES = 1536;
 
-/** What the walk over directories keeps, in front of the record, while it goes from program to program; u64 each. */
+/** State of the walk over directories, before the record, which persists from program to program; u64 each. */
 export const walkState = {
-  /** Which path is being walked, see `walkPhases`. */
+  /** Which path is being walked; see `walkPhases`. */
   phase: 0,
   dentry: 8,
   /** struct mount, not the struct vfsmount within. */
   mount: 16,
-  /** How far the record is written. */
+  /** Current end of the record. */
   end: 24,
   cwdDentry: 32,
   cwdMount: 40,
@@ -122,14 +122,14 @@ export const wakeupPolicies = { none: 0, all: 1, unsettled: 2 } as const satisfi
   number
 >;
 
-/** The page that the programs share with user space. */
+/** Layout of the page that the programs share with user space. */
 export const sharedLayout = {
   lostForks: 0, // u64
   lostExecs: 8,
   lostExits: 16,
   /** See `wakeupPolicies`. */
   wakeupPolicy: 24, // u32
-  /** Part of every settle key: what was settled in another epoch is found no more. */
+  /** Part of every settle key, so that keys settled in another epoch do not match. */
   epoch: 28, // u32, the lower half of the number
   size: 32,
 } as const;

@@ -1,4 +1,4 @@
-// Makes the maps, assembles, loads and attaches the programs. All of it ends when `LoadedPrograms` is disposed of.
+// Creates the maps, assembles, loads and attaches the programs. Disposing of `LoadedPrograms` releases all of them.
 import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
@@ -18,22 +18,22 @@ export interface LoadOptions {
   readonly argsBytes: number;
 }
 
-/** Live processes of a large server; one that is evicted only wakes the reader once more. */
+/** The live processes of a large server. An evicted process only wakes the reader once more. */
 const LINEAGES = 16_384;
-/** Distinct command lines that are settled at a time. */
+/** Maximum number of settled command lines. */
 const SETTLED = 16_384;
 
 interface ProgramSpec {
   readonly name: string;
   readonly tracepoint: keyof KernelLayout["tracepoints"];
   readonly code: (kernel: KernelLayout, maps: ProgramMaps) => Code;
-  /** `attached`: the tracepoint runs it. `called`: another program goes on as this one (a tail call). */
+  /** `attached`: the tracepoint runs it. `called`: another program calls it by a tail call. */
   readonly use: "attached" | "called";
 }
 
 /**
- * Every program is loaded before the first is attached. They are attached in this order: the exit first, so that no
- * process is seen to begin whose end is missed.
+ * All programs are loaded before the first is attached. They are attached in this order: exit comes first, so that the
+ * exit of every reported process is reported too.
  */
 const programTable: readonly ProgramSpec[] = [
   { name: "walk", tracepoint: "exec", code: walkProgram, use: "called" },
@@ -47,7 +47,7 @@ export class LoadedPrograms implements Disposable {
   readonly ring: RingMapping;
   readonly page: SharedPage;
   readonly settled: BpfMap;
-  /** By the name of what each does, for measurements. */
+  /** The programs by their names in the table, for measurements. */
   readonly programs: ReadonlyMap<string, BpfProgram>;
   private readonly resources: DisposableStack;
 
@@ -103,7 +103,7 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
   };
 }
 
-/** Puts `program` into the only place of the array of programs, from which the others call it. */
+/** Stores `program` in the only slot of the array of programs, from which the others call it. */
 function makeCallable(programs: BpfMap, program: BpfProgram): void {
   const value = pinned(4);
   new DataView(value.buffer).setUint32(0, program.fd, true);
@@ -114,7 +114,7 @@ function roundUp(bytes: number): number {
   return (bytes + 7) & ~7;
 }
 
-/** How many CPUs there can ever be: the highest number of /sys/devices/system/cpu/possible ("0-3", "0,2-5"), and one. */
+/** Number of possible CPUs: the highest number in /sys/devices/system/cpu/possible ("0-3", "0,2-5") plus one. */
 function possibleCpus(): number {
   const list = readFileSync("/sys/devices/system/cpu/possible", "utf8");
   return Number(/\d+\s*$/.exec(list)?.[0] ?? 0) + 1;

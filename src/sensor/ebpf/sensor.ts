@@ -1,7 +1,5 @@
-// The eBPF sensor: fork, exec and exit of every process from one ring buffer in one order, each exec with its program,
-// arguments, users and place read inside the kernel, before the program runs.
-//
-// What it cannot see: see docs/sensors.md.
+// The eBPF sensor: forks, execs and exits of every process in the order of one ring buffer. The program, arguments,
+// users and context of an exec are read inside the kernel before the program runs. docs/sensors.md has its limits.
 
 import { BtfError } from "../../linux/bpf/btf.ts";
 import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
@@ -20,7 +18,7 @@ import { sharedLayout, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 
 export interface EbpfOptions {
-  /** Bytes of arguments that are kept; more are cut and marked. A multiple of 8. */
+  /** Maximum bytes of arguments, a multiple of 8. Longer arguments are cut and marked. */
   readonly argumentBytes?: number;
   /** Bytes of the ring: a power of two. An exec takes some 250, a fork 48, an exit 32. */
   readonly bufferBytes?: number;
@@ -28,24 +26,24 @@ export interface EbpfOptions {
   readonly flushIntervalMs?: number;
 }
 
-/** About 6,000 short-lived processes; more would only put off a loss when the reader stands still. */
+/** Room for about 6,000 short-lived processes; more would only delay a loss if the reader stalls. */
 const BUFFER_BYTES = 2 << 20;
 const ARGUMENT_BYTES = 4096;
-/** Many events share one wake-up, and a live view still shows an exec within 100 ms. */
+/** Long enough that many events share a wake-up; short enough that a live view shows an exec within 100 ms. */
 const FLUSH_INTERVAL_MS = 50;
-/** Without a live view and without rules that kill. Longer is no cheaper. */
+/** Interval without a live view and without rules that kill. A longer one saves nothing. */
 const LONG_FLUSH_INTERVAL_MS = 100;
 /** One drain emits about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
-/** With no more events than one process makes between two flushes, the timer stops and the next event wakes the reader. */
+/** After a flush interval with at most this many events, the timer stops and the next event wakes the reader. */
 const FEW_EVENTS = 3;
-/** How often the kernel is asked how many program runs it skipped, ns. */
+/** Interval, in ns, at which the kernel's count of skipped program runs is read. */
 const MISSED_INTERVAL_NS = 1e9;
 
 const RING = 0;
 const TICK = 1;
 
-/** Loads and attaches the programs. Throws SensorUnavailable, with a hint. Scan after it, not before. */
+/** Loads and attaches the programs. Throws SensorUnavailable with a hint. Callers must scan /proc after it. */
 export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
@@ -70,7 +68,7 @@ export class EbpfSensor implements Sensor {
   private readonly value = pinned(4);
   private watched = true;
   private kills = false;
-  /** The timer runs: events wait for it and wake nobody. Otherwise the next event wakes the reader. */
+  /** The timer runs and events wait for it. Otherwise the next event wakes the reader. */
   private isTimed = false;
   private sinceTick = 0;
   private lostSeen = 0;
@@ -86,7 +84,7 @@ export class EbpfSensor implements Sensor {
     );
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
-    // Edge-triggered: while events wait the ring is never empty, and only the kernel's wake-ups count.
+    // Edge-triggered: while events wait, the ring is always readable, and only wake-ups of the kernel must count.
     this.poll.add(this.loaded.ringFd, RING, EPOLLIN | EPOLLET);
     this.poll.add(this.timer.fd, TICK, EPOLLIN);
     this.fixedIntervalMs = options.flushIntervalMs;
@@ -108,7 +106,7 @@ export class EbpfSensor implements Sensor {
     this.decoder.realtime = realtimeNow() - now;
     this.poll.wait(0);
     const ticked = this.isTimed && this.timer.read() > 0;
-    // Before any event is emitted: the record that is held back wakes nobody, even if the sink throws.
+    // Arm the timer before emitting, as the sink may throw: the record that is held back causes no wake-up.
     if (ticked || !this.isTimed) this.wakeAfter(this.flushIntervalMs * 1e6);
     let unfinished = this.readRing(sink, true);
     if (ticked && !unfinished && this.sinceTick <= FEW_EVENTS) {
@@ -141,7 +139,7 @@ export class EbpfSensor implements Sensor {
     else schedule("realtime");
   }
 
-  /** As the interface says; false if the kernel does not take the key, so that such execs go on waking the reader. */
+  /** See `Sensor.settle`. Returns false if the kernel does not take the key; such execs then still wake the reader. */
   settle(event: ExecEvent): boolean {
     const key = settleKeyOf(event);
     if (key === 0) return false;
@@ -149,12 +147,12 @@ export class EbpfSensor implements Sensor {
     return this.loaded.settled.update(this.key, this.value);
   }
 
-  /** The kernel makes the epoch part of every settle key: keys settled in another one are found no more. */
+  /** Sets the epoch, which is part of every settle key: keys settled in another epoch no longer match. */
   setEpoch(epoch: number): void {
     this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
-  /** What the kernel knows of the programs, by what they do. */
+  /** The kernel's information on each program, by its name in the program table. */
   programs(): ReadonlyMap<string, ProgramInfo> {
     return new Map([...this.loaded.programs].map(([name, program]) => [name, programInfo(program)]));
   }
@@ -164,7 +162,7 @@ export class EbpfSensor implements Sensor {
     this.stack.dispose();
   }
 
-  /** Emits what waits in the ring; see RingReader.drain. */
+  /** Emits the events in the ring; see RingReader.drain. */
   private readRing(sink: (event: ProcessEvent) => void, hold: boolean): boolean {
     return this.reader.drain(
       (bytes, words, start, end) => {
@@ -214,7 +212,7 @@ export class EbpfSensor implements Sensor {
     sink({ kind: "loss", source: this.source, time: monotonicNow(), reason: "overrun", count });
   }
 
-  /** Runs that the kernel skipped because the same program was interrupted on that CPU. */
+  /** Number of runs that the kernel skipped because they interrupted the same program on the same CPU. */
   private missed(): number {
     let missed = 0;
     for (const program of this.loaded.programs.values()) missed += programInfo(program).missed;

@@ -1,12 +1,12 @@
-// Which execs wake the reader at once.
+// Decides which execs wake the reader at once.
 //
-// Reading costs little, waking up costs much: the reader is woken by the first event and then lets more gather for
-// some milliseconds. Where a policy may kill, an exec must not wait so long. Most of what a server starts was decided
-// before, though, and will be decided the same way: what counts is the lineage, the program, its arguments and its
-// user. So the programs hash just these into a key that travels with the record; user space, having decided, gives
-// the key back as settled, and the next exec with that key gathers like everything else.
+// Waking the reader is expensive, reading is not: the first event wakes it, and further events then wait for some
+// milliseconds. If the policy may kill, an exec must not wait. But most execs of a server repeat an earlier exec, and
+// the decision depends only on the lineage, the program, its arguments and its user. The programs hash these into a key
+// in the record. After its decision, user space settles the key, and further execs with that key no longer wake the
+// reader.
 //
-// The hash need not withstand an attacker: an exec taken for a settled one is read, decided and killed all the same,
+// The hash need not resist attacks: an exec that collides with a settled key is read, judged and killed as well, only
 // some milliseconds later.
 import {
   addTo,
@@ -41,11 +41,11 @@ import { BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
 import type { ProgramMaps } from "./code.ts";
 import { commonLayout, execLayout, recordFlags, sharedLayout, wakeupPolicies } from "./layout.ts";
 
-/** 2^64 divided by the golden ratio, odd: multiplied with it, every bit reaches the upper half. */
+/** 2^64 divided by the golden ratio, made odd: multiplication by it spreads every bit to the upper half. */
 const SPREAD = 0x9e37_79b9_7f4a_7c15n;
-/** Keys keep 52 bits, so that they are exact as a number. */
+/** Keys have 52 bits, so that they are exact as a JavaScript number. */
 const KEY_SHIFT = 12;
-/** Filename and arguments that go into a key; with more an exec is never settled. The verifier follows each round. */
+/** Maximum bytes of filename and arguments in a key; longer execs are never settled. The verifier checks each round. */
 const HASHED_BYTES = 8192;
 
 // Words on the stack.
@@ -61,7 +61,7 @@ function readShared(maps: ProgramMaps, dst: Register, field: number): Code {
   return [loadMapValue(dst, maps.shared, field), load(4, dst, dst, 0)];
 }
 
-/** r6 = what the lineage of the process at fp + PID hashes to; for one that ran before the sensor, its pid. Loses r0 to r5. */
+/** r6 = the hash of the lineage of the pid at fp + PID; the pid itself if the sensor is younger. Loses r0 to r5. */
 function findLineage(maps: ProgramMaps): Code {
   return [
     load(8, r6, fp, PID),
@@ -74,8 +74,8 @@ function findLineage(maps: ProgramMaps): Code {
   ];
 }
 
-/** Notes r6 for the process at fp + PID. Loses r0 to r5. */
-function noteLineage(maps: ProgramMaps): Code {
+/** Stores r6 as the hash of the lineage of the pid at fp + PID. Loses r0 to r5. */
+function storeLineage(maps: ProgramMaps): Code {
   return [
     store(8, fp, VALUE, r6),
     loadMap(r1, maps.lineages),
@@ -87,7 +87,7 @@ function noteLineage(maps: ProgramMaps): Code {
 }
 
 /**
- * For the fork program: the child begins with its parent's lineage. `parent`, `child`: code that loads the pid into
+ * For the fork program: the child inherits its parent's lineage. `parent` and `child` are code that loads the pid into
  * r0. Loses r0 to r6 and fp - 24 to fp - 9.
  */
 export function inheritLineage(maps: ProgramMaps, parent: Code, child: Code): Code {
@@ -99,12 +99,12 @@ export function inheritLineage(maps: ProgramMaps, parent: Code, child: Code): Co
     findLineage(maps),
     child,
     store(8, fp, PID, r0),
-    noteLineage(maps),
+    storeLineage(maps),
     labelHere("no lineage"),
   ];
 }
 
-/** For the end of an exec, r7 the record: r8 = the flags to hand it over with. Loses r0 to r6 and fp - 24 to fp - 9. */
+/** For an exec's record at r7: sets r8 to the flags of its output. Loses r0 to r6 and fp - 24 to fp - 9. */
 export function execWakeup(maps: ProgramMaps): Code {
   return [
     movImm(r8, 0),
@@ -112,7 +112,7 @@ export function execWakeup(maps: ProgramMaps): Code {
     jumpIfImm(r0, "==", wakeupPolicies.none, "wakeup decided"),
     jumpIfImm(r0, "==", wakeupPolicies.all, "wake at once"),
 
-    // The new link of the lineage: the file and the user it runs as.
+    // Add the file and its user to the lineage.
     load(4, r0, r7, commonLayout.pid),
     store(8, fp, PID, r0),
     findLineage(maps),
@@ -123,9 +123,9 @@ export function execWakeup(maps: ProgramMaps): Code {
     mix(r1),
     load(4, r1, r7, execLayout.uid),
     mix(r1),
-    noteLineage(maps),
+    storeLineage(maps),
 
-    // What was not read whole is never settled.
+    // An exec with incomplete arguments is never settled.
     load(4, r0, r7, execLayout.flags),
     jumpIfImm(r0, "set", recordFlags.argsTruncated | recordFlags.argsUnreadable, "wake at once"),
     load(4, r4, r7, execLayout.argsEnd),
@@ -148,7 +148,7 @@ export function execWakeup(maps: ProgramMaps): Code {
   ];
 }
 
-/** Mixes the filename and the arguments, up to r4, into r6, a word at a time; behind them lie zeros up to a whole word. */
+/** Mixes the filename and the arguments, up to r4, into r6, a word at a time. Zeros fill the last word. */
 function hashTexts(): Code {
   return [
     loadImm64(r5, SPREAD),

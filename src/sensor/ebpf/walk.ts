@@ -1,7 +1,7 @@
-// Second half of an exec's record: the paths of the executable and of the working directory, as the host's root sees
-// them, mounts crossed. No helper gives a path to this kind of program, so it goes up from directory entry to
-// directory entry, as d_path of fs/d_path.c does, and writes the names down in that order, leaf to root. A program may
-// only go round so often: after STEPS names it calls itself, up to the kernel's limit of 33 times.
+// Second half of an exec's record: the paths of the executable and of the working directory across mounts, as seen from
+// the host's root. No helper returns a path to this type of program, so it walks up the directory entries, like d_path
+// in fs/d_path.c, and writes the names from leaf to root. The verifier limits loops, so after STEPS names the program
+// calls itself, up to the kernel's limit of 33 times.
 import {
   aluImm,
   type Code,
@@ -43,13 +43,13 @@ import {
 } from "./layout.ts";
 import { execWakeup } from "./wakeup.ts";
 
-/** Names and mount points a program handles before it calls itself: 33 times 128 are more than two of PATH_MAX can hold. */
+/** Names and mount points handled before the program calls itself: 33 times 128 exceed two paths of PATH_MAX. */
 const STEPS = 128;
 
 // Words on the stack; fp - 8 is the scratch word.
 const CONTEXT = -16;
 const COUNTER = -24;
-/** Where the loop keeps r9, as an offset from r7. */
+/** Where the loop saves r9, as an offset from r7. */
 const END = walkState.end - walkState.size;
 
 // r6: directory entry, r7: record, r8: mount, r9: end of the record.
@@ -79,7 +79,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     aluImm("sub", r4, 1),
     store(8, fp, COUNTER, r4),
 
-    // The root of a mount: go on where it is mounted, unless nothing is above.
+    // At the root of a mount, continue at its mount point, unless it is the topmost mount.
     mount.get(r4, "root"),
     jumpIf(r6, "!=", r4, "name"),
     mount.get(r6, "mountpoint"),
@@ -93,10 +93,10 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     dentry.get(r3, "name"),
     appendName(END, "unnamed"),
     dentry.get(r4, "parent"),
-    // Its own parent, and no mount's root: it lies in no directory, or was moved out of a bind mount.
+    // Its own parent but not the root of its mount: it has no directory, or was moved out of a bind mount.
     jumpIf(r4, "==", r6, "nameless"),
     mov(r6, r4),
-    // A null or stale pointer ends here as well: both reads gave zeros.
+    // A null or stale pointer ends the walk as well, because both reads give zeros.
     jumpIfImm(r6, "!=", 0, "entry"),
 
     labelHere("nameless"),
@@ -108,7 +108,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     labelHere("again"),
     saveState(),
     tailCall(maps),
-    // No more calls: what is above stays unsaid.
+    // The limit of calls is reached: the elements above are missing.
     labelHere("cut"),
     load(8, r4, r7, walkState.phase - walkState.size),
     jumpIfImm(r4, "==", walkPhases.cwd, "cwd cut"),
@@ -150,7 +150,7 @@ function saveState(): Code {
   ];
 }
 
-/** This program again; comes back only beyond the kernel's limit. */
+/** Calls this program again. Only returns if the kernel's limit is reached. */
 function tailCall(maps: ProgramMaps): Code {
   return [load(8, r1, fp, CONTEXT), loadMap(r2, maps.programs), movImm(r3, 0), callHelper(helpers.tailCall)];
 }
