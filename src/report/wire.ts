@@ -97,7 +97,9 @@ export interface HistogramValue {
 /** The absolute value of one series. On the wire it is the list [instrument, values, value] or [..., 1] if kept. */
 export interface SeriesChange {
   readonly instrument: InstrumentName;
-  /** One for each of the instrument's `attributes`, in their order: ["exec"] for `events`, ["/cron/base"] for a tree. */
+  /**
+   * One for each of the instrument's `attributes`, in their order: ["exec"] for `events`, ["/cron/base"] for a tree.
+   */
   readonly values: readonly string[];
   /** Null if the series is gone. */
   readonly value: number | HistogramValue | null;
