@@ -1,4 +1,4 @@
-// The operators that treewarden adds to JSONLogic's, as far as they are about text: compiled once, linear when asked.
+// The text operators that treewarden adds to JSONLogic. They are compiled once and run in linear time.
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
@@ -11,7 +11,7 @@ class TextError extends Error {
   override readonly name = "TextError";
 }
 
-/** Longest regular expression in characters, and what its repetitions may multiply to is RE2's own bound (1000). */
+/** Longest regular expression in characters. RE2 itself bounds the product of nested repetitions (1000). */
 const EXPRESSION_LIMIT = 2_000;
 
 function compileExpression(text: string): TextTest {
@@ -69,7 +69,7 @@ export function isTextOperator(name: string): boolean {
   return Object.hasOwn(textOperators, name);
 }
 
-/** The test of a text operator; undefined after `fail` was told why there is none. */
+/** Compiles a text operator. If a text is not valid, calls `fail` with the reason and returns undefined. */
 export function compileTexts(
   operator: string,
   texts: readonly string[],
@@ -78,7 +78,7 @@ export function compileTexts(
   return guarded(() => textOperators[operator]?.(texts), fail);
 }
 
-/** The tests of `tree`; undefined after `fail` was told why there are none. */
+/** Compiles the patterns of `tree`. If one is not valid, calls `fail` with the reason and returns undefined. */
 export function compileTrees(
   patterns: readonly string[],
   fail: (message: string) => void,

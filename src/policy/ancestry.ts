@@ -1,29 +1,29 @@
-// `under`: whether a proper ancestor is one of the names given, answered once per node of a lineage.
+// The operator `under`: whether a proper ancestor has one of the given names. Evaluated once per node of a lineage.
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileGlob, type TextTest } from "./glob.ts";
 import type { Subject } from "./subject.ts";
 
-/** One use of `under`: its names and its globs over paths. */
+/** The names and path globs of one use of `under`. */
 interface UnderNames {
   readonly names: ReadonlySet<string>;
   readonly paths: readonly TextTest[];
 }
 
-/** For each use of `under` in a policy, in order: 1 if it holds. Shared between nodes, never changed. */
+/** For each use of `under` in a policy, in order: 1 if it is true. Shared between nodes and never modified. */
 export type UnderAnswers = Uint8Array;
 
-/** Answers every `under` of one policy. What it derived from a node or runnable goes when that goes. */
+/** Evaluates every `under` of one policy. Cached answers are freed with their node or runnable. */
 export class Ancestry {
   private readonly uses: UnderNames[] = [];
   private readonly indices = new Map<string, number>();
-  // Invalidated by: nothing, runnables and nodes never change, and another policy has another Ancestry.
+  // Invalidated by: nothing. Runnables and nodes never change, and each policy has its own Ancestry.
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
   private readonly ofNodes = new WeakMap<Lineage, UnderAnswers>();
   private readonly withNodes = new WeakMap<Lineage, UnderAnswers>();
-  private nothing: UnderAnswers = new Uint8Array(0);
+  private noAnswers: UnderAnswers = new Uint8Array(0);
 
-  /** The index of these entries in the answers. Only before the first subject. */
+  /** Returns the index of these entries in the answers. To be called only before the first subject. */
   add(entries: readonly string[]): number {
     const key = JSON.stringify([...entries].sort());
     const known = this.indices.get(key);
@@ -34,14 +34,14 @@ export class Ancestry {
       paths: entries.filter((entry) => entry.includes("/")).map(compileGlob),
     });
     this.indices.set(key, index);
-    this.nothing = new Uint8Array(index + 1);
+    this.noAnswers = new Uint8Array(index + 1);
     return index;
   }
 
-  /** The answers for the process itself: from its ancestors and from what it was before. */
+  /** The answers for the process, from its ancestors and from the programs that it ran before. */
   of(subject: Subject): UnderAnswers {
     const above = this.above(subject.lineage);
-    // A child that runs what its parent runs shares its node, so the parent is not among the node's ancestors.
+    // A child that runs the same program as its parent shares its node, so the parent is not an ancestor of the node.
     const shared = subject.parent?.runnable.key === subject.lineage.program.key && !subject.lineage.init;
     return shared ? join(above, this.ofRunnable(subject.lineage.program)) : above;
   }
@@ -49,19 +49,19 @@ export class Ancestry {
   private above(node: Lineage): UnderAnswers {
     const known = this.ofNodes.get(node);
     if (known !== undefined) return known;
-    let answers = node.parent === null ? this.nothing : this.including(node.parent);
+    let answers = node.parent === null ? this.noAnswers : this.including(node.parent);
     for (const image of node.earlier) answers = join(answers, this.ofRunnable(image));
     for (const image of node.elided ?? []) answers = join(answers, this.ofRunnable(image));
     this.ofNodes.set(node, answers);
     return answers;
   }
 
-  /** Recursion is bounded by the forest's bound on a lineage's depth. */
+  /** The answers for the node's children. The forest's limit on a lineage's depth bounds the recursion. */
   private including(node: Lineage): UnderAnswers {
     const known = this.withNodes.get(node);
     if (known !== undefined) return known;
-    const own = node.init ? this.ofInit(node.program) : this.ofRunnable(node.program);
-    const answers = join(this.above(node), own);
+    const nodeAnswers = node.init ? this.ofInit(node.program) : this.ofRunnable(node.program);
+    const answers = join(this.above(node), nodeAnswers);
     this.withNodes.set(node, answers);
     return answers;
   }
@@ -94,7 +94,7 @@ export class Ancestry {
   }
 }
 
-/** Either; one of the two themselves if that is already it. */
+/** The union of both; returns `a` itself if `b` adds nothing. */
 function join(a: UnderAnswers, b: UnderAnswers): UnderAnswers {
   let adds = false;
   for (let i = 0; i < b.length; i++) if (b[i] === 1 && a[i] !== 1) adds = true;

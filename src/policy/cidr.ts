@@ -9,8 +9,8 @@ export interface Network {
 }
 
 /**
- * Networks by family. A `BlockList` takes an IPv4 address for its IPv4-mapped one too (RFC 4291, 2.5.5.2), so that in one
- * list for both families `::/0` would hold every IPv4 address.
+ * Networks by family. A `BlockList` also treats an IPv4 address as its IPv4-mapped one (RFC 4291, 2.5.5.2), so in a
+ * single list for both families `::/0` would contain every IPv4 address.
  */
 export interface Networks {
   readonly ipv4: BlockList;
@@ -33,16 +33,16 @@ export function networksOf(networks: readonly Network[]): Networks {
   return lists;
 }
 
-/** Four numbers that are not part of a longer row of them: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */
+/** Four numbers that are not part of a longer sequence: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */
 const dottedQuads = /(?<!\d|\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d|\.\d)/g;
-/** What an IPv6 literal is made of, with a colon in it; looked for only where such a run begins, so that it stays linear. */
+/** Runs of the characters of an IPv6 literal with a colon. A match may only begin at a run's start: linear time. */
 const colonRuns = /(?<![0-9A-Fa-f])[0-9A-Fa-f]*:[0-9A-Fa-f:.]*/g;
-/** The longest IPv6 literal has 45 characters (INET6_ADDRSTRLEN less its NUL); a colon or dot may stand on either side. */
+/** The longest IPv6 literal has 45 characters (INET6_ADDRSTRLEN less its NUL); a colon or dot may surround it. */
 const RUN_LIMIT = 48;
 
 /**
- * Whether any IP literal in `text` lies in one of `networks`, also one that is glued to an option (`-b10.0.0.1`) or has a
- * port. Octal, hexadecimal and short forms of IPv4 are not seen.
+ * Whether any IP literal in `text` lies in one of `networks`, also if it is glued to an option (`-b10.0.0.1`) or
+ * has a port. Octal, hexadecimal and short forms of IPv4 are not recognized.
  */
 export function hasAddressIn(text: string, networks: Networks): boolean {
   for (const [quad] of text.matchAll(dottedQuads))
@@ -58,21 +58,21 @@ export function hasAddressIn(text: string, networks: Networks): boolean {
   return false;
 }
 
-/** Letters of options before a glued value: one in most programs, few where several are written in one word. */
+/** The most option letters before a glued value: one in most programs, a few where options are joined. */
 const OPTION_LIMIT = 8;
 
-/** Whether what begins at `index` continues a word such as `-b`, whose letters may be hexadecimal digits as well. */
+/** Whether the text at `index` continues a word such as `-b`, whose letters may also be hexadecimal digits. */
 function isGlued(text: string, index: number): boolean {
   return /(?<![\w-])-[A-Za-z0-9]*$/.test(text.slice(Math.max(0, index - OPTION_LIMIT), index));
 }
 
-/** Every literal that `run` may stand for: punctuation around it is taken off, and what may be an option up to a letter. */
+/** The literals that `run` may contain, without surrounding punctuation and without possible option letters. */
 function readings(run: string, glued: boolean): string[] {
   const bare = run.replace(/^:(?!:)/, "").replace(/\.+$/, "");
-  const found = [bare];
-  if (bare.endsWith(":")) found.push(bare.slice(0, -1));
-  if (!glued) return found;
+  const literals = [bare];
+  if (bare.endsWith(":")) literals.push(bare.slice(0, -1));
+  if (!glued) return literals;
   const [first = ""] = bare.split(":", 1);
   const starts = [...first.matchAll(/[A-Fa-f]/g)].map(({ index }) => index + 1);
-  return found.flatMap((literal) => [literal, ...starts.map((start) => literal.slice(start))]);
+  return literals.flatMap((literal) => [literal, ...starts.map((start) => literal.slice(start))]);
 }

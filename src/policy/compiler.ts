@@ -1,15 +1,15 @@
-// A checked condition as a function. json-logic-engine compiles it; what an operator means is json-logic-js 2.0.5's,
-// so wherever the engine means something else (comparison, arithmetic, `in`, iteration) the meaning given here counts.
+// Compiles a checked condition into a function with json-logic-engine. Operators behave as in json-logic-js 2.0.5;
+// where the engine differs (comparison, arithmetic, `in`, iteration), this file overrides it.
 import { Constants, defaultMethods, LogicEngine } from "json-logic-engine";
 import { Ancestry, type UnderAnswers } from "./ancestry.ts";
 import { ARRAYS, type EachExpression, type Expression, type Scalar } from "./expression.ts";
 import { pending, type Reader, type Subject, type VariableValue } from "./subject.ts";
 
-/** What a condition's function is given: the values of the policy's variables, by slot. Filled anew for each subject. */
+/** The input of a compiled condition: the values of the policy's variables by slot, filled again for each subject. */
 export interface Evaluation {
-  /** `pending` for a value that is made when a condition asks for it. */
+  /** `pending` stands for a value that is computed when a condition needs it. */
   readonly values: VariableValue[];
-  /** By slot: what makes a pending value. */
+  /** By slot: the reader that computes a pending value. */
   readonly late: readonly (Reader | undefined)[];
   subject: Subject | undefined;
   ancestry: UnderAnswers | undefined;
@@ -17,13 +17,13 @@ export interface Evaluation {
 
 export type Program = (evaluation: Evaluation) => boolean;
 
-/** Where the variables of a policy lie in `values`. */
+/** The slots of the policy's variables in `values`. */
 export interface Slots {
   slotOf(name: string): number;
   isLate(name: string): boolean;
 }
 
-/** json-logic-js's truth: JavaScript's, except that an empty array is false. */
+/** Truth in json-logic-js: as in JavaScript, except that an empty array is false. */
 export function truthy(value: unknown): boolean {
   return Array.isArray(value) ? value.length > 0 : Boolean(value);
 }
@@ -46,8 +46,8 @@ function method(compile: Method["compile"]): Method {
   return { method: onlyCompiled, compile };
 }
 
-/** The engine calls only functions that it knows to be synchronous without await. */
-function known<F extends (...given: never[]) => unknown>(f: F): F {
+/** Marks `f` as synchronous, so that the engine calls it without await. */
+function markSynchronous<F extends (...given: never[]) => unknown>(f: F): F {
   return Object.assign(f, { [Constants.Sync]: true });
 }
 
@@ -63,7 +63,7 @@ function chain(joint: "&&" | "||"): Method {
 const numberOf = (value: unknown): number => Number.parseFloat(String(value));
 const arithmetic: Readonly<Record<string, (...given: never[]) => unknown>> = {
   "+": (...given: unknown[]) => given.reduce((sum: number, value) => sum + numberOf(value), 0),
-  // A single factor comes back as it is: reduce without a start calls nothing.
+  // A single factor is returned unchanged, because reduce then never calls its function.
   "*": (...given: unknown[]) =>
     given.slice(1).reduce((product, value) => numberOf(product) * numberOf(value), given[0]),
   min: (...given: number[]) => Math.min(...given),
@@ -77,7 +77,7 @@ const arithmetic: Readonly<Record<string, (...given: never[]) => unknown>> = {
   },
 };
 
-/** As in JavaScript's substr, except that a negative length leaves that many characters off the end, as in PHP. */
+/** Like JavaScript's substr, except that a negative length omits that many characters at the end, as in PHP. */
 function substr(text: string, start: number, length: number | undefined): string {
   const whole = Math.trunc(start);
   const from = whole < 0 ? Math.max(0, text.length + whole) : whole;
@@ -100,7 +100,7 @@ const methods: Readonly<Record<string, Method>> = {
   ),
   "/": method(([a, b], state) => state.compile`((${a}) / (${b}))`),
   "%": method(([a, b], state) => state.compile`((${a}) % (${b}))`),
-  // Where no part can be an array, JavaScript's truth is JSONLogic's.
+  // Used only where no part can be an array: there JavaScript's truth equals JSONLogic's.
   "&&": chain("&&"),
   "||": chain("||"),
   not: method(([a], state) => state.compile`(!(${a}))`),
@@ -120,7 +120,7 @@ export class Compiler {
   constructor(slots: Slots) {
     this.slots = slots;
     this.engine = new LogicEngine({ and: defaultMethods.and, or: defaultMethods.or, ...methods });
-    this.engine.truthy = known(truthy);
+    this.engine.truthy = markSynchronous(truthy);
   }
 
   compile(expression: Expression): Program {
@@ -128,13 +128,13 @@ export class Compiler {
     return (evaluation) => truthy(value(evaluation));
   }
 
-  /** What the expression gives, not only whether that is true. */
+  /** Compiles the expression into a function that returns its value instead of its truth. */
   value(expression: Expression): (evaluation: Evaluation) => unknown {
     const build = this.engine.build(this.lower(expression));
     return (evaluation) => build(evaluation);
   }
 
-  /** The expression in the engine's words. */
+  /** Translates the expression into the engine's format. */
   private lower(expression: Expression): unknown {
     switch (expression.is) {
       case "literal":
@@ -159,7 +159,7 @@ export class Compiler {
       }
       case "tree": {
         const { tests } = expression;
-        return this.apply((e: Evaluation) => fits(e, tests), this.raw("context"));
+        return this.apply((e: Evaluation) => matchesTree(e, tests), this.raw("context"));
       }
       case "missing":
         return this.missing(expression.need, expression.names);
@@ -173,7 +173,7 @@ export class Compiler {
   private variable(name: string, fallback: Scalar | undefined): unknown {
     const slot = this.slots.slotOf(name);
     if (this.slots.isLate(name)) {
-      return this.apply((e: Evaluation) => madeNow(e, slot) ?? fallback ?? null, this.raw("context"));
+      return this.apply((e: Evaluation) => computedValue(e, slot) ?? fallback ?? null, this.raw("context"));
     }
     const value = `context.values[${slot}]`;
     return this.raw(fallback === undefined ? value : `(${value} ?? ${JSON.stringify(fallback)})`);
@@ -213,11 +213,11 @@ export class Compiler {
   }
 
   private choose(parts: readonly Expression[], lowered: readonly unknown[]): unknown {
-    let at = lowered.length - (lowered.length % 2 === 0 ? 2 : 3);
-    let otherwise = lowered.length % 2 === 0 ? null : lowered.at(-1);
-    for (; at >= 0; at -= 2)
-      otherwise = { choose: [this.truth(parts[at], lowered[at]), lowered[at + 1], otherwise] };
-    return otherwise;
+    let i = lowered.length - (lowered.length % 2 === 0 ? 2 : 3);
+    let elseBranch = lowered.length % 2 === 0 ? null : lowered.at(-1);
+    for (; i >= 0; i -= 2)
+      elseBranch = { choose: [this.truth(parts[i], lowered[i]), lowered[i + 1], elseBranch] };
+    return elseBranch;
   }
 
   private membership(parts: readonly Expression[], lowered: readonly unknown[]): unknown {
@@ -261,7 +261,7 @@ export class Compiler {
     const missing = (e: Evaluation): string[] => {
       const lacking: string[] = [];
       for (const { name, slot } of slots) {
-        const value = madeNow(e, slot);
+        const value = computedValue(e, slot);
         if (value === undefined || value === null || value === "") lacking.push(name);
       }
       return need !== null && names.length - lacking.length >= need ? [] : lacking;
@@ -269,10 +269,10 @@ export class Compiler {
     return this.apply(missing, this.raw("context"));
   }
 
-  /** A method of its own that calls `f`. */
+  /** Adds an engine method that calls `f` with the given parts, and returns the expression that uses it. */
   private apply(f: (...given: never[]) => unknown, ...given: unknown[]): unknown {
     const name = `f${this.functions++}`;
-    known(f);
+    markSynchronous(f);
     this.engine.methods[name] = method(([a, b, c, ...rest], state) => {
       if (given.length === 0) return state.compile`${f}()`;
       if (given.length === 1) return state.compile`${f}(${a})`;
@@ -284,7 +284,7 @@ export class Compiler {
     return { [name]: given };
   }
 
-  /** A method of its own that is this piece of JavaScript, made here from numbers and literals only. */
+  /** Adds an engine method that expands to `code`, which is built in this file from numbers and literals only. */
   private raw(code: string): unknown {
     const name = `f${this.functions++}`;
     this.engine.methods[name] = method(() => code);
@@ -301,12 +301,12 @@ export class Compiler {
 
 const noAnswers: UnderAnswers = new Uint8Array(0);
 
-function madeNow(evaluation: Evaluation, slot: number): VariableValue {
+function computedValue(evaluation: Evaluation, slot: number): VariableValue {
   const value = evaluation.values[slot];
   if (value !== pending || evaluation.subject === undefined) return value;
-  const made = evaluation.late[slot]?.(evaluation.subject);
-  evaluation.values[slot] = made;
-  return made;
+  const computed = evaluation.late[slot]?.(evaluation.subject);
+  evaluation.values[slot] = computed;
+  return computed;
 }
 
 function anyText(value: unknown, test: (text: string) => boolean): boolean {
@@ -316,7 +316,10 @@ function anyText(value: unknown, test: (text: string) => boolean): boolean {
   return false;
 }
 
-function fits(evaluation: Evaluation, tests: readonly ((labels: readonly string[]) => boolean)[]): boolean {
+function matchesTree(
+  evaluation: Evaluation,
+  tests: readonly ((labels: readonly string[]) => boolean)[],
+): boolean {
   const tree = evaluation.subject?.tree;
   if (tree === undefined) return false;
   for (const test of tests) if (test(tree.labels) || test(tree.names)) return true;

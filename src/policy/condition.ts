@@ -1,4 +1,4 @@
-// Checks a condition: everything that would make it silently wrong is an error with its place and the fix.
+// Checks a condition. Everything that would make it silently wrong is an error with its place and the fix.
 import type { Node } from "jsonc-parser";
 import { nearest } from "../vocabulary/nearest.ts";
 import { addedOperators, compileTexts, compileTrees, isTextOperator } from "./added-operators.ts";
@@ -16,9 +16,9 @@ import {
 import { NameReader, type Names, type Scope, scalarOf } from "./name-reader.ts";
 import { checkCall, operators } from "./operators.ts";
 
-/** Nesting of one condition: what a person can still read. */
+/** The deepest nesting that a person can still read. */
 const DEPTH_LIMIT = 32;
-/** Operators and literals of one condition; lists do not count. */
+/** The most operators and literals in one condition; items of lists do not count. */
 const SIZE_LIMIT = 5_000;
 
 const iterators: Readonly<Record<Iterator, number>> = {
@@ -45,7 +45,7 @@ export const operatorNames: readonly string[] = [
   "list",
 ];
 
-/** The condition of a rule; undefined with the document's errors filled. */
+/** Reads the condition of a rule. If it is wrong, reports errors to the document and returns undefined. */
 export function readCondition(document: Document, node: Node, names: Names): Expression | undefined {
   const reader = new Reader(document, names);
   if (node.type !== "object" && node.type !== "boolean") {
@@ -159,7 +159,7 @@ class Reader extends NameReader {
     return tests === undefined ? undefined : { is: "tree", tests, kind: valueKinds.bool, varies: true };
   }
 
-  /** Literal texts: one, an array, a list, or an array with lists in it. */
+  /** Reads literal texts: a single one, an array, a list, or an array that contains lists. */
   private readTexts(operator: string, node: Node): string[] | undefined {
     const texts: string[] = [];
     for (const item of node.type === "array" ? elements(node) : [node]) {

@@ -1,7 +1,7 @@
-// A policy file's text as a tree of nodes that know their place, within bounds that keep a hostile or broken file harmless.
+// Parses a policy file into a tree of nodes with positions. Size and depth limits keep a hostile file harmless.
 import { createScanner, type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
 
-/** What is wrong with a policy, where (line and column from 1), and what to do about it. */
+/** An error in a policy, its place (line and column from 1), and how to fix it. */
 export interface PolicyError {
   readonly file: string;
   readonly line: number;
@@ -15,11 +15,11 @@ export function formatPolicyError(error: PolicyError): string {
   return `${place}: ${error.message}`;
 }
 
-/** Characters in a policy file: a role with thousands of rules is far below it. */
+/** The most characters in a policy file; a role with thousands of rules is far below this. */
 const SIZE_LIMIT = 1 << 20;
-/** Nesting of the whole file: twice that of a condition (an operator's object and its array), and what is around it. */
+/** The deepest nesting of a file: twice that of a condition (object and array of each operator), and more. */
 const DEPTH_LIMIT = 80;
-/** Nodes that JavaScript gives a meaning to, in whatever object. */
+/** Keys that have a special meaning in JavaScript objects. */
 const forbiddenKeys: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 /** SyntaxKind of jsonc-parser 3.3 (lib/umd/main.d.ts): a const enum, which isolated modules cannot import. */
@@ -37,7 +37,7 @@ export class Document {
     this.text = text.startsWith("\uFEFF") ? text.slice(1) : text;
   }
 
-  /** The root node, or undefined with `errors` filled. */
+  /** The root node. If the file is wrong, fills `errors` and returns undefined. */
   parse(): Node | undefined {
     if (this.text.length > SIZE_LIMIT) {
       this.report(
@@ -83,7 +83,7 @@ export class Document {
     return { line: low + 1, column: offset - (this.lines[low] ?? 0) + 1 };
   }
 
-  /** Checked before parsing, which recurses. */
+  /** Must run before parsing, because the parser recurses. */
   private tooDeep(): boolean {
     const scanner = createScanner(this.text, true);
     let depth = 0;
@@ -127,22 +127,22 @@ export interface Property {
   readonly value: Node;
 }
 
-/** The members of an object node; none for any other. */
+/** The members of an object node; empty for any other node. */
 export function properties(node: Node): Property[] {
   if (node.type !== "object") return [];
-  const found: Property[] = [];
+  const members: Property[] = [];
   for (const property of node.children ?? []) {
     const [key, value] = property.children ?? [];
-    if (key !== undefined && value !== undefined) found.push({ key, value });
+    if (key !== undefined && value !== undefined) members.push({ key, value });
   }
-  return found;
+  return members;
 }
 
 export function property(node: Node, name: string): Property | undefined {
   return properties(node).find(({ key }) => key.value === name);
 }
 
-/** The elements of an array node; none for any other. */
+/** The elements of an array node; empty for any other node. */
 export function elements(node: Node): readonly Node[] {
   return node.type === "array" ? (node.children ?? []) : [];
 }
@@ -151,7 +151,7 @@ export function textOf(node: Node): string {
   return typeof node.value === "string" ? node.value : "";
 }
 
-/** The node at a path of keys and indices; the nearest one above it if there is none. */
+/** The node at a path of keys and indices, or its nearest existing ancestor. */
 export function nodeAt(root: Node, path: readonly unknown[]): Node {
   let node = root;
   for (const step of path) {

@@ -6,7 +6,7 @@ import containerHost from "../../policies/container-host.json" with { type: "tex
 import database from "../../policies/database.json" with { type: "text" };
 import web from "../../policies/web.json" with { type: "text" };
 
-/** By role. (The compiler takes a .json import for its content; at run time it is the text.) */
+/** By role. TypeScript types a .json import as its parsed content; at run time it is the text. */
 export const embeddedPolicies: ReadonlyMap<string, string> = new Map([
   ["base", String(base)],
   ["baseline", String(baseline)],

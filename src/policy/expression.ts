@@ -1,9 +1,9 @@
-// A condition after checking: what load errors leave over, before it becomes a function.
+// A checked condition as a typed tree, which the compiler turns into a function.
 
 import type { VariableType } from "../vocabulary/variable-row.ts";
 import { isSharedByLineage } from "../vocabulary/variables.ts";
 
-/** What an expression may give, as a set of bits. */
+/** The types of value that an expression may yield, as a set of bits. */
 export const valueKinds = {
   string: 1,
   number: 2,
@@ -28,7 +28,7 @@ export function kindOf(type: VariableType): number {
   return kindOfType[type];
 }
 
-/** A set of kinds as a person reads it. */
+/** A set of kinds in words, for error messages. */
 export function kindText(kind: number): string {
   const names: string[] = [];
   if (kind & valueKinds.string) names.push("text");
@@ -45,9 +45,9 @@ export type Scalar = string | number | boolean | null;
 export type Literal = Scalar | readonly Literal[];
 
 interface Typed {
-  /** Bits of `kinds`. */
+  /** Bits of `valueKinds`. */
   readonly kind: number;
-  /** Depends on a variable, the lineage or an element of one: not a constant. */
+  /** Whether the expression depends on a variable, the lineage or an array element. Otherwise it is a constant. */
   readonly varies: boolean;
 }
 
@@ -63,7 +63,7 @@ export interface VariableExpression extends Typed {
   readonly fallback: Scalar | undefined;
 }
 
-/** The element at hand within filter, map, all, none, some; `current` and `accumulator` within reduce. */
+/** The current element within filter, map, all, none, some; `current` and `accumulator` within reduce. */
 export interface ElementExpression extends Typed {
   readonly is: "element";
   readonly part: "" | "current" | "accumulator";
@@ -90,7 +90,7 @@ export interface EachExpression extends Typed {
   readonly initial: Expression | undefined;
 }
 
-/** An added operator on text: true if any text of `left` fits. */
+/** An operator on text that treewarden adds: true if any text of `left` matches. */
 export interface TextExpression extends Typed {
   readonly is: "text";
   readonly left: Expression;
@@ -107,15 +107,15 @@ export interface TreeExpression extends Typed {
   readonly tests: readonly ((labels: readonly string[]) => boolean)[];
 }
 
-/** JSONLogic's `missing` and `missing_some`: asks for variables without naming them. */
+/** JSONLogic's `missing` and `missing_some`, which test whether variables are known. */
 export interface MissingExpression extends Typed {
   readonly is: "missing";
-  /** How many must be there; null for `missing`, which wants all. */
+  /** The number of variables that must be known; null for `missing`, which needs all of them. */
   readonly need: number | null;
   readonly names: readonly string[];
 }
 
-/** True if one of the variables is absent; made by `possible` only. */
+/** True if any of the variables is absent. Only `possible` creates it. */
 export interface AbsentExpression extends Typed {
   readonly is: "absent";
   readonly names: readonly string[];
@@ -174,14 +174,14 @@ function partsOf(expression: Expression): readonly Expression[] {
   }
 }
 
-/** Variables that must be known for the expression to mean anything: those it names, `missing` not counted. */
+/** The variables that the expression names. If one is absent the expression has no value; `missing` does not count. */
 export function namesIn(expression: Expression, names: Set<string> = new Set()): Set<string> {
   if (expression.is === "variable") names.add(expression.name);
   for (const part of partsOf(expression)) namesIn(part, names);
   return names;
 }
 
-/** Variables that an expression only asks for. */
+/** The variables that the expression only tests with `missing`. */
 export function askedIn(expression: Expression, names: Set<string> = new Set()): Set<string> {
   if (expression.is === "missing") for (const name of expression.names) names.add(name);
   for (const part of partsOf(expression)) askedIn(part, names);
@@ -189,8 +189,8 @@ export function askedIn(expression: Expression, names: Set<string> = new Set()):
 }
 
 /**
- * The expression for a rule with `"unknown": "match"`: true unless what is known makes it false. Each smallest part
- * that names an absent variable counts as true, below a negation as false.
+ * The expression for a rule with `"unknown": "match"`: true unless the known variables make it false. Each smallest
+ * part that names an absent variable counts as true, or as false below a negation.
  */
 export function possible(expression: Expression, positive = true): Expression {
   if (expression.is === "call") {
@@ -216,9 +216,9 @@ export function possible(expression: Expression, positive = true): Expression {
 }
 
 /**
- * What of a condition the lineage alone decides: where it is false no exec of that lineage fulfils the condition,
- * whatever else is so. undefined: the lineage decides nothing. (Below a negation the other way round: where it is true.)
- * Holds as long as the same variables are absent.
+ * The part of a condition that depends on the lineage alone. If it is false (below a negation: true), no exec of that
+ * lineage can fulfil the condition. undefined if no part depends on the lineage alone. The result holds only while the
+ * same variables are absent.
  */
 export function decidedByLineage(expression: Expression, positive = true): Expression | undefined {
   if (expression.is === "call") {
@@ -243,7 +243,7 @@ function ofLineage(expression: Expression): boolean {
       return isSharedByLineage(expression.name);
     case "missing":
       return expression.names.every(isSharedByLineage);
-    // A child that runs what its parent runs shares its node, and has an ancestor more.
+    // A child that runs the same program as its parent shares its node, but has one more ancestor.
     case "under":
       return false;
     default:

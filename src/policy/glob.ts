@@ -1,6 +1,6 @@
-// Globs over paths and over the labels of a tree, in time linear in the text: what they are matched against is hostile.
+// Globs over paths and over the labels of a tree. Matching takes linear time, because the text may be hostile.
 
-/** `{a,b}` multiply; more alternatives than this are an error. */
+/** The most alternatives of a pattern. Several `{a,b}` multiply, so a short pattern could have very many. */
 const ALTERNATIVES_LIMIT = 256;
 /** Longest pattern in characters: PATH_MAX (linux/limits.h) is the longest path there is. */
 const PATTERN_LIMIT = 4096;
@@ -13,15 +13,15 @@ export class GlobError extends Error {
 export type TextTest = (text: string) => boolean;
 
 /**
- * A glob over a path: `*` is any text without a slash, `**` any text, `/` + `**` + `/` also a single slash, `{a,b}`
- * either. Everything else, `?` and `[` too, stands for itself. The whole text must fit.
+ * A glob over a path: `*` matches any text without a slash, `**` any text, `/` + `**` + `/` also a single slash, and
+ * `{a,b}` either alternative. All other characters, also `?` and `[`, match themselves. The whole text must match.
  */
 export function compileGlob(pattern: string): TextTest {
   return anyOf(expandBraces(pattern).map(compileOne));
 }
 
 /**
- * A glob over labels root to leaf: `*` is one label or part of one, `**` any number of labels, `{a,b}` either.
+ * A glob over labels from root to leaf: `*` matches a label or part of one, `**` any number of labels, `{a,b}` either.
  * The pattern begins with a slash.
  */
 export function compileTreeGlob(pattern: string): (labels: readonly string[]) => boolean {
@@ -62,54 +62,54 @@ function anyOf(tests: readonly TextTest[]): TextTest {
 }
 
 function labelsMatch(elements: readonly Element[], labels: readonly string[]): boolean {
-  let at = 0;
+  let position = 0;
   let label = 0;
   let resumeAt = -1;
   let resumeLabel = 0;
   while (label < labels.length) {
-    const element = elements[at];
+    const element = elements[position];
     if (element === null) {
-      at += 1;
-      resumeAt = at;
+      position += 1;
+      resumeAt = position;
       resumeLabel = label;
     } else if (element?.(labels[label] ?? "") === true) {
-      at += 1;
+      position += 1;
       label += 1;
     } else if (resumeAt >= 0) {
       resumeLabel += 1;
       label = resumeLabel;
-      at = resumeAt;
+      position = resumeAt;
     } else return false;
   }
-  while (elements[at] === null) at += 1;
-  return at === elements.length;
+  while (elements[position] === null) position += 1;
+  return position === elements.length;
 }
 
 function expandBraces(pattern: string): string[] {
   if (pattern.length > PATTERN_LIMIT) throw new GlobError(`longer than ${PATTERN_LIMIT} characters`);
-  let done = [""];
-  let at = 0;
-  while (at < pattern.length) {
-    const open = pattern.indexOf("{", at);
-    const plain = open < 0 ? pattern.slice(at) : pattern.slice(at, open);
+  let expanded = [""];
+  let position = 0;
+  while (position < pattern.length) {
+    const open = pattern.indexOf("{", position);
+    const plain = open < 0 ? pattern.slice(position) : pattern.slice(position, open);
     if (plain.includes("}")) throw new GlobError("a closing brace without an opening one");
-    done = done.map((text) => text + plain);
+    expanded = expanded.map((text) => text + plain);
     if (open < 0) break;
     const close = pattern.indexOf("}", open);
     if (close < 0) throw new GlobError("an opening brace without a closing one");
     const choices = pattern.slice(open + 1, close);
     if (choices.includes("{")) throw new GlobError("braces within braces");
     const alternatives = choices.split(",");
-    if (done.length * alternatives.length > ALTERNATIVES_LIMIT) {
+    if (expanded.length * alternatives.length > ALTERNATIVES_LIMIT) {
       throw new GlobError(`more than ${ALTERNATIVES_LIMIT} alternatives in braces`);
     }
-    done = done.flatMap((text) => alternatives.map((choice) => text + choice));
-    at = close + 1;
+    expanded = expanded.flatMap((text) => alternatives.map((choice) => text + choice));
+    position = close + 1;
   }
-  return done;
+  return expanded;
 }
 
-/** One pattern without braces. The common shapes need no automaton. */
+/** Compiles a pattern without braces. Common forms need no automaton. */
 function compileOne(pattern: string): TextTest {
   if (!pattern.includes("*")) return (text) => text === pattern;
   if (!pattern.includes("/**/")) {
@@ -124,28 +124,28 @@ function compileOne(pattern: string): TextTest {
   }
   const { test } = new Automaton(pattern);
   const fixed = pattern.slice(0, pattern.indexOf("*"));
-  // What stands before the first star is there or not: most texts need no automaton.
+  // Most texts already differ before the first star, so comparing that prefix saves the automaton.
   return fixed === "" ? test : (text) => text.startsWith(fixed) && test(text);
 }
 
 const SLASH = 47;
 
 /**
- * State n: the first n ordinary characters of the pattern are matched. Stars are loops on a state, so that a step
- * is a shift and three masks over the set of states (Shift-And), whatever the text does.
+ * A Shift-And automaton. State n means that the first n ordinary characters of the pattern are matched. Stars are loops
+ * on a state, so every step is a shift and three masks over the set of states, for any text.
  */
 class Automaton {
   readonly test: TextTest;
   private readonly words: number;
   private readonly accept: number;
-  /** For each character of the pattern, the states it leads out of. */
+  /** For each character of the pattern, the states that it leads out of. */
   private readonly steps = new Map<number, Uint32Array>();
   private readonly none: Uint32Array;
-  /** States with `*`, with `**`, and those after a slash that `**` + slash follows. */
+  /** The states with `*`, those with `**`, and those after a slash that is followed by `**` and a slash. */
   private readonly star: Uint32Array;
   private readonly globstar: Uint32Array;
   private readonly gap: Uint32Array;
-  /** The states after the characters so far, and the states of `gap` ever reached: any later slash reaches them again. */
+  /** The current states, and the states of `gap` ever reached, which any later slash reaches again. */
   private readonly now: Uint32Array;
   private readonly reached: Uint32Array;
 

@@ -1,4 +1,4 @@
-// Policies by name or path into a policy in force, all or nothing.
+// Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
@@ -26,28 +26,28 @@ import { Signatures, type Trust } from "./trust.ts";
 export type { PolicyError };
 
 export interface PolicySources {
-  /** A file of at most `limit` bytes; undefined if there is none. Throws what the caller can act on for any other failure. */
+  /** Reads a file of at most `limit` bytes; undefined if it does not exist. Throws an error with a hint otherwise. */
   read(path: string, limit: number): Uint8Array | undefined;
   /** Role files inside the binary, by role. */
   readonly embedded: ReadonlyMap<string, string>;
   /** Folders in which a role is looked up, before the embedded ones. */
   readonly searchPath: readonly string[];
-  /** Whose signatures count: then every file but the embedded ones must be covered by one. undefined: none is asked for. */
+  /** The trusted keys: every file that is not embedded must be signed with one. undefined: no signature is required. */
   readonly trust?: Trust | undefined;
 }
 
-/** Bytes of a role's file: more than its characters may be (document.ts). */
+/** The most bytes of a role's file: UTF-8 can take several for each character that document.ts permits. */
 const FILE_LIMIT = 4 << 20;
 
-/** Where an operator's roles lie. */
+/** The directory of the administrator's roles. */
 export const POLICY_FOLDER = "/etc/treewarden/policies";
 
 export interface LoadedRoles {
   readonly policy: Policy;
   readonly role: LoadedRole;
-  /** Those that come with the roles. */
+  /** The baselines that come with the roles. */
   readonly baselines: readonly RoleBaseline[];
-  /** When each policy that was named was signed, by role, in seconds since the epoch; none without `trust`. */
+  /** The signing time of each named policy by role, in seconds since the epoch; empty without `trust`. */
   readonly signed: ReadonlyMap<string, number>;
   readonly errors?: undefined;
 }
@@ -56,7 +56,7 @@ export interface RefusedRoles {
   readonly policy?: undefined;
   readonly role?: undefined;
   readonly errors: readonly PolicyError[];
-  /** Not because something is broken, but because a signature is missing or does not fit. */
+  /** True if the reason is a missing or wrong signature, not an error in a file. */
   readonly refused: boolean;
 }
 
@@ -69,20 +69,20 @@ export type LoadResult = LoadedRoles | RefusedRoles;
 export function loadPolicies(names: readonly string[], sources: PolicySources): LoadResult {
   const loader = new Loader(sources);
   const roles = names.map((name) => loader.loadNamed(name));
-  const found = roles.filter((role) => role !== undefined);
-  const [only] = found;
-  if (loader.errors().length > 0 || found.length < roles.length || only === undefined) {
-    const none: PolicyError = {
+  const loaded = roles.filter((role) => role !== undefined);
+  const [only] = loaded;
+  if (loader.errors().length > 0 || loaded.length < roles.length || only === undefined) {
+    const noPolicyGiven: PolicyError = {
       file: "policy",
       line: 0,
       column: 0,
       message: "no policy was given",
       fix: "name a role or a file",
     };
-    return loader.failed(names.length === 0 ? [none] : []);
+    return loader.failed(names.length === 0 ? [noPolicyGiven] : []);
   }
-  const role = found.length === 1 ? only : together(found);
-  for (const one of found) checkTests(one);
+  const role = loaded.length === 1 ? only : together(loaded);
+  for (const loadedRole of loaded) checkTests(loadedRole);
   const resolved = resolve(role);
   const rules = readRules(resolved);
   if (loader.errors().length > 0) return loader.failed();
@@ -95,7 +95,7 @@ function together(parents: readonly LoadedRole[]): LoadedRole {
   return { file: { role }, source: undefined, parents, files: [], baseline: undefined };
 }
 
-/** The files that a role is made of, its parents' among them. */
+/** The files of a role and its ancestors. */
 export function filesOf(role: LoadedRole): readonly SignedFile[] {
   return [...preorder(role)].flatMap(({ files }) => files);
 }
@@ -103,7 +103,7 @@ export function filesOf(role: LoadedRole): readonly SignedFile[] {
 interface Found {
   readonly place: string;
   readonly text: string;
-  /** undefined: inside the binary. */
+  /** undefined for a file inside the binary. */
   readonly digest: string | undefined;
 }
 
@@ -117,7 +117,7 @@ class Loader {
   private readonly sources: PolicySources;
   private readonly documents: Document[] = [];
   private readonly failures: PolicyError[] = [];
-  /** By place; undefined while it is being read, or if it is broken. */
+  /** By place; undefined while a role is being read, or if it has errors. */
   private readonly roles = new Map<string, LoadedRole | undefined>();
   private readonly holders = new Map<string, string>();
   private readonly signatures: Signatures | undefined;
@@ -131,15 +131,15 @@ class Loader {
     return this.signatures?.signed ?? new Map();
   }
 
-  failed(more: readonly PolicyError[] = []): RefusedRoles {
-    return { errors: [...more, ...this.errors()], refused: this.signatures?.refused ?? false };
+  failed(further: readonly PolicyError[] = []): RefusedRoles {
+    return { errors: [...further, ...this.errors()], refused: this.signatures?.refused ?? false };
   }
 
   errors(): PolicyError[] {
     return [...this.failures, ...this.documents.flatMap((document) => document.errors)];
   }
 
-  /** A policy that somebody named: with `trust`, it must have a signature of its own. */
+  /** Loads a policy that was named directly. With `trust`, it must have a signature of its own. */
   loadNamed(name: string): LoadedRole | undefined {
     const fail = (message: string, fix?: string): void =>
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
@@ -159,12 +159,12 @@ class Loader {
     return role;
   }
 
-  /** `fail` tells it where it was named; `open`: the places that lead here. */
+  /** `fail` reports an error where the policy was named; `open` lists the places of the roles being loaded. */
   private load(name: string, found: Found, fail: Fail, open: readonly string[]): LoadedRole | undefined {
     const { place, digest } = found;
     if (open.includes(place)) {
       fail(
-        `"${name}" extends itself: ${[...open.slice(open.indexOf(place)), place].map((one) => basename(one)).join(" > ")}`,
+        `"${name}" extends itself: ${[...open.slice(open.indexOf(place)), place].map((path) => basename(path)).join(" > ")}`,
         "a role of the same name as its parent needs a name of its own",
       );
       return undefined;
@@ -203,7 +203,7 @@ class Loader {
     return isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"`;
   }
 
-  /** Who names a role and stands next to its file meant that. */
+  /** The hint for a role name when the working directory has a file of that role. */
   private besideFix(name: string): string | undefined {
     if (!isRoleName(name)) return undefined;
     try {
@@ -257,7 +257,7 @@ class Loader {
     return { file, source: { document, root }, parents, files, baseline };
   }
 
-  /** The baseline beside a role's file; undefined if there is none, or it was refused and that was told. */
+  /** The baseline beside a role's file; undefined if there is none, or after reporting why it was refused. */
   private baselineOf(role: string, place: string): RoleBaseline | undefined {
     const path = baselineBeside(place);
     const fail = (line: number, message: string, fix: string | undefined): void =>
@@ -277,7 +277,7 @@ class Loader {
     const result = readRoleBaseline(role, path, digest, bytes);
     if ("digest" in result) return result;
     const fix = `after an edit by hand delete its digest line, then: treewarden baseline merge ${path} --role ${role} --out ${path}`;
-    for (const [at, { line, message }] of result.entries()) fail(line, message, at === 0 ? fix : undefined);
+    for (const [i, { line, message }] of result.entries()) fail(line, message, i === 0 ? fix : undefined);
     return undefined;
   }
 }
@@ -290,7 +290,7 @@ interface ReadRule {
   readonly except: readonly (Expression | undefined)[];
 }
 
-/** Disabled rules are read too: what is wrong in them would come as a surprise later. */
+/** Disabled rules are checked too, so that enabling one later cannot reveal an error. */
 function readRules(resolved: Resolved): ReadRule[] {
   return resolved.rules.map((rule) => {
     const names = ruleNames(resolved.lists, rule.on);
@@ -368,7 +368,7 @@ function isDefaultOn(on: readonly JudgedKind[]): boolean {
   return on.length === DEFAULT_ON.length && on.every((kind) => DEFAULT_ON.includes(kind));
 }
 
-/** One action, which is that of execs, if every other kind is allowed by default. */
+/** The action of execs alone if every other kind of event is allowed by default; otherwise all actions. */
 function plainDefault(resolved: Resolved): ResolvedPolicy["default"] {
   const defaults = defaultActions(resolved);
   const isPlain = judgedKinds.every((kind) => kind === "exec" || defaults[kind] === "allow");

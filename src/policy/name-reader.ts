@@ -1,4 +1,4 @@
-// The parts of a condition that name something: variables, elements, lists.
+// Reads the parts of a condition that refer to variables, array elements and lists.
 import type { Node } from "jsonc-parser";
 import { nearest } from "../vocabulary/nearest.ts";
 import type { VariableType } from "../vocabulary/variable-row.ts";
@@ -6,26 +6,26 @@ import { type Document, elements, textOf } from "./document.ts";
 import { ARRAYS, type Expression, kindOf, kindText, literal, type Scalar, valueKinds } from "./expression.ts";
 import { exampleOf } from "./operators.ts";
 
-/** Why a rule cannot use a name of the vocabulary, and what to do. */
+/** Why a rule cannot use a variable, and how to fix it. */
 export interface NameRefusal {
   readonly message: string;
   readonly fix: string;
 }
 
-/** What a condition may name. */
+/** The names that a condition may use. */
 export interface Names {
   variable(name: string): { readonly type: VariableType | "any"; readonly nullable?: boolean } | undefined;
-  /** Why a variable cannot be used; undefined if it can, or if there is no such variable. */
+  /** Why a variable cannot be used; undefined if it can be used or does not exist. */
   refusal(name: string): NameRefusal | undefined;
   list(name: string): readonly (string | number)[] | undefined;
   readonly variables: readonly string[];
   readonly lists: readonly string[];
 }
 
-/** What `var` means: a variable of the event, the element at hand, or reduce's two. */
+/** The meaning of `var`: a variable of the event, the current element, or one of reduce's two values. */
 export type Scope = "event" | "element" | "reduce";
 
-/** Reads what stands by name; tells the document what is wrong. */
+/** Reads references by name, and reports errors to the document. */
 export class NameReader {
   protected readonly document: Document;
   protected readonly names: Names;

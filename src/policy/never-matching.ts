@@ -1,19 +1,19 @@
-// Rules that cannot match on this host, because the sensor in use never knows a variable that they name.
+// Finds rules that cannot match, because the sensor in use never provides a variable that they name.
 import { type SensorSource, sensors } from "../vocabulary/sensors.ts";
 import type { JudgedVariable } from "../vocabulary/variables.ts";
 import type { Policy } from "./policy.ts";
 
 export interface NeverMatchingRule {
   readonly rule: string;
-  /** The role whose file holds it. */
+  /** The role whose file defines the rule. */
   readonly ruleset: string;
-  /** The variables that it names and the sensor never knows. */
+  /** The variables that the rule names and the sensor never provides. */
   readonly variables: readonly JudgedVariable[];
 }
 
 /**
- * The rules of `policy` that can never match under `source`. A rule that names an unknown variable is not matched,
- * unless it says `"unknown": "match"`.
+ * The rules of `policy` that can never match under `source`. A rule that names an absent variable does not match
+ * unless it has `"unknown": "match"`.
  */
 export function neverMatching(policy: Policy, source: SensorSource): readonly NeverMatchingRule[] {
   const { neverKnown } = sensors[source];

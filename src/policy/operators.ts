@@ -1,4 +1,4 @@
-// JSONLogic's own operators: how many arguments each takes, what it gives, and which uses are mistakes.
+// JSONLogic's own operators: their number of arguments, the type of their result, and uses that are mistakes.
 import { ARRAYS, type Expression, kindText, type VariableExpression, valueKinds } from "./expression.ts";
 
 interface OperatorRule {
@@ -25,7 +25,7 @@ function anyOf(parts: readonly Expression[]): number {
   return kind;
 }
 
-/** The last argument stands for "else"; with an even number of arguments there is none, and null comes out. */
+/** The last argument is the "else" branch. With an even number of arguments there is none, and the result is null. */
 function branches(parts: readonly Expression[]): number {
   let kind = parts.length % 2 === 0 ? valueKinds.null : 0;
   parts.forEach((part, i) => {
@@ -47,7 +47,7 @@ const order = rule(2, 2, valueKinds.bool, '{ ">": [ { "var": "tree.depth" }, 5 ]
 const between = rule(2, 3, valueKinds.bool, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
 const arithmetic = rule(2, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }');
 
-/** Operators of json-logic-js 2.0.5 without `log`; `var`, `missing` and those that go through arrays are apart. */
+/** Operators of json-logic-js 2.0.5 except `log`. condition.ts handles `var`, `missing` and iteration over arrays. */
 export const operators: Readonly<Record<string, OperatorRule>> = {
   "==": equality,
   "===": equality,
@@ -82,18 +82,18 @@ export const operators: Readonly<Record<string, OperatorRule>> = {
 };
 
 export interface Mistake {
-  /** Which argument. */
+  /** The index of the wrong argument. */
   readonly part: number;
   readonly message: string;
   readonly fix: string | undefined;
 }
 
 const comparisons: ReadonlySet<string> = new Set(["==", "===", "!=", "!==", ">", ">=", "<", "<="]);
-/** Those that read a text as a number, as JSONLogic's way of casting. */
+/** Operators that convert a text to a number: JSONLogic's way of casting. */
 const casts: ReadonlySet<string> = new Set(["+", "*"]);
 const numeric: ReadonlySet<string> = new Set(["+", "*", "-", "/", "%", "min", "max"]);
 
-/** What would make this use of an operator silently wrong; undefined if nothing does. */
+/** Finds what would make this use of an operator silently wrong; undefined if nothing does. */
 export function checkCall(operator: string, parts: readonly Expression[]): Mistake | undefined {
   if (comparisons.has(operator)) return nullAmong(parts, "compared") ?? checkComparison(operator, parts);
   if (operator === "!") return nullAmong(parts, "negated");
@@ -196,7 +196,7 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
 function checkNumbers(operator: string, parts: readonly Expression[]): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
     const wanted = valueKinds.number | valueKinds.bool | (casts.has(operator) ? valueKinds.string : 0);
-    // A constant text or null is cast as in JSONLogic; an array never is what was meant.
+    // A constant text or null is cast as in JSONLogic; an array is always a mistake.
     const constant = part.varies ? 0 : valueKinds.string | valueKinds.null;
     if ((part.kind & (wanted | constant)) === 0)
       return { part: i, message: `"${operator}" calculates, ${subject(part)} is no number`, fix: undefined };
@@ -245,14 +245,14 @@ function shorten(text: string): string {
 }
 
 function sameKind(a: Expression, b: Expression): string | undefined {
-  const fixed = a.is === "literal" ? a : b.is === "literal" ? b : undefined;
-  const other = fixed === a ? b : a;
-  if (fixed === undefined) return "compare values of one type";
-  const wantsNumber = (other.kind & (valueKinds.number | valueKinds.numbers)) !== 0;
+  const constant = a.is === "literal" ? a : b.is === "literal" ? b : undefined;
+  const varying = constant === a ? b : a;
+  if (constant === undefined) return "compare values of one type";
+  const wantsNumber = (varying.kind & (valueKinds.number | valueKinds.numbers)) !== 0;
   const recast = (item: unknown) => (wantsNumber ? Number(item) : String(item));
-  const value = Array.isArray(fixed.value) ? fixed.value.map(recast) : recast(fixed.value);
-  if (JSON.stringify(value).includes("null")) return `write a value that is ${kindText(other.kind)}`;
-  if (other.kind === valueKinds.bool) return "write true or false, without quotes";
+  const value = Array.isArray(constant.value) ? constant.value.map(recast) : recast(constant.value);
+  if (JSON.stringify(value).includes("null")) return `write a value that is ${kindText(varying.kind)}`;
+  if (varying.kind === valueKinds.bool) return "write true or false, without quotes";
   return `write ${shorten(JSON.stringify(value))}`;
 }
 

@@ -16,18 +16,18 @@ import {
 import { type Action, DEFAULT_RULE } from "./schema.ts";
 import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
-/** A rule as it is asked, with inheritance resolved. */
+/** A rule with inheritance resolved. */
 export interface CompiledRule {
   readonly id: string;
-  /** The role whose file holds it. */
+  /** The role whose file defines the rule. */
   readonly ruleset: string;
   readonly description: string | undefined;
-  /** The kinds of event that it is asked about. */
+  /** The kinds of event for which the rule is evaluated. */
   readonly on: readonly JudgedKind[];
   readonly action: Action;
   readonly severity: Severity;
   readonly tags: readonly string[];
-  /** Variables that it names: if one is absent, the rule is undecided. */
+  /** The variables that the rule names. If one of them is absent, the rule is undecided. */
   readonly variables: ReadonlySet<JudgedVariable>;
   readonly unknownMatches: boolean;
 }
@@ -39,11 +39,11 @@ export interface Policy {
   readonly version: string;
   /** SHA-256 of the resolved policy's text. */
   readonly digest: string;
-  /** In the order they are asked; disabled ones left out. */
+  /** The enabled rules in evaluation order. */
   readonly rules: readonly CompiledRule[];
-  /** What is done about an event for which no rule matched. */
+  /** The action for an event that no rule matched. */
   readonly defaults: Readonly<Record<JudgedKind, Action>>;
-  /** All that any rule names. */
+  /** The variables that any rule names. */
   readonly variables: ReadonlySet<JudgedVariable>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
@@ -51,7 +51,7 @@ export interface Policy {
   readonly evaluators: Readonly<Record<JudgedKind, RuleEvaluator>>;
 }
 
-/** A policy file that says what the roles together say. */
+/** The resolved policy as a policy file without parents. */
 export interface ResolvedPolicy {
   readonly role: string;
   readonly description?: string;
@@ -69,13 +69,13 @@ export interface Decision {
   readonly ruleset: string;
   readonly severity: Severity;
   readonly tags: readonly string[];
-  /** Every rule that matched, in order; the asking may have ended before the last rule. */
+  /** The ids of the rules that matched, in order. Rules after a matching `allow` are not evaluated. */
   readonly matched: readonly string[];
-  /** Every rule that was asked, named an absent variable, and does not say what to do then. */
+  /** The ids of the evaluated rules that name an absent variable and do not have `"unknown": "match"`. */
   readonly undecided: readonly string[];
 }
 
-/** What a policy says about one event. Synchronous, and without a clock, a file or the kernel. */
+/** Evaluates a policy for one event. Synchronous; uses no clock, no file and no system call. */
 export function decide(policy: Policy, subject: Subject): Decision {
   return policy.evaluators[subject.kind].decide(subject);
 }
@@ -86,7 +86,7 @@ export interface RuleSource {
   readonly except: readonly Expression[];
 }
 
-/** A rule and the one expression that its conditions make. */
+/** A rule and the expression that joins its condition and exceptions. */
 export interface RuleCondition {
   readonly rule: CompiledRule;
   readonly condition: Expression;
@@ -105,38 +105,41 @@ export function ruleCondition({ rule, when, except }: RuleSource): RuleCondition
   return { rule: { ...rule, variables }, condition };
 }
 
-interface AskedRule {
+interface EvaluatedRule {
   readonly rule: CompiledRule;
   readonly program: Program;
-  /** Where this is false `program` is, for the whole lineage; undefined if the lineage decides nothing. */
+  /**
+   * If this is false, `program` is false for every event of the lineage. undefined if no part of the condition depends
+   * on the lineage alone.
+   */
   readonly prefilter: Program | undefined;
-  /** Bits of the slots of the variables it names, 32 to a word. */
+  /** The slots of the variables that the rule names, as a bit set with 32 slots in a word. */
   readonly needs: readonly number[];
   /** The decision if this rule alone matched and none was undecided. */
   readonly alone: Decision;
 }
 
-/** What an evaluator can say of every event of one tree. */
+/** The rules that can matter for the events of one tree. */
 interface RulePrefilter {
-  /** It holds for subjects that lack the same variables. */
+  /** The prefilter is valid only for subjects that lack the same variables. */
   readonly absent: readonly number[];
-  /** Which rules are to be asked: those that can match, and those that are undecided. */
+  /** The indices of the rules to evaluate: those that can match and those that are undecided. */
   readonly rules: readonly number[];
 }
 
-/** Stands for a tree that was asked about once: a prefilter is worth its cost from the second time on. */
+/** Marks a tree of which one event was judged: a prefilter pays off only from the second event on. */
 const seenOnce: RulePrefilter = { absent: [], rules: [] };
 
 const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2 };
-const none: readonly string[] = Object.freeze([]);
+const noNames: readonly string[] = Object.freeze([]);
 
-/** The rules on one kind of event as functions, and the one evaluation they share: deciding is synchronous. */
+/** The compiled rules for one kind of event. They share one `Evaluation`, because deciding is synchronous. */
 export class RuleEvaluator {
-  private readonly asked: readonly AskedRule[];
+  private readonly asked: readonly EvaluatedRule[];
   private readonly all: readonly number[];
   /**
-   * Invalidated by: nothing. An entry goes with its tree, all of them with the evaluator, which is the policy's; what
-   * varies between events of one tree is compared (`absent`) or asked anew.
+   * Invalidated by: nothing. An entry is freed with its tree, and all entries with the evaluator, which belongs to one
+   * policy. What varies between the events of a tree is compared (`absent`) or evaluated again.
    */
   private readonly prefilters = new WeakMap<Tree, RulePrefilter>();
   private readonly names: readonly JudgedVariable[];
@@ -145,12 +148,12 @@ export class RuleEvaluator {
   private readonly absent: Int32Array;
   private readonly defaultDecision: Decision;
   /**
-   * The last default decision with undecided rules: mostly the next event leaves the same ones undecided.
-   * Invalidated by: nothing, the undecided rules are compared.
+   * The last default decision with undecided rules, reused because the next event usually leaves the same rules
+   * undecided. Invalidated by: nothing, the undecided rules are compared.
    */
   private lastUndecided: Decision;
 
-  /** `rules`: those on its kind of event, in the order in which they are asked. */
+  /** `rules`: the rules for this kind of event, in evaluation order. */
   constructor(rules: readonly RuleCondition[], defaultAction: Action, defaultRuleset: string) {
     const slots = new Map<string, number>();
     const slotOf = (name: string): number => {
@@ -182,9 +185,9 @@ export class RuleEvaluator {
       rule: DEFAULT_RULE,
       ruleset: defaultRuleset,
       severity: DEFAULT_SEVERITY,
-      tags: none,
-      matched: none,
-      undecided: none,
+      tags: noNames,
+      matched: noNames,
+      undecided: noNames,
     };
     this.lastUndecided = this.defaultDecision;
   }
@@ -192,7 +195,7 @@ export class RuleEvaluator {
   decide(subject: Subject): Decision {
     const { evaluation } = this;
     this.read(subject);
-    let matched: AskedRule[] | undefined;
+    let matched: EvaluatedRule[] | undefined;
     let undecided: string[] | undefined;
     for (const i of this.rulesFor(subject.tree)) {
       const asked = this.asked[i];
@@ -209,7 +212,7 @@ export class RuleEvaluator {
     }
     evaluation.subject = undefined;
     evaluation.ancestry = undefined;
-    return this.settle(matched, undecided);
+    return this.decisionOf(matched, undecided);
   }
 
   private read(subject: Subject): void {
@@ -225,8 +228,8 @@ export class RuleEvaluator {
   }
 
   /**
-   * The rules for the subject that was read: most execs are one more of a lineage, and most rules are about programs
-   * that it does not run. For what is seen once only it would cost more than it saves.
+   * The indices of the rules to evaluate for the current subject. Most execs repeat a lineage, and most rules concern
+   * programs that the lineage does not run. For a tree that occurs once a prefilter would cost more than it saves.
    */
   private rulesFor(tree: Tree): readonly number[] {
     const known = this.prefilters.get(tree);
@@ -240,7 +243,7 @@ export class RuleEvaluator {
     return rules;
   }
 
-  private canMatter(asked: AskedRule | undefined): boolean {
+  private canMatter(asked: EvaluatedRule | undefined): boolean {
     if (asked?.prefilter === undefined || this.isUndecided(asked)) return true;
     return asked.prefilter(this.evaluation);
   }
@@ -250,7 +253,7 @@ export class RuleEvaluator {
     return true;
   }
 
-  private isUndecided({ rule, needs }: AskedRule): boolean {
+  private isUndecided({ rule, needs }: EvaluatedRule): boolean {
     if (rule.unknownMatches) return false;
     for (let word = 0; word < needs.length; word++) {
       if (((needs[word] ?? 0) & (this.absent[word] ?? 0)) !== 0) return true;
@@ -258,8 +261,8 @@ export class RuleEvaluator {
     return false;
   }
 
-  private settle(
-    matched: readonly AskedRule[] | undefined,
+  private decisionOf(
+    matched: readonly EvaluatedRule[] | undefined,
     undecided: readonly string[] | undefined,
   ): Decision {
     if (matched === undefined)
@@ -271,7 +274,11 @@ export class RuleEvaluator {
     }
     if (deciding === undefined) return this.defaultDecision;
     if (matched.length === 1 && undecided === undefined) return deciding.alone;
-    return { ...deciding.alone, matched: matched.map(({ rule }) => rule.id), undecided: undecided ?? none };
+    return {
+      ...deciding.alone,
+      matched: matched.map(({ rule }) => rule.id),
+      undecided: undecided ?? noNames,
+    };
   }
 
   private undecidedDecision(undecided: readonly string[]): Decision {
@@ -286,7 +293,7 @@ function prepare(
   { rule, condition }: RuleCondition,
   compiler: Compiler,
   slotOf: (name: string) => number,
-): Omit<AskedRule, "needs"> & { readonly slots: readonly number[] } {
+): Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] } {
   const names = namesIn(condition);
   for (const name of [...names, ...askedIn(condition)]) slotOf(name);
   const asked = rule.unknownMatches ? possible(condition) : condition;
@@ -301,7 +308,7 @@ function prepare(
     severity,
     tags,
     matched: Object.freeze([id]),
-    undecided: none,
+    undecided: noNames,
   };
   return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
 }

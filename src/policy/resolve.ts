@@ -1,4 +1,4 @@
-// Roles that extend one another as one list of rules.
+// Resolves the inheritance between roles into one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
@@ -8,18 +8,18 @@ import type { RoleBaseline } from "./role-baseline.ts";
 import type { Action, OverrideEntry, RoleFile, RuleEntry } from "./schema.ts";
 import type { SignedFile } from "./signature.ts";
 
-/** One role's file, read and with its parents. */
+/** A role's file with its parents. */
 export interface LoadedRole {
   readonly file: RoleFile;
-  /** undefined for the unnamed role that several policies make. */
+  /** undefined for the unnamed role that joins several policies. */
   readonly source: { readonly document: Document; readonly root: Node } | undefined;
   readonly parents: readonly LoadedRole[];
-  /** What was read for it, and does not lie inside the binary. */
+  /** The files that were read for this role, except those inside the binary. */
   readonly files: readonly SignedFile[];
   readonly baseline: RoleBaseline | undefined;
 }
 
-/** A condition's node and the document it stands in. */
+/** A condition's node and the document that contains it. */
 export interface Placed {
   readonly document: Document;
   readonly node: Node;
@@ -48,16 +48,16 @@ export interface Resolved {
   readonly defaults: Readonly<Record<JudgedKind, ResolvedDefault>>;
 }
 
-/** The action where no rule matches, and the role that says so. */
+/** The action if no rule matches, and the role that sets it. */
 export interface ResolvedDefault {
   readonly action: Action;
   readonly ruleset: string;
 }
 
-/** What a rule is on that does not say it. */
+/** The kinds of event for a rule without `on`. */
 export const DEFAULT_ON: readonly JudgedKind[] = ["exec"];
 
-/** Resolves inheritance; what is wrong is reported to the documents. */
+/** Resolves inheritance. Errors are reported to the documents. */
 export function resolve(role: LoadedRole): Resolved {
   const order = preorder(role);
   const upwards = parentsFirst(role);
@@ -70,7 +70,7 @@ export function resolve(role: LoadedRole): Resolved {
   };
 }
 
-/** A role before its parents, parents left to right, depth first, each once: the order in which rules are asked. */
+/** The evaluation order: a role before its parents, parents left to right, depth first, each once. */
 export function preorder(role: LoadedRole, seen: Set<LoadedRole> = new Set()): Set<LoadedRole> {
   if (seen.has(role)) return seen;
   seen.add(role);
@@ -78,7 +78,7 @@ export function preorder(role: LoadedRole, seen: Set<LoadedRole> = new Set()): S
   return seen;
 }
 
-/** Every role after all its ancestors, so that the last word is the nearest one's; of two parents the first has it. */
+/** Ancestors come first, so that the most derived role wins; the first of two parents overrides the second. */
 function parentsFirst(role: LoadedRole, seen: Set<LoadedRole> = new Set()): Set<LoadedRole> {
   if (seen.has(role)) return seen;
   for (const parent of role.parents.toReversed()) parentsFirst(parent, seen);
@@ -97,8 +97,8 @@ function defaultOf(role: LoadedRole, kind: JudgedKind): ResolvedDefault | undefi
   const action = typeof given === "object" ? given[kind] : kind === "exec" ? given : undefined;
   if (action !== undefined) return { action, ruleset: role.file.default_ruleset ?? role.file.role };
   for (const parent of role.parents) {
-    const found = defaultOf(parent, kind);
-    if (found !== undefined) return found;
+    const inherited = defaultOf(parent, kind);
+    if (inherited !== undefined) return inherited;
   }
   return undefined;
 }
@@ -160,14 +160,14 @@ function override(role: LoadedRole, rules: Map<string, { rule: ResolvedRule; hol
     const node = nodeAt(source.root, ["override", id]);
     const known = rules.get(id);
     if (known === undefined || !ancestors.has(known.holder)) {
-      const at = property(nodeAt(source.root, ["override"]), id)?.key ?? node;
+      const keyNode = property(nodeAt(source.root, ["override"]), id)?.key ?? node;
       if (known?.holder === role)
-        source.document.report(at, `rule "${id}" is this file's own`, "change the rule itself");
+        source.document.report(keyNode, `rule "${id}" is this file's own`, "change the rule itself");
       else {
         const inherited = [...rules].filter(([, { holder }]) => ancestors.has(holder)).map(([name]) => name);
         const meant = nearest(id, inherited);
         source.document.report(
-          at,
+          keyNode,
           `no inherited rule "${id}" to override`,
           meant === undefined ? "policy show lists the inherited rules" : `did you mean "${meant}"?`,
         );
@@ -176,12 +176,12 @@ function override(role: LoadedRole, rules: Map<string, { rule: ResolvedRule; hol
     }
     rules.set(id, {
       holder: known.holder,
-      rule: changed(known.rule, entry, exceptOf(source.document, node)),
+      rule: overridden(known.rule, entry, exceptOf(source.document, node)),
     });
   }
 }
 
-function changed(rule: ResolvedRule, entry: OverrideEntry, except: readonly Placed[]): ResolvedRule {
+function overridden(rule: ResolvedRule, entry: OverrideEntry, except: readonly Placed[]): ResolvedRule {
   return {
     ...rule,
     action: entry.action ?? rule.action,

@@ -1,4 +1,4 @@
-// The baseline that comes with a role: a file beside the role's own, read with it and never written.
+// The baseline that comes with a role: a file beside the role's file, read with it and never written.
 import * as v from "valibot";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
@@ -9,14 +9,14 @@ export interface RoleBaseline {
   /** `sha256:` and 64 hexadecimal digits, over the file's bytes. */
   readonly digest: string;
   readonly trees: number;
-  /** The file, found right. */
+  /** The file's content, already validated. */
   readonly bytes: Uint8Array;
 }
 
-/** 200,000 trees, which the warden takes 2 seconds to load: far less than the dead-man timer gives it. */
+/** Room for 200,000 trees. The warden loads them in 2 seconds, far less than the dead-man timer allows. */
 export const BASELINE_LIMIT = 32 << 20;
 
-/** Where the baseline of the role file at `place` lies: `shop.baseline` beside `shop.json`. */
+/** The path of the baseline of the role file at `place`: `shop.baseline` beside `shop.json`. */
 export function baselineBeside(place: string): string {
   return `${place.replace(/\.json$/, "")}.baseline`;
 }
@@ -32,13 +32,13 @@ export function readRoleBaseline(
     trees += 1;
   });
   if (!result.ok) return result.errors;
-  const of = result.value.role;
-  if (of !== undefined && of !== role)
-    return [{ line: 0, message: `a baseline of role "${of}" beside the file of role "${role}"` }];
+  const headerRole = result.value.role;
+  if (headerRole !== undefined && headerRole !== role)
+    return [{ line: 0, message: `a baseline of role "${headerRole}" beside the file of role "${role}"` }];
   return { role, file, digest, trees, bytes };
 }
 
-/** Which baselines are in force with the roles, as a text for other processes. */
+/** The list of role baselines in force, as text for other processes. */
 export function shippedList(baselines: readonly RoleBaseline[]): string {
   return JSON.stringify({ version: 1, baselines: baselines.map(({ file, digest }) => ({ file, digest })) });
 }
@@ -48,7 +48,7 @@ const savedList = v.object({
   baselines: v.array(v.object({ file: v.string(), digest: v.string() })),
 });
 
-/** What `shippedList` wrote; undefined for anything else. */
+/** Parses the output of `shippedList`; undefined for anything else. */
 export function parseShippedList(text: string): readonly Pick<RoleBaseline, "file" | "digest">[] | undefined {
   return parseJson(savedList, text)?.baselines;
 }

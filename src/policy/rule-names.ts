@@ -1,10 +1,10 @@
-// What the conditions of a rule may name: variables that are known before the verdict, and the policy's lists.
+// The names that a rule's conditions may use: variables that are known before the verdict, and the policy's lists.
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { isJudged, isVariableName, judgedNames, judgedRows, kindsWithout } from "../vocabulary/variables.ts";
 import type { NameRefusal, Names } from "./name-reader.ts";
 import type { ListItems } from "./resolve.ts";
 
-/** `kinds`: the events that the rule is on. Each of them must have every variable that the rule names. */
+/** `kinds`: the rule's kinds of event. Each of them must have every variable that the rule names. */
 export function ruleNames(lists: ReadonlyMap<string, ListItems>, kinds: readonly JudgedKind[]): Names {
   const isUsable = (name: string): boolean => isJudged(name) && kindsWithout(name, kinds).length === 0;
   return {

@@ -1,4 +1,4 @@
-// Runs the tests that a policy file holds.
+// Runs the tests in a policy file.
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
@@ -9,11 +9,11 @@ export interface PolicyTestResult {
   readonly passed: boolean;
   readonly expected: TestEntry["expect"];
   readonly decision: Decision;
-  /** The tree that the lineage has. */
+  /** The tree of the test's lineage. */
   readonly tree: string;
 }
 
-/** Runs the tests of the policy's own file. */
+/** Runs the tests of the policy's own file, not those of its parents. */
 export function runTests(policy: Policy, role: LoadedRole): PolicyTestResult[] {
   return (role.file.tests ?? []).map((test) => {
     const subject = testSubject(test);

@@ -1,4 +1,4 @@
-// The shape of a policy file. Conditions are checked apart (condition.ts): here they are any value.
+// The schema of a policy file. Conditions may be any value here; condition.ts checks them.
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
 import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
@@ -45,10 +45,10 @@ const defaultByKind = v.pipe(
 
 const ruleSchema = v.strictObject({
   id: ruleId,
-  /** The role that first held it; written by `policy show`. */
+  /** The role that defines the rule; written by `policy show`. */
   ruleset: v.optional(name),
   description: v.optional(text),
-  /** The kinds of event that the rule is asked about; by default execs. */
+  /** The kinds of event for which the rule is evaluated; by default execs. */
   on: v.optional(onSchema),
   when: v.unknown(),
   except: v.optional(v.array(v.unknown())),
@@ -104,13 +104,13 @@ export type RuleEntry = v.InferOutput<typeof ruleSchema>;
 export type OverrideEntry = v.InferOutput<typeof overrideSchema>;
 export type TestEntry = v.InferOutput<typeof testSchema>;
 
-/** Reads the file's shape; undefined with the document's errors filled. */
+/** Validates the file. If it is wrong, reports errors to the document and returns undefined. */
 export function readRoleFile(document: Document, root: Node): RoleFile | undefined {
   if (root.type !== "object") {
     document.report(root, `a policy is an object, not ${root.type}`, '{ "role": "web", "rules": [ ... ] }');
     return undefined;
   }
-  // Keys that could reach a prototype were refused by the document.
+  // The document has already refused keys that could reach a prototype.
   const value: unknown = getNodeValue(root);
   const result = v.safeParse(fileSchema, value, { abortPipeEarly: true });
   if (result.success) return result.output;
@@ -144,13 +144,13 @@ function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): v
   }
 }
 
-/** The place of the key itself, if that is what is wrong. */
+/** The node of the key itself, if the key is what is wrong. */
 function keyOf(root: Node, issue: v.BaseIssue<unknown>, path: readonly unknown[]): Node | undefined {
   if (issue.path?.at(-1)?.origin !== "key") return undefined;
   return property(nodeAt(root, path.slice(0, -1)), String(path.at(-1)))?.key;
 }
 
-/** One of several texts was expected. */
+/** Explains a value that is not one of the permitted texts. */
 function explainChoice(
   document: Document,
   node: Node,

@@ -1,8 +1,8 @@
-// A policy's signature: a text beside the file that says which bytes were signed, when, and for which role.
-// The cryptography is handed in, so that whoever has no keys does not carry it.
+// A policy's signature: a text beside the file with the signed digests, the time and the role. The caller passes in
+// the verification, so that programs without keys need no cryptography.
 import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
-/** One file that a signature covers, by what it is for: where it lies is the host's business. */
+/** A file that a signature covers, identified by its purpose. Its location is not signed. */
 export interface SignedFile {
   readonly kind: "policy" | "baseline";
   readonly role: string;
@@ -12,25 +12,25 @@ export interface SignedFile {
 
 export interface Statement {
   readonly role: string;
-  /** When it was signed, seconds since the epoch: an older policy can be told from a newer one. */
+  /** The signing time in seconds since the epoch, which orders versions of a policy. */
   readonly signed: number;
-  /** Every file that the policy is made of and that is not inside the binary, each once. */
+  /** The files of the policy that are not inside the binary, each once. */
   readonly files: readonly SignedFile[];
 }
 
-/** Whether these 64 bytes are an Ed25519 signature over the statement by a key that is trusted. */
+/** Whether `signature` (64 bytes) is an Ed25519 signature over the statement by a trusted key. */
 export type Verify = (statement: Uint8Array, signature: Uint8Array) => boolean;
 
 export type Opened =
   | { readonly ok: true; readonly statement: Statement }
   | { readonly ok: false; readonly message: string };
 
-/** Its first line keeps a signature over anything else from ever being one over a policy. */
+/** The first line of a statement, so that a signature over any other text is never valid for a policy. */
 const FORMAT = "treewarden-policy-signature 1";
-/** Room for hundreds of files. */
+/** The most bytes of a signature file: room for hundreds of files. */
 export const SIGNATURE_LIMIT = 65_536;
 
-/** Where the signature of the policy at `place` lies. */
+/** The path of the signature of the policy at `place`. */
 export function signatureBeside(place: string): string {
   return `${place}.sig`;
 }
@@ -39,12 +39,12 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
 }
 
-/** A file as one line, which is also what two files are compared by. */
+/** A file as one line of the statement. Files are compared by this text. */
 export function fileLine({ kind, role, digest }: SignedFile): string {
   return `${kind} ${role} ${digest}`;
 }
 
-/** The bytes that are signed: there is one way to write a statement. */
+/** The text that is signed. Each statement has exactly one text. */
 export function formatStatement({ role, signed, files }: Statement): string {
   const lines = [...new Set(files.map(fileLine))].sort();
   return [FORMAT, `role ${role}`, `signed ${timeText(signed)}`, ...lines, ""].join("\n");
@@ -55,7 +55,7 @@ export function formatSignature(statement: string, signature: Uint8Array): strin
   return `${statement}signature ${Buffer.from(signature).toString("base64")}\n`;
 }
 
-/** Reads what `formatSignature` wrote. Nothing in it is looked at before the signature was found right. */
+/** Reads the output of `formatSignature`. Verifies the signature before it parses anything else. */
 export function openSignature(bytes: Uint8Array, verify: Verify): Opened {
   const text = Buffer.from(bytes).toString("latin1");
   const [, signedText, base64] =

@@ -1,4 +1,4 @@
-// What one event is judged on, and how each variable of the vocabulary is read from it.
+// The subject of a decision, and how each variable is read from it.
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -14,7 +14,7 @@ import {
   type ValueOf,
 } from "../vocabulary/variables.ts";
 
-/** The immediate parent as it was when it forked the process. */
+/** The parent process as it was when it forked the process. */
 export interface Parent {
   readonly runnable: Runnable;
   readonly uid: number | undefined;
@@ -29,32 +29,32 @@ export interface Subject {
   readonly wallTime: number;
   readonly process: ProcessKey;
   readonly facts: ProcessFacts;
-  /** This and `tree` are those of `lineage`. */
+  /** The runnable of `lineage`, as `tree` is its tree. */
   readonly runnable: Runnable;
   readonly lineage: Lineage;
   readonly tree: Tree;
-  /** The process that forked it, not the one an orphan is given to later. */
+  /** The process that forked it, not the one that adopts an orphan later. */
   readonly parentPid: number | undefined;
   /**
-   * Not to be had from the lineage: a child that runs what its parent runs shares the parent's node.
-   * undefined: there is none, or it was never seen.
+   * The lineage does not tell the parent, because a child that runs the same program as its parent shares the parent's
+   * node. undefined if there is no parent or it was never seen.
    */
   readonly parent: Parent | undefined;
   readonly knowledge: Knowledge;
   /** null on the host. */
   readonly containerId: string | null | undefined;
-  /** Folded, see `process.unit`; null if none. */
+  /** Folded, see `process.unit`; null outside any unit. */
   readonly unit: string | null | undefined;
   /** Without its tag. */
   readonly containerImage: string | undefined;
-  /** What the examiner knows of the executable's file; absent until it has answered. */
+  /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
   /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
 }
 
-/** A variable's value: undefined is absent (not known), null is really none. */
+/** A variable's value. undefined means absent (not known); null means that the process has none. */
 export type VariableValue =
   | string
   | number
@@ -73,7 +73,7 @@ function containerImage(subject: Subject): string | null | undefined {
   return subject.containerId === null ? null : subject.containerImage;
 }
 
-/** One for each variable that is known before the verdict, of the type that its row says. */
+/** One reader for each variable that is known before the verdict, with the type of the variable's row. */
 const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N> | undefined } = {
   "event.name": (s) => eventKinds[s.kind].eventName,
   "process.pid": (s) => s.process.pid,
@@ -129,19 +129,19 @@ const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N
   "sensor.source": (s) => s.source,
 };
 
-/** How a variable is read. Callers look the reader up once, not for each subject. */
+/** The reader of a variable. Callers look it up once, not for each subject. */
 export function readerOf(name: JudgedVariable): Reader {
   return readers[name];
 }
 
-/** Whether an expensive variable is known, without its value. */
+/** Tests whether an expensive variable is known, without computing its value. */
 const knownTests: Readonly<Record<ExpensiveVariable, (subject: Subject) => boolean>> = {
   "process.command_line": (s) => s.facts.args !== undefined,
   "process.creation.time": (s) => s.process.startExact,
   "tree.id": () => true,
 };
 
-/** For an expensive variable: reads `pending` if it is known. undefined for all others. */
+/** A reader that returns `pending` if an expensive variable is known. undefined for other variables. */
 export function presenceReaderOf(name: JudgedVariable): Reader | undefined {
   if (!isExpensive(name)) return undefined;
   const isKnown = knownTests[name];

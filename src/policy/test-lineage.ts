@@ -1,4 +1,4 @@
-// The lineage of a policy test, given in the vocabulary, as a subject that the real fingerprint code has made.
+// Builds a subject from the lineage of a policy test, with the real fingerprint code.
 import { identify, kernelThread } from "../fingerprint/identify.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
@@ -16,7 +16,7 @@ type Value = string | number | boolean | null | readonly string[];
 /** One process of the lineage. */
 type Member = { readonly [N in TestVariable]?: Value };
 
-/** What a lineage of a test may give of a process; everything else follows from it. */
+/** The variables that a test may set for a process; all others are derived from them. */
 const testVariables = variableNames.filter(isTestVariable);
 const inherited = testVariables.filter((name) => judgedRows[name].inTests === "inherited");
 const ordinary: Member = Object.fromEntries(
@@ -26,7 +26,7 @@ const ordinary: Member = Object.fromEntries(
   }),
 );
 
-/** Reports names that a test cannot give, and values of the wrong type. */
+/** Reports variables that a test cannot set, and values of the wrong type. */
 export function checkTests(role: LoadedRole): void {
   const { source } = role;
   if (source === undefined) return;
@@ -78,21 +78,21 @@ function checkType(
     );
 }
 
-/** Any time will do: 2000-01-01, with the boot a day before. */
+/** An arbitrary time: 2000-01-01, with the boot one day before. */
 const NOW = Date.UTC(2000, 0, 1);
 const DAY_MS = 86_400_000;
 const FIRST_PID = 1000;
 
-/** The subject of a test: its lineage root to leaf, of which the last has just been executed. */
+/** The subject of a test. Its lineage is listed from root to leaf; the leaf has just been executed. */
 export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject {
   const lineages = new Lineages();
   const names = new Map<number, string>();
   let lineage: Lineage | null = null;
   let parent: (Parent & { pid: number }) | undefined;
-  let before: Member = {};
+  let parentMember: Member = {};
   let subject: Subject | undefined;
   for (const [i, given] of test.lineage.entries()) {
-    const member = memberOf(given, before);
+    const member = memberOf(given, parentMember);
     const {
       pid: ownPid,
       isKernelThread,
@@ -135,33 +135,33 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
       userName: (uid) => names.get(uid),
     };
     parent = { runnable, uid: facts.uid, pid };
-    before = member;
+    parentMember = member;
   }
   if (subject === undefined) throw new Error("a test's lineage is empty");
   return subject;
 }
 
 function memberOf(given: Given, parent: Member): Member {
-  const own: Member = typeof given === "string" ? { "process.executable.path": given } : given;
+  const explicit: Member = typeof given === "string" ? { "process.executable.path": given } : given;
   const fromParent: { [N in TestVariable]?: Value } = {};
   for (const name of inherited) {
     const value = parent[name];
     if (value !== undefined) fromParent[name] = value;
   }
-  const cgroup = own["process.linux.cgroup"];
+  const cgroup = explicit["process.linux.cgroup"];
   if (typeof cgroup === "string") {
     fromParent["process.unit"] = unitOf(cgroup);
     fromParent["container.id"] = containerOf(cgroup);
   }
-  const uid = own["process.user.id"];
+  const uid = explicit["process.user.id"];
   if (uid !== undefined) {
     delete fromParent["process.user.name"];
     fromParent["process.real_user.id"] = uid;
   }
-  return { ...ordinary, ...fromParent, ...own };
+  return { ...ordinary, ...fromParent, ...explicit };
 }
 
-/** What of a process a test can give. */
+/** The facts of a process that a test can set. */
 interface TestProcess extends ProcessFacts {
   readonly pid: number | undefined;
   readonly isKernelThread: boolean;
@@ -182,7 +182,7 @@ const unknownProcess: TestProcess = {
   containerImage: undefined,
 };
 
-/** What each value that a test gives says of the process. */
+/** The facts of the process that each variable of a test sets. */
 const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProcess>>> = {
   "process.pid": (value) => ({ pid: numberOf(value) }),
   "process.executable.path": (value) => ({ executable: textOf(value), isKernelThread: value === null }),

@@ -1,4 +1,4 @@
-// While a policy is loaded: nothing is parsed that is not, byte for byte, what somebody with a trusted key has signed.
+// Checks signatures while a policy is loaded: a file is parsed only if its bytes were signed with a trusted key.
 import { timeText } from "../baseline/baseline-file.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import {
@@ -13,18 +13,18 @@ import {
 
 export interface Trust {
   readonly verify: Verify;
-  /** By role, when what is in force was signed (seconds since the epoch): what is older is refused. */
+  /** By role, the signing time of the policy in force (seconds since the epoch). Older policies are refused. */
   readonly newest: ReadonlyMap<string, number>;
 }
 
-/** Tells what is wrong with a file, and what to do about it. */
-type Refuse = (message: string, fix: string) => void;
+/** Reports an error in a file and its fix. */
+type Report = (message: string, fix: string) => void;
 
 const SIGN = "sign it: treewarden policy sign FILE --key KEY";
 
 /** The signatures of one load. */
 export class Signatures {
-  /** Files were refused for lack of a signature over them. */
+  /** Whether any file was refused for lack of a valid signature. */
   refused = false;
   private readonly trust: Trust;
   private readonly approved = new Set<string>();
@@ -34,12 +34,16 @@ export class Signatures {
     this.trust = trust;
   }
 
-  /** Reads the signature of a policy that was named; false if it has none that counts. */
-  open(place: string, read: (path: string, limit: number) => Uint8Array | undefined, tell: Refuse): boolean {
+  /** Reads the signature of a policy that was named directly; false if it has no valid one. */
+  open(
+    place: string,
+    read: (path: string, limit: number) => Uint8Array | undefined,
+    report: Report,
+  ): boolean {
     const path = signatureBeside(place);
-    const refuse: Refuse = (message, fix) => {
+    const refuse: Report = (message, fix) => {
       this.refused = true;
-      tell(message, fix);
+      report(message, fix);
     };
     let bytes: Uint8Array | undefined;
     try {
@@ -71,20 +75,20 @@ export class Signatures {
     return true;
   }
 
-  /** Whether a file's bytes are among those that were signed. */
+  /** Whether a file's bytes are covered by a signature. */
   covers(digest: string): boolean {
     if (this.approved.has(digest)) return true;
     this.refused = true;
     return false;
   }
 
-  /** Whether a policy that was named is made of exactly the files that its signature says. */
-  check(place: string, role: string, files: readonly SignedFile[], tell: Refuse): void {
+  /** Checks that a policy consists of exactly the files that its signature lists. */
+  check(place: string, role: string, files: readonly SignedFile[], report: Report): void {
     const statement = this.statements.get(place);
     if (statement === undefined) return;
     const refuse = (message: string): void => {
       this.refused = true;
-      tell(message, SIGN);
+      report(message, SIGN);
     };
     if (statement.role !== role) refuse(`the signature is one of role "${statement.role}"`);
     const signed = new Set(statement.files.map(fileLine));
@@ -97,7 +101,7 @@ export class Signatures {
         refuse(`the ${file.kind} of role "${file.role}" was not signed with it`);
   }
 
-  /** When each role was signed. */
+  /** The signing time of each role. */
   get signed(): ReadonlyMap<string, number> {
     return new Map([...this.statements.values()].map(({ role, signed }) => [role, signed]));
   }

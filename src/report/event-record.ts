@@ -1,18 +1,18 @@
-// One event as every output has it: flat, in the one vocabulary.
+// The record of an event: a flat object whose names come from the vocabulary. All outputs use it.
 import { stampNames, type VariableName } from "../vocabulary/variables.ts";
 
 export type RecordValue = string | number | boolean | null | readonly string[] | readonly number[];
 
-/** A record while it is made. */
+/** A record under construction. */
 export type RecordDraft = { [N in VariableName]?: RecordValue };
 
 /**
- * A record made here has all of `stampNames`; a name whose value is not known is absent, and text is `unambiguous`
- * already. One that was read from the journal or the wire may lack any name, and have names of another version.
+ * A record that this process creates has all of `stampNames`; names with unknown values are absent, and text is already
+ * `unambiguous`. A record from the journal or the wire may lack any name and may have names of another version.
  */
 export type EventRecord = Readonly<RecordDraft>;
 
-/** Whether any value is a record, by its shape. */
+/** Whether `value` has the shape of a record. */
 export function isEventRecord(value: unknown): value is EventRecord {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   for (const field of Object.values(value)) if (!isRecordValue(field)) return false;
@@ -32,7 +32,7 @@ function isRecordValue(value: unknown): value is RecordValue {
   }
 }
 
-/** All texts or all numbers. */
+/** Whether all elements are texts or all are numbers. */
 function isUniformList(list: readonly unknown[]): boolean {
   const type = typeof list[0];
   if (list.length > 0 && type !== "string" && type !== "number") return false;
@@ -43,8 +43,8 @@ const LONGEST_TEXT = 1_024;
 const LONGEST_LIST = 32;
 
 /**
- * A record as JSON in at most `limit` bytes of UTF-8. One that is longer has its long texts and lists cut; what comes
- * from a process can make a record long, but not make it disappear.
+ * A record as JSON in at most `limit` bytes of UTF-8. Long texts and lists are cut if necessary, so that a process can
+ * make its record long, but cannot make it disappear.
  */
 export function fitted(record: EventRecord, limit: number): string {
   const text = JSON.stringify(record);
@@ -58,13 +58,13 @@ export function fitted(record: EventRecord, limit: number): string {
 }
 
 function shortened(record: EventRecord, text: number, list: number): EventRecord {
-  const made: Record<string, RecordValue> = {};
+  const result: Record<string, RecordValue> = {};
   for (const [name, value] of Object.entries(record)) {
-    if (typeof value === "string") made[name] = cutText(value, text);
-    else if (Array.isArray(value)) made[name] = cutList(value, text, list);
-    else made[name] = value;
+    if (typeof value === "string") result[name] = cutText(value, text);
+    else if (Array.isArray(value)) result[name] = cutList(value, text, list);
+    else result[name] = value;
   }
-  return made;
+  return result;
 }
 
 function cutList(values: readonly (string | number)[], text: number, list: number): RecordValue {

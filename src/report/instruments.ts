@@ -1,29 +1,29 @@
-// Every metric of treewarden in one table: its name for Prometheus and for OpenTelemetry, its labels and its buckets.
+// The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
-  /** As it is exposed; a counter's ends in `_total`. */
+  /** The Prometheus name; that of a counter ends in `_total`. */
   readonly prometheus: string;
-  /** Over OTLP. */
+  /** The OpenTelemetry name. */
   readonly otel: string;
   /** UCUM, as OpenTelemetry writes it. */
   readonly unit: string;
   readonly kind: "counter" | "gauge" | "histogram";
   readonly description: string;
-  /** Names of its labels; a series has one value for each, in this order. */
+  /** The names of the labels. A series has one value for each, in this order. */
   readonly attributes: readonly string[];
-  /** Sets of values that the warden counts from 0 on: for each attribute its closed list. Absent: no set is known before. */
+  /** For each attribute its closed list of values: these series start at 0. Absent if the values are open. */
   readonly closed?: readonly (readonly string[])[];
-  /** Upper bounds (`le`) of a histogram's buckets, without the infinite one. */
+  /** The upper bounds (`le`) of a histogram's buckets, without the infinite one. */
   readonly buckets?: readonly number[];
 }
 
-/** What an exec that is not attributed lacks; the first that is missing, in this order. */
+/** Why an exec is unattributed: the first of these that is missing. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
-/** The warden's queues, which may have to drop records: of reliable and of best-effort ones. */
+/** The warden's queues of reliable (`numbered`) and best-effort (`plain`) records. */
 const wardenQueues = ["numbered", "plain"] as const;
 export const instruments = {
   treeProcesses: {
@@ -170,7 +170,7 @@ export type InstrumentName = keyof typeof instruments;
 export type InstrumentOf<K extends Instrument["kind"]> = {
   [N in InstrumentName]: (typeof instruments)[N]["kind"] extends K ? N : never;
 }[InstrumentName];
-/** One value for each attribute of the instrument. */
+/** A value for each attribute of the instrument. */
 export type AttributesOf<N extends InstrumentName> = Readonly<
   Record<(typeof instruments)[N]["attributes"][number], string>
 >;
@@ -181,12 +181,12 @@ export function isInstrument(name: string): name is InstrumentName {
 
 export const instrumentNames: readonly InstrumentName[] = Object.keys(instruments).filter(isInstrument);
 
-/** The instrument of that name, without the table's literal types. */
+/** The instrument of a name, without the table's literal types. */
 export function instrumentNamed(name: InstrumentName): Instrument {
   return instruments[name];
 }
 
-/** Every set of values that `closed` gives: the product of its lists. */
+/** All sets of values that `closed` defines: the product of its lists. */
 export function closedSets(instrument: Instrument): readonly (readonly string[])[] {
   if (instrument.closed === undefined) return [];
   let sets: string[][] = [[]];

@@ -1,5 +1,5 @@
-// The warden's end of the wire: a bounded queue of reliable records, one of best-effort records, and the totals. Nothing
-// here waits, and nothing throws because the reporter is slow, dead or hostile.
+// The warden's end of the wire: bounded queues of reliable and of best-effort records, and the totals. No function here
+// waits, and none throws because the reporter is slow, dead or hostile.
 import type { LearnedUpdate } from "../baseline/learned.ts";
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
@@ -8,21 +8,21 @@ import { type EventRecord, fitted } from "./event-record.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 
-/** Bounds of the reliable queue, which keeps each record until the reporter has it in its journal. */
+/** Limits of the reliable queue, which keeps each record until the reporter has written it to its journal. */
 const RELIABLE_RECORDS = 4_096;
 const RELIABLE_BYTES = 8 * 1024 * 1024;
-/** The share of both that alerts and new trees, which anybody can cause in masses, must leave to a kill, a loss or a change. */
+/** The share that is reserved for kills, losses and changes: any user can cause masses of alerts and new trees. */
 const RESERVED_SHARE = 1 / 8;
-/** The share of both that learned trees must leave: they can wait in the learning, verdicts cannot. */
+/** The share of both that learned trees may not use: they can wait in the learner, verdicts cannot. */
 const RESERVED_FROM_LEARNING = 1 / 2;
-/** Bounds of the best-effort queue. */
+/** Limits of the best-effort queue. */
 const BEST_EFFORT_RECORDS = 2_048;
 const BEST_EFFORT_BYTES = 2 * 1024 * 1024;
-/** Records in one packet: the reporter commits them together. */
+/** The most records in a packet. The reporter commits them in one transaction. */
 const RECORDS_PER_PACKET = 100;
-/** Bytes of a packet for records or changes; the rest is for what stands around them. */
+/** The most bytes of records or changes in a packet; the rest is for the frame around them. */
 const BODY_LIMIT = PACKET_LIMIT - 1_024;
-/** Packets that one `flush` sends: about a millisecond, so that a reporter that asks for everything again and again delays no verdict. */
+/** The most packets of one `flush`: about 1 ms, so that a reporter with endless requests delays no verdict. */
 const PACKETS_PER_FLUSH = 16;
 const REQUESTS_PER_RECEIVE = 16;
 /** Totals are sent at most this often unless the reporter asks. */
@@ -45,15 +45,15 @@ export interface OutboxOptions {
   /** One end of the SOCK_SEQPACKET pair. Not closed by the outbox. */
   readonly fd: number;
   readonly totals: Totals;
-  /** Called again for each new reporter, since source and policies change. */
+  /** Called for each new reporter, because source and policies change. */
   readonly hello: () => Hello;
-  /** Called before totals are sent, for those that only have to be right then. */
+  /** Called before totals are sent, to update those that only have to be right then. */
   readonly beforeTotals?: () => void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
 
-/** What a ping is answered with. `alive`: the sensor lives; `reason`: why not. */
+/** The answer to a ping. `alive`: the sensor is running; `reason`: why it is not. */
 export type OutboxAnswer = () => { readonly alive: boolean; readonly reason: string };
 
 /**
@@ -72,16 +72,16 @@ export class Outbox {
 
   private reliableQueue: ReliableEntry[] = [];
   private reliableBytes = 0;
-  /** How many of `reliableQueue`, from its beginning, this reporter was sent. */
+  /** The number of entries at the front of `reliableQueue` that were sent to this reporter. */
   private sent = 0;
   private nextNumber = 1;
   private bestEffortQueue: BestEffortEntry[] = [];
   private bestEffortBytes = 0;
 
   private helloDue = true;
-  /** The totals that are being sent are all there are: the frame that ends them says so. */
+  /** True if all series are being sent, not only changed ones. The last frame says so (`whole`). */
   private sendingAllTotals = true;
-  /** Totals are sent, packet by packet, until none is left. */
+  /** True while changed totals are to be sent, packet by packet. */
   private totalsDue = true;
   private totalsBegun = false;
   private totalsSentAt = 0;
@@ -103,25 +103,25 @@ export class Outbox {
     this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "plain" });
   }
 
-  /** The reporter wants every exec, as a best-effort record. */
+  /** Whether the reporter wants every exec as a best-effort record. */
   get watched(): boolean {
     return this.watching;
   }
 
-  /** Reliable records that the reporter has not acknowledged yet. */
+  /** The number of reliable records that the reporter has not acknowledged yet. */
   get unacknowledged(): number {
     return this.reliableQueue.length;
   }
 
   /**
-   * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is used up, so
-   * that the reporter sees the gap. `room`: `common` leaves a share of the queue to rarer and graver records.
+   * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is skipped, so
+   * that the reporter sees the gap. `room`: `common` leaves a share of the queue for rarer and more severe records.
    */
   reliable(record: EventRecord, room: "all" | "common" = "all"): void {
     this.enqueue("events", fitted(record, BODY_LIMIT - 1), room === "all" ? 1 : 1 - RESERVED_SHARE);
   }
 
-  /** Queues a report of what is learned. False, and nothing is queued or counted, if there is no room for it now. */
+  /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
   learned(update: LearnedUpdate): boolean {
     const share = 1 - RESERVED_FROM_LEARNING;
     const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
@@ -145,7 +145,7 @@ export class Outbox {
     this.reliableBytes += bytes;
   }
 
-  /** Queues a record that may be lost, and then is counted. */
+  /** Queues a record that may be lost. If there is no room it is dropped and counted. */
   bestEffort(record: EventRecord): void {
     const text = fitted(record, BODY_LIMIT - 1);
     const bytes = Buffer.byteLength(text);
@@ -158,7 +158,7 @@ export class Outbox {
     this.bestEffortBytes += bytes;
   }
 
-  /** Milliseconds until `flush` has totals to send, 0 if now, -1 if none have changed: a timeout for poll. */
+  /** Timeout for poll: milliseconds until `flush` has totals to send, -1 if none have changed. */
   get due(): number {
     if (this.totalsDue) return 0;
     if (!this.totals.pending) return -1;
@@ -166,8 +166,8 @@ export class Outbox {
   }
 
   /**
-   * Sends what waits. `blocked`: call again when `fd` is writable (which may be at once: one call's work is bounded).
-   * `closed`: no reporter can come any more.
+   * Sends queued data. `blocked`: call again when `fd` is writable, which may be at once, since one call's work is
+   * bounded. `closed`: no reporter can connect any more.
    */
   flush(): "drained" | "blocked" | "closed" {
     for (let packets = 0; packets < PACKETS_PER_FLUSH; packets += 1) {
@@ -181,13 +181,13 @@ export class Outbox {
     return "blocked";
   }
 
-  /** As `flush`, but totals are due now: before a clean end. */
+  /** Like `flush`, but sends totals at once. For a clean shutdown. */
   flushAll(): "drained" | "blocked" | "closed" {
     this.totalsDue = true;
     return this.flush();
   }
 
-  /** Reads the reporter's requests and acts on them; what they ask for the next `flush` sends. `closed`: no reporter can come any more. */
+  /** Handles the reporter's requests; `flush` sends the answers. `closed`: no reporter can connect any more. */
   receive(answer: OutboxAnswer): "open" | "closed" {
     for (let requests = 0; requests < REQUESTS_PER_RECEIVE; requests += 1) {
       const length = tryReceive(this.fd, this.request);
@@ -231,7 +231,7 @@ export class Outbox {
     }
   }
 
-  /** Everything up to this number is in the journal. */
+  /** Removes the entries up to this number, which are in the journal. */
   private acknowledge(number: number): void {
     let done = 0;
     for (const entry of this.reliableQueue) {
@@ -264,7 +264,7 @@ export class Outbox {
     return this.bestEffortQueue.length > 0 && this.prepareBestEffort();
   }
 
-  /** As many unsent records as have consecutive numbers, go into one type of frame, and fit. */
+  /** Writes as many unsent entries as have consecutive numbers and one type of frame, and fit into a packet. */
   private prepareReliable(): boolean {
     const begin = this.reliableQueue[this.sent];
     if (begin === undefined) return false;
@@ -296,7 +296,7 @@ export class Outbox {
     return this.write(`{"type":"best-effort","records":[${taken.map(({ text }) => text).join(",")}]}`);
   }
 
-  /** False once everything that changed was sent. */
+  /** Writes changed totals; false once all of them were sent. */
   private prepareTotals(): boolean {
     const changes = this.totals.takeChanged(BODY_LIMIT);
     const isLast = !this.totals.pending;

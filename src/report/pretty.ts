@@ -1,15 +1,15 @@
-// A record as a line for a person.
+// Formats a record as a line for the terminal.
 import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 
 const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
 const RESET = "\x1b[0m";
-/** What a line shows of the arguments. */
+/** The most characters of arguments in a line. */
 const ARGUMENTS = 160;
 
 type Paint = (kind: keyof typeof colours, text: string) => string;
-/** What follows the time. */
+/** Formats the part of the line after the time. */
 type Line = (record: EventRecord, paint: Paint) => string;
 
 const lines: Readonly<Record<RecordedEventName | "tree.new" | "policy.verdict", Line>> = {
@@ -17,7 +17,7 @@ const lines: Readonly<Record<RecordedEventName | "tree.new" | "policy.verdict", 
   "tree.new": (record, paint) => execLine(paint("change", "new"), record, paint),
   "process.exit": (record, paint) => {
     const how = `exit ${text(record["process.exit.code"])}`;
-    return `    ${who(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
+    return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
   },
   "policy.verdict": (record, paint) => {
     const kind = record["policy.action"] === "kill" ? "kill" : "alert";
@@ -25,13 +25,13 @@ const lines: Readonly<Record<RecordedEventName | "tree.new" | "policy.verdict", 
     const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
     const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
     const title = paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
-    return `${title} ${who(record)} ${text(record["tree.path"])}  ${command(record)}`;
+    return `${title} ${processAndUser(record)} ${text(record["tree.path"])}  ${command(record)}`;
   },
   "sensor.loss": nameLine,
 };
 const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
 
-/** One line, its newline included. Every text in a record is printable already. */
+/** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
   const paint: Paint = (kind, text) => (colour ? colours[kind] + text + RESET : text);
   const time = paint("dim", text(record.timestamp).slice(11, 23));
@@ -40,7 +40,7 @@ export function prettyLine(record: EventRecord, colour: boolean): string {
 }
 
 function execLine(mark: string, record: EventRecord, paint: Paint): string {
-  return `${mark} ${who(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}`;
+  return `${mark} ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}`;
 }
 
 /** The event's name and all of its values. */
@@ -48,7 +48,7 @@ function nameLine(record: EventRecord, paint: Paint): string {
   return `${paint("change", text(record["event.name"]))} ${details(record)}`;
 }
 
-function who(record: EventRecord): string {
+function processAndUser(record: EventRecord): string {
   const user = record["process.user.name"] ?? record["process.user.id"];
   return `${text(record["process.pid"]).padStart(7)} ${text(user).padEnd(8)}`;
 }

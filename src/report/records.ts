@@ -1,4 +1,4 @@
-// The records that the warden makes: one for each kind of event that has any, and the verdict on one.
+// Builds the warden's records: one for each kind of event that is recorded, and verdicts.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import { unambiguous } from "../linux/text.ts";
@@ -12,7 +12,7 @@ import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts"
 import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
-/** What the record of an exec or a verdict has of its subject. */
+/** The variables of the subject that the record of an exec or a verdict contains. */
 export const subjectNames = judgedNames.filter(
   (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
 );
@@ -21,14 +21,14 @@ const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 /** Trees consist of labels, in which what is not printable is escaped already. */
 const ESCAPED = "tree.";
 
-/** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
+/** Generates a record's uid from the event's time in nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
 
 function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec. `event`: `tree.new` for the first of a tree, else `process.exec`. `uid` makes the record's uid. */
+/** The record of an exec. `event`: `tree.new` for the first exec of a tree, otherwise `process.exec`. */
 function execRecord(
   subject: Subject,
   event: typeof eventKinds.exec.eventName | "tree.new",
@@ -37,7 +37,7 @@ function execRecord(
   return describe(draft(event, subject.wallTime * 1e6, uid), subject);
 }
 
-/** A verdict and what became of it. */
+/** The record of a verdict and its outcome. */
 export function verdictRecord(
   subject: Subject,
   decision: Decision,
@@ -59,13 +59,13 @@ export function verdictRecord(
   return describe(record, subject);
 }
 
-/** The process of an exit. */
+/** A process that exited. */
 export interface EndedProcess extends ProcessKey {
   /** The process that forked it; 0 if not known. */
   readonly parentPid: number;
 }
 
-/** An exit, with what names the process in the record of its exec: pid and creation time. */
+/** The record of an exit. Pid and creation time identify the process as in the record of its exec. */
 function exitRecord(
   event: ExitEvent,
   process: EndedProcess,
@@ -81,7 +81,7 @@ function exitRecord(
   if (process.parentPid !== 0) record["process.parent_pid"] = process.parentPid;
   if (event.status !== undefined) {
     const signal = event.status & 0x7f;
-    // wait(2): the exit code is in the second byte; a shell's 128 + signal for one that a signal ended.
+    // wait(2): the exit code is in the second byte. A process that a signal ended gets 128 + signal, as in a shell.
     record["process.exit.code"] = signal === 0 ? (event.status >> 8) & 0xff : 128 + signal;
   }
   record["tree.path"] = tree.path;
@@ -98,12 +98,12 @@ function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
   return record;
 }
 
-/** A change of treewarden itself, or a line that a command prints. `details`: further fields of the record. */
+/** The record of a change of treewarden itself, or of a command's output. `details`: further fields of the record. */
 function changeRecord(event: OutputName, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }
 
-/** The record of each kind; a change's is named by its maker. */
+/** The builder for each kind of record. The caller names the event of a change. */
 export const records = {
   exec: execRecord,
   exit: exitRecord,

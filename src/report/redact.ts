@@ -1,4 +1,4 @@
-// Secrets in arguments: what leaves the host has them replaced.
+// Replaces secrets in arguments before a record leaves the host.
 import { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import type { EventRecord } from "./event-record.ts";
@@ -7,15 +7,15 @@ export type ArgumentsMode = "full" | "redacted" | "off";
 
 const HIDDEN = "[redacted]";
 
-/** Words that are about secrets wherever they stand, and those that must be a word of their own (not `compass`). */
+/** Words that denote a secret anywhere in a name, and those that do so only as a separate word (not in `compass`). */
 const anywhere =
   "password|passwd|passphrase|secret|token|storepass|keypass|api[-_]?key|access[-_]?key|private[-_]?key|auth[-_]?key";
 const alone = "pass|pwd|passcode|credentials?|encryption[-_]?key";
 
-/** A part of each of these names. Most words have none, and most time is saved by not asking further. */
+/** Matches a part of each of these names. Most words have none, which saves the expensive tests. */
 const hint = /pass|pwd|secret|token|key|credential|auth|bearer/i;
 
-// RE2's expressions: arguments are hostile, and JavaScript's own would stall on some of them.
+// These are RE2 expressions, because hostile arguments could make JavaScript's own expressions run for very long.
 
 /** An option whose value is a secret, in the next argument. */
 const secretOption = RE2JS.compile(
@@ -23,9 +23,9 @@ const secretOption = RE2JS.compile(
   RE2JS.CASE_INSENSITIVE,
 );
 const secretName = `(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}))(?:[_.-][a-z0-9_.-]*)?`;
-/** A whole word that gives a value to such a name: `--password=...`, `TOKEN=...`. All behind the sign is the secret. */
+/** A word that assigns a value to such a name: `--password=...`, `TOKEN=...`. The text after `=` is the secret. */
 const secretAssignment = RE2JS.compile(`(?i)^-{0,2}${secretName}=`);
-/** \`name=secret\` and \`name: secret\` in the middle of a text, as curl(1) and configuration in code have them. */
+/** \`name=secret\` and \`name: secret\` in the middle of a text, as for curl(1) or in source code. */
 const assignment = RE2JS.compile(
   `(?i)(\\b${secretName}["']?\\s*[=:]\\s*)(?:"(?:[^"\\\\]|\\\\.)*"?|'[^']*'?|[^\\s"'&;,]+)`,
 );
@@ -36,7 +36,7 @@ const header = RE2JS.compile(
   "(?i)\\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|set-cookie|cookie)(\\s*[:=]\\s*)[^\"']+",
 );
 const bearer = RE2JS.compile("(?i)\\b(bearer|basic)\\s+[a-z0-9._~+/=-]{8,}");
-/** Keys by their look: known prefixes, JSON web tokens, PEM blocks. */
+/** Keys recognized by their form: known prefixes, JSON web tokens, PEM blocks. */
 const keyShapes = RE2JS.compile(
   [
     "\\b(?:AKIA|ASIA)[A-Z0-9]{16}\\b",
@@ -50,17 +50,17 @@ const keyShapes = RE2JS.compile(
     "-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*)",
   ].join("|"),
 );
-/** A run of what keys are made of, between anything else; `isKey` says whether it is one. */
+/** A run of characters that occur in keys; `isKey` decides whether it is a key. */
 const run = RE2JS.compile("[A-Za-z0-9+_=-]{32,}");
 
-/** What the options of one letter of a program mean, as far as they carry secrets. */
+/** The one-letter options of a program that carry secrets. */
 interface Letters {
-  /** Their value is a secret. */
+  /** Options whose value is a secret. */
   readonly secret?: string;
-  /** Their value is a user and, behind one of `separators`, a secret. */
+  /** Options whose value is a user and, behind one of `separators`, a secret. */
   readonly user?: string;
   readonly separators?: string;
-  /** They have no value, so that another one may follow in the same word: `-xw SECRET`. */
+  /** Options without a value: another option may follow in the same word (`-xw SECRET`). */
   readonly flags?: string;
 }
 
@@ -82,53 +82,53 @@ const lettersOf: ReadonlyMap<string, Letters> = new Map(
     ab: { user: "AP" },
     lftp: { user: "u", separators: "," },
     "docker podman nerdctl": { secret: "p" },
-    // No secret, but a letter that has another meaning elsewhere.
+    // These programs take no secrets, but use letters that mean a secret elsewhere.
     "date diff git id python python3 sort": {},
   }).flatMap(([names, letters]) => names.split(" ").map((name) => [name, letters])),
 );
-/** Of programs that are not in the table: as many take them. */
-const ofOthers: Letters = { user: "uU" };
-/** Options with a user and a secret, whatever the program. */
+/** For programs that are not in the table: many take a user and a secret with these. */
+const defaultLetters: Letters = { user: "uU" };
+/** Options with a user and a secret, for any program. */
 const userOption = /^--(?:user|proxy-user|cert|proxy-cert)$/;
 
-/** Programs to which the argument after `-p` is a port, a path, a pid, or nothing of its own. */
-const harmlessP = new Set(
+/** Programs for which the argument after `-p` is a port, a path or a pid, or not a value of `-p` at all. */
+const withHarmlessP = new Set(
   "mkdir rmdir cp install ssh scp sftp ssh-keyscan ps pgrep pidof ss lsof netstat tar touch perl patch nmap iptables ip6tables nft git systemctl journalctl loginctl top htop strace ltrace gdb perf renice ionice chrt taskset prlimit nsenter bash dash sh zsh ksh sudo su ls nc ncat netcat telnet rsync redis-server nginx make cmake ninja date time grep rg unzip dpkg dpkg-query rpm runuser pv split python python3 node java psql pg_dump pg_restore pg_ctl pg_isready createdb redis-cli valkey-cli keydb-cli mount umount blkid lsblk parted sfdisk curl".split(
     " ",
   ),
 );
-/** Programs that start another one, whose name and arguments follow theirs. */
+/** Programs that start another program, whose name and arguments follow theirs. */
 const wrappers = new Set(
   "sudo doas env nice ionice timeout time nohup setsid stdbuf chrt taskset prlimit setpriv nsenter unshare strace ltrace xargs su runuser chroot systemd-run watch".split(
     " ",
   ),
 );
-/** A port, or what docker(1) publishes: `127.0.0.1:8080:80/tcp`. */
+/** A port, or a published port of docker(1): `127.0.0.1:8080:80/tcp`. */
 const ports = /^(?:[\d.]+:)?\d{1,5}(?:-\d{1,5})?:\d{1,5}(?:-\d{1,5})?(?:\/(?:tcp|udp|sctp))?$/;
-/** A user and a group, as docker(1) takes them with `-u`. */
+/** A user and a group, as in `docker -u`. */
 const userAndGroup = /^\d+:\d+$/;
 
-/** Programs that take ids of commits, images and containers: to them such a text is no key. */
+/** Programs that take ids of commits, images and containers. For them such a text is not a key. */
 const usesIds =
   /(?:^|[\s;&|(/])(?:git(?:-[a-z-]+)?|gh|glab|tig|hg|jj|svn|docker[a-z-]*|containerd[a-z0-9-]*|podman|nerdctl|buildah|skopeo|runc|crun|conmon|ctr|crictl|crio|kubelet|kubectl)(?=\s|$)/;
-/** SHA-1 and SHA-256 in the form in which git and container runtimes write their ids. */
+/** SHA-1 and SHA-256, as git and container runtimes write their ids. */
 const id = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
-/** What stands right before an id that is told as one. */
+/** Text directly before an id that marks it as one. */
 const idName =
   /(?:@|\bsha(?:1|256):|\b(?:docker|libpod|crio|containerd)-|(?:commit|sha|rev|revision|ref|digest|checksum|hash|container|image|(?:^|[-_. ])id)(?:[-_]?(?:id|sha|hash))?["']?[=:/ ]["']?)$/i;
 
-/** Arguments longer than this are cut before any pattern sees them; what is cut was not looked at and does not leave. */
+/** Arguments longer than this are cut before redaction, so that unchecked text never leaves the host. */
 const LONGEST = 4_096;
 
 /**
- * Makes the function that a record passes before it leaves. `patterns`: further secrets, in RE2's language; what they
- * match is replaced. Throws if one is wrong.
+ * Creates the function that redacts a record before it leaves the host. `patterns`: RE2 expressions, whose matches are
+ * replaced too. Throws if one is not valid.
  */
 export function createRedaction(
   mode: ArgumentsMode,
   patterns: readonly string[],
 ): (record: EventRecord) => EventRecord {
-  const own = patterns.map((pattern) => RE2JS.compile(pattern));
+  const configured = patterns.map((pattern) => RE2JS.compile(pattern));
   return (record) => {
     const { "process.command_line": _line, ...rest } = record;
     const args = record["process.command_args"];
@@ -139,12 +139,12 @@ export function createRedaction(
     }
     // Patterns see the arguments as the program had them: an escaped backslash would be two.
     const given = args.map((arg) => undoUnambiguous(String(arg)) ?? String(arg));
-    return { ...rest, "process.command_args": redactArguments(given, own).map(unambiguous) };
+    return { ...rest, "process.command_args": redactArguments(given, configured).map(unambiguous) };
   };
 }
 
-/** The arguments with every secret that is known by its name or its look replaced. */
-export function redactArguments(args: readonly string[], own: readonly RE2JS[] = []): string[] {
+/** Replaces every secret that is recognized by its name or form, or by one of the `configured` expressions. */
+export function redactArguments(args: readonly string[], configured: readonly RE2JS[] = []): string[] {
   const values = args.map((arg) => (arg.length > LONGEST ? `${arg.slice(0, LONGEST)}...` : arg));
   const hidden = secretsIn(values);
   return values.map((value, i) => {
@@ -153,7 +153,7 @@ export function redactArguments(args: readonly string[], own: readonly RE2JS[] =
     const [before = "", after] = from === undefined ? [value, ""] : [value.slice(0, from), HIDDEN];
     const text = after === "" && /\s/.test(value) ? redactScript(value, SCRIPTS) : before;
     const keys = { args: values, index: i };
-    return redactText(text, own, keys) + after;
+    return redactText(text, configured, keys) + after;
   });
 }
 
@@ -162,8 +162,8 @@ function nameOf(word: string): string {
 }
 
 /**
- * For each word of one command the index from which on it is a secret; undefined if it is none. The program is the first
- * word, or a later one that is known by its name: `sudo mysql`, `docker exec db redis-cli`.
+ * For each word of a command, the index where a secret begins; undefined if the word has none. The program is the first
+ * word, or a later word that is the name of a known program: `sudo mysql`, `docker exec db redis-cli`.
  */
 function secretsIn(words: readonly string[]): readonly (number | undefined)[] {
   let program = "";
@@ -177,13 +177,13 @@ function secretsIn(words: readonly string[]): readonly (number | undefined)[] {
     if (!word.startsWith("-")) {
       program = programAfter(program, nameOf(word), wrapped);
       wrapped ||= i === 0 && wrappers.has(program);
-      // What a shell is given may begin with such a word, and go on with others.
+      // The code for a shell may begin with an assignment and go on with commands.
       if (/\s/.test(word) && /^-[A-Za-z]*c$/.test(words[i - 1] ?? "")) return undefined;
       return isSecretAssignment(word) ? word.indexOf("=") + 1 : undefined;
     }
-    const found = readOption(program, word);
-    next = found.next;
-    return found.from;
+    const option = readOption(program, word);
+    next = option.next;
+    return option.from;
   });
 }
 
@@ -191,10 +191,10 @@ function isSecretAssignment(word: string): boolean {
   return word.includes("=") && hint.test(word) && secretAssignment.matcher(word).lookingAt();
 }
 
-/** The program to which further options belong, `program` so far, when a word that is no option follows. */
+/** The program to which further options belong after `name`, a word that is not an option. */
 function programAfter(program: string, name: string, wrapped: boolean): string {
   if (program === "" || lettersOf.has(name)) return name;
-  return wrapped && (wrappers.has(program) || harmlessP.has(name)) ? name : program;
+  return wrapped && (wrappers.has(program) || withHarmlessP.has(name)) ? name : program;
 }
 
 function isPublished(program: string, word: string): boolean {
@@ -202,9 +202,9 @@ function isPublished(program: string, word: string): boolean {
 }
 
 interface OptionSecret {
-  /** Where the secret begins in the option's own word. */
+  /** The index where the secret begins in the option's own word. */
   readonly from?: number | undefined;
-  /** What the next word is. */
+  /** The meaning of the next word. */
   readonly next?: "secret" | "user";
 }
 
@@ -220,7 +220,7 @@ function readOption(program: string, word: string): OptionSecret {
 }
 
 function readLetters(program: string, word: string): OptionSecret {
-  const { secret = "", user = "", flags = "" } = lettersOf.get(program) ?? ofOthers;
+  const { secret = "", user = "", flags = "" } = lettersOf.get(program) ?? defaultLetters;
   for (let i = 1; i < word.length; i += 1) {
     const letter = word.charAt(i);
     const isLast = i === word.length - 1;
@@ -228,21 +228,21 @@ function readLetters(program: string, word: string): OptionSecret {
     if (user.includes(letter)) return isLast ? { next: "user" } : { from: userSecret(program, word, i + 1) };
     if (!flags.includes(letter)) break;
   }
-  return word === "-p" && !harmlessP.has(program) ? { next: "secret" } : {};
+  return word === "-p" && !withHarmlessP.has(program) ? { next: "secret" } : {};
 }
 
-/** Where the secret begins in `user:secret`, which begins at `start`; undefined if there is none. */
+/** The index of the secret in `user:secret`, which begins at `start`; undefined if there is no secret. */
 function userSecret(program: string, word: string, start: number): number | undefined {
-  const { separators = ":" } = lettersOf.get(program) ?? ofOthers;
+  const { separators = ":" } = lettersOf.get(program) ?? defaultLetters;
   if (userAndGroup.test(word.slice(start))) return undefined;
   for (let i = start; i < word.length; i += 1) if (separators.includes(word.charAt(i))) return i + 1;
   return undefined;
 }
 
-/** Texts in texts: \`ssh host "sh -c 'mysql -p...'"\` has three. */
+/** The deepest nesting of shell code: \`ssh host "sh -c 'mysql -p...'"\` has three levels. */
 const SCRIPTS = 4;
 
-/** The commands in the text of a shell, each looked at like the arguments of a program. */
+/** Redacts each command in shell code like the arguments of a program. */
 function redactScript(text: string, depth: number): string {
   let safe = "";
   let end = 0;
@@ -262,7 +262,7 @@ function redactScript(text: string, depth: number): string {
   return safe + text.slice(end);
 }
 
-/** A word with white space in it, which is quoted, at least in part. */
+/** Redacts a word with white space, which is at least partly quoted. */
 function redactQuoted(raw: string, depth: number): string {
   const [, before = "", inner = "", after = ""] = /^([^\s"']*["'])(.*?)(["']?)$/s.exec(raw) ?? [];
   return inner === "" ? raw : before + redactScript(inner, depth) + after;
@@ -275,7 +275,7 @@ interface ShellWord {
   readonly value: string;
 }
 
-/** The words of each simple command of `text`, as a shell splits them; assignments before a program stand by themselves. */
+/** The words of each simple command, split as in a shell. Assignments before a program are separate commands. */
 function commandsIn(text: string): ShellWord[][] {
   const commands: ShellWord[][] = [[]];
   for (let i = 0; i < text.length; ) {
@@ -313,15 +313,15 @@ function wordAt(text: string, start: number): ShellWord {
   return { start, stop: Math.min(i, text.length), value };
 }
 
-/** Where a text stands: what surrounds it says whether it may hold ids. */
+/** The position of a text among the arguments, which decides whether it may contain ids. */
 interface Place {
   readonly args: readonly string[];
   readonly index: number;
 }
 
-function redactText(text: string, own: readonly RE2JS[], place: Place): string {
+function redactText(text: string, configured: readonly RE2JS[], place: Place): string {
   let safe = text;
-  // Each pattern needs one of these characters; most arguments have none, and most time is saved by not asking.
+  // Each pattern needs one of these characters. Most arguments have none, which saves the expensive tests.
   if (safe.includes("://")) safe = urlCredentials.matcher(safe).replaceAll(`$1:${HIDDEN}@`);
   if (safe.includes(":") || safe.includes("=")) {
     safe = header.matcher(safe).replaceAll(`$1$2${HIDDEN}`);
@@ -330,7 +330,7 @@ function redactText(text: string, own: readonly RE2JS[], place: Place): string {
   if (safe.includes(" ")) safe = bearer.matcher(safe).replaceAll(`$1 ${HIDDEN}`);
   if (safe.length >= 16) safe = keyShapes.matcher(safe).replaceAll(HIDDEN);
   if (safe.length >= 32) safe = hideKeys(safe, place);
-  for (const pattern of own) safe = pattern.matcher(safe).replaceAll(HIDDEN);
+  for (const pattern of configured) safe = pattern.matcher(safe).replaceAll(HIDDEN);
   return safe;
 }
 
@@ -339,18 +339,19 @@ function hideKeys(text: string, place: Place): string {
   let safe = "";
   let end = 0;
   while (matcher.find()) {
-    const found = matcher.group() ?? "";
+    const candidate = matcher.group() ?? "";
     safe +=
-      text.slice(end, matcher.start()) + (isKey(found) && !isId(text, matcher.end(), place) ? HIDDEN : found);
+      text.slice(end, matcher.start()) +
+      (isKey(candidate) && !isId(text, matcher.end(), place) ? HIDDEN : candidate);
     end = matcher.end();
   }
   return safe + text.slice(end);
 }
 
-/** Longer than an id and its longest name. */
+/** The text to examine before the end of an id: longer than an id and its longest name. */
 const ID_REACH = 100;
 
-/** Whether what ends at `end` is the id of a commit, an image or a container, by what stands before it or who uses it. */
+/** Whether the text before `end` is the id of a commit, image or container, by the text before it or by the program. */
 function isId(text: string, end: number, { args, index }: Place): boolean {
   const option = /^--?[A-Za-z]/.test(args[index - 1] ?? "") ? `${args[index - 1]} ` : "";
   const reach = option + text.slice(Math.max(0, end - ID_REACH), end);
@@ -362,8 +363,8 @@ function isId(text: string, end: number, { args, index }: Place): boolean {
 }
 
 /**
- * Long enough and mixed enough to be a key: hexadecimal, or letters of both cases with digits, or letters with many
- * digits. Options and names of many words are none: each of their words is short.
+ * Whether a text is long and mixed enough to be a key: hexadecimal, or letters of both cases with digits, or letters
+ * with many digits. Options and names of several words are not keys, because each of their words is short.
  */
 function isKey(text: string): boolean {
   for (const part of text.split(/[-_=]/)) {
@@ -373,7 +374,7 @@ function isKey(text: string): boolean {
     if (/^[0-9a-fA-F]+$/.test(part)) return true;
     if ((/[a-z]/.test(part) && /[A-Z]/.test(part)) || digits >= 4) return true;
   }
-  // Base64 for URLs has the separators inside: then there are digits and both cases in short pieces.
+  // URL-safe base64 can contain the separators; its short pieces then have digits and letters of both cases.
   const pieces = text.split(/[-_]/);
   const mixed = pieces.filter((piece) => /[a-z]/.test(piece) && /[A-Z]/.test(piece) && /[0-9]/.test(piece));
   return mixed.join("").length >= 24;

@@ -1,9 +1,9 @@
-// The two stamps of every record: when, and which one.
+// The two stamps of every record: its timestamp and its uid.
 
-/** Crockford's base32, as ULIDs have it. */
+/** Crockford's base32, as used by ULIDs. */
 const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/** The last text that was made, of a second. Invalidated by: nothing, the second is compared. */
+/** The cached text of the last second. Invalidated by: nothing, the second is compared. */
 let second = -1;
 let secondText = "";
 
@@ -19,8 +19,8 @@ export function timestamp(wallNs: number): string {
 }
 
 /**
- * Makes the function that gives each record its `log.record.uid`: ULIDs, greater ones later within a millisecond.
- * `random`: 5 bytes that no other process of the host has drawn.
+ * Creates the generator of `log.record.uid`: ULIDs that increase within a millisecond. `random`: 5 bytes that identify
+ * this process.
  */
 export function recordUids(random: Uint8Array): (wallNs: number) => string {
   let process = "";
@@ -40,7 +40,7 @@ export function recordUids(random: Uint8Array): (wallNs: number) => string {
       prefix = encode(now, 10);
     }
     count = (count + 1) % 2 ** 40;
-    // The count goes first, so that records of one millisecond sort as they were made.
+    // The count comes first, so that records of the same millisecond sort in the order of their creation.
     const low = count % 1024;
     if ((count - low) / 1024 !== round) {
       round = (count - low) / 1024;

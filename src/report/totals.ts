@@ -1,6 +1,5 @@
-// The warden's counters, gauges and histograms. Code that counts gets a handle once; after that counting is an addition.
-// Series that changed since they were last sent are queued, so that absolute values cross to the reporter, each at most
-// once a batch.
+// The warden's counters, gauges and histograms. Code that counts gets a handle once; counting is then an addition.
+// Changed series are queued, and their absolute values are sent to the reporter, each at most once per batch.
 import {
   type AttributesOf,
   closedSets,
@@ -18,16 +17,16 @@ export interface Counter {
 }
 
 export interface Gauge {
-  /** Anything but a finite number changes nothing. */
+  /** Values that are not finite are ignored. */
   set(value: number): void;
 }
 
 export interface Histogram {
-  /** In the instrument's unit; anything but a finite number changes nothing. */
+  /** `value` is in the instrument's unit. Values that are not finite are ignored. */
   observe(value: number): void;
 }
 
-/** Series altogether; further ones count under `overflow`. Role and rule names are the administrator's: honest use never gets there. */
+/** The most series; further ones count under `overflow`. Normal use never gets there: administrators name the rules. */
 export const SERIES_LIMIT = 10_000;
 
 /** One instrument with one set of attribute values. */
@@ -36,17 +35,17 @@ export class Series implements Counter, Gauge, Histogram {
   /** The beginning of a change on the wire: `["events",["exec"],`. */
   readonly wirePrefix: string;
   private readonly bounds: readonly number[];
-  /** How many observations each bucket alone took, the infinite one last; empty unless this is a histogram. */
+  /** The observations in each bucket alone, the infinite one last; empty unless this is a histogram. */
   private readonly counts: number[];
   private value = 0;
   private owner: Totals | undefined;
-  /** The reporter keeps the series although a later warden does not send it. */
+  /** Whether the reporter keeps the series even if a later warden does not send it. */
   kept = false;
-  /** It waits in the queue of its totals. */
+  /** Whether the series is in the queue of its totals. */
   changed = false;
   private removed = false;
 
-  /** @internal made by Totals only. `values`: one for each of the instrument's `attributes`, in their order. */
+  /** @internal Created by Totals only. `values`: one for each of the instrument's `attributes`, in their order. */
   constructor(owner: Totals | undefined, name: InstrumentName, values: readonly string[]) {
     const instrument = instrumentNamed(name);
     this.key = seriesKey(name, values);
@@ -77,21 +76,21 @@ export class Series implements Counter, Gauge, Histogram {
     this.markChanged();
   }
 
-  /** Queues it to be sent. */
+  /** Queues the series for sending. */
   markChanged(): void {
     if (this.changed) return;
     this.changed = true;
     this.owner?.enqueue(this);
   }
 
-  /** The reporter will be sent that this series is gone; after that its handles change nothing any more. */
+  /** Removes the series at the reporter too. Its handles have no effect any more. */
   remove(): void {
     this.removed = true;
     this.markChanged();
     this.owner = undefined;
   }
 
-  /** This series as one change of the wire, a `SeriesChange` as JSON. */
+  /** The series as a `SeriesChange` in JSON. */
   toChange(): string {
     if (this.removed) return `${this.wirePrefix}null]`;
     const tail = this.kept ? ",1]" : "]";
@@ -100,24 +99,24 @@ export class Series implements Counter, Gauge, Histogram {
   }
 }
 
-/** Names a series: different for different instruments and values. */
+/** The unique key of a series. */
 export function seriesKey(name: InstrumentName, values: readonly string[]): string {
   return values.length === 0 ? name : `${name}\0${values.join("\0")}`;
 }
 
 export class Totals {
   private readonly series = new Map<string, Series>();
-  /** Series that changed; those before `taken` were sent. */
+  /** The changed series; those before index `taken` were sent. */
   private queue: Series[] = [];
   private taken = 0;
 
-  /** Every series whose attributes are a closed list exists at once, at 0. */
+  /** Creates all series whose attributes are closed lists, at 0. */
   constructor() {
     for (const name of instrumentNames)
       for (const values of closedSets(instrumentNamed(name))) this.find(name, values);
   }
 
-  /** The handle of a counter; the same for the same attributes. */
+  /** The handle of a counter. The same attributes return the same handle. */
   counter<N extends InstrumentOf<"counter">>(name: N, attributes: AttributesOf<N>): Counter {
     return this.find(name, valuesOf(instruments[name], attributes));
   }
@@ -136,7 +135,7 @@ export class Totals {
     if (series !== undefined) this.removeSeries(series);
   }
 
-  /** @internal for TreeTotals, which bounds its own. Finds or makes a series; `values` as in a `SeriesChange`. */
+  /** @internal Finds or creates a series; `values` as in a `SeriesChange`. TreeTotals passes its own `limit`. */
   find(name: InstrumentName, values: readonly string[], limit = SERIES_LIMIT): Series {
     const key = seriesKey(name, values);
     const present = this.series.get(key);
@@ -153,24 +152,24 @@ export class Totals {
     series.remove();
   }
 
-  /** @internal called by a series that changed */
+  /** @internal Called by a series that changed. */
   enqueue(series: Series): void {
     this.queue.push(series);
   }
 
-  /** Something changed that `takeChanged` has not given yet. */
+  /** Whether there are changes that `takeChanged` has not returned yet. */
   get pending(): boolean {
     return this.taken < this.queue.length;
   }
 
-  /** Everything counts as changed: for a new reporter, which has nothing. */
+  /** Marks all series as changed, for a new reporter. */
   markAllChanged(): void {
     this.queue = [...this.series.values()];
     this.taken = 0;
     for (const series of this.queue) series.changed = true;
   }
 
-  /** Changes for the wire, each as JSON, of at most `limit` bytes together (at least one if there is any). */
+  /** Returns changes as JSON, at most `limit` bytes together (at least one if there is any). */
   takeChanged(limit: number): string[] {
     const changes: string[] = [];
     let size = 0;

@@ -1,23 +1,23 @@
-// How many processes of each tree are alive and how long they lived, for a bounded number of trees.
+// Counts the living processes of each tree and their durations, for a bounded number of trees.
 import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
-/** How long an unknown tree keeps its series after its last process ended. */
+/** The time that an unknown tree keeps its series after its last process ended. */
 const STAY_MS = 3_600_000;
-/** Folded trees remembered, so that a tree is counted once and not at each of its processes. */
+/** The most folded trees to remember, so that a tree is counted once and not for each of its processes. */
 const FOLDED_LIMIT = 1_024;
 
 export interface TreeTotalsOptions {
   /** `off`: nothing; `gauge`: no durations; `full`: both. */
   readonly mode: "off" | "gauge" | "full";
-  /** How many trees have series of their own. */
+  /** The most trees with series of their own. */
   readonly limit: number;
 }
 
 /**
- * The tree that a process counts under: `TreeTotals.started` gives it at the process's first exec, `moved` exchanges it at
- * each further exec, and `ended` takes it back, exactly once. It stays right when the tree leaves the table meanwhile.
+ * The tree under which a process is counted. `TreeTotals.started` returns it at the process's first exec, `moved`
+ * exchanges it at each further exec, and `ended` takes it back exactly once. It stays valid if the tree is removed.
  */
 export class TreeHandle implements ProcessCount {
   readonly tree: string;
@@ -27,7 +27,7 @@ export class TreeHandle implements ProcessCount {
   /** @internal processes alive */ running = 0;
   /** @internal when the last one ended, by `TreeTotals.now` */ idleSince = 0;
 
-  /** @internal made by TreeTotals only */
+  /** @internal Created by TreeTotals only. */
   constructor(tree: string, processes: Series | null, duration: Series | null) {
     this.tree = tree;
     this.processes = processes;
@@ -40,9 +40,9 @@ export class TreeTotals {
   private readonly options: TreeTotalsOptions;
   private readonly now: () => number;
   private readonly trees = new Map<string, TreeHandle>();
-  /** Unknown trees without a process, the longest idle first. */
+  /** Unknown trees without processes, the longest idle first. */
   private readonly idle = new Set<TreeHandle>();
-  /** The last of these, not in `idle` yet: usually it runs again at once. */
+  /** The latest of these trees, not in `idle` yet, because it usually runs again at once. */
   private lastIdle: TreeHandle | null = null;
   private readonly folded = new Set<string>();
   private readonly foldedCount: Counter;
@@ -61,12 +61,12 @@ export class TreeTotals {
     this.foldedCount = totals.counter("treesOverflow", {});
   }
 
-  /** Trees with series of their own. */
+  /** The number of trees with series of their own. */
   get size(): number {
     return this.trees.size;
   }
 
-  /** A process of `tree` (its path) is alive. `known`: see `tree.known`; a known tree stays. */
+  /** Counts a new process of `tree` (its path). `known`: see `tree.known`; a known tree keeps its series. */
   started(tree: string, known: boolean): TreeHandle {
     if (this.options.mode === "off") return this.off;
     const series = this.seriesFor(tree, known);
@@ -76,14 +76,14 @@ export class TreeTotals {
     return series;
   }
 
-  /** A process ended after `seconds`; undefined if its duration is not known. */
+  /** Counts the end of a process after `seconds`; undefined if its duration is not known. */
   ended(handle: TreeHandle, seconds: number | undefined): void {
     if (handle.running === 0) return;
     this.left(handle);
     if (seconds !== undefined) handle.duration?.observe(seconds);
   }
 
-  /** A process moved to another tree by an exec; gives its new handle. Its duration counts for the tree in which it ends. */
+  /** Moves a process to another tree after an exec. Its duration counts for the tree in which it ends. */
   moved(handle: TreeHandle, tree: string, known: boolean): TreeHandle {
     if (handle.tree === tree) {
       if (known) this.remember(handle);
@@ -94,12 +94,12 @@ export class TreeTotals {
     return next;
   }
 
-  /** Removes unknown trees whose hour is over. Cheap if there are none; call it before totals are sent. */
+  /** Removes unknown trees whose time is over. Cheap if there are none; to be called before totals are sent. */
   expire(): void {
     this.keepLastIdle();
-    const before = this.now() - STAY_MS;
+    const idleLimit = this.now() - STAY_MS;
     for (const series of this.idle) {
-      if (series.idleSince > before) return;
+      if (series.idleSince > idleLimit) return;
       this.drop(series);
     }
   }
@@ -130,16 +130,16 @@ export class TreeTotals {
       return present;
     }
     if (this.trees.size >= this.options.limit) this.expire();
-    // Only a known tree may push another out: or else anyone could empty the table by starting programs.
+    // Only a known tree may replace another one. Otherwise anybody could empty the table by starting programs.
     if (known && this.trees.size >= this.options.limit) {
       const [oldest] = this.idle;
       if (oldest !== undefined) this.drop(oldest);
     }
     if (this.trees.size >= this.options.limit) return this.fold(tree);
-    const made = this.make(tree);
-    if (known) this.remember(made);
-    this.trees.set(tree, made);
-    return made;
+    const created = this.make(tree);
+    if (known) this.remember(created);
+    this.trees.set(tree, created);
+    return created;
   }
 
   private fold(tree: string): TreeHandle {

@@ -1,13 +1,13 @@
-// What warden and reporter send each other: one JSON object a packet (SOCK_SEQPACKET). Either side may be taken over,
-// so each parser takes any bytes; the warden acts on nothing but the four requests below.
+// The protocol between warden and reporter: one JSON object per packet (SOCK_SEQPACKET). Either side may be hostile,
+// so each parser accepts any bytes. The warden acts only on the four requests below.
 import * as v from "valibot";
 import { type LearnedUpdate, parseLearnedUpdate } from "../baseline/learned.ts";
 import { type EventRecord, isEventRecord } from "./event-record.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "./instruments.ts";
 
-/** Bytes of the longest packet. */
+/** The longest packet in bytes. */
 export const PACKET_LIMIT = 65_536;
-/** Bytes of the longest request to the warden. */
+/** The longest request to the warden in bytes. */
 export const REQUEST_LIMIT = 512;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -15,12 +15,12 @@ const list = v.custom<readonly unknown[]>(Array.isArray);
 
 // From the warden: frames.
 
-/** The first frame of a connection, and again the answer to each `ready`: what follows it on the wire is complete. */
+/** The first frame of a connection and the answer to each `ready`. The frames after it are complete. */
 const Hello = v.object({
   type: v.literal("hello"),
-  /** The supervisor's run: while it stays the same, no counter goes back. */
+  /** The supervisor's run. While it stays the same, no counter decreases. */
   run: v.string(),
-  /** Which warden of the run: every start has another number, a later start a greater one. */
+  /** The number of this warden within the run. Every start has a greater number than the one before. */
   generation: count,
   version: v.string(),
   /** RFC 3339. */
@@ -32,8 +32,8 @@ const Hello = v.object({
 });
 
 /**
- * Reliable records of events. The first has the number `first`, the others follow it one by one. Frames of both reliable
- * kinds share one sequence of numbers, from 1 for each generation; a number that never comes was dropped.
+ * Reliable records of events. The first has the number `first`; the others have the next numbers. Frames of both
+ * reliable kinds share one sequence, which begins at 1 for each generation. A record with a missing number was dropped.
  */
 const ReliableEvents = v.object({
   type: v.literal("events"),
@@ -42,7 +42,7 @@ const ReliableEvents = v.object({
   records: v.pipe(list, v.transform(recordsOf)),
 });
 
-/** Reliable reports of what is learned, numbered as above. Null stands for one that is malformed. */
+/** Reliable updates of the learner, numbered as above. Null stands for a malformed update. */
 const LearnedFrame = v.object({
   type: v.literal("learned"),
   generation: count,
@@ -55,27 +55,27 @@ const LearnedFrame = v.object({
   ),
 });
 
-/** Records that are neither numbered nor sent again. */
+/** Records that are neither numbered nor retransmitted. */
 const BestEffortEvents = v.object({
   type: v.literal("best-effort"),
   records: v.pipe(list, v.transform(recordsOf)),
 });
 
-/** Totals that have changed; all of them after a hello. */
+/** The totals that have changed; after a hello, all totals. */
 const TotalsFrame = v.object({
   type: v.literal("totals"),
   generation: count,
   changed: v.pipe(list, v.transform(changesOf)),
-  /** This frame completes what began with the last hello: a series that no frame since then has named is gone. */
+  /** Whether this frame completes the totals since the last hello. Series that were not sent since then are gone. */
   whole: v.boolean(),
 });
 
-/** The answer to a ping, behind all totals of that moment. */
+/** The answer to a ping. It follows all totals of that moment. */
 const Pong = v.object({
   type: v.literal("pong"),
   id: count,
   alive: v.boolean(),
-  /** Why not; empty if alive. */
+  /** Why the sensor is not running; empty if it is. */
   reason: v.string(),
 });
 
@@ -89,7 +89,7 @@ export type Frame = Readonly<v.InferOutput<typeof Frame>>;
 
 /** A histogram's absolute value. */
 export interface HistogramValue {
-  /** How many observations each bucket alone took, in the order of the instrument's `buckets`, the infinite one last. */
+  /** The observations in each bucket alone, in the order of the instrument's `buckets`, the infinite one last. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
@@ -97,22 +97,24 @@ export interface HistogramValue {
 /** The absolute value of one series. On the wire it is the list [instrument, values, value] or [..., 1] if kept. */
 export interface SeriesChange {
   readonly instrument: InstrumentName;
-  /** One for each of the instrument's `attributes`, in their order: ["exec"] for `events`, ["/cron/base"] for a tree. */
+  /**
+   * One for each of the instrument's `attributes`, in their order: ["exec"] for `events`, ["/cron/base"] for a tree.
+   */
   readonly values: readonly string[];
-  /** Null: the series is gone. */
+  /** Null if the series is gone. */
   readonly value: number | HistogramValue | null;
-  /** The series outlives a warden whose successor does not name it. */
+  /** Whether the series stays if the next warden does not send it. */
   readonly kept: boolean;
 }
 
 // From the reporter: requests.
 
 const Request = v.variant("type", [
-  /** A reporter has started: everything up to the number `last` of that generation is in its journal. */
+  /** A reporter has started. Its journal has all records of that generation up to the number `last`. */
   v.strictObject({ type: v.literal("ready"), generation: count, last: count }),
-  /** Everything up to the number `n` is in the journal and durable. */
+  /** All records up to the number `n` are in the journal and durable. */
   v.strictObject({ type: v.literal("ack"), generation: count, n: count }),
-  /** Asks for all totals and a pong with the same id. */
+  /** Requests all totals and a pong with the same id. */
   v.strictObject({ type: v.literal("ping"), id: count }),
   /** Whether best-effort records are wanted. */
   v.strictObject({ type: v.literal("watch"), on: v.boolean() }),
@@ -123,12 +125,12 @@ export function formatRequest(request: Request): string {
   return JSON.stringify(request);
 }
 
-/** The warden's parser. Undefined for anything that is not exactly a request. */
+/** Parses a packet in the warden. Undefined if it is not exactly a request. */
 export function parseRequest(bytes: Uint8Array): Request | undefined {
   return bytes.length > REQUEST_LIMIT ? undefined : parse(Request, bytes);
 }
 
-/** The reporter's parser. Undefined for anything that is not a frame; a malformed change is left out. */
+/** Parses a packet in the reporter. Undefined if it is not a frame; malformed changes are left out. */
 export function parseFrame(bytes: Uint8Array): Frame | undefined {
   return bytes.length > PACKET_LIMIT ? undefined : parse(Frame, bytes);
 }
@@ -143,10 +145,10 @@ function parse<T>(schema: v.GenericSchema<unknown, T>, bytes: Uint8Array): T | u
   }
 }
 
-// Records and changes come by the hundred a second and are checked by hand: a record takes 0.6 us so and 6.3 us as a
-// schema, a change 0.15 us and 1 us.
+// Hundreds of records and changes arrive per second, so they are checked by hand: a record takes 0.6 us instead of
+// 6.3 us with a schema, a change 0.15 us instead of 1 us.
 
-/** A malformed record becomes an empty one, so that the numbers of the others stay right. */
+/** A malformed record becomes an empty one, so that the numbers of the other records stay right. */
 function recordsOf(values: readonly unknown[]): readonly EventRecord[] {
   return values.map((value) => (isEventRecord(value) ? value : {}));
 }

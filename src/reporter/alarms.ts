@@ -1,8 +1,8 @@
-// Alarms as a person wants to read them: equal ones grouped, with their number.
+// Groups equal alarms and counts them, for people to read.
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
 import { isSeverity, severities } from "../vocabulary/severities.ts";
 
-/** What all alarms of a group have in common. */
+/** The values that all alarms of a group share. */
 export interface Alarm {
   /** `policy.outcome`, or `new` for a tree that the baseline does not know. */
   readonly what: string;
@@ -20,12 +20,12 @@ export interface AlarmGroup extends Alarm {
   readonly first: string;
   last: string;
   count: number;
-  /** The first one's, as a sample. */
+  /** From the first alarm, as a sample. */
   readonly user: string;
   readonly arguments: string;
 }
 
-/** A verdict that is no plain allow, or a tree that the baseline in force does not know. */
+/** Whether a record is a verdict other than a plain allow, or a tree that the baseline in force does not know. */
 export function isAlarm(record: EventRecord): boolean {
   if (record["event.name"] === "policy.verdict") return record["policy.action"] !== "allow";
   return record["event.name"] === "tree.new" && record["tree.known"] === false;
@@ -55,9 +55,9 @@ export function alarmKey({ what, rule, exact, tree, scope, runnable }: Alarm): s
 export class AlarmGroups {
   private readonly limit: number;
   private readonly groups = new Map<string, AlarmGroup>();
-  /** Alarms altogether. */
+  /** The number of all alarms. */
   total = 0;
-  /** Alarms whose kind was beyond the limit. */
+  /** The number of alarms whose kind was beyond the limit. */
   overLimit = 0;
 
   constructor(limit: number) {
@@ -97,7 +97,7 @@ export class AlarmGroups {
   }
 }
 
-/** -1 for what has no severity. */
+/** -1 for alarms without a severity. */
 function weight({ severity }: Alarm): number {
   return isSeverity(severity) ? severities.indexOf(severity) : -1;
 }

@@ -1,5 +1,5 @@
-// The reporter's side of the totals: the living warden's absolute values, on top of what earlier wardens of the same run
-// had reached, so that no counter goes back because a process was killed.
+// The reporter's side of the totals: the current warden's absolute values plus those that earlier wardens of the same
+// run reached, so that no counter decreases because a process was killed.
 import * as v from "valibot";
 import { type InstrumentName, instrumentNamed, isInstrument } from "../report/instruments.ts";
 import { seriesKey } from "../report/totals.ts";
@@ -14,13 +14,13 @@ export interface CumulativeSeries {
   readonly value: Total;
 }
 
-/** A series to which the reporter itself adds. */
+/** A series that the reporter itself counts. */
 export interface OwnSeries {
   readonly instrument: InstrumentName;
   readonly values: readonly string[];
 }
 
-/** One series as the journal stores it; without a body it is deleted. */
+/** A series as the journal stores it. A null body deletes it. */
 export interface CumulativeRow {
   readonly key: string;
   readonly body: string | null;
@@ -30,28 +30,28 @@ interface Entry {
   readonly instrument: InstrumentName;
   readonly values: readonly string[];
   kept: boolean;
-  /** What earlier wardens had reached, and what the reporter counts itself. */
+  /** The total of earlier wardens, and of the reporter's own counts. */
   carriedOver: Total;
-  /** The living warden's; null if it has not sent any. */
+  /** The current warden's value; null if it has not sent one. */
   current: Total | null;
-  /** The living warden has sent it since its last hello. */
+  /** Whether the current warden has sent the series since its last hello. */
   confirmed: boolean;
-  /** When its warden ended, ms since the epoch. */
+  /** The time when its warden ended, ms since the epoch. */
   endedAt: number;
 }
 
-/** A tree that the next warden does not know stays as long as one that stopped. */
+/** The time that a tree stays if the next warden does not know it: as long as a stopped tree. */
 const STAY_MS = 3_600_000;
-/** Such trees, at most: or else wardens that die again and again would leave ever more. */
+/** The most such trees, because wardens that keep dying would leave more and more of them. */
 const ORPHANED_TREES = 2_000;
 
 export class CumulativeTotals {
   private readonly entries = new Map<string, Entry>();
   private readonly changed = new Set<string>();
 
-  /** `own`: what the reporter counts itself, there from the start at 0. */
-  constructor(own: readonly OwnSeries[]) {
-    for (const { instrument, values } of own) this.entry(instrument, values);
+  /** `ownSeries`: the series that the reporter counts itself; they start at 0. */
+  constructor(ownSeries: readonly OwnSeries[]) {
+    for (const { instrument, values } of ownSeries) this.entry(instrument, values);
   }
 
   /** Adds to a series of the reporter's own. */
@@ -61,13 +61,13 @@ export class CumulativeTotals {
     this.changed.add(seriesKey(instrument, values));
   }
 
-  /** A hello: all series will be sent again, by the same warden or by a new one. `now`: ms since the epoch. */
+  /** To be called for a hello, after which the same or a new warden sends all series. `now`: ms since the epoch. */
   onHello(isNewWarden: boolean, now: number): void {
     for (const entry of this.entries.values()) entry.confirmed = false;
     if (isNewWarden) this.carryOver(now);
   }
 
-  /** `whole`: with these changes the warden has sent everything, and a series that it did not send is gone. */
+  /** Applies changes. `whole`: the warden has now sent all series, so a series that it did not send is gone. */
   apply(changes: readonly SeriesChange[], whole: boolean): void {
     for (const { instrument, values, value, kept } of changes) {
       if (value === null) {
@@ -86,7 +86,7 @@ export class CumulativeTotals {
     }
   }
 
-  /** Every series with its whole value. `now`: ms since the epoch. */
+  /** Every series with its cumulative value. `now`: ms since the epoch. */
   *series(now: number): Generator<CumulativeSeries> {
     for (const [key, entry] of this.entries) {
       const { instrument, values, carriedOver, current } = entry;
@@ -97,7 +97,7 @@ export class CumulativeTotals {
     }
   }
 
-  /** What changed since the last call, for the journal. */
+  /** The rows that changed since the last call, for the journal. */
   takeChanged(): CumulativeRow[] {
     const rows: CumulativeRow[] = [];
     for (const key of this.changed) {
@@ -113,12 +113,12 @@ export class CumulativeTotals {
     return rows;
   }
 
-  /** The journal did not take these rows: `takeChanged` gives them again. */
+  /** To be called if the journal could not store these rows: `takeChanged` returns them again. */
   markChanged(rows: readonly CumulativeRow[]): void {
     for (const { key } of rows) this.changed.add(key);
   }
 
-  /** Takes over what an earlier reporter of this run had stored; a malformed body is left out. */
+  /** Restores the rows of an earlier reporter of this run. Malformed bodies are skipped. */
   restore(bodies: readonly string[]): void {
     for (const body of bodies) {
       const entry = parseEntry(body);
@@ -126,7 +126,7 @@ export class CumulativeTotals {
     }
   }
 
-  /** The ended warden's counts are carried over. Its gauges end, except that of a tree, which shows that nothing runs. */
+  /** Carries over the counts of the ended warden. Its gauges are removed, except those of trees, which become 0. */
   private carryOver(now: number): void {
     const orphaned: [string, Entry][] = [];
     for (const [key, entry] of this.entries) {
@@ -170,12 +170,12 @@ export class CumulativeTotals {
   }
 }
 
-/** Series of trees come and go. */
+/** Whether the series belongs to a tree, and so may disappear. */
 function isPerTree(instrument: InstrumentName): boolean {
   return instrument === "treeDuration" || instrument === "treeProcesses";
 }
 
-/** Whether a living warden may take such a series back; a counter it never does. */
+/** Whether a warden may withdraw such a series. Counters are never withdrawn. */
 function isRevocable(instrument: InstrumentName): boolean {
   return isPerTree(instrument) || instrumentNamed(instrument).kind === "gauge";
 }

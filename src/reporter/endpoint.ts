@@ -1,4 +1,4 @@
-// The HTTP endpoint: metrics to scrape, and whether treewarden lives.
+// The HTTP endpoint for metrics and health.
 import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
 import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
@@ -10,25 +10,25 @@ export interface Health {
 
 export interface EndpointInputs {
   readonly metrics: (format: ExpositionFormat) => Promise<string>;
-  /** The warden's own answer; resolves within a second whatever the warden does. */
+  /** The warden's answer; resolves within a second even if the warden does not answer. */
   readonly health: () => Promise<Health>;
 }
 
-/** Requests answered at a time; no scraper sends more. */
+/** The most concurrent requests; no scraper sends more. */
 const IN_FLIGHT = 64;
 /** A connection without a byte for this long is closed, s. */
 const IDLE_SECONDS = 10;
 
-/** Listens. Throws if the address cannot be had. */
+/** Starts the server. Throws if the address is not available. */
 export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<undefined> {
   let inFlight = 0;
   return Bun.serve({
     hostname: address.host,
     port: address.port,
     idleTimeout: IDLE_SECONDS,
-    // Two on one port would answer scrapes in turns.
+    // Two servers on one port would answer scrapes in turns.
     reusePort: false,
-    // Nothing here takes a body.
+    // No request has a body.
     maxRequestBodySize: 1024,
     development: false,
     async fetch(request) {

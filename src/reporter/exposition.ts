@@ -1,4 +1,4 @@
-// The text that Prometheus scrapes: its own format, and OpenMetrics 1.0 for those who ask for that.
+// The text that Prometheus scrapes, in its own format or in OpenMetrics 1.0 if the client accepts that.
 import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 
@@ -9,18 +9,18 @@ export const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
 };
 
-/** Which format the `Accept` header asks for. */
+/** The format for an `Accept` header. */
 export function formatFor(accept: string | null): ExpositionFormat {
   return accept?.includes("application/openmetrics-text") === true ? "openmetrics" : "prometheus";
 }
 
-/** All series, each instrument once with its help and type. */
+/** Formats all series, with the help and type of each instrument. */
 export function expose(series: Iterable<CumulativeSeries>, format: ExpositionFormat): string {
   const byName = new Map<InstrumentName, CumulativeSeries[]>();
-  for (const one of series) {
-    const list = byName.get(one.instrument);
-    if (list === undefined) byName.set(one.instrument, [one]);
-    else list.push(one);
+  for (const entry of series) {
+    const list = byName.get(entry.instrument);
+    if (list === undefined) byName.set(entry.instrument, [entry]);
+    else list.push(entry);
   }
   let text = "";
   for (const name of instrumentNames) {
@@ -62,8 +62,8 @@ function histogram(
 ): string {
   let text = "";
   let count = 0;
-  counts.forEach((own, i) => {
-    count += own;
+  counts.forEach((inBucket, i) => {
+    count += inBucket;
     const bound = bounds[i];
     text += sample(`${name}_bucket`, [...labels, `le="${bound === undefined ? "+Inf" : bound}"`], count);
   });
@@ -74,7 +74,7 @@ function sample(name: string, labels: readonly string[], value: number): string 
   return labels.length === 0 ? `${name} ${value}\n` : `${name}{${labels.join(",")}} ${value}\n`;
 }
 
-/** Both formats: backslash, newline and double quote. */
+/** Escapes backslash, newline and double quote, as both formats require. */
 function escapeLabel(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }

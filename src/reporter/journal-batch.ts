@@ -1,4 +1,4 @@
-// One batch of an output: rows of the journal, read page by page while the output iterates over them.
+// A batch for an output: rows of the journal, read page by page while the output iterates over them.
 import type { EventRecord } from "../report/event-record.ts";
 import type { Journal } from "./journal.ts";
 import type { Batch, JournalOutput } from "./output.ts";
@@ -6,23 +6,23 @@ import type { Batch, JournalOutput } from "./output.ts";
 export interface BatchSource {
   readonly journal: Journal;
   readonly output: JournalOutput;
-  /** Applied to each record: what an earlier configuration let into the journal does not leave under a stricter one. */
+  /** Applied to each record, because an earlier, less strict configuration may have written it to the journal. */
   readonly redact: (record: EventRecord) => EventRecord;
 }
 
-/** Rows read at a time, and their JSON. */
+/** Limits of one page: rows, and bytes of their JSON. */
 const PAGE_ROWS = 512;
 const PAGE_BYTES = 2 << 20;
 
-/** The rows after a position, read while they are iterated over, with best-effort records behind them. */
+/** The rows after a position, read during iteration, followed by best-effort records. */
 export class JournalBatch implements Batch {
   /** Rows up to this id were read. */
   position: number;
   passedOver = 0;
-  /** Records handed over. */
+  /** The number of records that the output received. */
   count = 0;
   bestEffortCount = 0;
-  /** Why a page could not be read. */
+  /** The error if a page could not be read. */
   journalError: unknown;
   private readonly source: BatchSource;
   private readonly maxRows: number;
@@ -42,7 +42,9 @@ export class JournalBatch implements Batch {
     this.newest = source.journal.newest();
   }
 
-  /** Reads up to the first accepted record. False if there is nothing to deliver. Rejects if the journal cannot be read. */
+  /**
+   * Reads up to the first accepted record. False if there is nothing to deliver. Rejects if the journal cannot be read.
+   */
   async findFirst(): Promise<boolean> {
     while (this.page.length === 0 && this.readPage()) await letOthersRun();
     return this.page.length > 0 || this.bestEffort.length > 0 || this.endOfRows() > 0;
@@ -67,7 +69,7 @@ export class JournalBatch implements Batch {
     yield* extra;
   }
 
-  /** False if there is no further row, or no room for one. */
+  /** Reads the next page. False if there are no further rows or the batch is full. */
   private readPage(): boolean {
     const { output, redact } = this.source;
     const rowsLeft = this.maxRows - this.rows;
@@ -79,7 +81,7 @@ export class JournalBatch implements Batch {
       this.bytes += size;
     }
     this.rows += rows.length;
-    // Rows that were deleted meanwhile leave no gap to wait for.
+    // Without rows the remaining ones were deleted meanwhile, so the batch is at its end.
     this.position = rows.at(-1)?.id ?? this.newest;
     return true;
   }
@@ -93,7 +95,7 @@ export class JournalBatch implements Batch {
     }
   }
 
-  /** The rows that this batch passes over because it is full; they count as read. */
+  /** Passes over the rows beyond a full batch if the output wants that. Returns their number. */
   private endOfRows(): number {
     if (this.source.output.pacing.rest === "passed over" && this.position < this.newest) {
       this.passedOver = this.newest - this.position;
@@ -103,7 +105,7 @@ export class JournalBatch implements Batch {
   }
 }
 
-/** What the warden sends, and scrapes, wait for no reading of the journal. */
+/** Yields to the event loop, so that reading the journal delays neither the warden's packets nor scrapes. */
 function letOthersRun(): Promise<void> {
   return Bun.sleep(0);
 }

@@ -1,5 +1,5 @@
-// One output's way through the journal: which rows it was given, when it gets the next, and what happens when it does not
-// take them, when the journal was replaced, and at the end.
+// The cursor of one output in the journal: its position, the times of its deliveries, retries after failures, and what
+// happens when the journal is replaced and at shutdown.
 import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { type BatchSource, JournalBatch } from "./journal-batch.ts";
@@ -7,49 +7,49 @@ import type { JournalRow } from "./journal-reader.ts";
 import type { Delivery } from "./output.ts";
 
 export interface JournalCursorOptions extends BatchSource {
-  /** A delivery did not succeed. */
+  /** Called for each failed delivery. */
   readonly onFailure: (why: string) => void;
-  /** Records that the output will never get. */
+  /** Called with the number of records that the output will never get. */
   readonly onDrop: (count: number) => void;
-  /** The journal could not be read or written; it may have been replaced when this returns. */
+  /** Called if the journal could not be read or written. It may replace the journal. */
   readonly onJournalError: (error: unknown) => void;
-  /** Shortest wait after a failure, ms; tests wait less. */
+  /** The shortest wait after a failure, ms. Tests use a shorter one. */
   readonly retryMs?: number;
 }
 
-/** Best-effort records that may wait. */
+/** The most best-effort records in the queue. */
 const BEST_EFFORT_LIMIT = 4_096;
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
-/** Rows without an accepted record that are read again after a kill -9, at most. */
+/** The most rows without an accepted record that are read again after a kill -9. */
 const REMEMBER_EVERY = 1_000;
 
 export class JournalCursor {
   private readonly options: JournalCursorOptions;
-  /** Rows up to this id were delivered, or are not for this output. */
+  /** Rows up to this id were delivered or are not for this output. */
   private position: number;
-  /** Names in the journal's memory: the position, and when the last delivery began (ms since the epoch). */
+  /** The names in the journal's memory of the position and of the start of the last delivery (ms since the epoch). */
   private readonly positionName: string;
   private readonly attemptName: string;
   private rememberedPosition = -1;
-  /** The file that `position` belongs to, and the newest row that was seen in it. */
+  /** The file to which `position` belongs (`Journal.replacements`), and the newest row that was seen in it. */
   private replacements: number;
   private newestSeen: number;
   private attemptedAt: number;
 
   private bestEffort: EventRecord[] = [];
-  /** Rows in a batch: fewer after one that was too large. */
+  /** The most rows in a batch; reduced after a batch that was too large. */
   private maxRows: number;
   private retryMs = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private delivering: Promise<void> | undefined;
-  /** No delivery begins by itself any more. */
+  /** True if no delivery may start by itself any more. */
   private stopped = false;
   private closed = false;
 
   /**
-   * An output that is new to this journal gets what is written from now on, not the past. Throws if the journal cannot be
-   * read.
+   * An output that is new to this journal gets only the rows that are written from now on. Throws if the journal cannot
+   * be read.
    */
   constructor(options: JournalCursorOptions) {
     const { journal, output } = options;
@@ -76,10 +76,10 @@ export class JournalCursor {
     return this.isCurrent ? this.position : 0;
   }
 
-  /** These records were written to the journal. Never throws. */
+  /** To be called when these records were written to the journal. Never throws. */
   onAppended(records: readonly EventRecord[]): void {
     try {
-      // What is being delivered belongs to the file that it was read from.
+      // A delivery in progress belongs to the file that its rows were read from.
       if (this.delivering === undefined) this.followJournal();
       if (this.isCurrent) this.newestSeen = this.options.journal.newest();
       if (this.isActive || this.stopped) return;
@@ -87,7 +87,7 @@ export class JournalCursor {
         this.schedule();
         return;
       }
-      // All before them was delivered, or a delivery would be under way: nothing has to be read.
+      // All earlier rows were delivered, since no delivery is in progress. So nothing has to be read.
       this.position = this.newestSeen;
       if (this.position - this.rememberedPosition >= REMEMBER_EVERY) this.remember(this.position);
     } catch (error) {
@@ -95,7 +95,7 @@ export class JournalCursor {
     }
   }
 
-  /** A record that is not in the journal. */
+  /** Queues a record that is not in the journal. */
   addBestEffort(record: EventRecord): void {
     if (!this.options.output.takesBestEffort) return;
     if (this.bestEffort.length >= BEST_EFFORT_LIMIT) {
@@ -106,12 +106,12 @@ export class JournalCursor {
     this.schedule();
   }
 
-  /** A row was deleted from the journal: too old, or there was no room. */
+  /** To be called when a row was deleted from the journal, because of its age or the size of the file. */
   onDeleted({ id, record }: JournalRow): void {
     if (id > this.delivered && this.options.output.accepts(record)) this.options.onDrop(1);
   }
 
-  /** The reporter will end soon. An output that delivers nothing at the end begins no delivery from now on. */
+  /** To be called before shutdown. An output that delivers nothing at the end starts no further delivery. */
   prepareEnd(): void {
     if (!this.options.output.pacing.deliversAtEnd) this.stop();
   }
@@ -122,11 +122,13 @@ export class JournalCursor {
     this.timer = undefined;
   }
 
-  /** Waits for a delivery that is under way, then delivers what is left if the output wants that: for at most `ms`. */
+  /**
+   * Waits at most `ms` for the current delivery and, if the output wants that, for delivery of the remaining records.
+   */
   async end(ms: number): Promise<void> {
     this.stop();
     await Promise.race([this.finish(), Bun.sleep(ms)]);
-    // What a late answer says is not remembered: the records come again after the next start.
+    // A late answer is ignored: the records are delivered again after the next start.
     this.closed = true;
     if (this.position === this.rememberedPosition || !this.isCurrent) return;
     try {
@@ -147,7 +149,7 @@ export class JournalCursor {
     return this.timer !== undefined || this.delivering !== undefined;
   }
 
-  /** `position` is one in the present file of the journal. */
+  /** Whether `position` belongs to the current file of the journal. */
   private get isCurrent(): boolean {
     return this.replacements === this.options.journal.replacements;
   }
@@ -164,8 +166,8 @@ export class JournalCursor {
   }
 
   /**
-   * In a journal that replaced a broken one ids begin at 1 again, and every row is new. Rows of the broken one that were
-   * not delivered are lost; which of them were for this output cannot be read any more, so all of them count.
+   * In a journal that replaced a broken one, ids start at 1 again and every row is new. Undelivered rows of the broken
+   * journal are lost. All of them count, because those for this output can no longer be identified.
    */
   private followJournal(): void {
     const { journal, onDrop } = this.options;
@@ -177,16 +179,16 @@ export class JournalCursor {
     this.remember(0);
   }
 
-  /** `gatherMs`: 0 for records that have waited already. */
+  /** Schedules the next delivery. `gatherMs`: 0 for records that have already waited. */
   private schedule(gatherMs = this.options.output.pacing.gatherMs): void {
     if (this.stopped || this.isActive) return;
     const { intervalMs } = this.options.output.pacing;
-    // Not longer than the interval, also after the clock was set back.
+    // Wait no longer than the interval, even after the clock was set back.
     const pause = Math.min(intervalMs, this.attemptedAt + intervalMs - Date.now());
     this.timer = setTimeout(() => void this.run(), Math.max(gatherMs, pause, this.retryMs));
   }
 
-  /** One delivery. Never rejects. */
+  /** Runs one delivery. Never rejects. */
   private async run(): Promise<void> {
     this.timer = undefined;
     this.delivering = this.deliverNext().catch((error: unknown) => this.onJournalError(error));
@@ -225,7 +227,7 @@ export class JournalCursor {
     this.advance(batch.position);
   }
 
-  /** A fault in an output is a failed delivery; one in reading the journal for it is not. */
+  /** An error in the output is a failed delivery; an error in reading the journal is not. */
   private async deliver(batch: JournalBatch): Promise<Delivery> {
     try {
       return await this.options.output.deliver(batch);
@@ -244,7 +246,7 @@ export class JournalCursor {
   private advance(position: number): void {
     if (this.closed) return;
     if (this.isCurrent) this.remember(position);
-    // The file was replaced meanwhile: rows of it that were delivered do not count as lost.
+    // The file was replaced meanwhile. Rows that were delivered from it do not count as lost.
     else this.position = position;
   }
 
@@ -261,7 +263,7 @@ export class JournalCursor {
     this.schedule();
   }
 
-  /** Up to half as long again at random, so that a fleet does not come back all at once. */
+  /** Increases the wait before the next try, with up to half of it as jitter, so that hosts do not retry in step. */
   private backOff(): void {
     const shortest = this.options.retryMs ?? RETRY_MS;
     const next = Math.min(LONGEST_RETRY_MS, Math.max(shortest, this.retryMs * 1.5));

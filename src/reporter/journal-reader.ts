@@ -1,15 +1,15 @@
-// Reading the journal beside the reporter that writes it.
+// Reads the journal while the reporter writes it.
 import { constants, Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { printable } from "../linux/text.ts";
 import { type EventRecord, isEventRecord, type RecordValue } from "../report/event-record.ts";
 
-/** Below the state directory. */
+/** Relative to the state directory. */
 export const JOURNAL_FILE = "report/journal.sqlite";
 
 export interface JournalRow {
-  /** Grows with every row and is never given out again. */
+  /** Increases with every row and is never reused. */
   readonly id: number;
   readonly record: EventRecord;
 }
@@ -17,7 +17,7 @@ export interface JournalRow {
 export class JournalReader implements Disposable {
   private readonly database: Database;
 
-  /** Throws if there is none or it may not be read. */
+  /** Throws if the file does not exist or may not be read. */
   constructor(path: string) {
     this.database = openReadOnly(path);
   }
@@ -39,7 +39,7 @@ export class JournalReader implements Disposable {
     return this.database.query<{ id: number | null }, []>("SELECT max(id) AS id FROM records").get()?.id ?? 0;
   }
 
-  /** False while a reporter is just making the file. */
+  /** False while a reporter is still creating the file. */
   private hasRecords(): boolean {
     return this.database.query("SELECT 1 FROM sqlite_schema WHERE name = 'records'").get() !== null;
   }
@@ -49,7 +49,7 @@ export class JournalReader implements Disposable {
   }
 }
 
-/** The file is the reporter's, which may be taken over: its schema must not run anything here. */
+/** The file belongs to the reporter, which may be compromised, so code in its schema must not run here. */
 function opened(name: string, flags: number): Database {
   const database = new Database(name, flags);
   database.run("PRAGMA busy_timeout = 2000");
@@ -58,7 +58,7 @@ function opened(name: string, flags: number): Database {
   return database;
 }
 
-/** Without a log beside it nobody writes, and the file can be read even where none may be made. */
+/** Without a write-ahead log nobody writes, so the file can be opened as immutable in a read-only directory. */
 function openReadOnly(path: string): Database {
   try {
     return opened(path, constants.SQLITE_OPEN_READONLY);
@@ -69,7 +69,7 @@ function openReadOnly(path: string): Database {
   }
 }
 
-/** The record in a row, its text made printable again: whoever wrote the file may not have. */
+/** The record in a row. Text is made printable again, because a compromised reporter may not have done so. */
 export function parseJournalRecord(body: string): EventRecord {
   try {
     const value: unknown = JSON.parse(body);

@@ -1,6 +1,6 @@
-// The journal: reliable records, durable before they are acknowledged, what is learned, and what the reporter itself has to
-// remember. Writing waits for no disk: one under load takes seconds to sync, and outputs get the records meanwhile. Only
-// the reporter writes it.
+// The journal stores reliable records, learned trees and the reporter's own state. Only the reporter writes it. Records
+// are durable before they are acknowledged, but a write does not wait for the disk, which may take seconds to sync:
+// outputs get the records meanwhile.
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
@@ -15,19 +15,19 @@ export interface JournalBounds {
   readonly maxBytes: number;
 }
 
-/** One warden of one run. */
+/** Identifies a warden of a run. */
 export interface WardenOfRun {
   readonly run: string;
   readonly generation: number;
 }
 
-/** Records of one warden. The first has the number `first`, the others follow it one by one. */
+/** Records of one warden. The first has the number `first`; the others have the next numbers. */
 export interface NumberedRecords extends WardenOfRun {
   readonly first: number;
   readonly records: readonly EventRecord[];
 }
 
-/** What one transaction writes. */
+/** The data of one transaction. */
 export interface JournalEntry {
   readonly records: readonly NumberedRecords[];
   readonly learned?: WardenOfRun & { readonly updates: readonly LearnedUpdate[] };
@@ -52,13 +52,13 @@ const schema = `
   ${LEARNED_TABLE};
 `;
 
-/** Rows deleted by one statement, which blocks the reporter, and statements in one go. */
+/** Limits of one pruning: rows per statement, which blocks the reporter, and statements. */
 const PRUNE_ROWS = 1_000;
 const PRUNE_STEPS = 10;
-/** Rows written before the bounds are checked again. */
+/** The number of written rows after which the bounds are checked again. */
 const PRUNE_EVERY = 500;
 
-/** `body`: of a row that was not delivered yet. */
+/** `body` is null for a row that was already delivered. */
 interface DeletedRow {
   readonly id: number;
   readonly body: string | null;
@@ -68,16 +68,16 @@ export class Journal implements Disposable {
   private readonly path: string;
   private readonly bounds: JournalBounds;
   private database: Database;
-  /** Rows written since the bounds were checked. */
+  /** The number of rows written since the bounds were checked. */
   private sincePrune = 0;
-  /** Descriptor of the write-ahead log, once it was synced. */
+  /** The descriptor of the write-ahead log, opened at the first sync. */
   private log: number | undefined;
-  /** The path to which a broken file was moved, if there was one. */
+  /** The path to which a broken file was moved, if any. */
   quarantine: string | undefined;
-  /** Which file this is, from 0: one more whenever a broken one was replaced, and then row ids begin at 1 again. */
+  /** The number of broken files that were replaced. In each new file row ids start at 1 again. */
   replacements = 0;
 
-  /** Opens or makes the file. Throws if it cannot be used; a file that is not a sound database is moved away first. */
+  /** Opens or creates the file. A broken database is moved away first. Throws if the file cannot be used. */
   constructor(path: string, bounds: JournalBounds) {
     this.path = path;
     this.bounds = bounds;
@@ -90,7 +90,7 @@ export class Journal implements Disposable {
     }
   }
 
-  /** Begins a new file if `error`, thrown by another method, says that this one is broken; true if so. */
+  /** Starts a new file if `error`, thrown by another method, means that this one is broken; true if so. */
   replaceIfBroken(error: unknown): boolean {
     if (!isUnsound(error)) return false;
     this.closeLog();
@@ -101,7 +101,7 @@ export class Journal implements Disposable {
     return true;
   }
 
-  /** Writes all of the entry or nothing; a number that is there already is left out. Durable after the next `sync`. */
+  /** Writes the whole entry or nothing. Numbers that are already present are skipped. Durable after the next `sync`. */
   append({ records, learned, memory = {} }: JournalEntry): void {
     const insert = this.database.query<void, [string, number, number, number, string]>(
       "INSERT OR IGNORE INTO records (run, generation, n, time, body) VALUES (?, ?, ?, ?, ?)",
@@ -121,15 +121,15 @@ export class Journal implements Disposable {
     for (const { records: numbered } of records) this.sincePrune += numbered.length;
   }
 
-  /** When it resolves, what was written before the call survives the loss of power. */
+  /** Resolves when everything that was written before the call survives power loss. */
   async sync(): Promise<void> {
-    // Every commit is in the log until a checkpoint, which syncs by itself, has copied it. SQLite locks another file
-    // than this one, so that closing it again lets go of no lock.
+    // Every commit is in the log until a checkpoint, which syncs by itself, has copied it. SQLite holds its locks on
+    // another file, so closing this descriptor releases none of them.
     this.log ??= openSync(`${this.path}-wal`, "r");
     await dataSynced(this.log);
   }
 
-  /** Enough was written to check the bounds again. */
+  /** Whether enough was written to check the bounds again. */
   get wantsPrune(): boolean {
     return this.sincePrune >= PRUNE_EVERY;
   }
@@ -149,7 +149,7 @@ export class Journal implements Disposable {
     return rows;
   }
 
-  /** The id of the last row that was ever written, 0 if none. */
+  /** The id of the last row that was ever written, 0 if there is none. */
   newest(): number {
     const row = this.database
       .query<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
@@ -157,7 +157,7 @@ export class Journal implements Disposable {
     return row?.seq ?? 0;
   }
 
-  /** Writes names with their values for `recall`, and totals; all or none. */
+  /** Writes names with values for `recall`, and totals, in one transaction. */
   remember(memory: Readonly<Record<string, string>>, totals: readonly CumulativeRow[] = []): void {
     const keep = this.database.query<void, [string, string]>("INSERT OR REPLACE INTO totals VALUES (?, ?)");
     const drop = this.database.query<void, [string]>("DELETE FROM totals WHERE key = ?");
@@ -171,7 +171,7 @@ export class Journal implements Disposable {
     write.immediate();
   }
 
-  /** The value that was remembered under this name in this file. */
+  /** The value that `remember` stored under this name in this file. */
   recall(name: string): string | undefined {
     return this.database
       .query<{ value: string }, [string]>("SELECT value FROM memory WHERE name = ?")
@@ -191,8 +191,8 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Deletes what is too old, and the oldest while the file is too big; a bounded amount. Each deleted row with an id
-   * greater than `delivered` is handed to `onUndelivered`. Gives how many rows were deleted.
+   * Deletes a bounded number of rows: those that are too old, and the oldest while the file is too large. Calls
+   * `onUndelivered` for each deleted row with an id greater than `delivered`. Returns the number of deleted rows.
    */
   prune(now: number, delivered: number, onUndelivered: (row: JournalRow) => void): number {
     this.sincePrune = 0;
@@ -229,7 +229,7 @@ export class Journal implements Disposable {
       .all(Math.floor(now - this.bounds.maxAgeMs), delivered);
   }
 
-  /** A twentieth of the rows at most, so that a small journal is not emptied at once. */
+  /** Deletes at most a twentieth of the rows, so that a small journal is not emptied at once. */
   private deleteOldest(delivered: number): DeletedRow[] {
     return this.database
       .query<DeletedRow, [number]>(
@@ -258,13 +258,13 @@ export class Journal implements Disposable {
 function openDatabase(path: string): Database {
   const database = new Database(path, { create: true, readwrite: true, strict: true });
   database.run("PRAGMA busy_timeout = 2000");
-  // Before the first table: later it would need the whole file rewritten.
+  // Must be set before the first table exists: later it would require rewriting the whole file.
   database.run("PRAGMA auto_vacuum = INCREMENTAL");
   database.run("PRAGMA journal_mode = WAL");
-  // A commit does not wait for the disk: `sync` does.
+  // A commit does not wait for the disk; `sync` does.
   database.run("PRAGMA synchronous = NORMAL");
   database.run("PRAGMA journal_size_limit = 16777216");
-  // KiB (if negative). It writes at the end and reads little back: 2 MB of pages, as usual, would be kept for nothing.
+  // A negative value is in KiB. The journal mostly appends and rarely reads, so the default of 2 MB would be wasted.
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
   completeLearnedTable(database);
@@ -277,7 +277,7 @@ function isUnsound(error: unknown): boolean {
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
 }
 
-/** Moves a broken file away. Only the last one is kept, so that breaking the journal again and again fills no disk. */
+/** Moves a broken file away. Only the last one is kept, so that repeated corruption does not fill the disk. */
 function quarantineFile(path: string): string {
   const aside = `${path}.broken`;
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });

@@ -1,11 +1,11 @@
-// The table of what the warden learns: a proposal that root may accept. Root's command reads the rows through a process
-// of the reporter's user, and checks them again.
+// The table of learned trees, which are a proposal that root may accept. Root's command reads the rows through a
+// process of the reporter's user and validates them again.
 import type { Database } from "bun:sqlite";
 import type { LearnedTree, LearnedUpdate } from "../baseline/learned.ts";
 
 /**
- * A row is a `LearnedTree`. `origin` names the learning that counted (run, generation and start), so that an absolute
- * count that arrives again replaces itself, and those of several learnings add up.
+ * A row is a `LearnedTree`. `origin` names the learning run that counted (run, generation and start), so that a
+ * repeated absolute count replaces the old one, and the counts of several learning runs add up.
  */
 export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   origin TEXT NOT NULL, id TEXT NOT NULL,
@@ -29,17 +29,17 @@ const columns = [
   "executables",
 ] as const satisfies readonly (keyof LearnedTree)[];
 
-/** Rows kept: twice what one learning may have. Beyond that the ones seen longest ago go. */
+/** The most rows: twice those of one learning run. Beyond that the rows seen longest ago are deleted. */
 const ROWS = 200_000;
 
-/** Adds the column that tables made by earlier versions lack. */
+/** Adds the column that is missing in tables of earlier versions. */
 export function completeLearnedTable(database: Database): void {
   const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('learned')").all();
   if (present.some(({ name }) => name === "executables")) return;
   database.run("ALTER TABLE learned ADD COLUMN executables TEXT");
 }
 
-/** Writes one update. `warden`: run and generation of the one that sent it. An update of an unknown tree changes nothing. */
+/** Writes an update. `warden`: run and generation of its sender. An update of an unknown tree has no effect. */
 export function writeLearned(database: Database, warden: string, update: LearnedUpdate): void {
   const origin = `${warden}:${update.started}`;
   switch (update.kind) {
@@ -68,7 +68,7 @@ export function writeLearned(database: Database, warden: string, update: Learned
   }
 }
 
-/** Deletes rows beyond the bound. */
+/** Deletes rows beyond the limit. */
 export function pruneLearned(database: Database): void {
   database.run(
     `DELETE FROM learned WHERE (origin, id) IN

@@ -8,7 +8,7 @@ export function machineId(): string | undefined {
       const id = readFileSync(path, "latin1").trim();
       if (/^[0-9a-f]{32}$/.test(id)) return id;
     } catch {
-      // Absent or unreadable: the other place may have it.
+      // The file is absent or unreadable. The other path may have it.
     }
   }
   return undefined;

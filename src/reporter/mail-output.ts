@@ -1,4 +1,4 @@
-// Alarms by mail: the first one soon, then at most one mail in an interval, each with the alarms since the last.
+// Mails alarms: the first one soon, then at most one mail per interval with the alarms since the last mail.
 import { hostname } from "node:os";
 import type { EventRecord } from "../report/event-record.ts";
 import { createRedaction } from "../report/redact.ts";
@@ -7,11 +7,11 @@ import { formatMail } from "./mail-text.ts";
 import type { JournalOutput, OutputKind } from "./output.ts";
 import { sendMail } from "./sendmail.ts";
 
-/** Alarms gather this long, ms. */
+/** The time to gather alarms before a mail, ms. */
 const GATHER_MS = 10_000;
-/** Rows read for one mail: about half a second of reading. */
+/** The most rows to read for one mail, which takes about half a second. */
 const ROWS = 50_000;
-/** Kinds of alarms that one mail tells apart. */
+/** The most kinds of alarms that a mail distinguishes. */
 const KINDS = 1_000;
 
 export interface MailOptions {
@@ -20,12 +20,12 @@ export interface MailOptions {
   readonly host: string;
   /** Roles whose policies are in force now. */
   readonly roles: () => readonly string[];
-  /** Between two mails, or attempts, ms. */
+  /** The interval between two mails or attempts, ms. */
   readonly intervalMs: number;
-  /** How long alarms gather, ms. */
+  /** The time to gather alarms before a mail, ms. */
   readonly gatherMs: number;
   readonly redact: (record: EventRecord) => EventRecord;
-  /** Sends a whole mail; undefined, or why it failed. */
+  /** Sends a complete mail. Resolves with undefined, or with the reason for a failure. */
   readonly send: (mail: string) => Promise<string | undefined>;
 }
 
@@ -43,7 +43,7 @@ export const mailOutput: OutputKind<"mail"> = {
         roles: rolesInForce,
         intervalMs: mail.every_minutes * 60_000,
         gatherMs: GATHER_MS,
-        // A mail is kept by many: no setting lets secrets into it.
+        // Mails are stored in many places, so no setting may let secrets into them.
         redact: createRedaction(args.report === "off" ? "off" : "redacted", args.redact),
         send: sendMail,
       }),
@@ -51,7 +51,7 @@ export const mailOutput: OutputKind<"mail"> = {
   },
 };
 
-/** One mail for each batch. The end of the reporter sends none: what waits is mailed after the next start. */
+/** Sends one mail per batch, but none at shutdown: waiting alarms are mailed after the next start. */
 export function alarmMails(options: MailOptions): JournalOutput<"mail"> {
   const { to, host, roles, intervalMs, gatherMs, redact, send } = options;
   return {

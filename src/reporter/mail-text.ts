@@ -1,5 +1,5 @@
-// Alarms as the text of a mail. Everything in it that comes from a process is printable, indented and cut, so that
-// nothing can become a header, a second mail or a line that a mail server refuses.
+// Formats alarms as a mail. Text from processes is printable, indented and cut, so that it cannot become a header, a
+// second mail or a line that a mail server refuses.
 import { printable } from "../linux/text.ts";
 import type { AlarmGroup, AlarmGroups } from "./alarms.ts";
 
@@ -9,19 +9,19 @@ export interface MailContent {
   /** Roles whose policies are in force. */
   readonly roles: readonly string[];
   readonly alarms: AlarmGroups;
-  /** Rows of the journal since the last mail that were not read. */
+  /** The number of rows of the journal since the last mail that were not read. */
   readonly unread: number;
 }
 
-/** Kinds of alarms described; of the others the mail has only the number. */
+/** The most kinds of alarms that a mail describes; the others are only counted. */
 const KINDS_DESCRIBED = 50;
-/** Characters in a line: RFC 5322, 2.1.1 allows 998 bytes, and a character of UTF-8 has at most four. */
+/** The most characters in a line: RFC 5322, 2.1.1 allows 998 bytes, and UTF-8 has at most four per character. */
 const WIDTH = 200;
-/** Characters of a tree, a path or arguments; the rest is cut. */
+/** The most characters of a tree, a path or arguments; the rest is cut. */
 const LONGEST = 1_024;
 const SUBJECT_HOST = 64;
 
-/** The whole mail: headers, an empty line, text. */
+/** The complete mail: headers, an empty line, text. */
 export function formatMail({ to, host, roles, alarms, unread }: MailContent): string {
   const groups = alarms.list();
   const described = groups.slice(0, KINDS_DESCRIBED);
@@ -63,13 +63,13 @@ function describe(group: AlarmGroup): string[] {
   ];
 }
 
-/** `  name       text`, a long text over several lines. */
+/** Formats `  name       text`, with a long text on several lines. */
 function field(name: string, text: string): string[] {
   const whole = cut(printable(text), LONGEST);
   const lines: string[] = [];
-  for (let at = 0; at === 0 || at < whole.length; at += WIDTH) {
-    const label = at === 0 ? name : "";
-    lines.push(`  ${label.padEnd(10)} ${whole.slice(at, at + WIDTH).toWellFormed()}`);
+  for (let start = 0; start === 0 || start < whole.length; start += WIDTH) {
+    const label = start === 0 ? name : "";
+    lines.push(`  ${label.padEnd(10)} ${whole.slice(start, start + WIDTH).toWellFormed()}`);
   }
   return lines;
 }

@@ -5,7 +5,7 @@ import type { MetricsOutput } from "./output.ts";
 
 export interface MetricsIntervalOptions {
   readonly output: MetricsOutput;
-  /** Every series as of now. */
+  /** The current values of all series. */
   readonly series: () => Promise<readonly CumulativeSeries[]>;
   readonly onFailure: (why: string) => void;
 }
@@ -20,13 +20,13 @@ export class MetricsInterval {
     this.timer = setInterval(() => void this.export(), options.output.intervalMs);
   }
 
-  /** The last export: waits for at most `ms`. */
+  /** Exports a last time, for at most `ms`. */
   async end(ms: number): Promise<void> {
     clearInterval(this.timer);
     await Promise.race([this.export(), Bun.sleep(ms)]);
   }
 
-  /** Never rejects. An export that takes longer than the interval lets the next ones out. */
+  /** Never rejects. While an export takes longer than the interval, further ones are skipped. */
   private async export(): Promise<void> {
     if (this.exporting) return;
     this.exporting = true;

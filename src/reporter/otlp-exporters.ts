@@ -1,5 +1,5 @@
-// Records and metrics to a collector by OpenTelemetry's own exporters.
-// Loaded only when an endpoint is set: it costs several megabytes.
+// Sends records and metrics to a collector with OpenTelemetry's exporters. Loaded only when an endpoint is set, because
+// it costs several megabytes.
 import { type HrTime, ValueType } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
@@ -21,7 +21,7 @@ import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
 
-/** SeverityNumber (log data model) of records that are no verdicts: WARN if events are missing. */
+/** SeverityNumber (log data model) of records other than verdicts: WARN if events are missing. */
 const INFO = 9;
 const WARN = 13;
 
@@ -42,7 +42,7 @@ export class OtlpExporters {
   private readonly timeoutMs: number;
   private readonly startTime: HrTime;
 
-  /** `startedMs`: when this run began counting, ms since the epoch. */
+  /** `startedMs`: the time when this run started counting, ms since the epoch. */
   constructor(settings: OtlpSettings, resource: Resource, startedMs: number) {
     const shared = settings.exporter;
     this.logs = settings.logs ? new OTLPLogExporter({ ...shared, ...urlOf(settings.logsUrl) }) : undefined;
@@ -78,7 +78,7 @@ export class OtlpExporters {
     return this.bounded((callback) => metrics.export(data, callback));
   }
 
-  /** The exporter's own deadline is per try; this one is for all of them, so that nothing can hang here for ever. */
+  /** A deadline for all tries together, because the exporter's own deadline applies to each try. */
   private bounded(send: (callback: Callback) => void): Promise<Delivery> {
     return new Promise((resolve) => {
       const timer = setTimeout(
@@ -137,20 +137,20 @@ export class OtlpExporters {
       value,
     });
     if (kind === "histogram") {
-      const dataPoints = list.flatMap((one) => {
-        if (typeof one.value === "number") return [];
-        const { counts, sum } = one.value;
+      const dataPoints = list.flatMap((series) => {
+        if (typeof series.value === "number") return [];
+        const { counts, sum } = series.value;
         const count = counts.reduce((total, own) => total + own, 0);
         return [
-          point(one, { buckets: { boundaries: [...(buckets ?? [])], counts: [...counts] }, sum, count }),
+          point(series, { buckets: { boundaries: [...(buckets ?? [])], counts: [...counts] }, sum, count }),
         ];
       });
       return { ...shared, dataPointType: DataPointType.HISTOGRAM, dataPoints };
     }
-    const dataPoints = list.flatMap((one) =>
+    const dataPoints = list.flatMap((series) =>
       name === "treeProcesses"
-        ? states(one).map(({ state, value }) => point(one, value, { state }))
-        : [point(one, Number(one.value))],
+        ? states(series).map(({ state, value }) => point(series, value, { state }))
+        : [point(series, Number(series.value))],
     );
     return kind === "gauge"
       ? { ...shared, dataPointType: DataPointType.GAUGE, dataPoints }
@@ -166,8 +166,8 @@ function severityOf(record: EventRecord): number {
 }
 
 /**
- * The exporter's error carries the HTTP status. That the batch is wrong is said by 400 and 422; other refusals (401,
- * 404, 500...) are about the collector or the way to it, and the batch waits until somebody has seen to that.
+ * Maps the HTTP status in the exporter's error. 400 and 422 mean that the batch is invalid; other refusals (401, 404,
+ * 500...) concern the collector or the path to it, and the batch is retried until that is fixed.
  */
 function refused(error: Error | undefined): Delivery {
   const status = error !== undefined && "code" in error ? error.code : undefined;
@@ -176,9 +176,9 @@ function refused(error: Error | undefined): Delivery {
   return { outcome, why: typeof status === "number" ? `HTTP ${status} ${why}` : why };
 }
 
-/** A tree's processes are two series, one for each state, as in the text that Prometheus scrapes. */
-function states(one: CumulativeSeries): { readonly state: string; readonly value: number }[] {
-  const running = Number(one.value);
+/** A tree's processes are two series, one for each state, as in the Prometheus format. */
+function states(series: CumulativeSeries): { readonly state: string; readonly value: number }[] {
+  const running = Number(series.value);
   return [
     { state: "RUNNING", value: running },
     { state: "STOPPED", value: running === 0 ? 1 : 0 },

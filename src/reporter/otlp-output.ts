@@ -1,4 +1,4 @@
-// OTLP: records and metrics to an OpenTelemetry collector.
+// The OTLP output: sends records and metrics to an OpenTelemetry collector.
 import { hostname } from "node:os";
 import { machineId } from "./machine-id.ts";
 import { otlpSettings } from "./otlp-settings.ts";
@@ -8,7 +8,7 @@ const pacing: Pacing = {
   gatherMs: 250,
   intervalMs: 0,
   maxRows: 512,
-  // JSON, which is more than its protobuf; collectors take 4 MiB and more.
+  // Measured as JSON, which is larger than protobuf. Collectors accept at least 4 MiB.
   maxBytes: 2 * 1024 * 1024,
   rest: "next batch",
   deliversAtEnd: true,
@@ -21,7 +21,7 @@ export const otlpOutput: OutputKind<"logs" | "metrics"> = {
   async open({ options, environment, startedMs, warn }) {
     const settings = otlpSettings(options.config.otlp, environment, warn);
     if (settings === undefined) return undefined;
-    // Several megabytes of code, which a host without a collector does not pay for.
+    // Loaded on demand: several megabytes of code that a host without a collector does not need.
     const { OtlpExporters } = await import("./otlp-exporters.ts");
     const resource = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
     const exporters = new OtlpExporters(settings, resource, startedMs);

@@ -1,17 +1,17 @@
-// Where OTLP goes: the standard variables, else the configuration file; without either, nowhere.
+// The settings of OTLP: from the standard variables, or else from the configuration file.
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 
 export interface OtlpSettings {
   readonly logs: boolean;
   readonly metrics: boolean;
-  /** Undefined where the exporter shall take it from the variables. */
+  /** Undefined if the exporter reads it from the variables. */
   readonly logsUrl: string | undefined;
   readonly metricsUrl: string | undefined;
   /** The longest that one export may take. */
   readonly timeoutMs: number;
   readonly intervalMs: number;
-  /** What the exporters are given; a variable that is set is left to them. */
+  /** The options for the exporters. They read the variables that are set by themselves. */
   readonly exporter: Readonly<Record<string, unknown>>;
   /** Further attributes of the resource: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. */
   readonly resource: Readonly<Record<string, string>>;
@@ -19,7 +19,7 @@ export interface OtlpSettings {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Undefined if nothing is to be sent. An empty variable counts as unset (OpenTelemetry specification). */
+/** Undefined if OTLP is not configured. An empty variable counts as unset (OpenTelemetry specification). */
 export function otlpSettings(
   config: Config["otlp"],
   environment: Environment,
@@ -51,7 +51,7 @@ export function otlpSettings(
       ? undefined
       : `${config.endpoint.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`;
   };
-  // A setting of which one variable is set is the variables' altogether.
+  // If any variable of a setting is set, the variables alone define that setting.
   const variants = (name: string): readonly (string | undefined)[] =>
     ["", "LOGS_", "METRICS_"].map((signal) => variable(`OTEL_EXPORTER_OTLP_${signal}${name}`));
   const has = (name: string): boolean => variants(name).some((value) => value !== undefined);
@@ -73,7 +73,7 @@ export function otlpSettings(
   };
 }
 
-/** Certificates of the file; read once, so an error names it at the start. */
+/** The certificates from the configuration file, read at the start, so that an error is reported at once. */
 function tls(config: Config["otlp"]): Record<string, unknown> {
   const options = {
     ...(config.certificate === undefined ? {} : { ca: readFileSync(config.certificate) }),
@@ -88,16 +88,18 @@ function milliseconds(value: string | undefined): number | undefined {
   return value === undefined || !Number.isFinite(number) || number <= 0 ? undefined : number;
 }
 
-/** `key=value` pairs separated by commas, values percent-encoded; OTEL_SERVICE_NAME wins over `service.name` in them. */
+/**
+ * `key=value` pairs separated by commas, values percent-encoded; OTEL_SERVICE_NAME wins over `service.name` in them.
+ */
 function resource(variable: (name: string) => string | undefined): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const pair of variable("OTEL_RESOURCE_ATTRIBUTES")?.split(",") ?? []) {
-    const at = pair.indexOf("=");
-    if (at <= 0) continue;
+    const sign = pair.indexOf("=");
+    if (sign <= 0) continue;
     try {
-      attributes[pair.slice(0, at).trim()] = decodeURIComponent(pair.slice(at + 1).trim());
+      attributes[pair.slice(0, sign).trim()] = decodeURIComponent(pair.slice(sign + 1).trim());
     } catch {
-      // Not decodable: the specification has the whole variable ignored.
+      // The specification demands that a variable that cannot be decoded is ignored as a whole.
       return serviceName(variable, {});
     }
   }

@@ -1,4 +1,4 @@
-// The outputs that the configuration asks for: opened from the table, and driven as one.
+// The configured outputs: opens them from the table and drives them together.
 import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
@@ -15,12 +15,12 @@ export interface OutputSetOptions {
   readonly redact: (record: EventRecord) => EventRecord;
   readonly series: () => Promise<readonly CumulativeSeries[]>;
   readonly warnings: RateLimitedWarnings;
-  /** Counts in one of the series that `ownSeriesOf` gives. */
+  /** Adds to one of the series of `ownSeriesOf`. */
   readonly count: (series: OwnSeries, n: number) => void;
   readonly onJournalError: (error: unknown) => void;
 }
 
-/** The series in which failures and losses of outputs count, from 0: all there are, in use or not. */
+/** The series that count failures and losses of outputs. They start at 0 even for outputs that are not in use. */
 export function ownSeriesOf(kinds: readonly OutputKind[]): readonly OwnSeries[] {
   return kinds.flatMap(({ signals, queue }) => [...Object.keys(signals).map(failuresOf), droppedFrom(queue)]);
 }
@@ -50,7 +50,7 @@ export class OutputSet {
     return outputs;
   }
 
-  /** Some output takes every exec. */
+  /** Whether some output takes every exec. */
   get takesBestEffort(): boolean {
     return (
       this.live.some(({ takesBestEffort }) => takesBestEffort) ||
@@ -58,12 +58,12 @@ export class OutputSet {
     );
   }
 
-  /** A reliable record has arrived, for the first time. */
+  /** To be called when a reliable record arrives for the first time. */
   onArrival(record: EventRecord): void {
     for (const output of this.live) output.write(record);
   }
 
-  /** These reliable records were written to the journal. */
+  /** To be called when these reliable records were written to the journal. */
   onAppended(records: readonly EventRecord[]): void {
     for (const cursor of this.cursors) cursor.onAppended(records);
   }
@@ -73,7 +73,7 @@ export class OutputSet {
     for (const cursor of this.cursors) cursor.addBestEffort(record);
   }
 
-  /** Deletes old rows of the journal, and counts what some output did not get. Throws if the journal cannot be written. */
+  /** Deletes old rows of the journal and counts undelivered ones. Throws if the journal cannot be written. */
   prune(): void {
     const delivered = Math.min(Number.MAX_SAFE_INTEGER, ...this.cursors.map((cursor) => cursor.delivered));
     this.options.journal.prune(Date.now(), delivered, (row) => {
@@ -81,12 +81,12 @@ export class OutputSet {
     });
   }
 
-  /** Outputs that deliver nothing at the end begin no delivery any more; the others go on. */
+  /** To be called before shutdown: outputs that deliver nothing at the end start no further delivery. */
   prepareEnd(): void {
     for (const cursor of this.cursors) cursor.prepareEnd();
   }
 
-  /** Delivers what is left, for at most `ms`. */
+  /** Delivers the remaining records, for at most `ms`. */
   async end(ms: number): Promise<void> {
     await Promise.all([...this.cursors, ...this.metrics].map((each) => each.end(ms)));
     for (const output of this.live) output.end();
@@ -108,7 +108,7 @@ export class OutputSet {
     }
   }
 
-  /** A wrong setting of an output turns that output off, nothing else. */
+  /** A wrong setting of an output disables only that output. */
   private async openOrWarn(kind: OutputKind, context: OutputContext): Promise<OpenOutput | undefined> {
     try {
       return await kind.open(context);
@@ -130,7 +130,7 @@ export class OutputSet {
       return new JournalCursor(options);
     } catch (error) {
       onJournalError(error);
-      // If the journal was broken, it has been replaced now.
+      // A broken journal has been replaced by now.
       return new JournalCursor(options);
     }
   }

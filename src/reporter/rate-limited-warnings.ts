@@ -1,4 +1,4 @@
-// Warnings about what can fail again and again, each at most once a minute.
+// Warnings about errors that can repeat, each at most once a minute.
 
 const QUIET_MS = 60_000;
 

@@ -1,5 +1,5 @@
-// Takes the warden's frames: reliable records into the journal and then acknowledged, all records to the outputs, totals
-// to the state.
+// Handles the warden's frames: writes reliable records to the journal and acknowledges them, passes all records to the
+// outputs, and totals to the state.
 import type { EventRecord } from "../report/event-record.ts";
 import type { Frame, Hello, LearnedFrame, Pong, ReliableEvents, Request } from "../report/wire.ts";
 import type { Journal } from "./journal.ts";
@@ -7,32 +7,32 @@ import type { OutputSet } from "./output-set.ts";
 import type { AppendResult, ReporterState } from "./reporter-state.ts";
 
 export interface RecordIntakeOptions {
-  /** Names the run: a hello of another one is ignored. */
+  /** The id of the run. A hello of another run is ignored. */
   readonly run: string;
   readonly journal: Journal;
   readonly state: ReporterState;
   readonly outputs: OutputSet;
   readonly redact: (record: EventRecord) => EventRecord;
-  /** Sends to the warden. */
+  /** Sends a request to the warden. */
   readonly send: (request: Request) => void;
   readonly onPong: (pong: Pong) => void;
   readonly onJournalError: (error: unknown) => void;
 }
 
-/** After the journal refused, the warden is asked for the same records again this much later. */
+/** The wait after an error of the journal before the same records are requested again. */
 const RETRY_MS = 1_000;
 
 export class RecordIntake {
   private readonly options: RecordIntakeOptions;
   /**
-   * A hello was read, so what follows is complete. Before it stand packets whose predecessors were read by a reporter
-   * that was killed: they will be sent again.
+   * Whether a hello was read, so that the frames after it are complete. Packets before it continue those that a killed
+   * reporter read, and will be sent again.
    */
   private helloSeen = false;
-  /** The last reliable record that live outputs got: more than is in the journal while that refuses. */
+  /** The last reliable record that live outputs got. It may be ahead of the journal if that cannot be written. */
   private lastShown: number;
   private syncing = false;
-  /** When the last frame arrived, as performance.now() gives it. */
+  /** The time of the last frame (performance.now()). */
   lastFrameAt = 0;
 
   constructor(options: RecordIntakeOptions) {
@@ -40,7 +40,7 @@ export class RecordIntake {
     this.lastShown = options.state.last ?? 0;
   }
 
-  /** Asks the warden for everything that is not in the journal. It answers with a hello. */
+  /** Requests everything that is not in the journal. The warden answers with a hello. */
   start(): void {
     const { generation, last } = this.options.state;
     this.options.send({ type: "ready", generation: generation ?? 0, last: last ?? 0 });
@@ -83,7 +83,7 @@ export class RecordIntake {
     this.helloSeen = true;
     if (!this.options.state.onHello(hello.generation)) return;
     this.lastShown = 0;
-    // A warden that started after this reporter does not know yet that best-effort records are wanted.
+    // A warden that started after this reporter does not know yet whether best-effort records are wanted.
     if (!isFirst) this.sendWatch();
   }
 
@@ -93,7 +93,7 @@ export class RecordIntake {
     const records = unredacted.map(redact);
     const result = state.appendRecords(first, records);
     if (result.gap !== undefined) outputs.onArrival(result.gap);
-    // Each once, although they come again if the journal could not be written.
+    // Live outputs get each record once, although it is sent again if the journal could not be written.
     records.forEach((record, i) => {
       if (first + i > this.lastShown) outputs.onArrival(record);
     });
@@ -126,7 +126,7 @@ export class RecordIntake {
     }
   }
 
-  /** Acknowledges what is in the journal once it is durable. Records that are written meanwhile are synced after it. */
+  /** Acknowledges the records in the journal once they are durable. Records written meanwhile need another sync. */
   private async acknowledge(): Promise<void> {
     if (this.syncing) return;
     this.syncing = true;

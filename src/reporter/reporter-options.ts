@@ -1,13 +1,13 @@
-// What the supervisor hands to a reporter that it starts.
+// The options that the supervisor passes to a reporter at its start.
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 
 const options = {
-  /** Names the run; the same through every restart of its processes. */
+  /** The id of the run, the same across restarts of its processes. */
   run: v.string(),
-  /** What standard output gets. */
+  /** The records that standard output shows. */
   output: v.picklist(["json", "pretty", "none"]),
-  /** Standard output may have colour. */
+  /** Whether standard output may use colour. */
   colour: v.boolean(),
 };
 const OptionsWithoutConfig = v.object(options);
@@ -16,16 +16,16 @@ export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig
   readonly config: Config;
 };
 
-/** All that a reporter is started with. */
+/** The complete start data of a reporter. */
 export interface ReporterPlan {
   readonly options: ReporterOptions;
-  /** Variables to read as if they stood in its environment, where others could read them. */
+  /** Environment variables, passed in here because other users could read the real environment. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
 /**
  * Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. `config`: the schema of the
- * configuration, which the command line knows and this room does not.
+ * configuration, passed in because this folder does not import it.
  */
 export function parseReporterPlan(text: string, config: v.GenericSchema<unknown, Config>): ReporterPlan {
   const plan = v.strictObject({

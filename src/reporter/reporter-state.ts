@@ -1,4 +1,4 @@
-// What must outlive a reporter: how far the reliable records are in the journal, and every total that was ever exposed.
+// The state that must survive a reporter: the last record in the journal, and every total that was ever exposed.
 import * as v from "valibot";
 import type { LearnedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
@@ -10,7 +10,7 @@ import type { Journal, JournalEntry } from "./journal.ts";
 const POSITION = "warden";
 const SINCE = "totals.since";
 
-/** Everything up to the number `last` of that warden is in the journal. */
+/** The journal has all records of that warden up to the number `last`. */
 const Position = v.pipe(
   v.string(),
   v.parseJson(),
@@ -19,26 +19,26 @@ const Position = v.pipe(
 type Position = Readonly<v.InferOutput<typeof Position>>;
 
 export interface AppendResult {
-  /** The record that was written in the place of numbers that never came. */
+  /** The record that was written in place of missing numbers. */
   readonly gap: EventRecord | undefined;
-  /** False if the journal refused. */
+  /** False if the journal could not be written. */
   readonly written: boolean;
 }
 
 export interface ReporterStateOptions {
   readonly journal: Journal;
-  /** Names the run; totals of another run are forgotten. */
+  /** The id of the run. Totals of another run are discarded. */
   readonly run: string;
   /** The series that the reporter counts itself. */
   readonly ownSeries: readonly OwnSeries[];
-  /** Gives a record its uid; takes nanoseconds since the epoch. */
+  /** Generates a record's uid from nanoseconds since the epoch. */
   readonly uid: (wallNs: number) => string;
   readonly onJournalError: (error: unknown) => void;
 }
 
 export class ReporterState {
   readonly totals: CumulativeTotals;
-  /** When this run began to count, ms since the epoch. */
+  /** The time when this run started counting, ms since the epoch. */
   readonly since: number;
   private readonly options: ReporterStateOptions;
   private position: Position | undefined;
@@ -55,7 +55,7 @@ export class ReporterState {
       this.totals.restore(journal.totals());
       return;
     }
-    // Another run begins at 0, as every process's counters do.
+    // A new run starts at 0, as counters of a new process do.
     this.since = Date.now();
     this.attempt(() => {
       journal.forgetTotals();
@@ -63,17 +63,17 @@ export class ReporterState {
     });
   }
 
-  /** The warden whose records and totals these are; undefined if none has sent a hello yet. */
+  /** The current warden; undefined before the first hello. */
   get generation(): number | undefined {
     return this.position?.generation;
   }
 
-  /** The last number that is in the journal; undefined if no warden has sent a hello yet. */
+  /** The last number in the journal; undefined before the first hello. */
   get last(): number | undefined {
     return this.position?.last;
   }
 
-  /** A hello has arrived. True if it is another warden than before. */
+  /** To be called for each hello. True if it came from a new warden. */
   onHello(generation: number): boolean {
     const isNew = generation !== this.position?.generation;
     this.totals.onHello(isNew, Date.now());
@@ -83,14 +83,16 @@ export class ReporterState {
     return true;
   }
 
-  /** Writes those of the records that the journal does not have yet. `first`: the number of the first of them. */
+  /** Writes the records that the journal does not have yet. `first`: the number of the first record. */
   appendRecords(first: number, records: readonly EventRecord[]): AppendResult {
     return this.append(first, records.length, (position, present) => ({
       records: [{ ...position, first: first + present, records: records.slice(present) }],
     }));
   }
 
-  /** As `appendRecords`, for reports of what is learned. Null, a malformed one, takes its number and nothing else. */
+  /**
+   * Like `appendRecords`, for updates of the learner. Null stands for a malformed update and only uses up its number.
+   */
   appendLearned(first: number, updates: readonly (LearnedUpdate | null)[]): AppendResult {
     return this.append(first, updates.length, (position, present) => ({
       records: [],
@@ -99,8 +101,7 @@ export class ReporterState {
   }
 
   /**
-   * Every series. What changed is stored before anybody sees it, so that no counter goes back when this reporter is
-   * killed.
+   * Returns every series. Changes are stored first, so that no counter decreases when this reporter is killed.
    */
   exposedSeries(): readonly CumulativeSeries[] {
     const series = [...this.totals.series(Date.now())];
@@ -114,7 +115,7 @@ export class ReporterState {
     return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
   }
 
-  /** `entryOf`: what to write when the first `present` of them are in the journal already. */
+  /** `entryOf`: returns the entry to write if the journal already has the first `present` records. */
   private append(
     first: number,
     length: number,
@@ -127,7 +128,7 @@ export class ReporterState {
     const entry = entryOf(position, present);
     const missing = first + present - position.last - 1;
     const gap = missing > 0 ? this.gapRecord(missing) : undefined;
-    // In the place, and under the number, of the first record that is missing.
+    // The gap record gets the number of the first missing record.
     const gaps = gap === undefined ? [] : [{ ...position, first: position.last + 1, records: [gap] }];
     const after: Position = { ...position, last: first + length - 1 };
     const memory = { [POSITION]: JSON.stringify(after) };

@@ -1,5 +1,5 @@
-// The reporter: an unprivileged process that takes what the warden sends, keeps it in the journal, and passes it on. It
-// decides nothing, and nothing that it sends to the warden changes a decision.
+// The reporter: an unprivileged process that receives the warden's records, stores them in the journal, and delivers
+// them to the outputs. Nothing that it sends to the warden can change a decision.
 import { join } from "node:path";
 import { setProcessName } from "../linux/process.ts";
 import { type Address, parseAddress } from "../linux/socket-address.ts";
@@ -23,28 +23,28 @@ import { WardenQuestions } from "./warden-questions.ts";
 
 export interface ReporterInputs {
   readonly options: ReporterOptions;
-  /** This process's end of the pair to the warden. */
+  /** The reporter's end of the socket pair to the warden. */
   readonly reportFd: number;
-  /** Calls back when the supervisor orders a stop, or is gone. */
+  /** Calls back when the supervisor orders a stop or has died. */
   readonly onStop: (stop: () => void) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Logs something that an administrator should know. */
   readonly warn: (message: string) => void;
 }
 
-/** How long a scrape waits for the newest totals. */
+/** The time that a scrape waits for the newest totals. */
 const FRESH_MS = 200;
-/** A garbage collection follows the first of some scrapes after this long. */
+/** The time from the first of several scrapes to a garbage collection. */
 const COLLECT_MS = 250;
-/** Old rows of the journal are deleted at least this often. */
+/** The longest time between two prunings of the journal. */
 const PRUNE_MS = 3_600_000;
-/** At the end, this long without a frame means that the warden has sent everything; and the longest wait for it. */
+/** At shutdown: the silence after which the warden has sent everything, and the longest wait for it. */
 const SILENCE_MS = 100;
 const LONGEST_END_MS = 800;
-/** How long outputs have for what is left at the end: the supervisor waits two seconds for the whole run. */
+/** The time for the last deliveries at shutdown. The supervisor waits two seconds for the whole run. */
 const LAST_DELIVERY_MS = 400;
 
-/** Runs until a stop is ordered. Rejects with a ReporterRefused if the journal or the endpoint's address cannot be had. */
+/** Runs until a stop is ordered. Rejects with a ReporterRefused if the journal or the address cannot be used. */
 export async function runReporter(inputs: ReporterInputs): Promise<void> {
   setProcessName("tw-reporter");
   await new Reporter(inputs).run();
@@ -154,14 +154,14 @@ class Reporter {
     }
   }
 
-  /** Every series as of now, or as the warden sent them last if it does not answer. */
+  /** The current values of all series, or the last known ones if the warden does not answer. */
   private async freshSeries(): Promise<readonly CumulativeSeries[]> {
     await this.questions.ask(FRESH_MS);
     this.collectGarbageSoon();
     return this.state.exposedSeries();
   }
 
-  /** A scrape of 1,000 trees leaves some 3 MB of text, which the runtime would gather to 40 MB before it looked. */
+  /** A scrape of 1,000 trees leaves some 3 MB of text. The runtime would collect only after 40 MB of it. */
   private collectGarbageSoon(): void {
     this.collection ??= setTimeout(() => {
       this.collection = undefined;
@@ -194,7 +194,7 @@ class Reporter {
   }
 }
 
-/** Waits until the warden, which has ended before, has nothing left on the wire. */
+/** Waits until all frames of the warden, which has already ended, were read. */
 async function untilSilent(intake: RecordIntake): Promise<void> {
   const end = performance.now() + LONGEST_END_MS;
   while (performance.now() - intake.lastFrameAt < SILENCE_MS && performance.now() < end) {
@@ -202,7 +202,7 @@ async function untilSilent(intake: RecordIntake): Promise<void> {
   }
 }
 
-/** A reason that an administrator can do something about. */
+/** An error that an administrator can fix. */
 export class ReporterRefused extends HintedError {
   override readonly name = "ReporterRefused";
 }

@@ -1,14 +1,15 @@
-// Handing a mail to the host's own mail system.
+// Passes a mail to the host's mail system.
 import { SENDMAIL } from "../report/sendmail-path.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 
 const TIMEOUT_MS = 30_000;
-/** For those of its programs that look for others by name. */
+/** Some mail programs find other programs through PATH. */
 const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" };
 
 /**
- * Gives a whole mail to `command` (`-t`: to whom its header says, `-i`: a line with only a dot does not end it). Resolves
- * with undefined once it has taken it, else with why it has not; it has 30 s. What it says goes to standard error.
+ * Passes a complete mail to `command` (`-t`: recipients from the header, `-i`: a line with only a dot does not end the
+ * mail). Resolves with undefined on success, otherwise with the reason. Ends the command after `ms`, by default 30 s.
+ * Its error output goes to standard error.
  */
 export async function sendMail(
   mail: string,

@@ -1,4 +1,5 @@
-// Standard output, which may be a pipe that nobody reads: it never waits, and what does not fit is dropped and counted.
+// Writes to standard output without blocking, because it may be a pipe that nobody reads. Lines without room are
+// dropped and counted.
 import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
 import { codeOf } from "../linux/system-error.ts";
@@ -8,7 +9,7 @@ import type { OutputKind } from "./output.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;
-/** As much as the warden keeps for the reporter: what it sends at once is not dropped for want of a moment. */
+/** As much as the warden's queue, so that all of it fits even if it arrives at once. */
 const LIMIT = 8 << 20;
 const RETRY_MS = 10;
 
@@ -20,7 +21,7 @@ export const standardOutput: OutputKind<never> = {
     const { output, colour, config } = options;
     if (output === "none") return undefined;
     const writer = new StandardOutput(() => onDrop(1));
-    // A reporter that was killed may have left half a line: the next one must stand alone.
+    // A killed reporter may have left an incomplete line, so start with a new one.
     if (continuesRun) writer.write("\n");
     return {
       live: {
@@ -35,7 +36,7 @@ export const standardOutput: OutputKind<never> = {
   },
 };
 
-/** A person wants to see what starts; the end of a program, and that its tree is new, would be a second line for it. */
+/** The terminal shows starts only: an exit or a new tree would be a second line for the same program. */
 function isForLiveView(record: EventRecord): boolean {
   const name = record["event.name"];
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
@@ -48,7 +49,7 @@ class StandardOutput {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
-  /** `onDrop`: a line was dropped. */
+  /** `onDrop` is called for each dropped line. */
   constructor(onDrop: () => void) {
     this.onDrop = onDrop;
   }
@@ -63,11 +64,11 @@ class StandardOutput {
     }
     this.waiting.push(bytes);
     this.bytes += bytes.length;
-    // Lines of one packet leave together.
+    // The lines of one packet are written together.
     this.timer ??= setTimeout(() => this.flush(), 0);
   }
 
-  /** Writes what can be written now; true if nothing is left. */
+  /** Writes as much as possible without blocking; true if nothing is left. */
   flush(): boolean {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -85,17 +86,17 @@ class StandardOutput {
     return true;
   }
 
-  /** Whole lines, so that a reporter that is killed between two writes leaves no half of one; part of one that is longer. */
+  /** Takes whole lines up to PIPE_BUF, so that a kill between two writes cuts no line. Longer lines are split. */
   private take(): Uint8Array {
     const parts: Uint8Array[] = [];
     let size = 0;
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
       if (size > 0 && size + next.length > PIECE) break;
-      const fits = next.subarray(0, PIECE);
-      parts.push(fits);
-      size += fits.length;
-      if (fits.length === next.length) this.waiting.shift();
-      else this.waiting[0] = next.subarray(fits.length);
+      const part = next.subarray(0, PIECE);
+      parts.push(part);
+      size += part.length;
+      if (part.length === next.length) this.waiting.shift();
+      else this.waiting[0] = next.subarray(part.length);
     }
     this.bytes -= size;
     return Buffer.concat(parts);
@@ -106,7 +107,7 @@ class StandardOutput {
       return isWritable(1) ? writeSync(1, piece) : 0;
     } catch (error) {
       if (codeOf(error) === "EAGAIN") return 0;
-      // Whoever read has gone: there is nobody to write for any more.
+      // The reader has closed the pipe, so there is nothing to write for any more.
       this.closed = true;
       this.waiting = [];
       this.bytes = 0;

@@ -3,18 +3,18 @@ import { readPackets } from "../linux/packets.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { type Frame, formatRequest, parseFrame, type Request } from "../report/wire.ts";
 
-/** A request that the full socket did not take is tried again this much later. */
+/** The wait before a request is retried after the socket was full. */
 const RETRY_MS = 20;
 
 export interface WardenLink {
-  /** Sends `request` as soon as the socket takes it, unless a later one of its type comes first and takes its place. */
+  /** Sends `request` as soon as the socket has room. A later request of the same type replaces a waiting one. */
   send(request: Request): void;
   close(): void;
 }
 
 /**
- * Reads packets from the warden as they come; what is no frame is passed over. The socket never hangs up while a
- * supervisor lives.
+ * Reads packets from the warden as they arrive; packets that are not frames are ignored. The socket never hangs up
+ * while a supervisor is running.
  */
 export async function linkToWarden(
   fd: number,
@@ -29,8 +29,9 @@ export async function linkToWarden(
     },
     onClose,
   );
-  // One of each type at most, oldest first. A later one says all that an earlier one did: an acknowledgement, what is in the
-  // journal; `ready` and `watch`, how things stand now; and of two pings nobody waits for the first one's answer any more.
+  // At most one request of each type, oldest first, because a later one covers an earlier one: an acknowledgement
+  // covers all earlier records, `ready` and `watch` set the current state, and nobody waits any more for an earlier
+  // ping.
   const waiting = new Map<Request["type"], Request>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = (): void => {

@@ -1,15 +1,15 @@
-// Questions to the warden: is it alive, and, since its answer comes behind all totals of that moment, fresh totals.
+// Pings the warden. The answer tells whether it is alive and follows all totals of that moment, so totals are current.
 import type { Pong, Request } from "../report/wire.ts";
 import type { Health } from "./endpoint.ts";
 
-/** How long a question waits for its answer, ms. */
+/** The longest wait for an answer, ms. */
 const ANSWER_MS = 1_000;
 const silent: Health = { alive: false, reason: "the warden does not answer" };
 
 export class WardenQuestions {
   private readonly send: (request: Request) => void;
   private count = 0;
-  /** The question that is out; everybody who asks meanwhile gets its answer. */
+  /** The ping in progress. Callers that ask meanwhile share its answer. */
   private current: Promise<Health> | undefined;
   private readonly unanswered = new Map<number, (health: Health) => void>();
 
@@ -17,7 +17,7 @@ export class WardenQuestions {
     this.send = send;
   }
 
-  /** The warden's answer; that it does not answer after `ms`, at most a second. */
+  /** The warden's answer, or a health of not alive if there is none after `ms`, at most a second. */
   async ask(ms = ANSWER_MS): Promise<Health> {
     this.current ??= this.ping().finally(() => {
       this.current = undefined;

@@ -1,11 +1,11 @@
-// Writes files whole without waiting for the disk, which may take seconds under load: the runtime's own threads do it.
-// Its event loop has to turn for that, and turns only while something is on its way.
+// Replaces files atomically without waiting for the disk, which may take seconds under load: the runtime's threads do
+// the work. The caller must run the event loop while `busy` is true.
 import { writeFileAtomic, writeFileAtomicLater } from "../linux/files.ts";
 
-/** Makes `text` the whole of `path`; if that fails, `failed` is called. */
+/** Replaces the content of `path` with `text`; calls `failed` on an error. */
 export type WriteFile = (path: string, text: string, failed: (error: unknown) => void) => void;
 
-/** Waits for the disk. */
+/** Writes synchronously, and so waits for the disk. */
 export const writeNow: WriteFile = (path, text, failed) => {
   try {
     writeFileAtomic(path, text);
@@ -21,11 +21,11 @@ interface Job {
 }
 
 export class AtomicFileWriter {
-  /** By path: what is to be written next; a later text takes an earlier one's place. */
+  /** The next write of each path. A later text replaces an earlier one. */
   private readonly waiting = new Map<string, Job>();
   private working = false;
 
-  /** Makes `text` the whole of `path`, some time; a reader finds the old content or the new one. */
+  /** Replaces the content of `path` with `text` later. Readers see either the old content or the new one. */
   write(
     path: string,
     text: string,
@@ -36,17 +36,17 @@ export class AtomicFileWriter {
     if (!this.working) void this.work();
   }
 
-  /** Something is on its way: `turn` until it is not. */
+  /** Whether writes are pending: call `runEventLoop` until they are done. */
   get busy(): boolean {
     return this.working;
   }
 
-  /** Lets the runtime's event loop turn once, without waiting. */
+  /** Runs one turn of the event loop, without waiting. */
   async runEventLoop(): Promise<void> {
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 
-  /** Waits until all is written, for at most `ms`. */
+  /** Waits at most `ms` until all writes are done. */
   async settle(ms: number): Promise<void> {
     const end = performance.now() + ms;
     while (this.working && performance.now() < end) await Bun.sleep(1);

@@ -1,5 +1,5 @@
-// The base system as it is written down in the state directory: labels are the same from the first exec on, and after
-// every restart of the warden, which reads no package database.
+// Stores the list of the base system in the state directory. The warden reads no package database itself, and with the
+// stored list labels are the same from its first exec on and after every restart.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -10,7 +10,7 @@ import { parseJson } from "../vocabulary/parse-json.ts";
 const file = "base.json";
 const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
 
-/** undefined if there is none that can be read. */
+/** undefined if there is no readable file. */
 export function readBase(directory: string): BaseSystem | undefined {
   try {
     return parseBase(readFileSync(join(directory, file), "utf8"));
@@ -35,14 +35,14 @@ export function fileOfBase(directory: string, base: BaseSystem): { path: string;
   return { path: join(directory, file), text: formatBase(base) };
 }
 
-/** Waits for the disk, as a warden that judges must not. */
+/** Writes synchronously. The warden must not call it while it judges, because it waits for the disk. */
 export function writeBase(directory: string, base: BaseSystem): void {
   const { path, text } = fileOfBase(directory, base);
   writeFileAtomic(path, text);
 }
 
-export function isSameBase(one: BaseSystem, other: BaseSystem): boolean {
-  if (one.files.size !== other.files.size) return false;
-  for (const [path, origin] of one.files) if (other.files.get(path) !== origin) return false;
+export function isSameBase(a: BaseSystem, b: BaseSystem): boolean {
+  if (a.files.size !== b.files.size) return false;
+  for (const [path, origin] of a.files) if (b.files.get(path) !== origin) return false;
   return true;
 }

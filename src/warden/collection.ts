@@ -1,12 +1,12 @@
-// When the warden forces a full garbage collection. One takes 2 to 20 ms, during which no program is judged.
+// Decides when the warden forces a full garbage collection, which takes 2 to 20 ms during which nothing is judged.
 
-/** Work is followed by a collection after this time at the earliest: a burst comes with others. */
+/** The shortest time between work and a collection, because bursts come in groups. */
 const COLLECT_NS = 10e9;
-/** Without events for this long the host is quiet. Longer than any source gathers events before it hands them over. */
+/** The host is quiet after this time without events. Longer than any source buffers events. */
 const QUIET_NS = 250e6;
 /**
- * A busy warden is not interrupted until it has grown by this much since the last collection. At 500 execs a second it
- * grows by 4 MB: the runtime collects a little at a time by itself, and only does not give memory back.
+ * A busy warden collects only after it has grown by this much since the last collection. At 500 execs a second it grows
+ * by 4 MB, because the runtime collects incrementally by itself; it only does not return memory.
  */
 const GROWTH_BYTES = 16 << 20;
 
@@ -19,19 +19,19 @@ export interface CollectionInputs {
 /** Times are in ns of CLOCK_MONOTONIC. */
 export class Collection {
   private readonly inputs: CollectionInputs;
-  /** Undefined while nothing has happened since the last collection. */
+  /** The earliest time of the next collection; undefined if nothing has happened since the last one. */
   private wantedFrom: number | undefined;
   private lastWork = 0;
   private measuredAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
 
-  /** To be made right after a collection. */
+  /** To be created right after a collection. */
   constructor(inputs: CollectionInputs) {
     this.inputs = inputs;
     this.residentAfter = inputs.resident();
   }
 
-  /** Tells that the poll had something to read. Collects only if memory has grown beyond its bound. */
+  /** To be called after a poll with events. Collects only if memory has grown beyond its limit. */
   worked(now: number): void {
     this.lastWork = now;
     this.wantedFrom ??= now + COLLECT_NS;
@@ -40,7 +40,7 @@ export class Collection {
     if (this.inputs.resident() - this.residentAfter > GROWTH_BYTES) this.collect();
   }
 
-  /** Tells that the poll had nothing to read; collects if the host has been quiet for long enough. */
+  /** To be called after a poll without events. Collects if the host has been quiet for long enough. */
   idle(now: number): void {
     if (this.dueIn(now) === 0) this.collect();
   }

@@ -1,7 +1,7 @@
-// The epoch: one number that rises whenever anything changes that a decision depends on. What is kept of a decision
-// carries the epoch it was made in, and counts for nothing in a later one.
+// The epoch: a number that rises whenever something changes that decisions depend on. Cached decisions carry the epoch
+// in which they were made and are invalid in later ones.
 
-/** What changed. */
+/** The change that raised the epoch. */
 export type EpochReason =
   | "policy"
   | "baseline"
@@ -20,13 +20,13 @@ export class Epoch {
     return this.number;
   }
 
-  /** To be called after the change: what is decided from now on is decided by the new state. */
+  /** To be called after the change, when new decisions already use the new state. */
   raise(reason: EpochReason): void {
     this.number += 1;
     for (const listener of this.listeners) listener(this.number, reason);
   }
 
-  /** `listener` is called at every rise, before `raise` returns. */
+  /** `listener` is called for every new epoch, before `raise` returns. */
   onRaise(listener: (epoch: number, reason: EpochReason) => void): void {
     this.listeners.push(listener);
   }

@@ -1,4 +1,4 @@
-// The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
+// The source of events in the poll loop. If the sensor fails, another one replaces it.
 import type { Config } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -16,7 +16,7 @@ export interface EventSourceInputs {
   readonly token: number;
   readonly totals: Totals;
   readonly epoch: Epoch;
-  /** Opens and subscribes. Throws if the host does not allow what was chosen. */
+  /** Opens a sensor and subscribes. Throws if the host does not permit the choice. */
   readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
 }
 
@@ -40,7 +40,7 @@ export class EventSource implements Disposable {
     return this.opened.sensor.source;
   }
 
-  /** Why this one, for a person. */
+  /** The reason for the choice of this sensor, in words. */
   get why(): string {
     return this.opened.why;
   }
@@ -49,7 +49,7 @@ export class EventSource implements Disposable {
     this.sensor.drain(sink);
   }
 
-  /** Whether somebody watches every exec. */
+  /** `on`: a live view is attached, so every exec must arrive soon. */
   watch(on: boolean): void {
     this.watched = on;
     this.sensor.live = on;
@@ -59,7 +59,7 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Sets which execs wake the reader at once, anew for each policy; true if execs can be settled under it. */
+  /** Sets which execs wake the reader at once under `policy`. Returns whether execs can be settled. */
   applyWakeupPolicy(policy: Policy): boolean {
     const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
     this.sensor.setWakeupPolicy?.(wakeup);
@@ -67,9 +67,8 @@ export class EventSource implements Disposable {
   }
 
   /**
-   * The sensor has failed for good, by `failure`: the next one that the host allows takes over. A sensor that the
-   * administrator chose is not exchanged: then, as where no other can be opened, the failure is thrown. Returns the
-   * source that failed.
+   * Replaces a sensor that failed for good with the next one that the host permits, and returns the source that failed.
+   * Throws `failure` if the administrator chose the sensor, and an error if no other sensor can be opened.
    */
   replace(failure: unknown): SensorSource {
     const { source } = this.inputs.config;
@@ -86,13 +85,13 @@ export class EventSource implements Disposable {
     this.sensor[Symbol.dispose]();
   }
 
-  private enter(before: SensorSource | undefined): void {
+  private enter(previous: SensorSource | undefined): void {
     const { poll, token, totals, config, epoch } = this.inputs;
     const { enforcement } = config;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
     this.sensor.setEpoch?.(epoch.current);
-    if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
+    if (previous !== undefined) totals.remove("info", { version, source: previous, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }
 }

@@ -1,4 +1,4 @@
-// Keeps the forest for the next warden, and takes over what the last one kept.
+// Saves the forest for the next warden, and restores what the last warden saved.
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Forest } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest, saveForest } from "../forest/saved-forest.ts";
@@ -10,7 +10,7 @@ import type { AtomicFileWriter } from "./atomic-file-writer.ts";
 import type { NewTrees } from "./new-trees.ts";
 import { fileOfState, type SavedState } from "./saved-state.ts";
 
-/** The forest is saved this often at most, and never for more than a hundredth of the time. */
+/** The shortest time between two saves. Saving also takes at most a hundredth of the warden's time. */
 const SAVE_NS = 5e9;
 const SAVE_REST = 100;
 
@@ -24,7 +24,7 @@ export interface ForestStoreInputs {
   readonly fileWriter: AtomicFileWriter;
   /** The exact start of a process became known without an event. */
   readonly onStartLearned: (pid: number, startTicks: number) => void;
-  /** Tells a change of treewarden's own. */
+  /** Records a change of treewarden itself. */
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
 }
 
@@ -37,7 +37,7 @@ export class ForestStore {
     this.inputs = inputs;
   }
 
-  /** Something happened that is not saved. */
+  /** To be called when the forest changed. */
   changed(): void {
     this.unsaved = true;
   }
@@ -56,7 +56,7 @@ export class ForestStore {
       this.learnStarts();
       const saved = saveForest(forest, bootId, encodeRunnable);
       const { path, text } = fileOfState(directory, { run, forest: saved, trees: newTrees.list() });
-      // Lineages mean nothing after the next boot. Its end need not wait for a disk that does not answer.
+      // Lineages are void after a reboot, so the file need not survive power loss and no write waits for a sync.
       fileWriter.write(path, text, failed, "crash");
     } catch (error) {
       failed(error);
@@ -65,7 +65,7 @@ export class ForestStore {
     this.notBefore = end + Math.max(SAVE_NS, (end - now) * SAVE_REST);
   }
 
-  /** The lineages of the last run of this boot; undefined if there is nothing that holds together. */
+  /** Restores the lineages of the last run in this boot; undefined if there are none or they are inconsistent. */
   restore(saved: SavedState | undefined): RestoredForest | undefined {
     if (saved === undefined) return undefined;
     const { forest, bootId, recordChange } = this.inputs;
@@ -77,7 +77,7 @@ export class ForestStore {
     }
   }
 
-  /** The start of a process that has not run an exec yet may be known to a tick or two only; what is kept has to be exact. */
+  /** Reads exact start times: that of a process without an exec may be off by a tick, and saved ones must be exact. */
   private learnStarts(): void {
     const { forest, reader, onStartLearned } = this.inputs;
     for (const process of forest.processes()) {

@@ -1,4 +1,4 @@
-// The kernel's side of killing: pidfds, start times out of /proc, and which processes are treewarden's own.
+// Kills processes through pidfds, reads start times from /proc, and recognizes treewarden's own processes.
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { constants } from "node:os";
 import type { ProcessSignals } from "../enforcement/kill.ts";
@@ -11,14 +11,14 @@ import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 const ROOT = 0;
 
 /**
- * `runId` stands in the arguments of every process of this run. Ours is what runs the warden's own executable with that
- * id, as root or as a child of one that does: the reporter is another user's. Nobody else can make a process of root's
- * or a child of the supervisor, so nobody can hide from a verdict behind this, but a reporter that was taken over.
+ * `runId` is in the arguments of every process of this run. An own process runs the warden's executable with that id,
+ * as root or as the child of such a process, since the reporter has another user. No other user can create a process of
+ * root or a child of the supervisor, so only a compromised reporter could use this to evade a verdict.
  */
 export function kernelSignals(reader: FactsReader, runId: string): ProcessSignals {
   const self = statSync("/proc/self/exe");
   const factsOfOwn = (pid: number): ProcessFacts | undefined => {
-    // Asked before each kill: for nearly every process one call is enough.
+    // This runs before each kill. For nearly every process one system call is enough.
     if (!runs(pid, self)) return undefined;
     const facts = reader.read(pid);
     const isOwn = facts.inode === self.ino && facts.device === self.dev && commandLine(pid).includes(runId);
@@ -47,9 +47,9 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
       }
     },
     isOurs({ pid }, args) {
-      // All of ours are started with it; a look at a process that has just begun is the most expensive part of a kill.
-      if (args !== undefined && !args.some((one) => one.includes(runId))) return false;
-      // Whoever has the pid now: should that be another process than the one meant, to spare it is the safe mistake.
+      // All own processes have the id in their arguments. Reading /proc is the most expensive part of a kill.
+      if (args !== undefined && !args.some((arg) => arg.includes(runId))) return false;
+      // The pid may belong to another process by now. To spare that process is the safe mistake.
       const facts = factsOfOwn(pid);
       if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
       return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;
@@ -59,8 +59,8 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
 
 function runs(pid: number, file: Stats): boolean {
   try {
-    const now = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
-    return now?.ino === file.ino && now.dev === file.dev;
+    const executable = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
+    return executable?.ino === file.ino && executable.dev === file.dev;
   } catch {
     return false;
   }

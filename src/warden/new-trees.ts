@@ -1,26 +1,26 @@
-// Which trees this host has shown before: the first of each is told.
+// Remembers the trees that this host has run, so that the first exec of each is reported.
 import { type Tree, treeId } from "../fingerprint/tree.ts";
 
-/** Tree ids remembered: ten times what an ordinary server runs. Beyond that the one seen longest ago is forgotten. */
+/** The most tree ids: ten times those of an ordinary server. Beyond that the oldest id is forgotten. */
 const LIMIT = 20_000;
 
 export class NewTrees {
   private readonly ids: Set<string>;
-  /** Trees whose exact one was asked for before. Invalidated by: nothing, what was once asked for is never new again. */
+  /** Trees whose exact tree was checked before. Invalidated by: nothing, a checked tree is never new again. */
   private readonly asked = new WeakSet<Tree>();
 
-  /** `before`: what `ids` gave in the last run. */
-  constructor(before: Iterable<string> = []) {
-    this.ids = new Set(before);
+  /** `saved`: the result of `list` in the last run. */
+  constructor(saved: Iterable<string> = []) {
+    this.ids = new Set(saved);
   }
 
-  /** True the first time. `unknown`: the baseline in force does not have it; that is about the exact tree. */
+  /** True for the first exec of a tree. `unknown`: a baseline is in force and does not know the exact tree. */
   isNew(tree: Tree, unknown: boolean): boolean {
     if (!unknown) return this.isFirst(tree.id);
     if (this.asked.has(tree)) return false;
     this.asked.add(tree);
     this.isFirst(tree.id);
-    // Every tree's text begins with a slash: no id is like it.
+    // A tree's text begins with a slash, so this text cannot be a tree's.
     return this.isFirst(treeId(`unknown ${tree.exact}`));
   }
 
@@ -34,7 +34,7 @@ export class NewTrees {
     return true;
   }
 
-  /** To be kept for the next run. */
+  /** The ids to save for the next run. */
   list(): readonly string[] {
     return [...this.ids];
   }

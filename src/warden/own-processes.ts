@@ -1,4 +1,4 @@
-// What treewarden starts itself is no news to it: the reporter's sendmail, where mail is configured.
+// The trees of treewarden's own child processes, which count as known: the reporter's sendmail, if mail is configured.
 import { readFileSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import type { BaselineEntry } from "../baseline/entry.ts";
@@ -6,12 +6,12 @@ import { scope, scopeOf } from "../baseline/key.ts";
 import { parseCgroup } from "../linux/proc/cgroup.ts";
 import { SENDMAIL } from "../report/sendmail-path.ts";
 
-/** What sendmail goes on to start to hand its mail over: Exim's delivery, Postfix's queue, nullmailer's queue. */
+/** The programs that sendmail starts to deliver a mail: of Exim, Postfix and nullmailer. */
 const helpers = ["/usr/sbin/exim4", "/usr/sbin/postdrop", "/usr/sbin/nullmailer-queue"];
 
 /**
- * The trees of a mail that the reporter sends, as a baseline has them: in treewarden's own scope, below the program
- * that runs as treewarden. Incomplete, because what started treewarden differs from host to host.
+ * The trees of a mail that the reporter sends, as baseline entries in treewarden's own scope, below its program. They
+ * are incomplete, because the parents of treewarden differ from host to host.
  */
 export function mailTrees(own: {
   readonly scope: string;

@@ -1,4 +1,4 @@
-// The policy by which the warden judges now, and the metric that shows it.
+// The policy that the warden currently applies, and the metric that shows it.
 import type { Policy } from "../policy/policy.ts";
 import type { Totals } from "../report/totals.ts";
 
@@ -22,7 +22,7 @@ export class PolicyInForce {
     this.totals.gauge("policyInfo", this.summary()).set(1);
   }
 
-  /** What the reporter and the metrics show of it. */
+  /** The labels of the policy for the reporter and the metrics. */
   summary(): { readonly role: string; readonly version: string; readonly digest: string } {
     const { role, version, digest } = this.policy;
     return { role, version, digest };

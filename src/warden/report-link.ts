@@ -1,10 +1,10 @@
-// The outbox in the poll loop: written to when the socket takes it, closed when no reporter can come any more.
+// Drives the outbox from the poll loop: flushes it when the socket is writable, until no reporter can connect any more.
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, type Poll } from "../linux/epoll.ts";
 import type { Outbox, OutboxAnswer } from "../report/outbox.ts";
 
-/** How long one wait of a farewell is, ms. */
-const FAREWELL_STEP = 50;
+/** The longest single wait during shutdown, ms. */
+const SHUTDOWN_WAIT_MS = 50;
 
 export class ReportLink {
   private readonly poll: Poll;
@@ -23,7 +23,7 @@ export class ReportLink {
     poll.add(fd, token, EPOLLIN);
   }
 
-  /** Milliseconds until totals are to be told, -1 if nothing is: a timeout for poll. */
+  /** Timeout for poll: milliseconds until totals are to be sent, -1 if there are none. */
   get due(): number {
     return this.closed || this.blocked ? -1 : this.outbox.due;
   }
@@ -45,16 +45,16 @@ export class ReportLink {
     this.poll.modify(this.fd, this.token, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
 
-  /** Tells everything, for at most `ns`. */
+  /** Sends everything that is queued, for at most `ns`. */
   shutdown(ns: number): void {
     const end = monotonicNow() + ns;
     while (!this.closed && this.outbox.flushAll() === "blocked" && monotonicNow() < end) {
       this.poll.modify(this.fd, this.token, EPOLLOUT);
-      this.poll.wait(FAREWELL_STEP);
+      this.poll.wait(SHUTDOWN_WAIT_MS);
     }
   }
 
-  /** Without a reporter, and without hope for another one, the warden still decides and kills. */
+  /** If no reporter can connect any more, the warden continues to decide and kill without one. */
   private close(): void {
     this.closed = true;
     this.poll.remove(this.fd);

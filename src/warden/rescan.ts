@@ -1,8 +1,8 @@
-// When to look at all of /proc again: after a loss, but not so often that the look itself makes more loss.
+// Decides when to rescan /proc: after a loss, but not so often that the scans themselves cause further losses.
 
-/** A rescan waits this long for the burst that made the loss to end. */
+/** The time that a rescan waits for the burst that caused the loss to end. */
 const SETTLE_NS = 100e6;
-/** The share of a CPU that rescans may take: after one that took t, the next waits at least this many times t. */
+/** Limits the CPU time of rescans: after one that took t, the next waits at least this many times t. */
 const REST = 20;
 
 export class Rescan {
@@ -10,7 +10,7 @@ export class Rescan {
   private since = 0;
   private notBefore = 0;
 
-  /** A loss was told at `now` (ns, any clock that never goes back). */
+  /** Requests a rescan after a loss at `now` (ns of any monotonic clock). */
   want(now: number): void {
     if (!this.wanted) this.since = now;
     this.wanted = true;
@@ -21,7 +21,7 @@ export class Rescan {
     return this.wanted ? Math.max(0, Math.max(this.since + SETTLE_NS, this.notBefore) - now) : undefined;
   }
 
-  /** A rescan was done, from `start` to `end`. */
+  /** To be called after a rescan that took from `start` to `end`. */
   done(start: number, end: number): void {
     this.wanted = false;
     this.notBefore = end + (end - start) * REST;

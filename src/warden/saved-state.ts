@@ -1,4 +1,4 @@
-// What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
+// The warden's files in the state directory, which belong to root: the current boot, and the forest.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -10,7 +10,7 @@ const FOREST = "forest.json";
 export interface Boot {
   /** /proc/sys/kernel/random/boot_id */
   readonly bootId: string;
-  /** Milliseconds since the epoch at which start ticks are 0: fixed once per boot, so that a stepped clock changes no identity. */
+  /** The time of start tick 0, ms since the epoch: fixed once per boot, so that a stepped clock changes no identity. */
   readonly bootTimeMs: number;
   /** Clock ticks since boot at treewarden's first start. */
   readonly firstStartTicks: number;
@@ -18,7 +18,7 @@ export interface Boot {
 
 const savedBoot = v.object({ bootId: v.string(), bootTimeMs: v.number(), firstStartTicks: v.number() });
 
-/** The boot as it was written down at treewarden's first start in it; `now` if this is that start. */
+/** The boot as saved at treewarden's first start in it; saves and returns `now` if this is that start. */
 export function rememberBoot(directory: string, now: Boot): Boot {
   const path = join(directory, "boot.json");
   const earlier = readJson(savedBoot, path);
@@ -26,13 +26,13 @@ export function rememberBoot(directory: string, now: Boot): Boot {
   try {
     writeFileAtomic(path, JSON.stringify(now));
   } catch {
-    // A full disk must not keep treewarden from starting. Then only what is older than this start is spared.
+    // A full disk must not prevent the start. Then only processes older than this start are spared.
   }
   return now;
 }
 
 const savedState = v.object({
-  /** The run that saved it. */
+  /** The run that saved this state. */
   run: v.string(),
   /** Checked by `restoreForest`. */
   forest: v.unknown(),
@@ -42,12 +42,12 @@ const savedState = v.object({
 
 export type SavedState = Readonly<v.InferOutput<typeof savedState>>;
 
-/** What the last run saved; undefined if it saved nothing that can be read. */
+/** The state that the last run saved; undefined if there is no readable file. */
 export function readState(directory: string): SavedState | undefined {
   return readJson(savedState, join(directory, FOREST));
 }
 
-/** Where the state is kept in `directory`, and how. */
+/** The path and content of the state file in `directory`. */
 export function fileOfState(directory: string, state: SavedState): { path: string; text: string } {
   return { path: join(directory, FOREST), text: JSON.stringify(state) };
 }
@@ -59,7 +59,7 @@ function readJson<const TSchema extends v.GenericSchema>(
   try {
     return parseJson(schema, readFileSync(path, "utf8"));
   } catch {
-    // There is no such file.
+    // The file is missing or unreadable.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// Sensor into forest into fingerprint: what both the warden and `trace` do with every event.
+// Feeds events into the forest and derives trees from it, for both the warden and `trace`.
 import { kernelThread } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
@@ -20,7 +20,7 @@ import {
 } from "../sensor/event.ts";
 import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 
-/** A program that runs, by an event or found by a scan. */
+/** A running program, reported by an event or found by a scan. */
 export interface Execution {
   readonly process: Process;
   readonly facts: ProcessFacts;
@@ -28,11 +28,11 @@ export interface Execution {
   readonly source: SensorSource;
   /** ns, CLOCK_MONOTONIC */
   readonly time: number;
-  /** What the sensor told; undefined if a scan found it. */
+  /** The sensor's event; undefined if a scan found the process. */
   readonly event: ExecEvent | undefined;
 }
 
-/** What the tracker makes of an event of each kind; null: nobody but the forest needs it. */
+/** The arguments of the listener for each kind of event; null for events that only the forest needs. */
 interface Findings {
   readonly fork: [child: Process];
   readonly exec: [exec: Execution];
@@ -42,7 +42,7 @@ interface Findings {
 }
 type FindingOf<K extends SensorKind> = Findings[K];
 
-/** What is done with what the tracker finds: `onFork`, `onExec` and so on. */
+/** The listener of the tracker: `onFork`, `onExec` and so on. */
 export type TrackerListener = {
   [K in SensorKind as FindingOf<K> extends null ? never : `on${Capitalize<K>}`]: (
     ...finding: NonNullable<FindingOf<K>>
@@ -55,7 +55,7 @@ export interface TrackerInputs {
   readonly trees: TreeTotals;
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC, ns. */
   readonly suspendedNs: number;
-  /** The tree is in the baseline in force: its series stay. */
+  /** Whether the tree is in the baseline in force, so that its series stay. */
   readonly isKnown: (tree: Tree) => boolean;
 }
 
@@ -116,14 +116,14 @@ export class Tracker {
     this.listener.onExit(process, treeOf(process.lineage), event);
   }
 
-  /** Tells the gauge of the last event; `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  /** Updates the gauge of the last event. `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
   publishLastEvent(wallOffset: number): void {
     if (this.lastEventTime > 0) this.lastEvent.set((this.lastEventTime + wallOffset) / 1e9);
   }
 
   /**
-   * Takes over a scan that began at `time`; what it did not find is left to `forget`. What is found, and not remembered from the last run, is
-   * told as an exec whose source is `procfs`.
+   * Applies a scan that began at `time`. Processes that it found and that are not remembered from the last run are
+   * reported as execs with the source `procfs`. Processes that it did not find are left to `forget`.
    */
   reconcile(
     scan: readonly ScannedProcess[],
@@ -141,7 +141,7 @@ export class Tracker {
     return differences;
   }
 
-  /** What a scan did not find, and no event has told the end of by now, has ended. */
+  /** Ends the processes that a scan did not find and for which no exit event has arrived since. */
   forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = this.forest.forget(missing);
     for (const process of forgotten) this.ended(process, undefined);
@@ -169,11 +169,11 @@ export class Tracker {
     // Pid 1 is in no tree.
     if (tree.labels.length === 0) return;
     const known = this.inputs.isKnown(tree);
-    const before = handleOf(process);
+    const previous = handleOf(process);
     const { trees } = this.inputs;
     const handle =
-      before === undefined ? trees.started(tree.path, known) : trees.moved(before, tree.path, known);
-    if (handle !== before) process.countedAs = handle;
+      previous === undefined ? trees.started(tree.path, known) : trees.moved(previous, tree.path, known);
+    if (handle !== previous) process.countedAs = handle;
   }
 
   private ended(process: Process, seconds: number | undefined): void {

@@ -1,12 +1,12 @@
-// Which execs the sensor must hand over at once: only those that may be killed are worth a wake-up each.
+// Decides which execs the sensor must deliver at once. Only execs that may be killed justify a wake-up each.
 import type { Enforcement } from "../config/config.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
 import { isCoveredBySettleKey } from "../vocabulary/variables.ts";
 
 /**
- * `none`: nothing is killed. `unsettled`: no kill depends on anything but what the settle key covers, so an exec of a
- * settled key need not wake the reader. `all`: every exec may have to be killed.
+ * `none`: nothing is killed. `unsettled`: kills depend only on variables that the settle key covers, so an exec with a
+ * settled key need not wake the reader. `all`: any exec may have to be killed.
  */
 export function wakeupPolicyOf(policy: Policy, enforcement: Enforcement): WakeupPolicy {
   if (enforcement === "observe") return "none";

@@ -1,4 +1,4 @@
-// What the warden is started with.
+// The inputs of the warden.
 import type { Config } from "../config/config.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
@@ -8,7 +8,7 @@ import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 
-/** A policy and the baselines that come with its roles: both or neither are put into force. */
+/** A policy and the baselines that come with its roles. They are put into force together or not at all. */
 export interface LoadedPolicy {
   readonly policy: Policy;
   readonly baselines: readonly RoleBaseline[];
@@ -18,28 +18,28 @@ export type PolicyResult =
   | ({ readonly ok: true } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** An order of the supervisor's. */
+/** An order from the supervisor. */
 export type WardenOrder = "reload" | "request" | "stop" | "hangup";
 
 export interface WardenOptions {
-  /** Names this run through every restart of its processes. */
+  /** The id of this run, the same across restarts of its processes. */
   readonly run: string;
   readonly config: Config;
-  /** Opens the source of events: subscribed when it returns. */
+  /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
     reader: FactsReader,
     lastResort: LastResort | undefined,
   ) => OpenedSensor;
-  /** Shows a warning to whoever started treewarden. */
+  /** Prints a warning for the user who started treewarden. */
   readonly warn: (text: string) => void;
   readonly loadPolicy: () => PolicyResult;
-  /** The end of the pair to the reporter. */
+  /** The warden's end of the socket pair to the reporter. */
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly WardenOrder[];
-  /** The end of the pair to the examiner. */
+  /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
-  /** Armed while the warden is away from its poll; null without a supervisor. */
+  /** A timer that is armed while the warden is not in its poll; null without a supervisor. */
   readonly deadMan: { readonly timer: Timer; readonly ns: number } | null;
 }

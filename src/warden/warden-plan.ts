@@ -1,13 +1,13 @@
-// What the supervisor hands to a warden that it starts, as JSON.
+// The plan that the supervisor passes to a warden at its start, as JSON.
 import type { Config } from "../config/config.ts";
 
 export interface WardenPlan {
-  /** Names the run; also how the processes of one run know each other. */
+  /** The id of the run, by which the processes of a run recognize each other. */
   readonly run: string;
   readonly config: Config;
 }
 
-/** The supervisor's own words, made by `treewarden run` a moment ago. Throws a SyntaxError for anything else. */
+/** Parses a plan, which `treewarden run` has just written and so is trusted. Throws a SyntaxError if it is not JSON. */
 export function parseWardenPlan(text: string): WardenPlan {
   const plan: WardenPlan = JSON.parse(text);
   return plan;
