@@ -1,6 +1,7 @@
 // `npm run bench:hot`: the hot path alone, in us of CPU and bytes for each exec, and what each of its caches is worth.
 // Neither root nor a kernel feature is needed. Noise is bounded by taking turns: a short round of the source as it is,
-// then one without a cache, and so on; a figure is the median of the rounds of several processes.
+// then some without a cache each, and so on. What disturbs a round only makes it longer, so that a process counts with
+// the lower quartile of its rounds; a figure is the median of several processes.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,25 +10,27 @@ import { machine, writeSection } from "./document.ts";
 import { type StreamKind, streamKinds } from "./hot/host.ts";
 import { HotProcess } from "./hot/process.ts";
 import { writeStream } from "./hot/stream.ts";
-import { trials } from "./hot/trials.ts";
+import { type Trial, trials } from "./hot/trials.ts";
 import { median, number, percent, quantile, table, whole } from "./table.ts";
 
 const TITLE = "The hot path alone";
 /** Less than this is not worth a cache. */
 const WORTH = 0.03;
-/** After so many rounds without a cache comes one of the source as it is. */
+/** After that many rounds without a cache comes one of the source as it is. */
 const TURN = 3;
-/** Execs of a round: some 10 ms. */
-const EXECS = 1_000;
+/** Processes that take turns, besides the one of the source as it is. */
+const GROUP = 6;
+/** Execs of a round: some 5 ms. */
+const EXECS = 500;
 /** A new name takes many times as long as a known one. */
-const EXECS_NEW = 100;
+const EXECS_NEW = 50;
 /** Execs whose allocations are added up. */
 const EXECS_ALLOCATED = 4_000;
 
 const { values: flags } = parseArgs({
   options: {
     /** Rounds of each process. */
-    rounds: { type: "string", default: "20" },
+    rounds: { type: "string", default: "40" },
     /** Sets of processes: what one process's compiler or memory happened to do must not be a cache's. */
     processes: { type: "string", default: "3" },
     /** Only trials with one of these texts in their name, separated by commas. */
@@ -46,10 +49,10 @@ try {
     `${when}.`,
     "The synthetic web server of `test/bench/hot/host.ts` (nginx, php-fpm, cron, sshd, containers, checks, a backup), " +
       "its records decoded, in the forest, identified, looked up in a baseline of some 4,000 trees, judged by the roles " +
-      "web and base, recorded: no sensor, no kernel. us are those of the main thread's CPU, bytes what is allocated.",
+      "web and base, recorded: no sensor, no kernel. us are those of the main thread's CPU, the median of " +
+      `${sets} processes with the least and the most of them; bytes are what is allocated.`,
     await streamsTable(),
-    "The server at work without one of the caches: time and bytes more than with it, the median of the rounds; their " +
-      `quarters; the medians of ${sets} processes. What was not worth ${percent(WORTH, 0)} has been removed.`,
+    `The server at work without one of the caches: time and bytes more than with all of them. What was not worth ${percent(WORTH, 0)} has been removed.`,
     await trialsTable(),
   ].join("\n\n");
   console.log(`\n## ${TITLE}\n\n${text}`);
@@ -70,51 +73,61 @@ async function streamsTable(): Promise<string> {
   for (const kind of streamKinds) {
     const execs = kind.endsWith("new name") ? EXECS_NEW : EXECS;
     const path = streamOf(kind, Math.max(rounds * execs, EXECS_ALLOCATED));
-    const times: number[] = [];
+    const ofProcesses: number[] = [];
     for (let set = 0; set < sets; set++) {
       using measured = new HotProcess(path, undefined);
+      const times: number[] = [];
       for (let i = 0; i < rounds; i++) times.push(await timeOf(measured, execs));
+      ofProcesses.push(undisturbed(times));
     }
     const bytes = await bytesOf(path, undefined);
-    rows.push([kind, number(median(times), 2), quarters(times, (us) => number(us, 2)), whole(bytes)]);
+    rows.push([
+      kind,
+      number(median(ofProcesses), 2),
+      spread(ofProcesses, (us) => number(us, 2)),
+      whole(bytes),
+    ]);
     console.error(`bench: ${rows.at(-1)?.join("  ")}`);
   }
-  return table(["stream", "us for each exec", "quarters", "bytes"], rows);
+  return table(["stream", "us for each exec", "of the processes", "bytes"], rows);
 }
 
 async function trialsTable(): Promise<string> {
-  const turns = Math.ceil(chosen.length / TURN);
-  const path = streamOf("mixed", (rounds * turns + 1) * EXECS);
-  const ratios = new Map<string, number[]>(chosen.map(({ name }) => [name, []]));
-  const medians = new Map<string, number[]>(chosen.map(({ name }) => [name, []]));
+  const turns = Math.ceil(GROUP / TURN);
+  const path = streamOf("mixed", Math.max(rounds * turns * EXECS, EXECS_ALLOCATED));
+  const shares = new Map<string, number[]>(chosen.map(({ name }) => [name, []]));
   for (let set = 0; set < sets; set++) {
-    using stack = new DisposableStack();
-    const whole = stack.use(new HotProcess(path, undefined));
-    const others = chosen.map(({ name }) => ({ name, process: stack.use(new HotProcess(path, name)) }));
-    const ofSet = new Map<string, number[]>(chosen.map(({ name }) => [name, []]));
-    for (let round = 0; round < rounds; round++) {
-      for (let first = 0; first < others.length; first += TURN) {
-        const turn = others.slice(first, first + TURN);
-        const reference = await timeOf(whole, EXECS);
-        for (const { name, process } of turn)
-          ofSet.get(name)?.push((await timeOf(process, EXECS)) / reference - 1);
-      }
-    }
-    for (const [name, list] of ofSet) {
-      ratios.get(name)?.push(...list);
-      medians.get(name)?.push(median(list));
+    for (let first = 0; first < chosen.length; first += GROUP) {
+      const group = chosen.slice(first, first + GROUP);
+      for (const [name, share] of await turnsOf(path, group)) shares.get(name)?.push(share);
     }
     console.error(`bench: set ${set + 1} of ${sets}`);
   }
   const bytes = await bytesOf(path, undefined);
   const rows: string[][] = [];
-  for (const { name } of chosen) {
-    const list = ratios.get(name) ?? [];
-    const each = (medians.get(name) ?? []).map((share) => percent(share)).join(", ");
+  for (const [name, list] of shares) {
     const more = (await bytesOf(path, name)) - bytes;
-    rows.push([name, percent(median(list)), quarters(list, percent), each, whole(more)]);
+    rows.push([name, percent(median(list)), spread(list, percent), whole(more)]);
   }
-  return table(["without", "time", "quarters", "processes", "bytes"], rows);
+  return table(["without", "time", "of the processes", "bytes"], rows);
+}
+
+/** One process without each of the caches, and one with all: by which share each of the former takes longer. */
+async function turnsOf(path: string, group: readonly Trial[]): Promise<Map<string, number>> {
+  using stack = new DisposableStack();
+  const reference = stack.use(new HotProcess(path, undefined));
+  const usual: number[] = [];
+  const others = group.map(({ name }) => {
+    const times: number[] = [];
+    return { name, process: stack.use(new HotProcess(path, name)), times };
+  });
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { process, times }] of others.entries()) {
+      if (i % TURN === 0) usual.push(await timeOf(reference, EXECS));
+      times.push(await timeOf(process, EXECS));
+    }
+  }
+  return new Map(others.map(({ name, times }) => [name, undisturbed(times) / undisturbed(usual) - 1]));
 }
 
 /** us of CPU for each exec of the next round. */
@@ -130,6 +143,11 @@ async function bytesOf(path: string, without: string | undefined): Promise<numbe
   return round.bytes / round.execs;
 }
 
-function quarters(values: readonly number[], text: (value: number) => string): string {
-  return `${text(quantile(values, 0.25))} - ${text(quantile(values, 0.75))}`;
+/** The lower quartile. */
+function undisturbed(times: readonly number[]): number {
+  return quantile(times, 0.25);
+}
+
+function spread(values: readonly number[], text: (value: number) => string): string {
+  return `${text(Math.min(...values))} to ${text(Math.max(...values))}`;
 }

@@ -6,8 +6,10 @@ import { type StreamKind, SyntheticHost } from "./host.ts";
 /** Each record follows its length, in as many bytes as keep the record aligned to 8. */
 const HEAD = 8;
 
-/** Execs of the server at work at the start of every stream: a baseline is learned from them, and code gets warm. */
-export const WARM_UP = 12_000;
+/** Execs of the server at work at the start of every stream: after that many the compiler has done its work. */
+export const WARM_UP = 30_000;
+/** Those of them that the baseline is learned from. */
+export const LESSON = 8_000;
 
 /** Writes the server at work and then `count` execs of `kind` into the file at `path`. */
 export function writeStream(path: string, kind: StreamKind, count: number): void {
