@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { machine, writeSection } from "./document.ts";
 import { type StreamKind, streamKinds } from "./hot/host.ts";
-import { HotProcess } from "./hot/process.ts";
+import { HotProcess, type Variant } from "./hot/process.ts";
 import { writeStream } from "./hot/stream.ts";
-import { type Trial, trials } from "./hot/trials.ts";
+import { trials } from "./hot/trials.ts";
 import { median, number, percent, quantile, table, whole } from "./table.ts";
 
 const TITLE = "The hot path alone";
@@ -35,12 +35,21 @@ const { values: flags } = parseArgs({
     processes: { type: "string", default: "3" },
     /** Only trials with one of these texts in their name, separated by commas. */
     only: { type: "string", default: "" },
+    /** Instead of the trials: another checkout of the repository, which must have this benchmark. */
+    against: { type: "string" },
     write: { type: "boolean", default: false },
   },
 });
 const rounds = Number(flags.rounds);
 const sets = Number(flags.processes);
-const chosen = trials.filter(({ name }) => flags.only.split(",").some((text) => name.includes(text)));
+
+/** What is compared with the source as it is. */
+const variants: readonly (Variant & { readonly name: string })[] =
+  flags.against === undefined
+    ? trials
+        .filter(({ name }) => flags.only.split(",").some((text) => name.includes(text)))
+        .map(({ name }) => ({ name, without: name }))
+    : [{ name: flags.against, checkout: flags.against }];
 
 const directory = mkdtempSync(join(tmpdir(), "hot-streams-"));
 try {
@@ -75,12 +84,12 @@ async function streamsTable(): Promise<string> {
     const path = streamOf(kind, Math.max(rounds * execs, EXECS_ALLOCATED));
     const ofProcesses: number[] = [];
     for (let set = 0; set < sets; set++) {
-      using measured = new HotProcess(path, undefined);
+      using measured = new HotProcess(path);
       const times: number[] = [];
       for (let i = 0; i < rounds; i++) times.push(await timeOf(measured, execs));
       ofProcesses.push(undisturbed(times));
     }
-    const bytes = await bytesOf(path, undefined);
+    const bytes = await bytesOf(path);
     rows.push([
       kind,
       number(median(ofProcesses), 2),
@@ -95,31 +104,33 @@ async function streamsTable(): Promise<string> {
 async function trialsTable(): Promise<string> {
   const turns = Math.ceil(GROUP / TURN);
   const path = streamOf("mixed", Math.max(rounds * turns * EXECS, EXECS_ALLOCATED));
-  const shares = new Map<string, number[]>(chosen.map(({ name }) => [name, []]));
+  const shares = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
   for (let set = 0; set < sets; set++) {
-    for (let first = 0; first < chosen.length; first += GROUP) {
-      const group = chosen.slice(first, first + GROUP);
+    for (let first = 0; first < variants.length; first += GROUP) {
+      const group = variants.slice(first, first + GROUP);
       for (const [name, share] of await turnsOf(path, group)) shares.get(name)?.push(share);
     }
     console.error(`bench: set ${set + 1} of ${sets}`);
   }
-  const bytes = await bytesOf(path, undefined);
+  const bytes = await bytesOf(path);
   const rows: string[][] = [];
-  for (const [name, list] of shares) {
-    const more = (await bytesOf(path, name)) - bytes;
+  for (const variant of variants) {
+    const { name } = variant;
+    const list = shares.get(name) ?? [];
+    const more = (await bytesOf(path, variant)) - bytes;
     rows.push([name, percent(median(list)), spread(list, percent), whole(more)]);
   }
   return table(["without", "time", "of the processes", "bytes"], rows);
 }
 
 /** One process without each of the caches, and one with all: by which share each of the former takes longer. */
-async function turnsOf(path: string, group: readonly Trial[]): Promise<Map<string, number>> {
+async function turnsOf(path: string, group: typeof variants): Promise<Map<string, number>> {
   using stack = new DisposableStack();
-  const reference = stack.use(new HotProcess(path, undefined));
+  const reference = stack.use(new HotProcess(path));
   const usual: number[] = [];
-  const others = group.map(({ name }) => {
+  const others = group.map((variant) => {
     const times: number[] = [];
-    return { name, process: stack.use(new HotProcess(path, name)), times };
+    return { name: variant.name, process: stack.use(new HotProcess(path, variant)), times };
   });
   for (let round = 0; round < rounds; round++) {
     for (const [i, { process, times }] of others.entries()) {
@@ -137,8 +148,8 @@ async function timeOf(process: HotProcess, execs: number): Promise<number> {
 }
 
 /** Bytes allocated for each exec, by a process that collects no garbage. */
-async function bytesOf(path: string, without: string | undefined): Promise<number> {
-  using process = new HotProcess(path, without, false);
+async function bytesOf(path: string, variant: Variant = {}): Promise<number> {
+  using process = new HotProcess(path, { ...variant, collects: false });
   const round = await process.round(EXECS_ALLOCATED);
   return round.bytes / round.execs;
 }

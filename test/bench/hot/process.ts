@@ -2,7 +2,18 @@
 import { join } from "node:path";
 import type { Round } from "./worker.ts";
 
-const script = join(import.meta.dir, "worker.ts");
+const root = join(import.meta.dir, "../../..");
+const script = "test/bench/hot/worker.ts";
+
+/** What a process differs in from the source as it is here. */
+export interface Variant {
+  /** A trial's name: without that cache. */
+  readonly without?: string;
+  /** Another checkout of the repository. */
+  readonly checkout?: string;
+  /** False: it collects no garbage, and shows in its memory what it allocates. */
+  readonly collects?: boolean;
+}
 
 /** A process that runs a stream in rounds. */
 export class HotProcess implements Disposable {
@@ -10,13 +21,16 @@ export class HotProcess implements Disposable {
   private answered: ((answer: unknown) => void) | undefined;
   private readonly ready: Promise<unknown>;
 
-  /** `collects`: it collects garbage; a process that does not shows in its memory what it allocates. */
-  constructor(stream: string, without: string | undefined, collects = true) {
+  /** Over the stream in the file at `stream`. */
+  constructor(stream: string, { without, checkout = root, collects = true }: Variant = {}) {
     this.ready = this.answer();
-    this.child = Bun.spawn([process.execPath, script, stream, ...(without === undefined ? [] : [without])], {
-      // One thread collects garbage, the one that makes it: its time is part of what is measured.
+    const args = [join(checkout, script), stream, ...(without === undefined ? [] : [without])];
+    this.child = Bun.spawn([process.execPath, ...args], {
+      // One thread compiles, collects garbage and is measured: on a busy machine others would come late, and code would
+      // stay uncompiled for long.
       env: {
         ...process.env,
+        BUN_JSC_useConcurrentJIT: "0",
         BUN_JSC_useConcurrentGC: "0",
         BUN_JSC_numberOfGCMarkers: "1",
         ...(collects ? {} : { BUN_JSC_useGC: "0" }),

@@ -6,7 +6,7 @@ import { pathOf, trials, without } from "./trials.ts";
 
 export interface Round {
   readonly execs: number;
-  /** Of the main thread, which collects the garbage too (see process.ts); the compiler's threads are left out. */
+  /** Of the only thread, see process.ts. */
   readonly cpuMicroseconds: number;
   /** By which the process's own memory grew. */
   readonly bytes: number;
