@@ -1,5 +1,9 @@
-// All tests, then the totals alone on the last line. Arguments go to `bun test` (paths, -t PATTERN).
+// All tests, then the totals alone on the last line.
+//   --unit        only tests that need neither root, nor a build, nor more than seconds
+//   --no-install  install no Debian package: the tests that need one skip
+// Other arguments go to `bun test` (paths, -t PATTERN).
 import { join } from "node:path";
+import { INSTALL_VARIABLE, mayInstall, missingPackages } from "../test/system/server-packages.ts";
 
 const root = join(import.meta.dir, "..");
 
@@ -38,7 +42,46 @@ async function passOn(stream: ReadableStream<Uint8Array>): Promise<string> {
   return tail;
 }
 
-const run = Bun.spawn([process.execPath, "test", ...process.argv.slice(2)], {
+interface TestArguments {
+  readonly flags: ReadonlySet<string>;
+  readonly forRunner: readonly string[];
+}
+
+const ownFlags = ["--unit", "--no-install"];
+
+function parseArguments(given: readonly string[]): TestArguments {
+  return {
+    flags: new Set(given.filter((word) => ownFlags.includes(word))),
+    forRunner: given.filter((word) => !ownFlags.includes(word)),
+  };
+}
+
+/** Every test file but those of the live kernel (test/system/) and those that start processes or take long (*.slow.test.ts). */
+function unitTests(): readonly string[] {
+  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })];
+  return files.filter((file) => !file.startsWith("test/system/") && !file.endsWith(".slow.test.ts")).sort();
+}
+
+/** Says what the tests do to this host, before they do it. */
+function announceHostChanges(): void {
+  console.error(
+    "test: these tests watch this host's kernel, start servers and floods, and kill their own processes",
+  );
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+  const fate = mayInstall()
+    ? "will be installed by apt-get; --no-install prevents that"
+    : "are missing: tests that need them skip";
+  console.error(`test: Debian's ${missing.join(", ")} ${fate}`);
+}
+
+const { flags, forRunner } = parseArguments(process.argv.slice(2));
+if (flags.has("--no-install")) process.env[INSTALL_VARIABLE] = "no";
+if (!flags.has("--unit") && forRunner.length === 0 && process.env.CI !== "true") announceHostChanges();
+const files = flags.has("--unit") ? unitTests() : [];
+/** Per test, where it names none: long enough for a machine that is busy with something else. */
+const TIMEOUT_MS = 30_000;
+const run = Bun.spawn([process.execPath, "test", `--timeout=${TIMEOUT_MS}`, ...files, ...forRunner], {
   cwd: root,
   stdin: "ignore",
   stdout: "inherit",

@@ -1,6 +1,5 @@
 // The baseline in force: what a host is known to run. Built once from files that only root writes, then only asked.
-import type { Runnable } from "../fingerprint/runnable.ts";
-import { treeId, treeOf } from "../fingerprint/tree.ts";
+import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { DigestTable, digest, digestIs } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
@@ -25,11 +24,11 @@ export interface LookupResult {
   readonly count: number | undefined;
 }
 
-/** One standing in the cache of its lineage. */
+/** The result for one scope of a lineage. */
 interface Cached extends LookupResult {
   readonly scope: string | undefined;
   readonly next: Cached | undefined;
-  /** The answer that was given last, and its second: within a second it is the same object. */
+  /** The last answer, and its second. Invalidated by: the next second, since `age` grows. */
   second: number;
   knowledge: Knowledge | undefined;
 }
@@ -78,7 +77,10 @@ export class Baseline {
   private readonly folded = new DigestTable();
   private readonly sights = new Occurrences();
   private readonly foldedSights = new Occurrences();
-  private cache = new WeakMap<Lineage<Runnable>, Cached>();
+  /** Invalidated by: nothing, the set does not change after the first question; a reload makes another Baseline. */
+  private readonly cache = new WeakMap<Lineage, Cached>();
+  /** Invalidated by: nothing, likewise. */
+  private readonly familiarTrees = new WeakMap<Tree, boolean>();
 
   /** Entries added, those of the same key once. */
   get size(): number {
@@ -110,7 +112,7 @@ export class Baseline {
    * What is known of a lineage's leaf in a scope (`Scopes.of`; undefined if it could not be read) at `second`, seconds
    * since the epoch. While the lineage lives this is a lookup that makes nothing but one small object a second.
    */
-  knowledge(lineage: Lineage<Runnable>, scope: string | undefined, second: number): Knowledge {
+  knowledge(lineage: Lineage, scope: string | undefined, second: number): Knowledge {
     const standing = this.cached(lineage, scope);
     if (standing.knowledge !== undefined && standing.second === second) return standing.knowledge;
     const made = knowledgeOf(standing, second);
@@ -120,7 +122,7 @@ export class Baseline {
   }
 
   /** What the baseline has of a lineage's leaf. */
-  standing(lineage: Lineage<Runnable>, scope: string | undefined): LookupResult {
+  standing(lineage: Lineage, scope: string | undefined): LookupResult {
     return this.cached(lineage, scope);
   }
 
@@ -129,13 +131,17 @@ export class Baseline {
     return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
   }
 
-  /** Whether a folded tree is familiar. */
-  isFamiliar(tree: string): boolean {
-    digestIs(treeId(tree));
-    return this.folded.get() !== -1;
+  /** Whether the folded tree is in the baseline. */
+  isFamiliar(tree: Tree): boolean {
+    const known = this.familiarTrees.get(tree);
+    if (known !== undefined) return known;
+    digestIs(tree.id);
+    const familiar = this.folded.get() !== -1;
+    this.familiarTrees.set(tree, familiar);
+    return familiar;
   }
 
-  private cached(lineage: Lineage<Runnable>, scope: string | undefined): Cached {
+  private cached(lineage: Lineage, scope: string | undefined): Cached {
     const head = this.cache.get(lineage);
     let depth = 0;
     for (let one = head; one !== undefined; one = one.next) {
@@ -148,7 +154,7 @@ export class Baseline {
     return made;
   }
 
-  private workOut(lineage: Lineage<Runnable>, scope: string | undefined): LookupResult {
+  private workOut(lineage: Lineage, scope: string | undefined): LookupResult {
     const tree = treeOf(lineage);
     const path = keptPath(lineage.program);
     const told = path !== undefined && scope !== undefined;

@@ -1,6 +1,8 @@
 // Exclusions: patterns for maintenance, under which a tree that the baseline does not know raises no alarm. The file
 // is root's. Too broad a pattern is the danger, so each says why it is there, and what they hide can be shown.
+
 import { printable } from "../linux/text.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { type FileError, type ParseResult, parseCount, parseTime, timeText } from "./baseline-file.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { compareTexts } from "./key.ts";
@@ -95,7 +97,7 @@ function globProblem(tree: string, compile: CompileGlob): string | undefined {
   try {
     compile(tree);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
   const fixed = tree.split("/").some((label) => label !== "" && !/^[*]+$/.test(label));
   return fixed ? undefined : "it fits every tree: name at least one label";
@@ -116,6 +118,16 @@ export class Exclusions {
 
   get size(): number {
     return this.compiled.length;
+  }
+
+  /** When the next exclusion ends after `second` (both since 1970); undefined: none does. */
+  nextEnd(second: number): number | undefined {
+    let next: number | undefined;
+    for (const { exclusion } of this.compiled) {
+      const { until } = exclusion;
+      if (until !== undefined && until > second && (next === undefined || until < next)) next = until;
+    }
+    return next;
   }
 
   /** The first exclusion that hides the tree at `second` (since the epoch); undefined if none does. */

@@ -6,14 +6,13 @@
 //
 // Names are those of the exact tree, escaped as it has them, and `:`, `,` and space as \xNN too, so that a line can
 // always be taken apart again. What is not known (a user, a group, a status) is `?`.
-import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
-
-/** The effective group of a process changed: no sensor tells it yet, see docs/for-rest.md. */
-export interface GroupEvent {
-  readonly kind: "group";
-  readonly pid: number;
-  readonly gid: number;
-}
+import {
+  dispatch,
+  type EventHandlers,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+} from "../sensor/event.ts";
 
 export interface ForRestOptions {
   /** A program's name in the exact tree. */
@@ -62,6 +61,17 @@ export class ForRestLines {
   private readonly members = new Map<number, Member>();
   private readonly found = new Set<string>();
   private characters = 0;
+  private readonly handlers: EventHandlers = {
+    fork: ({ pid, parentPid }) => this.forked(pid, parentPid),
+    exec: ({ pid, facts }) => this.execed(pid, facts),
+    user: ({ pid, uid }) => {
+      const member = this.members.get(pid);
+      if (member !== undefined) member.uid = uid;
+    },
+    exit: ({ pid, status }) => this.ended(pid, status),
+    // A line that is missing cannot be told from one that never was.
+    loss: () => undefined,
+  };
 
   constructor(options: ForRestOptions) {
     this.name = (facts) => forRestName(options.name(facts));
@@ -77,30 +87,14 @@ export class ForRestLines {
     for (const one of scan) this.adopt(one, byPid, NODES_LIMIT * 4);
   }
 
-  event(event: ProcessEvent | GroupEvent): void {
-    switch (event.kind) {
-      case "fork":
-        this.forked(event.pid, event.parentPid);
-        return;
-      case "exec":
-        this.execed(event.pid, event.facts);
-        return;
-      case "user": {
-        const member = this.members.get(event.pid);
-        if (member !== undefined) member.uid = event.uid;
-        return;
-      }
-      case "group": {
-        const member = this.members.get(event.pid);
-        if (member !== undefined) member.gid = event.gid;
-        return;
-      }
-      case "exit":
-        this.ended(event.pid, event.status);
-        return;
-      case "loss":
-        return;
-    }
+  event(event: ProcessEvent): void {
+    dispatch(this.handlers, event);
+  }
+
+  /** The effective group of a process changed: no sensor reports it yet, see docs/for-rest.md. */
+  groupChanged(pid: number, gid: number): void {
+    const member = this.members.get(pid);
+    if (member !== undefined) member.gid = gid;
   }
 
   /** The unique lines so far, sorted; forks of processes that still may exec among them, under their present name. */

@@ -54,6 +54,7 @@ const SCOPES_REMEMBERED = 1024;
 
 /** `scopeOf`, remembered for each cgroup of the host. */
 export class Scopes {
+  /** Invalidated by: nothing, a scope follows from the path alone. */
   private readonly known = new Map<string, string>();
 
   of(cgroup: string | undefined, container: string | null, image: string | undefined): string | undefined {
@@ -74,11 +75,7 @@ export function keptPath(runnable: Runnable): string | undefined {
 }
 
 /** The key of a lineage's leaf; undefined if what it runs is not known. */
-export function keyOf(
-  lineage: Lineage<Runnable>,
-  within: string,
-  tree: Tree = treeOf(lineage),
-): Key | undefined {
+export function keyOf(lineage: Lineage, within: string, tree: Tree = treeOf(lineage)): Key | undefined {
   const path = keptPath(lineage.program);
   return path === undefined ? undefined : { scope: within, exact: tree.exact, path };
 }

@@ -1,16 +1,15 @@
 // What the warden keeps while it learns: every tree once, and how often. A lookup an exec; what is new or has changed
 // leaves in batches. Bounded: what does not fit makes the learning unfinished, never the warden larger.
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
 import { DigestTable, digest, digestIs, digestText } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
-import { EXECUTABLES_LIMIT, type Executable, joinExecutables } from "./executables.ts";
+import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { keptPath } from "./key.ts";
-import type { Candidate, CountUpdate, FileUpdate } from "./learned.ts";
+import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
 import { countHour, type LearningState } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
@@ -46,8 +45,8 @@ interface Kept {
   files: readonly SeenFile<Kept>[];
   /** Something new is known of its files since it was reported. */
   looked: boolean;
-  /** Not reported yet at all. */
-  candidate: Omit<Candidate, "last" | "count" | "users" | "executables"> | undefined;
+  /** Its texts, until it was reported. */
+  unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables"> | undefined;
 }
 
 interface Cached {
@@ -56,19 +55,16 @@ interface Cached {
   readonly next: Cached | undefined;
 }
 
-/** Where reports go: false if there is no room now; the same is offered again later. */
-export interface LearningReports {
-  candidate(candidate: Candidate): boolean;
-  counts(counts: readonly CountUpdate[]): boolean;
-  looked(looked: FileUpdate): boolean;
-}
+/** Takes one report; false if there is no room now, and then the same is offered again later. */
+export type ReportLearned = (update: LearnedUpdate) => boolean;
 
 export class Learning {
   private readonly options: LearningOptions;
   private readonly limits: LearningLimits;
   private readonly table = new DigestTable();
   private readonly rows: Kept[] = [];
-  private readonly cache = new WeakMap<Lineage<Runnable>, Cached>();
+  /** Invalidated by: nothing, a lineage has one entry in each scope; another learning begins with an empty cache. */
+  private readonly cache = new WeakMap<Lineage, Cached>();
   private waiting: Kept[] = [];
   private dirty: Kept[] = [];
   private lookedAt: Kept[] = [];
@@ -101,7 +97,7 @@ export class Learning {
    * by, if that is to be kept.
    */
   observe(
-    lineage: Lineage<Runnable>,
+    lineage: Lineage,
     scope: string | undefined,
     args: readonly string[] | undefined,
     second: number,
@@ -128,56 +124,55 @@ export class Learning {
     for (const kept of this.files.examined(path, examined)) this.more(kept);
   }
 
-  /** Hands over what is new, then what has changed, until there is no room. */
-  report(to: LearningReports): void {
+  /** Reports what is new, then what has changed, until `report` has no room. */
+  report(report: ReportLearned): void {
+    const { started } = this.current;
     let done = 0;
     for (const kept of this.waiting) {
-      const { candidate, count, last, users } = kept;
-      if (
-        candidate !== undefined &&
-        !to.candidate({ ...candidate, count, last, users, executables: executablesOf(kept) })
-      )
-        break;
-      kept.candidate = undefined;
+      if (kept.unreported !== undefined) {
+        const tree = { ...kept.unreported, ...countOf(kept), executables: executablesOf(kept) };
+        if (!report({ kind: "tree", started, tree })) break;
+      }
+      kept.unreported = undefined;
       kept.looked = false;
       kept.dirty = false;
       done += 1;
     }
     this.waiting = this.waiting.slice(done);
     for (done = 0; done < this.dirty.length; done += COUNTS_LIMIT) {
-      const some = this.dirty.slice(done, done + COUNTS_LIMIT);
-      if (!to.counts(some.map(({ id, count, last, users }) => ({ id, count, last, users })))) break;
-      for (const kept of some) kept.dirty = false;
+      const changed = this.dirty.slice(done, done + COUNTS_LIMIT);
+      if (!report({ kind: "counts", started, counts: changed.map(countOf) })) break;
+      for (const kept of changed) kept.dirty = false;
     }
     this.dirty = this.dirty.slice(done);
     for (done = 0; done < this.lookedAt.length; done++) {
       const kept = this.lookedAt[done];
       if (kept?.looked !== true) continue;
-      if (!to.looked({ id: kept.id, executables: executablesOf(kept) })) break;
+      if (!report({ kind: "executables", started, id: kept.id, executables: executablesOf(kept) })) break;
       kept.looked = false;
     }
     this.lookedAt = this.lookedAt.slice(done);
   }
 
-  private cached(lineage: Lineage<Runnable>, scope: string): Kept | undefined {
+  private cached(lineage: Lineage, scope: string): Kept | undefined {
     for (let one = this.cache.get(lineage); one !== undefined; one = one.next)
       if (one.scope === scope) return one.kept;
     return undefined;
   }
 
   private changed(kept: Kept): void {
-    if (kept.dirty || kept.candidate !== undefined) return;
+    if (kept.dirty || kept.unreported !== undefined) return;
     kept.dirty = true;
     this.dirty.push(kept);
   }
 
   private more(kept: Kept): void {
-    if (kept.looked || kept.candidate !== undefined) return;
+    if (kept.looked || kept.unreported !== undefined) return;
     kept.looked = true;
     this.lookedAt.push(kept);
   }
 
-  private runs(kept: Kept, lineage: Lineage<Runnable>, facts: ProcessFacts | undefined): void {
+  private runs(kept: Kept, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (facts?.executable === undefined || kept.files.length >= EXECUTABLES_LIMIT) return;
     const isHost = lineage.container === null && facts.userMounts !== true;
     const file = this.files.of(facts.executable, isHost);
@@ -190,7 +185,7 @@ export class Learning {
   }
 
   private find(
-    lineage: Lineage<Runnable>,
+    lineage: Lineage,
     scope: string,
     args: readonly string[] | undefined,
     second: number,
@@ -215,7 +210,7 @@ export class Learning {
         return undefined;
       }
       const sample = args === undefined ? "" : argumentsText(this.options.redact(beginningOf(args)));
-      const candidate = {
+      const unreported = {
         id,
         scope,
         exact,
@@ -223,9 +218,9 @@ export class Learning {
         tree,
         complete,
         first: second,
-        arguments: sample || undefined,
+        arguments: sample || null,
       };
-      kept = { id, users, last: second, count: 0, dirty: false, files: [], looked: false, candidate };
+      kept = { id, users, last: second, count: 0, dirty: false, files: [], looked: false, unreported };
       digestIs(id);
       this.table.set(this.rows.length);
       this.rows.push(kept);
@@ -237,7 +232,7 @@ export class Learning {
     return kept;
   }
 
-  private remember(lineage: Lineage<Runnable>, scope: string, kept: Kept): void {
+  private remember(lineage: Lineage, scope: string, kept: Kept): void {
     const head = this.cache.get(lineage);
     let depth = 0;
     for (let one = head; one !== undefined; one = one.next) depth += 1;
@@ -245,8 +240,12 @@ export class Learning {
   }
 }
 
-function executablesOf({ files }: Kept): readonly Executable[] {
+function countOf({ id, last, count, users }: Kept): Pick<LearnedTree, "id" | "last" | "count" | "users"> {
+  return { id, last, count, users: usersText(users) };
+}
+
+function executablesOf({ files }: Kept): string {
   let all: readonly Executable[] = [];
   for (const { executables } of files) all = joinExecutables(all, executables);
-  return all;
+  return executablesText(all);
 }

@@ -1,162 +1,174 @@
-// `treewarden baseline`: learn what this host runs, keep it, and tell what is not in it.
+// `treewarden baseline`: learn what this host runs, keep it, and show what is new.
 import { Command, Option } from "commander";
-import { defaultStateDirectory } from "../config/config.ts";
+import { durationExamples } from "../config/duration.ts";
 import { printRows, ROWS_COMMAND } from "./baseline/candidates.ts";
 import { type CompareFlags, compare } from "./baseline/compare.ts";
-import { addExclusion, listExclusions, type PatternFlags, testExclusions } from "./baseline/exclude.ts";
+import {
+  addExclusion,
+  type ListFlags,
+  listExclusions,
+  type PatternFlags,
+  type TestFlags,
+  testExclusions,
+} from "./baseline/exclude.ts";
 import {
   type DiffFlags,
   diff,
   type ExportFlags,
   exportBaseline,
   importBaseline,
+  type MergeFlags,
   merge,
 } from "./baseline/files.ts";
+import type { BaselineHost } from "./baseline/host.ts";
 import { type AcceptFlags, accept, type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
+import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 
 export function baselineCommand(): Command {
-  const command = new Command("baseline").description("learn what this host runs, and tell what is new");
-  learning(command);
-  looking(command);
-  files(command);
+  const command = new Command("baseline").description("learn what this host runs, and show what is new");
+  addLearning(command);
+  addComparing(command);
+  addFiles(command);
   command.addCommand(excludeCommand());
   command.addCommand(
     new Command(ROWS_COMMAND)
-      .addOption(stateDir())
+      .requiredOption("--state-dir <directory>")
       .action((flags: { stateDir: string }) => printRows(flags.stateDir)),
     { hidden: true },
   );
   return command;
 }
 
-function stateDir(): Option {
-  return new Option("--state-dir <directory>", "of the treewarden that is meant").default(
-    defaultStateDirectory,
-  );
+/** Adds the options that find this host's settings; see `hostOf`. */
+function withHost(command: Command): Command {
+  return command.addOption(configOption()).addOption(stateDirOption());
 }
 
-function output(): Option {
+function hostOf(flags: HostFlags): BaselineHost {
+  const config = hostConfig(flags);
+  return { stateDirectory: config.state_directory, base: () => hostBase(config) };
+}
+
+function outputOption(): Option {
   return new Option("--output <format>", "default: pretty on a terminal, else json").choices([
     "json",
     "pretty",
   ]);
 }
 
-function format(): Option {
+function formatOption(): Option {
   return new Option("--format <format>", "trees, or the lines of for-rest")
     .choices(["trees", "forrest"])
     .default("trees");
 }
 
-function capture(): Option {
-  return new Option("--capture <file>", "what a capture shows instead of what the running warden found");
+function captureOption(): Option {
+  return new Option("--capture <file>", "read trees from this capture instead of from the running warden");
 }
 
-function learning(command: Command): void {
-  command
-    .command("learn")
-    .description("have the running warden collect every tree")
-    .option("--for <duration>", "as long as this without loss: 90s, 30m, 24h, 7d (default: until --stop)")
-    .option("--stop", "end it")
-    .option("--show", "how far it is, and whether it has settled")
-    .addOption(output())
-    .addOption(stateDir())
-    .action((flags: LearnFlags) => learn(flags));
-  command
-    .command("accept")
-    .description("put what was learned into force")
-    .option("--role <name>", "what this host is for")
-    .option("--anyway", "although the learning is not over, or was not without loss")
-    .addOption(stateDir())
-    .action((flags: AcceptFlags) => accept(flags));
+function roleOption(of: string): Option {
+  return new Option("--role <name>", `role of ${of}`);
 }
 
-function looking(command: Command): void {
-  command
-    .command("compare")
-    .description("show each tree that is not in the baseline; exit code 1 if there is any")
-    .option("--baseline <file>", "compare with this instead of what is in force")
-    .addOption(capture())
-    .addOption(format())
-    .option("--show-excluded", "show as well what exclusions hide")
-    .addOption(output())
-    .addOption(stateDir())
-    .action((flags: CompareFlags) => compare(flags));
-  command
-    .command("review")
-    .description(
-      "go through new trees one by one: accept, exclude, turn into a rule; exit code 1 if some are left",
+function outOption(): Option {
+  return new Option("--out <file>", "write to this file instead of to standard output");
+}
+
+function addLearning(command: Command): void {
+  withHost(command.command("learn"))
+    .description("make the running warden collect every tree")
+    .option(
+      "--for <duration>",
+      `end after this long without lost events: ${durationExamples} (default: at --stop)`,
     )
-    .addOption(capture())
-    .option("--other <file...>", "baselines of other hosts, to tell which of them have a tree")
-    .addOption(stateDir())
-    .action((flags: ReviewFlags) => review(flags));
+    .option("--stop", "end the learning")
+    .option("--show", "show its progress, and whether it has settled")
+    .addOption(outputOption())
+    .action((flags: LearnFlags & HostFlags) => learn(flags, hostOf(flags)));
+  withHost(command.command("accept"))
+    .description("put what was learned into force")
+    .addOption(roleOption("this host"))
+    .option("--anyway", "even if the learning has not ended or has lost events")
+    .action((flags: AcceptFlags & HostFlags) => accept(flags, hostOf(flags)));
 }
 
-function files(command: Command): void {
-  command
-    .command("diff")
+function addComparing(command: Command): void {
+  withHost(command.command("compare"))
+    .description("show each tree that is not in the baseline; exit code 1 if there is one")
+    .option("--baseline <file>", "compare with this file instead of the baseline in force")
+    .addOption(captureOption())
+    .addOption(formatOption())
+    .option("--show-excluded", "also show the trees that exclusions hide")
+    .addOption(outputOption())
+    .action((flags: CompareFlags & HostFlags) => compare(flags, hostOf(flags)));
+  withHost(command.command("review"))
     .description(
-      "show what the second has and the first has not (+), and the other way round (-); exit code 1 if anything",
+      "go through new trees one by one: accept, exclude or turn into a rule; exit code 1 if some are left",
+    )
+    .addOption(captureOption())
+    .option("--other <file...>", "baselines of other hosts, to show which of them have a tree")
+    .action((flags: ReviewFlags & HostFlags) => review(flags, hostOf(flags)));
+}
+
+function addFiles(command: Command): void {
+  withHost(command.command("diff"))
+    .description(
+      "show what only the second file has (+) and what only the first has (-); exit code 1 if they differ",
     )
     .argument("<file>", "a baseline")
-    .argument("[file]", "another; without it, the first is compared with what is in force")
-    .addOption(output())
-    .addOption(stateDir())
-    .action((first: string, second: string | undefined, flags: DiffFlags) => diff(first, second, flags));
-  command
-    .command("export")
-    .description("write the baseline in force, or that which a capture would make")
-    .addOption(capture())
-    .addOption(format())
-    .option("--role <name>", "what the host is for")
-    .option("--out <file>", "write it there instead of to standard output")
-    .addOption(stateDir())
-    .action((flags: ExportFlags) => exportBaseline(flags));
-  command
-    .command("import")
-    .description("put a file into force, in place of what was")
-    .argument("<file>", "a baseline; after an edit by hand, without its digest line")
-    .addOption(stateDir())
-    .action((file: string, flags: { stateDir: string }) => importBaseline(file, flags));
+    .argument("[file]", "another baseline; without it, the first is compared with the baseline in force")
+    .addOption(outputOption())
+    .action((first: string, second: string | undefined, flags: DiffFlags & HostFlags) =>
+      diff(first, second, flags, hostOf(flags)),
+    );
+  withHost(command.command("export"))
+    .description("write the baseline in force, or the one that a capture would make")
+    .addOption(captureOption())
+    .addOption(formatOption())
+    .addOption(roleOption("this host"))
+    .addOption(outOption())
+    .action((flags: ExportFlags & HostFlags) => exportBaseline(flags, hostOf(flags)));
+  withHost(command.command("import"))
+    .description("put a file into force, in place of the baseline in force")
+    .argument("<file>", "a baseline; one that was edited by hand must have no digest line")
+    .action((file: string, flags: HostFlags) => importBaseline(file, hostOf(flags)));
   command
     .command("merge")
     .description("write the baselines of several hosts as one")
     .argument("<file...>", "baselines")
-    .option("--role <name>", "what the hosts are for")
-    .option("--out <file>", "write it there instead of to standard output")
-    .action((paths: string[], flags: { role?: string; out?: string }) => merge(paths, flags));
+    .addOption(roleOption("the hosts"))
+    .addOption(outOption())
+    .action((paths: string[], flags: MergeFlags) => merge(paths, flags));
 }
 
 function excludeCommand(): Command {
-  const command = new Command("exclude").description("patterns for maintenance: no alarm for trees that fit");
-  const pattern = (one: Command): Command =>
-    one
-      .option("--user <user>", "only what this user does, and root for him")
+  const command = new Command("exclude").description(
+    "patterns for maintenance: trees that match raise no alarm",
+  );
+  const pattern = (subcommand: Command): Command =>
+    withHost(subcommand)
+      .option("--user <user>", "only what this user runs, or root on behalf of this user")
       .option("--scope <scope>", "only in this unit or container image")
-      .option("--for <duration>", "for a while: 30m, 2h, 7d (default: for good)")
-      .option("--until <time>", "until then: 2026-01-31T12:00:00Z")
-      .addOption(stateDir());
+      .option("--for <duration>", `for this long: ${durationExamples} (default: for good)`)
+      .option("--until <time>", "until this time, such as 2026-01-31T12:00:00Z");
   pattern(command.command("add"))
     .description("add a pattern")
-    .argument("<tree>", "a glob over labels, as policies' tree: /**/sshd/**")
-    .option("--reason <text>", "why")
-    .action((tree: string, flags: PatternFlags) => addExclusion(tree, flags));
-  command
-    .command("list")
+    .argument("<tree>", "a glob over labels, as in policies: /**/sshd/**")
+    .option("--reason <text>", "why the trees are excluded")
+    .action((tree: string, flags: PatternFlags & HostFlags) => addExclusion(tree, flags, hostOf(flags)));
+  withHost(command.command("list"))
     .description("show all patterns")
-    .addOption(output())
-    .addOption(stateDir())
-    .action((flags: { output?: "json" | "pretty"; stateDir: string }) => listExclusions(flags));
+    .addOption(outputOption())
+    .action((flags: ListFlags & HostFlags) => listExclusions(flags, hostOf(flags)));
   pattern(command.command("test"))
-    .description("show what the patterns hide that the baseline does not know, or what this one would")
-    .argument("[tree]", "a pattern that is not there yet")
-    .option("--baseline <file>", "instead of what is in force")
-    .addOption(capture())
-    .addOption(output())
-    .action((tree: string | undefined, flags: PatternFlags & { capture?: string; baseline?: string }) =>
-      testExclusions(tree, flags),
+    .description("show the unknown trees that the patterns hide, or that a new pattern would hide")
+    .argument("[tree]", "a pattern that does not exist yet")
+    .option("--baseline <file>", "compare with this file instead of the baseline in force")
+    .addOption(captureOption())
+    .addOption(outputOption())
+    .action((tree: string | undefined, flags: TestFlags & HostFlags) =>
+      testExclusions(tree, flags, hostOf(flags)),
     );
   return command;
 }

@@ -1,4 +1,5 @@
 // The command line: treewarden's own processes, else a command for people; and the one way out of all of them.
+import { codeOf, stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 
 /**
@@ -34,7 +35,7 @@ async function parse(args: readonly string[]): Promise<void> {
 
 /** Ends the process for an error that nobody waited for, such as that of a write to a pipe whose reader has left. */
 function leave(error: unknown): never {
-  const isReaderGone = error instanceof Error && "code" in error && error.code === "EPIPE";
+  const isReaderGone = codeOf(error) === "EPIPE";
   process.exit(isReaderGone ? exitCodeSoFar() : tell(error));
 }
 
@@ -54,7 +55,7 @@ function tell(error: unknown): ExitCode {
     return exitCodes.usage;
   }
   if (isCommanders(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-  warn(`fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  warn(`fault: ${stackOf(error)}`);
   hint("this is an error of treewarden itself, please report it");
   return exitCodes.fault;
 }

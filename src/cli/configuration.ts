@@ -1,6 +1,7 @@
 // The configuration file of a command line: the one that was named, else the one in /etc, else the defaults.
 import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
+import { codeOf } from "../vocabulary/errors.ts";
 import { readError } from "./file-errors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
@@ -11,8 +12,7 @@ export function readConfig(named: string | undefined): Config {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (missing && named === undefined) return defaultConfig();
+    if (codeOf(error) === "ENOENT" && named === undefined) return defaultConfig();
     throw new CommandError(exitCodes.usage, readError("configuration", file, error));
   }
   const result = parseConfig(text, file);

@@ -1,8 +1,12 @@
 // `treewarden doctor`: what this kernel allows, what is missing, what to do about it.
+
 import { Command, Option } from "commander";
 import { realtimeNow } from "../linux/clock.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
+import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
 
 export function doctorCommand(): Command {
@@ -14,42 +18,72 @@ export function doctorCommand(): Command {
     .option("--config <file>", "configuration file to look at")
     .action((flags: { readonly output?: "json" | "pretty"; readonly config?: string }) => {
       const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+      const sensors = trySensors();
       const checks = runChecks(flags.config);
-      process.stdout.write(format === "json" ? json(checks) : pretty(checks));
-      process.exitCode = verdict(checks);
+      process.stdout.write(format === "json" ? json(sensors, checks) : pretty(sensors, checks));
+      process.exitCode = verdict(sensors, checks);
     });
 }
 
-/** Without any source of events there is nothing to run on. */
-function verdict(checks: readonly DoctorCheck[]): ExitCode {
+/** Without a source of events nothing can run. */
+function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): ExitCode {
   if (checks.some((check) => check.status === "wrong")) return exitCodes.usage;
-  const sources = checks.filter((check) => check.source);
-  return sources.every((check) => check.status !== "ok") ? exitCodes.notAllowed : exitCodes.fine;
+  return sensors.some((sensor) => sensor.available === true) ? exitCodes.fine : exitCodes.notAllowed;
 }
 
-function json(checks: readonly DoctorCheck[]): string {
+function json(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
   const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  return checks
-    .map((check) => {
-      const now = realtimeNow();
-      const fix = check.fix === undefined ? {} : { "check.fix": check.fix };
-      const record = {
-        timestamp: timestamp(now),
-        "event.name": "doctor.check",
-        "log.record.uid": uid(now),
-        "check.name": check.name,
-        "check.status": check.status,
-        "check.detail": check.detail,
-        ...fix,
-      };
-      return `${JSON.stringify(record)}\n`;
-    })
-    .join("");
+  const line = (event: OutputName, fields: EventRecord): string => {
+    const now = realtimeNow();
+    const common = { timestamp: timestamp(now), "event.name": event, "log.record.uid": uid(now) };
+    return `${JSON.stringify({ ...common, ...fields })}\n`;
+  };
+  return [
+    ...sensors.map((sensor) => line("doctor.sensor", sensorFields(sensor))),
+    ...checks.map((check) => line("doctor.check", checkFields(check))),
+  ].join("");
+}
+
+function sensorFields({ source, description, available, detail, fix }: SensorReport): EventRecord {
+  return {
+    "sensor.source": source,
+    ...(available === undefined ? {} : { "sensor.available": available }),
+    "sensor.detail": detail,
+    ...(fix === undefined ? {} : { "sensor.fix": fix }),
+    "sensor.forks": description.forks,
+    "sensor.exits": description.exits,
+    "sensor.user_changes": description.userChanges,
+    "sensor.arguments": description.arguments,
+    "sensor.scope": description.scope,
+    "sensor.when": description.when,
+    "sensor.capabilities": description.capabilities,
+    "sensor.never_known": description.neverKnown,
+  };
+}
+
+function checkFields({ name, status, detail, fix }: DoctorCheck): EventRecord {
+  return {
+    "check.name": name,
+    "check.status": status,
+    "check.detail": detail,
+    ...(fix === undefined ? {} : { "check.fix": fix }),
+  };
 }
 
 const colours = { ok: 32, missing: 33, wrong: 31 } as const;
 
-function pretty(checks: readonly DoctorCheck[]): string {
+function pretty(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
+  return `${sensorTable(sensors)}${refusals(sensors)}\n${checkList(checks)}`;
+}
+
+function refusals(sensors: readonly SensorReport[]): string {
+  return sensors
+    .filter((sensor) => sensor.available === false)
+    .map(({ source, detail, fix }) => `${source}: ${detail}\n${fix === undefined ? "" : `  do: ${fix}\n`}`)
+    .join("");
+}
+
+function checkList(checks: readonly DoctorCheck[]): string {
   const colour = mayColour(process.stdout);
   const width = Math.max(...checks.map((check) => check.name.length));
   return checks

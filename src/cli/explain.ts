@@ -1,8 +1,6 @@
 // `treewarden explain`: how label, randomness, tree and verdict come about, step by step.
 import { existsSync, statSync } from "node:fs";
-import { Command } from "commander";
-import { defaultStateDirectory } from "../config/config.ts";
-import { baseOf } from "../examiner/base.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { PackageDatabase } from "../examiner/database.ts";
 import { examine } from "../examiner/examine.ts";
 import { openPackages } from "../examiner/open.ts";
@@ -15,79 +13,148 @@ import { RANDOM_FROM } from "../fingerprint/randomness.ts";
 import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import { testSubject as imaginedSubject } from "../policy/test-lineage.ts";
-import type { EventRecord, RecordValue } from "../report/event-record.ts";
-import { execRecord } from "../report/records.ts";
+import type { EventRecord, RecordDraft } from "../report/event-record.ts";
+import { records } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { Dependency } from "../vocabulary/dependencies.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
+import { isJudged, judgedRows } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
-import { readConfig } from "./configuration.ts";
+import {
+  configOption,
+  type HostFlags,
+  hostBase,
+  hostConfig,
+  policyOption,
+  policyToTry,
+  stateDirOption,
+} from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
-import { policyOrError } from "./policies.ts";
 
-const usage = "treewarden explain PID, or treewarden explain --exe /usr/bin/python3 --args /tmp/x.py";
+interface Program {
+  readonly executable: string;
+  /** Undefined: not known. */
+  readonly args: readonly string[] | undefined;
+}
 
-/** What the words of the command line ask for. Arguments may look like options, so commander does not read them. */
+/** What the command line asks for: a live process or imagined programs, never both. */
 export interface ExplainRequest {
   readonly pid: number | undefined;
-  readonly programs: readonly { readonly executable: string; readonly args: readonly string[] | undefined }[];
-  readonly policies: readonly string[] | undefined;
+  readonly programs: readonly Program[];
   readonly output: "json" | "pretty" | undefined;
-  readonly stateDirectory: string;
+  readonly host: HostFlags;
 }
 
-const ownOptions: ReadonlySet<string> = new Set(["--exe", "--args", "--policy", "--output", "--state-dir"]);
+interface ExplainFlags extends HostFlags {
+  readonly exe?: readonly Program[];
+  readonly output?: "json" | "pretty";
+}
 
-/** Reads the words after `explain`. `--args` belongs to the `--exe` before it and takes all up to our next option. */
-export function readRequest(words: readonly string[]): ExplainRequest {
-  let pid: number | undefined;
-  const programs: { executable: string; args: readonly string[] | undefined }[] = [];
-  const policies: string[] = [];
-  let output: "json" | "pretty" | undefined;
-  let stateDirectory = defaultStateDirectory;
-  for (let at = 0; at < words.length; ) {
-    const word = words[at] ?? "";
-    at += 1;
-    const values: string[] = [];
-    while (at < words.length && !ownOptions.has(words[at] ?? "") && word.startsWith("--")) {
-      values.push(words[at] ?? "");
-      at += 1;
-    }
-    const value = values[0];
-    if (word === "--args") {
-      const last = programs.pop();
-      if (last === undefined) throw wrong("--args without a program", "give --exe first");
-      programs.push({ executable: last.executable, args: withName(last.executable, values) });
-      continue;
-    }
-    if (word.startsWith("-") && !ownOptions.has(word)) throw wrong(`unknown option ${word}`, usage);
-    if (word.startsWith("--") && value === undefined) throw wrong(`${word} without a value`, usage);
-    if (word === "--exe") {
-      for (const executable of values) {
-        if (!/^(?:\/|memfd:)/.test(executable)) throw wrong(`${executable} is not an absolute path`, usage);
-        programs.push({ executable, args: undefined });
-      }
-    } else if (word === "--policy") policies.push(...values);
-    else if (word === "--state-dir") stateDirectory = value ?? "";
-    else if (word === "--output") {
-      if (value !== "json" && value !== "pretty") throw wrong(`--output ${value}`, "json or pretty");
-      output = value;
-    } else if (/^[1-9][0-9]{0,9}$/.test(word) && pid === undefined) pid = Number(word);
-    else throw wrong(`${word} is no process id`, usage);
+export function explainCommand(onRequest: (request: ExplainRequest) => void = printExplanations): Command {
+  const programs: Program[] = [];
+  return new ExplainCommand("explain")
+    .description("show how label, randomness, tree and verdict of a process or a program come about")
+    .usage("PID | --exe PATH... [--args ...] [--policy F] [--output json|pretty]")
+    .argument("[pid]", "a live process", readPid)
+    .addOption(
+      new Option("--exe <path...>", "programs that need not exist, each by itself").argParser(
+        (path: string) => {
+          programs.push({ executable: readExecutable(path), args: undefined });
+          return programs;
+        },
+      ),
+    )
+    .addOption(
+      new Option(
+        `${ARGS} <word...>`,
+        "arguments of the --exe before it: the words up to the next of these options, or all that follow --",
+      ).argParser((word: string) => {
+        const last = programs.pop();
+        if (last === undefined) throw new InvalidArgumentError("Give --exe first.");
+        programs.push({ ...last, args: [...(last.args ?? []), word] });
+      }),
+    )
+    .addOption(configOption())
+    .addOption(policyOption())
+    .addOption(stateDirOption())
+    .addOption(
+      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
+    )
+    .action((pid: number | undefined, flags: ExplainFlags) => {
+      onRequest(requestOf(pid, flags));
+    });
+}
+
+const ARGS = "--args";
+
+/**
+ * An imagined command's arguments may look like options of `explain`. Each of them is given to commander as `--args=WORD`,
+ * which it takes as a value whatever the word is.
+ */
+class ExplainCommand extends Command {
+  override parseOptions(words: string[]) {
+    return super.parseOptions(this.withMarkedArguments(words));
   }
-  if ((pid === undefined) === (programs.length === 0))
-    throw wrong("a process id or --exe, one of both", usage);
-  return { pid, programs, policies: policies.length === 0 ? undefined : policies, output, stateDirectory };
+
+  private withMarkedArguments(words: readonly string[]): string[] {
+    const own = new Set(this.options.map(({ long }) => long));
+    const marked: string[] = [];
+    let isArgument = false;
+    for (const [index, word] of words.entries()) {
+      if (word === "--") return [...marked, ...words.slice(index + 1).map(argument)];
+      if (own.has(optionOf(word))) isArgument = word === ARGS;
+      const next = words[index + 1];
+      if (word === ARGS && (next === undefined || own.has(optionOf(next))))
+        this.error(`error: option '${ARGS} <word...>' argument missing`);
+      if (!isArgument) marked.push(word);
+      else if (word !== ARGS) marked.push(argument(word));
+    }
+    return marked;
+  }
 }
 
-function wrong(message: string, hint: string): CommandError {
-  return new CommandError(exitCodes.usage, message, hint);
+/** `--output` of `--output=json`. */
+function optionOf(word: string): string {
+  return word.split("=", 1)[0] ?? "";
+}
+
+function argument(word: string): string {
+  return `${ARGS}=${word}`;
+}
+
+function readPid(word: string): number {
+  if (!/^[1-9][0-9]{0,9}$/.test(word)) throw new InvalidArgumentError("It is not a process id.");
+  return Number(word);
+}
+
+function readExecutable(path: string): string {
+  if (!/^(?:\/|memfd:)/.test(path))
+    throw new InvalidArgumentError("It must be an absolute path, or memfd:NAME.");
+  return path;
+}
+
+function requestOf(pid: number | undefined, flags: ExplainFlags): ExplainRequest {
+  const { exe = [], output, config, policy, stateDir } = flags;
+  if ((pid === undefined) === (exe.length === 0))
+    throw new CommandError(
+      exitCodes.usage,
+      "give a process id or --exe, one of them",
+      "treewarden explain PID, or treewarden explain --exe /usr/bin/python3 --args /tmp/x.py",
+    );
+  return {
+    pid,
+    programs: exe.map(({ executable, args }) => ({ executable, args: args && withName(executable, args) })),
+    output,
+    host: { config, policy, stateDir },
+  };
 }
 
 /** Arguments begin with the program's own name, which people leave out. */
@@ -96,25 +163,8 @@ function withName(executable: string, args: readonly string[]): readonly string[
   return first !== undefined && looksLikeName(executable, first) ? args : [nameOf(executable), ...args];
 }
 
-export function explainCommand(): Command {
-  return new Command("explain")
-    .description("show how label, randomness, tree and verdict of a process or a program come about")
-    .usage("PID | --exe PATH... [--args ...] [--policy F] [--output json|pretty]")
-    .argument("[words...]")
-    .allowUnknownOption()
-    .addHelpText(
-      "after",
-      `
-PID                  a live process
---exe <path...>      programs that need not exist, each by itself
---args <words...>    arguments of the --exe before it, up to the next of these options
---policy <file>      a role or a policy file, for the verdict; default: what is installed
---output <format>    json or pretty; default: pretty on a terminal, else json
---state-dir <dir>    of a running treewarden, whose lineages are used (default: ${defaultStateDirectory})`,
-    )
-    .action((words: string[]) => {
-      for (const text of explain(readRequest(words))) process.stdout.write(text);
-    });
+function printExplanations(request: ExplainRequest): void {
+  for (const text of explain(request)) process.stdout.write(text);
 }
 
 /** One thing explained. */
@@ -127,12 +177,12 @@ interface Explanation {
 }
 
 function* explain(request: ExplainRequest): Generator<string> {
-  const { policy } = policyOrError({ policies: request.policies, policy_keys: [] });
+  const config = hostConfig(request.host);
+  const { policy } = policyToTry(request.host, config);
   const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
-  const database = openPackages();
-  const host: Host = { policy, database, base: baseOf(database, readConfig(undefined).base) };
-  if (request.pid !== undefined) yield show(explainProcess(request.pid, request.stateDirectory, host));
+  const host: Host = { policy, database: openPackages(), base: hostBase(config) };
+  if (request.pid !== undefined) yield show(explainProcess(request.pid, config.state_directory, host));
   for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, host));
 }
 
@@ -158,7 +208,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   if (entry === undefined) throw new CommandError(exitCodes.no, `no process ${pid}`);
   const { process: of, facts } = entry;
   const inputs = {
-    bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
+    bootTimeMs: bootTimeMs(),
     userName: readUserNames(),
     examined: ({ executable: path, device, inode }: ProcessFacts): ExaminedFile | undefined =>
       path === undefined || device === undefined || inode === undefined
@@ -167,18 +217,31 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
-  const subject = execSubject(exec, realtimeNow() - monotonicNow(), inputs);
+  const subject = execSubject(exec, wallClockOffset(), inputs);
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
   if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
-  return judged(steps, identified, subject, host.policy, execRecord(subject, "process.exec", stamp));
+  return judged(steps, identified, subject, host.policy, records.exec(subject, "process.exec", stamp));
 }
 
-/** What is known of a program that need not exist; all else would be a guess. */
-const imagined =
-  /^(?:tree\.|process\.(?:executable\.(?:path|name|package|unpackaged|modified)|runnable|script|command_args|working_directory))/;
+/**
+ * What the command line and the examiner say about a program that need not exist. A variable that depends on anything
+ * else has the value of a policy test here, which is for rules and not for the eye.
+ */
+const stated: ReadonlySet<Dependency> = new Set<Dependency>([
+  "arguments",
+  "directory",
+  "lineage",
+  "links",
+  "examiner",
+]);
+
+/** For a name of a record: its value is stated, and so may be shown. */
+export function isStated(name: string): boolean {
+  return isJudged(name) && judgedRows[name].dependsOn.every((dependency) => stated.has(dependency));
+}
 
 function explainProgram(executable: string, args: readonly string[] | undefined, host: Host): Explanation {
   const cwd = process.cwd();
@@ -215,14 +278,13 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
     tree,
     examined: examinedAt(executable, host.database),
   };
-  const whole = execRecord(subject, "process.exec", stamp);
-  const record: Record<string, RecordValue> = {};
-  for (const [name, value] of Object.entries(whole)) if (imagined.test(name)) record[name] = value;
+  const whole = records.exec(subject, "process.exec", stamp);
+  const record = Object.fromEntries(Object.entries(whole).filter(([name]) => isStated(name)));
   return judged(steps, identified, subject, host.policy, record);
 }
 
-function aloneAs(program: Runnable): [Lineage<Runnable>, Tree] {
-  const lineages = new Lineages<Runnable>();
+function aloneAs(program: Runnable): [Lineage, Tree] {
+  const lineages = new Lineages();
   const lineage = lineages.intern(null, {
     program,
     earlier: [],
@@ -245,10 +307,10 @@ function judged(
 ): Explanation {
   const decision = decide(policy, subject);
   const now = realtimeNow();
-  const record: Record<string, RecordValue> = {
+  const record: RecordDraft = {
     ...known,
     timestamp: timestamp(now),
-    "event.name": "process.explain",
+    "event.name": "process.explain" satisfies OutputName,
     "log.record.uid": stamp(now),
     "explain.label": subject.runnable.label,
     "explain.name": subject.runnable.name,
@@ -270,9 +332,9 @@ function judged(
 }
 
 /** Root to leaf. */
-function lineageOf(leaf: Lineage<Runnable>): Lineage<Runnable>[] {
-  const nodes: Lineage<Runnable>[] = [];
-  for (let node: Lineage<Runnable> | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
+function lineageOf(leaf: Lineage): Lineage[] {
+  const nodes: Lineage[] = [];
+  for (let node: Lineage | null = leaf; node !== null; node = node.parent) nodes.unshift(node);
   return nodes;
 }
 

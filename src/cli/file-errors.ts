@@ -1,4 +1,5 @@
 // Why a file that was named cannot be read or written, as a person says it.
+import { codeOf, messageOf } from "../vocabulary/errors.ts";
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
@@ -14,11 +15,9 @@ export function readError(what: string, path: string, error: unknown): string {
 
 /** `cannot write the WHAT PATH: why`. */
 export function writeError(what: string, path: string, error: unknown): string {
-  const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-  return `cannot write the ${what} ${path}: ${missing ? "its folder does not exist" : reasonOf(error)}`;
+  return `cannot write the ${what} ${path}: ${codeOf(error) === "ENOENT" ? "its folder does not exist" : reasonOf(error)}`;
 }
 
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+  return reasons[codeOf(error) ?? ""] ?? messageOf(error);
 }

@@ -2,6 +2,7 @@
 import type { KeyObject } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import type { Verify } from "../policy/signature.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 
 /** An Ed25519 key in PEM is some 120 bytes. */
 const KEY_LIMIT = 65_536;
@@ -35,7 +36,7 @@ function readKeyFile(path: string): KeyFile | string {
       closeSync(fd);
     }
   } catch (error) {
-    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return `cannot be read: ${messageOf(error)}`;
   }
 }
 

@@ -1,5 +1,6 @@
 // How treewarden speaks to a person: to stderr, in one line that names the place, and where there is one a hint.
 // No capital, no full stop. Data goes to stdout and is written by the commands themselves.
+import { HintedError } from "../vocabulary/errors.ts";
 
 /** Exit codes of the contract. */
 export const exitCodes = {
@@ -15,16 +16,14 @@ export const exitCodes = {
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Thrown by a command to end with a message and a code; main.ts is the one place that turns it into both. */
-export class CommandError extends Error {
+/** Thrown by a command to end with a message and a code; commandline.ts prints the one and exits with the other. */
+export class CommandError extends HintedError {
   override readonly name = "CommandError";
   readonly code: ExitCode;
-  readonly hint: string | undefined;
 
   constructor(code: ExitCode, message: string, hint?: string) {
-    super(message);
+    super(message, hint);
     this.code = code;
-    this.hint = hint;
   }
 }
 

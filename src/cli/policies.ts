@@ -11,6 +11,7 @@ import {
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
+import { codeOf } from "../vocabulary/errors.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
@@ -20,7 +21,7 @@ export const policySources: PolicySources = {
     try {
       fd = openSync(path, "r");
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = codeOf(error);
       if (code === "ENOENT" || code === "ENOTDIR") return undefined;
       throw error;
     }
@@ -35,8 +36,11 @@ export const policySources: PolicySources = {
   searchPath: [POLICY_FOLDER],
 };
 
+/** A policy without errors, the baselines that come with its roles, and when each role was signed. */
+export type LoadedPolicies = Pick<LoadedRoles, "policy" | "baselines" | "signed">;
+
 export type PolicySettingsResult =
-  | ({ readonly ok: true } & Pick<LoadedRoles, "policy" | "baselines" | "signed">)
+  | ({ readonly ok: true } & LoadedPolicies)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** What the configuration says about policies. */

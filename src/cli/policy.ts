@@ -2,13 +2,20 @@
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
 import { loadPolicies } from "../policy/load.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
+import type { Policy } from "../policy/policy.ts";
 import { type PolicyTestResult, runTests } from "../policy/run-tests.ts";
+import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { policySources, tellPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
 
 interface OutputFlags {
   readonly output: "json" | "pretty";
+}
+
+interface CheckFlags extends OutputFlags {
+  readonly source?: OpenableSource;
 }
 
 export function policyCommand(): Command {
@@ -18,7 +25,13 @@ export function policyCommand(): Command {
     .description("tell what is wrong with policies; exit code 2 if anything is")
     .argument("<role-or-file...>", "roles, or files")
     .addOption(outputOption())
-    .action((names: string[], flags: OutputFlags) => check(names, flags));
+    .addOption(
+      new Option(
+        "--source <source>",
+        "warn of rules that can never match under this source of events",
+      ).choices(openableSources),
+    )
+    .action((names: string[], flags: CheckFlags) => check(names, flags));
   command
     .command("test")
     .description("run the tests in policies; exit code 1 if one fails")
@@ -57,19 +70,22 @@ function outputOption(): Option {
 }
 
 /** Tells what is wrong on stderr, each with its place and the fix. */
-function check(names: readonly string[], flags: OutputFlags): void {
+function check(names: readonly string[], flags: CheckFlags): void {
   let broken = 0;
   for (const name of names) {
     const { policy, errors, baselines } = loadOne(name);
+    const warnings = policy === undefined ? [] : warningsOf(policy, flags.source);
     if (flags.output === "json") {
       line({
         policy: name,
         ok: policy !== undefined,
         ...(policy === undefined ? { errors } : summary(policy)),
+        ...(warnings.length === 0 ? {} : { warnings }),
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
       process.stdout.write(`${name}: ${policy.rules.length} rules, version ${policy.version}${known}\n`);
+      for (const text of warnings) warn(printable(text));
     }
     if (policy === undefined) {
       broken += 1;
@@ -77,6 +93,11 @@ function check(names: readonly string[], flags: OutputFlags): void {
     }
   }
   if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
+}
+
+function warningsOf(policy: Policy, source: OpenableSource | undefined): readonly string[] {
+  if (source === undefined) return [];
+  return neverMatching(policy, source).map((rule) => neverMatchingText(rule, source));
 }
 
 function summary(policy: { role: string; version: string; digest: string; rules: readonly unknown[] }) {

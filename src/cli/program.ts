@@ -1,6 +1,6 @@
 // The commands for people: which there are, and their help.
 import { Command } from "commander";
-import { version } from "../config/version.ts";
+import { version } from "../report/version.ts";
 
 /** Commands are loaded when they are asked for: `version` does not carry everybody's code. */
 const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
@@ -80,6 +80,8 @@ export async function program(args: readonly string[]): Promise<Command> {
     .version(version, "-V, --version", "show the version")
     .helpCommand("help [command]", "show help for a command")
     .addHelpText("after", examples)
+    // What follows a command is the command's own: `explain --exe /bin/ls --args --version` asks nothing of treewarden.
+    .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError();
   const asked = args.find((arg) => !arg.startsWith("-") && arg !== "help");

@@ -1,18 +1,17 @@
 // `treewarden ps`: the forest now.
 import { Command, Option } from "commander";
-import { defaultStateDirectory } from "../config/config.ts";
 import { treeOf } from "../fingerprint/tree.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
+import { bootTimeMs, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
-import { takeSnapshot } from "../offline/snapshot.ts";
-import { execRecord } from "../report/records.ts";
+import { type Snapshot, takeSnapshot } from "../offline/snapshot.ts";
+import { records } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
+import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 
-interface PsFlags {
+interface PsFlags extends HostFlags {
   readonly output?: "json" | "pretty";
-  readonly stateDir: string;
 }
 
 export function psCommand(): Command {
@@ -21,21 +20,19 @@ export function psCommand(): Command {
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
-    .option(
-      "--state-dir <directory>",
-      "of a running treewarden, whose lineages are used",
-      defaultStateDirectory,
-    )
+    .addOption(configOption())
+    .addOption(stateDirOption())
     .action((flags: PsFlags) => {
       const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
-      process.stdout.write(format === "json" ? json(flags.stateDir) : pretty(flags.stateDir));
+      const config = hostConfig(flags);
+      const snapshot = takeSnapshot(config.state_directory, hostBase(config));
+      process.stdout.write(format === "json" ? json(snapshot) : pretty(snapshot));
     });
 }
 
-function json(stateDirectory: string): string {
-  const { found, time } = takeSnapshot(stateDirectory);
-  const wallOffset = realtimeNow() - monotonicNow();
-  const inputs = { bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6), userName: readUserNames() };
+function json({ found, time }: Snapshot): string {
+  const wallOffset = wallClockOffset();
+  const inputs = { bootTimeMs: bootTimeMs(), userName: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   let text = "";
   for (const { process, facts } of byPid(found)) {
@@ -47,13 +44,12 @@ function json(stateDirectory: string): string {
       time,
       event: undefined,
     } as const;
-    text += `${JSON.stringify(execRecord(execSubject(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
+    text += `${JSON.stringify(records.exec(execSubject(exec, wallOffset, inputs), "process.exec", stamp))}\n`;
   }
   return text;
 }
 
-function pretty(stateDirectory: string): string {
-  const { found } = takeSnapshot(stateDirectory);
+function pretty({ found }: Snapshot): string {
   const userName = readUserNames();
   const rows = [["PID", "USER", "LABEL", "TREE"]];
   for (const { process, facts } of byPid(found)) {

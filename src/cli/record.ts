@@ -1,58 +1,52 @@
 // `treewarden record --out F`: a capture of the event stream.
-import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultConfig, sources } from "../config/config.ts";
-import { replaceProcess } from "../linux/process.ts";
-import { blockSignals } from "../linux/signalfd.ts";
-import { ownArguments } from "../linux/spawn.ts";
-import { type Recorded, recordingSignals, runRecording } from "../offline/recording.ts";
+import { Command } from "commander";
+import { SECOND_NS } from "../config/duration.ts";
+import { endingSignals } from "../offline/follow-events.ts";
+import { type Recorded, runRecording } from "../offline/recording.ts";
 import { CaptureFile } from "../sensor/capture/file.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
-import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
+import { restartWithSignalsBlocked } from "./blocked-signals.ts";
+import { durationArgument } from "./duration-options.ts";
 import { writeError } from "./file-errors.ts";
-import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import { configOption, type HostFlags, hostConfig } from "./host-settings.ts";
+import {
+  chooseSource,
+  fileOption,
+  openSource,
+  type SourceFlags,
+  sourceOption,
+  watchesThisHost,
+} from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
-interface RecordFlags extends LookFlags {
+interface RecordFlags extends HostFlags, SourceFlags {
   readonly out: string;
-  /** Nanoseconds. */
+  /** Seconds. */
   readonly for?: number;
 }
-
-/** Set once the signals are blocked: they must be before the process's first instruction. */
-const READY = "TREEWARDEN_SIGNALS_BLOCKED";
-const SECONDS = { ms: 1e-3, s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 export function recordCommand(): Command {
   return new Command("record")
     .description("make a capture of the event stream, for treewarden replay; it holds arguments: mode 0600")
     .requiredOption("--out <file>", "the capture; never overwritten")
-    .option("--for <time>", "end after this long, such as 60s, 5m or 8h (default: at Ctrl-C)", duration)
-    .addOption(
-      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
+    .option(
+      "--for <duration>",
+      "end after this long, such as 60s, 5m or 8h (default: at Ctrl-C)",
+      durationArgument,
     )
-    .option("--file <file>", "process accounting file, for --source acct")
+    .addOption(sourceOption())
+    .addOption(fileOption())
+    .addOption(configOption())
     .action((flags: RecordFlags) => record(flags));
 }
 
-/** `60s`, `90` (seconds), `5m`, `8h`, `7d`, `500ms` in nanoseconds. Throws what commander shows. */
-function duration(text: string): number {
-  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("expected a time with its unit, such as 60s, 5m or 8h");
-  const unit = match[2];
-  const scale = unit === "ms" || unit === "m" || unit === "h" || unit === "d" ? SECONDS[unit] : SECONDS.s;
-  return Number(match[1]) * scale * 1e9;
-}
-
 function record(flags: RecordFlags): void {
-  checkLook(flags);
-  if (process.env[READY] !== "1") {
-    blockSignals(recordingSignals);
-    const environment = { [READY]: "1", ...frugal, ...compiledEarly };
-    replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
-  }
-  const { limit } = defaultConfig().arguments;
+  const config = hostConfig(flags);
+  const source = chooseSource(flags, config);
+  restartWithSignalsBlocked(endingSignals);
+  const { limit } = config.arguments;
   using reader = new FactsReader({ argumentBytes: limit });
-  const { sensor, why } = openLook(flags, { reader, argumentBytes: limit });
+  const { sensor, why } = openSource(source, { reader, argumentBytes: limit });
   using opened = sensor;
   using file = create(flags.out);
   warn(`recording from ${opened.source} (${why}) into ${flags.out}`);
@@ -60,9 +54,9 @@ function record(flags: RecordFlags): void {
   const done = explained(flags.out, () =>
     runRecording({
       sensor: opened,
-      reader: flags.source === "acct" ? null : reader,
+      reader: watchesThisHost(source) ? reader : null,
       file,
-      forNs: flags.for,
+      forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
       progress: (soFar) => {
         if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
       },

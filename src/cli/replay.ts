@@ -2,36 +2,38 @@
 import { Command, Option } from "commander";
 import { Baseline } from "../baseline/baseline.ts";
 import { readBaseline } from "../baseline/baseline-file.ts";
-import { writeDescriptor } from "../linux/descriptor.ts";
-import { SystemCallError } from "../linux/libc.ts";
+import { PipeWriter } from "../linux/pipe-writer.ts";
 import { printable } from "../linux/text.ts";
 import { type ReplayResult, replay } from "../offline/replay.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import { prettyLine } from "../report/pretty.ts";
 import { CaptureInput } from "../sensor/capture/file.ts";
 import { type Capture, openCapture } from "../sensor/capture/read.ts";
 import { refusal } from "./capture-errors.ts";
 import { readError } from "./file-errors.ts";
-import { CommandError, exitCodes, hint, warn } from "./output.ts";
-import { policyOrError } from "./policies.ts";
+import {
+  configOption,
+  type HostFlags,
+  hostBase,
+  hostConfig,
+  policyOption,
+  policyToTry,
+  stateDirOption,
+} from "./host-settings.ts";
+import { CommandError, exitCodes, hint, mayColour, warn } from "./output.ts";
 
-interface ReplayFlags {
-  readonly policy: readonly string[];
+interface ReplayFlags extends HostFlags {
   readonly output?: "json" | "pretty";
 }
-
-/** Lines are gathered to this many characters before they are written. */
-const GATHER = 64 * 1024;
 
 export function replayCommand(): Command {
   return new Command("replay")
     .description("show the verdicts that a policy would have given on a capture")
     .argument("<capture>", "file that treewarden record has made")
-    .requiredOption(
-      "--policy <role-or-file>",
-      "policy to judge by; more than one: all of them",
-      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
-    )
+    .addOption(policyOption())
+    .addOption(configOption())
+    .addOption(stateDirOption())
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
@@ -39,16 +41,20 @@ export function replayCommand(): Command {
 }
 
 function replayFile(file: string, flags: ReplayFlags): void {
-  const { policy, baselines } = policyOrError({ policies: [...flags.policy], policy_keys: [] });
+  const config = hostConfig(flags);
+  const { policy, baselines } = policyToTry(flags, config);
   using input = openInput(file);
   const opened = guarded(file, () => openCapture(input.read));
   if (!opened.ok) throw refusal(file, opened.problem);
-  const format = (flags.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "json" ? json : pretty;
-  const out = new Output();
-  const tell = (record: EventRecord): void => out.line(format(record));
-  const result = guarded(file, () => replay(opened.capture, policy, tell, knownOf(baselines)));
-  out.flush();
-  if (out.closed) return;
+  const isJson = (flags.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "json";
+  const colour = mayColour(process.stdout);
+  const output = new PipeWriter();
+  const onRecord = (record: EventRecord): void =>
+    output.write(isJson ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
+  const result = guarded(file, () =>
+    replay(opened.capture, { policy, base: hostBase(config), known: knownOf(baselines), onRecord }),
+  );
+  if (!output.flush()) return;
   summarise(opened.capture, result);
   if (result.end.kind === "damaged") throw refusal(file, result.end);
   if (result.end.kind === "cut") {
@@ -100,42 +106,4 @@ function summarise(capture: Capture, { events, tally }: ReplayResult): void {
       `${tally.undecided.size} rules were undecided at times, ${most[0]} most often (${most[1]}): they name what was not known`,
     );
   }
-}
-
-/** Standard output, which must have everything before the process ends. */
-class Output {
-  /** Nobody reads any more. */
-  closed = false;
-  private pending = "";
-
-  line(text: string): void {
-    this.pending += text;
-    if (this.pending.length >= GATHER) this.flush();
-  }
-
-  flush(): void {
-    let bytes: Uint8Array = new TextEncoder().encode(this.pending);
-    this.pending = "";
-    try {
-      while (bytes.length > 0 && !this.closed) {
-        const put = writeDescriptor(1, bytes);
-        if (put < 0) Bun.sleepSync(1);
-        else bytes = bytes.subarray(put);
-      }
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      this.closed = true;
-    }
-  }
-}
-
-function json(record: EventRecord): string {
-  return `${JSON.stringify(record)}\n`;
-}
-
-function pretty(record: EventRecord): string {
-  const at = (name: string): string => String(record[name] ?? "?");
-  const rule = `${at("security_rule.ruleset.name")}/${at("security_rule.name")}`;
-  const user = record["process.user.name"] ?? record["process.user.id"] ?? "?";
-  return `${at("timestamp")}  ${at("policy.outcome")}  ${at("policy.severity")}  ${rule}  ${user}  pid ${at("process.pid")}  ${at("tree.path")}\n`;
 }

@@ -1,7 +1,8 @@
 // `treewarden reporter OPTIONS`: treewarden's own, started by the supervisor as an unprivileged user.
+import { configSchema } from "../config/config.ts";
 import { readPackets } from "../linux/packets.ts";
 import { ReporterRefused, runReporter } from "../reporter/reporter.ts";
-import { parseOptions } from "../reporter/reporter-options.ts";
+import { parseReporterOptions } from "../reporter/reporter-options.ts";
 import { decodeOrders, inherited } from "../supervisor/inherited.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
@@ -9,7 +10,7 @@ export async function reporter(text: string): Promise<void> {
   let orders: Promise<{ readonly close: () => void }> | undefined;
   try {
     await runReporter({
-      options: parseOptions(text),
+      options: parseReporterOptions(text, configSchema),
       reportFd: inherited.report,
       onStop: (stop) => {
         orders = listen(stop);

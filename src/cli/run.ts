@@ -1,27 +1,31 @@
 // `treewarden run`: checks what root has written down, then becomes the supervisor.
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
-import { parseAddress } from "../config/address.ts";
-import { type Config, configFile, enforcements, sources } from "../config/config.ts";
-import { baseOf } from "../examiner/base.ts";
-import { openPackages } from "../examiner/open.ts";
+import { type Config, enforcements } from "../config/config.ts";
+import { parseAddress } from "../linux/socket-address.ts";
 import type { ReporterOptions } from "../reporter/reporter-options.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
-import { readConfig } from "./configuration.ts";
+import {
+  computeBase,
+  configOption,
+  type HostFlags,
+  hostConfig,
+  policyOption,
+  stateDirOption,
+} from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
 import { checkRunnable, reporterUserName } from "./refusals.ts";
 
-interface RunFlags {
-  readonly config?: string;
-  readonly policy: readonly string[];
+interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly stateDir?: string;
   readonly output?: "json" | "pretty" | "none";
   readonly learn?: boolean;
   readonly for?: string;
@@ -30,12 +34,21 @@ interface RunFlags {
 export function runCommand(): Command {
   return new Command("run")
     .description("watch this host, judge every program that starts, and act")
-    .option("--config <file>", `configuration file (default: ${configFile} if it is there)`)
-    .option("--policy <role-or-file>", "policy to judge by; more than one: all of them", collect, [])
-    .addOption(new Option("--source <source>", "where events come from").choices(sources))
-    .addOption(new Option("--enforcement <what>", "what a verdict may do").choices(enforcements))
-    .option("--listen <address:port>", "where Prometheus may scrape, or off")
-    .option("--state-dir <directory>", "where the forest and the journal are kept")
+    .addOption(configOption())
+    .addOption(policyOption())
+    .addOption(
+      new Option("--source <source>", "event source (default: the configuration's, else auto)").choices(
+        sourceChoices,
+      ),
+    )
+    .addOption(
+      new Option(
+        "--enforcement <what>",
+        "what verdicts may do (default: the configuration's, else observe)",
+      ).choices(enforcements),
+    )
+    .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
+    .addOption(stateDirOption())
     .addOption(
       new Option("--output <format>", "standard output (default: pretty on a terminal, else json)").choices([
         "json",
@@ -43,22 +56,18 @@ export function runCommand(): Command {
         "none",
       ]),
     )
-    .option("--learn", "learn while it observes; a learning that goes on already is gone on with")
+    .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
-      "with --learn: as long as this without loss, such as 24h (default: until stopped)",
+      "with --learn: end after this long without lost events, such as 24h (default: until stopped)",
     )
     .action((flags: RunFlags) => {
       process.exitCode = run(flags);
     });
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
-}
-
 function run(flags: RunFlags): ExitCode {
-  const config = withFlags(readConfig(flags.config), flags);
+  const config = configOf(flags);
   checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
@@ -68,7 +77,7 @@ function run(flags: RunFlags): ExitCode {
     );
   }
   if (flags.for !== undefined && flags.learn !== true)
-    throw new CommandError(exitCodes.usage, "--for is how long --learn learns", "say --learn as well");
+    throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config);
@@ -117,11 +126,11 @@ function secretsOf(config: Config): Record<string, string> {
 function prepareBase(config: Config): string | undefined {
   let folder: string | undefined;
   try {
-    const packages = openPackages();
+    const { base, packages } = computeBase(config);
     folder = packages?.folder;
-    writeBase(config.state_directory, baseOf(packages, config.base));
+    writeBase(config.state_directory, base);
   } catch (error) {
-    warn(`cannot write down the base system: ${error instanceof Error ? error.message : String(error)}`);
+    warn(`cannot save the base list: ${messageOf(error)}`);
   }
   return folder;
 }
@@ -130,26 +139,15 @@ function asExitCode(code: number): ExitCode {
   return code === 0 || code === 1 || code === 2 || code === 3 ? code : exitCodes.fault;
 }
 
-function withFlags(config: Config, flags: RunFlags): Config {
+function configOf(flags: RunFlags): Config {
+  const config = hostConfig(flags);
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }
-  const stateDirectory = flags.stateDir ?? config.state_directory;
-  if (!stateDirectory.startsWith("/")) {
-    throw new CommandError(exitCodes.usage, `--state-dir ${stateDirectory}: expected an absolute path`);
-  }
   return {
     ...config,
-    policies: flags.policy.length > 0 ? [...flags.policy].map(absolute) : config.policies,
     source: flags.source ?? config.source,
     enforcement: flags.enforcement ?? config.enforcement,
-    state_directory: stateDirectory,
     metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
   };
-}
-
-/** Treewarden's processes work in `/`, so a policy that is named by where the user stands is named in full. */
-function absolute(policy: string): string {
-  const isFile = policy.includes("/") || policy.endsWith(".json");
-  return isFile && !policy.startsWith("/") ? `${process.cwd()}/${policy}` : policy;
 }

@@ -1,21 +1,23 @@
 // `treewarden trace`: every exec with its tree, as it happens, no policy.
 import { Command, Option } from "commander";
-import { defaultConfig, sources } from "../config/config.ts";
-import { replaceProcess } from "../linux/process.ts";
-import { blockSignals } from "../linux/signalfd.ts";
-import { ownArguments } from "../linux/spawn.ts";
-import { runTrace, traceSignals } from "../offline/trace.ts";
+import { endingSignals } from "../offline/follow-events.ts";
+import { runTrace } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
-import { compiledEarly, frugal } from "../supervisor/runtime-options.ts";
-import { checkLook, type LookFlags, openLook } from "./open-source.ts";
+import { restartWithSignalsBlocked } from "./blocked-signals.ts";
+import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
+import {
+  chooseSource,
+  fileOption,
+  openSource,
+  type SourceFlags,
+  sourceOption,
+  watchesThisHost,
+} from "./open-source.ts";
 import { mayColour } from "./output.ts";
 
-interface TraceFlags extends LookFlags {
+interface TraceFlags extends HostFlags, SourceFlags {
   readonly output?: "json" | "pretty";
 }
-
-/** Set once the signals are blocked: they must be before the process's first instruction. */
-const READY = "TREEWARDEN_SIGNALS_BLOCKED";
 
 export function traceCommand(): Command {
   return new Command("trace")
@@ -23,38 +25,27 @@ export function traceCommand(): Command {
     .addOption(
       new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
     )
-    .addOption(
-      new Option("--source <source>", "where events come from").choices([...sources, "acct"]).default("auto"),
-    )
-    .option("--file <file>", "process accounting file, for --source acct")
+    .addOption(sourceOption())
+    .addOption(fileOption())
+    .addOption(configOption())
+    .addOption(stateDirOption())
     .action((flags: TraceFlags) => trace(flags));
 }
 
 function trace(flags: TraceFlags): void {
-  checkLook(flags);
-  if (process.env[READY] !== "1") {
-    blockSignals(traceSignals);
-    const environment = { [READY]: "1", ...frugal, ...compiledEarly, ...ownEnvironment() };
-    replaceProcess(["treewarden", ...ownArguments(), ...process.argv.slice(2)], environment);
-  }
-  const { limit } = defaultConfig().arguments;
+  const config = hostConfig(flags);
+  const source = chooseSource(flags, config);
+  restartWithSignalsBlocked(endingSignals);
+  const { limit } = config.arguments;
   const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const colour = mayColour(process.stdout);
   runTrace({
-    openSensor: (reader) => openLook(flags, { reader, argumentBytes: limit }),
+    openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
     argumentBytes: limit,
-    ofThisHost: flags.source !== "acct",
+    base: hostBase(config),
+    stateDirectory: config.state_directory,
+    ofThisHost: watchesThisHost(source),
   });
-}
-
-/** What a terminal needs; nothing that could change how the runtime starts. */
-function ownEnvironment(): Record<string, string> {
-  const kept: Record<string, string> = {};
-  for (const name of ["TERM", "NO_COLOR", "TZ", "COLUMNS"]) {
-    const value = process.env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
 }

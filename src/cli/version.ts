@@ -1,6 +1,6 @@
 // `treewarden version`
 import { Command } from "commander";
-import { version } from "../config/version.ts";
+import { version } from "../report/version.ts";
 
 export function versionCommand(): Command {
   return new Command("version").description("show the version and what it was built for").action(() => {

@@ -1,22 +1,31 @@
 // `treewarden warden PLAN`: treewarden's own, started by the supervisor with descriptors that wait for it.
+import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
+import type { LastResort } from "../sensor/open.ts";
 import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
+import { warn } from "./output.ts";
 import { loadSettings, policyOrError } from "./policies.ts";
 
 /** `ebpfRefusal`: why the sensor should not be eBPF, undefined if it may. */
 export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
+  const crashing: LastResort | undefined =
+    ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const first = policyOrError(plan.config);
   let { signed } = first;
   await runWarden(
     {
       run: plan.run,
       config: plan.config,
-      openSensor: (choice, reader) =>
-        openSource(choice, { reader, argumentBytes: plan.config.arguments.limit, ebpfRefusal }),
+      openSensor: (source, reader, lastResort) =>
+        openSource(
+          { source },
+          { reader, argumentBytes: plan.config.arguments.limit, lastResort: lastResort ?? crashing },
+        ),
+      warn: (text) => warn(printable(text)),
       loadPolicy: () => {
         const result = loadSettings(plan.config, signed);
         if (result.ok) signed = result.signed;

@@ -2,12 +2,11 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
-import { parseAddress } from "./address.ts";
+import { parseAddress } from "../linux/socket-address.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { sourceChoices } from "../vocabulary/sensors.ts";
 import { isMailbox } from "./mailbox.ts";
-import { nearest } from "./nearest.ts";
-
-export const sources = ["auto", "ebpf", "netlink"] as const;
-export type SourceChoice = (typeof sources)[number];
 
 export const enforcements = ["observe", "kill", "prevent"] as const;
 export type Enforcement = (typeof enforcements)[number];
@@ -52,7 +51,7 @@ function patternProblem(expression: string): string | undefined {
     RE2JS.compile(expression);
     return undefined;
   } catch (error) {
-    return `expected a regular expression: ${error instanceof Error ? error.message : error}`;
+    return `expected a regular expression: ${messageOf(error)}`;
   }
 }
 
@@ -108,13 +107,13 @@ const sections = {
   },
 };
 
-const schema = v.strictObject({
+export const configSchema = v.strictObject({
   /** Roles or policy files; none: every file of /etc/treewarden/policies, else the embedded role `base`. */
   policies: v.optional(v.array(text, "expected a list of roles or files")),
   /** Public keys, Ed25519 in PEM, root's: if there is any, only policies that are signed with one are loaded. */
   policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
-  source: v.optional(oneOf(...sources), "auto"),
+  source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   /** Which events leave: verdicts, new trees, loss and changes; or every exec as well. */
   events: v.optional(oneOf("notable", "all"), "notable"),
@@ -129,7 +128,7 @@ const schema = v.strictObject({
   otlp: v.optional(v.strictObject(sections.otlp), {}),
 });
 
-export type Config = v.InferOutput<typeof schema>;
+export type Config = v.InferOutput<typeof configSchema>;
 
 /** A mistake in a file, with its place (line and column from 1). */
 export interface ConfigError {
@@ -145,7 +144,7 @@ export type ConfigResult =
 
 /** What holds without a configuration file. */
 export function defaultConfig(): Config {
-  return v.parse(schema, {});
+  return v.parse(configSchema, {});
 }
 
 /** Reads YAML; `file` is only named in errors. All mistakes are told, not only the first. */
@@ -169,10 +168,10 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
     // The parser's own bound: a few lines of aliases of aliases would fill the memory.
     return {
       ok: false,
-      errors: [place(0, error instanceof Error ? firstLine(error.message) : String(error))],
+      errors: [place(0, firstLine(messageOf(error)))],
     };
   }
-  const result = v.safeParse(schema, content);
+  const result = v.safeParse(configSchema, content);
   if (result.success) return { ok: true, config: result.output };
   return {
     ok: false,
@@ -180,14 +179,14 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
   };
 }
 
-type Issue = v.InferIssue<typeof schema>;
+type Issue = v.InferIssue<typeof configSchema>;
 
 function describe(issue: Issue): string {
   const keys = issue.path?.map((item) => String(item.key)) ?? [];
   const name = keys.join(".") || "the file";
   if (issue.type !== "strict_object" || issue.expected !== "never") return `${name}: ${issue.message}`;
   const inside: Record<string, object> = sections;
-  const known = Object.keys(keys.length > 1 ? (inside[keys[0] ?? ""] ?? {}) : schema.entries);
+  const known = Object.keys(keys.length > 1 ? (inside[keys[0] ?? ""] ?? {}) : configSchema.entries);
   const near = nearest(keys.at(-1) ?? "", known);
   return `${name}: no such setting${near === undefined ? ` (there are: ${known.join(", ")})` : `: did you mean ${near}?`}`;
 }

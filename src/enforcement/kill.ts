@@ -4,9 +4,9 @@
 // that its pid cannot have been given out again: another process is never hit. Parents go before their children, so that none of them can fork any more; children that were born before the
 // signal arrived are told by the sensor afterwards (their fork is in the queue before their parent's end) and die then.
 import type { Forest } from "../forest/forest.ts";
-import type { Program } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
+import { type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
 import type { Outcome, Reason } from "./outcome.ts";
 import type { KillRate } from "./rate.ts";
 
@@ -16,13 +16,13 @@ export interface ProcessSignals {
   now(): number;
   /** Start ticks of the process that has `pid` now (field 22 of /proc/PID/stat); undefined if there is none. */
   startTicks(pid: number): number | undefined;
-  /** SIGKILL for the process that has `pid` now if `verify` holds once a handle is open. */
-  kill(pid: number, verify: () => boolean): "sent" | "gone" | "not_permitted";
+  /** SIGKILL for `process`. `isStillIt` is asked once a handle on its pid is open: the pid may be another's by now. */
+  kill(process: ProcessKey, isStillIt: () => boolean): "sent" | "gone" | "not_permitted";
   /**
    * The process is part of treewarden: supervisor, warden, standby. `args`: all arguments that it was started with, if
    * they are known; mostly they tell without a look at the process.
    */
-  isOurs(pid: number, args?: readonly string[]): boolean;
+  isOurs(process: ProcessKey, args?: readonly string[]): boolean;
 }
 
 /** The exec that a verdict is on. */
@@ -45,17 +45,14 @@ export interface KillResult {
   readonly killed: number;
 }
 
-/** An event's time is that of the end of the fork, so a start that comes from one may be a tick late. */
-const INEXACT_TICKS = 2;
-
-export class ProcessKiller<I extends Program> {
-  private readonly forest: Forest<I>;
+export class ProcessKiller {
+  private readonly forest: Forest;
   private readonly signals: ProcessSignals;
   private readonly rate: KillRate;
   private readonly options: KillOptions;
-  private readonly condemned = new WeakSet<Process<I>>();
+  private readonly condemned = new WeakSet<Process>();
 
-  constructor(forest: Forest<I>, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
+  constructor(forest: Forest, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
     this.forest = forest;
     this.signals = signals;
     this.rate = rate;
@@ -63,7 +60,7 @@ export class ProcessKiller<I extends Program> {
   }
 
   /** Carries a kill verdict out. `told`: undefined if the process was found, and no event told of it. */
-  kill(process: Process<I>, told?: ObservedExec): KillResult {
+  kill(process: Process, told?: ObservedExec): KillResult {
     const spared = this.rail(process, told?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     if (!this.rate.take(this.signals.now()))
@@ -80,28 +77,27 @@ export class ProcessKiller<I extends Program> {
   }
 
   /** To be called for every fork: true if the child of a condemned process was ended too. */
-  forked(child: Process<I>): boolean {
+  forked(child: Process): boolean {
     const parent = this.forest.get(child.parentPid);
     if (parent === undefined || !this.condemned.has(parent) || this.rail(child) !== undefined) return false;
     return this.end(child) === "sent";
   }
 
   /** `seen`: when the kernel told that it lives. */
-  private end(process: Process<I>, seen?: number): "sent" | "gone" | "not_permitted" {
+  private end(process: Process, seen?: number): "sent" | "gone" | "not_permitted" {
     this.condemned.add(process);
-    return this.signals.kill(process.pid, () => {
+    return this.signals.kill(process, () => {
       if (seen !== undefined && this.signals.now() - seen < PID_STAYS_NS) return true;
       const ticks = this.signals.startTicks(process.pid);
-      if (ticks === undefined) return false;
-      return Math.abs(ticks - process.startTicks) <= (process.startExact ? 0 : INEXACT_TICKS);
+      return ticks !== undefined && startsAt(process, ticks);
     });
   }
 
-  private rail(process: Process<I>, args?: readonly string[]): Reason | undefined {
+  private rail(process: Process, args?: readonly string[]): Reason | undefined {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";
-    if (this.signals.isOurs(process.pid, args)) return "treewarden";
+    if (this.signals.isOurs(process, args)) return "treewarden";
     return undefined;
   }
 }

@@ -50,13 +50,16 @@ export interface ExaminerListener {
   base(base: BaseSystem): void;
   /** Something is known of the file that was run under `path`. */
   examined?(path: string, examined: ExaminedFile): void;
+  /** An answer that was given before is another one now. */
+  changed?(what: "packages" | "container image"): void;
 }
 
 export class ExaminerClient {
   readonly fd: number;
   readonly images: ContainerImages;
   private readonly generation: number;
-  private readonly heard: ExaminerListener;
+  private readonly listener: ExaminerListener;
+  /** Invalidated by: another ctime of the file, and another state of the package database (`doubt`). */
   private readonly files = new Map<string, Entry>();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
@@ -67,12 +70,13 @@ export class ExaminerClient {
   private asleep = false;
 
   /** `fd`: the end of the pair to the examiner. `generation`: no two wardens of one run have the same. */
-  constructor(fd: number, generation: number, heard: ExaminerListener) {
+  constructor(fd: number, generation: number, listener: ExaminerListener) {
     this.fd = fd;
     this.generation = generation;
-    this.heard = heard;
-    this.images = new ContainerImages((id) =>
-      sendPacket(fd, encodeExaminerMessage({ type: "container", id })),
+    this.listener = listener;
+    this.images = new ContainerImages(
+      (id) => sendPacket(fd, encodeExaminerMessage({ type: "container", id })),
+      () => listener.changed?.("container image"),
     );
     this.begin();
   }
@@ -170,18 +174,21 @@ export class ExaminerClient {
     const before = this.files.get(key);
     if (before === undefined && changed === undefined) return;
     const entry = before ?? newEntry(path, device, inode, changed ?? 0, false);
+    const known = entry.examined;
     entry.examined = {
       ...(answer.package === undefined ? {} : { package: answer.package }),
       ...(answer.unpackaged === undefined ? {} : { unpackaged: answer.unpackaged }),
       ...(answer.modified === undefined ? {} : { modified: answer.modified }),
       ...(answer.digest === undefined ? {} : { digest: answer.digest }),
     };
+    // What had no answer left its rules undecided, so that nothing was settled by it.
+    if (known !== undefined && !isSameOwner(known, entry.examined)) this.listener.changed?.("packages");
     entry.final = final;
     // A digest that is still wanted may be what ends the examiner.
     if (!entry.digest || answer.digest !== undefined) entry.asks = 0;
     if (changed !== undefined) entry.changed = changed;
     if (before === undefined) this.remember(key, entry);
-    if (entry.digest && changed !== undefined) this.heard.examined?.(path, entry.examined);
+    if (entry.digest && changed !== undefined) this.listener.examined?.(path, entry.examined);
   }
 
   private takeBase({ files, first, last }: BaseSystemPart): void {
@@ -189,7 +196,7 @@ export class ExaminerClient {
     if (this.base === undefined) return;
     for (const [path, origin] of files) if (this.base.size < MOST_BASE) this.base.set(path, origin);
     if (!last) return;
-    this.heard.base({ files: this.base });
+    this.listener.base({ files: this.base });
     this.base = undefined;
   }
 
@@ -208,8 +215,11 @@ export class ExaminerClient {
   }
 
   private takeState(packages: string): void {
-    if (this.packages !== undefined && packages !== this.packages) this.doubt();
+    const isAnother = this.packages !== undefined && packages !== this.packages;
     this.packages = packages;
+    if (!isAnother) return;
+    this.doubt();
+    this.listener.changed?.("packages");
   }
 
   /** Packages have changed: each file is asked for again when it next runs. */
@@ -223,6 +233,11 @@ export class ExaminerClient {
 
 function keyOf(path: string, device: number, inode: number): string {
   return `${device}:${inode}:${path}`;
+}
+
+/** Both say the same of the package that owns the file, and of whether it is as the package has it. */
+function isSameOwner(a: ExaminedFile, b: ExaminedFile): boolean {
+  return a.package === b.package && a.unpackaged === b.unpackaged && a.modified === b.modified;
 }
 
 /** Something of what was asked has not been answered. */

@@ -21,11 +21,17 @@ const PATIENCE_NS = 10e9;
 export class ContainerImages {
   private readonly ask: (id: string) => boolean;
   private readonly now: () => number;
+  private readonly changed: () => void;
+  /** Invalidated by: nothing, a container keeps its image; one whose image nobody knew is asked for again. */
   private readonly containers = new Map<string, Container>();
 
-  /** `ask`: sends the question; false if there is no room now. `now`: ns, CLOCK_MONOTONIC. */
-  constructor(ask: (id: string) => boolean, now: () => number = monotonicNow) {
+  /**
+   * `ask`: sends the question; false if there is no room now. `changed`: `imageOf` answers otherwise than before.
+   * `now`: ns, CLOCK_MONOTONIC.
+   */
+  constructor(ask: (id: string) => boolean, changed: () => void, now: () => number = monotonicNow) {
     this.ask = ask;
+    this.changed = changed;
     this.now = now;
   }
 
@@ -44,14 +50,20 @@ export class ContainerImages {
       container.asks += 1;
       if (container.image === null) container.askedAt = now;
     }
-    if (container.image === undefined && now - container.askedAt >= PATIENCE_NS) container.image = null;
+    if (container.image === undefined && now - container.askedAt >= PATIENCE_NS) {
+      container.image = null;
+      this.changed();
+    }
     return container.image;
   }
 
   /** The examiner's answer; one that was not asked for says nothing. */
   take(id: string, image: string | undefined): void {
     const container = this.containers.get(id);
-    if (container !== undefined) container.image = image ?? container.image ?? null;
+    if (container === undefined) return;
+    const before = container.image;
+    container.image = image ?? before ?? null;
+    if (container.image !== before) this.changed();
   }
 
   /** Another examiner: what the one before it was asked is lost. */

@@ -41,6 +41,7 @@ const KEY_CHARACTERS = 1 << 20;
 /** Makes the function that identifies runnables. While one is cached, equal facts give the same object. */
 export function createIdentifier(options: IdentifierOptions = {}): Identify {
   const base = options.base ?? embeddedBase;
+  // Invalidated by: nothing, a runnable follows from its key alone; with another base list there is another identifier.
   /** By executable; null where it depends on the command line. */
   const plain = new BoundedCache<Runnable | null>(RUNNABLES, KEY_CHARACTERS);
   const read = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);

@@ -1,29 +1,10 @@
 // The tree of a lineage: its labels, its text and its id.
 import type { Lineage } from "../forest/lineage.ts";
+import type { Tree } from "../forest/tree.ts";
 import { labelNames } from "./label.ts";
 import type { Runnable } from "./runnable.ts";
 
-export interface Tree {
-  /** `tree.path` */
-  readonly path: string;
-  /** `tree.id`: 128 bits as 32 hexadecimal digits, see `treeId`. */
-  readonly id: string;
-  /** `tree.exact` */
-  readonly exact: string;
-  /** `tree.labels`: root to leaf, without the `/random` prefix. */
-  readonly labels: readonly string[];
-  /** The same for the exact tree. */
-  readonly names: readonly string[];
-  readonly random: boolean;
-  readonly randomness: number;
-  readonly entropy: number | undefined;
-  readonly complete: boolean;
-  readonly truncated: boolean;
-  /** `tree.user_ids`: effective users root to leaf, equal neighbours collapsed; undefined if one could not be read. */
-  readonly userIds: readonly number[] | undefined;
-  /** For the policy: what it derived from this tree, which is that of one lineage. */
-  mark: unknown;
-}
+export type { Tree };
 
 /** A tree has at most this many labels, the `...` in its middle among them. */
 export const TREE_LABELS = 32;
@@ -119,10 +100,9 @@ class LineageTree implements Tree {
   readonly userIds: readonly number[] | undefined;
   readonly labelChain: Chain;
   readonly nameChain: Chain;
-  mark: unknown = undefined;
   private hash: string | undefined = undefined;
 
-  constructor(lineage: Lineage<Runnable>, parent: LineageTree | null) {
+  constructor(lineage: Lineage, parent: LineageTree | null) {
     const image = lineage.program;
     const entered = entersContainer(lineage);
     const own = lineage.init ? undefined : image;
@@ -188,19 +168,19 @@ class LineageTree implements Tree {
   }
 }
 
-/** The tree of a lineage: derived once from its parent's, and kept in `lineage.mark`. */
-export function treeOf(lineage: Lineage<Runnable>): Tree {
+/** The tree of a lineage: derived once from its parent's, and kept in `lineage.tree`. */
+export function treeOf(lineage: Lineage): Tree {
   return derived(lineage);
 }
 
-function derived(lineage: Lineage<Runnable>): LineageTree {
-  if (lineage.mark instanceof LineageTree) return lineage.mark;
+function derived(lineage: Lineage): LineageTree {
+  if (lineage.tree instanceof LineageTree) return lineage.tree;
   const made = new LineageTree(lineage, lineage.parent === null ? null : derived(lineage.parent));
-  lineage.mark = made;
+  lineage.tree = made;
   return made;
 }
 
-function entersContainer(lineage: Lineage<Runnable>): boolean {
+function entersContainer(lineage: Lineage): boolean {
   return lineage.container !== null && lineage.container !== (lineage.parent?.container ?? null);
 }
 
@@ -213,7 +193,7 @@ function least(a: number | undefined, b: number | undefined): number | undefined
   return a === undefined ? b : b === undefined ? a : Math.min(a, b);
 }
 
-function usersOf(lineage: Lineage<Runnable>, base: LineageTree | null): readonly number[] | undefined {
+function usersOf(lineage: Lineage, base: LineageTree | null): readonly number[] | undefined {
   const above = base === null ? [] : base.userIds;
   if (lineage.init) return above;
   if (above === undefined || lineage.uid === undefined) return undefined;

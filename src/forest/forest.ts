@@ -5,6 +5,7 @@
 // while it joins two or more branches that live, so its size is bounded by the number of live processes.
 
 import { containerOf } from "../linux/cgroup-names.ts";
+import { bootTicks, NS_PER_TICK } from "../linux/ticks.ts";
 import {
   type ExecEvent,
   type ExitEvent,
@@ -14,62 +15,58 @@ import {
   type UserEvent,
   unknownFacts,
 } from "../sensor/event.ts";
-import { EARLIER_LIMIT, type Lineage, Lineages, type Program } from "./lineage.ts";
+import { isSameProcess, type ProcessKey, START_SLACK_TICKS, startsAt } from "../vocabulary/process-key.ts";
+import { EARLIER_LIMIT, type Lineage, Lineages } from "./lineage.ts";
 import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
+import type { Runnable } from "./runnable.ts";
 
-/** USER_HZ: the unit of /proc/PID/stat's times on every architecture that Linux runs on today (proc(5)). */
-export const TICKS_PER_SECOND = 100;
-const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 /** What most processes have: made once, not at every exec. */
 const noneEarlier: readonly never[] = [];
-/** How far apart two sources may see the same start: an event's time is that of the end of the fork. */
-const START_SLACK_TICKS = 2;
 
 /** What the forest needs from outside. */
-export interface ForestInputs<I extends Program> {
+export interface ForestInputs {
   /** What a process runs, from its facts. */
-  readonly identify: (facts: ProcessFacts) => I;
+  readonly identify: (facts: ProcessFacts) => Runnable;
   /** The program of every kernel thread. */
-  readonly kernelProgram: I;
+  readonly kernelProgram: Runnable;
   /** A process has ended and no event told of it: its pid was given to another one. */
-  readonly missedExit: (process: Process<I>) => void;
+  readonly missedExit: (process: Process) => void;
 }
 
-export interface Differences<I extends Program> {
+export interface Differences {
   /** Processes that a scan found and no event had told of. */
-  readonly found: readonly FoundProcess<I>[];
+  readonly found: readonly FoundProcess[];
   /** Processes that were known and whose pid is another's by now. */
-  readonly ended: readonly Process<I>[];
+  readonly ended: readonly Process[];
   /** Processes that are known and were not found: `forget` them when no event from before the scan is left. */
-  readonly missing: readonly Process<I>[];
+  readonly missing: readonly Process[];
   /** Processes that run something else than was known: an exec was missed. */
-  readonly changed: readonly FoundProcess<I>[];
+  readonly changed: readonly FoundProcess[];
 }
 
-export interface FoundProcess<I extends Program> {
-  readonly process: Process<I>;
+export interface FoundProcess {
+  readonly process: Process;
   readonly facts: ProcessFacts;
 }
 
 /** A process of the last run of the same boot, with its lineages. */
-export interface Remembered<I extends Program> {
-  readonly startTicks: number;
-  readonly lineage: Lineage<I>;
-  readonly ancestry: Lineage<I> | null;
+export interface Remembered extends ProcessKey {
+  readonly lineage: Lineage;
+  readonly ancestry: Lineage | null;
   readonly execed: boolean;
   readonly linkGuessed: boolean;
 }
 
-export class Forest<I extends Program> {
-  readonly lineages = new Lineages<I>();
+export class Forest {
+  readonly lineages = new Lineages();
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows when the machine was suspended. To be set before events are handed in. */
   suspendedNs = 0;
-  private readonly live = new Map<number, Process<I>>();
-  private readonly inputs: ForestInputs<I>;
-  private readonly kinship = new ProcessTree<Process<I>>();
+  private readonly live = new Map<number, Process>();
+  private readonly inputs: ForestInputs;
+  private readonly kinship = new ProcessTree<Process>();
 
-  constructor(inputs: ForestInputs<I>) {
+  constructor(inputs: ForestInputs) {
     this.inputs = inputs;
   }
 
@@ -83,19 +80,26 @@ export class Forest<I extends Program> {
     return this.kinship.tombstones;
   }
 
-  get(pid: number): Process<I> | undefined {
+  /** The process that has `pid` now, as far as the events handed in so far can tell. */
+  get(pid: number): Process | undefined {
     return this.live.get(pid);
   }
 
-  processes(): IterableIterator<Process<I>> {
+  /** The live process that `key` means; undefined if it has ended, even if another process has its pid by now. */
+  find(key: ProcessKey): Process | undefined {
+    const process = this.live.get(key.pid);
+    return process !== undefined && isSameProcess(process, key) ? process : undefined;
+  }
+
+  processes(): IterableIterator<Process> {
     return this.live.values();
   }
 
   /** A process forked. Undefined if the event is older than what is known of that pid. */
-  fork(event: ForkEvent): Process<I> | undefined {
+  fork(event: ForkEvent): Process | undefined {
     const known = this.live.get(event.pid);
     if (known !== undefined) {
-      if (known.linkGuessed && this.isSame(known, event.startTicks)) {
+      if (known.linkGuessed && isSameProcess(known, event)) {
         this.confirmLink(known, this.live.get(event.parentPid));
         return undefined;
       }
@@ -112,10 +116,10 @@ export class Forest<I extends Program> {
   }
 
   /** A process runs a new program. It is made if no fork told of it. Undefined if the event is older than the process. */
-  exec(event: ExecEvent): Process<I> | undefined {
+  exec(event: ExecEvent): Process | undefined {
     const { facts } = event;
     let process = this.live.get(event.pid);
-    if (process !== undefined && facts.startTicks !== undefined && !this.isSame(process, facts.startTicks)) {
+    if (process !== undefined && facts.startTicks !== undefined && !startsAt(process, facts.startTicks)) {
       if (process.startTicks > facts.startTicks) return undefined;
       this.miss(process);
       process = undefined;
@@ -127,7 +131,7 @@ export class Forest<I extends Program> {
   }
 
   /** The effective user of a process changed. */
-  user(event: UserEvent): Process<I> | undefined {
+  user(event: UserEvent): Process | undefined {
     const process = this.live.get(event.pid);
     if (process === undefined || process.lineage.uid === event.uid) return undefined;
     const now = process.lineage;
@@ -149,7 +153,7 @@ export class Forest<I extends Program> {
   }
 
   /** A process ended. Undefined if it was not known, or the event is about an earlier owner of the pid. */
-  exit(event: ExitEvent): Process<I> | undefined {
+  exit(event: ExitEvent): Process | undefined {
     const process = this.live.get(event.pid);
     if (process === undefined) return undefined;
     if (process.startTicks > this.ticksAt(event.time)) return undefined;
@@ -164,18 +168,17 @@ export class Forest<I extends Program> {
   reconcile(
     scan: readonly ScannedProcess[],
     scanTime: number,
-    remembered?: ReadonlyMap<number, Remembered<I>>,
-  ): Differences<I> {
+    remembered?: ReadonlyMap<number, Remembered>,
+  ): Differences {
     const byPid = new Map<number, ScannedProcess>();
     for (const one of scan) byPid.set(one.pid, one);
-    const ended: Process<I>[] = [];
-    const missing: Process<I>[] = [];
+    const ended: Process[] = [];
+    const missing: Process[] = [];
     const began = this.ticksAt(scanTime);
     for (const process of [...this.live.values()]) {
       const now = byPid.get(process.pid);
       const same =
-        now !== undefined &&
-        (now.facts.startTicks === undefined || this.isSame(process, now.facts.startTicks));
+        now !== undefined && (now.facts.startTicks === undefined || startsAt(process, now.facts.startTicks));
       if (same || process.startTicks >= began) continue;
       if (now === undefined) {
         missing.push(process);
@@ -184,8 +187,8 @@ export class Forest<I extends Program> {
       this.remove(process);
       ended.push(process);
     }
-    const found: FoundProcess<I>[] = [];
-    const changed: FoundProcess<I>[] = [];
+    const found: FoundProcess[] = [];
+    const changed: FoundProcess[] = [];
     const visit = (one: ScannedProcess): void => {
       if (this.live.has(one.pid)) {
         const process = this.rerun(one);
@@ -206,7 +209,7 @@ export class Forest<I extends Program> {
    * scan itself: the exec of a process that has ended by then may still wait to be handed over, and would find neither
    * the process nor its tree.
    */
-  forget(missing: readonly Process<I>[]): readonly Process<I>[] {
+  forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = missing.filter((process) => this.live.get(process.pid) === process);
     for (const process of forgotten) this.remove(process);
     return forgotten;
@@ -228,27 +231,23 @@ export class Forest<I extends Program> {
   }
 
   /** `process` and every live process that descends from it, parents before children. */
-  descendants(process: Process<I>): Process<I>[] {
+  descendants(process: Process): Process[] {
     return [...this.kinship.from(process.kin)];
   }
 
   /** The start of a process as /proc has it; passed over if that is of another one. */
-  learnStart(process: Process<I>, startTicks: number): void {
-    if (!this.isSame(process, startTicks)) return;
+  learnStart(process: Process, startTicks: number): void {
+    if (!startsAt(process, startTicks)) return;
     process.startTicks = startTicks;
     process.startExact = true;
   }
 
-  private isSame(process: Process<I>, startTicks: number): boolean {
-    return Math.abs(process.startTicks - startTicks) <= (process.startExact ? 1 : START_SLACK_TICKS);
-  }
-
   private ticksAt(time: number): number {
-    return Math.floor((time + this.suspendedNs) / NS_PER_TICK);
+    return bootTicks(time + this.suspendedNs);
   }
 
   /** A child runs what its parent runs, as the same user: the same node, unless the parent is pid 1, which no tree shows. */
-  private childLineage(parent: Process<I>): Lineage<I> {
+  private childLineage(parent: Process): Lineage {
     const { lineage } = parent;
     if (!lineage.init) return lineage;
     const { program, uid, container, complete } = lineage;
@@ -264,7 +263,7 @@ export class Forest<I extends Program> {
   }
 
   /** An event has told of the fork of a process that a scan had found. */
-  private confirmLink(process: Process<I>, parent: Process<I> | undefined): void {
+  private confirmLink(process: Process, parent: Process | undefined): void {
     process.linkGuessed = false;
     if (process.ancestry === null || parent === undefined || !process.ancestry.complete) return;
     const { program, earlier, uid, container, elided } = process.lineage;
@@ -272,13 +271,13 @@ export class Forest<I extends Program> {
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }
 
-  private miss(process: Process<I>): void {
+  private miss(process: Process): void {
     this.remove(process);
     this.inputs.missedExit(process);
   }
 
   /** For a process of which nothing but its pid is known. */
-  private orphanLineage(): Lineage<I> {
+  private orphanLineage(): Lineage {
     return this.lineages.intern(null, {
       program: this.inputs.identify(unknownFacts),
       earlier: [],
@@ -299,11 +298,11 @@ export class Forest<I extends Program> {
   private add(
     pid: number,
     start: Start,
-    lineage: Lineage<I>,
-    ancestry: Lineage<I> | null,
+    lineage: Lineage,
+    ancestry: Lineage | null,
     parentPid: number,
     kernelThread: boolean,
-  ): Process<I> {
+  ): Process {
     const process = new Process(pid, start, lineage, ancestry, parentPid, kernelThread);
     this.lineages.retain(lineage);
     if (ancestry !== null) this.lineages.retain(ancestry);
@@ -311,7 +310,7 @@ export class Forest<I extends Program> {
     return process;
   }
 
-  private adopt(pid: number, facts: ProcessFacts, ticks: number): Process<I> {
+  private adopt(pid: number, facts: ProcessFacts, ticks: number): Process {
     const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
     const lineage = this.orphanLineage();
     const process = this.add(
@@ -328,7 +327,7 @@ export class Forest<I extends Program> {
     return process;
   }
 
-  private adoptScanned(one: ScannedProcess, before: Remembered<I> | undefined): Process<I> {
+  private adoptScanned(one: ScannedProcess, before: Remembered | undefined): Process {
     const { facts } = one;
     const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
     if (before !== undefined && facts.startTicks !== undefined && before.startTicks === facts.startTicks) {
@@ -353,7 +352,7 @@ export class Forest<I extends Program> {
   }
 
   /** Kernel threads come from kthreadd and nowhere else: nothing of their lineage can be missing. */
-  private adoptKernelThread(one: ScannedProcess, parent: Process<I> | undefined): Process<I> {
+  private adoptKernelThread(one: ScannedProcess, parent: Process | undefined): Process {
     const program = this.inputs.kernelProgram;
     const spec = { program, earlier: [], uid: 0, container: null, complete: true, init: false, elided: null };
     const lineage = this.lineages.intern(null, spec);
@@ -370,18 +369,18 @@ export class Forest<I extends Program> {
   }
 
   /** A known process was looked at again: if it runs something else, an exec was missed. */
-  private rerun(one: ScannedProcess): Process<I> | undefined {
+  private rerun(one: ScannedProcess): Process | undefined {
     const process = this.live.get(one.pid);
     if (process === undefined || process.kernelThread || one.facts.executable === undefined) return undefined;
     // It has the pid of what was found, and is younger.
-    if (one.facts.startTicks !== undefined && !this.isSame(process, one.facts.startTicks)) return undefined;
+    if (one.facts.startTicks !== undefined && !startsAt(process, one.facts.startTicks)) return undefined;
     const program = this.inputs.identify(one.facts);
     if (program.key === process.lineage.program.key) return undefined;
     this.setImage(process, one.facts, program);
     return process;
   }
 
-  private setImage(process: Process<I>, facts: ProcessFacts, program: I): void {
+  private setImage(process: Process, facts: ProcessFacts, program: Runnable): void {
     const before = process.lineage;
     const container = facts.cgroup === undefined ? before.container : containerOf(facts.cgroup);
     const complete = !process.linkGuessed && (process.ancestry?.complete ?? process.pid === 1);
@@ -399,19 +398,19 @@ export class Forest<I extends Program> {
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }
 
-  private setLineage(process: Process<I>, lineage: Lineage<I>): void {
+  private setLineage(process: Process, lineage: Lineage): void {
     const before = process.lineage;
     this.lineages.retain(lineage);
     process.lineage = lineage;
     this.lineages.release(before);
   }
 
-  private join(child: Process<I>, parent: Process<I> | undefined): void {
+  private join(child: Process, parent: Process | undefined): void {
     if (parent === undefined) return;
     this.kinship.join(child.kin, parent.kin);
   }
 
-  private remove(process: Process<I>): void {
+  private remove(process: Process): void {
     this.live.delete(process.pid);
     this.kinship.leave(process.kin);
     // Whoever still holds the process may read its lineages; the table only no longer hands them out.
@@ -421,7 +420,7 @@ export class Forest<I extends Program> {
 }
 
 /** The earlier programs of a process that now runs `program`: each once, the oldest kept when there are too many. */
-function withEarlier<I extends Program>(before: Lineage<I>, program: I): readonly I[] {
+function withEarlier(before: Lineage, program: Runnable): readonly Runnable[] {
   const { earlier } = before;
   if (before.program.key === program.key || earlier.some((one) => one.key === before.program.key))
     return earlier;

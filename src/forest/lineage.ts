@@ -1,21 +1,18 @@
 // Lineages as shared, counted nodes: two processes with the same ancestry point at the same node, so that a
 // million short-lived children cost one node, and what is derived from a lineage is derived once.
-
-/** What a process runs. Equal keys: the same file is run, for every purpose of a tree. */
-export interface Program {
-  readonly key: string;
-}
+import type { Runnable } from "./runnable.ts";
+import type { Tree } from "./tree.ts";
 
 /**
  * One process of a lineage as it was when it forked the next one down (or as it is, for the leaf), and through
  * `parent` all of its ancestors. Never changed once made. A child that runs what its parent runs, as the same user,
  * is the parent's own node.
  */
-export class Lineage<I extends Program> {
-  readonly parent: Lineage<I> | null;
-  readonly program: I;
+export class Lineage {
+  readonly parent: Lineage | null;
+  readonly program: Runnable;
   /** Images this process had by an exec of its own before `program`, oldest first, each once, at most EARLIER_LIMIT. */
-  readonly earlier: readonly I[];
+  readonly earlier: readonly Runnable[];
   /** Effective user; undefined if it could not be read. */
   readonly uid: number | undefined;
   /** Container id; null on the host. */
@@ -27,19 +24,19 @@ export class Lineage<I extends Program> {
   /** Pid 1 of the host: not part of a tree. */
   readonly init: boolean;
   /** Distinct programs of ancestors between `parent` and here that were left out, at most ELIDED_LIMIT; null if none was. */
-  readonly elided: readonly I[] | null;
-  /** For the next room: what it derived from this node. */
-  mark: unknown = undefined;
+  readonly elided: readonly Runnable[] | null;
+  /** Kept here by fingerprint/tree.ts, which derives it at the first question. Invalidated by: nothing, a node never changes. */
+  tree: Tree | undefined = undefined;
 
   /** @internal */ readonly key: string;
   /** @internal live processes and child nodes in use that point here */
   references = 0;
-  /** @internal */ children: Map<string, Lineage<I>> | null = null;
-  /** @internal The child that was asked for last: mostly the next one is the same. */
-  lastChild: Lineage<I> | null = null;
+  /** @internal */ children: Map<string, Lineage> | null = null;
+  /** @internal The child that was asked for last. Invalidated by: `forget`, and otherwise compared with what is asked for. */
+  lastChild: Lineage | null = null;
 
   /** @internal made by Lineages only */
-  constructor(parent: Lineage<I> | null, spec: LineageSpec<I>, key: string) {
+  constructor(parent: Lineage | null, spec: LineageSpec, key: string) {
     this.parent = parent;
     this.program = spec.program;
     this.earlier = spec.earlier;
@@ -53,14 +50,14 @@ export class Lineage<I extends Program> {
   }
 }
 
-export interface LineageSpec<I extends Program> {
-  readonly program: I;
-  readonly earlier: readonly I[];
+export interface LineageSpec {
+  readonly program: Runnable;
+  readonly earlier: readonly Runnable[];
   readonly uid: number | undefined;
   readonly container: string | null;
   readonly complete: boolean;
   readonly init: boolean;
-  readonly elided: readonly I[] | null;
+  readonly elided: readonly Runnable[] | null;
 }
 
 /** A process that execs for ever keeps this many distinct earlier programs: enough for any real wrapper chain. */
@@ -78,12 +75,15 @@ const IDLE_LIMIT = 256;
 const IDLE_KEY = 512;
 
 /** The node table. A node is in use while a process or a deeper node in use points at it. */
-export class Lineages<I extends Program> {
-  private readonly roots = new Map<string, Lineage<I>>();
-  /** Not in use, the longest idle first; what is above each is in use or here as well. */
-  private readonly idle = new Set<Lineage<I>>();
+export class Lineages {
+  private readonly roots = new Map<string, Lineage>();
+  /**
+   * Not in use, the longest idle first; what is above each is in use or here as well. Invalidated by: another program
+   * of the same key (`child`), when packages have changed.
+   */
+  private readonly idle = new Set<Lineage>();
   /** The last of these, not in `idle` yet: mostly it is used again at once. */
-  private lastIdle: Lineage<I> | null = null;
+  private lastIdle: Lineage | null = null;
   private nodes = 0;
 
   /** Nodes in use. */
@@ -92,7 +92,7 @@ export class Lineages<I extends Program> {
   }
 
   /** The node for `spec` under `parent`; `parent` itself if `spec` adds nothing to it. Not yet counted: `retain` it. */
-  intern(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+  intern(parent: Lineage | null, spec: LineageSpec): Lineage {
     if (parent !== null) {
       if (addsNothing(parent, spec)) return parent;
       if (parent.depth >= DEPTH_LIMIT) return this.internBelowElision(parent, spec);
@@ -100,8 +100,8 @@ export class Lineages<I extends Program> {
     return this.child(parent, spec);
   }
 
-  retain(node: Lineage<I>): void {
-    let current: Lineage<I> | null = node;
+  retain(node: Lineage): void {
+    let current: Lineage | null = node;
     while (current !== null) {
       current.references += 1;
       if (current.references > 1) return;
@@ -111,8 +111,8 @@ export class Lineages<I extends Program> {
     }
   }
 
-  release(node: Lineage<I>): void {
-    let current: Lineage<I> | null = node;
+  release(node: Lineage): void {
+    let current: Lineage | null = node;
     while (current !== null) {
       current.references -= 1;
       if (current.references > 0) return;
@@ -122,7 +122,7 @@ export class Lineages<I extends Program> {
     }
   }
 
-  private rest(node: Lineage<I>): void {
+  private rest(node: Lineage): void {
     if (node.key.length > IDLE_KEY) {
       this.forget(node);
       return;
@@ -134,13 +134,13 @@ export class Lineages<I extends Program> {
     if (oldest !== undefined) this.forget(oldest);
   }
 
-  private leaveIdle(node: Lineage<I>): void {
+  private leaveIdle(node: Lineage): void {
     if (node === this.lastIdle) this.lastIdle = null;
     else this.idle.delete(node);
   }
 
   /** With all that is below it, or that would hold what nobody counts. */
-  private forget(node: Lineage<I>): void {
+  private forget(node: Lineage): void {
     this.leaveIdle(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
@@ -148,7 +148,7 @@ export class Lineages<I extends Program> {
     for (const child of node.children?.values() ?? []) this.forget(child);
   }
 
-  private child(parent: Lineage<I> | null, spec: LineageSpec<I>): Lineage<I> {
+  private child(parent: Lineage | null, spec: LineageSpec): Lineage {
     const last = parent?.lastChild ?? null;
     if (last !== null && isOf(last, spec)) return last;
     const key = keyOf(spec);
@@ -173,10 +173,10 @@ export class Lineages<I extends Program> {
   }
 
   /** Rebuilds the last KEEP_LEAF nodes below the first KEEP_ROOT ones, and then adds `spec`. */
-  private internBelowElision(leaf: Lineage<I>, spec: LineageSpec<I>): Lineage<I> {
-    const tail: Lineage<I>[] = [];
-    const lost = new Map<string, I>();
-    let current: Lineage<I> = leaf;
+  private internBelowElision(leaf: Lineage, spec: LineageSpec): Lineage {
+    const tail: Lineage[] = [];
+    const lost = new Map<string, Runnable>();
+    let current: Lineage = leaf;
     while (current.depth > KEEP_ROOT && current.parent !== null) {
       if (tail.length < KEEP_LEAF) tail.push(current);
       else remember(lost, current);
@@ -184,7 +184,7 @@ export class Lineages<I extends Program> {
         if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
       current = current.parent;
     }
-    let elided: readonly I[] | null = [...lost.values()];
+    let elided: readonly Runnable[] | null = [...lost.values()];
     for (const node of tail.reverse()) {
       current = this.child(current, {
         program: node.program,
@@ -201,12 +201,12 @@ export class Lineages<I extends Program> {
   }
 }
 
-function remember<I extends Program>(lost: Map<string, I>, node: Lineage<I>): void {
+function remember(lost: Map<string, Runnable>, node: Lineage): void {
   if (lost.size < ELIDED_LIMIT) lost.set(node.program.key, node.program);
   for (const program of node.earlier) if (lost.size < ELIDED_LIMIT) lost.set(program.key, program);
 }
 
-function addsNothing<I extends Program>(parent: Lineage<I>, spec: LineageSpec<I>): boolean {
+function addsNothing(parent: Lineage, spec: LineageSpec): boolean {
   return (
     parent.program.key === spec.program.key &&
     parent.uid === spec.uid &&
@@ -219,7 +219,7 @@ function addsNothing<I extends Program>(parent: Lineage<I>, spec: LineageSpec<I>
 }
 
 /** The node is one for `spec`; false also where only its key can tell: with programs that were left out or came before. */
-function isOf<I extends Program>(node: Lineage<I>, spec: LineageSpec<I>): boolean {
+function isOf(node: Lineage, spec: LineageSpec): boolean {
   return (
     node.program === spec.program &&
     node.uid === spec.uid &&
@@ -233,7 +233,7 @@ function isOf<I extends Program>(node: Lineage<I>, spec: LineageSpec<I>): boolea
   );
 }
 
-function keyOf<I extends Program>(spec: LineageSpec<I>): string {
+function keyOf(spec: LineageSpec): string {
   let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}\u0000${spec.container ?? ""}\u0000${spec.program.key}`;
   for (const program of spec.earlier) key += `\u0001${program.key}`;
   if (spec.elided !== null) {

@@ -1,21 +1,21 @@
 // One live process, as the forest keeps it.
 
-import type { Lineage, Program } from "./lineage.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
+import type { Lineage } from "./lineage.ts";
 import { TreeNode } from "./process-tree.ts";
 
 /** One live process. What it was when it forked is in the lineages of its children and does not change with it. */
-export class Process<I extends Program> {
+export class Process implements ProcessKey {
   readonly pid: number;
-  /** Clock ticks since boot; with the pid it is the process's identity. */
+  /** Replaced by the kernel's own value as soon as that is known (`startExact`). */
   startTicks: number;
-  /** The exact value is known, from /proc or from a source that has it. */
   startExact: boolean;
   /** Nanoseconds, CLOCK_MONOTONIC: of its fork, else as exact as its start ticks. */
   readonly startTime: number;
   /** With itself as the leaf. */
-  lineage: Lineage<I>;
+  lineage: Lineage;
   /** Its parent as it was when it forked this process; null: none is known. */
-  ancestry: Lineage<I> | null;
+  ancestry: Lineage | null;
   /** It has run an exec of its own; before that it is a copy of its parent. */
   execed: boolean;
   /** A kernel thread; a program that the kernel starts is one until its exec. */
@@ -24,17 +24,17 @@ export class Process<I extends Program> {
   linkGuessed = false;
   /** The process that forked it (not the reaper of an orphan); 0 if not known. */
   readonly parentPid: number;
-  /** For the rooms to the right, one of them (the warden): what it counts for this process. */
-  mark: unknown = undefined;
+  /** Kept here by the warden, from the process's start to its end. */
+  countedAs: ProcessCount | undefined = undefined;
 
-  /** @internal */ readonly kin: TreeNode<Process<I>>;
+  /** @internal */ readonly kin: TreeNode<Process>;
 
   /** @internal made by Forest only */
   constructor(
     pid: number,
     start: Start,
-    lineage: Lineage<I>,
-    ancestry: Lineage<I> | null,
+    lineage: Lineage,
+    ancestry: Lineage | null,
     parentPid: number,
     kernelThread: boolean,
   ) {
@@ -47,13 +47,18 @@ export class Process<I extends Program> {
     this.execed = false;
     this.kernelThread = kernelThread;
     this.parentPid = parentPid;
-    this.kin = new TreeNode<Process<I>>(this);
+    this.kin = new TreeNode<Process>(this);
   }
 }
 
-/** As a fork event tells it. */
-export interface Start {
-  readonly startTicks: number;
-  readonly startExact: boolean;
+/** What a process is counted under; report/tree-totals.ts has more of it. */
+export interface ProcessCount {
+  /** Path of the tree. */
+  readonly tree: string;
+}
+
+/** When a process started, as a fork event reports it. */
+export interface Start extends Pick<ProcessKey, "startTicks" | "startExact"> {
+  /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
 }

@@ -3,7 +3,8 @@
 // One JSON document: `images`, `nodes` (parents before children, by index) and `processes`. Pure: who reads and
 // writes the file is elsewhere, and the file is root's, since lineages decide.
 import type { Forest, Remembered } from "./forest.ts";
-import type { Lineage, Program } from "./lineage.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Runnable } from "./runnable.ts";
 
 export const SAVED_VERSION = 1;
 
@@ -37,17 +38,17 @@ export interface SavedForest<E> {
   readonly processes: readonly SavedProcess[];
 }
 
-export function saveForest<I extends Program, E>(
-  forest: Forest<I>,
+export function saveForest<E>(
+  forest: Forest,
   bootId: string,
-  encode: (program: I) => E,
+  encode: (program: Runnable) => E,
 ): SavedForest<E> {
   const images: E[] = [];
-  const imageIndex = new Map<I, number>();
+  const imageIndex = new Map<Runnable, number>();
   const nodes: SavedNode[] = [];
-  const nodeIndex = new Map<Lineage<I>, number>();
+  const nodeIndex = new Map<Lineage, number>();
 
-  const program = (one: I): number => {
+  const program = (one: Runnable): number => {
     let index = imageIndex.get(one);
     if (index === undefined) {
       index = images.push(encode(one)) - 1;
@@ -55,7 +56,7 @@ export function saveForest<I extends Program, E>(
     }
     return index;
   };
-  const node = (one: Lineage<I>): number => {
+  const node = (one: Lineage): number => {
     const known = nodeIndex.get(one);
     if (known !== undefined) return known;
     // Depth is bounded by DEPTH_LIMIT, so this recursion is too.
@@ -85,8 +86,8 @@ export function saveForest<I extends Program, E>(
   return { version: SAVED_VERSION, bootId, images, nodes, processes };
 }
 
-export interface RestoredForest<I extends Program> {
-  readonly processes: ReadonlyMap<number, Remembered<I>>;
+export interface RestoredForest {
+  readonly processes: ReadonlyMap<number, Remembered>;
   /** To be called after `reconcile`: lets go of the lineages that no live process took over. */
   readonly release: () => void;
 }
@@ -95,21 +96,21 @@ export interface RestoredForest<I extends Program> {
  * The processes of a saved forest, to be handed to `reconcile`. Nothing at all if it is of another boot or version.
  * `saved` is what JSON.parse gave; anything in it that does not hold together throws an Error that says what.
  */
-export function restoreForest<I extends Program>(
-  forest: Forest<I>,
+export function restoreForest(
+  forest: Forest,
   saved: unknown,
   bootId: string,
-  decode: (program: unknown) => I,
-): RestoredForest<I> {
-  const remembered = new Map<number, Remembered<I>>();
-  const nodes: Lineage<I>[] = [];
+  decode: (program: unknown) => Runnable,
+): RestoredForest {
+  const remembered = new Map<number, Remembered>();
+  const nodes: Lineage[] = [];
   const release = (): void => {
     for (const node of nodes) forest.lineages.release(node);
   };
   if (!isSavedForest(saved)) throw new Error("not a saved forest");
   if (saved.version !== SAVED_VERSION || saved.bootId !== bootId) return { processes: remembered, release };
   const images = saved.images.map(decode);
-  const pick = (index: number): I => {
+  const pick = (index: number): Runnable => {
     const program = images[index];
     if (program === undefined) throw new Error(`no program ${index}`);
     return program;
@@ -133,7 +134,15 @@ export function restoreForest<I extends Program>(
     const lineage = nodes[at];
     const ancestry = above === -1 ? null : nodes[above];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${pid}`);
-    remembered.set(pid, { startTicks, lineage, ancestry, execed: execed === 1, linkGuessed: guessed === 1 });
+    remembered.set(pid, {
+      pid,
+      startTicks,
+      startExact: true,
+      lineage,
+      ancestry,
+      execed: execed === 1,
+      linkGuessed: guessed === 1,
+    });
   }
   return { processes: remembered, release };
 }

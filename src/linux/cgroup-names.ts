@@ -6,6 +6,7 @@ const REMEMBERED = 256;
 const LONGEST = 512;
 
 function remembered(read: (cgroup: string) => string | null): (cgroup: string) => string | null {
+  // Invalidated by: nothing, what is read follows from the path alone.
   const known = new Map<string, string | null>();
   return (cgroup) => {
     if (cgroup.length > LONGEST) return read(cgroup);

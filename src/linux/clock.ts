@@ -13,9 +13,9 @@ const CLOCK_BOOTTIME = 7;
 const timespec = new Uint32Array(new ArrayBuffer(16));
 
 /**
- * So soon no pid is given out again: the kernel takes the next free one (alloc_pid of kernel/pid.c), and to go round
- * all 32,768 of the least usual pid_max in that time takes sixteen forks a microsecond. Who may choose pids (clone3's set_tid,
- * CAP_CHECKPOINT_RESTORE) can put a process of his own in the place of one of his own.
+ * A pid cannot be reused within this time: the kernel takes the next free one (alloc_pid of kernel/pid.c), and to go
+ * round all 32,768 of the least usual pid_max in 2 ms takes sixteen forks a microsecond. A process that may choose pids
+ * (clone3's set_tid, CAP_CHECKPOINT_RESTORE) can put one of its own in the place of another of its own.
  */
 export const PID_STAYS_NS = 2e6;
 
@@ -41,6 +41,16 @@ export function boottimeNow(): number {
 export function suspendedFor(): number {
   const monotonic = monotonicNow();
   return boottimeNow() - monotonic;
+}
+
+/** Nanoseconds from CLOCK_MONOTONIC to the time of day: what makes a time of day out of the time of a kernel event. */
+export function wallClockOffset(): number {
+  return realtimeNow() - monotonicNow();
+}
+
+/** When this boot began, in milliseconds since 1970-01-01T00:00:00Z; a clock that is set afterwards changes it. */
+export function bootTimeMs(): number {
+  return Math.round((realtimeNow() - boottimeNow()) / 1e6);
 }
 
 /** Nanoseconds since 1970-01-01T00:00:00Z. */

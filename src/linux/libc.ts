@@ -62,5 +62,6 @@ export const EINTR = constants.errno.EINTR;
 export const EAGAIN = constants.errno.EAGAIN;
 export const ENOENT = constants.errno.ENOENT;
 export const ESRCH = constants.errno.ESRCH;
+export const EPIPE = constants.errno.EPIPE;
 export const EPERM = constants.errno.EPERM;
 export const ENOBUFS = constants.errno.ENOBUFS;

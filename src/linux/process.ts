@@ -9,7 +9,6 @@ import { encodeText } from "./text.ts";
 const libc = bindLibc({
   prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
   setpriority: { args: ["i32", "i32", "i32"], returns: "i32" },
-  sysconf: { args: ["i32"], returns: "i32" },
   execve: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   getpid: { args: [], returns: "i32" },
   getppid: { args: [], returns: "i32" },
@@ -24,7 +23,6 @@ const SCHED_FIFO = 1;
 const SCHED_FLAG_RESET_ON_FORK = 1;
 /** The shortest turn that may be asked for (kernel/sched/syscalls.c). */
 const SHORT_TURN_NS = 100_000;
-const SC_CLK_TCK = 2;
 // asm/unistd.h. The C library has no wrapper.
 const SYS_sched_setattr = process.arch === "arm64" ? 274 : 314;
 
@@ -71,11 +69,6 @@ export function setScheduling(how: Scheduling): void {
 /** Random id of this boot of the kernel, for example `3f0c…-…`. */
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-}
-
-/** Clock ticks a second (USER_HZ) in which /proc counts: 100 on every architecture treewarden runs on. */
-export function ticksPerSecond(): number {
-  return checked("sysconf _SC_CLK_TCK", libc.sysconf(SC_CLK_TCK));
 }
 
 /**

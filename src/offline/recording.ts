@@ -1,10 +1,8 @@
 // `treewarden record`: what a source tells, straight into a capture. Nothing is judged, so nothing is decoded twice.
 import { hostname, release } from "node:os";
-import { version } from "../config/version.ts";
-import { boottimeNow, monotonicNow, realtimeNow } from "../linux/clock.ts";
-import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { boottimeNow, monotonicNow, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
-import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
+import { version } from "../report/version.ts";
 import type { CaptureFile } from "../sensor/capture/file.ts";
 import type { CaptureHeader } from "../sensor/capture/format.ts";
 import { CaptureWriter } from "../sensor/capture/write.ts";
@@ -13,6 +11,7 @@ import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { scanLive } from "../warden/live-scan.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { readUserNames } from "../warden/user-names.ts";
+import { type Follower, followEvents } from "./follow-events.ts";
 
 export interface RecordingOptions {
   readonly sensor: Sensor;
@@ -33,75 +32,48 @@ export interface Recorded {
   readonly seconds: number;
 }
 
-/** They end a recording, and must have been blocked before the process's first instruction. */
-export const recordingSignals: readonly SignalName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
-
-const SENSOR = 1;
-const SIGNALS = 2;
 /** What a kill -9 can cost; on an idle host nothing waits and nobody is woken. */
 const FLUSH_NS = 1e9;
 
 /** Records until its time is over or a signal ends it; the capture is complete then. Throws if the source or the disk fails. */
 export function runRecording(options: RecordingOptions): Recorded {
   const { sensor, reader, file } = options;
-  using poll = new Poll();
-  using signals = new SignalDescriptor(recordingSignals);
   const start = monotonicNow();
   const writer = new CaptureWriter((bytes) => file.write(bytes), headerNow(), readUserNames());
-  const rescan = new Rescan();
+  const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
   let losses = 0;
   let flushAt = start + FLUSH_NS;
-  const look = (): void => {
-    if (reader === null) return;
-    const began = monotonicNow();
-    writer.scan(scanLive(reader), began);
-    rescan.done(began, monotonicNow());
-  };
-  const drain = (): void => {
-    writer.clock(realtimeNow() - monotonicNow());
-    sensor.drain((event) => {
-      if (event.kind === "loss") {
-        losses += 1;
-        if (reader !== null) rescan.want(monotonicNow());
-      }
-      writer.event(event);
-    });
-  };
   const soFar = (): Recorded => {
     const seconds = (monotonicNow() - start) / 1e9;
     return { events: writer.events, bytes: writer.bytes, losses, seconds };
   };
-  const end = options.forNs === undefined ? Number.POSITIVE_INFINITY : start + options.forNs;
-  const untilDone = (): void => {
-    for (let stopping = false; !stopping; ) {
+  const rescan = new Rescan();
+  const follower: Follower = {
+    scan: reader === null ? null : (time) => writer.scan(scanLive(reader), time),
+    drain: () => {
+      writer.clock(wallClockOffset());
+      sensor.drain((event) => {
+        if (event.kind === "loss") {
+          losses += 1;
+          rescan.want(monotonicNow());
+        }
+        writer.event(event);
+      });
+    },
+    nextDeadline: () => (writer.pending ? Math.min(end, flushAt) : end),
+    afterTurn: (ready) => {
       const now = monotonicNow();
-      const next = Math.min(
-        end - now,
-        rescan.dueIn(now) ?? Number.POSITIVE_INFINITY,
-        writer.pending ? flushAt - now : Number.POSITIVE_INFINITY,
-      );
-      const ready = poll.wait(waitMs(next));
-      for (let i = 0; i < ready; i++) {
-        if (poll.tokens[i] === SIGNALS) stopping = true;
-        else drain();
-      }
-      const later = monotonicNow();
-      if (rescan.dueIn(later) === 0) look();
-      if (writer.pending && later >= flushAt) {
+      if (writer.pending && now >= flushAt) {
         writer.flush();
         options.progress(soFar());
-        flushAt = later + FLUSH_NS;
+        flushAt = now + FLUSH_NS;
       }
       // A file is read to its end, however short the time; what is live never ends.
-      if (later >= end && (ready === 0 || reader !== null)) stopping = true;
-    }
-    drain();
+      return now < end || (ready > 0 && reader === null);
+    },
   };
-  poll.add(sensor.fd, SENSOR, EPOLLIN);
-  poll.add(signals.fd, SIGNALS, EPOLLIN);
   try {
-    look();
-    untilDone();
+    followEvents(sensor, rescan, follower);
   } catch (error) {
     // Without its last block: a replay says that it was cut.
     writer.flush();
@@ -110,13 +82,6 @@ export function runRecording(options: RecordingOptions): Recorded {
   writer.finish();
   file.sync();
   return soFar();
-}
-
-/** Longest wait of epoll_wait(2), whose milliseconds are an int. */
-const LONGEST_MS = 2 ** 31 - 1;
-
-function waitMs(ns: number): number {
-  return ns === Number.POSITIVE_INFINITY ? -1 : Math.min(LONGEST_MS, Math.max(0, Math.ceil(ns / 1e6)));
 }
 
 function headerNow(): CaptureHeader {

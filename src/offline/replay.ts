@@ -1,12 +1,12 @@
 // A capture through the hot path's own rooms: the verdicts that a policy would have given. No clock, no kernel and
 // nothing random, so that every run on every host gives the same bytes.
-import type { Baseline } from "../baseline/baseline.ts";
+import type { Baseline, Knowledge } from "../baseline/baseline.ts";
 import { Scopes } from "../baseline/key.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
+import type { BaseSystem } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
 import { decide, type Policy } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
@@ -44,21 +44,23 @@ const outcomes: Readonly<Record<Action, Outcome>> = {
   kill: "would_kill",
 };
 
-/**
- * Reads all of `capture`; every verdict but a plain allow goes to `tell`, in order. `known`: the baseline that the
- * policy is asked with; without one no tree is known or unknown.
- */
-export function replay(
-  capture: Capture,
-  policy: Policy,
-  tell: (record: EventRecord) => void,
-  known?: Baseline,
-): ReplayResult {
-  const judge = new ReplayJudge(capture, policy, tell, known);
+export interface ReplayInputs {
+  readonly policy: Policy;
+  /** The base list by which programs are named. */
+  readonly base: BaseSystem;
+  /** The baseline that the policy is asked with; without one no tree is known or unknown. */
+  readonly known?: Baseline | undefined;
+  /** Gets every verdict but a plain allow, in order. */
+  readonly onRecord: (record: EventRecord) => void;
+}
+
+/** Reads all of `capture`, and judges every program that starts in it. */
+export function replay(capture: Capture, { policy, base, known, onRecord }: ReplayInputs): ReplayResult {
+  const judge = new ReplayJudge(capture, policy, onRecord, known);
   const totals = new Totals();
   const tracker = new Tracker(
     {
-      identify: identifyAccounted(createIdentifier()),
+      identify: identifyAccounted(createIdentifier({ base })),
       totals,
       trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
       suspendedNs: capture.header.suspended_ns,

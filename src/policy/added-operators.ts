@@ -1,5 +1,6 @@
 // The operators that treewarden adds to JSONLogic's, as far as they are about text: compiled once, linear when asked.
 import { RE2JS } from "re2js";
+import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, parseNetwork } from "./cidr.ts";
 import { compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
 
@@ -20,9 +21,7 @@ function compileExpression(text: string): TextTest {
   try {
     expression = RE2JS.compile(text);
   } catch (error) {
-    throw new TextError(
-      `not a regular expression of RE2: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new TextError(`not a regular expression of RE2: ${messageOf(error)}`);
   }
   return (value) => expression.test(value);
 }

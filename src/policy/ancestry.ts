@@ -5,7 +5,7 @@ import { compileGlob, type TextTest } from "./glob.ts";
 import type { Subject } from "./subject.ts";
 
 /** One use of `under`: its names and its globs over paths. */
-interface Wanted {
+interface UnderNames {
   readonly names: ReadonlySet<string>;
   readonly paths: readonly TextTest[];
 }
@@ -15,11 +15,12 @@ export type UnderAnswers = Uint8Array;
 
 /** Answers every `under` of one policy. What it derived from a node or runnable goes when that goes. */
 export class Ancestry {
-  private readonly wanted: Wanted[] = [];
+  private readonly uses: UnderNames[] = [];
   private readonly indices = new Map<string, number>();
+  // Invalidated by: nothing, runnables and nodes never change, and another policy has another Ancestry.
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
-  private readonly ofNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
-  private readonly withNodes = new WeakMap<Lineage<Runnable>, UnderAnswers>();
+  private readonly ofNodes = new WeakMap<Lineage, UnderAnswers>();
+  private readonly withNodes = new WeakMap<Lineage, UnderAnswers>();
   private nothing: UnderAnswers = new Uint8Array(0);
 
   /** The index of these entries in the answers. Only before the first subject. */
@@ -27,8 +28,8 @@ export class Ancestry {
     const key = JSON.stringify([...entries].sort());
     const known = this.indices.get(key);
     if (known !== undefined) return known;
-    const index = this.wanted.length;
-    this.wanted.push({
+    const index = this.uses.length;
+    this.uses.push({
       names: new Set(entries.filter((entry) => !entry.includes("/"))),
       paths: entries.filter((entry) => entry.includes("/")).map(compileGlob),
     });
@@ -45,7 +46,7 @@ export class Ancestry {
     return shared ? join(above, this.ofRunnable(subject.lineage.program)) : above;
   }
 
-  private above(node: Lineage<Runnable>): UnderAnswers {
+  private above(node: Lineage): UnderAnswers {
     const known = this.ofNodes.get(node);
     if (known !== undefined) return known;
     let answers = node.parent === null ? this.nothing : this.including(node.parent);
@@ -56,7 +57,7 @@ export class Ancestry {
   }
 
   /** Recursion is bounded by the forest's bound on a lineage's depth. */
-  private including(node: Lineage<Runnable>): UnderAnswers {
+  private including(node: Lineage): UnderAnswers {
     const known = this.withNodes.get(node);
     if (known !== undefined) return known;
     const own = node.init ? this.ofInit(node.program) : this.ofRunnable(node.program);
@@ -68,9 +69,9 @@ export class Ancestry {
   private ofRunnable(runnable: Runnable): UnderAnswers {
     const known = this.ofRunnables.get(runnable);
     if (known !== undefined) return known;
-    const answers = new Uint8Array(this.wanted.length);
+    const answers = new Uint8Array(this.uses.length);
     const script = runnable.script?.slice(runnable.script.lastIndexOf("/") + 1);
-    this.wanted.forEach(({ names, paths }, i) => {
+    this.uses.forEach(({ names, paths }, i) => {
       const named =
         names.has(runnable.label) ||
         names.has(runnable.name) ||
@@ -85,8 +86,8 @@ export class Ancestry {
 
   /** Pid 1 of the host counts by its executable's name only: it is the ancestor of everything. */
   private ofInit(runnable: Runnable): UnderAnswers {
-    const answers = new Uint8Array(this.wanted.length);
-    this.wanted.forEach(({ names }, i) => {
+    const answers = new Uint8Array(this.uses.length);
+    this.uses.forEach(({ names }, i) => {
       if (runnable.executableName !== undefined && names.has(runnable.executableName)) answers[i] = 1;
     });
     return answers;

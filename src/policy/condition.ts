@@ -1,6 +1,6 @@
 // Checks a condition: everything that would make it silently wrong is an error with its place and the fix.
 import type { Node } from "jsonc-parser";
-import { nearest } from "../config/nearest.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { addedOperators, compileTexts, compileTrees, isTextOperator } from "./added-operators.ts";
 import { type Document, elements, properties, textOf } from "./document.ts";
 import {

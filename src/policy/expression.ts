@@ -1,7 +1,7 @@
 // A condition after checking: what load errors leave over, before it becomes a function.
 
-import type { VariableType } from "../vocabulary/variables.ts";
-import { isOfLineage } from "./subject.ts";
+import type { VariableType } from "../vocabulary/variable-row.ts";
+import { isSharedByLineage } from "../vocabulary/variables.ts";
 
 /** What an expression may give, as a set of bits. */
 export const valueKinds = {
@@ -241,9 +241,9 @@ export function decidedByLineage(expression: Expression, positive = true): Expre
 function ofLineage(expression: Expression): boolean {
   switch (expression.is) {
     case "variable":
-      return isOfLineage(expression.name);
+      return isSharedByLineage(expression.name);
     case "missing":
-      return expression.names.every(isOfLineage);
+      return expression.names.every(isSharedByLineage);
     // A child that runs what its parent runs shares its node, and has an ancestor more.
     case "under":
       return false;

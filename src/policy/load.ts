@@ -1,14 +1,14 @@
 // Policies by name or path into a policy in force, all or nothing.
 import { basename, dirname, join } from "node:path";
-import { nearest } from "../config/nearest.ts";
-import { isVariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
+import { nearest } from "../vocabulary/nearest.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
-import type { Names } from "./name-reader.ts";
-import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource } from "./policy.ts";
+import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource, ruleCondition } from "./policy.ts";
 import {
-  type ListItems,
+  DEFAULT_ON,
   type LoadedRole,
   plainOf,
   preorder,
@@ -17,6 +17,7 @@ import {
   resolve,
 } from "./resolve.ts";
 import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./role-baseline.ts";
+import { ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
 import { checkTests } from "./test-lineage.ts";
@@ -193,7 +194,7 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return `${place} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+        return `${place} cannot be read: ${messageOf(error)}`;
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
@@ -265,7 +266,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, `cannot be read: ${error instanceof Error ? error.message : String(error)}`, undefined);
+      fail(0, `cannot be read: ${messageOf(error)}`, undefined);
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);
@@ -289,50 +290,51 @@ interface ReadRule {
   readonly except: readonly (Expression | undefined)[];
 }
 
-function namesOf(lists: ReadonlyMap<string, ListItems>): Names {
-  return {
-    variable: (name) => (isVariableName(name) && vocabulary[name].judged ? vocabulary[name] : undefined),
-    notJudged: (name) => isVariableName(name) && !vocabulary[name].judged,
-    list: (name) => lists.get(name),
-    variables: variableNames.filter((name) => vocabulary[name].judged),
-    lists: lists.keys(),
-  };
-}
-
 /** Disabled rules are read too: what is wrong in them would come as a surprise later. */
 function readRules(resolved: Resolved): ReadRule[] {
-  const names = namesOf(resolved.lists);
-  return resolved.rules.map((rule) => ({
-    resolved: rule,
-    when: readCondition(rule.when.document, rule.when.node, names),
-    except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
-  }));
+  return resolved.rules.map((rule) => {
+    const names = ruleNames(resolved.lists, rule.on);
+    return {
+      resolved: rule,
+      when: readCondition(rule.when.document, rule.when.node, names),
+      except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
+    };
+  });
 }
 
 function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {
   const sources: RuleSource[] = [];
   for (const { resolved: rule, when, except } of rules) {
     if (!rule.enabled || when === undefined) continue;
-    const { id, ruleset, description, action, severity, tags, unknownMatches } = rule;
+    const { id, ruleset, description, on, action, severity, tags, unknownMatches } = rule;
     const exceptions = except.filter((expression) => expression !== undefined);
     sources.push({
-      rule: { id, ruleset, description, action, severity, tags, unknownMatches },
+      rule: { id, ruleset, description, on, action, severity, tags, unknownMatches },
       when,
       except: exceptions,
     });
   }
-  const evaluator = new RuleEvaluator(sources, resolved.defaultAction, resolved.defaultRuleset);
+  const conditions = sources.map(ruleCondition);
+  const compiled = conditions.map(({ rule }) => rule);
+  const evaluatorFor = (kind: JudgedKind): RuleEvaluator => {
+    const { action, ruleset } = resolved.defaults[kind];
+    return new RuleEvaluator(
+      conditions.filter(({ rule }) => rule.on.includes(kind)),
+      action,
+      ruleset,
+    );
+  };
   const plain = plainPolicy(role, resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
     role: role.file.role,
     version: digest.slice(0, 12),
     digest,
-    rules: evaluator.rules,
-    defaultAction: resolved.defaultAction,
-    variables: evaluator.variables,
+    rules: compiled,
+    defaults: defaultActions(resolved),
+    variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     resolved: plain,
-    evaluator,
+    evaluators: { exec: evaluatorFor("exec") },
   };
 }
 
@@ -345,6 +347,7 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       id: rule.id,
       ruleset: rule.ruleset,
       ...(rule.description === undefined ? {} : { description: rule.description }),
+      ...(isDefaultOn(rule.on) ? {} : { on: rule.on }),
       when: plainOf(rule.when),
       ...(rule.except.length === 0 ? {} : { except: rule.except.map(plainOf) }),
       action: rule.action,
@@ -353,6 +356,21 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       ...(rule.enabled ? {} : { enabled: false }),
       ...(rule.unknownMatches ? { unknown: "match" } : {}),
     })),
-    default: resolved.defaultAction,
+    default: plainDefault(resolved),
   };
+}
+
+function isDefaultOn(on: readonly JudgedKind[]): boolean {
+  return on.length === DEFAULT_ON.length && on.every((kind) => DEFAULT_ON.includes(kind));
+}
+
+/** One action, which is that of execs, if every other kind is allowed by default. */
+function plainDefault(resolved: Resolved): ResolvedPolicy["default"] {
+  const defaults = defaultActions(resolved);
+  const isPlain = judgedKinds.every((kind) => kind === "exec" || defaults[kind] === "allow");
+  return isPlain ? defaults.exec : defaults;
+}
+
+function defaultActions({ defaults }: Resolved): Policy["defaults"] {
+  return { exec: defaults.exec.action };
 }

@@ -1,19 +1,25 @@
 // The parts of a condition that name something: variables, elements, lists.
 import type { Node } from "jsonc-parser";
-import { nearest } from "../config/nearest.ts";
-import type { VariableType } from "../vocabulary/variables.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import type { VariableType } from "../vocabulary/variable-row.ts";
 import { type Document, elements, textOf } from "./document.ts";
 import { ARRAYS, type Expression, kindOf, kindText, literal, type Scalar, valueKinds } from "./expression.ts";
 import { exampleOf } from "./operators.ts";
 
+/** Why a rule cannot use a name of the vocabulary, and what to do. */
+export interface Refusal {
+  readonly message: string;
+  readonly fix: string;
+}
+
 /** What a condition may name. */
 export interface Names {
-  variable(name: string): { type: VariableType | "any"; nullable: boolean } | undefined;
-  /** Why a name of the vocabulary cannot be used; undefined if it can, or is none. */
-  readonly notJudged: (name: string) => boolean;
+  variable(name: string): { readonly type: VariableType | "any"; readonly nullable?: boolean } | undefined;
+  /** Why a variable cannot be used; undefined if it can, or if there is no such variable. */
+  refusal(name: string): Refusal | undefined;
   list(name: string): readonly (string | number)[] | undefined;
-  readonly variables: Iterable<string>;
-  readonly lists: Iterable<string>;
+  readonly variables: readonly string[];
+  readonly lists: readonly string[];
 }
 
 /** What `var` means: a variable of the event, the element at hand, or reduce's two. */
@@ -53,17 +59,13 @@ export class NameReader {
     if (scope !== "event") return this.readElement(nameNode, name, scope, elementKind);
     const known = this.names.variable(name);
     if (known === undefined) {
-      if (this.names.notJudged(name))
-        return this.fail(
-          nameNode,
-          `"${name}" is not known before the verdict`,
-          "a policy can name what is known of the process and its tree",
-        );
+      const refusal = this.names.refusal(name);
+      if (refusal !== undefined) return this.fail(nameNode, refusal.message, refusal.fix);
       const meant = nearest(name, this.names.variables);
       return this.fail(
         nameNode,
         name === "" ? "a variable without a name" : `unknown variable "${name}"`,
-        meant === undefined ? "docs/policies.md has the names" : `did you mean "${meant}"?`,
+        meant === undefined ? "docs/variables.md has the names" : `did you mean "${meant}"?`,
       );
     }
     const kind =
@@ -87,7 +89,7 @@ export class NameReader {
           `{ "var": ["${name}", ${exampleOf(kind)}] }`,
         );
     }
-    const nullable = known.nullable && fallback === undefined;
+    const nullable = known.nullable === true && fallback === undefined;
     return { is: "variable", name, fallback, kind: nullable ? kind | valueKinds.null : kind, varies: true };
   }
 

@@ -1,6 +1,8 @@
-// A policy in force, and what it decides about one exec.
+// A policy in force, and what it decides about one event.
 import type { Tree } from "../fingerprint/tree.ts";
-import { isVariableName, type VariableName } from "../vocabulary/variables.ts";
+import type { JudgedKind } from "../vocabulary/event-kinds.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
+import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   askedIn,
@@ -11,8 +13,8 @@ import {
   possible,
   valueKinds,
 } from "./expression.ts";
-import { type Action, DEFAULT_RULE, type Severity } from "./schema.ts";
-import { lateReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
+import { type Action, DEFAULT_RULE } from "./schema.ts";
+import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
 /** A rule as it is asked, with inheritance resolved. */
 export interface CompiledRule {
@@ -20,11 +22,13 @@ export interface CompiledRule {
   /** The role whose file holds it. */
   readonly ruleset: string;
   readonly description: string | undefined;
+  /** The kinds of event that it is asked about. */
+  readonly on: readonly JudgedKind[];
   readonly action: Action;
   readonly severity: Severity;
   readonly tags: readonly string[];
   /** Variables that it names: if one is absent, the rule is undecided. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   readonly unknownMatches: boolean;
 }
 
@@ -37,13 +41,14 @@ export interface Policy {
   readonly digest: string;
   /** In the order they are asked; disabled ones left out. */
   readonly rules: readonly CompiledRule[];
-  readonly defaultAction: Action;
+  /** What is done about an event for which no rule matched. */
+  readonly defaults: Readonly<Record<JudgedKind, Action>>;
   /** All that any rule names. */
-  readonly variables: ReadonlySet<VariableName>;
+  readonly variables: ReadonlySet<JudgedVariable>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
-  readonly evaluator: RuleEvaluator;
+  readonly evaluators: Readonly<Record<JudgedKind, RuleEvaluator>>;
 }
 
 /** A policy file that says what the roles together say. */
@@ -52,7 +57,7 @@ export interface ResolvedPolicy {
   readonly description?: string;
   readonly lists: Readonly<Record<string, readonly (string | number)[]>>;
   readonly rules: readonly Readonly<Record<string, unknown>>[];
-  readonly default: Action;
+  readonly default: Action | Readonly<Record<JudgedKind, Action>>;
 }
 
 export interface Decision {
@@ -68,18 +73,34 @@ export interface Decision {
   readonly undecided: readonly string[];
 }
 
-/** What the default action has when it is not `allow`. */
-export const DEFAULT_SEVERITY: Severity = "medium";
-
-/** What a policy says about one exec. Synchronous, and without a clock, a file or the kernel. */
+/** What a policy says about one event. Synchronous, and without a clock, a file or the kernel. */
 export function decide(policy: Policy, subject: Subject): Decision {
-  return policy.evaluator.decide(subject);
+  return policy.evaluators[subject.kind].decide(subject);
 }
 
 export interface RuleSource {
   readonly rule: Omit<CompiledRule, "variables">;
   readonly when: Expression;
   readonly except: readonly Expression[];
+}
+
+/** A rule and the one expression that its conditions make. */
+export interface RuleCondition {
+  readonly rule: CompiledRule;
+  readonly condition: Expression;
+}
+
+/** Joins a rule's condition with its exceptions. */
+export function ruleCondition({ rule, when, except }: RuleSource): RuleCondition {
+  let condition = when;
+  if (except.length > 0)
+    condition = callExpression(
+      "and",
+      [when, callExpression("!", [callExpression("or", except, anyKind(except))])],
+      when.kind | valueKinds.bool,
+    );
+  const variables = new Set([...namesIn(condition)].filter(isJudged));
+  return { rule: { ...rule, variables }, condition };
 }
 
 interface AskedRule {
@@ -93,41 +114,42 @@ interface AskedRule {
   readonly alone: Decision;
 }
 
-/** What a judge can say of every exec of one tree. */
-class RulePrefilter {
-  /** Of the judge: a tree must not keep a whole policy that is no longer in force. */
-  readonly epoch: object;
-  /** Holds for subjects that lack the same variables. */
+/** What an evaluator can say of every event of one tree. */
+interface RulePrefilter {
+  /** It holds for subjects that lack the same variables. */
   readonly absent: readonly number[];
   /** Which rules are to be asked: those that can match, and those that are undecided. */
   readonly rules: readonly number[];
-
-  constructor(sign: object, absent: Int32Array, rules: readonly number[]) {
-    this.epoch = sign;
-    this.absent = [...absent];
-    this.rules = rules;
-  }
 }
+
+/** Stands for a tree that was asked about once: a prefilter is worth its cost from the second time on. */
+const seenOnce: RulePrefilter = { absent: [], rules: [] };
 
 const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2 };
 const none: readonly string[] = Object.freeze([]);
 
-/** The rules as functions, and the one evaluation they share: deciding is synchronous. */
+/** The rules on one kind of event as functions, and the one evaluation they share: deciding is synchronous. */
 export class RuleEvaluator {
-  readonly rules: readonly CompiledRule[];
-  readonly variables: ReadonlySet<VariableName>;
   private readonly asked: readonly AskedRule[];
   private readonly all: readonly number[];
-  private readonly epoch = {};
-  private readonly names: readonly VariableName[];
+  /**
+   * Invalidated by: nothing. An entry goes with its tree, all of them with the evaluator, which is the policy's; what
+   * varies between events of one tree is compared (`absent`) or asked anew.
+   */
+  private readonly prefilters = new WeakMap<Tree, RulePrefilter>();
+  private readonly names: readonly JudgedVariable[];
   private readonly readers: readonly Reader[];
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
   private readonly defaultDecision: Decision;
-  /** What nothing matched for and not every rule could be asked; a host lacks the same ones at every exec. */
+  /**
+   * The last default decision with undecided rules: mostly the next event leaves the same ones undecided.
+   * Invalidated by: nothing, the undecided rules are compared.
+   */
   private lastUndecided: Decision;
 
-  constructor(sources: readonly RuleSource[], defaultAction: Action, defaultRuleset: string) {
+  /** `rules`: those on its kind of event, in the order in which they are asked. */
+  constructor(rules: readonly RuleCondition[], defaultAction: Action, defaultRuleset: string) {
     const slots = new Map<string, number>();
     const slotOf = (name: string): number => {
       const known = slots.get(name);
@@ -137,17 +159,15 @@ export class RuleEvaluator {
     };
     const compiler = new Compiler({
       slotOf,
-      isLate: (name) => isVariableName(name) && lateReaderOf(name) !== undefined,
+      isLate: isExpensive,
     });
-    const asked = sources.map((source) => this.prepare(source, compiler, slotOf));
+    const asked = rules.map((rule) => prepare(rule, compiler, slotOf));
     const words = (slots.size + 31) >> 5;
     this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
     this.all = [...this.asked.keys()];
-    this.rules = this.asked.map(({ rule }) => rule);
-    this.variables = new Set(this.rules.flatMap((rule) => [...rule.variables]));
-    this.names = [...slots.keys()].filter(isVariableName);
-    const late = this.names.map((name) => (lateReaderOf(name) === undefined ? undefined : readerOf(name)));
-    this.readers = this.names.map((name) => lateReaderOf(name) ?? readerOf(name));
+    this.names = [...slots.keys()].filter(isJudged);
+    const late = this.names.map((name) => (isExpensive(name) ? readerOf(name) : undefined));
+    this.readers = this.names.map((name) => presenceReaderOf(name) ?? readerOf(name));
     this.evaluation = {
       values: this.names.map(() => undefined),
       late,
@@ -207,16 +227,14 @@ export class RuleEvaluator {
    * that it does not run. For what is seen once only it would cost more than it saves.
    */
   private rulesFor(tree: Tree): readonly number[] {
-    const { epoch } = this;
-    const { mark } = tree;
-    if (mark instanceof RulePrefilter && mark.epoch === epoch && this.isAbsent(mark.absent))
-      return mark.rules;
-    if (mark !== epoch) {
-      tree.mark = epoch;
+    const known = this.prefilters.get(tree);
+    if (known !== seenOnce && known !== undefined && this.isAbsent(known.absent)) return known.rules;
+    if (known !== seenOnce) {
+      this.prefilters.set(tree, seenOnce);
       return this.all;
     }
     const rules = this.all.filter((i) => this.canMatter(this.asked[i]));
-    tree.mark = new RulePrefilter(epoch, this.absent, rules);
+    this.prefilters.set(tree, { absent: [...this.absent], rules });
     return rules;
   }
 
@@ -260,35 +278,30 @@ export class RuleEvaluator {
       this.lastUndecided = { ...this.defaultDecision, undecided };
     return this.lastUndecided;
   }
+}
 
-  private prepare(source: RuleSource, compiler: Compiler, slotOf: (name: string) => number) {
-    const { when, except } = source;
-    let condition = when;
-    if (except.length > 0)
-      condition = callExpression(
-        "and",
-        [when, callExpression("!", [callExpression("or", except, anyKind(except))])],
-        when.kind | valueKinds.bool,
-      );
-    const names = namesIn(condition);
-    for (const name of [...names, ...askedIn(condition)]) slotOf(name);
-    const rule: CompiledRule = { ...source.rule, variables: new Set([...names].filter(isVariableName)) };
-    const asked = rule.unknownMatches ? possible(condition) : condition;
-    const program = compiler.compile(asked);
-    const decided = decidedByLineage(asked);
-    const prefilter = decided === undefined ? undefined : compiler.compile(decided);
-    const { action, ruleset, severity, tags, id } = rule;
-    const alone: Decision = {
-      action,
-      rule: id,
-      ruleset,
-      severity,
-      tags,
-      matched: Object.freeze([id]),
-      undecided: none,
-    };
-    return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
-  }
+function prepare(
+  { rule, condition }: RuleCondition,
+  compiler: Compiler,
+  slotOf: (name: string) => number,
+): Omit<AskedRule, "needs"> & { readonly slots: readonly number[] } {
+  const names = namesIn(condition);
+  for (const name of [...names, ...askedIn(condition)]) slotOf(name);
+  const asked = rule.unknownMatches ? possible(condition) : condition;
+  const program = compiler.compile(asked);
+  const decided = decidedByLineage(asked);
+  const prefilter = decided === undefined ? undefined : compiler.compile(decided);
+  const { action, ruleset, severity, tags, id } = rule;
+  const alone: Decision = {
+    action,
+    rule: id,
+    ruleset,
+    severity,
+    tags,
+    matched: Object.freeze([id]),
+    undecided: none,
+  };
+  return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
 }
 
 function anyKind(expressions: readonly Expression[]): number {

@@ -1,9 +1,11 @@
 // Roles that extend one another as one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
-import { nearest } from "../config/nearest.ts";
+import type { JudgedKind } from "../vocabulary/event-kinds.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { RoleBaseline } from "./role-baseline.ts";
-import type { Action, OverrideEntry, RoleFile, RuleEntry, Severity } from "./schema.ts";
+import type { Action, OverrideEntry, RoleFile, RuleEntry } from "./schema.ts";
 import type { SignedFile } from "./signature.ts";
 
 /** One role's file, read and with its parents. */
@@ -27,6 +29,8 @@ export interface ResolvedRule {
   readonly id: string;
   readonly ruleset: string;
   readonly description: string | undefined;
+  /** Never empty. An override cannot change it: the condition was written for these kinds. */
+  readonly on: readonly JudgedKind[];
   readonly action: Action;
   readonly severity: Severity;
   readonly tags: readonly string[];
@@ -41,20 +45,28 @@ export type ListItems = readonly (string | number)[];
 export interface Resolved {
   readonly rules: readonly ResolvedRule[];
   readonly lists: ReadonlyMap<string, ListItems>;
-  readonly defaultAction: Action;
-  readonly defaultRuleset: string;
+  readonly defaults: Readonly<Record<JudgedKind, ResolvedDefault>>;
 }
+
+/** The action where no rule matches, and the role that says so. */
+export interface ResolvedDefault {
+  readonly action: Action;
+  readonly ruleset: string;
+}
+
+/** What a rule is on that does not say it. */
+export const DEFAULT_ON: readonly JudgedKind[] = ["exec"];
 
 /** Resolves inheritance; what is wrong is reported to the documents. */
 export function resolve(role: LoadedRole): Resolved {
   const order = preorder(role);
   const upwards = parentsFirst(role);
-  const found = defaultOf(role);
+  const defaultFor = (kind: JudgedKind): ResolvedDefault =>
+    defaultOf(role, kind) ?? { action: "allow", ruleset: role.file.role };
   return {
     rules: rulesOf(order, upwards),
     lists: listsOf(upwards),
-    defaultAction: found?.file.default ?? "allow",
-    defaultRuleset: (found ?? role).file.role,
+    defaults: { exec: defaultFor("exec") },
   };
 }
 
@@ -80,10 +92,12 @@ function ancestorsOf(role: LoadedRole): Set<LoadedRole> {
   return ancestors;
 }
 
-function defaultOf(role: LoadedRole): LoadedRole | undefined {
-  if (role.file.default !== undefined) return role;
+function defaultOf(role: LoadedRole, kind: JudgedKind): ResolvedDefault | undefined {
+  const { default: given } = role.file;
+  const action = typeof given === "object" ? given[kind] : kind === "exec" ? given : undefined;
+  if (action !== undefined) return { action, ruleset: role.file.role };
   for (const parent of role.parents) {
-    const found = defaultOf(parent);
+    const found = defaultOf(parent, kind);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -122,8 +136,9 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     id: entry.id,
     ruleset: entry.ruleset ?? role,
     description: entry.description,
+    on: entry.on === undefined ? DEFAULT_ON : [...new Set(entry.on)],
     action: entry.action,
-    severity: entry.severity ?? "medium",
+    severity: entry.severity ?? DEFAULT_SEVERITY,
     tags: entry.tags ?? [],
     enabled: entry.enabled ?? true,
     unknownMatches: entry.unknown === "match",

@@ -1,15 +1,14 @@
 // The shape of a policy file. Conditions are checked apart (condition.ts): here they are any value.
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
-import { nearest } from "../config/nearest.ts";
+import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { severities } from "../vocabulary/severities.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
 export const actions = ["allow", "alert", "kill"] as const;
 export type Action = (typeof actions)[number];
-/** OTLP severity numbers 9, 13, 17, 21. */
-export const severities = ["low", "medium", "high", "critical"] as const;
-export type Severity = (typeof severities)[number];
 
 /** The reserved id of the default action. */
 export const DEFAULT_RULE = "default";
@@ -31,14 +30,29 @@ const listItems = v.pipe(
   v.maxLength(10_000, "more than 10000 entries"),
 );
 
+const onSchema = v.pipe(
+  v.array(v.picklist(judgedKinds)),
+  v.minLength(1, `name at least one kind of event: ${judgedKinds.join(", ")}`),
+);
+const action = v.picklist(actions);
+const defaultByKind = v.pipe(
+  v.record(v.picklist(judgedKinds), action),
+  v.check(
+    (byKind) => Object.keys(byKind).length > 0,
+    `name at least one kind of event: ${judgedKinds.join(", ")}`,
+  ),
+);
+
 const ruleSchema = v.strictObject({
   id: ruleId,
   /** The role that first held it; written by `policy show`. */
   ruleset: v.optional(name),
   description: v.optional(text),
+  /** The kinds of event that the rule is asked about; by default execs. */
+  on: v.optional(onSchema),
   when: v.unknown(),
   except: v.optional(v.array(v.unknown())),
-  action: v.picklist(actions),
+  action,
   severity: v.optional(v.picklist(severities)),
   tags: v.optional(v.pipe(v.array(text), v.maxLength(50, "more than 50 tags"))),
   enabled: v.optional(v.boolean()),
@@ -46,7 +60,7 @@ const ruleSchema = v.strictObject({
 });
 
 const overrideSchema = v.strictObject({
-  action: v.optional(v.picklist(actions)),
+  action: v.optional(action),
   severity: v.optional(v.picklist(severities)),
   enabled: v.optional(v.boolean()),
   except: v.optional(v.array(v.unknown())),
@@ -57,7 +71,7 @@ const variables = v.record(
   v.union([v.null(), v.string(), v.number(), v.boolean(), v.array(v.string())]),
 );
 
-const expectSchema = v.strictObject({ action: v.picklist(actions), rule: v.optional(name) });
+const expectSchema = v.strictObject({ action, rule: v.optional(name) });
 
 const testSchema = v.strictObject({
   name: text,
@@ -78,7 +92,8 @@ const fileSchema = v.strictObject({
   lists: v.optional(v.record(name, listSchema)),
   rules: v.optional(v.pipe(v.array(ruleSchema), v.maxLength(2000, "more than 2000 rules"))),
   override: v.optional(v.record(v.string(), overrideSchema)),
-  default: v.optional(v.picklist(actions)),
+  /** One action, for execs, or one for each kind of event. */
+  default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : action))),
   tests: v.optional(v.array(testSchema)),
 });
 
@@ -119,19 +134,46 @@ function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): v
   } else if (issue.type === "strict_object" && issue.received === "undefined") {
     document.report(node, `"${last}" is missing`, missingFix[String(last)]);
   } else if (issue.type === "picklist") {
-    const meant = nearest(String(issue.input), issue.expected?.match(/[a-z]+/g) ?? []);
-    document.report(
-      node,
-      `${what} is ${issue.expected?.replace(/[()"]/g, "").replaceAll(" | ", ", ")}, not ${shown(issue.input)}`,
-      meant === undefined ? undefined : `did you mean "${meant}"?`,
-    );
+    explainChoice(document, keyOf(root, issue, path) ?? node, what, issue);
   } else if (issue.kind === "validation") {
-    const key = property(nodeAt(root, path.slice(0, -1)), String(last))?.key;
-    const isKey = issue.path?.at(-1)?.origin === "key";
-    document.report(isKey && key !== undefined ? key : node, `${what}: ${issue.message}`);
+    document.report(keyOf(root, issue, path) ?? node, `${what}: ${issue.message}`);
   } else {
-    document.report(node, `${what} is ${plain(issue.expected)}, not ${shown(issue.input)}`);
+    document.report(node, `${what} must be ${plain(issue.expected)}, not ${shown(issue.input)}`);
   }
+}
+
+/** The place of the key itself, if that is what is wrong. */
+function keyOf(root: Node, issue: v.BaseIssue<unknown>, path: readonly unknown[]): Node | undefined {
+  if (issue.path?.at(-1)?.origin !== "key") return undefined;
+  return property(nodeAt(root, path.slice(0, -1)), String(path.at(-1)))?.key;
+}
+
+/** One of several texts was expected. */
+function explainChoice(
+  document: Document,
+  node: Node,
+  what: string,
+  { input, expected }: v.BaseIssue<unknown>,
+): void {
+  const choices = expected?.match(/[a-z]+/g) ?? [];
+  const isKind = choices.length > 0 && choices.every(isJudgedKind);
+  if (isKind && plannedKinds.includes(String(input))) {
+    const fix = `rules can be on ${choices.join(", ")}`;
+    document.report(node, `${what}: this version does not judge ${shown(input)} events yet`, fix);
+    return;
+  }
+  const meant = nearest(String(input), choices);
+  document.report(
+    node,
+    `${what} must be ${either(choices)}, not ${shown(input)}`,
+    meant === undefined ? undefined : `did you mean "${meant}"?`,
+  );
+}
+
+/** `a, b or c`. */
+function either(choices: readonly string[]): string {
+  const last = choices.at(-1) ?? "";
+  return choices.length < 2 ? last : `${choices.slice(0, -1).join(", ")} or ${last}`;
 }
 
 const missingFix: Readonly<Record<string, string>> = {

@@ -1,19 +1,18 @@
-// What one exec is judged on, and how each variable of the vocabulary is read from it.
+// What one event is judged on, and how each variable of the vocabulary is read from it.
+import type { Knowledge } from "../baseline/baseline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
-import type { VariableName } from "../vocabulary/variables.ts";
-
-/** What the baseline knows of the tree; all absent while no baseline is finished. */
-export interface Knowledge {
-  readonly known?: boolean;
-  readonly familiar?: boolean;
-  /** Seconds since the baseline first saw it. */
-  readonly age?: number;
-  readonly count?: number;
-}
+import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
+import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
+import {
+  type ExpensiveVariable,
+  isExpensive,
+  type JudgedVariable,
+  type ValueOf,
+} from "../vocabulary/variables.ts";
 
 /** The immediate parent as it was when it forked the process. */
 export interface Parent {
@@ -22,16 +21,17 @@ export interface Parent {
 }
 
 export interface Subject {
+  readonly kind: JudgedKind;
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
   /** Milliseconds since the epoch. */
   readonly wallTime: number;
-  readonly pid: number;
+  readonly process: ProcessKey;
   readonly facts: ProcessFacts;
   /** This and `tree` are those of `lineage`. */
   readonly runnable: Runnable;
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly tree: Tree;
   /** The process that forked it, not the one an orphan is given to later. */
   readonly parentPid: number | undefined;
@@ -64,44 +64,20 @@ export type VariableValue =
   | readonly number[]
   | undefined;
 
-/** Stands for a value that is known but not made yet. */
+/** Stands for a value that is known but not computed yet. */
 export const pending: readonly string[] = Object.freeze(["pending"]);
 
 export type Reader = (subject: Subject) => VariableValue;
-
-/** Milliseconds in a clock tick: USER_HZ is 100 (asm-generic/param.h). */
-const TICK_MS = 10;
-
-/** The last one that was made: what starts within a tick began at the same time. */
-let creationMs = Number.NaN;
-let creationText = "";
-
-function creationTime(subject: Subject): string | undefined {
-  const ticks = subject.facts.startTicks;
-  if (ticks === undefined) return undefined;
-  const ms = subject.bootTimeMs + ticks * TICK_MS;
-  if (ms === creationMs) return creationText;
-  const date = new Date(ms);
-  if (Number.isNaN(date.getTime())) return undefined;
-  creationMs = ms;
-  creationText = date.toISOString().replace("Z", "000Z");
-  return creationText;
-}
 
 function containerImage(subject: Subject): string | null | undefined {
   return subject.containerId === null ? null : subject.containerImage;
 }
 
-const notJudged: Reader = () => undefined;
-
-const readers: Readonly<Record<VariableName, Reader>> = {
-  "event.name": () => "process.exec",
-  timestamp: notJudged,
-  "log.record.uid": notJudged,
-  "host.id": notJudged,
-  "host.name": notJudged,
-  "process.pid": (s) => s.pid,
-  "process.creation.time": creationTime,
+/** One for each variable that is known before the verdict, of the type that its row says. */
+const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N> | undefined } = {
+  "event.name": (s) => eventKinds[s.kind].eventName,
+  "process.pid": (s) => s.process.pid,
+  "process.creation.time": (s) => creationTime(s.process, s.bootTimeMs),
   "process.parent_pid": (s) => s.parentPid,
   "process.executable.path": (s) => s.runnable.executable,
   "process.executable.name": (s) => s.runnable.executableName,
@@ -111,7 +87,6 @@ const readers: Readonly<Record<VariableName, Reader>> = {
   "process.user.id": (s) => s.facts.uid,
   "process.user.name": (s) => (s.facts.uid === undefined ? undefined : s.userName(s.facts.uid)),
   "process.real_user.id": (s) => s.facts.realUid,
-  "process.exit.code": notJudged,
   "process.interactive": (s) => (s.facts.tty === undefined ? undefined : s.facts.tty !== null),
   "process.linux.cgroup": (s) => s.facts.cgroup,
   "process.runnable.path": (s) => s.runnable.path,
@@ -150,62 +125,24 @@ const readers: Readonly<Record<VariableName, Reader>> = {
   "tree.count": (s) => s.knowledge.count,
   "tree.complete": (s) => s.tree.complete,
   "tree.truncated": (s) => s.tree.truncated,
-  "policy.action": notJudged,
-  "policy.outcome": notJudged,
-  "policy.reason": notJudged,
-  "policy.severity": notJudged,
-  "policy.tags": notJudged,
-  "policy.matched_rules": notJudged,
-  "security_rule.name": notJudged,
-  "security_rule.ruleset.name": notJudged,
-  "security_rule.version": notJudged,
   "sensor.source": (s) => s.source,
 };
 
-/** How a variable is read; for conditions, which look the reader up once. */
-export function readerOf(name: VariableName): Reader {
+/** How a variable is read. Callers look the reader up once, not for each subject. */
+export function readerOf(name: JudgedVariable): Reader {
   return readers[name];
 }
 
-/** Values dear to make, and mostly never asked for: known or absent is told at once, the value only when needed. */
-const late: Readonly<Partial<Record<VariableName, (subject: Subject) => boolean>>> = {
+/** Whether an expensive variable is known, without its value. */
+const knownTests: Readonly<Record<ExpensiveVariable, (subject: Subject) => boolean>> = {
   "process.command_line": (s) => s.facts.args !== undefined,
-  "process.creation.time": (s) => s.facts.startTicks !== undefined,
+  "process.creation.time": (s) => s.process.startExact,
   "tree.id": () => true,
 };
 
-/** For a variable whose value is dear to make: gives `pending` if it is known, else undefined. */
-export function lateReaderOf(name: VariableName): Reader | undefined {
-  const known = late[name];
-  return known === undefined ? undefined : (subject) => (known(subject) ? pending : undefined);
-}
-
-/** Variables that are read from `lineage`, `runnable` and `tree`, and so are the same for all that shares a lineage. */
-const ofLineage: ReadonlySet<string> = new Set<VariableName>([
-  "process.executable.path",
-  "process.executable.name",
-  "process.runnable.path",
-  "process.script.path",
-  "process.script.inline",
-  "tree.path",
-  "tree.id",
-  "tree.exact",
-  "tree.labels",
-  "tree.depth",
-  "tree.user_ids",
-  "tree.random",
-  "tree.randomness",
-  "tree.entropy",
-  "tree.complete",
-  "tree.truncated",
-]);
-
-export function isOfLineage(name: string): boolean {
-  return ofLineage.has(name);
-}
-
-/** One variable of a subject: undefined is absent, null is really none. */
-// biome-ignore lint/suspicious/noShadowRestrictedNames: only ever imported by name
-export function valueOf(subject: Subject, name: VariableName): VariableValue {
-  return readers[name](subject);
+/** For an expensive variable: reads `pending` if it is known. undefined for all others. */
+export function presenceReaderOf(name: JudgedVariable): Reader | undefined {
+  if (!isExpensive(name)) return undefined;
+  const isKnown = knownTests[name];
+  return (subject) => (isKnown(subject) ? pending : undefined);
 }

@@ -1,43 +1,32 @@
-// The lineage of a policy test, told in the vocabulary, as a subject: made by the real fingerprint code.
+// The lineage of a policy test, given in the vocabulary, as a subject that the real fingerprint code has made.
 import { identify, kernelThread } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { containerOf, unitOf } from "../linux/cgroup-names.ts";
-import type { ProcessFacts } from "../sensor/event.ts";
-import { isVariableName, type VariableName, vocabulary } from "../vocabulary/variables.ts";
+import { type ProcessFacts, unknownFacts } from "../sensor/event.ts";
+import type { VariableType } from "../vocabulary/variable-row.ts";
+import { isTestVariable, judgedRows, type TestVariable, variableNames } from "../vocabulary/variables.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
 import type { Parent, Subject } from "./subject.ts";
 
 type Given = TestEntry["lineage"][number];
-type Member = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+type Value = string | number | boolean | null | readonly string[];
+/** One process of the lineage. */
+type Member = { readonly [N in TestVariable]?: Value };
 
-/** What a lineage of a test may say of a process; everything else follows from it. */
-const settable: ReadonlySet<VariableName> = new Set<VariableName>([
-  "process.pid",
-  "process.executable.path",
-  "process.command_args",
-  "process.working_directory",
-  "process.user.id",
-  "process.user.name",
-  "process.real_user.id",
-  "process.linux.cgroup",
-  "process.script.path",
-  "process.executable.deleted",
-  "process.executable.memfd",
-  "process.executable.setuid",
-  "process.executable.age",
-  "process.unit",
-  "process.login_user.id",
-  "process.session_id",
-  "process.tty",
-  "container.id",
-  "container.image.name",
-]);
+/** What a lineage of a test may give of a process; everything else follows from it. */
+const testVariables = variableNames.filter(isTestVariable);
+const inherited = testVariables.filter((name) => judgedRows[name].inTests === "inherited");
+const ordinary: Member = Object.fromEntries(
+  testVariables.flatMap((name) => {
+    const value = judgedRows[name].ordinary;
+    return value === undefined ? [] : [[name, value]];
+  }),
+);
 
-/** Reports names that a test cannot set, and values of the wrong type. */
+/** Reports names that a test cannot give, and values of the wrong type. */
 export function checkTests(role: LoadedRole): void {
   const { source } = role;
   if (source === undefined) return;
@@ -52,36 +41,41 @@ export function checkTests(role: LoadedRole): void {
       }
       for (const [name, value] of Object.entries(member)) {
         const at = property(node, name)?.key ?? node;
-        if (!isVariableName(name) || !settable.has(name)) {
+        if (isTestVariable(name)) checkType(source.document, at, name, value);
+        else
           source.document.report(
             at,
             `"${name}" follows from the rest and cannot be set`,
-            `can be set: ${[...settable].join(", ")}`,
+            `can be set: ${testVariables.join(", ")}`,
           );
-        } else checkType(source.document, at, name, value);
       }
     }
   }
 }
 
+const typeChecks: Readonly<Record<VariableType, (value: Value) => boolean>> = {
+  string: (value) => typeof value === "string",
+  "string[]": Array.isArray,
+  int: (value) => typeof value === "number",
+  "int[]": () => false,
+  number: (value) => typeof value === "number",
+  bool: (value) => typeof value === "boolean",
+};
+
 function checkType(
   document: Document,
   at: Parameters<Document["report"]>[0],
-  name: VariableName,
-  value: Member[string],
+  name: TestVariable,
+  value: Value,
 ): void {
-  const { type, nullable } = vocabulary[name];
+  const { type, nullable } = judgedRows[name];
   // A kernel thread has no executable.
-  if (value === null && (nullable || name === "process.executable.path")) return;
-  const fits = Array.isArray(value)
-    ? type === "string[]"
-    : type === "string"
-      ? typeof value === "string"
-      : type === "bool"
-        ? typeof value === "boolean"
-        : type !== "string[]" && typeof value === "number";
-  if (!fits)
-    document.report(at, `"${name}" is ${type}${nullable ? " or null" : ""}, not ${JSON.stringify(value)}`);
+  if (value === null && (nullable === true || name === "process.executable.path")) return;
+  if (!typeChecks[type](value))
+    document.report(
+      at,
+      `"${name}" is ${type}${nullable === true ? " or null" : ""}, not ${JSON.stringify(value)}`,
+    );
 }
 
 /** Any time will do: 2000-01-01, with the boot a day before. */
@@ -91,35 +85,42 @@ const FIRST_PID = 1000;
 
 /** The subject of a test: its lineage root to leaf, of which the last has just been executed. */
 export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject {
-  const lineages = new Lineages<Runnable>();
+  const lineages = new Lineages();
   const names = new Map<number, string>();
-  let lineage: Lineage<Runnable> | null = null;
+  let lineage: Lineage | null = null;
   let parent: (Parent & { pid: number }) | undefined;
   let before: Member = {};
-  let made: Subject | undefined;
+  let subject: Subject | undefined;
   for (const [i, given] of test.lineage.entries()) {
     const member = memberOf(given, before);
-    const facts = factsOf(member);
-    const runnable = member["process.executable.path"] === null ? kernelThread : identify(facts);
-    const pid = numberOf(member["process.pid"]) ?? FIRST_PID + i;
-    const container = textOrNull(member["container.id"]) ?? null;
+    const {
+      pid: ownPid,
+      isKernelThread,
+      userName,
+      unit,
+      containerId,
+      containerImage,
+      ...facts
+    } = processOf(member);
+    const runnable = isKernelThread ? kernelThread : identify(facts);
+    const pid = ownPid ?? FIRST_PID + i;
     lineage = lineages.intern(lineage, {
       program: runnable,
       earlier: [],
       uid: facts.uid,
-      container,
+      container: containerId,
       complete: true,
       init: pid === 1,
       elided: null,
     });
     lineages.retain(lineage);
-    const user = textOrNull(member["process.user.name"]);
-    if (facts.uid !== undefined && typeof user === "string") names.set(facts.uid, user);
-    made = {
+    if (facts.uid !== undefined && userName !== undefined) names.set(facts.uid, userName);
+    subject = {
+      kind: "exec",
       source: "ebpf",
       time: 0,
       wallTime: NOW,
-      pid,
+      process: { pid, startTicks: 0, startExact: true },
       facts,
       runnable,
       lineage,
@@ -127,105 +128,104 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
       parentPid: parent?.pid,
       parent,
       knowledge: test.known === undefined ? {} : { known: test.known, familiar: test.known },
-      containerId: container,
-      containerImage: textOrNull(member["container.image.name"]) ?? undefined,
-      unit: textOrNull(member["process.unit"]),
+      containerId,
+      containerImage,
+      unit,
       bootTimeMs: NOW - DAY_MS,
       userName: (uid) => names.get(uid),
     };
     parent = { runnable, uid: facts.uid, pid };
     before = member;
   }
-  if (made === undefined) throw new Error("a test's lineage is empty");
-  return made;
+  if (subject === undefined) throw new Error("a test's lineage is empty");
+  return subject;
 }
 
-/** Handed on by fork and exec, unless the member says otherwise. */
-const inherited: readonly VariableName[] = [
-  "process.working_directory",
-  "process.user.id",
-  "process.user.name",
-  "process.real_user.id",
-  "process.linux.cgroup",
-  "process.unit",
-  "process.login_user.id",
-  "process.session_id",
-  "process.tty",
-  "container.id",
-  "container.image.name",
-];
-
-/** What an ordinary process of a host has not. What a program cannot be assumed to have (a user) stays unknown. */
-const ordinary: Member = {
-  "process.unit": null,
-  "process.login_user.id": null,
-  "process.tty": null,
-  "container.id": null,
-  "process.executable.deleted": false,
-  "process.executable.memfd": false,
-  "process.executable.setuid": false,
-};
-
-function memberOf(given: Given, before: Member): Member {
+function memberOf(given: Given, parent: Member): Member {
   const own: Member = typeof given === "string" ? { "process.executable.path": given } : given;
-  const handed: Record<string, Member[string]> = {};
+  const fromParent: { [N in TestVariable]?: Value } = {};
   for (const name of inherited) {
-    const value = before[name];
-    if (value !== undefined) handed[name] = value;
+    const value = parent[name];
+    if (value !== undefined) fromParent[name] = value;
   }
   const cgroup = own["process.linux.cgroup"];
   if (typeof cgroup === "string") {
-    handed["process.unit"] = unitOf(cgroup);
-    handed["container.id"] = containerOf(cgroup);
+    fromParent["process.unit"] = unitOf(cgroup);
+    fromParent["container.id"] = containerOf(cgroup);
   }
   const uid = own["process.user.id"];
   if (uid !== undefined) {
-    delete handed["process.user.name"];
-    handed["process.real_user.id"] = uid;
+    delete fromParent["process.user.name"];
+    fromParent["process.real_user.id"] = uid;
   }
-  return { ...ordinary, ...handed, ...own };
+  return { ...ordinary, ...fromParent, ...own };
 }
 
-function factsOf(member: Member): ProcessFacts {
-  const path = member["process.executable.path"];
-  const args = member["process.command_args"];
-  const executable = typeof path === "string" ? path : undefined;
-  return {
-    startTicks: 0,
-    parentPid: undefined,
-    executable,
-    executableDeleted: truthOf(member["process.executable.deleted"]),
-    executableMemfd: truthOf(member["process.executable.memfd"]),
-    executableSetuid: truthOf(member["process.executable.setuid"]),
-    executableAge: numberOf(member["process.executable.age"]),
-    filename: undefined,
-    script: textOrNull(member["process.script.path"]) ?? undefined,
-    args: Array.isArray(args) ? args : undefined,
-    argsTruncated: false,
-    cwd: textOrNull(member["process.working_directory"]) ?? undefined,
-    uid: numberOf(member["process.user.id"]),
-    realUid: numberOf(member["process.real_user.id"]),
-    gid: undefined,
-    loginUid: member["process.login_user.id"] === null ? null : numberOf(member["process.login_user.id"]),
-    sessionId: numberOf(member["process.session_id"]),
-    tty: textOrNull(member["process.tty"]),
-    cgroup: textOrNull(member["process.linux.cgroup"]) ?? undefined,
-    device: undefined,
-    inode: undefined,
-    mountNamespace: undefined,
-    pidNamespace: undefined,
-    userMounts: undefined,
-  };
+/** What of a process a test can give. */
+interface TestProcess extends ProcessFacts {
+  readonly pid: number | undefined;
+  readonly isKernelThread: boolean;
+  readonly userName: string | undefined;
+  readonly unit: string | null | undefined;
+  readonly containerId: string | null;
+  readonly containerImage: string | undefined;
 }
 
-function textOrNull(value: Member[string] | undefined): string | null | undefined {
-  return typeof value === "string" || value === null ? value : undefined;
+const unknownProcess: TestProcess = {
+  ...unknownFacts,
+  startTicks: 0,
+  pid: undefined,
+  isKernelThread: false,
+  userName: undefined,
+  unit: undefined,
+  containerId: null,
+  containerImage: undefined,
+};
+
+/** What each value that a test gives says of the process. */
+const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProcess>>> = {
+  "process.pid": (value) => ({ pid: numberOf(value) }),
+  "process.executable.path": (value) => ({ executable: textOf(value), isKernelThread: value === null }),
+  "process.command_args": (value) => ({ args: Array.isArray(value) ? value : undefined }),
+  "process.working_directory": (value) => ({ cwd: textOf(value) }),
+  "process.user.id": (value) => ({ uid: numberOf(value) }),
+  "process.user.name": (value) => ({ userName: textOf(value) }),
+  "process.real_user.id": (value) => ({ realUid: numberOf(value) }),
+  "process.linux.cgroup": (value) => ({ cgroup: textOf(value) }),
+  "process.script.path": (value) => ({ script: textOf(value) }),
+  "process.executable.deleted": (value) => ({ executableDeleted: truthOf(value) }),
+  "process.executable.memfd": (value) => ({ executableMemfd: truthOf(value) }),
+  "process.executable.setuid": (value) => ({ executableSetuid: truthOf(value) }),
+  "process.executable.age": (value) => ({ executableAge: numberOf(value) }),
+  "process.unit": (value) => ({ unit: textOrNull(value) }),
+  "process.login_user.id": (value) => ({ loginUid: value === null ? null : numberOf(value) }),
+  "process.session_id": (value) => ({ sessionId: numberOf(value) }),
+  "process.tty": (value) => ({ tty: textOrNull(value) }),
+  "container.id": (value) => ({ containerId: textOf(value) ?? null }),
+  "container.image.name": (value) => ({ containerImage: textOf(value) }),
+};
+
+function processOf(member: Member): TestProcess {
+  let process = unknownProcess;
+  for (const name of testVariables) {
+    const value = member[name];
+    if (value !== undefined) process = { ...process, ...readings[name](value) };
+  }
+  return process;
 }
 
-function numberOf(value: Member[string] | undefined): number | undefined {
+function textOf(value: Value): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function textOrNull(value: Value): string | null | undefined {
+  return value === null ? null : textOf(value);
+}
+
+function numberOf(value: Value): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-function truthOf(value: Member[string] | undefined): boolean | undefined {
+function truthOf(value: Value): boolean | undefined {
   return typeof value === "boolean" ? value : undefined;
 }

@@ -1,5 +1,6 @@
 // While a policy is loaded: nothing is parsed that is not, byte for byte, what somebody with a trusted key has signed.
 import { timeText } from "../baseline/baseline-file.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import {
   fileLine,
   openSignature,
@@ -44,7 +45,7 @@ export class Signatures {
     try {
       bytes = read(path, SIGNATURE_LIMIT);
     } catch (error) {
-      refuse(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, SIGN);
+      refuse(`${path} cannot be read: ${messageOf(error)}`, SIGN);
       return false;
     }
     if (bytes === undefined) {

@@ -1,12 +1,43 @@
 // One event as every output has it: flat, in the one vocabulary.
+import { stampNames, type VariableName } from "../vocabulary/variables.ts";
 
 export type RecordValue = string | number | boolean | null | readonly string[] | readonly number[];
 
+/** A record while it is made. */
+export type RecordDraft = { [N in VariableName]?: RecordValue };
+
 /**
- * `event.name`, `timestamp` (RFC 3339, UTC, microseconds) and `log.record.uid` are always there; every other name
- * is one of DESIGN's vocabulary. A name whose value is not known is absent. Text is `printable` already.
+ * A record made here has all of `stampNames`; a name whose value is not known is absent, and text is `printable`
+ * already. One that was read from the journal or the wire may lack any name, and have names of another version.
  */
-export type EventRecord = { readonly [name: string]: RecordValue };
+export type EventRecord = Readonly<RecordDraft>;
+
+/** Whether any value is a record, by its shape. */
+export function isEventRecord(value: unknown): value is EventRecord {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  for (const field of Object.values(value)) if (!isRecordValue(field)) return false;
+  return true;
+}
+
+function isRecordValue(value: unknown): value is RecordValue {
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "boolean":
+      return true;
+    case "object":
+      return value === null || (Array.isArray(value) && isUniformList(value));
+    default:
+      return false;
+  }
+}
+
+/** All texts or all numbers. */
+function isUniformList(list: readonly unknown[]): boolean {
+  const type = typeof list[0];
+  if (list.length > 0 && type !== "string" && type !== "number") return false;
+  return list.every((element) => typeof element === type);
+}
 
 const LONGEST_TEXT = 1_024;
 const LONGEST_LIST = 32;
@@ -23,7 +54,7 @@ export function fitted(record: EventRecord, limit: number): string {
     const cut = JSON.stringify(shortened(record, LONGEST_TEXT / share, LONGEST_LIST / Math.min(share, 16)));
     if (Buffer.byteLength(cut) <= limit) return cut;
   }
-  return JSON.stringify(pick(record, ["timestamp", "event.name", "log.record.uid"]));
+  return JSON.stringify(stampsOf(record));
 }
 
 function shortened(record: EventRecord, text: number, list: number): EventRecord {
@@ -50,11 +81,11 @@ function cutText(value: string, length: number): string {
   return value.length <= length ? value : `${value.slice(0, length)}...`;
 }
 
-function pick(record: EventRecord, names: readonly string[]): EventRecord {
-  const made: Record<string, RecordValue> = {};
-  for (const name of names) {
+function stampsOf(record: EventRecord): EventRecord {
+  const stamps: RecordDraft = {};
+  for (const name of stampNames) {
     const value = record[name];
-    if (value !== undefined) made[name] = typeof value === "string" ? cutText(value, 64) : value;
+    if (value !== undefined) stamps[name] = typeof value === "string" ? cutText(value, 64) : value;
   }
-  return made;
+  return stamps;
 }

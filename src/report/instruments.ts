@@ -1,5 +1,8 @@
 // Every metric of treewarden in one table: its name for Prometheus and for OpenTelemetry, its labels and its buckets.
 import { outcomes } from "../enforcement/outcome.ts";
+import { lossReasons } from "../sensor/event.ts";
+import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
   /** As it is exposed; a counter's ends in `_total`. */
@@ -10,8 +13,9 @@ export interface Instrument {
   readonly unit: string;
   readonly kind: "counter" | "gauge" | "histogram";
   readonly description: string;
+  /** Names of its labels; a series has one value for each, in this order. */
   readonly attributes: readonly string[];
-  /** Sets of values that exist at 0 from the start: for each attribute its closed list. Absent: no set is known before. */
+  /** Sets of values that the warden counts from 0 on: for each attribute its closed list. Absent: no set is known before. */
   readonly closed?: readonly (readonly string[])[];
   /** Upper bounds (`le`) of a histogram's buckets, without the infinite one. */
   readonly buckets?: readonly number[];
@@ -19,9 +23,8 @@ export interface Instrument {
 
 /** What an exec that is not attributed lacks; the first that is missing, in this order. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
-/** The queues that may have to drop: the warden's two, the reporter's output, and what is deleted before its export. */
-export const queues = ["numbered", "plain", "stdout", "export"] as const;
-export const signals = ["metrics", "logs", "mail"] as const;
+/** The warden's queues, which may have to drop records: of reliable and of best-effort ones. */
+const wardenQueues = ["numbered", "plain"] as const;
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
@@ -47,7 +50,7 @@ export const instruments = {
     kind: "counter",
     description: "Events that the kernel told.",
     attributes: ["event"],
-    closed: [["fork", "exec", "exit"]],
+    closed: [countedKinds],
   },
   eventsLost: {
     prometheus: "treewarden_events_lost_total",
@@ -56,10 +59,7 @@ export const instruments = {
     kind: "counter",
     description: "Events that the kernel made and treewarden did not get.",
     attributes: ["source", "reason"],
-    closed: [
-      ["ebpf", "netlink"],
-      ["overrun", "restart", "switch"],
-    ],
+    closed: [liveSources, lossReasons],
   },
   execsUnattributed: {
     prometheus: "treewarden_execs_unattributed_total",
@@ -103,16 +103,15 @@ export const instruments = {
     kind: "counter",
     description: "Records dropped because a queue was full, or deleted before their export.",
     attributes: ["queue"],
-    closed: [queues],
+    closed: [wardenQueues],
   },
   exportFailures: {
     prometheus: "treewarden_export_failures_total",
     otel: "treewarden.export.failures",
     unit: "{export}",
     kind: "counter",
-    description: "Exports over OTLP, and mails, that failed.",
+    description: "Deliveries to an output that failed.",
     attributes: ["signal"],
-    closed: [signals],
   },
   resyncs: {
     prometheus: "treewarden_resyncs_total",
@@ -179,6 +178,8 @@ export type AttributesOf<N extends InstrumentName> = Readonly<
 export function isInstrument(name: string): name is InstrumentName {
   return Object.hasOwn(instruments, name);
 }
+
+export const instrumentNames: readonly InstrumentName[] = Object.keys(instruments).filter(isInstrument);
 
 /** The instrument of that name, without the table's literal types. */
 export function instrumentNamed(name: InstrumentName): Instrument {

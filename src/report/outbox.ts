@@ -1,33 +1,42 @@
-// The warden's end of the wire: two bounded queues and the totals. Nothing here waits, and nothing throws because the
-// reporter is slow, dead or hostile.
+// The warden's end of the wire: a bounded queue of reliable records, one of best-effort records, and the totals. Nothing
+// here waits, and nothing throws because the reporter is slow, dead or hostile.
+import type { LearnedUpdate } from "../baseline/learned.ts";
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
-import type { EventRecord } from "./event-record.ts";
-import { fitted } from "./event-record.ts";
+import { type EventRecord, fitted } from "./event-record.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 
-/** Bounds of the queue of numbered records, kept until the reporter has them in its journal. */
-const NUMBERED_RECORDS = 4_096;
-const NUMBERED_BYTES = 8 * 1024 * 1024;
-/** The part of both that is kept free of what anybody can make in masses: alerts and new trees must not crowd out a kill, a loss or a change. */
+/** Bounds of the reliable queue, which keeps each record until the reporter has it in its journal. */
+const RELIABLE_RECORDS = 4_096;
+const RELIABLE_BYTES = 8 * 1024 * 1024;
+/** The share of both that alerts and new trees, which anybody can cause in masses, must leave to a kill, a loss or a change. */
 const RESERVED_SHARE = 1 / 8;
-/** Bounds of the queue of all others. */
-const PLAIN_RECORDS = 2_048;
-const PLAIN_BYTES = 2 * 1024 * 1024;
+/** The share of both that learned trees must leave: they can wait in the learning, verdicts cannot. */
+const RESERVED_FROM_LEARNING = 1 / 2;
+/** Bounds of the best-effort queue. */
+const BEST_EFFORT_RECORDS = 2_048;
+const BEST_EFFORT_BYTES = 2 * 1024 * 1024;
 /** Records in one packet: the reporter commits them together. */
-const BATCH = 100;
-/** What records or changes may take of a packet; the rest is for what stands around them. */
+const RECORDS_PER_PACKET = 100;
+/** Bytes of a packet for records or changes; the rest is for what stands around them. */
 const BODY_LIMIT = PACKET_LIMIT - 1_024;
-/** Packets one `flush` sends: about a millisecond, so that a reporter that asks for everything again and again delays no verdict. */
+/** Packets that one `flush` sends: about a millisecond, so that a reporter that asks for everything again and again delays no verdict. */
 const PACKETS_PER_FLUSH = 16;
 const REQUESTS_PER_RECEIVE = 16;
-/** Totals are told at most this often unless the reporter asks. */
+/** Totals are sent at most this often unless the reporter asks. */
 const TOTALS_INTERVAL_MS = 1_000;
 
-interface Entry {
-  readonly n: number;
+/** A record of the reliable queue as JSON. `frame`: the type of the frame that carries it. */
+interface ReliableEntry {
+  readonly number: number;
+  readonly frame: "events" | "learned";
+  readonly text: string;
+  readonly bytes: number;
+}
+
+interface BestEffortEntry {
   readonly text: string;
   readonly bytes: number;
 }
@@ -36,17 +45,21 @@ export interface OutboxOptions {
   /** One end of the SOCK_SEQPACKET pair. Not closed by the outbox. */
   readonly fd: number;
   readonly totals: Totals;
-  /** Asked again for each new reporter, since source and policies change. */
+  /** Called again for each new reporter, since source and policies change. */
   readonly hello: () => Hello;
-  /** Called before totals are told, for what only has to be right then. */
+  /** Called before totals are sent, for those that only have to be right then. */
   readonly beforeTotals?: () => void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
 }
 
-/** `alive`: the sensor lives. */
+/** What a ping is answered with. `alive`: the sensor lives; `reason`: why not. */
 export type OutboxAnswer = () => { readonly alive: boolean; readonly reason: string };
 
+/**
+ * The warden's loop calls `reliable`, `bestEffort` and `learned` while it handles events, `flush` after each turn, and
+ * `receive` when `fd` is readable. One outbox serves every reporter of its warden, one after the other.
+ */
 export class Outbox {
   private readonly fd: number;
   private readonly totals: Totals;
@@ -54,23 +67,24 @@ export class Outbox {
   private readonly beforeTotals: () => void;
   private readonly now: () => number;
   private readonly generation: number;
-  private readonly droppedNumbered: Counter;
-  private readonly droppedPlain: Counter;
+  private readonly droppedReliable: Counter;
+  private readonly droppedBestEffort: Counter;
 
-  private kept: Entry[] = [];
-  private keptBytes = 0;
-  /** How many of `kept` were sent to this reporter. */
+  private reliableQueue: ReliableEntry[] = [];
+  private reliableBytes = 0;
+  /** How many of `reliableQueue`, from its beginning, this reporter was sent. */
   private sent = 0;
-  private next = 1;
-  private waiting: Entry[] = [];
-  private waitingBytes = 0;
+  private nextNumber = 1;
+  private bestEffortQueue: BestEffortEntry[] = [];
+  private bestEffortBytes = 0;
 
-  private greet = true;
-  /** Totals go out until there are none: everything was marked (`whole`), somebody asked, or it is time. */
-  private whole = true;
-  private telling = true;
-  private inRound = false;
-  private told = 0;
+  private helloDue = true;
+  /** The totals that are being sent are all there are: the frame that ends them says so. */
+  private sendingAllTotals = true;
+  /** Totals are sent, packet by packet, until none is left. */
+  private totalsDue = true;
+  private totalsBegun = false;
+  private totalsSentAt = 0;
   private pong: string | undefined;
   private watching = false;
 
@@ -85,58 +99,70 @@ export class Outbox {
     this.beforeTotals = options.beforeTotals ?? (() => undefined);
     this.now = options.now ?? (() => performance.now());
     this.generation = options.hello().generation;
-    this.droppedNumbered = options.totals.counter("queueDropped", { queue: "numbered" });
-    this.droppedPlain = options.totals.counter("queueDropped", { queue: "plain" });
+    this.droppedReliable = options.totals.counter("queueDropped", { queue: "numbered" });
+    this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "plain" });
   }
 
-  /** The reporter wants every exec, as `plain`. */
+  /** The reporter wants every exec, as a best-effort record. */
   get watched(): boolean {
     return this.watching;
   }
 
-  /** Numbered records that the reporter has not yet said to have. */
+  /** Reliable records that the reporter has not acknowledged yet. */
   get unacknowledged(): number {
-    return this.kept.length;
-  }
-
-  /** Half of the queue of numbered records is free: room for what can wait, beside verdicts that cannot. */
-  get hasRoom(): boolean {
-    return this.kept.length < NUMBERED_RECORDS / 2 && this.keptBytes < NUMBERED_BYTES / 2;
+    return this.reliableQueue.length;
   }
 
   /**
-   * Queues a record that must not be lost. If there is no room its number is used up, and so the gap shows. `room`:
-   * which part of the queue it may fill; `common` leaves some to the others.
+   * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is used up, so
+   * that the reporter sees the gap. `room`: `common` leaves a share of the queue to rarer and graver records.
    */
   reliable(record: EventRecord, room: "all" | "common" = "all"): void {
-    const entry = entryOf(this.next, record);
-    this.next += 1;
-    const share = room === "all" ? 1 : 1 - RESERVED_SHARE;
-    const isFull = this.kept.length >= NUMBERED_RECORDS * share;
-    if (isFull || this.keptBytes + entry.bytes > NUMBERED_BYTES * share) {
-      this.droppedNumbered.add(1);
-      return;
-    }
-    this.kept.push(entry);
-    this.keptBytes += entry.bytes;
+    this.enqueue("events", fitted(record, BODY_LIMIT - 1), room === "all" ? 1 : 1 - RESERVED_SHARE);
   }
 
-  /** Queues a record that may be lost, counted. */
+  /** Queues a report of what is learned. False, and nothing is queued or counted, if there is no room for it now. */
+  learned(update: LearnedUpdate): boolean {
+    const share = 1 - RESERVED_FROM_LEARNING;
+    const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
+    if (isFull || this.reliableBytes >= RELIABLE_BYTES * share) return false;
+    this.enqueue("learned", JSON.stringify(update), 1);
+    return true;
+  }
+
+  private enqueue(frame: ReliableEntry["frame"], text: string, share: number): void {
+    const bytes = Buffer.byteLength(text);
+    const number = this.nextNumber;
+    this.nextNumber += 1;
+    const isFull =
+      this.reliableQueue.length >= RELIABLE_RECORDS * share ||
+      this.reliableBytes + bytes > RELIABLE_BYTES * share;
+    if (isFull || bytes >= BODY_LIMIT) {
+      this.droppedReliable.add(1);
+      return;
+    }
+    this.reliableQueue.push({ number, frame, text, bytes });
+    this.reliableBytes += bytes;
+  }
+
+  /** Queues a record that may be lost, and then is counted. */
   bestEffort(record: EventRecord): void {
-    const entry = entryOf(0, record);
-    if (this.waiting.length >= PLAIN_RECORDS || this.waitingBytes + entry.bytes > PLAIN_BYTES) {
-      this.droppedPlain.add(1);
+    const text = fitted(record, BODY_LIMIT - 1);
+    const bytes = Buffer.byteLength(text);
+    const isFull = this.bestEffortQueue.length >= BEST_EFFORT_RECORDS;
+    if (isFull || this.bestEffortBytes + bytes > BEST_EFFORT_BYTES) {
+      this.droppedBestEffort.add(1);
       return;
     }
-    this.waiting.push(entry);
-    this.waitingBytes += entry.bytes;
+    this.bestEffortQueue.push({ text, bytes });
+    this.bestEffortBytes += bytes;
   }
 
-  /** Milliseconds until `flush` has totals to tell, 0 if now, -1 if nothing waits: a timeout for poll. */
+  /** Milliseconds until `flush` has totals to send, 0 if now, -1 if none have changed: a timeout for poll. */
   get due(): number {
-    if (this.telling) return 0;
+    if (this.totalsDue) return 0;
     if (!this.totals.pending) return -1;
-    return Math.max(0, Math.ceil(this.told + TOTALS_INTERVAL_MS - this.now()));
+    return Math.max(0, Math.ceil(this.totalsSentAt + TOTALS_INTERVAL_MS - this.now()));
   }
 
   /**
@@ -155,13 +181,13 @@ export class Outbox {
     return "blocked";
   }
 
-  /** As `flush`, but tells the totals now: before a clean end. */
+  /** As `flush`, but totals are due now: before a clean end. */
   flushAll(): "drained" | "blocked" | "closed" {
-    this.telling = true;
+    this.totalsDue = true;
     return this.flush();
   }
 
-  /** Reads the reporter's requests. Then `flush` has something to send. `closed`: no reporter can come any more. */
+  /** Reads the reporter's requests and acts on them; what they ask for the next `flush` sends. `closed`: no reporter can come any more. */
   receive(answer: OutboxAnswer): "open" | "closed" {
     for (let requests = 0; requests < REQUESTS_PER_RECEIVE; requests += 1) {
       const length = tryReceive(this.fd, this.request);
@@ -183,9 +209,9 @@ export class Outbox {
       case "ready":
         if (request.generation === this.generation) this.acknowledge(request.last);
         this.sent = 0;
-        this.greet = true;
-        this.whole = true;
-        this.telling = true;
+        this.helloDue = true;
+        this.sendingAllTotals = true;
+        this.totalsDue = true;
         this.watching = false;
         this.pong = undefined;
         this.totals.markAllChanged();
@@ -196,7 +222,7 @@ export class Outbox {
       case "ping": {
         const { alive, reason } = answer();
         this.pong = JSON.stringify({ type: "pong", id: request.id, alive, reason });
-        this.telling = true;
+        this.totalsDue = true;
         return;
       }
       case "watch":
@@ -205,28 +231,29 @@ export class Outbox {
     }
   }
 
-  private acknowledge(n: number): void {
+  /** Everything up to this number is in the journal. */
+  private acknowledge(number: number): void {
     let done = 0;
-    for (const entry of this.kept) {
-      if (entry.n > n) break;
-      this.keptBytes -= entry.bytes;
+    for (const entry of this.reliableQueue) {
+      if (entry.number > number) break;
+      this.reliableBytes -= entry.bytes;
       done += 1;
     }
     if (done === 0) return;
-    this.kept.splice(0, done);
+    this.reliableQueue.splice(0, done);
     this.sent = Math.max(0, this.sent - done);
   }
 
-  /** Puts the next packet together; false if there is none. */
+  /** Writes the next packet; false if there is nothing to send. */
   private prepare(): boolean {
-    if (this.greet) {
-      this.greet = false;
+    if (this.helloDue) {
+      this.helloDue = false;
       return this.write(JSON.stringify(this.hello()));
     }
-    if (this.sent < this.kept.length) return this.prepareNumbered();
-    if (this.telling || this.inRound || this.due === 0) {
-      if (!this.inRound) this.beforeTotals();
-      this.inRound = true;
+    if (this.sent < this.reliableQueue.length) return this.prepareReliable();
+    if (this.totalsDue || this.totalsBegun || this.due === 0) {
+      if (!this.totalsBegun) this.beforeTotals();
+      this.totalsBegun = true;
       if (this.prepareTotals()) return true;
     }
     if (this.pong !== undefined) {
@@ -234,50 +261,51 @@ export class Outbox {
       this.pong = undefined;
       return this.write(text);
     }
-    return this.waiting.length > 0 && this.preparePlain();
+    return this.bestEffortQueue.length > 0 && this.prepareBestEffort();
   }
 
-  private prepareNumbered(): boolean {
-    const first = this.kept[this.sent]?.n ?? 0;
+  /** As many unsent records as have consecutive numbers, go into one type of frame, and fit. */
+  private prepareReliable(): boolean {
+    const begin = this.reliableQueue[this.sent];
+    if (begin === undefined) return false;
     const texts: string[] = [];
     let bytes = 0;
-    for (let i = this.sent; i < this.kept.length && texts.length < BATCH; i += 1) {
-      const entry = this.kept[i];
-      if (entry === undefined || entry.n !== first + texts.length) break;
+    for (let i = this.sent; i < this.reliableQueue.length && texts.length < RECORDS_PER_PACKET; i += 1) {
+      const entry = this.reliableQueue[i];
+      if (entry?.frame !== begin.frame || entry.number !== begin.number + texts.length) break;
       bytes += entry.bytes + 1;
       if (bytes > BODY_LIMIT) break;
       texts.push(entry.text);
     }
     this.sent += texts.length;
-    const records = texts.join(",");
-    return this.write(
-      `{"type":"events","generation":${this.generation},"first":${first},"records":[${records}]}`,
-    );
+    const field = begin.frame === "events" ? "records" : "updates";
+    const numbered = `"generation":${this.generation},"first":${begin.number}`;
+    return this.write(`{"type":"${begin.frame}",${numbered},"${field}":[${texts.join(",")}]}`);
   }
 
-  private preparePlain(): boolean {
+  private prepareBestEffort(): boolean {
     let count = 0;
     let bytes = 0;
-    for (const entry of this.waiting) {
-      if (count === BATCH || bytes + entry.bytes + 1 > BODY_LIMIT) break;
+    for (const entry of this.bestEffortQueue) {
+      if (count === RECORDS_PER_PACKET || bytes + entry.bytes + 1 > BODY_LIMIT) break;
       bytes += entry.bytes + 1;
       count += 1;
     }
-    const taken = this.waiting.splice(0, count);
-    for (const entry of taken) this.waitingBytes -= entry.bytes;
-    return this.write(`{"type":"plain","records":[${taken.map((entry) => entry.text).join(",")}]}`);
+    const taken = this.bestEffortQueue.splice(0, count);
+    for (const entry of taken) this.bestEffortBytes -= entry.bytes;
+    return this.write(`{"type":"best-effort","records":[${taken.map(({ text }) => text).join(",")}]}`);
   }
 
-  /** False once everything that changed has been told. */
+  /** False once everything that changed was sent. */
   private prepareTotals(): boolean {
     const changes = this.totals.takeChanged(BODY_LIMIT);
-    const last = !this.totals.pending;
-    const whole = last && this.whole;
-    if (last) {
-      this.telling = false;
-      this.inRound = false;
-      this.whole = false;
-      this.told = this.now();
+    const isLast = !this.totals.pending;
+    const whole = isLast && this.sendingAllTotals;
+    if (isLast) {
+      this.totalsDue = false;
+      this.totalsBegun = false;
+      this.sendingAllTotals = false;
+      this.totalsSentAt = this.now();
     }
     if (changes.length === 0 && !whole) return false;
     const changed = changes.join(",");
@@ -293,8 +321,3 @@ export class Outbox {
 }
 
 const encoder = new TextEncoder();
-
-function entryOf(n: number, record: EventRecord): Entry {
-  const text = fitted(record, BODY_LIMIT - 1);
-  return { n, text, bytes: Buffer.byteLength(text) };
-}

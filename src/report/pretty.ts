@@ -1,4 +1,6 @@
 // A record as a line for a person.
+import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
+import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 
 const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
@@ -6,32 +8,44 @@ const RESET = "\x1b[0m";
 /** What a line shows of the arguments. */
 const ARGUMENTS = 160;
 
+type Paint = (kind: keyof typeof colours, text: string) => string;
+/** What follows the time. */
+type Line = (record: EventRecord, paint: Paint) => string;
+
+const lines: Readonly<Record<RecordedEventName | "tree.new" | "policy.verdict", Line>> = {
+  "process.exec": (record, paint) => execLine("   ", record, paint),
+  "tree.new": (record, paint) => execLine(paint("change", "new"), record, paint),
+  "process.exit": (record, paint) => {
+    const how = `exit ${text(record["process.exit.code"])}`;
+    return `    ${who(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
+  },
+  "policy.verdict": (record, paint) => {
+    const kind = record["policy.action"] === "kill" ? "kill" : "alert";
+    const outcome = text(record["policy.outcome"]);
+    const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
+    const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
+    const title = paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
+    return `${title} ${who(record)} ${text(record["tree.path"])}  ${command(record)}`;
+  },
+  "sensor.loss": nameLine,
+};
+const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
+
 /** One line, its newline included. Every text in a record is printable already. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
-  const paint = (kind: keyof typeof colours, text: string): string =>
-    colour ? colours[kind] + text + RESET : text;
+  const paint: Paint = (kind, text) => (colour ? colours[kind] + text + RESET : text);
   const time = paint("dim", text(record.timestamp).slice(11, 23));
-  switch (record["event.name"]) {
-    case "process.exec":
-    case "tree.new": {
-      const mark = record["event.name"] === "tree.new" ? paint("change", "new") : "   ";
-      return `${time} ${mark} ${who(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}\n`;
-    }
-    case "process.exit": {
-      const how = `exit ${text(record["process.exit.code"])}`;
-      return `${time}     ${who(record)} ${text(record["tree.path"])}  ${paint("dim", how)}\n`;
-    }
-    case "policy.verdict": {
-      const kind = record["policy.action"] === "kill" ? "kill" : "alert";
-      const outcome = text(record["policy.outcome"]);
-      const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
-      const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
-      const title = paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
-      return `${time} ${title} ${who(record)} ${text(record["tree.path"])}  ${command(record)}\n`;
-    }
-    default:
-      return `${time} ${paint("change", text(record["event.name"]))} ${details(record)}\n`;
-  }
+  const line = lineOf.get(text(record["event.name"])) ?? nameLine;
+  return `${time} ${line(record, paint)}\n`;
+}
+
+function execLine(mark: string, record: EventRecord, paint: Paint): string {
+  return `${mark} ${who(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}`;
+}
+
+/** The event's name and all of its values. */
+function nameLine(record: EventRecord, paint: Paint): string {
+  return `${paint("change", text(record["event.name"]))} ${details(record)}`;
 }
 
 function who(record: EventRecord): string {
@@ -45,7 +59,7 @@ function command(record: EventRecord): string {
   return shown.length > ARGUMENTS ? `${shown.slice(0, ARGUMENTS)}...` : shown;
 }
 
-const stamps = new Set(["timestamp", "event.name", "log.record.uid"]);
+const stamps: ReadonlySet<string> = new Set(stampNames);
 
 function details(record: EventRecord): string {
   return Object.entries(record)

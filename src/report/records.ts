@@ -1,30 +1,36 @@
-// The records that the warden makes: of an exec, of its verdict, of an exit, of loss and of its own changes.
+// The records that the warden makes: one for each kind of event that has any, and the verdict on one.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { Tree } from "../fingerprint/tree.ts";
 import { printable } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
-import { type VariableName, variableNames, vocabulary } from "../vocabulary/variables.ts";
-import type { EventRecord, RecordValue } from "./event-record.ts";
+import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
+import type { EventName, OutputName } from "../vocabulary/event-names.ts";
+import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
+import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
+import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
-/** What an exec's record shows: all that is known of it, but the joined arguments, which are for policies only. */
-const shown: readonly VariableName[] = variableNames.filter(
-  (name) => vocabulary[name].judged && name !== "event.name" && name !== "process.command_line",
+/** What the record of an exec or a verdict has of its subject. */
+export const subjectNames = judgedNames.filter(
+  (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
 );
-const readers = shown.map((name) => ({ name, read: readerOf(name) }));
+const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
-/** Gives each record its stamps. */
+/** Gives a record its uid; takes the event's time, nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
 
-type Draft = { [name: string]: RecordValue };
-
-function draft(event: string, wallNs: number, uid: Stamp): Draft {
+function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** An exec; `event` says why it is told: `process.exec`, or `tree.new` for the first of a tree. */
-export function execRecord(subject: Subject, event: "process.exec" | "tree.new", uid: Stamp): EventRecord {
+/** An exec. `event`: `tree.new` for the first of a tree, else `process.exec`. `uid` makes the record's uid. */
+function execRecord(
+  subject: Subject,
+  event: typeof eventKinds.exec.eventName | "tree.new",
+  uid: Stamp,
+): EventRecord {
   return describe(draft(event, subject.wallTime * 1e6, uid), subject);
 }
 
@@ -50,40 +56,59 @@ export function verdictRecord(
   return describe(record, subject);
 }
 
-export interface EndedProcess {
-  readonly pid: number;
-  readonly treePath: string;
-  readonly treeId: string;
+/** The process of an exit. */
+export interface EndedProcess extends ProcessKey {
+  /** The process that forked it; 0 if not known. */
+  readonly parentPid: number;
 }
 
-export function exitRecord(event: ExitEvent, ended: EndedProcess, wallNs: number, uid: Stamp): EventRecord {
-  const record = draft("process.exit", wallNs, uid);
-  record["process.pid"] = event.pid;
+/** An exit, with what names the process in the record of its exec: pid and creation time. */
+function exitRecord(
+  event: ExitEvent,
+  process: EndedProcess,
+  tree: Pick<Tree, "path" | "id">,
+  bootTimeMs: number,
+  wallNs: number,
+  uid: Stamp,
+): EventRecord {
+  const record = draft(eventKinds.exit.eventName, wallNs, uid);
+  record["process.pid"] = process.pid;
+  const created = creationTime(process, bootTimeMs);
+  if (created !== undefined) record["process.creation.time"] = created;
+  if (process.parentPid !== 0) record["process.parent_pid"] = process.parentPid;
   if (event.status !== undefined) {
     const signal = event.status & 0x7f;
     // wait(2): the exit code is in the second byte; a shell's 128 + signal for one that a signal ended.
     record["process.exit.code"] = signal === 0 ? (event.status >> 8) & 0xff : 128 + signal;
   }
-  record["tree.path"] = ended.treePath;
-  record["tree.id"] = ended.treeId;
+  record["tree.path"] = tree.path;
+  record["tree.id"] = tree.id;
   record["sensor.source"] = event.source;
   return record;
 }
 
-export function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
-  const record = draft("sensor.loss", wallNs, uid);
+function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
+  const record = draft(eventKinds.loss.eventName, wallNs, uid);
   record["sensor.source"] = event.source;
   record["sensor.loss.reason"] = event.reason;
   if (event.count !== undefined) record["sensor.loss.count"] = event.count;
   return record;
 }
 
-/** Something about treewarden itself changed. `details`: flat, in our own names. */
-export function changeRecord(event: string, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+/** Something about treewarden itself changed. `event`: its event name; `details`: further fields of the record. */
+function changeRecord(event: OutputName, details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
   return { ...draft(event, wallNs, uid), ...details };
 }
 
-function describe(record: Draft, subject: Subject): EventRecord {
+/** The record of each kind; a change's is named by its maker. */
+export const records = {
+  exec: execRecord,
+  exit: exitRecord,
+  loss: lossRecord,
+  change: changeRecord,
+} as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;
+
+function describe(record: RecordDraft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
     const value = read(subject);
     if (value === undefined) continue;

@@ -3,6 +3,7 @@
 /** Crockford's base32, as ULIDs have it. */
 const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
+/** The last text that was made, of a second. Invalidated by: nothing, the second is compared. */
 let second = -1;
 let secondText = "";
 

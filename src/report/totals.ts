@@ -1,5 +1,6 @@
-// The warden's counters, gauges and histograms. A handle is asked for once and then costs an addition; what changed
-// since it was last told is remembered, so that absolute values cross to the reporter, each at most once a batch.
+// The warden's counters, gauges and histograms. Code that counts gets a handle once; after that counting is an addition.
+// Series that changed since they were last sent are queued, so that absolute values cross to the reporter, each at most
+// once a batch.
 import {
   type AttributesOf,
   closedSets,
@@ -7,8 +8,8 @@ import {
   type InstrumentName,
   type InstrumentOf,
   instrumentNamed,
+  instrumentNames,
   instruments,
-  isInstrument,
 } from "./instruments.ts";
 
 export interface Counter {
@@ -17,36 +18,39 @@ export interface Counter {
 }
 
 export interface Gauge {
+  /** Anything but a finite number changes nothing. */
   set(value: number): void;
 }
 
 export interface Histogram {
+  /** In the instrument's unit; anything but a finite number changes nothing. */
   observe(value: number): void;
 }
 
-/** Role and rule names are the administrator's, so this is never reached by honest use. */
+/** Series altogether; further ones count under `overflow`. Role and rule names are the administrator's: honest use never gets there. */
 export const SERIES_LIMIT = 10_000;
 
 /** One instrument with one set of attribute values. */
 export class Series implements Counter, Gauge, Histogram {
   readonly key: string;
-  /** Instrument and values as they begin a change on the wire. */
-  readonly head: string;
+  /** The beginning of a change on the wire: `["events",["exec"],`. */
+  readonly wirePrefix: string;
   private readonly bounds: readonly number[];
-  /** How many observations each bucket alone took, the infinite one last; empty if this is no histogram. */
+  /** How many observations each bucket alone took, the infinite one last; empty unless this is a histogram. */
   private readonly counts: number[];
   private value = 0;
   private owner: Totals | undefined;
-  /** Stays in the reporter's totals when a later warden does not know it. */
+  /** The reporter keeps the series although a later warden does not send it. */
   kept = false;
+  /** It waits in the queue of its totals. */
   changed = false;
   private removed = false;
 
-  /** @internal made by Totals only */
+  /** @internal made by Totals only. `values`: one for each of the instrument's `attributes`, in their order. */
   constructor(owner: Totals | undefined, name: InstrumentName, values: readonly string[]) {
     const instrument = instrumentNamed(name);
     this.key = seriesKey(name, values);
-    this.head = `["${name}",${JSON.stringify(values)},`;
+    this.wirePrefix = `["${name}",${JSON.stringify(values)},`;
     this.bounds = instrument.buckets ?? [];
     this.counts = instrument.kind === "histogram" ? new Array(this.bounds.length + 1).fill(0) : [];
     this.owner = owner;
@@ -55,13 +59,13 @@ export class Series implements Counter, Gauge, Histogram {
   add(n: number): void {
     if (!(n > 0) || !Number.isFinite(n)) return;
     this.value += n;
-    this.touch();
+    this.markChanged();
   }
 
   set(value: number): void {
     if (value === this.value || !Number.isFinite(value)) return;
     this.value = value;
-    this.touch();
+    this.markChanged();
   }
 
   observe(value: number): void {
@@ -70,46 +74,47 @@ export class Series implements Counter, Gauge, Histogram {
     while (bucket < this.bounds.length && value > (this.bounds[bucket] ?? 0)) bucket += 1;
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.value += Math.max(value, 0);
-    this.touch();
+    this.markChanged();
   }
 
-  touch(): void {
+  /** Queues it to be sent. */
+  markChanged(): void {
     if (this.changed) return;
     this.changed = true;
-    this.owner?.note(this);
+    this.owner?.enqueue(this);
   }
 
-  /** Tells the reporter that this series is gone; whoever still holds the handle changes nothing any more. */
-  leave(): void {
+  /** The reporter will be sent that this series is gone; after that its handles change nothing any more. */
+  remove(): void {
     this.removed = true;
-    this.touch();
+    this.markChanged();
     this.owner = undefined;
   }
 
-  /** This series as one change of the wire, in JSON. */
+  /** This series as one change of the wire, a `SeriesChange` as JSON. */
   toChange(): string {
-    if (this.removed) return `${this.head}null]`;
+    if (this.removed) return `${this.wirePrefix}null]`;
     const tail = this.kept ? ",1]" : "]";
-    if (this.counts.length === 0) return `${this.head}${this.value}${tail}`;
-    return `${this.head}{"counts":[${this.counts.join(",")}],"sum":${this.value}}${tail}`;
+    if (this.counts.length === 0) return `${this.wirePrefix}${this.value}${tail}`;
+    return `${this.wirePrefix}{"counts":[${this.counts.join(",")}],"sum":${this.value}}${tail}`;
   }
 }
 
+/** Names a series: different for different instruments and values. */
 export function seriesKey(name: InstrumentName, values: readonly string[]): string {
   return values.length === 0 ? name : `${name}\0${values.join("\0")}`;
 }
 
 export class Totals {
   private readonly series = new Map<string, Series>();
+  /** Series that changed; those before `taken` were sent. */
   private queue: Series[] = [];
   private taken = 0;
 
-  /** `without`: instruments that somebody else counts. */
-  constructor(without: readonly InstrumentName[] = []) {
-    for (const name of Object.keys(instruments)) {
-      if (!isInstrument(name) || without.includes(name)) continue;
+  /** Every series whose attributes are a closed list exists at once, at 0. */
+  constructor() {
+    for (const name of instrumentNames)
       for (const values of closedSets(instrumentNamed(name))) this.find(name, values);
-    }
   }
 
   /** The handle of a counter; the same for the same attributes. */
@@ -125,17 +130,17 @@ export class Totals {
     return this.find(name, valuesOf(instruments[name], attributes));
   }
 
-  /** Forgets a series, for example the info of a policy no longer in force; its handle must not be used again. */
+  /** Removes a series, for example the info of a policy no longer in force; its handle must not be used again. */
   remove<N extends InstrumentName>(name: N, attributes: AttributesOf<N>): void {
     const series = this.series.get(seriesKey(name, valuesOf(instruments[name], attributes)));
     if (series !== undefined) this.removeSeries(series);
   }
 
-  /** @internal for TreeTotals, which bounds its own */
+  /** @internal for TreeTotals, which bounds its own. Finds or makes a series; `values` as in a `SeriesChange`. */
   find(name: InstrumentName, values: readonly string[], limit = SERIES_LIMIT): Series {
     const key = seriesKey(name, values);
-    const known = this.series.get(key);
-    if (known !== undefined) return known;
+    const present = this.series.get(key);
+    if (present !== undefined) return present;
     if (this.series.size < limit) return this.make(name, values);
     const overflow = values.map(() => "overflow");
     return this.series.get(seriesKey(name, overflow)) ?? this.make(name, overflow);
@@ -145,27 +150,27 @@ export class Totals {
   removeSeries(series: Series): void {
     if (this.series.get(series.key) !== series) return;
     this.series.delete(series.key);
-    series.leave();
+    series.remove();
   }
 
-  /** @internal */
-  note(series: Series): void {
+  /** @internal called by a series that changed */
+  enqueue(series: Series): void {
     this.queue.push(series);
   }
 
-  /** Something changed that was not yet taken. */
+  /** Something changed that `takeChanged` has not given yet. */
   get pending(): boolean {
     return this.taken < this.queue.length;
   }
 
-  /** Everything counts as changed: a new reporter knows nothing. */
+  /** Everything counts as changed: for a new reporter, which has nothing. */
   markAllChanged(): void {
     this.queue = [...this.series.values()];
     this.taken = 0;
     for (const series of this.queue) series.changed = true;
   }
 
-  /** Changes for the wire, each one's JSON text, in at most `limit` bytes together (but one if there is one). */
+  /** Changes for the wire, each as JSON, of at most `limit` bytes together (at least one if there is any). */
   takeChanged(limit: number): string[] {
     const changes: string[] = [];
     let size = 0;
@@ -185,10 +190,10 @@ export class Totals {
   }
 
   private make(name: InstrumentName, values: readonly string[]): Series {
-    const made = new Series(this, name, values);
-    this.series.set(made.key, made);
-    made.touch();
-    return made;
+    const series = new Series(this, name, values);
+    this.series.set(series.key, series);
+    series.markChanged();
+    return series;
   }
 }
 

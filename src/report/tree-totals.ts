@@ -1,10 +1,11 @@
 // How many processes of each tree are alive and how long they lived, for a bounded number of trees.
+import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
-/** How long a tree that is not known stays after its last process ended. */
+/** How long an unknown tree keeps its series after its last process ended. */
 const STAY_MS = 3_600_000;
-/** Trees remembered as already folded, so that a tree is counted once and not at each of its processes. */
+/** Folded trees remembered, so that a tree is counted once and not at each of its processes. */
 const FOLDED_LIMIT = 1_024;
 
 export interface TreeTotalsOptions {
@@ -14,14 +15,17 @@ export interface TreeTotalsOptions {
   readonly limit: number;
 }
 
-/** The tree that a process was counted under when it started, whatever becomes of the tree later. */
-export class TreeHandle {
+/**
+ * The tree that a process counts under: `TreeTotals.started` gives it at the process's first exec, `moved` exchanges it at
+ * each further exec, and `ended` takes it back, exactly once. It stays right when the tree leaves the table meanwhile.
+ */
+export class TreeHandle implements ProcessCount {
   readonly tree: string;
-  /** @internal */ readonly processes: Series | null;
-  /** @internal */ readonly duration: Series | null;
+  /** @internal null: not exported */ readonly processes: Series | null;
+  /** @internal null: not exported */ readonly duration: Series | null;
   /** @internal */ known = false;
-  /** @internal */ running = 0;
-  /** @internal */ idleSince = 0;
+  /** @internal processes alive */ running = 0;
+  /** @internal when the last one ended, by `TreeTotals.now` */ idleSince = 0;
 
   /** @internal made by TreeTotals only */
   constructor(tree: string, processes: Series | null, duration: Series | null) {
@@ -36,9 +40,9 @@ export class TreeTotals {
   private readonly options: TreeTotalsOptions;
   private readonly now: () => number;
   private readonly trees = new Map<string, TreeHandle>();
-  /** Trees that are not known and have no process, the longest idle first. */
+  /** Unknown trees without a process, the longest idle first. */
   private readonly idle = new Set<TreeHandle>();
-  /** The last of these, not in `idle` yet: mostly it runs again at once. */
+  /** The last of these, not in `idle` yet: usually it runs again at once. */
   private lastIdle: TreeHandle | null = null;
   private readonly folded = new Set<string>();
   private readonly foldedCount: Counter;
@@ -62,7 +66,7 @@ export class TreeTotals {
     return this.trees.size;
   }
 
-  /** A process of `tree` is alive. Keep the handle with the process and give it back at its end, exactly once. */
+  /** A process of `tree` (its path) is alive. `known`: see `tree.known`; a known tree stays. */
   started(tree: string, known: boolean): TreeHandle {
     if (this.options.mode === "off") return this.off;
     const series = this.seriesFor(tree, known);
@@ -79,7 +83,7 @@ export class TreeTotals {
     if (seconds !== undefined) handle.duration?.observe(seconds);
   }
 
-  /** A process came into another tree by an exec: the new handle. Its duration counts for the tree it ends in. */
+  /** A process moved to another tree by an exec; gives its new handle. Its duration counts for the tree in which it ends. */
   moved(handle: TreeHandle, tree: string, known: boolean): TreeHandle {
     if (handle.tree === tree) {
       if (known) this.remember(handle);
@@ -90,7 +94,7 @@ export class TreeTotals {
     return next;
   }
 
-  /** Lets go of trees whose hour is over. Cheap if there is none; call it before totals are told. */
+  /** Removes unknown trees whose hour is over. Cheap if there are none; call it before totals are sent. */
   expire(): void {
     this.keepLastIdle();
     const before = this.now() - STAY_MS;
@@ -170,7 +174,7 @@ export class TreeTotals {
     for (const each of [series.processes, series.duration]) {
       if (each === null) continue;
       each.kept = true;
-      each.touch();
+      each.markChanged();
     }
   }
 

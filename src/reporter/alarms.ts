@@ -1,7 +1,8 @@
-// Alarms as a person wants to be told of them: the same one once, with how often it came.
-import type { EventRecord } from "../report/event-record.ts";
+// Alarms as a person wants to read them: equal ones grouped, with their number.
+import type { EventRecord, RecordValue } from "../report/event-record.ts";
+import { isSeverity, severities } from "../vocabulary/severities.ts";
 
-/** What is the same each time. */
+/** What all alarms of a group have in common. */
 export interface Alarm {
   /** `policy.outcome`, or `new` for a tree that the baseline does not know. */
   readonly what: string;
@@ -45,19 +46,19 @@ export function alarmOf(record: EventRecord): Alarm {
   };
 }
 
-/** Equal for alarms that are told as one. */
+/** Equal for alarms of one group. */
 export function alarmKey({ what, rule, exact, tree, scope, runnable }: Alarm): string {
   return [what, rule, exact, tree, scope, runnable].join("\0");
 }
 
-/** Alarms of one kind each, bounded: further kinds are only counted. */
+/** Alarms grouped by kind. The number of kinds is bounded; alarms of further kinds are only counted. */
 export class AlarmGroups {
   private readonly limit: number;
   private readonly groups = new Map<string, AlarmGroup>();
   /** Alarms altogether. */
   total = 0;
-  /** Those for whose kind there was no room. */
-  crowded = 0;
+  /** Alarms whose kind was beyond the limit. */
+  overLimit = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -76,7 +77,7 @@ export class AlarmGroups {
       return;
     }
     if (this.groups.size >= this.limit) {
-      this.crowded += 1;
+      this.overLimit += 1;
       return;
     }
     const args = record["process.command_args"];
@@ -90,18 +91,17 @@ export class AlarmGroups {
     });
   }
 
-  /** The gravest first, then in the order they came. */
+  /** The most severe first, then in the order of their first alarms. */
   list(): readonly AlarmGroup[] {
     return [...this.groups.values()].sort((a, b) => weight(b) - weight(a));
   }
 }
 
-const severities = ["-", "low", "medium", "high", "critical"];
-
+/** -1 for what has no severity. */
 function weight({ severity }: Alarm): number {
-  return severities.indexOf(severity);
+  return isSeverity(severity) ? severities.indexOf(severity) : -1;
 }
 
-function text(value: EventRecord[string] | undefined): string {
+function text(value: RecordValue | undefined): string {
   return value === undefined || value === null ? "-" : String(value);
 }

@@ -1,24 +1,26 @@
-// The reporter's side of the totals: the living warden's absolute values, on top of what its dead predecessors of the
-// same run had reached, so that no counter goes back because a process was killed.
-import {
-  closedSets,
-  type InstrumentName,
-  instrumentNamed,
-  instruments,
-  isInstrument,
-} from "../report/instruments.ts";
+// The reporter's side of the totals: the living warden's absolute values, on top of what earlier wardens of the same run
+// had reached, so that no counter goes back because a process was killed.
+import * as v from "valibot";
+import { type InstrumentName, instrumentNamed, isInstrument } from "../report/instruments.ts";
 import { seriesKey } from "../report/totals.ts";
-import type { Change, HistogramValue } from "../report/wire.ts";
+import { type HistogramValue, isSeriesValue, type SeriesChange } from "../report/wire.ts";
 
 type Total = number | HistogramValue;
 
 export interface CumulativeSeries {
   readonly instrument: InstrumentName;
+  /** One for each of the instrument's `attributes`, in their order, as in a `SeriesChange`. */
   readonly values: readonly string[];
   readonly value: Total;
 }
 
-/** One series as the journal remembers it; without a body it is forgotten. */
+/** A series to which the reporter itself adds. */
+export interface OwnSeries {
+  readonly instrument: InstrumentName;
+  readonly values: readonly string[];
+}
+
+/** One series as the journal stores it; without a body it is deleted. */
 export interface CumulativeRow {
   readonly key: string;
   readonly body: string | null;
@@ -28,73 +30,70 @@ interface Entry {
   readonly instrument: InstrumentName;
   readonly values: readonly string[];
   kept: boolean;
-  /** What dead wardens had reached, and what the reporter counts itself. */
-  base: Total;
-  /** The living warden's; null if it has not said any. */
+  /** What earlier wardens had reached, and what the reporter counts itself. */
+  carriedOver: Total;
+  /** The living warden's; null if it has not sent any. */
   current: Total | null;
-  /** Named since the last hello. */
-  named: boolean;
-  /** When its warden died, ms since the epoch. */
-  since: number;
+  /** The living warden has sent it since its last hello. */
+  confirmed: boolean;
+  /** When its warden ended, ms since the epoch. */
+  endedAt: number;
 }
 
-/** A tree that its warden's successor does not know stays as long as one that stopped. */
+/** A tree that the next warden does not know stays as long as one that stopped. */
 const STAY_MS = 3_600_000;
 /** Such trees, at most: or else wardens that die again and again would leave ever more. */
-const ORPHANS = 2_000;
-
-/** The instruments to which the reporter adds. */
-const shared: readonly InstrumentName[] = ["exportFailures", "queueDropped"];
-
-export const instrumentNames: readonly InstrumentName[] = Object.keys(instruments).filter(isInstrument);
+const ORPHANED_TREES = 2_000;
 
 export class CumulativeTotals {
   private readonly entries = new Map<string, Entry>();
   private readonly changed = new Set<string>();
 
-  constructor() {
-    for (const name of shared)
-      for (const values of closedSets(instrumentNamed(name))) this.entry(name, values);
+  /** `own`: what the reporter counts itself, there from the start at 0. */
+  constructor(own: readonly OwnSeries[]) {
+    for (const { instrument, values } of own) this.entry(instrument, values);
   }
 
-  /** What the reporter counts itself. */
-  add(instrument: InstrumentName, values: readonly string[], n: number): void {
+  /** Adds to a series of the reporter's own. */
+  add({ instrument, values }: OwnSeries, n: number): void {
     const entry = this.entry(instrument, values);
-    entry.base = plus(entry.base, n);
+    entry.carriedOver = plus(entry.carriedOver, n);
     this.changed.add(seriesKey(instrument, values));
   }
 
-  /** A hello: everything will be told again, by the same warden or by a new one. `now`: ms since the epoch. */
-  greeted(newWarden: boolean, now: number): void {
-    for (const entry of this.entries.values()) entry.named = false;
-    if (newWarden) this.fold(now);
+  /** A hello: all series will be sent again, by the same warden or by a new one. `now`: ms since the epoch. */
+  onHello(isNewWarden: boolean, now: number): void {
+    for (const entry of this.entries.values()) entry.confirmed = false;
+    if (isNewWarden) this.carryOver(now);
   }
 
-  apply(changes: readonly Change[], whole: boolean): void {
+  /** `whole`: with these changes the warden has sent everything, and a series that it did not send is gone. */
+  apply(changes: readonly SeriesChange[], whole: boolean): void {
     for (const { instrument, values, value, kept } of changes) {
       if (value === null) {
-        this.forget(seriesKey(instrument, values));
+        this.delete(seriesKey(instrument, values));
         continue;
       }
       const entry = this.entry(instrument, values);
       entry.current = value;
       entry.kept = kept;
-      entry.named = true;
+      entry.confirmed = true;
       this.changed.add(seriesKey(instrument, values));
     }
     if (!whole) return;
     for (const [key, entry] of this.entries) {
-      if (!entry.named && entry.current !== null && mayGo(entry.instrument)) this.forget(key);
+      if (!entry.confirmed && entry.current !== null && isRevocable(entry.instrument)) this.delete(key);
     }
   }
 
-  /** Every series, with its whole value. */
+  /** Every series with its whole value. `now`: ms since the epoch. */
   *series(now: number): Generator<CumulativeSeries> {
     for (const [key, entry] of this.entries) {
-      const { instrument, values, base, current } = entry;
-      const isOver = current === null && isPerTree(instrument) && !entry.kept && entry.since < now - STAY_MS;
-      if (isOver) this.forget(key);
-      else yield { instrument, values, value: current === null ? base : plus(base, current) };
+      const { instrument, values, carriedOver, current } = entry;
+      const isOver =
+        current === null && isPerTree(instrument) && !entry.kept && entry.endedAt < now - STAY_MS;
+      if (isOver) this.delete(key);
+      else yield { instrument, values, value: current === null ? carriedOver : plus(carriedOver, current) };
     }
   }
 
@@ -103,72 +102,81 @@ export class CumulativeTotals {
     const rows: CumulativeRow[] = [];
     for (const key of this.changed) {
       const entry = this.entries.get(key);
-      if (entry === undefined) rows.push({ key, body: null });
-      else {
-        const { instrument, values, kept, base, current, since } = entry;
-        rows.push({ key, body: JSON.stringify({ instrument, values, kept, base, current, since }) });
+      if (entry === undefined) {
+        rows.push({ key, body: null });
+        continue;
       }
+      const { confirmed: _confirmed, ...stored } = entry;
+      rows.push({ key, body: JSON.stringify(stored) });
     }
     this.changed.clear();
     return rows;
   }
 
-  /** The journal did not take these: they will come again. */
-  putBack(rows: readonly CumulativeRow[]): void {
+  /** The journal did not take these rows: `takeChanged` gives them again. */
+  markChanged(rows: readonly CumulativeRow[]): void {
     for (const { key } of rows) this.changed.add(key);
   }
 
-  /** What an earlier reporter of this run had remembered. */
+  /** Takes over what an earlier reporter of this run had stored; a malformed body is left out. */
   restore(bodies: readonly string[]): void {
     for (const body of bodies) {
-      const saved = parseEntry(body);
-      if (saved !== undefined) this.entries.set(seriesKey(saved.instrument, saved.values), saved);
+      const entry = parseEntry(body);
+      if (entry !== undefined) this.entries.set(seriesKey(entry.instrument, entry.values), entry);
     }
   }
 
-  /** The dead warden's values become base. Its gauges are over, but that of a tree, of which nothing runs any more. */
-  private fold(now: number): void {
-    const orphans: [string, Entry][] = [];
+  /** The ended warden's counts are carried over. Its gauges end, except that of a tree, which shows that nothing runs. */
+  private carryOver(now: number): void {
+    const orphaned: [string, Entry][] = [];
     for (const [key, entry] of this.entries) {
       if (entry.current !== null) {
-        entry.since = now;
+        entry.endedAt = now;
         this.changed.add(key);
-        if (instrumentNamed(entry.instrument).kind !== "gauge") entry.base = plus(entry.base, entry.current);
-        else if (!isPerTree(entry.instrument)) this.forget(key);
+        if (instrumentNamed(entry.instrument).kind !== "gauge")
+          entry.carriedOver = plus(entry.carriedOver, entry.current);
+        else if (!isPerTree(entry.instrument)) this.delete(key);
         entry.current = null;
       }
-      if (entry.instrument === "treeDuration" || entry.instrument === "treeProcesses")
-        orphans.push([key, entry]);
+      if (isPerTree(entry.instrument)) orphaned.push([key, entry]);
     }
     // Each tree has two series.
-    const tooMany = orphans.length - 2 * ORPHANS;
-    if (tooMany <= 0) return;
-    orphans.sort(([, a], [, b]) => Number(a.kept) - Number(b.kept) || a.since - b.since);
-    for (const [key] of orphans.slice(0, tooMany)) this.forget(key);
+    const excess = orphaned.length - 2 * ORPHANED_TREES;
+    if (excess <= 0) return;
+    orphaned.sort(([, a], [, b]) => Number(a.kept) - Number(b.kept) || a.endedAt - b.endedAt);
+    for (const [key] of orphaned.slice(0, excess)) this.delete(key);
   }
 
   private entry(instrument: InstrumentName, values: readonly string[]): Entry {
     const key = seriesKey(instrument, values);
-    const known = this.entries.get(key);
-    if (known !== undefined) return known;
-    const base = zeroOf(instrument);
-    const made = { instrument, values, kept: false, base, current: null, named: false, since: 0 };
-    this.entries.set(key, made);
-    return made;
+    const present = this.entries.get(key);
+    if (present !== undefined) return present;
+    const carriedOver = zeroOf(instrument);
+    const entry = {
+      instrument,
+      values,
+      kept: false,
+      carriedOver,
+      current: null,
+      confirmed: false,
+      endedAt: 0,
+    };
+    this.entries.set(key, entry);
+    return entry;
   }
 
-  private forget(key: string): void {
+  private delete(key: string): void {
     if (this.entries.delete(key)) this.changed.add(key);
   }
 }
 
-/** Trees come and go. */
+/** Series of trees come and go. */
 function isPerTree(instrument: InstrumentName): boolean {
   return instrument === "treeDuration" || instrument === "treeProcesses";
 }
 
-/** Series that a living warden may take back; counters it never does. */
-function mayGo(instrument: InstrumentName): boolean {
+/** Whether a living warden may take such a series back; a counter it never does. */
+function isRevocable(instrument: InstrumentName): boolean {
   return isPerTree(instrument) || instrumentNamed(instrument).kind === "gauge";
 }
 
@@ -177,33 +185,30 @@ function zeroOf(instrument: InstrumentName): Total {
   return kind === "histogram" ? { counts: new Array((buckets?.length ?? 0) + 1).fill(0), sum: 0 } : 0;
 }
 
-function plus(base: Total, more: Total): Total {
-  if (typeof base === "number" || typeof more === "number") return Number(base) + Number(more);
-  return { counts: more.counts.map((count, i) => count + (base.counts[i] ?? 0)), sum: base.sum + more.sum };
+function plus(a: Total, b: Total): Total {
+  if (typeof a === "number" || typeof b === "number") return Number(a) + Number(b);
+  return { counts: b.counts.map((count, i) => count + (a.counts[i] ?? 0)), sum: a.sum + b.sum };
 }
+
+const total = v.union([v.number(), v.object({ counts: v.array(v.number()), sum: v.number() })]);
+const StoredEntry = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    instrument: v.custom<InstrumentName>((name) => typeof name === "string" && isInstrument(name)),
+    values: v.array(v.string()),
+    kept: v.boolean(),
+    carriedOver: total,
+    current: v.nullable(total),
+    endedAt: v.number(),
+  }),
+  v.check(
+    ({ instrument, carriedOver, current }) =>
+      isSeriesValue(instrument, carriedOver) && (current === null || isSeriesValue(instrument, current)),
+  ),
+);
 
 function parseEntry(body: string): Entry | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  if (!("instrument" in value && "values" in value && "base" in value && "current" in value))
-    return undefined;
-  const { instrument, values, base, current } = value;
-  if (typeof instrument !== "string" || !isInstrument(instrument)) return undefined;
-  if (!Array.isArray(values) || !values.every((each) => typeof each === "string")) return undefined;
-  const buckets = instrumentNamed(instrument).buckets?.length;
-  if (!isTotal(base, buckets) || !(current === null || isTotal(current, buckets))) return undefined;
-  const kept = "kept" in value && value.kept === true;
-  const since = "since" in value && typeof value.since === "number" ? value.since : 0;
-  return { instrument, values, kept, base, current, named: false, since };
-}
-
-function isTotal(value: unknown, buckets: number | undefined): value is Total {
-  if (buckets === undefined) return typeof value === "number";
-  if (typeof value !== "object" || value === null || !("counts" in value && "sum" in value)) return false;
-  return Array.isArray(value.counts) && value.counts.length === buckets + 1 && typeof value.sum === "number";
+  const result = v.safeParse(StoredEntry, body);
+  return result.success ? { ...result.output, confirmed: false } : undefined;
 }

@@ -1,6 +1,6 @@
 // The HTTP endpoint: metrics to scrape, and whether treewarden lives.
 import type { Server } from "bun";
-import type { Address } from "../config/address.ts";
+import type { Address } from "../linux/socket-address.ts";
 import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
 
 export interface Health {
@@ -10,13 +10,13 @@ export interface Health {
 
 export interface EndpointInputs {
   readonly metrics: (format: ExpositionFormat) => Promise<string>;
-  /** Asks the warden; resolves within a second whatever it does. */
+  /** The warden's own answer; resolves within a second whatever the warden does. */
   readonly health: () => Promise<Health>;
 }
 
-/** Requests answered at a time; whoever asks for more is not a scraper. */
+/** Requests answered at a time; no scraper sends more. */
 const IN_FLIGHT = 64;
-/** Seconds without a byte after which a connection is closed. */
+/** A connection without a byte for this long is closed, s. */
 const IDLE_SECONDS = 10;
 
 /** Listens. Throws if the address cannot be had. */

@@ -1,6 +1,6 @@
 // The text that Prometheus scrapes: its own format, and OpenMetrics 1.0 for those who ask for that.
-import { type InstrumentName, instrumentNamed } from "../report/instruments.ts";
-import { type CumulativeSeries, instrumentNames } from "./cumulative-totals.ts";
+import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+import type { CumulativeSeries } from "./cumulative-totals.ts";
 
 export type ExpositionFormat = "prometheus" | "openmetrics";
 

@@ -3,8 +3,7 @@ import { constants, Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { printable } from "../linux/text.ts";
-import type { EventRecord, RecordValue } from "../report/event-record.ts";
-import { isRecord } from "../report/wire.ts";
+import { type EventRecord, isEventRecord, type RecordValue } from "../report/event-record.ts";
 
 /** Below the state directory. */
 export const JOURNAL_FILE = "report/journal.sqlite";
@@ -74,7 +73,7 @@ function openReadOnly(path: string): Database {
 export function parseJournalRecord(body: string): EventRecord {
   try {
     const value: unknown = JSON.parse(body);
-    if (!isRecord(value)) return {};
+    if (!isEventRecord(value)) return {};
     const record: Record<string, RecordValue> = {};
     for (const [name, each] of Object.entries(value)) record[printable(name)] = printableValue(each);
     return record;

@@ -1,25 +1,38 @@
-// The journal: numbered records, durable before they are acknowledged, and what the reporter has to remember itself.
-// Writing to it waits for no disk: a disk under load takes seconds to sync, and what it holds is to be shown meanwhile.
-// Only the reporter writes it.
+// The journal: reliable records, durable before they are acknowledged, what is learned, and what the reporter itself has to
+// remember. Writing waits for no disk: one under load takes seconds to sync, and outputs get the records meanwhile. Only
+// the reporter writes it.
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
+import type { LearnedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
-import { completeLearned, isLearned, keepLearned, LEARNED_TABLE, pruneLearned } from "./learned-rows.ts";
+import { completeLearnedTable, LEARNED_TABLE, pruneLearned, writeLearned } from "./learned-table.ts";
 
 export interface JournalBounds {
   readonly maxAgeMs: number;
   readonly maxBytes: number;
 }
 
-/** Records of one warden of a run, numbered from `first`. */
-export interface Batch {
+/** One warden of one run. */
+export interface WardenOfRun {
   readonly run: string;
   readonly generation: number;
+}
+
+/** Records of one warden. The first has the number `first`, the others follow it one by one. */
+export interface NumberedRecords extends WardenOfRun {
   readonly first: number;
   readonly records: readonly EventRecord[];
+}
+
+/** What one transaction writes. */
+export interface JournalEntry {
+  readonly records: readonly NumberedRecords[];
+  readonly learned?: WardenOfRun & { readonly updates: readonly LearnedUpdate[] };
+  /** Names and values for `recall`. */
+  readonly memory?: Readonly<Record<string, string>>;
 }
 
 const dataSynced = promisify(fdatasync);
@@ -39,23 +52,32 @@ const schema = `
   ${LEARNED_TABLE};
 `;
 
-/** Rows deleted at a time, so that a big deletion keeps nobody waiting, and how many times in one go. */
+/** Rows deleted by one statement, which blocks the reporter, and statements in one go. */
 const PRUNE_ROWS = 1_000;
 const PRUNE_STEPS = 10;
-/** More rows than this are never written between two looks at the bounds. */
+/** Rows written before the bounds are checked again. */
 const PRUNE_EVERY = 500;
+
+/** `body`: of a row that was not delivered yet. */
+interface DeletedRow {
+  readonly id: number;
+  readonly body: string | null;
+}
 
 export class Journal implements Disposable {
   private readonly path: string;
   private readonly bounds: JournalBounds;
   private database: Database;
+  /** Rows written since the bounds were checked. */
   private sincePrune = 0;
-  /** The write-ahead log, once it was synced. */
+  /** Descriptor of the write-ahead log, once it was synced. */
   private log: number | undefined;
-  /** The file that was there could not be read and lies aside under this name. */
+  /** The path to which a broken file was moved, if there was one. */
   quarantine: string | undefined;
+  /** Which file this is, from 0: one more whenever a broken one was replaced, and then row ids begin at 1 again. */
+  replacements = 0;
 
-  /** Opens or makes the file. Throws if it cannot be used; one that is no sound database is put aside first. */
+  /** Opens or makes the file. Throws if it cannot be used; a file that is not a sound database is moved away first. */
   constructor(path: string, bounds: JournalBounds) {
     this.path = path;
     this.bounds = bounds;
@@ -63,7 +85,7 @@ export class Journal implements Disposable {
       this.database = openDatabase(path);
     } catch (error) {
       if (!isUnsound(error)) throw error;
-      this.quarantine = setAside(path);
+      this.quarantine = quarantineFile(path);
       this.database = openDatabase(path);
     }
   }
@@ -73,27 +95,30 @@ export class Journal implements Disposable {
     if (!isUnsound(error)) return false;
     this.closeLog();
     this.database.close();
-    this.quarantine = setAside(this.path);
+    this.quarantine = quarantineFile(this.path);
     this.database = openDatabase(this.path);
+    this.replacements += 1;
     return true;
   }
 
-  /** Writes the batches and remembers, all or none; a number that is there already is passed over. Durable after the next `sync`. */
-  append(batches: readonly Batch[], memory: Readonly<Record<string, string>> = {}): void {
+  /** Writes all of the entry or nothing; a number that is there already is left out. Durable after the next `sync`. */
+  append({ records, learned, memory = {} }: JournalEntry): void {
     const insert = this.database.query<void, [string, number, number, number, string]>(
       "INSERT OR IGNORE INTO records (run, generation, n, time, body) VALUES (?, ?, ?, ?, ?)",
     );
     const write = this.database.transaction(() => {
-      for (const { run, generation, first, records } of batches) {
-        records.forEach((record, i) => {
+      for (const { run, generation, first, records: numbered } of records) {
+        numbered.forEach((record, i) => {
           insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
-          if (isLearned(record)) keepLearned(this.database, `${run}:${generation}`, record);
         });
       }
+      for (const update of learned?.updates ?? [])
+        writeLearned(this.database, `${learned?.run}:${learned?.generation}`, update);
       this.put(memory);
     });
     write.immediate();
-    for (const { records } of batches) this.sincePrune += records.length;
+    this.sincePrune += learned?.updates.length ?? 0;
+    for (const { records: numbered } of records) this.sincePrune += numbered.length;
   }
 
   /** When it resolves, what was written before the call survives the loss of power. */
@@ -104,20 +129,20 @@ export class Journal implements Disposable {
     await dataSynced(this.log);
   }
 
-  /** Enough was written to look at the bounds again. */
+  /** Enough was written to check the bounds again. */
   get wantsPrune(): boolean {
     return this.sincePrune >= PRUNE_EVERY;
   }
 
-  /** Rows after `id`, oldest first, up to `limit` of them and about `bytes` together (but one if there is one). */
-  after(id: number, limit: number, bytes: number): JournalRow[] {
-    const rows: JournalRow[] = [];
+  /** Rows after `id`, oldest first, up to `limit` of them and about `bytes` together (at least one if there is any). */
+  after(id: number, limit: number, bytes: number): (JournalRow & { readonly size: number })[] {
+    const rows: (JournalRow & { readonly size: number })[] = [];
     let size = 0;
     const query = this.database.query<{ id: number; body: string }, [number, number]>(
       "SELECT id, body FROM records WHERE id > ? ORDER BY id LIMIT ?",
     );
     for (const row of query.iterate(id, limit)) {
-      rows.push({ id: row.id, record: parseJournalRecord(row.body) });
+      rows.push({ id: row.id, record: parseJournalRecord(row.body), size: row.body.length });
       size += row.body.length;
       if (size > bytes) break;
     }
@@ -132,7 +157,7 @@ export class Journal implements Disposable {
     return row?.seq ?? 0;
   }
 
-  /** Remembers names and totals, all or none. */
+  /** Writes names with their values for `recall`, and totals; all or none. */
   remember(memory: Readonly<Record<string, string>>, totals: readonly CumulativeRow[] = []): void {
     const keep = this.database.query<void, [string, string]>("INSERT OR REPLACE INTO totals VALUES (?, ?)");
     const drop = this.database.query<void, [string]>("DELETE FROM totals WHERE key = ?");
@@ -146,13 +171,14 @@ export class Journal implements Disposable {
     write.immediate();
   }
 
+  /** The value that was remembered under this name in this file. */
   recall(name: string): string | undefined {
     return this.database
       .query<{ value: string }, [string]>("SELECT value FROM memory WHERE name = ?")
       .get(name)?.value;
   }
 
-  /** The bodies of all totals that are remembered. */
+  /** The bodies of all stored totals. */
   totals(): string[] {
     return this.database
       .query<{ body: string }, []>("SELECT body FROM totals")
@@ -165,22 +191,23 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Deletes what is too old, and the oldest while the file is too big; a bounded amount. `exported`: rows up to this
-   * id have left the host. Gives how many rows went that had not.
+   * Deletes what is too old, and the oldest while the file is too big; a bounded amount. Each deleted row with an id
+   * greater than `delivered` is handed to `onUndelivered`. Gives how many rows were deleted.
    */
-  prune(now: number, exported: number): { readonly deleted: number; readonly unexported: number } {
+  prune(now: number, delivered: number, onUndelivered: (row: JournalRow) => void): number {
     this.sincePrune = 0;
     pruneLearned(this.database);
     let deleted = 0;
-    let unexported = 0;
     for (let step = 0; step < PRUNE_STEPS; step += 1) {
-      const ids = this.bytes() > this.bounds.maxBytes ? this.deleteOldest() : this.deleteBefore(now);
-      if (ids.length === 0) break;
-      deleted += ids.length;
-      unexported += ids.filter(({ id }) => id > exported).length;
+      const isTooBig = this.bytes() > this.bounds.maxBytes;
+      const rows = isTooBig ? this.deleteOldest(delivered) : this.deleteBefore(now, delivered);
+      if (rows.length === 0) break;
+      deleted += rows.length;
+      for (const { id, body } of rows)
+        if (body !== null) onUndelivered({ id, record: parseJournalRecord(body) });
     }
     if (deleted > 0) this.database.run("PRAGMA incremental_vacuum");
-    return { deleted, unexported };
+    return deleted;
   }
 
   [Symbol.dispose](): void {
@@ -193,22 +220,24 @@ export class Journal implements Disposable {
     this.log = undefined;
   }
 
-  private deleteBefore(now: number): { id: number }[] {
+  private deleteBefore(now: number, delivered: number): DeletedRow[] {
     return this.database
-      .query<{ id: number }, [number]>(
-        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS}) RETURNING id`,
+      .query<DeletedRow, [number, number]>(
+        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS})
+         RETURNING id, iif(id > ?, body, NULL) AS body`,
       )
-      .all(Math.floor(now - this.bounds.maxAgeMs));
+      .all(Math.floor(now - this.bounds.maxAgeMs), delivered);
   }
 
   /** A twentieth of the rows at most, so that a small journal is not emptied at once. */
-  private deleteOldest(): { id: number }[] {
+  private deleteOldest(delivered: number): DeletedRow[] {
     return this.database
-      .query<{ id: number }, []>(
+      .query<DeletedRow, [number]>(
         `DELETE FROM records WHERE id IN (SELECT id FROM records ORDER BY id
-           LIMIT (SELECT min(${PRUNE_ROWS}, (max(id) - min(id)) / 20 + 1) FROM records)) RETURNING id`,
+           LIMIT (SELECT min(${PRUNE_ROWS}, (max(id) - min(id)) / 20 + 1) FROM records))
+         RETURNING id, iif(id > ?, body, NULL) AS body`,
       )
-      .all();
+      .all(delivered);
   }
 
   private put(memory: Readonly<Record<string, string>>): void {
@@ -238,7 +267,7 @@ function openDatabase(path: string): Database {
   // KiB (if negative). It writes at the end and reads little back: 2 MB of pages, as usual, would be kept for nothing.
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
-  completeLearned(database);
+  completeLearnedTable(database);
   database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   return database;
 }
@@ -248,8 +277,8 @@ function isUnsound(error: unknown): boolean {
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
 }
 
-/** Only one such file is kept: whoever can break the journal must not fill the disk by it. */
-function setAside(path: string): string {
+/** Moves a broken file away. Only the last one is kept, so that breaking the journal again and again fills no disk. */
+function quarantineFile(path: string): string {
   const aside = `${path}.broken`;
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
   if (existsSync(path)) renameSync(path, aside);

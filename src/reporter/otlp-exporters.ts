@@ -1,7 +1,6 @@
-// OTLP: records and totals to a collector, by OpenTelemetry's own exporters, each batch with a yes or a no.
+// Records and metrics to a collector by OpenTelemetry's own exporters.
 // Loaded only when an endpoint is set: it costs several megabytes.
-import type { HrTime } from "@opentelemetry/api";
-import { ValueType } from "@opentelemetry/api";
+import { type HrTime, ValueType } from "@opentelemetry/api";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -12,17 +11,17 @@ import {
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
-import { version } from "../config/version.ts";
 import type { EventRecord, RecordValue } from "../report/event-record.ts";
-import { type InstrumentName, instrumentNamed } from "../report/instruments.ts";
-import { type CumulativeSeries, instrumentNames } from "./cumulative-totals.ts";
+import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+import { version } from "../report/version.ts";
+import { eventNames, isEventName } from "../vocabulary/event-names.ts";
+import { isSeverity, otlpSeverities } from "../vocabulary/severities.ts";
+import { OTLP_PREFIX, otlpAttribute } from "../vocabulary/variables.ts";
+import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpSettings } from "./otlp-settings.ts";
+import type { Delivery } from "./output.ts";
 
-/** What OpenTelemetry names; everything else is ours and carries our prefix. */
-const conventional =
-  /^(?:process\.(?:pid|creation\.time|parent_pid|executable\.(?:path|name)|command_args|working_directory|user\.(?:id|name)|real_user\.id|exit\.code|interactive|linux\.cgroup)|security_rule\.(?:name|ruleset\.name|version)|container\.(?:id|image\.name)|host\.(?:id|name)|error\.message|log\.record\.uid)$/;
-/** Severity numbers of the log data model, as the contract gives them; for what is no verdict INFO, for loss WARN. */
-const severities: Readonly<Record<string, number>> = { low: 9, medium: 13, high: 17, critical: 21 };
+/** SeverityNumber (log data model) of records that are no verdicts: WARN if events are missing. */
 const INFO = 9;
 const WARN = 13;
 
@@ -31,11 +30,6 @@ export interface Resource {
   readonly hostName: string;
   readonly instanceId: string;
 }
-
-/** `passing`: the same batch may be taken later. `wrong`: it never will be. `too large`: parts of it may be. */
-export type ExportResult =
-  | { readonly taken: true }
-  | { readonly taken: false; readonly fault: "passing" | "wrong" | "too large"; readonly why: string };
 
 /** 0 is success (ExportResultCode of @opentelemetry/core). */
 type Callback = (result: { readonly code: number; readonly error?: Error }) => void;
@@ -69,39 +63,31 @@ export class OtlpExporters {
     });
   }
 
-  get exportsLogs(): boolean {
-    return this.logs !== undefined;
-  }
-
-  get exportsMetrics(): boolean {
-    return this.metrics !== undefined;
-  }
-
   /** Never rejects. */
-  exportLogs(records: readonly EventRecord[]): Promise<ExportResult> {
+  exportLogs(records: readonly EventRecord[]): Promise<Delivery> {
     const { logs } = this;
-    if (logs === undefined || records.length === 0) return Promise.resolve({ taken: true });
+    if (logs === undefined || records.length === 0) return Promise.resolve({ outcome: "delivered" });
     const batch = records.map((record) => this.logRecord(record));
     return this.bounded((callback) => logs.export(batch, callback));
   }
 
-  exportMetrics(series: Iterable<CumulativeSeries>, nowMs: number): Promise<ExportResult> {
+  exportMetrics(series: Iterable<CumulativeSeries>, nowMs: number): Promise<Delivery> {
     const { metrics } = this;
-    if (metrics === undefined) return Promise.resolve({ taken: true });
+    if (metrics === undefined) return Promise.resolve({ outcome: "delivered" });
     const data = this.resourceMetrics(series, nowMs);
     return this.bounded((callback) => metrics.export(data, callback));
   }
 
   /** The exporter's own deadline is per try; this one is for all of them, so that nothing can hang here for ever. */
-  private bounded(send: (callback: Callback) => void): Promise<ExportResult> {
+  private bounded(send: (callback: Callback) => void): Promise<Delivery> {
     return new Promise((resolve) => {
       const timer = setTimeout(
-        () => resolve({ taken: false, fault: "passing", why: "no answer" }),
+        () => resolve({ outcome: "failed", why: "no answer" }),
         this.timeoutMs * 2 + 1_000,
       );
       send(({ code, error }) => {
         clearTimeout(timer);
-        resolve(code === 0 ? { taken: true } : refused(error));
+        resolve(code === 0 ? { outcome: "delivered" } : refused(error));
       });
     });
   }
@@ -111,13 +97,13 @@ export class OtlpExporters {
     const attributes: Record<string, string | number | boolean | string[] | number[]> = {};
     for (const [name, value] of Object.entries(record)) {
       if (name === "timestamp" || name === "event.name" || value === null) continue;
-      attributes[conventional.test(name) ? name : `treewarden.${name}`] = plain(value);
+      attributes[otlpAttribute(name)] = plain(value);
     }
     return {
       hrTime: time,
       hrTimeObserved: hrTime(Date.now()),
       severityNumber: severityOf(record),
-      eventName: `treewarden.${String(record["event.name"])}`,
+      eventName: OTLP_PREFIX + String(record["event.name"]),
       resource: this.resource,
       instrumentationScope: this.scope,
       attributes,
@@ -141,12 +127,12 @@ export class OtlpExporters {
       descriptor: { name: otel, description, unit, valueType: ValueType.DOUBLE },
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
     };
-    const point = <T>(one: CumulativeSeries, value: T, more: Readonly<Record<string, string>> = {}) => ({
+    const point = <T>(series: CumulativeSeries, value: T, extra: Readonly<Record<string, string>> = {}) => ({
       startTime: this.startTime,
       endTime,
       attributes: {
-        ...Object.fromEntries(attributes.map((attribute, i) => [attribute, one.values[i] ?? ""])),
-        ...more,
+        ...Object.fromEntries(attributes.map((attribute, i) => [attribute, series.values[i] ?? ""])),
+        ...extra,
       },
       value,
     });
@@ -174,19 +160,20 @@ export class OtlpExporters {
 
 function severityOf(record: EventRecord): number {
   const severity = record["policy.severity"];
-  if (typeof severity === "string") return severities[severity] ?? INFO;
-  return record["event.name"] === "sensor.loss" || record["event.name"] === "report.gap" ? WARN : INFO;
+  if (isSeverity(severity)) return otlpSeverities[severity];
+  const name = record["event.name"];
+  return isEventName(name) && eventNames[name].warns === true ? WARN : INFO;
 }
 
 /**
  * The exporter's error carries the HTTP status. That the batch is wrong is said by 400 and 422; other refusals (401,
  * 404, 500...) are about the collector or the way to it, and the batch waits until somebody has seen to that.
  */
-function refused(error: Error | undefined): ExportResult {
+function refused(error: Error | undefined): Delivery {
   const status = error !== undefined && "code" in error ? error.code : undefined;
-  const fault = status === 413 ? "too large" : status === 400 || status === 422 ? "wrong" : "passing";
+  const outcome = status === 413 ? "too large" : status === 400 || status === 422 ? "rejected" : "failed";
   const why = error?.message || "refused";
-  return { taken: false, fault, why: typeof status === "number" ? `HTTP ${status} ${why}` : why };
+  return { outcome, why: typeof status === "number" ? `HTTP ${status} ${why}` : why };
 }
 
 /** A tree's processes are two series, one for each state, as in the text that Prometheus scrapes. */

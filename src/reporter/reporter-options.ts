@@ -1,19 +1,28 @@
-// What the supervisor hands to a reporter that it starts, as one argument of JSON.
+// What the supervisor hands to a reporter that it starts.
+import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 
-export type OutputFormat = "json" | "pretty" | "none";
-
-export interface ReporterOptions {
+const options = {
   /** Names the run; the same through every restart of its processes. */
-  readonly run: string;
-  readonly config: Config;
-  readonly output: OutputFormat;
+  run: v.string(),
+  /** What standard output gets. */
+  output: v.picklist(["json", "pretty", "none"]),
   /** Standard output may have colour. */
-  readonly colour: boolean;
-}
+  colour: v.boolean(),
+};
+const OptionsWithoutConfig = v.object(options);
 
-/** The supervisor's own words, made by `treewarden run` a moment ago. Throws a SyntaxError for anything else. */
-export function parseOptions(text: string): ReporterOptions {
-  const options: ReporterOptions = JSON.parse(text);
-  return options;
+export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig>> & {
+  readonly config: Config;
+};
+
+/**
+ * Throws a SyntaxError or a ValiError for anything that `treewarden run` did not write. `config`: the schema of the
+ * configuration, which the command line knows and this room does not.
+ */
+export function parseReporterOptions(
+  text: string,
+  config: v.GenericSchema<unknown, Config>,
+): ReporterOptions {
+  return v.parse(v.strictObject({ ...options, config }), JSON.parse(text));
 }

@@ -1,7 +1,7 @@
 // Handing a mail to the host's own mail system.
+import { SENDMAIL } from "../report/sendmail-path.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 
-/** Where every mail system has it (Filesystem Hierarchy Standard, 4.10 and 5.6: /usr/sbin/sendmail). */
-export const SENDMAIL = "/usr/sbin/sendmail";
 const TIMEOUT_MS = 30_000;
 /** For those of its programs that look for others by name. */
 const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" };
@@ -28,6 +28,6 @@ export async function sendMail(
     const how = child.signalCode === null ? `with ${child.exitCode}` : `by ${child.signalCode}`;
     return `${command} ended ${how}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

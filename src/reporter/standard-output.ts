@@ -1,6 +1,10 @@
 // Standard output, which may be a pipe that nobody reads: it never waits, and what does not fit is dropped and counted.
 import { writeSync } from "node:fs";
 import { isWritable } from "../linux/poll.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import { prettyLine } from "../report/pretty.ts";
+import { codeOf } from "../vocabulary/errors.ts";
+import type { OutputKind } from "./output.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;
@@ -8,7 +12,36 @@ const PIECE = 4096;
 const LIMIT = 8 << 20;
 const RETRY_MS = 10;
 
-export class StandardOutput {
+export const standardOutput: OutputKind<never> = {
+  name: "standard output",
+  signals: {},
+  queue: "stdout",
+  open({ options, continuesRun, onDrop }) {
+    const { output, colour, config } = options;
+    if (output === "none") return undefined;
+    const writer = new StandardOutput(() => onDrop(1));
+    // A reporter that was killed may have left half a line: the next one must stand alone.
+    if (continuesRun) writer.write("\n");
+    return {
+      live: {
+        takesBestEffort: output === "pretty" || config.events === "all",
+        write(record) {
+          if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
+          else if (isForLiveView(record)) writer.write(prettyLine(record, colour));
+        },
+        end: () => void writer.flush(),
+      },
+    };
+  },
+};
+
+/** A person wants to see what starts; the end of a program, and that its tree is new, would be a second line for it. */
+function isForLiveView(record: EventRecord): boolean {
+  const name = record["event.name"];
+  return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
+}
+
+class StandardOutput {
   private readonly onDrop: () => void;
   private waiting: Uint8Array[] = [];
   private bytes = 0;
@@ -72,7 +105,7 @@ export class StandardOutput {
     try {
       return isWritable(1) ? writeSync(1, piece) : 0;
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EAGAIN") return 0;
+      if (codeOf(error) === "EAGAIN") return 0;
       // Whoever read has gone: there is nobody to write for any more.
       this.closed = true;
       this.waiting = [];

@@ -1,6 +1,10 @@
-// What a sensor tells: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+// The events of a sensor: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+import type { SensorKind } from "../vocabulary/event-kinds.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 
-export type SensorSource = "ebpf" | "netlink" | "acct" | "fanotify" | "procfs";
+import type { SensorSource } from "../vocabulary/sensors.ts";
+
+export type { SensorSource };
 
 /**
  * What is known of the program a process runs. `undefined`: could not be read. `null`: the process really has none.
@@ -80,17 +84,14 @@ export const unknownFacts: ProcessFacts = {
   userMounts: undefined,
 };
 
-export interface ForkEvent {
+/** The new process is the event's own ProcessKey. */
+export interface ForkEvent extends ProcessKey {
   readonly kind: "fork";
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
-  readonly pid: number;
   /** The process that forked, not the one an orphan is given to later. */
   readonly parentPid: number;
-  /** As in ProcessFacts, but possibly one tick off where the source has only the event's time (`startExact`). */
-  readonly startTicks: number;
-  readonly startExact: boolean;
 }
 
 export interface ExecEvent {
@@ -132,7 +133,27 @@ export interface LossEvent {
 export const lossReasons = ["overrun", "restart", "switch"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
-export type ProcessEvent = ForkEvent | ExecEvent | UserEvent | ExitEvent | LossEvent;
+interface EventTypes {
+  fork: ForkEvent;
+  exec: ExecEvent;
+  user: UserEvent;
+  exit: ExitEvent;
+  loss: LossEvent;
+}
+
+export type EventOf<K extends SensorKind> = EventTypes[K];
+export type ProcessEvent = EventOf<SensorKind>;
+
+/** What a room does with an event of each kind. */
+export type EventHandlers = { readonly [K in SensorKind]: (event: EventOf<K>) => void };
+
+/** Hands an event to the handler of its kind. */
+export function dispatch<K extends SensorKind>(
+  handlers: EventHandlers,
+  event: EventOf<K> & { readonly kind: K },
+): void {
+  handlers[event.kind](event);
+}
 
 /** A process found by a look at /proc rather than by an event. */
 export interface ScannedProcess {
@@ -149,7 +170,10 @@ export interface ScannedGroup extends ScannedProcess {
   readonly leaderEnded: boolean;
 }
 
-/** `none`: events gather. `all`: every exec wakes the reader. `unsettled`: every exec that `settle` was not told of. */
+/**
+ * Which execs wake the reader at once, instead of waiting for the next flush: none, all, or those that `Sensor.settle`
+ * has not settled.
+ */
 export type WakeupPolicy = "none" | "all" | "unsettled";
 
 /** A source of process events. The caller polls `fd` and drains when it is readable. */
@@ -158,18 +182,21 @@ export interface Sensor extends Disposable {
   /** Readable (EPOLLIN) when events wait. */
   readonly fd: number;
   /**
-   * Hands over every waiting event, in the kernel's order. Where there are some it may stay for more, 20 ms at most.
-   * Throws only if the source has failed for good.
+   * Emits every waiting event in the kernel's order. If there are any it may wait up to 20 ms for more. Throws only if
+   * the source has failed for good.
    */
   drain(sink: (event: ProcessEvent) => void): void;
-  /** After the first scan and after each rescan: what it found. Absent where the source itself knows all of it. */
+  /** Takes over what a scan found; to be called after the first scan and after each rescan. Absent where not needed. */
   reconcile?(scan: readonly ScannedGroup[]): void;
-  /** Which execs must not wait for others. Absent where none does. */
-  setWakeupPolicy?(urgency: WakeupPolicy): void;
-  /** Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user. */
+  /** Sets which execs wake the reader at once; the default is `none`. Absent where the source cannot do that. */
+  setWakeupPolicy?(policy: WakeupPolicy): void;
+  /**
+   * Under the policy `unsettled`, execs that equal this one in lineage, program, filename, arguments and user no longer
+   * wake the reader at once, as long as the epoch of the event lasts.
+   */
   settle?(event: ExecEvent): void;
-  /** Somebody watches, and is to see an exec within 100 ms; set to false, what may wait gathers for longer. */
+  /** A live view is attached, which shows an exec within 100 ms. False: the source may flush less often. */
   live?: boolean;
-  /** Forgets all that was settled: after a policy has changed. */
-  unsettle?(): void;
+  /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
+  setEpoch?(epoch: number): void;
 }

@@ -1,10 +1,17 @@
-// Which source of events this host gets, and why.
-import type { SourceChoice } from "../config/config.ts";
-import { EbpfUnavailable, openEbpfSensor } from "./ebpf/sensor.ts";
+// Opens the source of events that was asked for. What each can tell stands in vocabulary/sensors.ts.
+import {
+  liveSources,
+  type OpenableSource,
+  type SensorSource,
+  type SourceChoice,
+  sensors,
+} from "../vocabulary/sensors.ts";
+import { openAcctSensor } from "./acct/sensor.ts";
+import { openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
 import { openNetlinkSensor } from "./netlink/sensor.ts";
-import { NetlinkUnavailable } from "./netlink/unavailable.ts";
 import type { FactsReader } from "./procfs/facts-reader.ts";
+import { SensorUnavailable } from "./unavailable.ts";
 
 export interface OpenedSensor {
   readonly sensor: Sensor;
@@ -13,57 +20,62 @@ export interface OpenedSensor {
 }
 
 export interface SensorOptions {
+  /** For sensors that read the facts from /proc. */
   readonly reader: FactsReader;
   /** Bytes of arguments that are kept. */
   readonly argumentBytes: number;
-  /** Why `auto` takes eBPF only where there is nothing else, for a person; undefined: it prefers eBPF. */
-  readonly ebpfRefusal?: string | undefined;
+  /** For a source that is a file: where it is. */
+  readonly file?: string | undefined;
+  /** A source that `auto` tries after all others, and why. */
+  readonly lastResort?: LastResort | undefined;
 }
 
-/** No source can be had: what each of them said. */
-export class NoSensor extends Error {
-  override readonly name = "NoSensor";
-  readonly hint: string;
+export interface LastResort {
+  readonly source: SensorSource;
+  /** For a person. */
+  readonly reason: string;
+}
 
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
+/** How each source is opened. Throws SensorUnavailable where the host does not allow it. */
+const openers: Readonly<Record<OpenableSource, (options: SensorOptions) => Sensor>> = {
+  ebpf: ({ argumentBytes }) => openEbpfSensor({ argumentBytes }),
+  netlink: ({ reader }) => openNetlinkSensor({ reader }),
+  acct: ({ file = "" }) => openAcctSensor(file),
+};
+
+/** Opens one source. Throws SensorUnavailable, with a hint. */
+export function openSource(source: OpenableSource, options: SensorOptions): Sensor {
+  return openers[source](options);
 }
 
 /**
- * Opens the source that was chosen. `auto` takes eBPF where kernel, BTF and permissions allow, since it names every
- * program, else the proc connector; with `ebpfRefusal` in the other order. Throws NoSensor if there is none.
+ * Opens the source that was chosen and no other; `auto` takes the first live source of the table that the host allows.
+ * Throws SensorUnavailable with what each of them said.
  */
-export function openSensor(choice: SourceChoice, options: SensorOptions): OpenedSensor {
-  if (choice === "auto" && options.ebpfRefusal !== undefined) {
+export function openSensor(choice: SourceChoice | OpenableSource, options: SensorOptions): OpenedSensor {
+  if (choice !== "auto") return { sensor: openSource(choice, options), why: "it was chosen" };
+  const { lastResort } = options;
+  const refusals = new Map<SensorSource, string>();
+  if (lastResort !== undefined) refusals.set(lastResort.source, lastResort.reason);
+  let hint: string | undefined;
+  for (const source of [...liveSources].sort(byLastResort(lastResort?.source))) {
     try {
-      return {
-        sensor: openNetlinkSensor({ reader: options.reader }),
-        why: `no eBPF (${options.ebpfRefusal})`,
-      };
+      const sensor = openSource(source, options);
+      refusals.delete(source);
+      return { sensor, why: refusals.size === 0 ? sensors[source].advantage : textOf(refusals) };
     } catch (error) {
-      if (!(error instanceof NetlinkUnavailable)) throw error;
+      if (!(error instanceof SensorUnavailable)) throw error;
+      refusals.set(source, error.message);
+      hint = error.hint;
     }
   }
-  let refusal = "";
-  if (choice !== "netlink") {
-    try {
-      return {
-        sensor: openEbpfSensor({ argumentBytes: options.argumentBytes }),
-        why: "it names every program",
-      };
-    } catch (error) {
-      if (!(error instanceof EbpfUnavailable)) throw error;
-      if (choice === "ebpf") throw new NoSensor(error.message, error.hint);
-      refusal = error.message;
-    }
-  }
-  try {
-    const why = refusal === "" ? "it was chosen" : `no eBPF (${refusal})`;
-    return { sensor: openNetlinkSensor({ reader: options.reader }), why };
-  } catch (error) {
-    if (!(error instanceof NetlinkUnavailable)) throw error;
-    throw new NoSensor(refusal === "" ? error.message : `${refusal}; ${error.message}`, error.hint);
-  }
+  throw new SensorUnavailable(textOf(refusals), hint);
+}
+
+function byLastResort(last: SensorSource | undefined) {
+  return (a: SensorSource, b: SensorSource): number => Number(a === last) - Number(b === last);
+}
+
+function textOf(refusals: ReadonlyMap<SensorSource, string>): string {
+  return [...refusals].map(([source, reason]) => `no ${sensors[source].label} (${reason})`).join("; ");
 }

@@ -7,7 +7,10 @@ export type Decode = (bytes: Uint8Array, start: number, end: number) => string;
 /** Longer texts are rare and would make the bound on memory worthless. */
 const LONGEST = 256;
 
-/** Remembers at most one text for each of `slots` (a power of two) hash values: bounded whatever processes do. */
+/**
+ * Remembers at most one text for each of `slots` (a power of two) hash values: bounded whatever processes do.
+ * Invalidated by: nothing, a text follows from its bytes, which are compared.
+ */
 export class StringCache {
   private readonly decode: Decode;
   private readonly mask: number;

@@ -4,6 +4,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
 import { type Spawned, type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { restartDelay } from "./backoff.ts";
 import { log } from "./log.ts";
 
@@ -68,7 +69,7 @@ export class ChildSlot implements Disposable {
       const handle = pidfdOpen(spawned.pid);
       if (handle !== null) this.fill({ pid: spawned.pid, handle, since: monotonicNow(), spawned });
     } catch (problem) {
-      log(`cannot start the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
+      log(`cannot start the ${this.role}: ${messageOf(problem)}`);
     }
     if (!this.isRunning) this.postpone(0);
     return this.isRunning || !this.mayRefuse;
@@ -89,7 +90,7 @@ export class ChildSlot implements Disposable {
     try {
       this.holder?.handle.signal(constants.signals.SIGKILL);
     } catch (problem) {
-      log(`cannot kill the ${this.role}: ${problem instanceof Error ? problem.message : String(problem)}`);
+      log(`cannot kill the ${this.role}: ${messageOf(problem)}`);
     }
     return true;
   }

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "../linux/flock.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import type { User } from "./reporter-user.ts";
 
 /** Why a directory cannot be used: `usage` is the user's to change, `notAllowed` the system's. */
@@ -80,7 +81,7 @@ export function takeStateDirectory(directory: string, reporter: User | null): nu
   try {
     return prepare(directory, reporter) ?? lock(directory);
   } catch (problem) {
-    const reason = problem instanceof Error ? problem.message : String(problem);
+    const reason = messageOf(problem);
     return { kind: "notAllowed", reason: `state directory ${directory}: ${reason}` };
   }
 }

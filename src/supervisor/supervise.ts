@@ -1,4 +1,5 @@
 // Ways in: `supervise` for `treewarden run`, `continueSupervising` for the hidden command that it becomes.
+
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { watchGrowth } from "../linux/inotify.ts";
@@ -8,6 +9,7 @@ import { blockSignals } from "../linux/signalfd.ts";
 import { socketPair } from "../linux/socketpair.ts";
 import { copyHigh, ownArguments } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
 import { log } from "./log.ts";
@@ -90,7 +92,7 @@ export function supervise(options: SuperviseOptions): number {
   try {
     packagesFolder = options.prepare?.();
   } catch (problem) {
-    return refuse(problem instanceof Error ? problem.message : String(problem), 3);
+    return refuse(messageOf(problem), 3);
   }
   const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder), copyHigh);
   const plan: SupervisorPlan = {
@@ -108,10 +110,7 @@ export function supervise(options: SuperviseOptions): number {
   try {
     replaceProcess(argv, supervisorEnvironment(options.environment), Object.values(descriptors));
   } catch (problem) {
-    return refuse(
-      `cannot become the supervisor: ${problem instanceof Error ? problem.message : String(problem)}`,
-      3,
-    );
+    return refuse(`cannot become the supervisor: ${messageOf(problem)}`, 3);
   }
 }
 

@@ -1,4 +1,5 @@
 // What a supervisor hands to its successor: arguments and open descriptors, and nothing else.
+import * as v from "valibot";
 
 const names = [
   "reportOfWarden",
@@ -23,33 +24,32 @@ const names = [
  */
 export type Descriptors = { readonly [name in (typeof names)[number]]: number };
 
-/** How a supervisor is started: one argument of JSON. */
-export interface SupervisorPlan {
-  /** Names this run, from `treewarden run` to its end, through every restart. */
-  readonly runId: string;
-  readonly wardenArgs: readonly string[];
-  readonly reporterArgs: readonly string[];
-  readonly examinerArgs: readonly string[];
-  /** A warden that crashes again and again is started without eBPF: nobody has chosen its sensor. */
-  readonly sensorFallback: boolean;
-  /** Null: the supervisor's own user, because it may not change it. */
-  readonly reporterUser: { readonly uid: number; readonly gid: number } | null;
-  readonly deadManMs: number;
-  readonly descriptors: Descriptors;
-  /** The pid of the supervisor to wait for; undefined for the first supervisor of a run. */
-  readonly standbyOf?: number;
-}
+const id = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const words = v.array(v.string());
+/** 0 to 2 are the standard streams. */
+const descriptor = v.pipe(v.number(), v.safeInteger(), v.minValue(3));
 
-/**
- * The plan in `text`; throws a SyntaxError if it is not one. They are treewarden's own words, so only what a person
- * who tries the hidden command could get wrong is looked at; a schema library would be a third of this process.
- */
+/** How a supervisor is started: one argument of JSON. */
+const SupervisorPlan = v.object({
+  /** Names this run, from `treewarden run` to its end, through every restart. */
+  runId: v.string(),
+  wardenArgs: words,
+  reporterArgs: words,
+  examinerArgs: words,
+  /** A warden that crashes again and again is started without eBPF: nobody has chosen its sensor. */
+  sensorFallback: v.boolean(),
+  /** Null: the supervisor's own user, because it may not change it. */
+  reporterUser: v.nullable(v.object({ uid: id, gid: id })),
+  deadManMs: id,
+  descriptors: v.object(v.entriesFromList(names, descriptor)),
+  /** The pid of the supervisor to wait for; undefined for the first supervisor of a run. */
+  standbyOf: v.exactOptional(id),
+});
+export type SupervisorPlan = Readonly<v.InferOutput<typeof SupervisorPlan>>;
+
+/** The plan in `text`; throws a SyntaxError or a ValiError for anything that a supervisor did not write. */
 export function parseSupervisorPlan(text: string): SupervisorPlan {
-  const plan: SupervisorPlan = JSON.parse(text);
-  const numbers: unknown = Object(plan).descriptors;
-  const isPlan = typeof Object(plan).runId === "string" && names.every((name) => Object(numbers)[name] >= 3);
-  if (!isPlan) throw new SyntaxError("not a plan");
-  return plan;
+  return v.parse(SupervisorPlan, JSON.parse(text));
 }
 
 /** Each descriptor replaced by what `change` makes of it, in a fixed order. */

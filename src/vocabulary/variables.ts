@@ -1,110 +1,660 @@
-// The one vocabulary: every name that policies, JSON lines, OTLP attributes and journal columns use, spelled here only.
+// The one table of variables: every name that policies, records, OTLP attributes and the output of commands use.
+// Whatever needs a list of names derives it from here; `npm run docs` writes docs/variables.md from it.
 
-export type VariableType = "string" | "string[]" | "int" | "int[]" | "number" | "bool";
-
-export interface VariableMeaning {
-  readonly type: VariableType;
-  /** It can really be none (null), which is not the same as unknown (absent). */
-  readonly nullable: boolean;
-  /** A policy may name it: it is known before the verdict. */
-  readonly judged: boolean;
-  readonly meaning: string;
-}
-
-function always(type: VariableType, meaning: string): VariableMeaning {
-  return { type, nullable: false, judged: true, meaning };
-}
-
-function perhaps(type: VariableType, meaning: string): VariableMeaning {
-  return { type, nullable: true, judged: true, meaning };
-}
-
-function told(type: VariableType, meaning: string): VariableMeaning {
-  return { type, nullable: false, judged: false, meaning };
-}
+import { dependencies } from "./dependencies.ts";
+import type { JudgedKind } from "./event-kinds.ts";
+import { sourcesText } from "./sensors.ts";
+import { type JudgedRow, reported, type VariableRow } from "./variable-row.ts";
 
 const table = {
-  "event.name": always("string", "what happened: process.exec, process.exit, policy.verdict, sensor.loss..."),
-  timestamp: told("string", "when it happened: RFC 3339, UTC, microseconds"),
-  "log.record.uid": told("string", "unique id of this record"),
-  "host.id": told("string", "machine id"),
-  "host.name": told("string", "host name"),
+  "event.name": {
+    type: "string",
+    judged: true,
+    kinds: "all",
+    dependsOn: [],
+    inTests: "derived",
+    meaning: "what happened, for example `process.exec`, `policy.verdict` or `sensor.loss`",
+  },
+  "process.pid": {
+    type: "int",
+    judged: true,
+    kinds: ["exec", "exit"],
+    dependsOn: ["exec"],
+    inTests: "set",
+    otel: true,
+    meaning: "process id",
+  },
+  "process.creation.time": {
+    type: "string",
+    judged: true,
+    kinds: ["exec", "exit"],
+    dependsOn: ["exec"],
+    inTests: "derived",
+    otel: true,
+    expensive: true,
+    meaning: "when the process was forked, from its start ticks: RFC 3339, UTC",
+  },
+  "process.parent_pid": {
+    type: "int",
+    judged: true,
+    kinds: ["exec", "exit"],
+    dependsOn: ["exec"],
+    inTests: "derived",
+    otel: true,
+    meaning: "process id of the process that forked it, not of a later reaper",
+  },
+  "process.executable.path": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "set",
+    otel: true,
+    meaning: "absolute path of the executable",
+  },
+  "process.executable.name": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    otel: true,
+    meaning: "last element of the executable's path",
+  },
+  "process.command_args": {
+    type: "string[]",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["arguments"],
+    inTests: "set",
+    otel: true,
+    meaning: "the arguments, the program's own name first",
+  },
+  "process.command_line": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["arguments"],
+    inTests: "derived",
+    expensive: true,
+    policiesOnly: true,
+    meaning: "the arguments joined by a space",
+  },
+  "process.working_directory": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["directory"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "current working directory",
+  },
+  "process.user.id": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["user"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "effective user id",
+  },
+  "process.user.name": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["user", "users"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "name of the effective user",
+  },
+  "process.real_user.id": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["exec"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "real user id",
+  },
+  "process.interactive": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["exec"],
+    inTests: "derived",
+    otel: true,
+    meaning: "it has a controlling terminal",
+  },
+  "process.linux.cgroup": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["cgroup"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "path of the control group",
+  },
+  "process.runnable.path": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "what is really run: the script if there is one, else the executable",
+  },
+  "process.script.path": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "set",
+    meaning: "the script that an interpreter runs; null: none",
+  },
+  "process.script.inline": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "an interpreter runs code given as an argument or on standard input",
+  },
+  "process.parent.executable.path": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["parent"],
+    inTests: "derived",
+    meaning: "absolute path of the immediate parent's executable",
+  },
+  "process.parent.executable.name": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["parent"],
+    inTests: "derived",
+    meaning: "last element of that path",
+  },
+  "process.parent.user.id": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["parent"],
+    inTests: "derived",
+    meaning: "effective user id of the immediate parent",
+  },
+  "process.executable.deleted": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["file"],
+    inTests: "set",
+    ordinary: false,
+    meaning: "the executable's file was deleted when the program started",
+  },
+  "process.executable.memfd": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["program"],
+    inTests: "set",
+    ordinary: false,
+    meaning: "the executable is in memory only: memfd_create(2)",
+  },
+  "process.executable.setuid": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["file"],
+    inTests: "set",
+    ordinary: false,
+    meaning: "the executable has its set-user-id or set-group-id bit",
+  },
+  "process.executable.age": {
+    type: "number",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["file", "time"],
+    inTests: "set",
+    meaning: "seconds from the executable's ctime to the exec",
+  },
+  "process.executable.package": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["examiner"],
+    inTests: "absent",
+    meaning: "the distribution package that owns the executable; null: none",
+  },
+  "process.executable.unpackaged": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["examiner"],
+    inTests: "absent",
+    meaning: "the executable is in the host's root, and no package owns it",
+  },
+  "process.executable.modified": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["examiner"],
+    inTests: "absent",
+    meaning: "the executable is not as its package has it",
+  },
+  "process.in_container": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["cgroup"],
+    inTests: "derived",
+    meaning: "it runs in a container",
+  },
+  "process.unit": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["cgroup"],
+    inTests: "inherited",
+    ordinary: null,
+    meaning: "systemd unit of the control group, folded, for example `postgresql@.service`; null: none",
+  },
+  "process.login_user.id": {
+    type: "int",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["exec"],
+    inTests: "inherited",
+    ordinary: null,
+    meaning: "login user id of the audit system; null: never set",
+  },
+  "process.session_id": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["exec"],
+    inTests: "inherited",
+    meaning: "session id",
+  },
+  "process.tty": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["exec"],
+    inTests: "inherited",
+    ordinary: null,
+    meaning: "controlling terminal, for example `pts/0`; null: none",
+  },
+  "container.id": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["cgroup"],
+    inTests: "inherited",
+    ordinary: null,
+    otel: true,
+    meaning: "container id; null: on the host",
+  },
+  "container.image.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "image of the container, without its tag; null: on the host",
+  },
 
-  "process.pid": always("int", "process id"),
-  "process.creation.time": always("string", "start of the process: RFC 3339, UTC, from its start ticks"),
-  "process.parent_pid": always("int", "process id of the one that forked it"),
-  "process.executable.path": always("string", "absolute path of the executable"),
-  "process.executable.name": always("string", "last element of the executable's path"),
-  "process.command_args": always("string[]", "the arguments, the program's own name first"),
-  "process.command_line": always("string", "the arguments joined by a space; for policies only"),
-  "process.working_directory": always("string", "current working directory"),
-  "process.user.id": always("int", "effective user id"),
-  "process.user.name": always("string", "effective user's name"),
-  "process.real_user.id": always("int", "real user id"),
-  "process.exit.code": told("int", "exit code"),
-  "process.interactive": always("bool", "has a terminal"),
-  "process.linux.cgroup": always("string", "path of the control group"),
-  "process.runnable.path": always("string", "what is really run: the script if any, else the executable"),
-  "process.script.path": perhaps("string", "the script that an interpreter runs; null if none"),
-  "process.script.inline": always("bool", "code given as an argument or on standard input"),
-  "process.parent.executable.path": always("string", "the immediate parent's executable"),
-  "process.parent.executable.name": always("string", "last element of the immediate parent's executable"),
-  "process.parent.user.id": always("int", "the immediate parent's effective user id"),
-  "process.executable.deleted": always("bool", "runs from a deleted file"),
-  "process.executable.memfd": always("bool", "runs from memory (memfd_create(2))"),
-  "process.executable.setuid": always("bool", "the file has its set-user-id or set-group-id bit"),
-  "process.executable.age": always("number", "seconds since the file's ctime"),
-  "process.executable.package": perhaps("string", "the distribution package that owns it; null if none"),
-  "process.executable.unpackaged": always("bool", "in the host's root, and no package owns it"),
-  "process.executable.modified": always("bool", "not as its package has it"),
-  "process.in_container": always("bool", "runs in a container"),
-  "process.unit": perhaps("string", "systemd unit from the control group, folded; null if none"),
-  "process.login_user.id": perhaps("int", "audit login user id; null if none was ever set"),
-  "process.session_id": always("int", "session id"),
-  "process.tty": perhaps("string", "controlling terminal such as pts/0; null if none"),
-  "container.id": perhaps("string", "container id; null on the host"),
-  "container.image.name": perhaps("string", "container image without its tag; null on the host"),
+  "tree.path": {
+    type: "string",
+    judged: true,
+    kinds: ["exec", "exit"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "the tree: the labels from root to leaf",
+  },
+  "tree.id": {
+    type: "string",
+    judged: true,
+    kinds: ["exec", "exit"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    expensive: true,
+    meaning: "hash of the tree, the same on every host",
+  },
+  "tree.exact": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "the exact tree: every runnable's own name instead of `base`",
+  },
+  "tree.labels": {
+    type: "string[]",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "labels of the tree from root to leaf, without the `/random` prefix",
+  },
+  "tree.depth": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "how many labels the tree has",
+  },
+  "tree.user_ids": {
+    type: "int[]",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "effective user ids from root to leaf, equal neighbours collapsed",
+  },
+  "tree.random": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "a runnable of the lineage lies on a random path",
+  },
+  "tree.randomness": {
+    type: "number",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "0 to 1: how random the worst path element of the lineage looks",
+  },
+  "tree.entropy": {
+    type: "number",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "lowest metric entropy of any path element: bits per byte, divided by its length",
+  },
+  "tree.known": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage", "scope", "baseline"],
+    inTests: "derived",
+    meaning: 'the baseline has the exact tree and path in this scope; a test says it by `"known"`',
+  },
+  "tree.familiar": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage", "baseline"],
+    inTests: "derived",
+    meaning: 'the baseline has the tree; a test says it by `"known"`',
+  },
+  "tree.age": {
+    type: "number",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage", "scope", "baseline", "time"],
+    inTests: "absent",
+    meaning: "seconds since the baseline first saw the tree",
+  },
+  "tree.count": {
+    type: "int",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage", "scope", "baseline"],
+    inTests: "absent",
+    meaning: "how often the baseline saw the tree",
+  },
+  "tree.complete": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["links"],
+    inTests: "derived",
+    meaning: "every link of the lineage was seen by an event",
+  },
+  "tree.truncated": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning: "the tree was too long, and its middle is left out",
+  },
 
-  "tree.path": always("string", "the tree"),
-  "tree.id": always("string", "the tree's hash"),
-  "tree.exact": always("string", "the exact tree"),
-  "tree.labels": always("string[]", "the tree's labels root to leaf, without the /random prefix"),
-  "tree.depth": always("int", "how many labels"),
-  "tree.user_ids": always("int[]", "effective user ids root to leaf, equal neighbours collapsed"),
-  "tree.random": always("bool", "a runnable of the lineage lies on a random path"),
-  "tree.randomness": always("number", "0 to 1: score of the worst path element of the lineage"),
-  "tree.entropy": always(
-    "number",
-    "lowest metric entropy of any path element, bits per byte divided by length",
+  "sensor.source": {
+    type: "string",
+    judged: true,
+    kinds: ["exec", "exit", "loss", "change"],
+    dependsOn: ["sensor"],
+    inTests: "derived",
+    meaning: `where the event comes from: ${sourcesText}`,
+  },
+
+  timestamp: reported("string", "all", "when it happened: RFC 3339, UTC, microseconds"),
+  "log.record.uid": { ...reported("string", "all", "unique id of the record"), otel: true },
+  "host.id": { ...reported("string", [], "machine id; over OTLP an attribute of the resource"), otel: true },
+  "host.name": { ...reported("string", [], "host name; over OTLP an attribute of the resource"), otel: true },
+  "error.message": { ...reported("string", ["change"], "what the system or the runtime said"), otel: true },
+
+  "process.exit.code": {
+    ...reported("int", ["exit"], "exit code; 128 and the signal's number if a signal ended the process"),
+    otel: true,
+  },
+
+  "policy.action": reported(
+    "string",
+    ["exec"],
+    "action that the verdict demands: `allow`, `alert` or `kill`",
   ),
-  "tree.known": always("bool", "in the baseline: same scope, exact tree and path"),
-  "tree.familiar": always("bool", "in the baseline by its folded tree"),
-  "tree.age": always("number", "seconds since the baseline first saw it"),
-  "tree.count": always("int", "how often the baseline saw it"),
-  "tree.complete": always("bool", "every link of the lineage was seen by an event"),
-  "tree.truncated": always("bool", "the tree was too long: its middle is left out"),
+  "policy.outcome": reported(
+    "string",
+    ["exec"],
+    "what became of the action: `alerted`, `would_kill`, `killed`, `withheld` or `failed`",
+  ),
+  "policy.reason": reported("string", ["exec"], "why a kill was withheld or failed"),
+  "policy.severity": reported(
+    "string",
+    ["exec"],
+    "severity of the rule that decided: `low`, `medium`, `high` or `critical`",
+  ),
+  "policy.tags": reported(
+    "string[]",
+    ["exec"],
+    "tags of the rule that decided, for example `attack.t1505.003`",
+  ),
+  "policy.matched_rules": reported("string[]", ["exec"], "every rule that matched"),
+  "policy.undecided_rules": reported("string[]", [], "`explain`: every rule that names an absent variable"),
+  "policy.enforcement": reported("string", ["change"], "what the host lets verdicts do: `observe` or `kill`"),
+  "policy.warnings": reported("string[]", ["change"], "rules that can never match under the sensor in use"),
+  "policy.errors": reported("string[]", ["change"], "what is wrong with a policy, each with its place"),
+  "security_rule.name": {
+    ...reported("string", ["exec"], "rule that decided; `default`: none matched"),
+    otel: true,
+  },
+  "security_rule.ruleset.name": {
+    ...reported(
+      "string",
+      ["exec", "change"],
+      "role whose file holds the rule; in a change: the role in force",
+    ),
+    otel: true,
+  },
+  "security_rule.version": {
+    ...reported("string", ["exec", "change"], "version of the policy in force"),
+    otel: true,
+  },
 
-  "policy.action": told("string", "allow, alert or kill"),
-  "policy.outcome": told("string", "what became of the action"),
-  "policy.reason": told("string", "why, from a closed list"),
-  "policy.severity": told("string", "of the rule that decided: low, medium, high, critical"),
-  "policy.tags": told("string[]", "of the rule that decided, such as attack.t1505.003"),
-  "policy.matched_rules": told("string[]", "every rule that matched"),
-  "security_rule.name": told("string", "the rule that decided"),
-  "security_rule.ruleset.name": told("string", "the role whose file holds the rule"),
-  "security_rule.version": told("string", "version of the policy in force"),
+  "sensor.reason": reported("string", ["change"], "why this sensor is used and not another"),
+  "sensor.available": reported("bool", [], "`doctor`: the sensor can be opened here"),
+  "sensor.detail": reported("string", [], "`doctor`: what was found when it was opened"),
+  "sensor.fix": reported("string", [], "`doctor`: what to do where it cannot be opened"),
+  "sensor.forks": reported("bool", [], "`doctor`: the sensor emits an event for each fork"),
+  "sensor.exits": reported("bool", [], "`doctor`: the sensor emits an event for each exit"),
+  "sensor.user_changes": reported("string", [], "`doctor`: when the sensor emits a change of users"),
+  "sensor.arguments": reported("string", [], "`doctor`: when executable and arguments are known"),
+  "sensor.scope": reported("string", [], "`doctor`: when control group, session and terminal are known"),
+  "sensor.when": reported("string", [], "`doctor`: when the event of an exec is made"),
+  "sensor.capabilities": reported("string[]", [], "`doctor`: capabilities that the sensor needs"),
+  "sensor.never_known": reported("string[]", [], "`doctor`: variables that the sensor never knows"),
+  "sensor.loss.reason": reported(
+    "string",
+    ["loss"],
+    "why events were lost: `overrun`, `restart` or `switch`",
+  ),
+  "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "resync.found": reported("int", ["change"], "processes that only the scan found"),
+  "resync.ended": reported("int", ["change"], "processes that had ended unseen"),
+  "resync.changed": reported("int", ["change"], "processes that ran another program than was known"),
+  "report.missing": reported("int", ["change"], "how many records are missing"),
+  "event.kind": reported(
+    "string",
+    ["change"],
+    "kind of the event that could not be handled: `fork`, `exec`, `user`, `exit` or `loss`",
+  ),
 
-  "sensor.source": always("string", "ebpf, netlink, acct, fanotify, or procfs (found by a scan)"),
-} as const;
+  "base.programs": reported("int", ["change"], "how many programs count as base system"),
+  "baseline.trees": reported("int", ["change"], "how many trees there are"),
+  "baseline.files": reported(
+    "string[]",
+    ["change"],
+    "baselines that came with the roles, each with its digest",
+  ),
+  "baseline.errors": reported(
+    "string[]",
+    ["change"],
+    "what is wrong with a baseline or with exclusions, each with its line",
+  ),
+  "baseline.losses": reported("int", ["change"], "how often events were lost while learning"),
+  "baseline.phase": reported("string", [], "`watching`, `learning`, `finished` or `stopped`"),
+  "baseline.learning.seconds": reported("int", [], "seconds since learning began, or how long it took"),
+  "baseline.learning.left": reported("int", [], "seconds to go if nothing is lost"),
+  "baseline.learning.losses": reported("int", [], "how often events were lost while learning"),
+  "baseline.learning.missed": reported("int", [], "how often there was no room for a tree"),
+  "baseline.learning.unreadable": reported("int", [], "programs that could not be read"),
+  "baseline.new_per_hour": reported("int[]", [], "new trees in each of the last hours, the latest first"),
+  "baseline.settled": reported("bool", [], "the last hours brought no new tree"),
+  "system.uptime": reported("int", [], "seconds since the host booted"),
+  "baseline.scope": reported(
+    "string",
+    ["change"],
+    "scope of the entry: container image or systemd unit; `-`: none",
+  ),
+  "baseline.first": reported(
+    "string",
+    [],
+    "when the entry was first seen: RFC 3339, UTC; in `baseline.learned` seconds since the epoch",
+  ),
+  "baseline.last": reported("string", [], "when the entry was last seen, likewise"),
+  "baseline.hosts": reported("int", [], "how many hosts have the entry"),
+  "baseline.executables": reported("string[]", ["change"], "files that were run: path, package and digest"),
+  "baseline.arguments": reported("string", ["change"], "arguments of the first exec, redacted"),
+  "baseline.exclusion": reported("string", [], "pattern of the exclusion"),
+  "baseline.exclusion.until": reported("string", [], "when the exclusion ends: RFC 3339, UTC; absent: never"),
+  "baseline.exclusion.reason": reported("string", [], "why the exclusion was made"),
+  "baseline.started": reported("int", ["change"], "when learning began, in seconds since the epoch"),
+  "baseline.id": reported("string", ["change"], "hash of the learned entry"),
+  "baseline.ids": reported("string[]", ["change"], "hashes of learned entries that ran again"),
+  "baseline.lasts": reported("int[]", ["change"], "when each of them last ran, in seconds since the epoch"),
+  "baseline.counts": reported("int[]", ["change"], "how often each of them ran since the warden started"),
+  "baseline.users": reported("string[]", ["change"], "effective user ids of each of them"),
 
-export type VariableName = keyof typeof table;
+  "explain.label": reported("string", [], "label of the process"),
+  "explain.name": reported("string", [], "its name in the exact tree"),
+  "explain.lineage": reported("string[]", [], "labels of the lineage from root to leaf"),
+  "explain.steps": reported("string[]", [], "how the runnable was found"),
+  "explain.base": reported("string", [], "why it is, or is not, of the base system"),
+  "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
+  "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "check.name": reported("string", [], "what was checked"),
+  "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
+  "check.detail": reported("string", [], "what was found"),
+  "check.fix": reported("string", [], "what to do about it"),
+} as const satisfies Readonly<Record<string, VariableRow>>;
 
-/** Every name of the vocabulary and what it means. */
-export const vocabulary: Readonly<Record<VariableName, VariableMeaning>> = table;
+type Table = typeof table;
+type NamesOf<Part> = { [N in keyof Table]: Table[N] extends Part ? N : never }[keyof Table];
+
+export type VariableName = keyof Table;
+/** Known before the verdict. policy/subject.ts has a reader for each. */
+export type JudgedVariable = NamesOf<{ readonly judged: true }>;
+export type ExpensiveVariable = NamesOf<{ readonly expensive: true }>;
+/** What a member of a policy test's lineage may give. policy/test-lineage.ts puts each in its place. */
+export type TestVariable = NamesOf<{ readonly inTests: "set" | "inherited" }>;
+
+interface ValuesOfTypes {
+  readonly string: string;
+  readonly "string[]": readonly string[];
+  readonly int: number;
+  readonly "int[]": readonly number[];
+  readonly number: number;
+  readonly bool: boolean;
+}
+
+/** What the value of a variable may be where it is known. */
+export type ValueOf<N extends VariableName> =
+  | ValuesOfTypes[Table[N]["type"]]
+  | (Table[N] extends { readonly nullable: true } ? null : never);
+
+/** Every name and its row, in the table's order. */
+export const variables: Readonly<Record<VariableName, VariableRow>> = table;
+/** The rows of what rules may name. */
+export const judgedRows: Readonly<Record<JudgedVariable, JudgedRow>> = table;
 
 export function isVariableName(name: string): name is VariableName {
   return Object.hasOwn(table, name);
 }
 
-/** Every name in the vocabulary's order. */
+export function isJudged(name: string): name is JudgedVariable {
+  return isVariableName(name) && variables[name].judged;
+}
+
+export function isExpensive(name: string): name is ExpensiveVariable {
+  return isJudged(name) && judgedRows[name].expensive === true;
+}
+
+export function isTestVariable(name: string): name is TestVariable {
+  if (!isJudged(name)) return false;
+  const { inTests } = judgedRows[name];
+  return inTests === "set" || inTests === "inherited";
+}
+
 export const variableNames: readonly VariableName[] = Object.keys(table).filter(isVariableName);
+export const judgedNames: readonly JudgedVariable[] = variableNames.filter(isJudged);
+/** What every record has, and every line of `--output json`. */
+export const stampNames = ["timestamp", "event.name", "log.record.uid"] as const satisfies VariableName[];
+
+/** The kinds among `kinds` whose events do not have the variable. */
+export function kindsWithout(name: JudgedVariable, kinds: readonly JudgedKind[]): readonly JudgedKind[] {
+  const has = judgedRows[name].kinds;
+  return has === "all" ? [] : kinds.filter((kind) => !has.includes(kind));
+}
+
+/** The variable is the same for every event of a kind that shares a lineage. False for what is no variable. */
+export function isSharedByLineage(name: string): boolean {
+  return isJudged(name) && judgedRows[name].dependsOn.every((one) => dependencies[one].sharedByLineage);
+}
+
+/** Two execs of one settle key may be taken for alike in this variable, see dependencies.ts. */
+export function isCoveredBySettleKey(name: JudgedVariable): boolean {
+  return judgedRows[name].dependsOn.every((one) => dependencies[one].settleKey !== "missed");
+}
+
+/** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */
+export const OTLP_PREFIX = "treewarden.";
+
+/** The name of a record's field as an OTLP attribute. */
+export function otlpAttribute(name: string): string {
+  return isVariableName(name) && variables[name].otel === true ? name : OTLP_PREFIX + name;
+}

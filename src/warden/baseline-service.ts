@@ -12,21 +12,13 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Baseline } from "../baseline/baseline.ts";
+import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../baseline/file-names.ts";
 import { Scopes, scope as scopeNames } from "../baseline/key.ts";
-import {
-  countedEvent,
-  countedFields,
-  learnedEvent,
-  learnedFields,
-  lookedEvent,
-  lookedFields,
-} from "../baseline/learned.ts";
-import { Learning } from "../baseline/learning.ts";
+import { Learning, type ReportLearned } from "../baseline/learning.ts";
 import {
   afterLoss,
   atTime,
@@ -46,15 +38,15 @@ import {
   type WardenRequest,
 } from "../baseline/warden-request.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
-import type { Knowledge } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { Epoch } from "./epoch.ts";
 import { writeWhole } from "./saved-state.ts";
 import type { Execution } from "./tracker.ts";
 
@@ -63,11 +55,13 @@ export interface BaselineServiceInputs {
   /** What comes with the roles: it counts as the host's own does. */
   readonly ofRoles: readonly RoleBaseline[];
   /** Tells a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
-  /** There is room for records that must not be lost, beyond what verdicts may need. */
-  readonly hasRoom: () => boolean;
-  /** Seconds since the epoch. */
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
+  /** Sends a report of what is learned. */
+  readonly reportLearned: ReportLearned;
+  /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** Raised with every change of what the baseline and the exclusions answer. */
+  readonly epoch: Epoch;
   /** What the examiner knows of a file of the host's, digest and all; it is asked for what it does not know. */
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
@@ -82,7 +76,7 @@ type Asked = Pick<Execution, "facts" | "tree"> & { readonly process: Pick<Execut
 /** Something that ran in a container whose image was not known yet. */
 interface Early {
   readonly container: string;
-  readonly lineage: Lineage<Runnable>;
+  readonly lineage: Lineage;
   readonly facts: ProcessFacts;
   readonly second: number;
 }
@@ -107,7 +101,8 @@ export class BaselineService {
   private savedRoles: string;
   /** The last attempt failed, and that was told. */
   private cannotSave = false;
-  private familiar = new WeakMap<Tree, boolean>();
+  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
+  private exclusionEnd: number | undefined;
   private early: Early[] = [];
 
   constructor(inputs: BaselineServiceInputs) {
@@ -156,7 +151,7 @@ export class BaselineService {
   }
 
   /** Collects what runs already. */
-  observe(lineage: Lineage<Runnable>, facts: ProcessFacts): void {
+  observe(lineage: Lineage, facts: ProcessFacts): void {
     const { container } = lineage;
     const second = this.inputs.now();
     const image = container === null ? null : this.inputs.imageOf(container);
@@ -198,12 +193,19 @@ export class BaselineService {
 
   /** The folded tree is in the baseline: its series stay. */
   isFamiliar(tree: Tree): boolean {
-    if (this.baseline === undefined) return false;
-    const before = this.familiar.get(tree);
-    if (before !== undefined) return before;
-    const familiar = this.baseline.isFamiliar(tree.path);
-    this.familiar.set(tree, familiar);
-    return familiar;
+    return this.baseline?.isFamiliar(tree) ?? false;
+  }
+
+  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  }
+
+  /** What an exclusion that has ended by `wallNow` (ns since 1970) hid is decided about anew. */
+  endExclusions(wallNow: number): void {
+    if (this.exclusionEndsIn(wallNow) !== 0) return;
+    this.exclusionEnd = this.exclusions.nextEnd(wallNow / 1e9);
+    this.inputs.epoch.raise("exclusion ended");
   }
 
   onLoss(): void {
@@ -222,23 +224,13 @@ export class BaselineService {
     return this.early.length > 0 || this.learning.hasReports;
   }
 
-  /** Tells what was learned as far as there is room, and ends a learning whose time is over. */
+  /** Reports what was learned as far as there is room, and ends a learning whose time is over. */
   reportLearned(): void {
     this.takeEarly();
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.tellPhase();
-    const origin = { "baseline.started": this.learning.state.started };
-    const tell = (event: string, fields: EventRecord): boolean => {
-      if (!this.inputs.hasRoom()) return false;
-      this.inputs.recordChange(event, { ...fields, ...origin });
-      return true;
-    };
-    this.learning.report({
-      candidate: (candidate) => tell(learnedEvent, learnedFields(candidate)),
-      counts: (counts) => tell(countedEvent, countedFields(counts)),
-      looked: (looked) => tell(lookedEvent, lookedFields(looked)),
-    });
+    this.learning.report(this.inputs.reportLearned);
     this.save();
   }
 
@@ -270,14 +262,15 @@ export class BaselineService {
     }
     for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => read.add(entry));
     this.saveRoles();
-    this.familiar = new WeakMap();
     if (own === undefined && ofRoles.length === 0) {
       this.baseline = undefined;
+      this.inputs.epoch.raise("baseline");
       return;
     }
     const trees = read.size;
     for (const entry of this.inputs.own ?? []) read.add(entry);
     this.baseline = read;
+    this.inputs.epoch.raise("baseline");
     // Reading left many times its size behind.
     Bun.gc(true);
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
@@ -298,8 +291,13 @@ export class BaselineService {
   private reloadExclusions(): void {
     const bytes = readRootFile(join(this.inputs.stateDirectory, EXCLUSIONS));
     const result = bytes === undefined ? undefined : parseExclusions(bytes.toString("utf8"), compileTreeGlob);
-    if (result?.ok === false) this.tellRejected(EXCLUSIONS, result.errors);
-    else this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    if (result?.ok === false) {
+      this.tellRejected(EXCLUSIONS, result.errors);
+      return;
+    }
+    this.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
+    this.exclusionEnd = this.exclusions.nextEnd(this.inputs.now());
+    this.inputs.epoch.raise("exclusions");
   }
 
   private obey(request: WardenRequest): void {

@@ -1,11 +1,13 @@
 // The source of events in the poll loop: the one that was opened, or the one that took over when it failed.
-import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
+import type { Config } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Totals } from "../report/totals.ts";
+import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
+import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
 export interface EventSourceInputs {
@@ -13,8 +15,9 @@ export interface EventSourceInputs {
   readonly poll: Poll;
   readonly token: number;
   readonly totals: Totals;
-  /** Subscribed when it returns. Throws if there is none. */
-  readonly open: (choice: SourceChoice) => OpenedSensor;
+  readonly epoch: Epoch;
+  /** Opens and subscribes. Throws if the host does not allow what was chosen. */
+  readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
 }
 
 export class EventSource implements Disposable {
@@ -26,6 +29,7 @@ export class EventSource implements Disposable {
     this.inputs = inputs;
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
+    inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));
   }
 
   get sensor(): Sensor {
@@ -55,20 +59,25 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Tells the sensor which execs must not wait; true if it is to be told of those that may. Anew for each policy. */
+  /** Sets which execs wake the reader at once, anew for each policy; true if execs can be settled under it. */
   applyWakeupPolicy(policy: Policy): boolean {
-    const urgency = wakeupPolicyOf(policy, this.inputs.config.enforcement);
-    this.sensor.unsettle?.();
-    this.sensor.setWakeupPolicy?.(urgency);
-    return urgency === "unsettled" && this.sensor.settle !== undefined;
+    const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
+    this.sensor.setWakeupPolicy?.(wakeup);
+    return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }
 
-  /** The sensor has failed for good: another one takes over; gives what failed. Throws if there is none. */
-  replace(): SensorSource {
+  /**
+   * The sensor has failed for good, by `failure`: the next one that the host allows takes over. A sensor that the
+   * administrator chose is not exchanged: then, as where no other can be opened, the failure is thrown. Returns the
+   * source that failed.
+   */
+  replace(failure: unknown): SensorSource {
+    const { source } = this.inputs.config;
+    if (source !== "auto") throw failure;
     const failed = this.name;
     this.inputs.poll.remove(this.sensor.fd);
     this.sensor[Symbol.dispose]();
-    this.opened = this.inputs.open(failed === "ebpf" ? "netlink" : this.inputs.config.source);
+    this.opened = this.inputs.open(source, { source: failed, reason: String(failure) });
     this.enter(failed);
     return failed;
   }
@@ -78,10 +87,11 @@ export class EventSource implements Disposable {
   }
 
   private enter(before: SensorSource | undefined): void {
-    const { poll, token, totals, config } = this.inputs;
+    const { poll, token, totals, config, epoch } = this.inputs;
     const { enforcement } = config;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
+    this.sensor.setEpoch?.(epoch.current);
     if (before !== undefined) totals.remove("info", { version, source: before, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }

@@ -1,11 +1,11 @@
 // Keeps the forest for the next warden, and takes over what the last one kept.
-import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Forest } from "../forest/forest.ts";
 import { type RestoredForest, restoreForest, saveForest } from "../forest/saved-forest.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { AtomicFileWriter } from "./atomic-file-writer.ts";
 import type { NewTrees } from "./new-trees.ts";
 import { fileOfState, type SavedState } from "./saved-state.ts";
@@ -18,12 +18,12 @@ export interface ForestStoreInputs {
   readonly directory: string;
   readonly run: string;
   readonly bootId: string;
-  readonly forest: Forest<Runnable>;
+  readonly forest: Forest;
   readonly newTrees: NewTrees;
   readonly reader: FactsReader;
   readonly fileWriter: AtomicFileWriter;
   /** Tells a change of treewarden's own. */
-  readonly recordChange: (event: string, details: EventRecord) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
 }
 
 export class ForestStore {
@@ -63,7 +63,7 @@ export class ForestStore {
   }
 
   /** The lineages of the last run of this boot; undefined if there is nothing that holds together. */
-  restore(saved: SavedState | undefined): RestoredForest<Runnable> | undefined {
+  restore(saved: SavedState | undefined): RestoredForest | undefined {
     if (saved === undefined) return undefined;
     const { forest, bootId, recordChange } = this.inputs;
     try {

@@ -29,7 +29,7 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
     startTicks(pid) {
       return reader.startTicks(pid);
     },
-    kill(pid, verify) {
+    kill({ pid }, isStillIt) {
       let handle: PidDescriptor | null;
       try {
         handle = pidfdOpen(pid);
@@ -38,7 +38,7 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
       }
       if (handle === null) return "gone";
       using open = handle;
-      if (!verify()) return "gone";
+      if (!isStillIt()) return "gone";
       try {
         return open.signal(constants.signals.SIGKILL) ? "sent" : "gone";
       } catch (error) {
@@ -46,9 +46,10 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
         throw error;
       }
     },
-    isOurs(pid, args) {
-      // All of ours are started with it; a look at a process that has just begun is the dearest part of a kill.
+    isOurs({ pid }, args) {
+      // All of ours are started with it; a look at a process that has just begun is the most expensive part of a kill.
       if (args !== undefined && !args.some((one) => one.includes(runId))) return false;
+      // Whoever has the pid now: should that be another process than the one meant, to spare it is the safe mistake.
       const facts = factsOfOwn(pid);
       if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
       return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;

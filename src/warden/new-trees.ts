@@ -6,7 +6,7 @@ const LIMIT = 20_000;
 
 export class NewTrees {
   private readonly ids: Set<string>;
-  /** Trees whose exact one was asked for before: no hash is made again. */
+  /** Trees whose exact one was asked for before. Invalidated by: nothing, what was once asked for is never new again. */
   private readonly asked = new WeakSet<Tree>();
 
   /** `before`: what `ids` gave in the last run. */

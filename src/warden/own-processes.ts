@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import { scope, scopeOf } from "../baseline/key.ts";
 import { parseCgroup } from "../linux/proc/cgroup.ts";
-import { SENDMAIL } from "../reporter/sendmail.ts";
+import { SENDMAIL } from "../report/sendmail-path.ts";
 
 /** What sendmail goes on to start to hand its mail over: Exim's delivery, Postfix's queue, nullmailer's queue. */
 const helpers = ["/usr/sbin/exim4", "/usr/sbin/postdrop", "/usr/sbin/nullmailer-queue"];

@@ -1,7 +1,6 @@
 // What the warden keeps in the state directory, all of it root's: the boot it is in, and the forest.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRecord } from "../report/wire.ts";
 
 const FOREST = "forest.json";
 
@@ -18,18 +17,19 @@ export interface Boot {
 export function rememberBoot(directory: string, now: Boot): Boot {
   const path = join(directory, "boot.json");
   const before = readJson(path);
-  if (isRecord(before) && before.bootId === now.bootId) {
-    const { bootTimeMs, firstStartTicks } = before;
-    if (typeof bootTimeMs === "number" && typeof firstStartTicks === "number") {
-      return { bootId: now.bootId, bootTimeMs, firstStartTicks };
-    }
-  }
+  if (isBoot(before) && before.bootId === now.bootId) return before;
   try {
     writeWhole(path, JSON.stringify(now));
   } catch {
     // Whoever fills the disk must not keep treewarden from starting; what is spared begins with this start then.
   }
   return now;
+}
+
+function isBoot(value: unknown): value is Boot {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("bootId" in value && "bootTimeMs" in value && "firstStartTicks" in value)) return false;
+  return typeof value.bootTimeMs === "number" && typeof value.firstStartTicks === "number";
 }
 
 export interface SavedState {

@@ -6,19 +6,23 @@ import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import { TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
-import type {
-  ExecEvent,
-  ExitEvent,
-  LossEvent,
-  ProcessEvent,
-  ProcessFacts,
-  ScannedProcess,
-  SensorSource,
+import {
+  dispatch,
+  type EventHandlers,
+  type ExecEvent,
+  type ExitEvent,
+  type ForkEvent,
+  type LossEvent,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+  type SensorSource,
 } from "../sensor/event.ts";
+import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 
 /** A program that runs, by an event or found by a scan. */
 export interface Execution {
-  readonly process: Process<Runnable>;
+  readonly process: Process;
   readonly facts: ProcessFacts;
   readonly tree: Tree;
   readonly source: SensorSource;
@@ -28,13 +32,22 @@ export interface Execution {
   readonly event: ExecEvent | undefined;
 }
 
-/** What is done with what the tracker finds. */
-export interface TrackerListener {
-  onFork(child: Process<Runnable>): void;
-  onExec(exec: Execution): void;
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void;
-  onLoss(event: LossEvent): void;
+/** What the tracker makes of an event of each kind; null: nobody but the forest needs it. */
+interface Findings {
+  readonly fork: [child: Process];
+  readonly exec: [exec: Execution];
+  readonly user: null;
+  readonly exit: [process: Process, tree: Tree, event: ExitEvent];
+  readonly loss: [event: LossEvent];
 }
+type FindingOf<K extends SensorKind> = Findings[K];
+
+/** What is done with what the tracker finds: `onFork`, `onExec` and so on. */
+export type TrackerListener = {
+  [K in SensorKind as FindingOf<K> extends null ? never : `on${Capitalize<K>}`]: (
+    ...finding: NonNullable<FindingOf<K>>
+  ) => void;
+};
 
 export interface TrackerInputs {
   readonly identify: (facts: ProcessFacts) => Runnable;
@@ -47,12 +60,11 @@ export interface TrackerInputs {
 }
 
 export class Tracker {
-  readonly forest: Forest<Runnable>;
+  readonly forest: Forest;
   private readonly inputs: TrackerInputs;
   private readonly listener: TrackerListener;
-  private readonly forks: Counter;
-  private readonly execs: Counter;
-  private readonly exits: Counter;
+  private readonly counters: Partial<Record<SensorKind, Counter>> = {};
+  private readonly handlers: EventHandlers;
   private readonly lastEvent: Gauge;
   /** ns, CLOCK_MONOTONIC; 0 before the first event. */
   lastEventTime = 0;
@@ -61,11 +73,16 @@ export class Tracker {
     this.inputs = inputs;
     this.listener = listener;
     const { totals } = inputs;
-    this.forks = totals.counter("events", { event: "fork" });
-    this.execs = totals.counter("events", { event: "exec" });
-    this.exits = totals.counter("events", { event: "exit" });
+    for (const kind of countedKinds) this.counters[kind] = totals.counter("events", { event: kind });
+    this.handlers = {
+      fork: (event) => this.onFork(event),
+      exec: (event) => this.onExec(event),
+      user: (event) => void this.forest.user(event),
+      exit: (event) => this.onExit(event),
+      loss: (event) => this.listener.onLoss(event),
+    };
     this.lastEvent = totals.gauge("lastEvent", {});
-    this.forest = new Forest<Runnable>({
+    this.forest = new Forest({
       identify: inputs.identify,
       kernelProgram: kernelThread,
       missedExit: (process) => this.ended(process, undefined),
@@ -75,37 +92,28 @@ export class Tracker {
 
   handle(event: ProcessEvent): void {
     this.lastEventTime = event.time;
-    switch (event.kind) {
-      case "fork": {
-        this.forks.add(1);
-        const child = this.forest.fork(event);
-        if (child === undefined) return;
-        this.started(child);
-        this.listener.onFork(child);
-        return;
-      }
-      case "exec": {
-        this.execs.add(1);
-        const process = this.forest.exec(event);
-        if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
-        else this.inputs.totals.counter("execsUnattributed", { reason: "tree" }).add(1);
-        return;
-      }
-      case "user":
-        this.forest.user(event);
-        return;
-      case "exit": {
-        this.exits.add(1);
-        const process = this.forest.exit(event);
-        if (process === undefined) return;
-        this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
-        this.listener.onExit(process, treeOf(process.lineage), event);
-        return;
-      }
-      case "loss":
-        this.listener.onLoss(event);
-        return;
-    }
+    this.counters[event.kind]?.add(1);
+    dispatch(this.handlers, event);
+  }
+
+  private onFork(event: ForkEvent): void {
+    const child = this.forest.fork(event);
+    if (child === undefined) return;
+    this.started(child);
+    this.listener.onFork(child);
+  }
+
+  private onExec(event: ExecEvent): void {
+    const process = this.forest.exec(event);
+    if (process !== undefined) this.runs(process, event.facts, event.source, event.time, event);
+    else this.inputs.totals.counter("execsUnattributed", { reason: "tree" }).add(1);
+  }
+
+  private onExit(event: ExitEvent): void {
+    const process = this.forest.exit(event);
+    if (process === undefined) return;
+    this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
+    this.listener.onExit(process, treeOf(process.lineage), event);
   }
 
   /** Tells the gauge of the last event; `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
@@ -120,8 +128,8 @@ export class Tracker {
   reconcile(
     scan: readonly ScannedProcess[],
     time: number,
-    remembered?: ReadonlyMap<number, Remembered<Runnable>>,
-  ): Differences<Runnable> {
+    remembered?: ReadonlyMap<number, Remembered>,
+  ): Differences {
     const differences = this.forest.reconcile(scan, time, remembered);
     for (const process of differences.ended) this.ended(process, undefined);
     for (const { process } of differences.found) this.started(process);
@@ -134,14 +142,14 @@ export class Tracker {
   }
 
   /** What a scan did not find, and no event has told the end of by now, has ended. */
-  forget(missing: readonly Process<Runnable>[]): readonly Process<Runnable>[] {
+  forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = this.forest.forget(missing);
     for (const process of forgotten) this.ended(process, undefined);
     return forgotten;
   }
 
   private runs(
-    process: Process<Runnable>,
+    process: Process,
     facts: ProcessFacts,
     source: SensorSource,
     time: number,
@@ -153,11 +161,11 @@ export class Tracker {
     this.listener.onExec({ process, facts, tree, source, time, event });
   }
 
-  private started(process: Process<Runnable>): void {
+  private started(process: Process): void {
     this.count(process, treeOf(process.lineage));
   }
 
-  private count(process: Process<Runnable>, tree: Tree): void {
+  private count(process: Process, tree: Tree): void {
     // Pid 1 is in no tree.
     if (tree.labels.length === 0) return;
     const known = this.inputs.isKnown(tree);
@@ -165,17 +173,17 @@ export class Tracker {
     const { trees } = this.inputs;
     const handle =
       before === undefined ? trees.started(tree.path, known) : trees.moved(before, tree.path, known);
-    if (handle !== before) process.mark = handle;
+    if (handle !== before) process.countedAs = handle;
   }
 
-  private ended(process: Process<Runnable>, seconds: number | undefined): void {
+  private ended(process: Process, seconds: number | undefined): void {
     const handle = handleOf(process);
     if (handle === undefined) return;
-    process.mark = undefined;
+    process.countedAs = undefined;
     this.inputs.trees.ended(handle, seconds);
   }
 
-  private countAttribution(process: Process<Runnable>, facts: ProcessFacts): void {
+  private countAttribution(process: Process, facts: ProcessFacts): void {
     const missing =
       facts.executable === undefined
         ? "executable"
@@ -190,6 +198,6 @@ export class Tracker {
   }
 }
 
-function handleOf(process: Process<Runnable>): TreeHandle | undefined {
-  return process.mark instanceof TreeHandle ? process.mark : undefined;
+function handleOf(process: Process): TreeHandle | undefined {
+  return process.countedAs instanceof TreeHandle ? process.countedAs : undefined;
 }

@@ -1,7 +1,10 @@
 // Names of users, from /etc/passwd as it was at the start or the last reload: the hot path opens no such file.
 import { readFileSync } from "node:fs";
 
-/** A look-up by user id. Users of directory services have no name here. */
+/**
+ * A look-up by user id. Users of directory services have no name here. Invalidated by: a reload, which reads the file
+ * again and raises the epoch.
+ */
 export function readUserNames(path = "/etc/passwd"): (uid: number) => string | undefined {
   const names = new Map<number, string>();
   let text = "";

@@ -1,33 +1,28 @@
 // From a program that runs to a verdict that is carried out and reported.
+import type { Knowledge } from "../baseline/baseline.ts";
 import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Knowledge, Subject } from "../policy/subject.ts";
+import type { Subject } from "../policy/subject.ts";
+import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
-import {
-  changeRecord,
-  execRecord,
-  exitRecord,
-  lossRecord,
-  type Stamp,
-  verdictRecord,
-} from "../report/records.ts";
+import { records, type Stamp, verdictRecord } from "../report/records.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
 export interface VerdictInputs {
   readonly policy: Policy;
   readonly enforcement: Enforcement;
-  readonly killer: ProcessKiller<Runnable>;
+  readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   readonly totals: Totals;
   readonly stamp: Stamp;
@@ -74,7 +69,7 @@ export class VerdictHandler implements TrackerListener {
   private readonly inputs: VerdictInputs;
   /** Loudness: a minute without permits is told once. */
   private limited = false;
-  /** Of the last verdict: mostly the next one is of the same kind. */
+  /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
 
   constructor(inputs: VerdictInputs) {
@@ -82,7 +77,7 @@ export class VerdictHandler implements TrackerListener {
     this.policy = inputs.policy;
   }
 
-  onFork(child: Process<Runnable>): void {
+  onFork(child: Process): void {
     this.inputs.killer.forked(child);
   }
 
@@ -102,32 +97,32 @@ export class VerdictHandler implements TrackerListener {
     }
     const { outbox, stamp } = this.inputs;
     if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(execRecord(subject, "tree.new", stamp), "common");
+      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
       outbox.reliable(verdictRecord(subject, decision, outcome, reason, this.policy.version, stamp), room);
     }
-    if (outbox.watched) outbox.bestEffort(execRecord(subject, "process.exec", stamp));
+    if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
-  onExit(process: Process<Runnable>, tree: Tree, event: ExitEvent): void {
+  onExit(process: Process, tree: Tree, event: ExitEvent): void {
     const { outbox, stamp } = this.inputs;
     if (!outbox.watched) return;
-    const ended = { pid: process.pid, treePath: tree.path, treeId: tree.id };
-    outbox.bestEffort(exitRecord(event, ended, event.time + this.wallOffset, stamp));
+    const { bootTimeMs } = this.inputs;
+    outbox.bestEffort(records.exit(event, process, tree, bootTimeMs, event.time + this.wallOffset, stamp));
   }
 
   onLoss(event: LossEvent): void {
     const { outbox, stamp, totals } = this.inputs;
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
-    outbox.reliable(lossRecord(event, event.time + this.wallOffset, stamp));
+    outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.inputs.onLoss();
   }
 
-  /** Tells something about treewarden itself. */
-  recordChange(event: string, details: Parameters<typeof changeRecord>[1]): void {
+  /** Reports a change of treewarden itself. */
+  recordChange(event: ChangeName, details: EventRecord): void {
     this.inputs.outbox.reliable(
-      changeRecord(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
+      records.change(event, details, monotonicNow() + this.wallOffset, this.inputs.stamp),
     );
   }
 
@@ -195,10 +190,11 @@ export function execSubject(
   const wallTime = (exec.time + wallOffset) / 1e6;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
   return {
+    kind: "exec",
     source: exec.source,
     time: exec.time,
     wallTime,
-    pid: process.pid,
+    process,
     facts,
     runnable: lineage.program,
     lineage,

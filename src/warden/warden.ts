@@ -1,33 +1,44 @@
 // The hot path: one blocking loop over the kernel's events, the supervisor's orders and the reporter's wire.
 // The runtime's own event loop turns only while a file is being written (filing.ts), so there are no timers, no other
 // promises and no console.
-import type { Config, SourceChoice } from "../config/config.ts";
-import { version } from "../config/version.ts";
+import type { Config } from "../config/config.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { boottimeNow, monotonicNow, realtimeNow, suspendedFor } from "../linux/clock.ts";
+import {
+  bootTimeMs,
+  boottimeNow,
+  monotonicNow,
+  realtimeNow,
+  suspendedFor,
+  wallClockOffset,
+} from "../linux/clock.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { bootId, setProcessName } from "../linux/process.ts";
+import { bootTicks } from "../linux/ticks.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
+import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import { Outbox } from "../report/outbox.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
+import { version } from "../report/version.ts";
 import type { Hello } from "../report/wire.ts";
 import type { ProcessEvent } from "../sensor/event.ts";
-import type { OpenedSensor } from "../sensor/open.ts";
+import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { stackOf } from "../vocabulary/errors.ts";
+import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { AtomicFileWriter } from "./atomic-file-writer.ts";
 import { isSameBase, readBase, writeBase } from "./base-file.ts";
 import { BaselineService } from "./baseline-service.ts";
+import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
@@ -59,7 +70,13 @@ export interface WardenOptions {
   readonly run: string;
   readonly config: Config;
   /** Opens the source of events: subscribed when it returns. */
-  readonly openSensor: (choice: SourceChoice, reader: FactsReader) => OpenedSensor;
+  readonly openSensor: (
+    choice: SourceChoice,
+    reader: FactsReader,
+    lastResort: LastResort | undefined,
+  ) => OpenedSensor;
+  /** Shows a warning to whoever started treewarden. */
+  readonly warn: (text: string) => void;
   readonly loadPolicy: () => PolicyResult;
   /** The end of the pair to the reporter. */
   readonly reportFd: number;
@@ -103,7 +120,7 @@ class Warden {
   private readonly options: WardenOptions;
   private readonly poll = new Poll();
   private readonly reader: FactsReader;
-  private readonly totals = new Totals(["exportFailures"]);
+  private readonly totals = new Totals();
   private readonly outbox: Outbox;
   private readonly link: ReportLink;
   private readonly forestStore: ForestStore;
@@ -114,6 +131,7 @@ class Warden {
   private readonly rescan = new Rescan();
   private readonly fileWriter = new AtomicFileWriter();
   private readonly source: EventSource;
+  private readonly epoch = new Epoch();
   private readonly bootId = bootId();
   private readonly started = realtimeNow();
   private readonly generation = Math.floor(boottimeNow() / 1e6);
@@ -134,8 +152,8 @@ class Warden {
     this.reader = new FactsReader({ argumentBytes: config.arguments.limit });
     const boot = rememberBoot(config.state_directory, {
       bootId: this.bootId,
-      bootTimeMs: Math.round((realtimeNow() - boottimeNow()) / 1e6),
-      firstStartTicks: Math.floor(boottimeNow() / 1e7),
+      bootTimeMs: bootTimeMs(),
+      firstStartTicks: bootTicks(boottimeNow()),
     });
     const trees = new TreeTotals(this.totals, {
       mode: config.metrics.trees,
@@ -147,7 +165,8 @@ class Warden {
       poll: this.poll,
       token: SENSOR,
       totals: this.totals,
-      open: (choice) => options.openSensor(choice, this.reader),
+      epoch: this.epoch,
+      open: (choice, lastResort) => options.openSensor(choice, this.reader, lastResort),
     });
     this.outbox = new Outbox({
       fd: options.reportFd,
@@ -155,7 +174,7 @@ class Warden {
       hello: () => this.hello(),
       beforeTotals: () => {
         trees.expire();
-        this.tracker.publishLastEvent(realtimeNow() - monotonicNow());
+        this.tracker.publishLastEvent(wallClockOffset());
       },
     });
     this.link = new ReportLink(this.poll, REPORT, options.reportFd, this.outbox);
@@ -164,6 +183,7 @@ class Warden {
     this.examiner = new ExaminerClient(options.examinerFd, this.generation, {
       base: (base) => this.rebase(base),
       examined: (path, examined) => this.baseline.examined(path, examined),
+      changed: (what) => this.epoch.raise(what),
     });
     const saved = readState(config.state_directory);
     this.newTrees = new NewTrees(saved?.trees);
@@ -219,7 +239,7 @@ class Warden {
     });
     this.showPolicy(policy);
     this.verdicts.settling = this.source.applyWakeupPolicy(policy);
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.verdicts.recordChange("warden.started", {
       "sensor.source": this.source.name,
       "sensor.reason": this.source.why,
@@ -227,13 +247,15 @@ class Warden {
       "security_rule.ruleset.name": policy.role,
       "security_rule.version": policy.version,
     });
+    this.warnOfPolicy();
     this.baseline = new BaselineService({
       stateDirectory: config.state_directory,
       ofRoles: baselines,
       recordChange: (event, details) => this.verdicts.recordChange(event, details),
-      hasRoom: () => this.outbox.hasRoom,
+      reportLearned: (update) => this.outbox.learned(update),
       now: () => Math.floor((monotonicNow() + this.verdicts.wallOffset) / 1e9),
       imageOf: (container) => this.examiner.images.imageOf(container),
+      epoch: this.epoch,
       look: (facts) => this.examiner.lookup(facts, realtimeNow() / 1e6, true),
       own: config.mail.to.length > 0 ? ownMailTrees() : [],
     });
@@ -284,6 +306,7 @@ class Warden {
     if (isSameBase(base, this.base)) return;
     this.base = base;
     this.identify = createIdentifier({ base });
+    this.epoch.raise("base system");
     this.verdicts.recordChange("base.changed", { "base.programs": base.files.size });
     try {
       writeBase(this.options.config.state_directory, base);
@@ -293,7 +316,7 @@ class Warden {
   }
 
   private drain(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.tracker.forest.suspendedNs = suspendedFor();
     this.forestStore.changed();
     try {
@@ -308,15 +331,17 @@ class Warden {
     try {
       this.tracker.handle(event);
     } catch (error) {
-      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.verdicts.recordChange("warden.fault", {
         "event.kind": event.kind,
-        "error.message": why.slice(0, FAULT_LENGTH),
+        "error.message": stackOf(error).slice(0, FAULT_LENGTH),
       });
     }
   }
 
-  /** The source has failed for good: another one takes over, the forest stays. If there is none, the supervisor starts anew. */
+  /**
+   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
+   * failure and the supervisor starts it again.
+   */
   private switchSensor(failure: unknown): void {
     const { verdicts } = this;
     verdicts.recordChange("sensor.failed", {
@@ -324,12 +349,13 @@ class Warden {
       "error.message": String(failure),
     });
     try {
-      const source = this.source.replace();
+      const source = this.source.replace(failure);
       verdicts.settling = this.source.applyWakeupPolicy(verdicts.policy);
       verdicts.recordChange("sensor.switched", {
         "sensor.source": this.source.name,
         "sensor.reason": this.source.why,
       });
+      this.warnOfPolicy();
       verdicts.onLoss({ kind: "loss", source, time: monotonicNow(), reason: "switch", count: undefined });
     } catch (error) {
       this.fault = error;
@@ -346,14 +372,28 @@ class Warden {
   /** A daemon that goes on running starts nothing that a learning could see: what is alive when it begins belongs to it. */
   private learnRunning(): void {
     for (const { pid, facts } of scanLive(this.reader)) {
-      const process = this.tracker.forest.get(pid);
+      const { startTicks } = facts;
+      if (startTicks === undefined) continue;
+      const process = this.tracker.forest.find({ pid, startTicks, startExact: true });
       if (process !== undefined && !process.kernelThread) this.baseline.observe(process.lineage, facts);
     }
   }
 
+  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
+  private warnOfPolicy(): void {
+    const source = this.source.name;
+    const warnings = neverMatching(this.verdicts.policy, source).map((rule) =>
+      neverMatchingText(rule, source),
+    );
+    if (warnings.length === 0) return;
+    for (const text of warnings) this.options.warn(text);
+    this.verdicts.recordChange("policy.warning", { "sensor.source": source, "policy.warnings": warnings });
+  }
+
   private reload(): void {
-    this.verdicts.wallOffset = realtimeNow() - monotonicNow();
+    this.verdicts.wallOffset = wallClockOffset();
     this.names = readUserNames();
+    this.epoch.raise("users");
     const result = this.options.loadPolicy();
     this.baseline.reload(result.ok ? result.baselines : undefined);
     if (!result.ok) {
@@ -367,12 +407,14 @@ class Warden {
     }
     this.hidePolicy(this.verdicts.policy);
     this.verdicts.policy = result.policy;
+    this.epoch.raise("policy");
     this.verdicts.settling = this.source.applyWakeupPolicy(result.policy);
     this.showPolicy(result.policy);
     this.verdicts.recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
+    this.warnOfPolicy();
   }
 
   private firstScan(saved: SavedState | undefined): void {
@@ -388,14 +430,11 @@ class Warden {
   }
 
   /** A warden of this run died: what started and ended meanwhile are events that nobody saw. At least so many were lost. */
-  private countRestart(
-    before: RestoredForest<Runnable>["processes"] | undefined,
-    found: number,
-    time: number,
-  ): void {
+  private countRestart(before: RestoredForest["processes"] | undefined, found: number, time: number): void {
     const known = before?.size ?? 0;
     let still = 0;
-    for (const pid of before?.keys() ?? []) if (this.tracker.forest.get(pid) !== undefined) still += 1;
+    for (const process of before?.values() ?? [])
+      if (this.tracker.forest.find(process) !== undefined) still += 1;
     const count = known - still + found - still;
     const source = this.source.name;
     if (count > 0) this.verdicts.onLoss({ kind: "loss", source, time, reason: "restart", count });
@@ -437,6 +476,8 @@ class Warden {
     if (this.baseline.hasReports) sooner(this.learnedAt - now);
     const left = this.baseline.secondsLeft();
     if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
+    const end = this.baseline.exclusionEndsIn(realtimeNow());
+    if (end !== undefined) sooner(Math.min(end, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
@@ -448,6 +489,7 @@ class Warden {
       this.baseline.reportLearned();
       this.learnedAt = now + LEARNED_NS;
     }
+    this.baseline.endExclusions(realtimeNow());
     if (!idle && this.collectAt === 0) this.collectAt = now + COLLECT_NS;
     if (this.collectAt > 0 && now >= this.collectAt) {
       Bun.gc(true);

@@ -3,13 +3,12 @@ import fc from "fast-check";
 import { Baseline } from "../../src/baseline/baseline.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { keptPath } from "../../src/baseline/key.ts";
-import type { Runnable } from "../../src/fingerprint/runnable.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { Lineage } from "../../src/forest/lineage.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { entry, NOON } from "./samples.ts";
 
-function learned(leaf: Lineage<Runnable>, rest: Partial<BaselineEntry> = {}): BaselineEntry {
+function learned(leaf: Lineage, rest: Partial<BaselineEntry> = {}): BaselineEntry {
   const { exact, path, complete } = treeOf(leaf);
   return entry(exact, { tree: path, path: keptPath(leaf.program) ?? "", complete, ...rest });
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CaptureFile } from "../../src/sensor/capture/file.ts";
 import { CaptureWriter } from "../../src/sensor/capture/write.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 
 const START = Date.UTC(2026, 0, 31, 12);
 const header = {
@@ -42,7 +42,7 @@ function run(...args: readonly string[]): {
 }
 
 function facts(executable: string, args: readonly string[], startTicks: number): ProcessFacts {
-  const known = { ...factsOf(nothing), uid: 0, realUid: 0, gid: 0, startTicks };
+  const known = { ...factsFromEvents(nothingKnown), uid: 0, realUid: 0, gid: 0, startTicks };
   const cgroup = "/system.slice/cron.service";
   return { ...known, executable, args, cgroup, cwd: "/", executableDeleted: false, executableMemfd: false };
 }

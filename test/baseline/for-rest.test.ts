@@ -1,11 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  type ForRestLimits,
-  ForRestLines,
-  forRestName,
-  type GroupEvent,
-} from "../../src/baseline/for-rest.ts";
+import { type ForRestLimits, ForRestLines, forRestName } from "../../src/baseline/for-rest.ts";
 import { labelOf } from "../../src/fingerprint/label.ts";
 import { nameOf } from "../../src/fingerprint/path.ts";
 import {
@@ -42,9 +37,17 @@ function collector(limits?: ForRestLimits): ForRestLines {
   return lines;
 }
 
-function linesOf(...events: readonly (ProcessEvent | GroupEvent)[]): string[] {
+interface GroupChange {
+  readonly pid: number;
+  readonly gid: number;
+}
+
+function linesOf(...events: readonly (ProcessEvent | GroupChange)[]): string[] {
   const lines = collector();
-  for (const event of events) lines.event(event);
+  for (const event of events) {
+    if ("kind" in event) lines.event(event);
+    else lines.groupChanged(event.pid, event.gid);
+  }
   return lines.lines();
 }
 
@@ -76,7 +79,7 @@ describe("for-rest's worked examples", () => {
       ...toXinetd,
       fork(8, 7),
       exec(8, "/usr/sbin/ipop3d"),
-      { kind: "group", pid: 8, gid: 12 },
+      { pid: 8, gid: 12 },
       exit(8, SIGPIPE),
     );
     expect(after.filter((line) => !before.includes(line))).toEqual([

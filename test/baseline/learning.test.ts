@@ -1,22 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { mergeEntries } from "../../src/baseline/entry.ts";
-import { executablesText } from "../../src/baseline/executables.ts";
 import {
-  type Candidate,
-  type CountUpdate,
-  candidateOf,
-  countedFields,
-  countedOf,
   entryOfRow,
-  type FileUpdate,
-  learnedFields,
-  usersText,
+  type LearnedTree,
+  type LearnedUpdate,
+  parseLearnedUpdate,
 } from "../../src/baseline/learned.ts";
-import { Learning, type LearningLimits, type LearningReports } from "../../src/baseline/learning.ts";
+import { Learning, type LearningLimits } from "../../src/baseline/learning.ts";
 import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { incomplete, lineage } from "./lineages.ts";
 import { NOON } from "./samples.ts";
 
@@ -32,38 +26,26 @@ function learningOf(limits?: LearningLimits): Learning {
 }
 
 /** What the reporter gets, as it would hold it. */
-class Table implements LearningReports {
-  readonly rows = new Map<string, Candidate>();
+class Table {
+  readonly rows = new Map<string, LearnedTree>();
   room = Number.POSITIVE_INFINITY;
 
-  candidate(candidate: Candidate): boolean {
+  readonly take = (update: LearnedUpdate): boolean => {
     this.room -= 1;
     if (this.room < 0) return false;
-    this.rows.set(candidate.id, candidate);
+    if (update.kind === "tree") this.rows.set(update.tree.id, update.tree);
+    else if (update.kind === "executables") this.change(update.id, { executables: update.executables });
+    else for (const counted of update.counts) this.change(counted.id, counted);
     return true;
-  }
+  };
 
-  counts(counts: readonly CountUpdate[]): boolean {
-    this.room -= 1;
-    if (this.room < 0) return false;
-    for (const one of counts) {
-      const row = this.rows.get(one.id);
-      expect(row).toBeDefined();
-      if (row !== undefined) this.rows.set(one.id, { ...row, ...one });
-    }
-    return true;
-  }
-
-  looked(looked: FileUpdate): boolean {
-    this.room -= 1;
-    if (this.room < 0) return false;
-    const row = this.rows.get(looked.id);
+  private change(id: string, changed: Partial<LearnedTree>): void {
+    const row = this.rows.get(id);
     expect(row).toBeDefined();
-    if (row !== undefined) this.rows.set(looked.id, { ...row, ...looked });
-    return true;
+    if (row !== undefined) this.rows.set(id, { ...row, ...changed });
   }
 
-  get all(): readonly Candidate[] {
+  get all(): readonly LearnedTree[] {
     return [...this.rows.values()];
   }
 }
@@ -80,12 +62,12 @@ describe("learning", () => {
       },
     });
     const table = new Table();
-    const dash = { ...factsOf(nothing), executable: "/usr/bin/dash" };
+    const dash = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/dash" };
     for (let i = 0; i < 3; i++) learning.observe(cronSh, "cron.service", undefined, NOON, dash);
     learning.observe(cronSh, "-", undefined, NOON, dash);
     learning.observe(sshd, "-", undefined, NOON, { ...dash, executable: "/usr/sbin/sshd" });
-    learning.report(table);
-    const texts = () => table.all.map(({ executables }) => executablesText(executables));
+    learning.report(table.take);
+    const texts = () => table.all.map(({ executables }) => executables);
     expect(texts()).toEqual(["/usr/bin/dash,-,-", "/usr/bin/dash,-,-", "/usr/sbin/sshd,-,-"]);
     expect(asked).toEqual(["/usr/bin/dash", "/usr/bin/dash", "/usr/sbin/sshd"]);
 
@@ -95,9 +77,9 @@ describe("learning", () => {
     learning.examined("/usr/bin/other", { package: "other" });
     expect(learning.hasReports).toBe(true);
     table.room = 1;
-    learning.report(table);
+    learning.report(table.take);
     table.room = 1;
-    learning.report(table);
+    learning.report(table.take);
     expect(texts()).toEqual([
       `/usr/bin/dash,dash,${digest}`,
       `/usr/bin/dash,dash,${digest}`,
@@ -118,24 +100,27 @@ describe("learning", () => {
       },
     });
     const inside = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
-    const ls = { ...factsOf(nothing), executable: "/usr/bin/ls" };
+    const ls = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls" };
     learning.observe(inside, "container", undefined, NOON, ls);
     learning.examined("/usr/bin/ls", { package: "coreutils" });
     const table = new Table();
-    learning.report(table);
+    learning.report(table.take);
     expect(asked).toEqual([]);
-    expect(table.all.map(({ executables }) => executablesText(executables))).toEqual(["/usr/bin/ls,-,-"]);
+    expect(table.all.map(({ executables }) => executables)).toEqual(["/usr/bin/ls,-,-"]);
   });
 
   test("files are kept for so many trees, and a randomly named program brings no more", () => {
     const learning = learningOf();
     for (let i = 0; i < 100; i++) {
       const executable = `/opt/app-1.${i}.0/app`;
-      learning.observe(lineage(executable), "-", undefined, NOON, { ...factsOf(nothing), executable });
+      learning.observe(lineage(executable), "-", undefined, NOON, {
+        ...factsFromEvents(nothingKnown),
+        executable,
+      });
     }
     const table = new Table();
-    learning.report(table);
-    expect(table.all.map(({ executables }) => executables.length)).toEqual([8]);
+    learning.report(table.take);
+    expect(table.all.map(({ executables }) => executables.split(" ").length)).toEqual([8]);
   });
 
   test("tells a tree once, with what is known of it", () => {
@@ -143,7 +128,7 @@ describe("learning", () => {
     const table = new Table();
     learning.observe(cronSh, "cron.service", ["sh", "-c", "TOKEN=secret"], NOON);
     learning.observe(cronSh, "cron.service", ["sh", "-c", "other"], NOON + 60);
-    learning.report(table);
+    learning.report(table.take);
     expect(table.all).toEqual([
       {
         id: expect.stringMatching(/^[0-9a-f]{32}$/),
@@ -155,8 +140,8 @@ describe("learning", () => {
         first: NOON,
         last: NOON + 60,
         count: 2,
-        users: [0, 33],
-        executables: [],
+        users: "0,33",
+        executables: "-",
         arguments: "sh -c TOKEN=...",
       },
     ]);
@@ -167,10 +152,10 @@ describe("learning", () => {
     const learning = learningOf();
     const table = new Table();
     learning.observe(cronSh, "-", undefined, NOON);
-    learning.report(table);
+    learning.report(table.take);
     learning.observe(cronSh, "-", undefined, NOON + 5);
     learning.observe(cronSh, "-", undefined, NOON + 6);
-    learning.report(table);
+    learning.report(table.take);
     expect(table.all[0]).toMatchObject({ first: NOON, last: NOON + 6, count: 3 });
   });
 
@@ -180,7 +165,7 @@ describe("learning", () => {
     learning.observe(sshd, "ssh.service", undefined, NOON);
     learning.observe(sshd, "container", undefined, NOON);
     learning.observe(incomplete("/usr/sbin/sshd"), "container", undefined, NOON);
-    learning.report(table);
+    learning.report(table.take);
     expect(table.all.map(({ scope, complete }) => [scope, complete])).toEqual([
       ["ssh.service", true],
       ["container", true],
@@ -192,10 +177,10 @@ describe("learning", () => {
     const learning = learningOf();
     const table = new Table();
     learning.observe(cronSh, "-", undefined, NOON);
-    learning.report(table);
+    learning.report(table.take);
     learning.observe(lineage("/usr/sbin/cron", { run: "/usr/bin/dash", uid: 7 }), "-", undefined, NOON);
-    learning.report(table);
-    expect(table.all.map(({ users }) => users)).toEqual([[0, 7, 33]]);
+    learning.report(table.take);
+    expect(table.all.map(({ users }) => users)).toEqual(["0,7,33"]);
   });
 
   test("what could not be read is counted and not learned", () => {
@@ -218,10 +203,10 @@ describe("learning", () => {
           learning.observe(leaf, "-", undefined, NOON);
           expected.set(treeOf(leaf).exact, (expected.get(treeOf(leaf).exact) ?? 0) + 1);
           table.room = room;
-          learning.report(table);
+          learning.report(table.take);
         }
         table.room = Number.POSITIVE_INFINITY;
-        learning.report(table);
+        learning.report(table.take);
         expect(new Map(table.all.map(({ exact, count }) => [exact, count]))).toEqual(expected);
         expect(learning.hasReports).toBe(false);
       }),
@@ -241,9 +226,9 @@ describe("learning", () => {
     const table = new Table();
     learning.observe(sshd, "-", undefined, NOON);
     learning.observe(cronSh, "-", undefined, NOON);
-    learning.report(table);
+    learning.report(table.take);
     learning.observe(cronSh, "-", undefined, NOON + 1);
-    learning.report(table);
+    learning.report(table.take);
     expect(table.all).toHaveLength(2);
   });
 
@@ -256,7 +241,7 @@ describe("learning", () => {
 });
 
 describe("on its way to root", () => {
-  const candidate: Candidate = {
+  const tree: LearnedTree = {
     id: "0123456789abcdef0123456789abcdef",
     scope: "cron.service",
     exact: "/cron/sh",
@@ -266,27 +251,38 @@ describe("on its way to root", () => {
     first: NOON,
     last: NOON + 60,
     count: 2,
-    users: [0, 33],
-    executables: [],
+    users: "0,33",
+    executables: "-",
     arguments: "sh -c x",
   };
-  const row = { ...candidate, origin: "run:1", complete: 1, users: usersText(candidate.users) };
+  const started = NOON - 60;
+  const row = { ...tree, origin: "run:1", complete: 1 };
 
-  test("a candidate survives its record", () => {
-    expect(candidateOf(JSON.parse(JSON.stringify(learnedFields(candidate))))).toEqual(candidate);
+  test.each<LearnedUpdate>([
+    { kind: "tree", started, tree },
+    { kind: "counts", started, counts: [{ id: tree.id, last: NOON, count: 3, users: "-" }] },
+    { kind: "executables", started, id: tree.id, executables: "/usr/bin/dash,dash,-" },
+  ])("a report survives the wire: %#", (update) => {
+    expect(parseLearnedUpdate(JSON.parse(JSON.stringify(update)))).toEqual(update);
   });
 
-  test("counts survive theirs", () => {
-    const counts = [{ id: candidate.id, last: NOON, count: 3, users: [] }];
-    expect(countedOf(JSON.parse(JSON.stringify(countedFields(counts))))).toEqual(counts);
+  test("a report with a field that is none is refused whole", () => {
+    for (const wrong of [
+      { kind: "tree", started, tree: { ...tree, users: "33,0" } },
+      { kind: "tree", started, tree: { ...tree, id: "x" } },
+      { kind: "tree", started: -1, tree },
+      { kind: "executables", started, id: tree.id, executables: "dash" },
+      { kind: "other", started },
+    ])
+      expect(parseLearnedUpdate(wrong)).toBeUndefined();
   });
 
-  test("no record makes the reporter's parsers throw", () => {
-    const names = fc.constantFrom(...Object.keys({ ...learnedFields(candidate), ...countedFields([]) }));
+  test("no value makes the reporter's parser throw", () => {
+    const fields = fc.dictionary(fc.constantFrom(...Object.keys(tree)), fc.jsonValue());
+    const kind = fc.constantFrom("tree", "counts", "executables");
     fc.assert(
-      fc.property(fc.dictionary(names, fc.jsonValue()), (record) => {
-        candidateOf(record);
-        expect(Array.isArray(countedOf(record))).toBe(true);
+      fc.property(kind, fields, fc.jsonValue(), (of, changed, counts) => {
+        parseLearnedUpdate({ ...changed, kind: of, started, tree: { ...tree, ...changed }, counts });
       }),
     );
   });

@@ -1,6 +1,5 @@
 // Lineages for the tests of this room: root first, below pid 1.
 import { identify } from "../../src/fingerprint/identify.ts";
-import type { Runnable } from "../../src/fingerprint/runnable.ts";
 import { type Lineage, Lineages } from "../../src/forest/lineage.ts";
 
 export interface Step {
@@ -10,8 +9,8 @@ export interface Step {
   readonly container?: string;
 }
 
-export function lineage(...steps: readonly (string | Step)[]): Lineage<Runnable> {
-  const lineages = new Lineages<Runnable>();
+export function lineage(...steps: readonly (string | Step)[]): Lineage {
+  const lineages = new Lineages();
   let leaf = lineages.intern(null, specOf({ run: "/usr/lib/systemd/systemd" }, true));
   for (const step of steps)
     leaf = lineages.intern(leaf, specOf(typeof step === "string" ? { run: step } : step, false));
@@ -19,7 +18,7 @@ export function lineage(...steps: readonly (string | Step)[]): Lineage<Runnable>
 }
 
 /** The same with its links guessed by a scan. */
-export function incomplete(...paths: readonly string[]): Lineage<Runnable> {
+export function incomplete(...paths: readonly string[]): Lineage {
   return lineage(...paths.map((run) => ({ run, complete: false })));
 }
 

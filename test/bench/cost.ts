@@ -3,7 +3,7 @@ import type { Load } from "./load.ts";
 import type { Bench, Section } from "./section.ts";
 import { median, number, percent, table } from "./table.ts";
 import { newMark, RunningTool, SETTLE_MS, sumOf } from "./tool-run.ts";
-import { sizeOf, type Tool, wardens } from "./tools.ts";
+import { sizeOf, type Tool } from "./tools.ts";
 import { kernelThreadSeconds } from "./usage.ts";
 
 interface Cost {
@@ -31,7 +31,7 @@ export const cost: Section = {
 };
 
 async function costOf(bench: Bench, load: Load): Promise<string> {
-  const all = [...bench.peers, ...wardens];
+  const all = [...bench.peers, ...bench.wardens];
   const costs = new Map<Tool, Cost[]>();
   const alone: number[] = [];
   for (let round = 1; round <= bench.rounds; round++) {
@@ -88,7 +88,7 @@ const PARENTS = [1, 4];
 export const attribution: Section = {
   title: "Attribution",
   measure: async (bench) => {
-    const tools = [...bench.peers, ...wardens];
+    const tools = [...bench.peers, ...bench.wardens];
     const rows = tools.map((tool) => [tool.name]);
     const starts: number[][] = tools.map(() => []);
     for (const load of bench.loads.all) {

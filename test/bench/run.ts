@@ -9,7 +9,7 @@ import { loss } from "./loss.ts";
 import { memory } from "./memory.ts";
 import type { Bench, Section } from "./section.ts";
 import { soak } from "./soak.ts";
-import { isThere, peers } from "./tools.ts";
+import { before, isThere, peers, wardens } from "./tools.ts";
 import { verdicts } from "./verdicts.ts";
 
 const sections: Readonly<Record<string, Section>> = {
@@ -32,6 +32,10 @@ const { values: flags } = parseArgs({
     write: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
     seconds: { type: "string", default: "3600" },
+    /** Another build of treewarden, measured in turn with this one. */
+    before: { type: "string" },
+    /** Only tools whose names match this regular expression. */
+    tools: { type: "string", default: "" },
   },
 });
 
@@ -46,13 +50,17 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
-const found = peers.filter(isThere);
+const asked = new RegExp(flags.tools);
+const found = peers.filter((tool) => asked.test(tool.name) && isThere(tool));
+const other = flags.before;
+const builds = other === undefined ? wardens : wardens.flatMap((tool) => [before(tool, other), tool]);
 using tracefs = found.some((tool) => tool.needsTracefs) ? mountTracefs() : undefined;
 void tracefs;
 using loads = new Loads();
 const bench: Bench = {
   loads,
   peers: found,
+  wardens: builds.filter((tool) => asked.test(tool.name)),
   count: Number(flags.count),
   rounds: Number(flags.rounds),
   say: (text) => console.error(`bench: ${text}`),

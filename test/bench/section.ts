@@ -6,6 +6,8 @@ export interface Bench {
   readonly loads: Loads;
   /** Those of the peers that are installed. */
   readonly peers: readonly Tool[];
+  /** treewarden's commands, of this build and of the one it is compared with. */
+  readonly wardens: readonly Tool[];
   /** Execs of one load from one parent. */
   readonly count: number;
   /** How often a measurement is repeated; medians are shown. */

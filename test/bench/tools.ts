@@ -20,6 +20,8 @@ export interface Tool {
   /** It tells every exec on standard output: as text, or as records with trees. Else it only counts, at /metrics. */
   readonly tells: "text" | "records" | "counts";
   readonly needsTracefs?: boolean;
+  /** Its program, if it is another build of treewarden than the one that is measured. */
+  readonly program?: string;
 }
 
 export const extrace: Tool = {
@@ -82,6 +84,16 @@ export const wardens: readonly Tool[] = (["netlink", "ebpf"] as const).flatMap((
   runOf(source),
 ]);
 
+/** The same command of another build, `program`. */
+export function before(tool: Tool, program: string): Tool {
+  return {
+    ...tool,
+    name: `${tool.name}, before`,
+    program,
+    command: (place) => tool.command({ ...place, treewarden: program }),
+  };
+}
+
 /** Whether it can be run here; says so on standard error if not. */
 export function isThere(tool: Tool): boolean {
   if (tool.package === undefined || Bun.which(tool.name) !== null) return true;
@@ -91,6 +103,7 @@ export function isThere(tool: Tool): boolean {
 
 /** Bytes of its program. */
 export function sizeOf(tool: Tool, treewarden: string): number {
+  if (tool.program !== undefined) return statSync(tool.program).size;
   return statSync(tool.package === undefined ? treewarden : (Bun.which(tool.name) ?? treewarden)).size;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { parseAddress } from "../../src/config/address.ts";
 import { defaultConfig, parseConfig } from "../../src/config/config.ts";
+import { parseAddress } from "../../src/linux/socket-address.ts";
 
 function errors(yaml: string): string[] {
   const result = parseConfig(yaml, "config.yaml");

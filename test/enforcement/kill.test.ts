@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { ProcessKiller, type ProcessSignals } from "../../src/enforcement/kill.ts";
 import { KillRate } from "../../src/enforcement/rate.ts";
-import { type Named, smallHost, type World } from "../forest/world.ts";
+import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
+import { smallHost, type World } from "../forest/world.ts";
 
 /** A kernel that only writes down whom it was told to kill. */
 class Written implements ProcessSignals {
@@ -24,13 +25,13 @@ class Written implements ProcessSignals {
     return this.other.has(pid) ? this.other.get(pid) : this.world.forest.get(pid)?.startTicks;
   }
 
-  kill(pid: number, verify: () => boolean): "sent" | "gone" {
-    if (!verify()) return "gone";
+  kill({ pid }: ProcessKey, isStillIt: () => boolean): "sent" | "gone" {
+    if (!isStillIt()) return "gone";
     this.killed.push(pid);
     return "sent";
   }
 
-  isOurs(pid: number): boolean {
+  isOurs({ pid }: ProcessKey): boolean {
     return pid === this.ours;
   }
 }
@@ -43,7 +44,7 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   world.spawn(100, 500, "bash");
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
-  const killer = new ProcessKiller<Named>(world.forest, kernel, new KillRate(options.perMinute), options);
+  const killer = new ProcessKiller(world.forest, kernel, new KillRate(options.perMinute), options);
   const kill = (pid: number, now = 0, told?: number) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);

@@ -12,7 +12,7 @@ import type { ExaminedFile } from "../../src/fingerprint/examined-file.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { receivePacket, sendPacket, socketPair } from "../../src/linux/socketpair.ts";
 import type { ProcessFacts } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 
 const WALL = 2_000_000_000_000;
 /** Seconds since the epoch. */
@@ -23,6 +23,7 @@ class Rig implements Disposable {
   readonly examination: ExaminerClient;
   readonly bases: BaseSystem[] = [];
   readonly heard: [string, ExaminedFile][] = [];
+  readonly changes: string[] = [];
   private readonly ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
@@ -30,6 +31,7 @@ class Rig implements Disposable {
     this.examination = new ExaminerClient(this.ends[0], 7, {
       base: (base) => this.bases.push(base),
       examined: (path, examined) => this.heard.push([path, examined]),
+      changed: (what) => this.changes.push(what),
     });
   }
 
@@ -56,7 +58,7 @@ class Rig implements Disposable {
 
 function facts(executable: string, rest: Partial<ProcessFacts> = {}): ProcessFacts {
   return {
-    ...factsOf(nothing),
+    ...factsFromEvents(nothingKnown),
     executable,
     executableDeleted: false,
     executableMemfd: false,
@@ -201,6 +203,18 @@ describe("another examiner", () => {
     rig.says({ type: "ready" });
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
   });
+});
+
+test("what changes answers that were given is a change, a first answer and one that is the same are none", () => {
+  using rig = new Rig();
+  rig.says({ type: "packages", state: "before" }, answer, answer, { type: "packages", state: "before" });
+  expect(rig.changes).toEqual([]);
+  rig.says({ type: "packages", state: "after" });
+  expect(rig.changes).toEqual(["packages"]);
+  rig.says(answer);
+  expect(rig.changes).toEqual(["packages"]);
+  rig.says({ ...answer, modified: true });
+  expect(rig.changes).toEqual(["packages", "packages"]);
 });
 
 test("when packages change every file is asked for again, and the old answer holds until then", () => {

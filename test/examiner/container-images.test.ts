@@ -6,14 +6,16 @@ const SECOND = 1e9;
 function rig() {
   const asked: string[] = [];
   const clock = { now: 0, room: true };
+  const changes: number[] = [];
   const images = new ContainerImages(
     (id) => {
       if (clock.room) asked.push(id);
       return clock.room;
     },
+    () => changes.push(clock.now),
     () => clock.now,
   );
-  return { images, asked, clock };
+  return { images, asked, clock, changes };
 }
 const id = "a".repeat(64);
 
@@ -35,6 +37,20 @@ test("nobody waits for an examiner that does not answer, and a late answer count
   expect(images.imageOf(id)).toBeNull();
   images.take(id, "nginx");
   expect(images.imageOf(id)).toBe("nginx");
+});
+
+test("an answer that comes after the question was decided without it is a change, and so is giving up", () => {
+  const { images, clock, changes } = rig();
+  images.imageOf(id);
+  images.imageOf(id);
+  expect(changes).toEqual([]);
+  clock.now = 10 * SECOND;
+  images.imageOf(id);
+  images.imageOf(id);
+  clock.now = 11 * SECOND;
+  images.take(id, "nginx");
+  images.take(id, "nginx");
+  expect(changes).toEqual([10 * SECOND, 11 * SECOND]);
 });
 
 test("what no runtime tells is asked for again twice, a while later", () => {

@@ -27,8 +27,8 @@ function facts(executable: string | undefined, rest: Partial<RunnableFacts> = {}
 }
 
 /** The leaf of a lineage, root first; pid 1 stands above it. */
-function lineage(...steps: readonly (Step | string)[]): Lineage<Runnable> {
-  const lineages = new Lineages<Runnable>();
+function lineage(...steps: readonly (Step | string)[]): Lineage {
+  const lineages = new Lineages();
   let leaf = lineages.intern(null, spec({ run: "/usr/lib/systemd/systemd", init: true }));
   for (const step of steps)
     leaf = lineages.intern(leaf, spec(typeof step === "string" ? { run: step } : step));
@@ -187,7 +187,7 @@ describe("a long tree", () => {
   });
 
   test("is bounded in time and memory for an endless chain of two names in turn", () => {
-    const lineages = new Lineages<Runnable>();
+    const lineages = new Lineages();
     let leaf = lineages.intern(null, spec({ run: "/opt/a0" }));
     for (let at = 1; at < 20_000; at++) {
       const next = lineages.intern(leaf, spec({ run: at % 2 === 0 ? "/opt/a0" : "/opt/b0" }));

@@ -39,7 +39,7 @@ test("in a container paths are the image's anyway", () => {
 
 test("neither one makes the other known, but a learned one is known again", () => {
   const leafOf = (userMounts: boolean) =>
-    new Lineages<ReturnType<typeof identify>>().intern(null, {
+    new Lineages().intern(null, {
       program: identify({ ...ls, userMounts }),
       earlier: [],
       uid: 0,

@@ -288,7 +288,7 @@ describe("attacks on the forest's memory", () => {
     }
     expect([world.forest.size, world.forest.lineages.size]).toEqual(before);
     expect(world.forest.endedKept).toBe(0);
-  });
+  }, 60_000);
 
   test("places of ended processes are fewer than live ones, however a family grows and dies", () => {
     const world = smallHost();
@@ -316,6 +316,22 @@ describe("attacks on the forest's memory", () => {
     expect(world.forest.endedKept).toBe(0);
     expect(world.forest.size).toBe(3);
   });
+});
+
+test("a key finds its process, and no longer once the pid is another process's", () => {
+  const world = smallHost();
+  world.spawn(100, 300, "sh");
+  const { pid, startTicks, startExact } = world.forest.get(300) ?? {
+    pid: 0,
+    startTicks: 0,
+    startExact: true,
+  };
+  const key = { pid, startTicks, startExact };
+  expect(world.forest.find(key)?.pid).toBe(300);
+  world.exit(300);
+  expect(world.forest.find(key)).toBeUndefined();
+  world.spawn(100, 300, "bash");
+  expect(world.forest.find(key)).toBeUndefined();
 });
 
 test("after the machine was suspended ends are still told from those of a pid's earlier owner", () => {

@@ -1,13 +1,10 @@
 import { expect, test } from "bun:test";
-import { type Lineage, type LineageSpec, Lineages, type Program } from "../../src/forest/lineage.ts";
+import { type Lineage, type LineageSpec, Lineages } from "../../src/forest/lineage.ts";
+import { runnable } from "./world.ts";
 
-interface Named extends Program {
-  readonly label: string;
-}
-
-function spec(key: string, label = key): LineageSpec<Named> {
+function spec(key: string, label = key): LineageSpec {
   return {
-    program: { key, label },
+    program: { ...runnable(key), label },
     earlier: [],
     uid: 0,
     container: null,
@@ -18,15 +15,15 @@ function spec(key: string, label = key): LineageSpec<Named> {
 }
 
 /** One process that runs `what` under `parent`, and ends. */
-function run(table: Lineages<Named>, parent: Lineage<Named>, what: LineageSpec<Named>): Lineage<Named> {
+function run(table: Lineages, parent: Lineage, what: LineageSpec): Lineage {
   const node = table.intern(parent, what);
   table.retain(node);
   table.release(node);
   return node;
 }
 
-function rooted(): { table: Lineages<Named>; root: Lineage<Named> } {
-  const table = new Lineages<Named>();
+function rooted(): { table: Lineages; root: Lineage } {
+  const table = new Lineages();
   const root = table.intern(null, spec("root"));
   table.retain(root);
   return { table, root };
@@ -43,8 +40,8 @@ test("what is started again has the node it had, although nobody used it meanwhi
 test("whatever the node before it was, what differs in anything has a node of its own", () => {
   const { table, root } = rooted();
   const what = spec("true");
-  const program = { key: "false", label: "false" };
-  const kinds: LineageSpec<Named>[] = [
+  const program = runnable("false");
+  const kinds: LineageSpec[] = [
     what,
     { ...what, program },
     { ...what, uid: 33 },

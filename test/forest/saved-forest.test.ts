@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import type { Runnable } from "../../src/forest/runnable.ts";
 import { restoreForest, saveForest } from "../../src/forest/saved-forest.ts";
-import { type Named, smallHost, World } from "./world.ts";
+import { runnable, smallHost, World } from "./world.ts";
 
-const decode = (program: unknown): Named => ({ key: String(program) });
-const encode = (program: Named): string => program.key;
+const decode = (program: unknown): Runnable => runnable(String(program));
+const encode = (program: Runnable): string => program.key;
 
 /** What the next run finds in /proc of the host that `world` describes. */
 function procOf(world: World, next: World) {

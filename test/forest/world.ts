@@ -1,10 +1,25 @@
 // A forest of named programs, driven by hand-written events.
 import { Forest } from "../../src/forest/forest.ts";
-import type { Lineage, Program } from "../../src/forest/lineage.ts";
+import type { Lineage } from "../../src/forest/lineage.ts";
+import type { Runnable } from "../../src/forest/runnable.ts";
 import { type ProcessFacts, type ScannedProcess, unknownFacts } from "../../src/sensor/event.ts";
 
-export interface Named extends Program {
-  readonly key: string;
+/** Something to run, known by its key alone. */
+export function runnable(key: string): Runnable {
+  return {
+    key,
+    executable: key,
+    executableName: key,
+    script: undefined,
+    inline: false,
+    path: key,
+    folded: key,
+    name: key,
+    label: key,
+    random: false,
+    randomness: 0,
+    entropy: undefined,
+  };
 }
 
 /** Milliseconds of a made-up boot to the nanoseconds that events carry. */
@@ -14,18 +29,18 @@ const ticks = (ms: number) => Math.floor(ms / 10);
 export class World {
   now = 1_000;
   readonly missed: number[] = [];
-  readonly forest: Forest<Named>;
+  readonly forest: Forest;
 
   constructor() {
-    const images = new Map<string, Named>();
-    this.forest = new Forest<Named>({
+    const images = new Map<string, Runnable>();
+    this.forest = new Forest({
       identify: ({ executable }) => {
         const key = executable ?? "?";
-        const program = images.get(key) ?? { key };
+        const program = images.get(key) ?? runnable(key);
         images.set(key, program);
         return program;
       },
-      kernelProgram: { key: "kthreadd" },
+      kernelProgram: runnable("kthreadd"),
       missedExit: (process) => this.missed.push(process.pid),
     });
   }
@@ -85,7 +100,7 @@ export class World {
   /** Root to leaf, as images. */
   names(pid: number): string {
     const names: string[] = [];
-    let node: Lineage<Named> | null = this.forest.get(pid)?.lineage ?? null;
+    let node: Lineage | null = this.forest.get(pid)?.lineage ?? null;
     for (; node !== null; node = node.parent) {
       if (node.init) continue;
       names.push(node.elided === null ? node.program.key : `... ${node.program.key}`);

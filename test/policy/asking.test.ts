@@ -2,10 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decide, type Policy } from "../../src/policy/policy.ts";
-import { isOfLineage, readerOf, type Subject } from "../../src/policy/subject.ts";
+import { readerOf, type Subject } from "../../src/policy/subject.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { unknownFacts } from "../../src/sensor/event.ts";
-import { variableNames } from "../../src/vocabulary/variables.ts";
+import { isSharedByLineage, judgedNames } from "../../src/vocabulary/variables.ts";
 import { judge, policyOf } from "./helpers.ts";
 
 const shell = [{ "process.executable.path": "/usr/sbin/nginx", "process.user.id": 33 }, "/usr/bin/dash"];
@@ -84,6 +84,11 @@ describe("the asking", () => {
         "/usr/bin/dash",
       ]).action,
     ).toBe("kill");
+  });
+
+  test("a rule may ask what kind of event it is", () => {
+    const isExec = { "==": [{ var: "event.name" }, "process.exec"] };
+    expect(judge(policyOf([{ id: "a", when: isExec, action: "alert" }]), shell).rule).toBe("a");
   });
 
   test("a disabled rule is not asked", () => {
@@ -218,7 +223,7 @@ describe("a tree that was asked about before", () => {
       source: "procfs",
       time: one.time + 1e9,
       wallTime: one.wallTime + 1e3,
-      pid: one.pid + 1,
+      process: { ...one.process, pid: one.process.pid + 1 },
       facts: { ...unknownFacts, executable: "/other", filename: "other", args: ["other"], uid: 77 },
       parentPid: 77,
       parent: undefined,
@@ -228,7 +233,7 @@ describe("a tree that was asked about before", () => {
       containerImage: "other",
       examined: undefined,
     };
-    const names = variableNames.filter(isOfLineage);
+    const names = judgedNames.filter(isSharedByLineage);
     expect(names.length).toBeGreaterThan(10);
     for (const name of names) expect([name, readerOf(name)(other)]).toEqual([name, readerOf(name)(one)]);
   });

@@ -27,6 +27,19 @@ describe("the place", () => {
     expect(errorsOf('// a role\n{ "role": "web", /* none */ "rules": [], }')).toEqual([]);
   });
 
+  test("each of several misspelt lists gets the name that was meant", () => {
+    const name = { var: "process.executable.name" };
+    const errors = errorsOf({
+      role: "r",
+      lists: { shells: ["sh"] },
+      rules: [
+        { id: "a", when: { in: [name, { list: "shels" }] }, action: "alert" },
+        { id: "b", when: { in: [name, { list: "shelsl" }] }, action: "alert" },
+      ],
+    });
+    expect(errors.map(({ fix }) => fix)).toEqual(['did you mean "shells"?', 'did you mean "shells"?']);
+  });
+
   test("every mistake is told at once", () => {
     const errors = errorsOf({
       role: "r",
@@ -60,7 +73,56 @@ describe("the file", () => {
       '{ "role": "a", "lists": { "__proto__": [] } }',
       '"__proto__" is not allowed as a name',
     ],
-    ["an unknown action", '{ "role": "a", "default": "kil" }', 'default is allow, alert, kill, not "kil"'],
+    [
+      "an unknown action",
+      '{ "role": "a", "default": "kil" }',
+      'default must be allow, alert or kill, not "kil"',
+    ],
+    [
+      "a rule on an unknown kind of event",
+      '{ "role": "a", "rules": [{ "id": "x", "on": ["exce"], "when": true, "action": "alert" }] }',
+      'rules[0].on[0] must be exec, not "exce"',
+    ],
+    [
+      "a rule on a kind of event that no sensor reports yet",
+      '{ "role": "a", "rules": [{ "id": "x", "on": ["exec", "connect"], "when": true, "action": "alert" }] }',
+      'rules[0].on[1]: this version does not judge "connect" events yet',
+    ],
+    [
+      "a rule on nothing",
+      '{ "role": "a", "rules": [{ "id": "x", "on": [], "when": true, "action": "alert" }] }',
+      "rules[0].on: name at least one kind of event: exec",
+    ],
+    [
+      "a rule on a text",
+      '{ "role": "a", "rules": [{ "id": "x", "on": "exec", "when": true, "action": "alert" }] }',
+      'rules[0].on must be an array, not "exec"',
+    ],
+    [
+      "a default for an unknown kind of event",
+      '{ "role": "a", "default": { "exce": "alert" } }',
+      'default.exce must be exec, not "exce"',
+    ],
+    [
+      "a default for a kind of event that no sensor reports yet",
+      '{ "role": "a", "default": { "exec": "alert", "connect": "alert" } }',
+      'default.connect: this version does not judge "connect" events yet',
+    ],
+    [
+      "an unknown action by kind",
+      '{ "role": "a", "default": { "exec": "kil" } }',
+      'default.exec must be allow, alert or kill, not "kil"',
+    ],
+    [
+      "a default for nothing",
+      '{ "role": "a", "default": {} }',
+      "default: name at least one kind of event: exec",
+    ],
+    [
+      "an override of what a rule is on",
+      '{ "role": "a", "override": { "x": { "on": ["exec"] } } }',
+      'unknown key "on"',
+    ],
     [
       "a reserved id",
       '{ "role": "a", "rules": [{ "id": "default", "when": true, "action": "alert" }] }',
@@ -108,6 +170,16 @@ describe("the file", () => {
   test("a slip of the hand gets the right name", () => {
     expect(errorsOf('{ "role": "a", "rule": [] }')[0]?.fix).toBe('did you mean "rules"?');
     expect(errorsOf('{ "role": "a", "default": "kil" }')[0]?.fix).toBe('did you mean "kill"?');
+    const on = (kind: string) =>
+      errorsOf(
+        `{ "role": "a", "rules": [{ "id": "x", "on": ["${kind}"], "when": true, "action": "alert" }] }`,
+      );
+    expect(on("exce")[0]).toMatchObject({ line: 1, column: 46, fix: 'did you mean "exec"?' });
+    expect(on("connect")[0]).toMatchObject({ line: 1, column: 46, fix: "rules can be on exec" });
+    expect(errorsOf('{ "role": "a", "default": { "exce": "alert" } }')[0]).toMatchObject({
+      column: 29,
+      fix: 'did you mean "exec"?',
+    });
   });
 
   test("no text makes the loader fail in another way", () => {

@@ -10,7 +10,7 @@ import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
 import type { TestEntry } from "../../src/policy/schema.ts";
 import type { VariableValue } from "../../src/policy/subject.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
-import type { VariableType } from "../../src/vocabulary/variables.ts";
+import type { VariableType } from "../../src/vocabulary/variable-row.ts";
 
 export function load(files: Readonly<Record<string, unknown>>, ...names: string[]): LoadResult {
   const texts = new Map(
@@ -69,7 +69,7 @@ export function conditionOf(
   const root = document.parse();
   const names: Names = {
     variable: variables,
-    notJudged: () => false,
+    refusal: () => undefined,
     list: () => undefined,
     variables: [],
     lists: [],

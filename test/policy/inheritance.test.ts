@@ -35,7 +35,7 @@ describe("the order of rules", () => {
     const policy = loaded(files, "a", "/p/b.json");
     expect(policy.role).toBe("a+b");
     expect(policy.rules.map(({ id }) => id)).toEqual(["a", "root", "b"]);
-    expect(policy.defaultAction).toBe("alert");
+    expect(policy.defaults.exec).toBe("alert");
   });
 
   test("one id twice is an error, wherever it stands", () => {
@@ -58,14 +58,37 @@ describe("the default", () => {
       "/p/deep.json": { role: "deep", default: "kill" },
       "/p/loud.json": { role: "loud", default: "alert" },
     });
-    expect(loaded(files({ default: "allow" })).defaultAction).toBe("allow");
+    expect(loaded(files({ default: "allow" })).defaults.exec).toBe("allow");
     const policy = loaded(files({}));
     expect(judge(policy, ["/usr/bin/id"])).toMatchObject({
       action: "kill",
       rule: "default",
       ruleset: "deep",
     });
-    expect(loaded({ "/p/role.json": { role: "role" } }).defaultAction).toBe("allow");
+    expect(loaded({ "/p/role.json": { role: "role" } }).defaults.exec).toBe("allow");
+  });
+
+  test("can be one action, or one for each kind of event", () => {
+    const one = loaded({ "/p/role.json": { role: "role", default: "alert" } });
+    const byKind = loaded({ "/p/role.json": { role: "role", default: { exec: "alert" } } });
+    expect(byKind.defaults).toEqual({ exec: "alert" });
+    expect(byKind.resolved).toEqual(one.resolved);
+    expect(byKind.version).toBe(one.version);
+    expect(judge(byKind, ["/usr/bin/id"]).action).toBe("alert");
+  });
+});
+
+describe("the kinds that a rule is on", () => {
+  test("are execs where it does not say, and stay so through inheritance and overrides", () => {
+    const policy = loaded({
+      "/p/role.json": { role: "role", extends: ["root"], override: { x: { action: "kill" } } },
+      "/p/root.json": { role: "root", rules: [rule("x", { on: ["exec", "exec"] }), rule("y")] },
+    });
+    expect(policy.rules.map(({ id, on }) => [id, on])).toEqual([
+      ["x", ["exec"]],
+      ["y", ["exec"]],
+    ]);
+    expect(policy.resolved.rules.map((one) => Object.hasOwn(one, "on"))).toEqual([false, false]);
   });
 });
 

@@ -1,7 +1,6 @@
 // The operators that treewarden adds to JSONLogic's.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Runnable } from "../../src/fingerprint/runnable.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { Lineages } from "../../src/forest/lineage.ts";
 import { hasAddressIn, parseNetwork } from "../../src/policy/cidr.ts";
@@ -140,7 +139,7 @@ describe("under, after a further exec", () => {
   const policy = policyOf([{ id: "it", when: { under: ["nginx"] }, action: "alert" }]);
 
   function decided(spec: { ancestorWas?: string; itselfWas?: string; elided?: string }): readonly string[] {
-    const lineages = new Lineages<Runnable>();
+    const lineages = new Lineages();
     const plain = { uid: 0, container: null, complete: true, init: false };
     const earlier = (was: string | undefined) => (was === undefined ? [] : [image(was)]);
     const parent = lineages.intern(null, {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { LearnedTree, LearnedUpdate } from "../../src/baseline/learned.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair, tryReceive, trySend } from "../../src/linux/socketpair.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -43,7 +44,7 @@ function record(text: string): EventRecord {
   return { timestamp: "2026-01-01T00:00:00.000000Z", "event.name": "policy.verdict", "log.record.uid": text };
 }
 
-function say(request: Request | Uint8Array | string): void {
+function send(request: Request | Uint8Array | string): void {
   const bytes =
     request instanceof Uint8Array
       ? request
@@ -52,7 +53,7 @@ function say(request: Request | Uint8Array | string): void {
 }
 
 /** Everything that has arrived, after one round of the warden's loop or as many as it needs. */
-function heard(): Frame[] {
+function received(): Frame[] {
   const frames: Frame[] = [];
   const buffer = new Uint8Array(PACKET_LIMIT);
   for (let rounds = 0; rounds < 1_000; rounds += 1) {
@@ -74,7 +75,7 @@ function numbers(frames: readonly Frame[]): number[] {
 }
 
 test("a warden greets first, then tells every total", () => {
-  const frames = heard();
+  const frames = received();
   expect(frames.map((frame) => frame.type)).toEqual(["hello", "totals"]);
   const [, whole] = frames;
   expect(whole?.type === "totals" && whole.whole && whole.changed.length > 20).toBe(true);
@@ -82,56 +83,91 @@ test("a warden greets first, then tells every total", () => {
 
 test("numbered records arrive in order, each once, up to 100 in a packet", () => {
   for (let i = 0; i < 250; i += 1) outbox.reliable(record(`${i}`));
-  const events = heard().filter((frame) => frame.type === "events");
+  const events = received().filter((frame) => frame.type === "events");
   expect(events.map((frame) => frame.records.length)).toEqual([100, 100, 50]);
   expect(numbers(events)).toEqual(Array.from({ length: 250 }, (_, i) => i + 1));
-  expect(numbers(heard())).toEqual([]);
+  expect(numbers(received())).toEqual([]);
 });
 
 test("what is not acknowledged is sent again to the next reporter", () => {
   for (let i = 0; i < 10; i += 1) outbox.reliable(record(`${i}`));
-  heard();
-  say({ type: "ack", generation: 7, n: 4 });
-  say({ type: "ready", generation: 7, last: 6 });
+  received();
+  send({ type: "ack", generation: 7, n: 4 });
+  send({ type: "ready", generation: 7, last: 6 });
   outbox.receive(alive);
-  const frames = heard();
+  const frames = received();
   expect(frames[0]?.type).toBe("hello");
   expect(numbers(frames)).toEqual([7, 8, 9, 10]);
 });
 
 test("an acknowledgement for another warden changes nothing", () => {
   outbox.reliable(record("a"));
-  heard();
-  say({ type: "ack", generation: 6, n: 100 });
-  say({ type: "ready", generation: 6, last: 100 });
+  received();
+  send({ type: "ack", generation: 6, n: 100 });
+  send({ type: "ready", generation: 6, last: 100 });
   outbox.receive(alive);
-  expect(numbers(heard())).toEqual([1]);
+  expect(numbers(received())).toEqual([1]);
+});
+
+const learnedTree = (exact: string): LearnedTree => ({
+  ...{ id: "0".repeat(32), scope: "-", exact, path: "/b", tree: "/b", complete: true },
+  ...{ first: 1, last: 1, count: 1, users: "0", executables: "-", arguments: null },
+});
+const learnedUpdate = (exact: string): LearnedUpdate => ({
+  kind: "tree",
+  started: 1,
+  tree: learnedTree(exact),
+});
+
+test("what is learned goes in frames of its own, numbered together with events, and is acknowledged with them", () => {
+  outbox.reliable(record("a"));
+  expect(outbox.learned(learnedUpdate("/b"))).toBe(true);
+  expect(outbox.learned(learnedUpdate("/c"))).toBe(true);
+  outbox.reliable(record("d"));
+  const frames = received().filter((frame) => frame.type === "events" || frame.type === "learned");
+  expect(frames).toMatchObject([
+    { type: "events", first: 1 },
+    { type: "learned", first: 2, updates: [learnedUpdate("/b"), learnedUpdate("/c")] },
+    { type: "events", first: 4 },
+  ]);
+  send({ type: "ack", generation: 7, n: 3 });
+  outbox.receive(alive);
+  expect(outbox.unacknowledged).toBe(1);
+});
+
+test("what is learned leaves half of the queue to verdicts, and nothing is dropped: it is offered again", () => {
+  let taken = 0;
+  while (outbox.learned(learnedUpdate(`/${taken}`))) taken += 1;
+  expect(taken).toBe(2_048);
+  outbox.reliable(record("verdict"));
+  expect(numbers(received()).length + taken).toBe(2_049);
+  expect(changeOf("queueDropped", "numbered")).toBe(0);
 });
 
 test("a full queue drops the new record, counts it, and leaves a gap in the numbers", () => {
   for (let i = 0; i < 4_100; i += 1) outbox.reliable(record(`${i}`));
-  say({ type: "ack", generation: 7, n: 4_096 });
+  send({ type: "ack", generation: 7, n: 4_096 });
   outbox.receive(alive);
   outbox.reliable(record("after"));
-  expect(numbers(heard())).toEqual([4_101]);
+  expect(numbers(received())).toEqual([4_101]);
   expect(changeOf("queueDropped", "numbered")).toBe(4);
 });
 
-test("plain records go last and are dropped first", () => {
+test("best-effort records go last and are dropped first", () => {
   for (let i = 0; i < 3_000; i += 1) outbox.bestEffort(record(`${i}`));
   outbox.reliable(record("verdict"));
-  const frames = heard();
+  const frames = received();
   expect(frames.map((frame) => frame.type).indexOf("events")).toBe(1);
-  const plain = frames.flatMap((frame) => (frame.type === "plain" ? frame.records : []));
-  expect(plain.length).toBe(2_048);
+  const bestEffort = frames.flatMap((frame) => (frame.type === "best-effort" ? frame.records : []));
+  expect(bestEffort.length).toBe(2_048);
   expect(changeOf("queueDropped", "plain")).toBe(952);
 });
 
 /** Asks and reads one total, as a scrape would. */
 function changeOf(instrument: string, value: string): unknown {
-  say({ type: "ready", generation: 7, last: 5_000 });
+  send({ type: "ready", generation: 7, last: 5_000 });
   outbox.receive(alive);
-  for (const frame of heard()) {
+  for (const frame of received()) {
     if (frame.type !== "totals") continue;
     for (const change of frame.changed) {
       if (change.instrument === instrument && change.values[0] === value) return change.value;
@@ -141,26 +177,26 @@ function changeOf(instrument: string, value: string): unknown {
 }
 
 test("a ping is answered after the totals of that moment", () => {
-  heard();
+  received();
   totals.counter("events", { event: "exec" }).add(3);
-  say({ type: "ping", id: 42 });
+  send({ type: "ping", id: 42 });
   outbox.receive(() => ({ alive: false, reason: "sensor failed" }));
-  const frames = heard();
+  const frames = received();
   expect(frames.map((frame) => frame.type)).toEqual(["totals", "pong"]);
   expect(frames[1]).toEqual({ type: "pong", id: 42, alive: false, reason: "sensor failed" });
 });
 
 test("totals are told once a second at most, and `due` says when", () => {
-  heard();
+  received();
   expect(outbox.due).toBe(-1);
   const execs = totals.counter("events", { event: "exec" });
   clock += 200;
   execs.add(1);
   expect(outbox.due).toBe(800);
-  expect(heard()).toEqual([]);
+  expect(received()).toEqual([]);
   clock += 800;
   execs.add(1);
-  const [frame] = heard();
+  const [frame] = received();
   expect(frame?.type === "totals" && frame.changed).toEqual([
     { instrument: "events", values: ["exec"], value: 2, kept: false },
   ]);
@@ -168,10 +204,10 @@ test("totals are told once a second at most, and `due` says when", () => {
 });
 
 test("watching lasts as long as the reporter that asked", () => {
-  say({ type: "watch", on: true });
+  send({ type: "watch", on: true });
   outbox.receive(alive);
   expect(outbox.watched).toBe(true);
-  say({ type: "ready", generation: 0, last: 0 });
+  send({ type: "ready", generation: 0, last: 0 });
   outbox.receive(alive);
   expect(outbox.watched).toBe(false);
 });
@@ -193,7 +229,7 @@ describe("a reporter that is gone, stuck or hostile", () => {
   });
 
   test("may send anything: nothing happens, and the next one is understood", () => {
-    heard();
+    received();
     const rubbish = [
       new Uint8Array(0),
       new Uint8Array(60_000).fill(0x5b),
@@ -204,23 +240,23 @@ describe("a reporter that is gone, stuck or hostile", () => {
       '{"type":"stop"}',
       '{"type":"watch","on":"yes"}',
     ];
-    for (const each of rubbish) say(each);
-    say({ type: "ping", id: 1 });
+    for (const each of rubbish) send(each);
+    send({ type: "ping", id: 1 });
     expect(outbox.receive(alive)).toBe("open");
-    expect(heard().map((frame) => frame.type)).toEqual(["pong"]);
+    expect(received().map((frame) => frame.type)).toEqual(["pong"]);
   });
 
   test("that floods is read a few packets at a time", () => {
-    for (let i = 0; i < 100; i += 1) say({ type: "ping", id: i });
+    for (let i = 0; i < 100; i += 1) send({ type: "ping", id: i });
     outbox.receive(alive);
-    const pong = heard().find((frame) => frame.type === "pong");
+    const pong = received().find((frame) => frame.type === "pong");
     expect(pong).toMatchObject({ id: 15 });
   });
 });
 
 test("a record that is too long for a packet arrives shortened", () => {
   outbox.reliable({ ...record("x"), "process.command_args": new Array(5_000).fill("\u00e4".repeat(100)) });
-  const frame = heard().find((each) => each.type === "events");
+  const frame = received().find((each) => each.type === "events");
   const args = frame?.records[0]?.["process.command_args"];
   expect(Array.isArray(args) && args.length === 33 && args[32] === "...").toBe(true);
 });

@@ -2,12 +2,11 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Totals } from "../../src/report/totals.ts";
 import { OVERFLOW_TREE, type TreeHandle, TreeTotals } from "../../src/report/tree-totals.ts";
-import { type Change, parseFrame } from "../../src/report/wire.ts";
-import { CumulativeTotals } from "../../src/reporter/cumulative-totals.ts";
+import { parseFrame, type SeriesChange } from "../../src/report/wire.ts";
 
 /** What the reporter reads of everything that changed. */
-function told(totals: Totals): readonly Change[] {
-  const changed: Change[] = [];
+function told(totals: Totals): readonly SeriesChange[] {
+  const changed: SeriesChange[] = [];
   while (totals.pending) {
     const text = `{"type":"totals","generation":1,"whole":false,"changed":[${totals.takeChanged(4_096).join(",")}]}`;
     const frame = parseFrame(new TextEncoder().encode(text));
@@ -17,10 +16,10 @@ function told(totals: Totals): readonly Change[] {
 }
 
 function value(
-  changes: readonly Change[],
+  changes: readonly SeriesChange[],
   instrument: string,
   ...values: string[]
-): Change["value"] | undefined {
+): SeriesChange["value"] | undefined {
   return changes.findLast((each) => each.instrument === instrument && Bun.deepEquals(each.values, values))
     ?.value;
 }
@@ -219,81 +218,5 @@ describe("trees", () => {
       }),
       { numRuns: 200 },
     );
-  });
-});
-
-describe("the reporter's ledger", () => {
-  const now = 1_000_000_000_000;
-  const change = (instrument: "events" | "treeProcesses" | "info", values: string[], n: number): Change => ({
-    instrument,
-    values,
-    value: n,
-    kept: false,
-  });
-  const read = (ledger: CumulativeTotals, instrument: string, at = now) =>
-    [...ledger.series(at)].filter((each) => each.instrument === instrument).map((each) => each.value);
-
-  test("adds what a dead warden had reached to what the living one says", () => {
-    const ledger = new CumulativeTotals();
-    ledger.greeted(true, now);
-    ledger.apply([change("events", ["exec"], 10), change("info", ["1", "netlink", "observe"], 1)], true);
-    ledger.greeted(true, now);
-    expect(read(ledger, "events")).toEqual([10]);
-    expect(read(ledger, "info")).toEqual([]);
-    ledger.apply([change("events", ["exec"], 3)], true);
-    expect(read(ledger, "events")).toEqual([13]);
-  });
-
-  test("lets go of a tree that nobody knows any more after an hour, and shows it stopped until then", () => {
-    const ledger = new CumulativeTotals();
-    ledger.greeted(true, now);
-    ledger.apply([change("treeProcesses", ["/a"], 2)], true);
-    ledger.greeted(true, now);
-    ledger.apply([], true);
-    expect(read(ledger, "treeProcesses", now + 3_599_000)).toEqual([0]);
-    expect(read(ledger, "treeProcesses", now + 3_601_000)).toEqual([]);
-  });
-
-  test("is bounded, however often wardens die with trees that come once", () => {
-    const ledger = new CumulativeTotals();
-    for (let generation = 0; generation < 10; generation += 1) {
-      ledger.greeted(true, now + generation);
-      const trees = Array.from({ length: 2_000 }, (_, i) =>
-        change("treeProcesses", [`/${generation}/${i}`], 1),
-      );
-      ledger.apply(trees, true);
-    }
-    expect(read(ledger, "treeProcesses").length).toBeLessThanOrEqual(6_000);
-  });
-
-  test("a series that the same warden no longer names is gone after it has told everything", () => {
-    const ledger = new CumulativeTotals();
-    ledger.greeted(true, now);
-    ledger.apply([change("treeProcesses", ["/a"], 2), change("events", ["exec"], 1)], true);
-    ledger.greeted(false, now);
-    ledger.apply([change("events", ["exec"], 1)], false);
-    expect(read(ledger, "treeProcesses")).toEqual([2]);
-    ledger.apply([], true);
-    expect(read(ledger, "treeProcesses")).toEqual([]);
-  });
-
-  test("is the same after it was remembered", () => {
-    const ledger = new CumulativeTotals();
-    ledger.greeted(true, now);
-    ledger.apply([change("events", ["exec"], 10)], true);
-    ledger.greeted(true, now);
-    ledger.apply([change("events", ["exec"], 5)], true);
-    ledger.add("exportFailures", ["logs"], 2);
-    const bodies = ledger.takeChanged().flatMap(({ body }) => body ?? []);
-    expect(ledger.takeChanged()).toEqual([]);
-    const restored = new CumulativeTotals();
-    restored.restore([
-      ...bodies,
-      "nonsense",
-      "{}",
-      '{"instrument":"events","values":["exec"],"base":"x","current":1}',
-    ]);
-    expect(read(restored, "events")).toEqual([15]);
-    expect(new Set(read(restored, "exportFailures"))).toEqual(new Set([0, 2]));
   });
 });

@@ -1,9 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { fitted } from "../../src/report/event-record.ts";
-import { instrumentNamed } from "../../src/report/instruments.ts";
+import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
 import { formatRequest, parseFrame, parseRequest, type Request } from "../../src/report/wire.ts";
-import { instrumentNames } from "../../src/reporter/cumulative-totals.ts";
 
 const bytesOf = (value: unknown) =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
@@ -34,7 +33,8 @@ const nearly = fc.record(
     type: fc.constantFrom(
       "hello",
       "events",
-      "plain",
+      "learned",
+      "best-effort",
       "totals",
       "pong",
       "ready",
@@ -44,7 +44,7 @@ const nearly = fc.record(
       "stop",
     ),
     ...Object.fromEntries(
-      "run generation version started source enforcement policies first records changed whole id alive reason last n on"
+      "run generation version started source enforcement policies first records updates changed whole id alive reason last n on"
         .split(" ")
         .map((name) => [name, fc.jsonValue()]),
     ),

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { AlarmGroups, isAlarm } from "../../src/reporter/alarms.ts";
-import { letter } from "../../src/reporter/letter.ts";
+import { formatMail } from "../../src/reporter/mail-text.ts";
 
 function alert(more: EventRecord = {}): EventRecord {
   return {
@@ -34,7 +34,8 @@ function mail(
   more: { limit?: number; unread?: number; host?: string; roles?: readonly string[] } = {},
 ) {
   const { limit, unread = 0, host = "web1", roles = ["web"] } = more;
-  return letter({ to: ["root", "a@example.org"], host, roles, alarms: groups(records, limit), unread });
+  const to = ["root", "a@example.org"];
+  return formatMail({ to, host, roles, alarms: groups(records, limit), unread });
 }
 
 test.each([
@@ -63,16 +64,16 @@ test("the same rule, tree, scope and runnable is one alarm with a count", () => 
   expect(first).toMatchObject({ first: "2026-02-03T04:05:06.000000Z", last: "2026-02-03T04:06:00.000000Z" });
 });
 
-test("kinds beyond the bound are counted, and the count is told", () => {
+test("kinds beyond the bound are counted, and the mail says how many", () => {
   const many = Array.from({ length: 30 }, (_, i) => alert({ "tree.exact": `/nginx/${i}` }));
   const made = groups(many, 10);
-  expect([made.list().length, made.crowded, made.total]).toEqual([10, 20, 30]);
-  expect(mail(many, { limit: 10 })).toContain("Not told here for want of room: 20 further alarms.");
+  expect([made.list().length, made.overLimit, made.total]).toEqual([10, 20, 30]);
+  expect(mail(many, { limit: 10 })).toContain("Not listed here: 20 further alarms.");
   const sixty = Array.from({ length: 60 }, (_, i) => alert({ "tree.exact": `/nginx/${i}` }));
-  expect(mail(sixty)).toContain("Not told here for want of room: 10 further alarms.");
+  expect(mail(sixty)).toContain("Not listed here: 10 further alarms.");
 });
 
-test("the gravest is told first", () => {
+test("the most severe comes first", () => {
   const text = mail([
     alert({ "policy.severity": "low" }),
     alert({ "policy.severity": "critical", "security_rule.name": "x" }),
@@ -111,7 +112,7 @@ test("a mail says who, where, what, when and how often", () => {
     "user       www-data",
     "arguments  sh -c id",
   );
-  says.push("first      2026-02-03T04:05:06.000000Z", "Not looked at: 7 further records of the journal.");
+  says.push("first      2026-02-03T04:05:06.000000Z", "Not read: 7 further records of the journal.");
   for (const each of says) expect(text).toContain(each);
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { instrumentNamed } from "../../src/report/instruments.ts";
-import { type CumulativeSeries, instrumentNames } from "../../src/reporter/cumulative-totals.ts";
+import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
+import type { CumulativeSeries } from "../../src/reporter/cumulative-totals.ts";
 import { contentTypes, type ExpositionFormat, expose, formatFor } from "../../src/reporter/exposition.ts";
 
 const hostile = 'a\\x0ab"c\\d{e="f"}\ng \u00fc,';

@@ -10,6 +10,7 @@ import {
   type ScannedProcess,
   type SensorSource,
 } from "../../src/sensor/event.ts";
+import { sensorSources } from "../../src/vocabulary/sensors.ts";
 
 export const header: CaptureHeader = {
   treewarden: "0.1.0",
@@ -32,7 +33,7 @@ const pid = fc.nat({ max: 4_194_304 });
 const big = fc.oneof(fc.maxSafeNat(), fc.constantFrom(2 ** 53, 2 ** 62, 2 ** 63));
 const time = fc.maxSafeNat();
 const ticks = fc.nat({ max: 2 ** 40 });
-const source = fc.constantFrom<SensorSource>("ebpf", "netlink", "acct", "fanotify", "procfs");
+const source = fc.constantFrom<SensorSource>(...sensorSources);
 
 export const facts: fc.Arbitrary<ProcessFacts> = fc.record({
   startTicks: perhaps(ticks),

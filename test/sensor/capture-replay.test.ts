@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Baseline } from "../../src/baseline/baseline.ts";
+import { embeddedBase } from "../../src/fingerprint/base.ts";
 import { replay } from "../../src/offline/replay.ts";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
@@ -13,7 +14,7 @@ import { CaptureFile, CaptureInput } from "../../src/sensor/capture/file.ts";
 import { openCapture } from "../../src/sensor/capture/read.ts";
 import { CaptureWriter } from "../../src/sensor/capture/write.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { entry } from "../baseline/samples.ts";
 import { header } from "./capture-arbitrary.ts";
 
@@ -49,7 +50,7 @@ function policy(): Policy {
 }
 
 function runs(executable: string, args: readonly string[], startTicks: number): ProcessFacts {
-  const known = { ...factsOf(nothing), uid: 33, realUid: 33, startTicks };
+  const known = { ...factsFromEvents(nothingKnown), uid: 33, realUid: 33, startTicks };
   return {
     ...known,
     executable,
@@ -100,7 +101,12 @@ function replayed(path: string, known?: Baseline): { lines: string; result: Retu
   const opened = openCapture(input.read);
   if (!opened.ok) throw new Error(opened.problem.kind);
   const records: EventRecord[] = [];
-  const result = replay(opened.capture, policy(), (record) => records.push(record), known);
+  const result = replay(opened.capture, {
+    policy: policy(),
+    base: embeddedBase,
+    known,
+    onRecord: (record) => records.push(record),
+  });
   return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), result };
 }
 
@@ -161,7 +167,7 @@ describe("replay", () => {
       const source = "acct";
       const fork = { kind: "fork", source, parentPid: 1, startTicks: 3000, startExact: false } as const;
       writer.event({ ...fork, time: 30.1e9, pid: 950 });
-      const facts = withComm(factsOf(nothing), "nginx");
+      const facts = withComm(factsFromEvents(nothingKnown), "nginx");
       writer.event({ kind: "exec", source, time: 30.1e9, pid: 950, facts });
       writer.event({ ...fork, time: 30.2e9, pid: 951, parentPid: 950 });
       writer.event({

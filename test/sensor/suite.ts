@@ -1,21 +1,25 @@
-// What every sensor must tell, whatever its source: cases with real processes, which every implementation passes.
+// What every live sensor must report, whatever its source: cases with real processes, which every implementation
+// passes, among them that what its row in vocabulary/sensors.ts claims is true.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecEvent, ForkEvent, ProcessEvent, Sensor } from "../../src/sensor/event.ts";
+import { type LiveSource, sensors } from "../../src/vocabulary/sensors.ts";
 import { Held, Stage } from "../system/ebpf-watch.ts";
+import { unknownVariables } from "./known-variables.ts";
 
 const NOBODY = 65_534;
 /** Far more than any sensor lets an event wait. */
 const PATIENCE_MS = 2000;
 
 /** `whyNot`: the reason why the cases cannot run here, undefined if they can. */
-export function everySensor(name: string, open: () => Sensor, whyNot: string | undefined): void {
-  if (whyNot !== undefined) console.log(`skipped: ${name}: ${whyNot}`);
-  describe.skipIf(whyNot !== undefined)(name, () => cases(open));
+export function everySensor(source: LiveSource, open: () => Sensor, whyNot: string | undefined): void {
+  if (whyNot !== undefined) console.log(`skipped: ${source}: ${whyNot}`);
+  describe.skipIf(whyNot !== undefined)(`the sensor ${source}`, () => cases(source, open));
 }
 
-function cases(open: () => Sensor): void {
+function cases(source: LiveSource, open: () => Sensor): void {
+  const row = sensors[source];
   let stage: Stage;
   let sensor: Sensor;
   let events: ProcessEvent[] = [];
@@ -298,6 +302,57 @@ function cases(open: () => Sensor): void {
       const facts = execs(inner).at(-1)?.facts;
       expect(facts?.args).toEqual([stage.actor, "hold"]);
       expect(facts?.parentPid).toBe(outer.pid);
+    });
+  });
+
+  describe("its row in the table of sensors", () => {
+    test("names the source that its events bear", async () => {
+      const pid = await run(stage.actor, "exit", "0");
+      expect(sensor.source).toBe(source);
+      expect(new Set(of(pid).map((event) => event.source))).toEqual(new Set([source]));
+    });
+
+    test("says whether forks and ends are reported", async () => {
+      const reported = kinds(await run(stage.actor, "exit", "0"));
+      expect({ forks: reported.includes("fork"), exits: reported.includes("exit") }).toEqual({
+        forks: row.forks,
+        exits: row.exits,
+      });
+    });
+
+    test("says when a change of users is reported", async () => {
+      const pid = await run("setpriv", `--reuid=${NOBODY}`, stage.actor, "exit", "0");
+      const isAtOnce = of(pid).some((event) => event.kind === "user");
+      expect(isAtOnce).toBe(row.userChanges === "at once");
+    });
+
+    test("says how surely arguments and scope are known; what is known is right", async () => {
+      const known = { arguments: 0, scope: 0 };
+      const lives = 50;
+      for (let i = 0; i < lives; i += 1) {
+        const exec = execs(await run(stage.actor, "exit", "0")).at(-1);
+        const { executable, args, cgroup, tty } = exec?.facts ?? {};
+        if (args !== undefined) expect(args).toEqual([stage.actor, "exit", "0"]);
+        if (executable !== undefined) expect(executable).toBe(stage.actor);
+        if (executable !== undefined && args !== undefined) known.arguments += 1;
+        if (cgroup !== undefined && tty !== undefined) known.scope += 1;
+      }
+      for (const part of ["arguments", "scope"] as const) {
+        if (row[part] === "always") expect(known[part]).toBe(lives);
+        if (row[part] === "never") expect(known[part]).toBe(0);
+      }
+      const { facts } = await held([stage.actor, "hold"]);
+      expect(facts.args !== undefined).toBe(row.arguments !== "never");
+      expect(facts.cgroup !== undefined && facts.tty !== undefined).toBe(row.scope !== "never");
+    });
+
+    test("names every variable that it never knows, and no other", async () => {
+      drain();
+      events = [];
+      await using process = await Held.start(["sh", "-c", `'${stage.actor}' hold; true`]);
+      const held = children(process.pid)[0]?.pid ?? process.pid;
+      drain();
+      expect([...unknownVariables(events, held)].toSorted()).toEqual([...row.neverKnown].toSorted());
     });
   });
 }

@@ -10,8 +10,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { accountingOff, accountingOn } from "../../src/linux/acct.ts";
 import { RECORD_BYTES } from "../../src/sensor/acct/accounting-record.ts";
+import { accountingOff, accountingOn } from "./accounting.ts";
 import { until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   rmdirSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -21,11 +22,11 @@ const NOBODY = 65_534;
 /** Thousands of folders on a busy disk. */
 const SLOW_MS = 60_000;
 
-/** What /proc does not tell, or only to the clock's precision. */
-type Compared = Omit<ProcessFacts, "filename" | "script" | "executableAge">;
+/** Without what is not read from /proc, or only to the clock's precision. */
+type Compared = Omit<ProcessFacts, "filename" | "script" | "executableAge" | "pidNamespace">;
 
 function compared(facts: ProcessFacts): Compared {
-  const { filename: _filename, script: _script, executableAge: _age, ...rest } = facts;
+  const { filename: _filename, script: _script, executableAge: _age, pidNamespace: _pids, ...rest } = facts;
   return rest;
 }
 
@@ -42,7 +43,7 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     stage = new Stage();
     // Other programs of the machine may be busy while a test is slow: nothing of ours may be lost by that.
     watch = new Watch({ bufferBytes: 16 << 20 });
-    reader = new FactsReader({ namespaces: true });
+    reader = new FactsReader();
   });
 
   afterAll(() => {
@@ -312,6 +313,7 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     const { facts } = watch.exec(pid);
     expect(facts.parentPid).toBe(held.pid);
     expect(compared(facts)).toEqual(compared(reader.read(pid)));
+    expect(facts.pidNamespace).toBe(statSync(`/proc/${pid}/ns/pid`).ino);
     expect(facts.pidNamespace).not.toBe(watch.exec(held.pid).facts.pidNamespace);
   });
 

@@ -9,7 +9,7 @@ import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-everySensor("the eBPF sensor", () => openEbpfSensor(), reason);
+everySensor("ebpf", () => openEbpfSensor(), reason);
 
 describe.skipIf(reason !== undefined)("the life of a process", () => {
   let stage: Stage;

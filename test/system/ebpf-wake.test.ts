@@ -24,7 +24,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
 
   /** The sensor, gathering: woken by a first event, and drained. */
   function gathering(poll: Poll): EbpfSensor {
-    const sensor = openEbpfSensor({ gather: GATHER_MS });
+    const sensor = openEbpfSensor({ flushIntervalMs: GATHER_MS });
     poll.add(sensor.fd, 1, EPOLLIN);
     run(sensor);
     poll.wait(1000);
@@ -120,7 +120,7 @@ describe.skipIf(reason !== undefined)("the reader", () => {
 
   test("is woken before the ring is full", () => {
     using poll = new Poll();
-    using sensor = openEbpfSensor({ gather: GATHER_MS, bufferBytes: 16_384 });
+    using sensor = openEbpfSensor({ flushIntervalMs: GATHER_MS, bufferBytes: 16_384 });
     poll.add(sensor.fd, 1, EPOLLIN);
     run(sensor);
     poll.wait(1000);
@@ -167,14 +167,19 @@ describe.skipIf(reason !== undefined)("the reader", () => {
       expect(keys.length).toBe(1);
     });
 
-    test("is woken again after all was unsettled", () => {
+    test("is woken again in another epoch, and for nothing that was settled in an earlier one", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
       sensor.setWakeupPolicy("unsettled");
       run(sensor, "one");
-      sensor.settle(execOf(sensor));
+      const first = execOf(sensor);
+      sensor.settle(first);
       poll.wait(0);
-      sensor.unsettle();
+      sensor.setEpoch(2);
+      run(sensor, "one");
+      expect(poll.wait(1000)).toBe(1);
+      execOf(sensor);
+      sensor.settle(first);
       run(sensor, "one");
       expect(poll.wait(1000)).toBe(1);
     });
@@ -237,8 +242,8 @@ describe.skipIf(reason !== undefined)("the rights it needs", () => {
   test("are CAP_BPF and CAP_PERFMON", () => expect(withOnly("bpf", "perfmon")).toBe("events"));
 
   test("are not given by CAP_BPF alone: the refusal says what is missing", () => {
-    expect(withOnly("bpf")).toMatch(/^EbpfUnavailable: .*EPERM.*CAP_BPF and CAP_PERFMON/);
+    expect(withOnly("bpf")).toMatch(/^SensorUnavailable: .*EPERM.*CAP_BPF and CAP_PERFMON/);
   });
 
-  test("are not given by being root alone", () => expect(withOnly()).toMatch(/^EbpfUnavailable: .*EPERM/));
+  test("are not given by being root alone", () => expect(withOnly()).toMatch(/^SensorUnavailable: .*EPERM/));
 });

@@ -3,13 +3,9 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
-import {
-  type EbpfOptions,
-  type EbpfSensor,
-  EbpfUnavailable,
-  openEbpfSensor,
-} from "../../src/sensor/ebpf/sensor.ts";
+import { type EbpfOptions, type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import type { ExecEvent, ProcessEvent, Sensor } from "../../src/sensor/event.ts";
+import { SensorUnavailable } from "../../src/sensor/unavailable.ts";
 
 /** Why the tests cannot run here; undefined if they can. */
 export function whyNot(): string | undefined {
@@ -18,7 +14,7 @@ export function whyNot(): string | undefined {
     openEbpfSensor()[Symbol.dispose]();
     return undefined;
   } catch (error) {
-    if (error instanceof EbpfUnavailable) return error.message;
+    if (error instanceof SensorUnavailable) return error.message;
     throw error;
   }
 }

@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
 import { openNetlinkSensor } from "../../src/sensor/netlink/sensor.ts";
-import { NetlinkUnavailable } from "../../src/sensor/netlink/unavailable.ts";
 import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
 import { scanProcesses } from "../../src/sensor/procfs/scan.ts";
+import { SensorUnavailable } from "../../src/sensor/unavailable.ts";
 import { everySensor } from "../sensor/suite.ts";
 
 function whyNot(): string | undefined {
@@ -16,13 +16,13 @@ function whyNot(): string | undefined {
     openNetlinkSensor()[Symbol.dispose]();
     return undefined;
   } catch (error) {
-    if (error instanceof NetlinkUnavailable) return error.message;
+    if (error instanceof SensorUnavailable) return error.message;
     throw error;
   }
 }
 
 const reason = whyNot();
-everySensor("the process connector", () => openNetlinkSensor(), reason);
+everySensor("netlink", () => openNetlinkSensor(), reason);
 
 describe.skipIf(reason !== undefined)("the process connector itself", () => {
   test("wakes its reader for an exec within a few milliseconds, and is silent after", async () => {
@@ -111,7 +111,7 @@ describe.skipIf(reason !== undefined)("the process connector itself", () => {
 
   test("in a pid namespace says that the kernel does not answer, and why", () => {
     const script = `
-      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink.ts";
+      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink/sensor.ts";
       try { openNetlinkSensor(); } catch (error) { process.stdout.write(error.message + "|" + error.hint); }
     `;
     const { stdout } = Bun.spawnSync([
@@ -129,7 +129,7 @@ describe.skipIf(reason !== undefined)("the process connector itself", () => {
 
   test("in a network namespace says so", () => {
     const script = `
-      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink.ts";
+      import { openNetlinkSensor } from "${import.meta.dir}/../../src/sensor/netlink/sensor.ts";
       try { openNetlinkSensor(); } catch (error) { process.stdout.write(error.message); }
     `;
     const { stdout } = Bun.spawnSync(["unshare", "--net", process.execPath, "-e", script]);

@@ -16,11 +16,25 @@ const needed: readonly (readonly [string, string])[] = [
   ["/usr/bin/curl", "curl"],
 ];
 
+/** Set to `no` by `npm test -- --no-install`: packages that are missing stay missing, and the tests that need them skip. */
+export const INSTALL_VARIABLE = "TREEWARDEN_TEST_INSTALL";
+
+/** Debian's packages that the tests of a server need and that this host lacks. */
+export function missingPackages(): readonly string[] {
+  return needed.filter(([path]) => !existsSync(path)).map(([, name]) => name);
+}
+
+/** Whether missing packages can be installed here, and nobody has forbidden it. */
+export function mayInstall(): boolean {
+  const isForbidden = process.env[INSTALL_VARIABLE] === "no";
+  return !isForbidden && process.geteuid?.() === 0 && existsSync("/usr/bin/apt-get");
+}
+
 /** Installs what is missing; why the server cannot be had, undefined if it can. In CI it always can, or the test fails. */
 export function missingServer(): string | undefined {
-  const missing = needed.filter(([path]) => !existsSync(path)).map(([, name]) => name);
+  const missing = missingPackages();
   if (missing.length === 0) return undefined;
-  if (process.geteuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+  if (mayInstall()) {
     // RUNLEVEL: packages must not start their daemons.
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
     for (const args of [
@@ -29,7 +43,7 @@ export function missingServer(): string | undefined {
     ])
       Bun.spawnSync(["apt-get", ...args], { env, stdout: "ignore", stderr: "inherit", timeout: 240_000 });
   }
-  const still = needed.filter(([path]) => !existsSync(path)).map(([, name]) => name);
+  const still = missingPackages();
   if (still.length === 0) return undefined;
   const reason = `packages are missing: ${still.join(" ")}`;
   if (process.env.CI === "true") throw new Error(reason);

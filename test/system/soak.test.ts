@@ -15,7 +15,7 @@ const SLACK_MB = 12;
 describe.skipIf(reason !== undefined)("a run at 500 execs a second", () => {
   test("loses nothing, and its private memory stays where it is", async () => {
     using loads = new Loads();
-    const bench = { loads, peers: [], count: 0, rounds: 1, say: () => undefined };
+    const bench = { loads, peers: [], wardens: [], count: 0, rounds: 1, say: () => undefined };
     const { privateMb, lost } = await soak(bench, SECONDS, 1);
     const half = privateMb.length >> 1;
     const [early, late] = [median(privateMb.slice(0, half)), median(privateMb.slice(half))];

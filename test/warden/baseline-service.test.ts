@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE, LEARNING_STATE } from "../../src/baseline/file-names.ts";
-import { candidateOf, learnedEvent } from "../../src/baseline/learned.ts";
+import type { LearnedUpdate } from "../../src/baseline/learned.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
-import type { EventRecord } from "../../src/report/event-record.ts";
-import { factsOf, nothing } from "../../src/sensor/procfs/facts-reader.ts";
+import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { BaselineService } from "../../src/warden/baseline-service.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
@@ -25,7 +25,8 @@ test("a state that cannot be written ends nothing: it is told once, and written 
       stateDirectory,
       ofRoles: [],
       recordChange: (event) => told.push(event),
-      hasRoom: () => true,
+      reportLearned: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => 1_800_000_000,
@@ -63,7 +64,8 @@ function familiarAfter(...steps: readonly ((knowing: BaselineService, inForce: s
       stateDirectory,
       ofRoles: [ofRole("/roles")],
       recordChange: () => {},
-      hasRoom: () => true,
+      reportLearned: () => true,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => null,
       now: () => NOON,
@@ -120,28 +122,27 @@ test("what runs in a container before its image is known is neither known nor un
     mkdirSync(dirname(inForce), { recursive: true });
     writeFileSync(inForce, baselineOf("/nothing"), { mode: 0o600 });
     let image: string | null | undefined;
-    const told: EventRecord[] = [];
+    const reports: LearnedUpdate[] = [];
     const knowing = new BaselineService({
       stateDirectory,
       ofRoles: [],
-      recordChange: (event, record) => {
-        if (event === learnedEvent) told.push(record);
-      },
-      hasRoom: () => true,
+      recordChange: () => {},
+      reportLearned: (update) => reports.push(update) > 0,
+      epoch: new Epoch(),
       look: () => undefined,
       imageOf: () => image,
       now: () => NOON,
     });
     const leaf = lineage({ run: "/usr/bin/ls", container: "c".repeat(64) });
-    const facts = { ...factsOf(nothing), executable: "/usr/bin/ls", cgroup: "/docker" };
+    const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/docker" };
     const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
     expect(knowing.lookUp(exec)).toEqual({});
     expect(knowing.hasReports).toBe(true);
     knowing.reportLearned();
-    expect(told).toEqual([]);
+    expect(reports).toEqual([]);
     image = "nginx";
     knowing.reportLearned();
-    expect(told.map((record) => candidateOf(record)?.scope)).toEqual(["container/nginx"]);
+    expect(reports).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
     expect(knowing.lookUp(exec).known).toBe(false);
   } finally {
     rmSync(stateDirectory, { recursive: true });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
+import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
 import { kernelSignals } from "../../src/warden/kernel-signals.ts";
 
 const NOBODY = 65_534;
@@ -12,6 +13,10 @@ const forker = `
   console.log(child.pid);
   await child.exited;
 `;
+
+function keyOf(pid: number): ProcessKey {
+  return { pid, startTicks: 0, startExact: true };
+}
 
 test.skipIf(process.geteuid?.() !== 0)(
   "the reporter is treewarden's, though it is another user's; what that user starts by itself is not",
@@ -29,14 +34,14 @@ test.skipIf(process.geteuid?.() !== 0)(
     const grandchild = Number(new TextDecoder().decode(value));
     try {
       expect(grandchild).toBeGreaterThan(1);
-      expect(isOurs(process.pid)).toBe(true);
-      expect(isOurs(reporter.pid)).toBe(true);
-      expect(isOurs(grandchild)).toBe(false);
-      expect(isOurs(1)).toBe(false);
+      expect(isOurs(keyOf(process.pid))).toBe(true);
+      expect(isOurs(keyOf(reporter.pid))).toBe(true);
+      expect(isOurs(keyOf(grandchild))).toBe(false);
+      expect(isOurs(keyOf(1))).toBe(false);
       // What it was started with tells more cheaply, and only in this direction.
-      expect(isOurs(process.pid, ["treewarden", runId])).toBe(true);
-      expect(isOurs(1, ["treewarden", runId])).toBe(false);
-      expect(isOurs(process.pid, ["sleep", "1"])).toBe(false);
+      expect(isOurs(keyOf(process.pid), ["treewarden", runId])).toBe(true);
+      expect(isOurs(keyOf(1), ["treewarden", runId])).toBe(false);
+      expect(isOurs(keyOf(process.pid), ["sleep", "1"])).toBe(false);
     } finally {
       process.kill(grandchild, "SIGKILL");
     }

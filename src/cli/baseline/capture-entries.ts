@@ -2,9 +2,10 @@
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
 import { Scopes } from "../../baseline/key.ts";
-import type { Candidate, CountUpdate, FileUpdate } from "../../baseline/learned.ts";
+import { entryOfRow, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
+import type { BaseSystem } from "../../fingerprint/base.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
@@ -28,23 +29,18 @@ export interface Captured {
   readonly unreadable: number;
 }
 
-/** The trees of the capture in `file`, in order. */
-export function entriesOf(file: string): Captured {
-  const candidates = new Map<string, Candidate>();
-  const reports = {
-    candidate: (one: Candidate) => candidates.set(one.id, one) !== undefined,
-    counts: (counts: readonly CountUpdate[]) => {
-      for (const one of counts) {
-        const before = candidates.get(one.id);
-        if (before !== undefined) candidates.set(one.id, { ...before, ...one });
-      }
-      return true;
-    },
-    looked: (one: FileUpdate) => {
-      const before = candidates.get(one.id);
-      if (before !== undefined) candidates.set(one.id, { ...before, ...one });
-      return true;
-    },
+/** The trees of the capture in `file`, in order. `base`: the base list by which programs are named. */
+export function entriesOf(file: string, base: BaseSystem): Captured {
+  const trees = new Map<string, LearnedTree>();
+  const change = (id: string, changed: Partial<LearnedTree>): void => {
+    const tree = trees.get(id);
+    if (tree !== undefined) trees.set(id, { ...tree, ...changed });
+  };
+  const keep = (update: LearnedUpdate): true => {
+    if (update.kind === "tree") trees.set(update.tree.id, update.tree);
+    else if (update.kind === "counts") for (const counted of update.counts) change(counted.id, counted);
+    else change(update.id, { executables: update.executables });
+    return true;
   };
   const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
   const scopes = new Scopes();
@@ -56,7 +52,7 @@ export function entriesOf(file: string): Captured {
     const totals = new Totals();
     const tracker = new Tracker(
       {
-        identify: identifyAccounted(createIdentifier()),
+        identify: identifyAccounted(createIdentifier({ base })),
         totals,
         trees: new TreeTotals(totals, { mode: "off", limit: 1 }, () => 0),
         suspendedNs: capture.header.suspended_ns,
@@ -73,7 +69,7 @@ export function entriesOf(file: string): Captured {
           const scope = scopes.of(facts.cgroup, lineage.container, undefined);
           const second = Math.max(0, Math.floor((time + wallOffset) / 1e9));
           learning.observe(lineage, scope, facts.args, second, facts);
-          learning.report(reports);
+          learning.report(keep);
         },
       },
     );
@@ -87,25 +83,19 @@ export function entriesOf(file: string): Captured {
       },
     };
   });
-  const entries = [...candidates.values()].map((candidate) => ({
-    ...candidate,
-    hosts: 1,
-  }));
+  const entries = [...trees.values()].map(entryOfRow).filter((entry) => typeof entry !== "string");
+  const missing = trees.size - entries.length;
   return {
     host,
-    entries: mergeEntries([entries.map(withoutId)], false),
+    entries: mergeEntries([entries], false),
     losses,
-    unreadable: learning.state.unreadable,
+    unreadable: learning.state.unreadable + missing,
   };
 }
 
-function withoutId({ id: _id, ...entry }: BaselineEntry & { readonly id: string }): BaselineEntry {
-  return entry;
-}
-
 /** The lines of the capture in `file` in for-rest's grammar, unique and sorted. */
-export function forrestLinesOf(file: string): readonly string[] {
-  const identify = identifyAccounted(createIdentifier());
+export function forrestLinesOf(file: string, base: BaseSystem): readonly string[] {
+  const identify = identifyAccounted(createIdentifier({ base }));
   const lines = new ForRestLines({ name: (facts) => identify(facts).name });
   let begun = false;
   read(file, () => ({

@@ -7,6 +7,7 @@ import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import type { BaselineHost } from "./host.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
 export interface CompareFlags {
@@ -15,15 +16,14 @@ export interface CompareFlags {
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
   readonly output?: EntryFormat;
-  readonly stateDir: string;
 }
 
-export function compare(flags: CompareFlags): void {
+export function compare(flags: CompareFlags, host: BaselineHost): void {
   if (flags.format === "forrest") {
-    compareForrest(flags);
+    compareForrest(flags, host);
     return;
   }
-  const { shown, hidden } = findUnknown(flags);
+  const { shown, hidden } = findUnknown(flags, host);
   const format = formatOf(flags.output);
   let text = "";
   for (const entry of shown)
@@ -47,10 +47,10 @@ export interface Unknown {
 }
 
 /** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
-export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "stateDir">): Unknown {
+export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
   const known = new Baseline();
   const entries =
-    flags.baseline === undefined ? readKnown(flags.stateDir) : readBaselineFile(flags.baseline).entries;
+    flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
   if (entries === undefined)
     throw new CommandError(
       exitCodes.usage,
@@ -58,8 +58,8 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags).filter((entry) => !known.knows(entry));
-  const exclusions = compiledExclusions(readExclusions(flags.stateDir));
+  const unknown = candidatesOf(flags, host).filter((entry) => !known.knows(entry));
+  const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   return {
     shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
@@ -68,9 +68,9 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture" | "
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
-export function candidatesOf(flags: Pick<CompareFlags, "capture" | "stateDir">): readonly BaselineEntry[] {
-  if (flags.capture === undefined) return readCandidates(flags.stateDir);
-  const { entries, losses, unreadable } = entriesOf(flags.capture);
+function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
+  if (flags.capture === undefined) return readCandidates(host.stateDirectory);
+  const { entries, losses, unreadable } = entriesOf(flags.capture, host.base());
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
   if (unreadable > 0) warn(`${unreadable} programs of the capture could not be read, and are not compared`);
   return entries;
@@ -88,7 +88,7 @@ export function excludedText(hidden: readonly Hidden[], format: EntryFormat): st
 }
 
 /** for-rest's own comparison: lines that are not in a file of lines. */
-function compareForrest(flags: CompareFlags): void {
+function compareForrest(flags: CompareFlags, host: BaselineHost): void {
   if (flags.capture === undefined || flags.baseline === undefined)
     throw new CommandError(
       exitCodes.usage,
@@ -98,7 +98,7 @@ function compareForrest(flags: CompareFlags): void {
   const bytes = readBytes(flags.baseline);
   if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${flags.baseline}`);
   const reference = new Set(new TextDecoder().decode(bytes).split("\n"));
-  const unknown = forrestLinesOf(flags.capture).filter((line) => !reference.has(line));
+  const unknown = forrestLinesOf(flags.capture, host.base()).filter((line) => !reference.has(line));
   process.stdout.write(unknown.map((line) => `${printable(line)}\n`).join(""));
   if (unknown.length > 0) process.exitCode = exitCodes.no;
 }

@@ -1,13 +1,12 @@
 // How these commands show trees: lines for people, or one flat JSON object a line.
-
 import { timeText } from "../../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Executable, executableText } from "../../baseline/executables.ts";
 import { realtimeNow } from "../../linux/clock.ts";
 import type { EventRecord } from "../../report/event-record.ts";
-import { changeRecord } from "../../report/records.ts";
+import { records } from "../../report/records.ts";
 import { recordUids } from "../../report/stamp.ts";
-import { CommandError, exitCodes } from "../output.ts";
+import type { OutputName } from "../../vocabulary/event-names.ts";
 
 export type EntryFormat = "json" | "pretty";
 
@@ -19,9 +18,9 @@ export function formatOf(chosen: EntryFormat | undefined): EntryFormat {
 let uids: ((wallNs: number) => string) | undefined;
 
 /** One JSON line with the stamps that every one has. */
-export function jsonLine(event: string, details: EventRecord): string {
+export function jsonLine(event: OutputName, details: EventRecord): string {
   uids ??= recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  return `${JSON.stringify(changeRecord(event, details, realtimeNow(), uids))}\n`;
+  return `${JSON.stringify(records.change(event, details, realtimeNow(), uids))}\n`;
 }
 
 /** An entry in the one vocabulary. */
@@ -75,28 +74,6 @@ export function executableFacts(executables: readonly Executable[]): readonly st
           : `of ${owner}${modified ? ", MODIFIED" : ""}`;
     return `runs       ${path}, ${from}, ${digest ?? "digest not known"}`;
   });
-}
-
-const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-
-/** Seconds that a duration such as 90s, 30m, 24h, 7d or 2w means. */
-export function secondsOf(text: string, option: string): number {
-  const match = /^([1-9]\d{0,8})([smhdw])$/.exec(text);
-  if (match === null)
-    throw new CommandError(
-      exitCodes.usage,
-      `${option} ${text}: not a duration`,
-      "try 90s, 30m, 24h, 7d or 2w",
-    );
-  return Number(match[1]) * (units[match[2] ?? ""] ?? 0);
-}
-
-/** Seconds as a person says them: 90 s, 24 h, 3 d. */
-export function durationText(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
 }
 
 /** Seconds since the epoch. */

@@ -12,9 +12,11 @@ import {
 import { EXCLUSIONS } from "../../baseline/file-names.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
+import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { excludedText, findUnknown } from "./compare.ts";
-import { type EntryFormat, formatOf, jsonLine, nowSeconds, secondsOf } from "./entry-output.ts";
+import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import { compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
 
@@ -25,30 +27,31 @@ export interface PatternFlags {
   readonly until?: string;
   readonly reason?: string;
   readonly output?: EntryFormat;
-  readonly stateDir: string;
 }
 
-export function addExclusion(tree: string, flags: PatternFlags): void {
+export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): void {
   const added = exclusionOf(tree, flags);
   if (added.reason === "")
     throw new CommandError(exitCodes.usage, "an exclusion needs its reason", 'say why: --reason "..."');
-  const before = readExclusions(flags.stateDir);
+  const before = readExclusions(host.stateDirectory);
   if (before.length >= EXCLUSIONS_LIMIT)
     throw new CommandError(
       exitCodes.usage,
       `there are ${EXCLUSIONS_LIMIT} exclusions already`,
-      `remove some from ${join(flags.stateDir, EXCLUSIONS)}`,
+      `remove some from ${join(host.stateDirectory, EXCLUSIONS)}`,
     );
-  writeExclusions(flags.stateDir, [...before, added]);
+  writeExclusions(host.stateDirectory, [...before, added]);
   warn(
     `${added.tree} is excluded ${added.until === undefined ? "for good" : `until ${timeText(added.until)}`}`,
   );
   hint("see what it hides with: treewarden baseline exclude test");
-  requestWarden(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
 
-export function listExclusions(flags: { readonly output?: EntryFormat; readonly stateDir: string }): void {
-  const exclusions = readExclusions(flags.stateDir);
+export type ListFlags = Pick<PatternFlags, "output">;
+
+export function listExclusions(flags: ListFlags, host: BaselineHost): void {
+  const exclusions = readExclusions(host.stateDirectory);
   if (formatOf(flags.output) === "pretty") {
     process.stdout.write(formatExclusions(exclusions));
     return;
@@ -66,12 +69,14 @@ export function listExclusions(flags: { readonly output?: EntryFormat; readonly 
   }
 }
 
+export interface TestFlags extends PatternFlags {
+  readonly capture?: string;
+  readonly baseline?: string;
+}
+
 /** What the exclusions hide, or what one would that is not there yet; exit code 1 if that is nothing. */
-export function testExclusions(
-  tree: string | undefined,
-  flags: PatternFlags & { readonly capture?: string; readonly baseline?: string },
-): void {
-  const { shown, hidden } = findUnknown(flags);
+export function testExclusions(tree: string | undefined, flags: TestFlags, host: BaselineHost): void {
+  const { shown, hidden } = findUnknown(flags, host);
   const found =
     tree === undefined
       ? hidden
@@ -89,7 +94,7 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
   if (flags.for !== undefined && flags.until !== undefined)
     throw new CommandError(exitCodes.usage, "--for and --until: only one of them");
   const until =
-    flags.for === undefined ? flags.until : timeText(nowSeconds() + secondsOf(flags.for, "--for"));
+    flags.for === undefined ? flags.until : timeText(nowSeconds() + wholeSeconds(flags.for, "--for"));
   if (until !== undefined && parseTime(until) === undefined)
     throw new CommandError(
       exitCodes.usage,

@@ -2,6 +2,7 @@
 
 import { type BaselineFile, formatBaseline } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import {
@@ -13,6 +14,7 @@ import {
   jsonLine,
   nowSeconds,
 } from "./entry-output.ts";
+import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
 
@@ -24,16 +26,15 @@ function deliver(text: string, out: string | undefined): void {
 
 export interface DiffFlags {
   readonly output?: EntryFormat;
-  readonly stateDir: string;
 }
 
 /** What `after` has and `before` has not, and the other way round; with one file, that is compared with what is in force. */
-export function diff(first: string, second: string | undefined, flags: DiffFlags): void {
-  const before = second === undefined ? known(flags.stateDir) : readBaselineFile(first, true).entries;
+export function diff(first: string, second: string | undefined, flags: DiffFlags, host: BaselineHost): void {
+  const before = second === undefined ? known(host.stateDirectory) : readBaselineFile(first, true).entries;
   const after = readBaselineFile(second ?? first, true);
   const { added, removed } = diffEntries(before, after.entries);
   const json = formatOf(flags.output) === "json";
-  const lines = (entries: readonly BaselineEntry[], sign: string, event: string): string =>
+  const lines = (entries: readonly BaselineEntry[], sign: string, event: OutputName): string =>
     entries
       .map((entry) =>
         json ? jsonLine(event, entryFields(entry)) : `${sign} ${entryLine(entry)}\n${runs(entry)}`,
@@ -69,11 +70,10 @@ export interface ExportFlags {
   readonly format: "trees" | "forrest";
   readonly role?: string;
   readonly out?: string;
-  readonly stateDir: string;
 }
 
 /** The baseline in force, or that which a capture would make. */
-export function exportBaseline(flags: ExportFlags): void {
+export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
   if (flags.format === "forrest") {
     if (flags.capture === undefined)
       throw new CommandError(
@@ -82,7 +82,7 @@ export function exportBaseline(flags: ExportFlags): void {
         "make one with treewarden record",
       );
     deliver(
-      forrestLinesOf(flags.capture)
+      forrestLinesOf(flags.capture, host.base())
         .map((line) => `${line}\n`)
         .join(""),
       flags.out,
@@ -90,25 +90,25 @@ export function exportBaseline(flags: ExportFlags): void {
     return;
   }
   if (flags.capture === undefined) {
-    const file = inForce(flags.stateDir);
+    const file = inForce(host.stateDirectory);
     const role = flags.role ?? file.header.role;
     deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
     return;
   }
-  const { host, entries, losses } = entriesOf(flags.capture);
+  const { host: hostName, entries, losses } = entriesOf(flags.capture, host.base());
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
-  const header = headerOf(entries, host === "" ? [] : [host], flags.role, nowSeconds());
+  const header = headerOf(entries, hostName === "" ? [] : [hostName], flags.role, nowSeconds());
   deliver(formatBaseline({ header, entries }), flags.out);
 }
 
 /** Puts a file into force, in place of what was. One without a digest line is taken: somebody edited it. */
-export function importBaseline(path: string, flags: { readonly stateDir: string }): void {
+export function importBaseline(path: string, host: BaselineHost): void {
   const file = readBaselineFile(path, true);
-  const before = readInForceOrBroken(flags.stateDir);
+  const before = readInForceOrBroken(host.stateDirectory);
   const entries = mergeEntries([file.entries], false);
-  writeInForce(flags.stateDir, { header: file.header, entries });
+  writeInForce(host.stateDirectory, { header: file.header, entries });
   warn(`${entries.length} trees are in force${before === undefined ? "" : `, instead of ${before}`}`);
-  requestWarden(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
 
 /** How many trees are in force; a broken file is what an import repairs. */
@@ -121,11 +121,13 @@ function readInForceOrBroken(stateDirectory: string): number | undefined {
   }
 }
 
+export interface MergeFlags {
+  readonly role?: string;
+  readonly out?: string;
+}
+
 /** Baselines of several hosts as one. */
-export function merge(
-  paths: readonly string[],
-  flags: { readonly role?: string; readonly out?: string },
-): void {
+export function merge(paths: readonly string[], flags: MergeFlags): void {
   const files = paths.map((path) => readBaselineFile(path, true));
   const entries = mergeEntries(
     files.map((file) => file.entries),

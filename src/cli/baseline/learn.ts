@@ -10,10 +10,13 @@ import {
   secondsLeft,
 } from "../../baseline/learning-state.ts";
 import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
+import { durationText } from "../../config/duration.ts";
 import { unambiguous } from "../../linux/text.ts";
+import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { readRows } from "./candidates.ts";
-import { durationText, type EntryFormat, formatOf, jsonLine, nowSeconds, secondsOf } from "./entry-output.ts";
+import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import type { BaselineHost } from "./host.ts";
 import { leaveRequest, requestWarden, requestWardenOrFail } from "./request-warden.ts";
 import {
   compiledExclusions,
@@ -29,24 +32,23 @@ export interface LearnFlags {
   readonly stop?: boolean;
   readonly show?: boolean;
   readonly output?: EntryFormat;
-  readonly stateDir: string;
 }
 
-export function learn(flags: LearnFlags): void {
+export function learn(flags: LearnFlags, host: BaselineHost): void {
   if ([flags.for !== undefined, flags.stop, flags.show].filter(Boolean).length > 1)
     throw new CommandError(exitCodes.usage, "--for, --stop and --show: only one of them");
   if (flags.show) {
-    show(flags);
+    show(flags, host);
     return;
   }
   if (flags.stop) {
-    requestWardenOrFail(flags.stateDir, { kind: "stop-learning" });
+    requestWardenOrFail(host.stateDirectory, { kind: "stop-learning" });
     warn("the learning was told to stop");
     hint("see what it found with: treewarden baseline compare");
     return;
   }
   const seconds = learnSeconds(flags.for);
-  requestWardenOrFail(flags.stateDir, { kind: "learn", seconds });
+  requestWardenOrFail(host.stateDirectory, { kind: "learn", seconds });
   warn(
     seconds === null
       ? "the warden learns until it is told to stop"
@@ -57,7 +59,7 @@ export function learn(flags: LearnFlags): void {
 
 /** What `--for` means: seconds, null without it. */
 export function learnSeconds(text: string | undefined): number | null {
-  const seconds = text === undefined ? null : secondsOf(text, "--for");
+  const seconds = text === undefined ? null : wholeSeconds(text, "--for");
   if (seconds !== null && seconds > LEARN_LIMIT)
     throw new CommandError(exitCodes.usage, `--for ${text}: longer than a year`);
   return seconds;
@@ -69,8 +71,8 @@ export function learnFromStart(stateDirectory: string, seconds: number | null): 
     leaveRequest(stateDirectory, { kind: "learn", seconds });
 }
 
-function show(flags: LearnFlags): void {
-  const state = readLearning(flags.stateDir);
+function show(flags: LearnFlags, host: BaselineHost): void {
+  const state = readLearning(host.stateDirectory);
   if (state === undefined)
     throw new CommandError(
       exitCodes.no,
@@ -117,12 +119,11 @@ function stateText(state: LearningState, now: number): string {
 export interface AcceptFlags {
   readonly role?: string;
   readonly anyway?: boolean;
-  readonly stateDir: string;
 }
 
 /** Puts into force what was learned. What was first seen after the learning had ended is for compare and review. */
-export function accept(flags: AcceptFlags): void {
-  const state = readLearning(flags.stateDir);
+export function accept(flags: AcceptFlags, host: BaselineHost): void {
+  const state = readLearning(host.stateDirectory);
   if (state === undefined || state.phase === "watching")
     throw new CommandError(
       exitCodes.no,
@@ -132,18 +133,18 @@ export function accept(flags: AcceptFlags): void {
   const reason = doubt(state);
   if (reason !== undefined && flags.anyway !== true)
     throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "learn on, or say --anyway");
-  const before = readInForce(flags.stateDir);
-  const exclusions = compiledExclusions(readExclusions(flags.stateDir));
+  const before = readInForce(host.stateDirectory);
+  const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const end = state.ended ?? now;
-  const rows = readRows(flags.stateDir);
+  const rows = readRows(host.stateDirectory);
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
   const inTime = mergeEntries([rows.filter(({ first }) => first >= state.started && first <= end)], false);
   const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   if (learned.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   const entries = mergeEntries([before?.entries ?? [], learned], false);
   const header = headerOf(entries, [unambiguous(hostname())], flags.role ?? before?.header.role, now);
-  writeInForce(flags.stateDir, { header, entries });
+  writeInForce(host.stateDirectory, { header, entries });
   warn(`${entries.length} trees are in force, ${entries.length - (before?.entries.length ?? 0)} of them new`);
   const others = diffEntries(inTime, mergeEntries([rows], false)).added.length;
   if (others > 0)
@@ -154,5 +155,5 @@ export function accept(flags: AcceptFlags): void {
   const incomplete = learned.filter(({ complete }) => !complete).length;
   if (incomplete > 0)
     hint(`${incomplete} trees are incomplete: they also stand for longer ones that end in them`);
-  requestWarden(flags.stateDir, { kind: "reload-baseline" });
+  requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }

@@ -10,8 +10,9 @@ import {
 } from "../../baseline/warden-request.ts";
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
+import { codeOf } from "../../vocabulary/errors.ts";
 import { CommandError, exitCodes } from "../output.ts";
-import { codeOf, writeWhole } from "./store.ts";
+import { writeWhole } from "./store.ts";
 
 /** The process that holds the state directory; undefined if none does. */
 function holderOf(stateDirectory: string): number | undefined {

@@ -8,6 +8,7 @@ import { compileTreeGlob } from "../../policy/glob.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { findUnknown } from "./compare.ts";
 import { entryFacts, entryLine, nowSeconds } from "./entry-output.ts";
+import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import {
   headerOf,
@@ -22,7 +23,6 @@ export interface ReviewFlags {
   readonly capture?: string;
   /** Baselines of other hosts. */
   readonly other?: readonly string[];
-  readonly stateDir: string;
 }
 
 interface Decided {
@@ -34,10 +34,10 @@ interface Decided {
 const question = "accept, exclude, rule, skip or quit [a/e/r/s/q]? ";
 
 /** Asks on standard error and takes its answers from standard input; what was decided is written at the end. */
-export async function review(flags: ReviewFlags): Promise<void> {
+export async function review(flags: ReviewFlags, host: BaselineHost): Promise<void> {
   if (process.stdin.isTTY && !process.stderr.isTTY)
     throw new CommandError(exitCodes.usage, "review asks on standard error, which is not a terminal");
-  const { shown } = findUnknown(flags);
+  const { shown } = findUnknown(flags, host);
   const others = (flags.other ?? []).map((path) => readBaselineFile(path, true).entries);
   const decided: Decided = { accepted: [], excluded: [], rules: [] };
   const answers = createInterface({ input: process.stdin, terminal: false });
@@ -57,7 +57,7 @@ export async function review(flags: ReviewFlags): Promise<void> {
     if (went === "decided") left -= 1;
   }
   answers.close();
-  write(flags.stateDir, decided);
+  write(host.stateDirectory, decided);
   process.stdout.write(decided.rules.map((rule) => `${JSON.stringify(rule, null, 2)}\n`).join(""));
   warn(
     `${decided.accepted.length} accepted, ${decided.excluded.length} excluded, ${decided.rules.length} turned into rules, ${left} left`,

@@ -27,6 +27,7 @@ import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseShippedList } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
+import { codeOf, messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
@@ -79,13 +80,9 @@ export function writeWhole(path: string, text: string, mode = 0o600): void {
 function failure(what: string, error: unknown): CommandError {
   const code = codeOf(error);
   const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   const kind: ExitCode = denied ? exitCodes.notAllowed : exitCodes.usage;
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {

@@ -3,10 +3,6 @@ import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } 
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
-import { EbpfUnavailable, openEbpfSensor } from "../../sensor/ebpf/sensor.ts";
-import type { Sensor } from "../../sensor/event.ts";
-import { openNetlinkSensor } from "../../sensor/netlink/sensor.ts";
-import { NetlinkUnavailable } from "../../sensor/netlink/unavailable.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
 import { readConfig } from "../configuration.ts";
 import { CommandError } from "../output.ts";
@@ -19,8 +15,6 @@ export interface DoctorCheck {
   readonly status: "ok" | "missing" | "wrong";
   readonly detail: string;
   readonly fix?: string;
-  /** It is a source of events; one of them has to be there. */
-  readonly source?: boolean;
 }
 
 /** `config`: a configuration file other than the usual one. */
@@ -29,8 +23,6 @@ export function runChecks(config: string | undefined): readonly DoctorCheck[] {
   return [
     kernel(),
     user(),
-    ebpf(),
-    procConnector(),
     btf(),
     processFileSystem(),
     pidDescriptors(),
@@ -54,42 +46,6 @@ function user(): DoctorCheck {
     detail: `user ${process.geteuid?.()}, not root`,
     fix: "run it with sudo",
   };
-}
-
-/** Both sources are tried, whichever `run` would take: the other one is what it falls back to. */
-function ebpf(): DoctorCheck {
-  return source("eBPF sensor", () => openEbpfSensor());
-}
-
-function procConnector(): DoctorCheck {
-  return source("proc connector", () => openNetlinkSensor());
-}
-
-/** Not only opened: a program is started, and has to be told. */
-function source(name: string, open: () => Sensor): DoctorCheck {
-  const shared = { name, source: true } as const;
-  try {
-    using sensor = open();
-    const pid = startSomething();
-    const deadline = performance.now() + 500;
-    let seen = false;
-    while (!seen && performance.now() < deadline) {
-      sensor.drain((event) => {
-        seen ||= event.kind !== "loss" && event.pid === pid;
-      });
-    }
-    if (seen) return { ...shared, status: "ok", detail: "opened; a program that was started was told of" };
-    const fix = "is another program in its way? see docs/sensors.md for what the kernel needs";
-    return { ...shared, status: "missing", detail: "opened, but nothing was told", fix };
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const known = error instanceof NetlinkUnavailable || error instanceof EbpfUnavailable;
-    return { ...shared, status: "missing", detail, fix: known ? error.hint : "run as root, on the host" };
-  }
-}
-
-function startSomething(): number {
-  return Bun.spawnSync(["/proc/self/exe", "version"], { stdout: "ignore", stderr: "ignore", env: {} }).pid;
 }
 
 function btf(): DoctorCheck {

@@ -4,6 +4,7 @@ import { timeText } from "../../baseline/baseline-file.ts";
 import { printable } from "../../linux/text.ts";
 import { filesOf, type LoadedRoles, loadPolicies } from "../../policy/load.ts";
 import { formatSignature, formatStatement, signatureBeside } from "../../policy/signature.ts";
+import { codeOf, messageOf } from "../../vocabulary/errors.ts";
 import { writeWhole } from "../baseline/store.ts";
 import { cryptography, type KeyProblem, readPrivateKey, readPublicKey, verifierOf } from "../keys.ts";
 import { CommandError, exitCodes, hint } from "../output.ts";
@@ -30,12 +31,12 @@ export function keygen(name: string): void {
     }
   } catch (error) {
     for (const path of made) rmSync(path, { force: true });
-    const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
+    const exists = codeOf(error) === "EEXIST";
     throw new CommandError(
       exitCodes.usage,
       exists
         ? `${files[made.length]?.path} is there already; no key is overwritten`
-        : `cannot write a key: ${error instanceof Error ? error.message : String(error)}`,
+        : `cannot write a key: ${messageOf(error)}`,
       exists ? "give another name: treewarden policy keygen NAME" : undefined,
     );
   }

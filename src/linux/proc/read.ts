@@ -22,8 +22,6 @@ const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 /** linux/stat.h: type, mode, nlink, uid, gid, atime, mtime, ctime, ino, size, blocks. */
 const STATX_BASIC_STATS = 0x7ff;
-/** linux/stat.h, Linux 5.8: the number of the mount. */
-const STATX_MNT_ID = 0x1000;
 
 /** linux/nsfs.h: a descriptor of the user namespace that owns a namespace. */
 const NS_GET_USERNS = 0xb701;
@@ -84,12 +82,6 @@ export class ProcessFolder implements Disposable {
     return makeDevice(this.statxView.getUint32(136, true), this.statxView.getUint32(140, true));
   }
 
-  /** The mount that it was found through, as /proc/PID/mountinfo numbers it; undefined before Linux 5.8. */
-  get mount(): number | undefined {
-    if ((this.statxView.getUint32(0, true) & STATX_MNT_ID) === 0) return undefined;
-    return this.statxView.getUint32(144, true) + this.statxView.getUint32(148, true) * 2 ** 32;
-  }
-
   private readonly root: number;
   private readonly name = new Uint8Array(new ArrayBuffer(PID_BYTES));
   // struct statx of linux/stat.h.
@@ -136,9 +128,7 @@ export class ProcessFolder implements Disposable {
   /** statx(2) of what `file` leads to; the folder itself for `entry.self`, whose owner is the effective user. 0 or -errno. */
   look(file: ProcEntry): number {
     const flags = file.length === 1 ? AT_EMPTY_PATH | AT_STATX_DONT_SYNC : AT_STATX_DONT_SYNC;
-    return libc.statx(this.fd, file, flags, STATX_BASIC_STATS | STATX_MNT_ID, this.statxBuffer) < 0
-      ? -errno()
-      : 0;
+    return libc.statx(this.fd, file, flags, STATX_BASIC_STATS, this.statxBuffer) < 0 ? -errno() : 0;
   }
 
   /** The inode of the user namespace that owns the namespace `file`; -errno if it cannot be told. */

@@ -1,5 +1,7 @@
 // One record of process accounting, version 3 (acct(5); linux/acct.h, struct acct_v3). Bytes in, a value out.
+
 import { decodeText } from "../../linux/text.ts";
+import { TICKS_PER_SECOND } from "../../linux/ticks.ts";
 
 export const RECORD_BYTES = 64;
 const VERSION = 3;
@@ -25,9 +27,6 @@ const COMM_BYTES = 16;
 // linux/acct.h
 const AFORK = 0x01;
 const ACORE = 0x08;
-
-/** USER_HZ; ac_etime counts in it (AHZ of linux/acct.h). */
-const TICKS_PER_SECOND = 100;
 
 export interface AcctRecord {
   /** It forked and never ran an exec of its own. */

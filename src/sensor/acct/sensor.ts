@@ -9,6 +9,7 @@ import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { type GrowthWatch, watchGrowth } from "../../linux/inotify.ts";
 import { Timer } from "../../linux/timerfd.ts";
 import type { ProcessEvent, Sensor } from "../event.ts";
+import { SensorUnavailable } from "../unavailable.ts";
 import { type AcctRecord, parseAccountingRecord, RECORD_BYTES } from "./accounting-record.ts";
 import { type Clocks, storyOf } from "./story.ts";
 
@@ -22,18 +23,7 @@ const HINT = "enable CONFIG_BSD_PROCESS_ACCT_V3, and begin with an empty file: a
 const GROWN = 0;
 const TICK = 1;
 
-/** The file cannot be read as process accounting. */
-export class AcctUnavailable extends Error {
-  override readonly name = "AcctUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
-
-/** Opens the accounting file at `path`. Throws AcctUnavailable, with a hint, if it is none. */
+/** Opens the accounting file at `path`. Throws SensorUnavailable, with a hint, if it is none. */
 export function openAcctSensor(path: string): AcctSensor {
   return new AcctSensor(path);
 }
@@ -107,7 +97,7 @@ export class AcctSensor implements Sensor {
       if ("failure" in record) {
         // What stands before it is told first.
         if (at > 0) return this.took(records);
-        throw new AcctUnavailable(`${this.path}: at byte ${this.position}: ${record.failure}`, HINT);
+        throw new SensorUnavailable(`${this.path}: at byte ${this.position}: ${record.failure}`, HINT);
       }
       records.push(record);
     }
@@ -136,7 +126,7 @@ export class AcctSensor implements Sensor {
     const got = readSync(this.file, first, 0, RECORD_BYTES, 0);
     if (got === 0) return;
     const record = got < RECORD_BYTES ? { failure: "less than one record" } : parseAccountingRecord(first);
-    if ("failure" in record) throw new AcctUnavailable(`${this.path}: ${record.failure}`, HINT);
+    if ("failure" in record) throw new SensorUnavailable(`${this.path}: ${record.failure}`, HINT);
   }
 }
 
@@ -146,14 +136,14 @@ function open(path: string): number {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new AcctUnavailable(
+    throw new SensorUnavailable(
       `cannot read the accounting file: ${why}`,
       "make it, and turn it on: accton FILE",
     );
   }
   if (fstatSync(file).isFile()) return file;
   closeSync(file);
-  throw new AcctUnavailable(
+  throw new SensorUnavailable(
     `${path}: not a regular file`,
     "the kernel accounts into regular files only, acct(2)",
   );

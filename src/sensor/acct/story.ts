@@ -1,14 +1,14 @@
 // Records into events. A record is written when its process ends, so children come before their parents; told in
 // that order, no tree would have a parent. What came together is told in the order in which it happened.
 import { terminalName } from "../../linux/proc/terminal.ts";
+import { bootTicks } from "../../linux/ticks.ts";
 import type { ProcessEvent } from "../event.ts";
-import { factsOf } from "../procfs/facts-reader.ts";
+import { factsFromEvents } from "../procfs/facts-reader.ts";
 import { withComm } from "./accounted-facts.ts";
 import type { AcctRecord } from "./accounting-record.ts";
 
 const source = "acct";
 const NS = 1e9;
-const NS_PER_TICK = 1e7;
 /** How much later than a child a parent may seem to have started: `btime` is in whole seconds and may be one late. */
 const START_SLACK_NS = 1e9;
 
@@ -88,7 +88,7 @@ function place(life: Life): void {
 function beginning(life: Life, { suspended }: Clocks): ProcessEvent[] {
   const { record, start } = life;
   const { pid, ppid } = record;
-  const startTicks = Math.floor((start + suspended) / NS_PER_TICK);
+  const startTicks = bootTicks(start + suspended);
   const fork: ProcessEvent = {
     kind: "fork",
     source,
@@ -106,7 +106,10 @@ function beginning(life: Life, { suspended }: Clocks): ProcessEvent[] {
     uid: undefined,
     realUid: record.realUid,
   };
-  const facts = withComm({ ...factsOf(known), tty: terminalName(newDevice(record.tty)) }, record.comm);
+  const facts = withComm(
+    { ...factsFromEvents(known), tty: terminalName(newDevice(record.tty)) },
+    record.comm,
+  );
   return [fork, { kind: "exec", source, time: start, pid, facts }];
 }
 

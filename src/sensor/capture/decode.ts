@@ -2,8 +2,13 @@
 // is checked before it is used, and what is remembered is bounded.
 import { decodeText } from "../../linux/text.ts";
 import { withComm } from "../acct/accounted-facts.ts";
-import type { ProcessEvent, ProcessFacts, ScannedProcess, SensorSource } from "../event.ts";
-import { lossReasons } from "../event.ts";
+import {
+  lossReasons,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+  type SensorSource,
+} from "../event.ts";
 import { ByteCursor, Malformed } from "./bytes.ts";
 import {
   bit,

@@ -1,8 +1,13 @@
 // Events into the entries of a capture. Knows no file and no clock.
 import { encodeText } from "../../linux/text.ts";
 import { commOf } from "../acct/accounted-facts.ts";
-import type { ProcessEvent, ProcessFacts, ScannedProcess, SensorSource } from "../event.ts";
-import { lossReasons } from "../event.ts";
+import {
+  lossReasons,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+  type SensorSource,
+} from "../event.ts";
 import { ByteSink } from "./bytes.ts";
 import {
   bit,

@@ -10,6 +10,7 @@ import {
   readSync,
   writeSync,
 } from "node:fs";
+import { codeOf } from "../../vocabulary/errors.ts";
 import type { ByteSource } from "./read.ts";
 
 const MODE = 0o600;
@@ -45,7 +46,7 @@ function openNew(path: string): number {
   try {
     return openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, MODE);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (codeOf(error) !== "EEXIST") throw error;
   }
   const fd = openSync(path, O_WRONLY | O_NOFOLLOW | constants.O_NONBLOCK);
   const { size, uid } = fstatSync(fd);

@@ -1,5 +1,6 @@
 // The capture format: its constants and its header. docs/captures.md describes it byte by byte.
 import * as v from "valibot";
+import { sensorSources } from "../../vocabulary/sensors.ts";
 import type { SensorSource } from "../event.ts";
 
 /** First bytes of every capture; the version follows in the next one. */
@@ -65,7 +66,7 @@ export const placeBit = {
 } as const;
 
 /** Index: the number of a source in a capture. Only ever added to. */
-export const sourceNumbers: readonly SensorSource[] = ["ebpf", "netlink", "acct", "fanotify", "procfs"];
+export const sourceNumbers: readonly SensorSource[] = sensorSources;
 
 /** Longest text in bytes; a longer one is not kept. The longest arguments that can be configured are half of it. */
 export const TEXT_LIMIT = 256 * 1024;

@@ -20,7 +20,7 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { appendName, beginStep, follow, member, type ProgramMaps, setFlag } from "./code.ts";
 import { FieldSpace } from "./fields.ts";
-import type { KernelLayout, SystemdLayout } from "./kernel.ts";
+import type { CgroupLayout, KernelLayout, SystemdLayout } from "./kernel.ts";
 import { execLayout, FIELD_BYTES, PATH_MAX, recordFlags, TTY_MAX, walkState } from "./layout.ts";
 
 /** Folders of a path: systemd and the container runtimes nest no deeper than ten. */
@@ -38,25 +38,25 @@ const KEPT = -48;
 export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
   const layout = kernel.cgroup;
   if (layout === undefined) return store(4, r7, execLayout.cgroupEnd, r9);
-  const { set, setDefault, node, nodeParent, nodeName, systemd } = layout;
+  const { taskSet, set, cgroup, node, systemd } = layout;
   // Where there are two hierarchies, the verifier does not know the struct of the one that was found.
   const read = systemd === undefined ? member : follow;
   const limit = execLayout.texts + PATH_MAX + maps.argsBytes + TTY_MAX + PATH_MAX;
   return [
-    load(8, r8, r6, set),
+    load(8, r8, r6, taskSet),
     store(8, fp, KEPT, r8),
-    read(r8, r8, setDefault),
-    read(r8, r8, node),
-    systemd === undefined ? [] : systemdInstead(systemd, node, nodeParent),
+    read(r8, r8, set.defaultCgroup),
+    read(r8, r8, cgroup.node),
+    systemd === undefined ? [] : systemdInstead(systemd, layout),
     storeImm(8, fp, COUNTER, DEPTH),
     store(8, r7, END, r9),
     labelHere("cgroup"),
     beginStep(END, limit, "cgroup cut"),
     // The root has no parent, and no name.
-    read(r4, r8, nodeParent),
+    read(r4, r8, node.parent),
     jumpIfImm(r4, "==", 0, "cgroup done"),
     store(8, fp, KEPT, r4),
-    read(r3, r8, nodeName),
+    read(r3, r8, node.name),
     appendName(END, "cgroup unnamed"),
     load(8, r8, fp, KEPT),
     load(8, r4, fp, COUNTER),
@@ -76,18 +76,18 @@ export function cgroupPath(kernel: KernelLayout, maps: ProgramMaps): Code {
  * Where the unified hierarchy only says its root, systemd's own is what tells: r8 = that one's node. fp + KEPT: the
  * css_set, whose list has a link to the cgroup of each hierarchy.
  */
-function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number): Code {
+function systemdInstead(systemd: SystemdLayout, { cgroup, node }: CgroupLayout): Code {
   const space = new FieldSpace(walkState.size, FIELD_BYTES);
   // Of a link, as seen from its place in the list.
   const link = space.fields({
-    next: [systemd.linkNext, 8],
-    cgroup: [systemd.linkCgroup - systemd.link, 8],
+    next: [systemd.onwards, 8],
+    cgroup: [systemd.link.cgroup - systemd.link.place, 8],
   });
   return [
-    follow(r4, r8, nodeParent),
+    follow(r4, r8, node.parent),
     jumpIfImm(r4, "!=", 0, "hierarchy found"),
     load(8, r8, fp, KEPT),
-    follow(r8, r8, systemd.setLinks + systemd.linkNext),
+    follow(r8, r8, systemd.set.links + systemd.onwards),
     storeImm(8, fp, COUNTER, HIERARCHIES),
     labelHere("hierarchy"),
     load(8, r4, fp, COUNTER),
@@ -97,11 +97,11 @@ function systemdInstead(systemd: SystemdLayout, node: number, nodeParent: number
     link.read(r8),
     link.get(r8, "next"),
     link.get(r3, "cgroup"),
-    follow(r3, r3, systemd.root),
-    follow(r0, r3, systemd.rootId, 4),
+    follow(r3, r3, systemd.cgroup.root),
+    follow(r0, r3, systemd.root.id, 4),
     jumpIfImm(r0, "!=", systemd.hierarchyId, "hierarchy"),
     link.get(r8, "cgroup"),
-    follow(r8, r8, node),
+    follow(r8, r8, cgroup.node),
     jump("hierarchy found"),
     labelHere("no hierarchy"),
     // It was there when the programs were made: what cannot be found is not known, and not the root.

@@ -49,7 +49,7 @@ export interface ProgramMaps {
   readonly argsBytes: number;
   /** Holds the walk program at index 0. */
   readonly programs: MapReference;
-  /** Least recently used hash, u64 pid to u64: what its lineage hashes to. Only kept while urgency is `unsettled`. */
+  /** Least recently used hash, u64 pid to u64: what its lineage hashes to. Only kept under the wake-up policy `unsettled`. */
   readonly lineages: MapReference;
   /** Least recently used hash, u64 settle key to u32. */
   readonly settled: MapReference;
@@ -140,12 +140,12 @@ export function appendName(end: number, skip: string): Code {
 
 /**
  * Hands the record at r7 to the ring and ends the program. `size`: code that sets r3 to the record's bytes. The reader
- * is woken if it had read everything before this record (the kernel's own rule), and at once if r8, set by `urgency`,
+ * is woken if it had read everything before this record (the kernel's own rule), and at once if r8, set by `wakeup`,
  * is BPF_RB_FORCE_WAKEUP, or if the ring fills up. What the ring cannot take is counted in the shared page at `lost`.
  */
-export function emit(maps: ProgramMaps, size: Code, lost: number, urgency: Code = movImm(r8, 0)): Code {
+export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code = movImm(r8, 0)): Code {
   return [
-    urgency,
+    wakeup,
     loadMap(r1, maps.ring),
     movImm(r2, BPF_RB_AVAIL_DATA),
     callHelper(helpers.ringbufQuery),

@@ -1,14 +1,24 @@
 // Records into events. Bytes in, values out; knows no kernel and no clock.
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
-import type { ExecEvent, ProcessEvent, ProcessFacts } from "../event.ts";
+import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
+import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
-import { commonLayout, execLayout, exitLayout, forkLayout, recordFlags, recordKinds } from "./layout.ts";
-import { ToldUsers } from "./users.ts";
+import { KnownUsers } from "./known-users.ts";
+import {
+  commonLayout,
+  execLayout,
+  exitLayout,
+  forkLayout,
+  type RecordKind,
+  recordedKinds,
+  recordFlags,
+  recordKinds,
+} from "./layout.ts";
 
-/** An exec, and the key by which `EbpfSensor.settle` tells the kernel that its like need not be read at once. */
+/** An exec, and the key by which `EbpfSensor.settle` makes the kernel stop waking the reader for execs like it. */
 export interface EbpfExecEvent extends ExecEvent {
-  /** 0 if its like cannot be settled. */
+  /** 0 if it cannot be settled. */
   readonly settleKey: number;
 }
 
@@ -19,6 +29,10 @@ const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit says that somebody has seen this time. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
+
+type EventSink = (event: ProcessEvent) => void;
+/** Hands the record `bytes[start, end)`, of one kind, to `sink`. */
+type Decode = (bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink) => void;
 
 export interface DecoderOptions {
   /** The kernel keeps login users and sessions (CONFIG_AUDIT). */
@@ -31,53 +45,50 @@ export class Decoder {
   /** Nanoseconds from CLOCK_MONOTONIC to the time of day: what makes a file's age out of its ctime. */
   realtime = 0;
   private readonly options: DecoderOptions;
-  private readonly users = new ToldUsers();
+  private readonly users = new KnownUsers();
   private readonly executables = new StringCache(1024, decodePath);
   private readonly directories = new StringCache(1024, decodePath);
   private readonly cgroups = new StringCache(256, decodePath);
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
 
+  /** By the number of the kind. */
+  private readonly decoders: readonly (Decode | undefined)[];
+
   constructor(options: DecoderOptions) {
     this.options = options;
+    const decoders: Readonly<Record<RecordKind, Decode>> = {
+      fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
+      exec: (bytes, words, start, end, sink) => {
+        if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
+      },
+      exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+    };
+    const byNumber: Decode[] = [];
+    for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
+    this.decoders = byNumber;
   }
 
-  /** Events were lost: nothing is taken for told any more. */
+  /** Events were lost: any user may have changed. */
   forget(): void {
     this.users.clear();
   }
 
   /** The record `bytes[start, end)` as one event, or a fork preceded by the parent's change of user. */
-  decode(
-    bytes: Uint8Array,
-    words: Uint32Array,
-    start: number,
-    end: number,
-    sink: (event: ProcessEvent) => void,
-  ): void {
-    const kind = word(words, start, commonLayout.kind);
-    if (kind === recordKinds.exec && end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
-    else if (kind === recordKinds.exit) {
-      sink({
-        kind: "exit",
-        source,
-        time: long(words, start, commonLayout.time),
-        pid: word(words, start, commonLayout.pid),
-        status: word(words, start, exitLayout.status),
-      });
-    } else if (kind === recordKinds.fork) this.fork(words, start, sink);
+  decode(bytes: Uint8Array, words: Uint32Array, start: number, end: number, sink: EventSink): void {
+    this.decoders[word(words, start, commonLayout.kind)]?.(bytes, words, start, end, sink);
   }
 
-  private fork(words: Uint32Array, start: number, sink: (event: ProcessEvent) => void): void {
+  private fork(words: Uint32Array, start: number, sink: EventSink): void {
     const time = long(words, start, commonLayout.time);
     const pid = word(words, start, commonLayout.pid);
     const parentPid = word(words, start, forkLayout.parentPid);
     const uid = word(words, start, forkLayout.uid);
     const realUid = word(words, start, forkLayout.realUid);
-    // No tracepoint tells of setuid(2); a child is born with what its parent is by then.
-    if (this.users.tell(parentPid, uid, realUid))
+    // No tracepoint reports setuid(2); a child begins with the users that its parent has by then.
+    if (this.users.update(parentPid, uid, realUid))
       sink({ kind: "user", source, time, pid: parentPid, uid, realUid });
-    this.users.tell(pid, uid, realUid);
+    this.users.update(pid, uid, realUid);
     sink({
       kind: "fork",
       source,
@@ -89,12 +100,22 @@ export class Decoder {
     });
   }
 
+  private exit(words: Uint32Array, start: number): ExitEvent {
+    return {
+      kind: "exit",
+      source,
+      time: long(words, start, commonLayout.time),
+      pid: word(words, start, commonLayout.pid),
+      status: word(words, start, exitLayout.status),
+    };
+  }
+
   private exec(bytes: Uint8Array, words: Uint32Array, start: number): EbpfExecEvent {
     const time = long(words, start, commonLayout.time);
     const pid = word(words, start, commonLayout.pid);
     const uid = word(words, start, execLayout.uid);
     const realUid = word(words, start, execLayout.realUid);
-    this.users.tell(pid, uid, realUid);
+    this.users.update(pid, uid, realUid);
     return {
       kind: "exec",
       source,
@@ -136,7 +157,7 @@ export class Decoder {
       startTicks: ticks(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
-      // Memory never had a name that could have been removed.
+      // A memfd never had a name in a file system that could have been removed.
       executableDeleted: memfd === undefined ? undefined : !memfd && (flag & recordFlags.deleted) !== 0,
       executableMemfd: memfd,
       executableSetuid: (word(words, start, execLayout.mode) & S_ISUID_OR_S_ISGID) !== 0,
@@ -176,11 +197,14 @@ function long(words: Uint32Array, start: number, field: number): number {
   return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
 }
 
-/** Nanoseconds as ticks of USER_HZ, as nsec_to_clock_t of kernel/time/time.c has it, exact for any uptime. */
+/** 2^32 ns: whole clock ticks, and the nanoseconds that are left. */
+const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
+const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
+
+/** Nanoseconds as clock ticks, as nsec_to_clock_t of kernel/time/time.c has it: exact for any uptime. */
 function ticks(words: Uint32Array, start: number, field: number): number {
   const high = word(words, start, field + 4);
-  // 2^32 = 429 * 10^7 + 4,967,296
-  return high * 429 + Math.floor((high * 4_967_296 + word(words, start, field)) / 1e7);
+  return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

@@ -41,7 +41,7 @@ import {
   readInto,
   setFlag,
 } from "./code.ts";
-import type { KernelLayout } from "./kernel.ts";
+import { type KernelLayout, UPID_BYTES } from "./kernel.ts";
 import {
   commonLayout,
   execLayout,
@@ -109,7 +109,7 @@ function filename(kernel: KernelLayout): Code {
 
 /** Numbers of the process: its own, its parent's, its users', its namespaces'. */
 function ids(kernel: KernelLayout): Code {
-  const { task, cred, nsproxy, mountNamespace, pid, pidNamespace } = kernel;
+  const { task, cred, nsproxy, mountNamespace, pid, upid, pidNamespace } = kernel;
   return [
     [load(4, r4, r6, task.tgid), store(4, r7, commonLayout.pid, r4)],
     [load(8, r4, r6, task.startBoottime), store(8, r7, execLayout.start, r4)],
@@ -138,9 +138,9 @@ function ids(kernel: KernelLayout): Code {
     load(8, r8, r6, task.threadPid),
     load(4, r0, r8, pid.level),
     jumpIfImm(r0, ">", MAX_PID_NS_LEVEL, "lost"),
-    aluImm("mul", r0, pid.numberSize),
+    aluImm("mul", r0, UPID_BYTES),
     alu("add", r8, r0),
-    follow(r8, r8, pid.numbers + pid.namespace),
+    follow(r8, r8, pid.numbers + upid.namespace),
     readInto(execLayout.pidNamespace, 4, r8, pidNamespace.inum),
   ];
 }
@@ -186,7 +186,7 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     setFlag(execLayout.flags, recordFlags.argsUnreadable),
     labelHere("args done"),
     store(4, r7, execLayout.argsEnd, r9),
-    // The hash of urgency.ts goes on to a whole word.
+    // The hash of wakeup.ts goes on to a whole word.
     mov(r1, r7),
     alu("add", r1, r9),
     storeImm(8, r1, 0, 0),

@@ -15,7 +15,7 @@ import {
 import { helpers } from "../../linux/bpf/helpers.ts";
 
 /** A field that may be missing is given as undefined. */
-export type Wanted<Name extends string> = Readonly<
+export type FieldSpecs<Name extends string> = Readonly<
   Record<Name, readonly [offset: number | undefined, width: Width]>
 >;
 
@@ -44,12 +44,12 @@ export class FieldSpace {
     this.bottom = -top - size;
   }
 
-  /** Room for `wanted` of one struct. Throws if the space is used up, which no order of members can bring about. */
-  fields<const Name extends string>(wanted: Wanted<Name>): Fields<Name> {
+  /** Room for `specs` of one struct. Throws if the space is used up, which no order of members can bring about. */
+  fields<const Name extends string>(specs: FieldSpecs<Name>): Fields<Name> {
     const places = new Map<string, number>();
     const reads: { group: Group; place: number }[] = [];
     const sorted: { name: string; offset: number; width: Width }[] = [];
-    for (const [name, [offset, width]] of entries(wanted)) {
+    for (const [name, [offset, width]] of entries(specs)) {
       if (offset !== undefined) sorted.push({ name, offset, width });
     }
     sorted.sort((a, b) => a.offset - b.offset);
@@ -77,14 +77,14 @@ export class FieldSpace {
         ]),
       get: (dst, name) => {
         const place = places.get(name);
-        return place === undefined ? movImm(dst, 0) : load(wanted[name][1], dst, r7, place);
+        return place === undefined ? movImm(dst, 0) : load(specs[name][1], dst, r7, place);
       },
     };
   }
 }
 
 function entries<Name extends string>(
-  wanted: Wanted<Name>,
+  specs: FieldSpecs<Name>,
 ): [string, readonly [number | undefined, Width]][] {
-  return Object.entries(wanted);
+  return Object.entries(specs);
 }

@@ -28,7 +28,7 @@ import { inheritLineage } from "./wakeup.ts";
 
 const CHILD = 8; // second argument
 
-// The record is built on the stack, below what the pieces of code.ts and urgency.ts use.
+// The record is built on the stack, below what the pieces of code.ts and wakeup.ts use.
 const RECORD = -24 - forkLayout.size;
 
 export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {

@@ -2,211 +2,157 @@
 import { readFileSync } from "node:fs";
 import { type Btf, BtfError, readKernelBtf, type Tracepoint } from "../../linux/bpf/btf.ts";
 
+/** A member's name; of several, the first that this kernel has. An optional one depends on the configuration. */
+type Member = string | readonly string[] | { readonly optional: string };
+
+/** A struct of the kernel, and its members by the names that the programs use. */
+interface Struct {
+  readonly struct: string;
+  readonly members: Readonly<Record<string, Member>>;
+}
+
+type Structs = Readonly<Record<string, Struct>>;
+type OffsetOf<M> = M extends { readonly optional: string } ? number | undefined : number;
+
+/** Offsets in bytes of every member in a table of structs. */
+type LayoutOf<T extends Structs> = {
+  readonly [S in keyof T]: { readonly [M in keyof T[S]["members"]]: OffsetOf<T[S]["members"][M]> };
+};
+
+/** What the programs read on every kernel. */
+const programStructs = {
+  task: {
+    struct: "task_struct",
+    members: {
+      pid: "pid",
+      tgid: "tgid",
+      startBoottime: "start_boottime",
+      realParent: "real_parent",
+      groupLeader: "group_leader",
+      exitCode: "exit_code",
+      cred: "cred",
+      mm: "mm",
+      fs: "fs",
+      nsproxy: "nsproxy",
+      threadPid: "thread_pid",
+      signal: "signal",
+      // CONFIG_AUDIT
+      loginuid: { optional: "loginuid" },
+      sessionid: { optional: "sessionid" },
+      // CONFIG_CGROUPS
+      cgroups: { optional: "cgroups" },
+    },
+  },
+  cred: { struct: "cred", members: { uid: "uid", euid: "euid", egid: "egid" } },
+  signal: {
+    struct: "signal_struct",
+    members: { live: "live", flags: "flags", groupExitCode: "group_exit_code", tty: "tty" },
+  },
+  tty: { struct: "tty_struct", members: { name: "name" } },
+  mm: { struct: "mm_struct", members: { argStart: "arg_start", argEnd: "arg_end", exeFile: "exe_file" } },
+  bprm: { struct: "linux_binprm", members: { filename: "filename", interp: "interp" } },
+  file: { struct: "file", members: { mnt: "f_path.mnt", dentry: "f_path.dentry", inode: "f_inode" } },
+  inode: {
+    struct: "inode",
+    members: {
+      ino: "i_ino",
+      mode: "i_mode",
+      sb: "i_sb",
+      // From 6.11, from 6.6, before.
+      ctime: ["i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"],
+      ctimeNanoseconds: ["i_ctime_nsec", "__i_ctime.tv_nsec", "i_ctime.tv_nsec"],
+    },
+  },
+  superBlock: { struct: "super_block", members: { dev: "s_dev" } },
+  dentry: { struct: "dentry", members: { parent: "d_parent", name: "d_name.name", hashed: "d_hash.pprev" } },
+  mount: {
+    struct: "mount",
+    members: {
+      vfs: "mnt",
+      parent: "mnt_parent",
+      mountpoint: "mnt_mountpoint",
+      root: "mnt.mnt_root",
+      namespace: "mnt_ns",
+    },
+  },
+  fs: { struct: "fs_struct", members: { mnt: "pwd.mnt", dentry: "pwd.dentry" } },
+  nsproxy: { struct: "nsproxy", members: { mnt: "mnt_ns" } },
+  mountNamespace: { struct: "mnt_namespace", members: { inum: "ns.inum", userNamespace: "user_ns" } },
+  userNamespace: { struct: "user_namespace", members: { level: "level" } },
+  pid: { struct: "pid", members: { level: "level", numbers: "numbers" } },
+  upid: { struct: "upid", members: { namespace: "ns" } },
+  pidNamespace: { struct: "pid_namespace", members: { inum: "ns.inum" } },
+} as const satisfies Structs;
+
+/** Where there are control groups. */
+const cgroupStructs = {
+  set: { struct: "css_set", members: { defaultCgroup: "dfl_cgrp" } },
+  cgroup: { struct: "cgroup", members: { node: "kn" } },
+  // From 6.15, before.
+  node: { struct: "kernfs_node", members: { parent: ["__parent", "parent"], name: "name" } },
+} as const satisfies Structs;
+
+/** Where systemd's own hierarchy is mounted beside the unified one: from a css_set to its cgroup there. */
+const systemdStructs = {
+  set: { struct: "css_set", members: { links: "cgrp_links" } },
+  link: { struct: "cgrp_cset_link", members: { place: "cgrp_link", cgroup: "cgrp" } },
+  list: { struct: "list_head", members: { next: "next", previous: "prev" } },
+  cgroup: { struct: "cgroup", members: { root: "root" } },
+  root: { struct: "cgroup_root", members: { id: "hierarchy_id" } },
+} as const satisfies Structs;
+
+const tracepoints = {
+  fork: "sched_process_fork",
+  exec: "sched_process_exec",
+  exit: "sched_process_exit",
+} as const;
+
 /** Offsets in bytes. Those that may be undefined depend on how the kernel was configured. */
-export interface KernelLayout {
-  readonly task: {
-    readonly pid: number;
-    readonly tgid: number;
-    readonly startBoottime: number;
-    readonly realParent: number;
-    readonly groupLeader: number;
-    readonly exitCode: number;
-    readonly cred: number;
-    readonly mm: number;
-    readonly fs: number;
-    readonly nsproxy: number;
-    readonly threadPid: number;
-    readonly signal: number;
-    readonly loginuid: number | undefined;
-    readonly sessionid: number | undefined;
-  };
-  readonly cred: { readonly uid: number; readonly euid: number; readonly egid: number };
-  readonly signal: {
-    readonly live: number;
-    readonly flags: number;
-    readonly groupExitCode: number;
-    readonly tty: number;
-  };
-  readonly tty: { readonly name: number };
-  readonly mm: { readonly argStart: number; readonly argEnd: number; readonly exeFile: number };
-  readonly bprm: { readonly filename: number; readonly interp: number };
-  readonly file: { readonly mnt: number; readonly dentry: number; readonly inode: number };
-  readonly inode: {
-    readonly ino: number;
-    readonly mode: number;
-    readonly sb: number;
-    readonly ctime: number;
-    readonly ctimeNanoseconds: number;
-  };
-  readonly superBlock: { readonly dev: number };
-  readonly dentry: { readonly parent: number; readonly name: number; readonly hashed: number };
-  readonly mount: {
-    readonly vfs: number;
-    readonly parent: number;
-    readonly mountpoint: number;
-    readonly root: number;
-    readonly namespace: number;
-  };
-  readonly fs: { readonly mnt: number; readonly dentry: number };
-  readonly nsproxy: { readonly mnt: number };
-  readonly mountNamespace: { readonly inum: number; readonly userNamespace: number };
-  readonly userNamespace: { readonly level: number };
-  readonly pid: {
-    readonly level: number;
-    readonly numbers: number;
-    readonly numberSize: number;
-    readonly namespace: number;
-  };
-  readonly pidNamespace: { readonly inum: number };
+export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
   /** Types of the tracepoints, in the kernel's BTF. */
-  readonly tracepoints: { readonly fork: number; readonly exec: number; readonly exit: number };
+  readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
   /** Which argument of sched_process_exit says that the whole thread group is dead; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
 
-export interface CgroupLayout {
-  readonly set: number;
-  readonly setDefault: number;
-  readonly node: number;
-  readonly nodeParent: number;
-  readonly nodeName: number;
+export interface CgroupLayout extends LayoutOf<typeof cgroupStructs> {
+  /** Of task_struct's css_set. */
+  readonly taskSet: number;
   /** systemd's own hierarchy, where it is mounted beside the unified one. */
   readonly systemd: SystemdLayout | undefined;
 }
 
-export interface SystemdLayout {
+export interface SystemdLayout extends LayoutOf<typeof systemdStructs> {
   readonly hierarchyId: number;
-  /** css_set's list of links to its cgroups, the list's place in a link, and from there to the hierarchy's number. */
-  readonly setLinks: number;
-  readonly link: number;
-  /** In each place of the list: the way on, from the end that is nearer. */
-  readonly linkNext: number;
-  readonly linkCgroup: number;
-  readonly root: number;
-  readonly rootId: number;
+  /** In each place of the list of hierarchies: the way on, from the end that is nearer. */
+  readonly onwards: number;
 }
 
-const structs = [
-  "task_struct",
-  "cred",
-  "signal_struct",
-  "tty_struct",
-  "mm_struct",
-  "linux_binprm",
-  "file",
-  "inode",
-  "super_block",
-  "dentry",
-  "vfsmount",
-  "mount",
-  "fs_struct",
-  "nsproxy",
-  "mnt_namespace",
-  "user_namespace",
-  "pid",
-  "upid",
-  "pid_namespace",
-  "list_head",
-  "css_set",
-  "cgroup",
-  "cgroup_root",
-  "cgrp_cset_link",
-  "kernfs_node",
-];
-
-const tracepoints = ["sched_process_fork", "sched_process_exec", "sched_process_exit"];
+/** struct upid { int nr; struct pid_namespace *ns; } on 64 bits: one of the array `pid.numbers`. */
+export const UPID_BYTES = 16;
 
 /** Reads the running kernel's layout. Throws a BtfError if it has no BTF, or lacks what the programs cannot do without. */
 export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
-  return kernelLayout(readKernelBtf(structs, tracepoints), findSystemd());
+  const structs = [programStructs, cgroupStructs, systemdStructs].flatMap((table: Structs) =>
+    Object.values(table).map(({ struct }) => struct),
+  );
+  return kernelLayout(readKernelBtf(structs, Object.values(tracepoints)), findSystemd());
 }
 
 /** `systemd`: the hierarchy `name=systemd`, if there is one. */
 export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
-  const task = (member: string) => btf.offset("task_struct", member);
+  const layout = layoutOf(btf, programStructs);
+  const exit = tracepoint(btf, tracepoints.exit);
   return {
-    task: {
-      pid: task("pid"),
-      tgid: task("tgid"),
-      startBoottime: task("start_boottime"),
-      realParent: task("real_parent"),
-      groupLeader: task("group_leader"),
-      exitCode: task("exit_code"),
-      cred: task("cred"),
-      mm: task("mm"),
-      fs: task("fs"),
-      nsproxy: task("nsproxy"),
-      threadPid: task("thread_pid"),
-      signal: task("signal"),
-      loginuid: btf.find("task_struct", "loginuid"),
-      sessionid: btf.find("task_struct", "sessionid"),
-    },
-    cred: {
-      uid: btf.offset("cred", "uid"),
-      euid: btf.offset("cred", "euid"),
-      egid: btf.offset("cred", "egid"),
-    },
-    signal: {
-      live: btf.offset("signal_struct", "live"),
-      flags: btf.offset("signal_struct", "flags"),
-      groupExitCode: btf.offset("signal_struct", "group_exit_code"),
-      tty: btf.offset("signal_struct", "tty"),
-    },
-    tty: { name: btf.offset("tty_struct", "name") },
-    mm: {
-      argStart: btf.offset("mm_struct", "arg_start"),
-      argEnd: btf.offset("mm_struct", "arg_end"),
-      exeFile: btf.offset("mm_struct", "exe_file"),
-    },
-    bprm: { filename: btf.offset("linux_binprm", "filename"), interp: btf.offset("linux_binprm", "interp") },
-    file: {
-      mnt: btf.offset("file", "f_path.mnt"),
-      dentry: btf.offset("file", "f_path.dentry"),
-      inode: btf.offset("file", "f_inode"),
-    },
-    inode: {
-      ino: btf.offset("inode", "i_ino"),
-      mode: btf.offset("inode", "i_mode"),
-      sb: btf.offset("inode", "i_sb"),
-      // 6.11, 6.6, before.
-      ctime: first(btf, "inode", ["i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"]),
-      ctimeNanoseconds: first(btf, "inode", ["i_ctime_nsec", "__i_ctime.tv_nsec", "i_ctime.tv_nsec"]),
-    },
-    superBlock: { dev: btf.offset("super_block", "s_dev") },
-    dentry: {
-      parent: btf.offset("dentry", "d_parent"),
-      name: btf.offset("dentry", "d_name.name"),
-      hashed: btf.offset("dentry", "d_hash.pprev"),
-    },
-    mount: {
-      vfs: btf.offset("mount", "mnt"),
-      parent: btf.offset("mount", "mnt_parent"),
-      mountpoint: btf.offset("mount", "mnt_mountpoint"),
-      root: btf.offset("mount", "mnt") + btf.offset("vfsmount", "mnt_root"),
-      namespace: btf.offset("mount", "mnt_ns"),
-    },
-    fs: { mnt: btf.offset("fs_struct", "pwd.mnt"), dentry: btf.offset("fs_struct", "pwd.dentry") },
-    nsproxy: { mnt: btf.offset("nsproxy", "mnt_ns") },
-    mountNamespace: {
-      inum: btf.offset("mnt_namespace", "ns.inum"),
-      userNamespace: btf.offset("mnt_namespace", "user_ns"),
-    },
-    userNamespace: { level: btf.offset("user_namespace", "level") },
-    pid: {
-      level: btf.offset("pid", "level"),
-      numbers: btf.offset("pid", "numbers"),
-      numberSize: 16, // struct upid { int nr; struct pid_namespace *ns; } on 64 bits
-      namespace: btf.offset("upid", "ns"),
-    },
-    pidNamespace: { inum: btf.offset("pid_namespace", "ns.inum") },
-    cgroup: cgroupLayout(btf, systemd),
+    ...layout,
+    cgroup: cgroupLayout(btf, layout.task.cgroups, systemd),
     tracepoints: {
-      fork: tracepoint(btf, "sched_process_fork").type,
-      exec: tracepoint(btf, "sched_process_exec").type,
-      exit: tracepoint(btf, "sched_process_exit").type,
+      fork: tracepoint(btf, tracepoints.fork).type,
+      exec: tracepoint(btf, tracepoints.exec).type,
+      exit: exit.type,
     },
-    groupDeadArgument: tracepoint(btf, "sched_process_exit").arguments >= 2 ? 1 : undefined,
+    groupDeadArgument: exit.arguments >= 2 ? 1 : undefined,
   };
 }
 
@@ -216,29 +162,43 @@ function tracepoint(btf: Btf, name: string): Tracepoint {
   return found;
 }
 
-function cgroupLayout(btf: Btf, hierarchy: Hierarchy | undefined): CgroupLayout | undefined {
-  const set = btf.find("task_struct", "cgroups");
-  if (set === undefined) return undefined;
-  return {
-    set,
-    setDefault: btf.offset("css_set", "dfl_cgrp"),
-    node: btf.offset("cgroup", "kn"),
-    nodeParent: first(btf, "kernfs_node", ["__parent", "parent"]), // 6.15, before
-    nodeName: btf.offset("kernfs_node", "name"),
-    systemd:
-      hierarchy === undefined
-        ? undefined
-        : {
-            hierarchyId: hierarchy.number,
-            setLinks: btf.offset("css_set", "cgrp_links"),
-            link: btf.offset("cgrp_cset_link", "cgrp_link"),
-            // kernel/cgroup/cgroup.c, link_css_set: the oldest hierarchy first.
-            linkNext: btf.offset("list_head", hierarchy.young ? "prev" : "next"),
-            linkCgroup: btf.offset("cgrp_cset_link", "cgrp"),
-            root: btf.offset("cgroup", "root"),
-            rootId: btf.offset("cgroup_root", "hierarchy_id"),
-          },
-  };
+function cgroupLayout(
+  btf: Btf,
+  taskSet: number | undefined,
+  hierarchy: Hierarchy | undefined,
+): CgroupLayout | undefined {
+  if (taskSet === undefined) return undefined;
+  return { ...layoutOf(btf, cgroupStructs), taskSet, systemd: hierarchy && systemdLayout(btf, hierarchy) };
+}
+
+function systemdLayout(btf: Btf, { number, young }: Hierarchy): SystemdLayout {
+  const layout = layoutOf(btf, systemdStructs);
+  // kernel/cgroup/cgroup.c, link_css_set: the oldest hierarchy first.
+  return { ...layout, hierarchyId: number, onwards: young ? layout.list.previous : layout.list.next };
+}
+
+/** Looks up every member of a table. Throws a BtfError if one that is not optional is missing. */
+function layoutOf<T extends Structs>(btf: Btf, table: T): LayoutOf<T> {
+  const layout = Object.fromEntries(
+    Object.entries(table).map(([name, { struct, members }]) => [
+      name,
+      Object.fromEntries(
+        Object.entries(members).map(([key, member]) => [key, offsetOf(btf, struct, member)]),
+      ),
+    ]),
+  );
+  // Built from the table's own keys, which is what the type says.
+  return layout as LayoutOf<T>;
+}
+
+function offsetOf(btf: Btf, struct: string, member: Member): number | undefined {
+  if (typeof member === "string") return btf.offset(struct, member);
+  if ("optional" in member) return btf.find(struct, member.optional);
+  for (const name of member) {
+    const offset = btf.find(struct, name);
+    if (offset !== undefined) return offset;
+  }
+  throw new BtfError(`BTF: struct ${struct} has none of ${member.join(", ")}`);
 }
 
 /** One of the hierarchies of cgroups(7). */
@@ -260,13 +220,4 @@ function systemdHierarchy(): Hierarchy | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The first of several names a member had over time. */
-function first(btf: Btf, struct: string, members: readonly string[]): number {
-  for (const member of members) {
-    const offset = btf.find(struct, member);
-    if (offset !== undefined) return offset;
-  }
-  throw new BtfError(`BTF: struct ${struct} has none of ${members.join(", ")}`);
 }

@@ -1,6 +1,26 @@
 // The records that the programs write and decode.ts reads: one table for both sides. All numbers little-endian.
+import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 
-export const recordKinds = { fork: 1, exec: 2, exit: 3 } as const;
+import type { WakeupPolicy } from "../event.ts";
+
+/** The number of each kind in a record; null: the programs write no record of it. */
+export const recordKinds = {
+  fork: 1,
+  exec: 2,
+  exit: 3,
+  // Found by the decoder in the users that forks carry.
+  user: null,
+  // Counted in the shared page.
+  loss: null,
+} as const satisfies Readonly<Record<SensorKind, number | null>>;
+
+/** The kinds of which the programs write records. */
+export type RecordKind = {
+  [K in SensorKind]: (typeof recordKinds)[K] extends number ? K : never;
+}[SensorKind];
+export const recordedKinds: readonly RecordKind[] = sensorKinds.filter(
+  (kind): kind is RecordKind => recordKinds[kind] !== null,
+);
 
 /** Every record begins with these. */
 export const commonLayout = {
@@ -39,7 +59,7 @@ export const execLayout = {
   changedNanoseconds: 68, // u32
   inode: 72, // u64
   changed: 80, // s64, the executable's ctime
-  settleKey: 88, // u64 below 2^52, see urgency.ts; 0 if nothing can be settled
+  settleKey: 88, // u64 below 2^52, see wakeup.ts; 0 if nothing can be settled
   filenameEnd: 96, // u32, one NUL-terminated string
   argsEnd: 100, // u32, as they lie on the new stack
   ttyEnd: 104, // u32, one NUL-terminated string
@@ -97,16 +117,20 @@ export const walkState = {
 
 export const walkPhases = { executable: 0, cwd: 1 } as const;
 
-export const urgencies = { none: 0, all: 1, unsettled: 2 } as const;
+/** Values of `sharedLayout.wakeupPolicy`. */
+export const wakeupPolicies = { none: 0, all: 1, unsettled: 2 } as const satisfies Record<
+  WakeupPolicy,
+  number
+>;
 
 /** The page that the programs share with user space. */
 export const sharedLayout = {
   lostForks: 0, // u64
   lostExecs: 8,
   lostExits: 16,
-  /** See `urgencies`. */
-  urgency: 24, // u32
-  /** Part of every settle key: a new one makes all that was settled forgotten. */
-  generation: 28, // u32
+  /** See `wakeupPolicies`. */
+  wakeupPolicy: 24, // u32
+  /** Part of every settle key: what was settled in another epoch is found no more. */
+  epoch: 28, // u32, the lower half of the number
   size: 32,
 } as const;

@@ -1,4 +1,4 @@
-// Makes the maps, assembles, loads and attaches the programs. All of it ends when `Loaded` is disposed of.
+// Makes the maps, assembles, loads and attaches the programs. All of it ends when `LoadedPrograms` is disposed of.
 import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
@@ -18,10 +18,29 @@ export interface LoadOptions {
   readonly argsBytes: number;
 }
 
-/** Live processes of a large server; one that is forgotten only wakes the reader once more. */
+/** Live processes of a large server; one that is evicted only wakes the reader once more. */
 const LINEAGES = 16_384;
 /** Distinct command lines that are settled at a time. */
 const SETTLED = 16_384;
+
+interface ProgramSpec {
+  readonly name: string;
+  readonly tracepoint: keyof KernelLayout["tracepoints"];
+  readonly code: (kernel: KernelLayout, maps: ProgramMaps) => Code;
+  /** `attached`: the tracepoint runs it. `called`: another program goes on as this one (a tail call). */
+  readonly use: "attached" | "called";
+}
+
+/**
+ * Every program is loaded before the first is attached. They are attached in this order: the exit first, so that no
+ * process is seen to begin whose end is missed.
+ */
+const programTable: readonly ProgramSpec[] = [
+  { name: "walk", tracepoint: "exec", code: walkProgram, use: "called" },
+  { name: "exit", tracepoint: "exit", code: exitProgram, use: "attached" },
+  { name: "exec", tracepoint: "exec", code: execProgram, use: "attached" },
+  { name: "fork", tracepoint: "fork", code: forkProgram, use: "attached" },
+];
 
 export class LoadedPrograms implements Disposable {
   readonly ringFd: number;
@@ -34,60 +53,25 @@ export class LoadedPrograms implements Disposable {
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
     using stack = new DisposableStack();
-    const map = (
-      type: BpfMap["spec"]["type"],
-      name: string,
-      keyBytes: number,
-      valueBytes: number,
-      entries: number,
-      flags = 0,
-    ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
-    const ring = map("ringBuffer", "events", 0, 0, options.ringBytes);
-    const page = map("array", "shared", 4, sharedLayout.size, 1, BPF_F_MMAPABLE);
-    const scratch = map(
-      "array",
-      "scratch",
-      4,
-      roundUp(FIELD_BYTES + walkState.size + recordLimit(options.argsBytes)),
-      possibleCpus(),
-    );
-    const calls = map("programArray", "programs", 4, 4, 1);
-    const lineages = map("lruHash", "lineages", 8, 8, LINEAGES);
-    this.settled = map("lruHash", "settled", 8, 4, SETTLED);
-    const maps: ProgramMaps = {
-      ring,
-      fillLevel: options.ringBytes / 4,
-      shared: page,
-      scratch,
-      argsBytes: options.argsBytes,
-      programs: calls,
-      lineages,
-      settled: this.settled,
-    };
+    const maps = makeMaps(stack, options);
     const programs = new Map<string, BpfProgram>();
-    const load = (name: string, tracepoint: number, code: Code): BpfProgram => {
-      const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code), tracepoint));
-      programs.set(name, program);
-      return program;
-    };
-    const walk = load("walk", kernel.tracepoints.exec, walkProgram(kernel, maps));
-    const value = pinned(4);
-    new DataView(value.buffer).setUint32(0, walk.fd, true);
-    calls.set(pinned(4), value);
-    this.ring = stack.use(new RingMapping(ring));
-    this.page = stack.use(new SharedPage(page));
-    this.ringFd = ring.fd;
-    const attach = (program: BpfProgram) => {
-      const link = attachTracepoint(program);
-      stack.defer(() => closeDescriptor(link));
-    };
-    // All are loaded before the first runs; the exit first, so that no process is seen to begin whose end is missed.
-    const fork = load("fork", kernel.tracepoints.fork, forkProgram(kernel, maps));
-    const exec = load("exec", kernel.tracepoints.exec, execProgram(kernel, maps));
-    const exit = load("exit", kernel.tracepoints.exit, exitProgram(kernel, maps));
-    attach(exit);
-    attach(exec);
-    attach(fork);
+    for (const { name, tracepoint, code } of programTable) {
+      const type = kernel.tracepoints[tracepoint];
+      programs.set(name, stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), type)));
+    }
+    this.settled = maps.settled;
+    this.ringFd = maps.ring.fd;
+    this.ring = stack.use(new RingMapping(maps.ring));
+    this.page = stack.use(new SharedPage(maps.shared));
+    for (const { name, use } of programTable) {
+      const program = programs.get(name);
+      if (program === undefined) continue;
+      if (use === "called") makeCallable(maps.programs, program);
+      else {
+        const link = attachTracepoint(program);
+        stack.defer(() => closeDescriptor(link));
+      }
+    }
     this.programs = programs;
     this.resources = stack.move();
   }
@@ -95,6 +79,35 @@ export class LoadedPrograms implements Disposable {
   [Symbol.dispose](): void {
     this.resources.dispose();
   }
+}
+
+function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions) {
+  const map = (
+    type: BpfMap["spec"]["type"],
+    name: string,
+    keyBytes: number,
+    valueBytes: number,
+    entries: number,
+    flags = 0,
+  ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
+  const scratchBytes = roundUp(FIELD_BYTES + walkState.size + recordLimit(argsBytes));
+  return {
+    ring: map("ringBuffer", "events", 0, 0, ringBytes),
+    fillLevel: ringBytes / 4,
+    shared: map("array", "shared", 4, sharedLayout.size, 1, BPF_F_MMAPABLE),
+    scratch: map("array", "scratch", 4, scratchBytes, possibleCpus()),
+    argsBytes,
+    programs: map("programArray", "programs", 4, 4, 1),
+    lineages: map("lruHash", "lineages", 8, 8, LINEAGES),
+    settled: map("lruHash", "settled", 8, 4, SETTLED),
+  };
+}
+
+/** Puts `program` into the only place of the array of programs, from which the others call it. */
+function makeCallable(programs: BpfMap, program: BpfProgram): void {
+  const value = pinned(4);
+  new DataView(value.buffer).setUint32(0, program.fd, true);
+  programs.set(pinned(4), value);
 }
 
 function roundUp(bytes: number): number {

@@ -11,11 +11,12 @@ import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
-import type { ExecEvent, ProcessEvent, Sensor } from "../event.ts";
+import type { ExecEvent, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
+import { SensorUnavailable } from "../unavailable.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
 import { readKernelLayout } from "./kernel.ts";
-import { sharedLayout, urgencies } from "./layout.ts";
+import { sharedLayout, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 
 export interface EbpfOptions {
@@ -23,42 +24,28 @@ export interface EbpfOptions {
   readonly argumentBytes?: number;
   /** Bytes of the ring: a power of two. An exec takes some 250, a fork 48, an exit 32. */
   readonly bufferBytes?: number;
-  /** Milliseconds that events may gather before the reader is woken for them. By default it depends on who waits. */
-  readonly gather?: number;
+  /** Milliseconds after which waiting events are read. By default that depends on the wake-up policy and on `live`. */
+  readonly flushIntervalMs?: number;
 }
 
 /** About 6,000 short-lived processes; more would only put off a loss when the reader stands still. */
 const BUFFER_BYTES = 2 << 20;
 const ARGUMENT_BYTES = 4096;
-/** Long enough to share one wake-up among many events, short enough for a person who watches: a live view has 100 ms. */
-const GATHER_MS = 50;
-/** Where nobody watches and nothing is killed: at each wake-up the reader finds its memory cold. */
-const GATHER_AT_LEISURE_MS = 100;
-/** One drain hands over about this many bytes, some thousands of events, and leaves the rest to the next. */
+/** Many events share one wake-up, and a live view still shows an exec within 100 ms. */
+const FLUSH_INTERVAL_MS = 50;
+/** Without a live view and without rules that kill. Longer is no cheaper. */
+const LONG_FLUSH_INTERVAL_MS = 100;
+/** One drain emits about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
-/** As many events between two ticks are one process's, or none: the timer stops, the next event wakes the reader. */
+/** With no more events than one process makes between two flushes, the timer stops and the next event wakes the reader. */
 const FEW_EVENTS = 3;
-/** How often the kernel is asked for runs it left out, ns. */
-const MISSED_EVERY = 1e9;
+/** How often the kernel is asked how many program runs it skipped, ns. */
+const MISSED_INTERVAL_NS = 1e9;
 
 const RING = 0;
 const TICK = 1;
 
-/** `none`: everything gathers. `all`: every exec wakes. `unsettled`: every exec that `settle` was not told of. */
-export type WakeupMode = keyof typeof urgencies;
-
-/** The kernel or the permissions do not allow this sensor. */
-export class EbpfUnavailable extends Error {
-  override readonly name = "EbpfUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options);
-    this.hint = hint;
-  }
-}
-
-/** Loads and attaches the programs. Throws EbpfUnavailable, with a hint. Scan after it, not before. */
+/** Loads and attaches the programs. Throws SensorUnavailable, with a hint. Scan after it, not before. */
 export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
@@ -73,7 +60,7 @@ export class EbpfSensor implements Sensor {
   private readonly stack = new DisposableStack();
   private readonly poll: Poll;
   private readonly timer: Timer;
-  private readonly gather: number | undefined;
+  private readonly fixedIntervalMs: number | undefined;
   private readonly loaded: LoadedPrograms;
   private readonly reader: RingReader;
   private readonly decoder: Decoder;
@@ -83,8 +70,8 @@ export class EbpfSensor implements Sensor {
   private readonly value = pinned(4);
   private watched = true;
   private kills = false;
-  /** The timer runs: events come, and gather without waking anyone. Else the next event wakes the reader. */
-  private gathering = false;
+  /** The timer runs: events wait for it and wake nobody. Otherwise the next event wakes the reader. */
+  private isTimed = false;
   private sinceTick = 0;
   private lostSeen = 0;
   private missedSeen = 0;
@@ -99,10 +86,10 @@ export class EbpfSensor implements Sensor {
     );
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
-    // Edge-triggered: while events gather the ring is never empty, and only what the kernel calls a wake-up counts.
+    // Edge-triggered: while events wait the ring is never empty, and only the kernel's wake-ups count.
     this.poll.add(this.loaded.ringFd, RING, EPOLLIN | EPOLLET);
     this.poll.add(this.timer.fd, TICK, EPOLLIN);
-    this.gather = options.gather;
+    this.fixedIntervalMs = options.flushIntervalMs;
     this.page = this.loaded.page.words;
     this.reader = new RingReader(this.loaded.ring);
     this.decoder = new Decoder({
@@ -120,18 +107,18 @@ export class EbpfSensor implements Sensor {
     const now = monotonicNow();
     this.decoder.realtime = realtimeNow() - now;
     this.poll.wait(0);
-    const ticked = this.gathering && this.timer.read() > 0;
-    // Before anything is handed over: what is held back wakes nobody, whatever becomes of the sink.
-    if (ticked || !this.gathering) this.wakeAfter(this.gatherMs * 1e6);
-    let unfinished = this.take(sink, true);
+    const ticked = this.isTimed && this.timer.read() > 0;
+    // Before any event is emitted: the record that is held back wakes nobody, even if the sink throws.
+    if (ticked || !this.isTimed) this.wakeAfter(this.flushIntervalMs * 1e6);
+    let unfinished = this.readRing(sink, true);
     if (ticked && !unfinished && this.sinceTick <= FEW_EVENTS) {
-      unfinished = this.take(sink, false);
-      this.gathering = false;
+      unfinished = this.readRing(sink, false);
+      this.isTimed = false;
       this.timer.disarm();
     }
     if (unfinished) this.wakeAfter(1);
     if (ticked) this.sinceTick = 0;
-    this.tellLoss(now, sink);
+    this.emitLoss(now, sink);
   }
 
   get live(): boolean {
@@ -139,25 +126,22 @@ export class EbpfSensor implements Sensor {
   }
 
   set live(on: boolean) {
-    const before = this.gatherMs;
+    const before = this.flushIntervalMs;
     this.watched = on;
-    this.hasten(before);
+    this.shortenFlush(before);
   }
 
-  setWakeupPolicy(urgency: WakeupMode): void {
-    this.page[sharedLayout.urgency >>> 2] = urgencies[urgency];
-    const before = this.gatherMs;
-    this.kills = urgency !== "none";
-    this.hasten(before);
-    // Only what must be judged at once: else there is nothing to be late for, and nobody else has to wait.
-    if (urgency === "none") scheduleOrdinarily();
+  setWakeupPolicy(policy: WakeupPolicy): void {
+    this.page[sharedLayout.wakeupPolicy >>> 2] = wakeupPolicies[policy];
+    const before = this.flushIntervalMs;
+    this.kills = policy !== "none";
+    this.shortenFlush(before);
+    // Real-time priority only where a kill depends on being early.
+    if (policy === "none") scheduleOrdinarily();
     else schedule("realtime");
   }
 
-  /**
-   * Execs like this one need not be read at once from now on: same lineage, program, filename, arguments and user.
-   * False if the kernel does not take it: they go on to wake the reader.
-   */
+  /** As the interface says; false if the kernel does not take the key, so that such execs go on waking the reader. */
   settle(event: ExecEvent): boolean {
     const key = settleKeyOf(event);
     if (key === 0) return false;
@@ -165,9 +149,9 @@ export class EbpfSensor implements Sensor {
     return this.loaded.settled.update(this.key, this.value);
   }
 
-  /** Forgets all that was settled: after a policy has changed. */
-  unsettle(): void {
-    this.page[sharedLayout.generation >>> 2] = this.read(sharedLayout.generation) + 1;
+  /** The kernel makes the epoch part of every settle key: keys settled in another one are found no more. */
+  setEpoch(epoch: number): void {
+    this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
   /** What the kernel knows of the programs, by what they do. */
@@ -180,8 +164,8 @@ export class EbpfSensor implements Sensor {
     this.stack.dispose();
   }
 
-  /** Hands over what waits; see RingReader.drain. */
-  private take(sink: (event: ProcessEvent) => void, hold: boolean): boolean {
+  /** Emits what waits in the ring; see RingReader.drain. */
+  private readRing(sink: (event: ProcessEvent) => void, hold: boolean): boolean {
     return this.reader.drain(
       (bytes, words, start, end) => {
         this.sinceTick += 1;
@@ -192,17 +176,17 @@ export class EbpfSensor implements Sensor {
     );
   }
 
-  private get gatherMs(): number {
-    return this.gather ?? (this.watched || this.kills ? GATHER_MS : GATHER_AT_LEISURE_MS);
+  private get flushIntervalMs(): number {
+    return this.fixedIntervalMs ?? (this.watched || this.kills ? FLUSH_INTERVAL_MS : LONG_FLUSH_INTERVAL_MS);
   }
 
-  /** What gathers already need not wait for as long as `before` any more. */
-  private hasten(before: number): void {
-    if (this.gathering && this.gatherMs < before) this.wakeAfter(this.gatherMs * 1e6);
+  /** Shortens a pending flush if the interval has become shorter than `before`. */
+  private shortenFlush(before: number): void {
+    if (this.isTimed && this.flushIntervalMs < before) this.wakeAfter(this.flushIntervalMs * 1e6);
   }
 
   private wakeAfter(ns: number): void {
-    this.gathering = true;
+    this.isTimed = true;
     this.timer.armOnce(ns);
   }
 
@@ -211,7 +195,7 @@ export class EbpfSensor implements Sensor {
     return this.page[field >>> 2] ?? 0;
   }
 
-  private tellLoss(now: number, sink: (event: ProcessEvent) => void): void {
+  private emitLoss(now: number, sink: (event: ProcessEvent) => void): void {
     const lost =
       (this.read(sharedLayout.lostForks) +
         this.read(sharedLayout.lostExecs) +
@@ -219,7 +203,7 @@ export class EbpfSensor implements Sensor {
       0;
     let count = (lost - this.lostSeen) >>> 0;
     this.lostSeen = lost;
-    if (now - this.missedAsked >= MISSED_EVERY) {
+    if (now - this.missedAsked >= MISSED_INTERVAL_NS) {
       this.missedAsked = now;
       const missed = this.missed();
       count += missed - this.missedSeen;
@@ -230,7 +214,7 @@ export class EbpfSensor implements Sensor {
     sink({ kind: "loss", source: this.source, time: monotonicNow(), reason: "overrun", count });
   }
 
-  /** Runs that the kernel left out because the same program was interrupted on that CPU. */
+  /** Runs that the kernel skipped because the same program was interrupted on that CPU. */
   private missed(): number {
     let missed = 0;
     for (const program of this.loaded.programs.values()) missed += programInfo(program).missed;
@@ -245,7 +229,7 @@ function settleKeyOf(event: ExecEvent | EbpfExecEvent): number {
 function explained(error: unknown): unknown {
   const cause = { cause: error };
   if (error instanceof BtfError) {
-    return new EbpfUnavailable(
+    return new SensorUnavailable(
       error.message,
       "the kernel needs CONFIG_DEBUG_INFO_BTF=y; use --source netlink",
       cause,
@@ -254,7 +238,7 @@ function explained(error: unknown): unknown {
   if (!(error instanceof SystemCallError || error instanceof VerifierError)) return error;
   const message = `eBPF: ${error.message}`;
   if (error.errno === EPERM) {
-    return new EbpfUnavailable(
+    return new SensorUnavailable(
       message,
       "run as root, or give it CAP_BPF and CAP_PERFMON; before Linux 5.11 also run `ulimit -l unlimited` first, or set LimitMEMLOCK=infinity in its unit",
       cause,
@@ -264,5 +248,5 @@ function explained(error: unknown): unknown {
     error instanceof VerifierError
       ? "use --source netlink, and report the kernel's version with this message"
       : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
-  return new EbpfUnavailable(message, hint, cause);
+  return new SensorUnavailable(message, hint, cause);
 }

@@ -39,7 +39,7 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
 import type { ProgramMaps } from "./code.ts";
-import { commonLayout, execLayout, recordFlags, sharedLayout, urgencies } from "./layout.ts";
+import { commonLayout, execLayout, recordFlags, sharedLayout, wakeupPolicies } from "./layout.ts";
 
 /** 2^64 divided by the golden ratio, odd: multiplied with it, every bit reaches the upper half. */
 const SPREAD = 0x9e37_79b9_7f4a_7c15n;
@@ -92,8 +92,8 @@ function noteLineage(maps: ProgramMaps): Code {
  */
 export function inheritLineage(maps: ProgramMaps, parent: Code, child: Code): Code {
   return [
-    readShared(maps, r0, sharedLayout.urgency),
-    jumpIfImm(r0, "!=", urgencies.unsettled, "no lineage"),
+    readShared(maps, r0, sharedLayout.wakeupPolicy),
+    jumpIfImm(r0, "!=", wakeupPolicies.unsettled, "no lineage"),
     parent,
     store(8, fp, PID, r0),
     findLineage(maps),
@@ -105,12 +105,12 @@ export function inheritLineage(maps: ProgramMaps, parent: Code, child: Code): Co
 }
 
 /** For the end of an exec, r7 the record: r8 = the flags to hand it over with. Loses r0 to r6 and fp - 24 to fp - 9. */
-export function execUrgency(maps: ProgramMaps): Code {
+export function execWakeup(maps: ProgramMaps): Code {
   return [
     movImm(r8, 0),
-    readShared(maps, r0, sharedLayout.urgency),
-    jumpIfImm(r0, "==", urgencies.none, "urgency known"),
-    jumpIfImm(r0, "==", urgencies.all, "urgent"),
+    readShared(maps, r0, sharedLayout.wakeupPolicy),
+    jumpIfImm(r0, "==", wakeupPolicies.none, "wakeup decided"),
+    jumpIfImm(r0, "==", wakeupPolicies.all, "wake at once"),
 
     // The new link of the lineage: the file and the user it runs as.
     load(4, r0, r7, commonLayout.pid),
@@ -127,11 +127,11 @@ export function execUrgency(maps: ProgramMaps): Code {
 
     // What was not read whole is never settled.
     load(4, r0, r7, execLayout.flags),
-    jumpIfImm(r0, "set", recordFlags.argsTruncated | recordFlags.argsUnreadable, "urgent"),
+    jumpIfImm(r0, "set", recordFlags.argsTruncated | recordFlags.argsUnreadable, "wake at once"),
     load(4, r4, r7, execLayout.argsEnd),
-    jumpIfImm(r4, ">", execLayout.texts + HASHED_BYTES, "urgent"),
+    jumpIfImm(r4, ">", execLayout.texts + HASHED_BYTES, "wake at once"),
     hashTexts(),
-    readShared(maps, r1, sharedLayout.generation),
+    readShared(maps, r1, sharedLayout.epoch),
     loadImm64(r5, SPREAD),
     mix(r1),
     aluImm("rsh", r6, KEY_SHIFT),
@@ -140,11 +140,11 @@ export function execUrgency(maps: ProgramMaps): Code {
     loadMap(r1, maps.settled),
     addTo(r2, fp, VALUE),
     callHelper(helpers.mapLookup),
-    jumpIfImm(r0, "!=", 0, "urgency known"),
+    jumpIfImm(r0, "!=", 0, "wakeup decided"),
 
-    labelHere("urgent"),
+    labelHere("wake at once"),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
-    labelHere("urgency known"),
+    labelHere("wakeup decided"),
   ];
 }
 

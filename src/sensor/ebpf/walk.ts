@@ -41,7 +41,7 @@ import {
   walkPhases,
   walkState,
 } from "./layout.ts";
-import { execUrgency } from "./wakeup.ts";
+import { execWakeup } from "./wakeup.ts";
 
 /** Names and mount points a program handles before it calls itself: 33 times 128 are more than two of PATH_MAX can hold. */
 const STEPS = 128;
@@ -134,7 +134,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(4, r7, execLayout.cwdEnd, r9),
 
     jumpIfImm(r9, ">", limit, "lost"),
-    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execUrgency(maps)),
+    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execWakeup(maps)),
 
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),

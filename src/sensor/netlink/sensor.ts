@@ -1,16 +1,10 @@
-// The process connector as a sensor: fork, exec, change of user and exit of every process, by netlink; what a program
-// is, out of /proc, at once.
+// The process connector as a sensor: fork, exec, change of user and exit of every process come by netlink; what a
+// program is comes from /proc, read when the event of its exec arrives.
 //
-// An exec wakes the reader, which looks at /proc and goes back to sleep; in a window of some milliseconds everything
-// else waits, and is then taken, put together and told in one go, in the kernel's order. Looking costs a third of
-// what telling costs after each wake-up.
-//
-// What it cannot see: a program that has ended before its exec's event was read is told with undefined facts; of two
-// execs of one process that follow each other within microseconds, both may show the second program; the path given to
-// execve(2) and the script behind an interpreter are not told. A process made with CLONE_PARENT is told as a child of
-// its maker's parent. Users changed by one thread alone are not told. Beyond the first few execs of a window
-// a program that is run, among a user's mounts, by a descriptor from the host's is taken for one among the host's.
-import { monotonicNow, suspendedFor } from "../../linux/clock.ts";
+// What it cannot see, and leaves unknown: what could not be read before the program ended; the path given to execve(2)
+// and the script behind an interpreter; users that one of several threads changed. Of two execs of one process within
+// microseconds, both may show the second program. A process made with CLONE_PARENT is a child of its maker's parent.
+import { monotonicNow, PID_STAYS_NS, suspendedFor } from "../../linux/clock.ts";
 import {
   eventTime,
   frame,
@@ -24,23 +18,20 @@ import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EAGAIN, ENOBUFS, SystemCallError } from "../../linux/libc.ts";
 import type { Scheduling } from "../../linux/process.ts";
 import { ReceiveBatch } from "../../linux/socket.ts";
-import type { ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
-import { FactsReader } from "../procfs/facts-reader.ts";
+import { bootTicks } from "../../linux/ticks.ts";
+import type { ProcessEvent, ProcessFacts, Sensor, WakeupPolicy } from "../event.ts";
+import { FactsReader, type KnownFacts, nothingKnown } from "../procfs/facts-reader.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
-import { Glances } from "./glances.ts";
-import { Groups, type SeenGroup } from "./groups.ts";
-import { Queue } from "./queue.ts";
+import { PendingEvents } from "./pending-events.ts";
 import { Subscription } from "./subscription.ts";
+import { type ScannedThreadGroup, ThreadGroups } from "./thread-groups.ts";
 
 export interface NetlinkOptions {
-  /** Reads the facts at an exec; one with default options if it is left out. Stays the caller's. */
+  /** Reads the facts at an exec; by default one with default options. Stays the caller's. */
   readonly reader?: FactsReader;
   /** Room for queued events, in bytes; an event takes 832 of twice as many. */
   readonly bufferBytes?: number;
-  /**
-   * How soon the calling thread is let in when an exec wakes it; for as long as the sensor lives. What may not be set
-   * gives way to the next weaker.
-   */
+  /** Scheduling of the calling thread while the sensor is open; without the right to it, the next weaker one. */
   readonly scheduling?: Scheduling;
 }
 
@@ -48,25 +39,21 @@ export interface NetlinkOptions {
 const BUFFER_BYTES = 8 << 20;
 /** Messages of one system call. */
 const BATCH = 64;
-/** A frame, and room to see that a longer one is none. */
+/** A frame, and room to notice that a message is longer than one. */
 const STRIDE = 96;
-/** Execs gather for so long; with the bell's last silence twice as long at most. */
+/** How long events gather while execs keep coming; the last wait may double it. */
 const WINDOW_NS = 10e6;
-/** A drain hands over about this many events and leaves the rest to the next, which comes at once. */
+/** One drain receives about this many events and leaves the rest to the next. */
 const DRAIN_EVENTS = 4096;
-/** While events are told execs go on: one of them waits no longer than so many events take. */
-const TOLD_BETWEEN_LOOKS = 8;
-/** So many execs of a window have their place read at once; of the others only what outlives the window. */
-const PLACES = 4;
+/** Emitting takes time in which programs end unread: new events are received after this many emitted ones. */
+const EMIT_BATCH = 8;
 
-/** USER_HZ is 100 wherever treewarden runs. */
-const NS_PER_TICK = 1e7;
-
-const BELL = 0;
+const WAKE = 0;
 const EVENTS = 1;
 
 const source = "netlink";
-/** Subscribes. Throws NetlinkUnavailable, with a hint, where the kernel does not allow it. Scan after it, not before. */
+
+/** Subscribes. Throws SensorUnavailable, with a hint, where the kernel does not allow it. Scan after it, not before. */
 export function openNetlinkSensor(options: NetlinkOptions = {}): NetlinkSensor {
   return new NetlinkSensor(options);
 }
@@ -78,26 +65,27 @@ export class NetlinkSensor implements Sensor {
   private readonly batch = new ReceiveBatch(BATCH, STRIDE);
   private readonly subscription: Subscription;
   private readonly poll: Poll;
-  private readonly groups: Groups;
-  private readonly glances: Glances;
-  private readonly queue: Queue;
+  private readonly reader: FactsReader;
+  private readonly groups: ThreadGroups;
+  private readonly pending: PendingEvents;
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC, ns: grows when the machine was suspended. */
   private suspended = 0;
   private overrun = false;
-  /** Every exec is told at once. */
-  private urgent = false;
-  /** The clock of start times at an event: ticks since boot. */
-  private readonly ticksAt = (time: number): number => Math.floor((time + this.suspended) / NS_PER_TICK);
+  /** Emit each exec when it arrives. */
+  private immediate = false;
 
   constructor(options: NetlinkOptions) {
     using opened = new DisposableStack();
     const reader = options.reader ?? opened.use(new FactsReader());
-    this.groups = new Groups({ threads: (pid, seenTicks) => reader.threads(pid, seenTicks) });
+    this.reader = reader;
+    this.groups = new ThreadGroups({ threads: (pid, seenTicks) => reader.threads(pid, seenTicks) });
+    this.pending = new PendingEvents({
+      read: (pid, known, time) => this.read(pid, known, time),
+      now: monotonicNow,
+    });
     this.subscription = opened.use(new Subscription(options.bufferBytes ?? BUFFER_BYTES, this.batch));
-    this.glances = new Glances(this.subscription.bell, reader);
-    this.queue = new Queue(source, this.groups, this.glances, reader);
     this.poll = opened.use(new Poll(1));
-    this.poll.add(this.subscription.bell.fd, BELL, EPOLLIN);
+    this.poll.add(this.subscription.wake.fd, WAKE, EPOLLIN);
     this.poll.add(this.subscription.events.fd, EVENTS, EPOLLIN);
     if (schedule(options.scheduling ?? "realtime")) opened.defer(scheduleOrdinarily);
     this.stack.use(opened.move());
@@ -112,27 +100,28 @@ export class NetlinkSensor implements Sensor {
     return this.groups.size;
   }
 
-  /** Stays for a window of 10 to 20 ms if there is anything, so that what comes meanwhile wakes nobody else. */
+  /** If events wait, more are gathered for 10 to 20 ms, so that each exec costs a read of /proc and no more. */
   drain(sink: (event: ProcessEvent) => void): void {
     this.suspended = suspendedFor();
-    this.glances.places = this.urgent ? DRAIN_EVENTS : PLACES;
-    const looked = this.glances.take(this.ticksAt);
-    const handled = this.collect();
-    if (looked === 0 && handled === 0) return;
-    if (this.urgent) this.tell(sink);
-    // A queue that is not empty has waited long enough.
-    if (handled < DRAIN_EVENTS) this.gather(sink);
-    this.collect();
-    this.tell(sink);
+    // Before the events: an exec whose wake-up is taken here is among them already.
+    this.batch.receive(this.subscription.wake);
+    let received = this.receive();
+    if (received === 0) return;
+    const end = monotonicNow() + WINDOW_NS;
+    if (this.immediate) this.emit(sink);
+    while (received < DRAIN_EVENTS && this.batch.wait(this.subscription.wake) > 0) {
+      received += this.receive();
+      if (this.immediate) this.emit(sink);
+      if (monotonicNow() >= end) break;
+    }
+    this.emit(sink);
   }
 
-  /** Execs are told when they come, unless nothing hangs on it. */
-  setWakeupPolicy(urgency: WakeupPolicy): void {
-    this.urgent = urgency !== "none";
+  setWakeupPolicy(policy: WakeupPolicy): void {
+    this.immediate = policy !== "none";
   }
 
-  /** After a loss: what a scan that began after it found; only what was not seen since is taken from it. */
-  reconcile(scan: readonly SeenGroup[]): void {
+  reconcile(scan: readonly ScannedThreadGroup[]): void {
     this.groups.reconcile(scan);
   }
 
@@ -140,65 +129,62 @@ export class NetlinkSensor implements Sensor {
     this.stack.dispose();
   }
 
-  private gather(sink: (event: ProcessEvent) => void): void {
-    const end = monotonicNow() + WINDOW_NS;
-    while (this.glances.wait(this.ticksAt) > 0) {
-      if (this.urgent) {
-        this.collect();
-        this.tell(sink);
-      }
-      if (monotonicNow() >= end) return;
+  /** Emits what is pending, and what arrives meanwhile; about DRAIN_EVENTS at most. */
+  private emit(sink: (event: ProcessEvent) => void): void {
+    for (let emitted = 0; emitted === 0 || this.pending.length > 0; emitted += EMIT_BATCH) {
+      // An exec that replaced a program while it was read is queued by now, and received here.
+      const confirmed = this.pending.length;
+      if (emitted < DRAIN_EVENTS) this.receive();
+      for (let i = Math.min(confirmed, EMIT_BATCH); i > 0; i -= 1) this.pending.emit(sink);
     }
   }
 
-  private tell(sink: (event: ProcessEvent) => void): void {
-    this.queue.complete();
-    let told = 0;
-    this.queue.tell((event) => {
-      sink(event);
-      told += 1;
-      if (told % TOLD_BETWEEN_LOOKS === 0) this.glances.take(this.ticksAt);
-    });
-  }
-
-  /** Takes what the kernel has queued, about DRAIN_EVENTS; the number of events. */
-  private collect(): number {
+  /** Receives what the kernel has queued, about DRAIN_EVENTS, and reads the facts of execs; the number of events. */
+  private receive(): number {
     let handled = 0;
     for (;;) {
       const received = this.batch.receive(this.subscription.events);
       if (received > 0) {
         handled += received;
-        for (let i = 0; i < received; i += 1) this.count(i);
+        for (let i = 0; i < received; i += 1) this.add(i);
+        this.pending.read();
       } else if (received === -ENOBUFS) {
-        // Until the queue is empty the kernel drops all that comes: emptying it goes before everything else.
+        // Until the queue is empty the kernel drops every new event: emptying it goes before everything else.
         this.overrun = true;
         continue;
       } else if (received !== -EAGAIN) {
         throw new SystemCallError("recvmmsg", -received, "of process events");
       }
       if (received < BATCH && this.overrun) {
-        this.noteLoss();
+        this.addLoss();
         continue;
       }
       if (received < BATCH || (handled >= DRAIN_EVENTS && !this.overrun)) return handled;
     }
   }
 
-  private noteLoss(): void {
+  /** What was queued is older than what was lost, and is counted: uncertainty begins here. */
+  private addLoss(): void {
     this.overrun = false;
-    // What was queued is older than what was lost, and was counted: from here on nothing is certain.
     this.groups.lost();
     const count = this.subscription.events.drops();
-    this.queue.add({ kind: "loss", source, time: monotonicNow(), reason: "overrun", count });
+    this.pending.add({ kind: "loss", source, time: monotonicNow(), reason: "overrun", count });
   }
 
-  private count(i: number): void {
+  private read(pid: number, known: KnownFacts, time: number): ProcessFacts {
+    const facts = this.reader.read(pid, known, monotonicNow() - time < PID_STAYS_NS);
+    if (known.realUid === undefined) this.groups.usersFound(pid, facts.uid, facts.realUid);
+    return facts;
+  }
+
+  /** Adds message `i` of the batch to the pending events. */
+  private add(i: number): void {
     const { view } = this.batch;
     const at = i * STRIDE;
-    // Anybody may send to a netlink socket; only the kernel's port is 0.
+    // Any process may send to a netlink socket; only the kernel's port is 0.
     if (this.batch.sender(i) !== 0 || !isProcessEvent(view, at, this.batch.length(i))) return;
     const time = eventTime(view, at);
-    const ticks = this.ticksAt(time);
+    const ticks = bootTicks(time + this.suspended);
     switch (view.getUint32(at + frame.what, true)) {
       case PROC_EVENT_FORK: {
         const pid = view.getUint32(at + frame.childTgid, true);
@@ -208,13 +194,21 @@ export class NetlinkSensor implements Sensor {
         }
         const parentPid = view.getUint32(at + frame.parentTgid, true);
         this.groups.forked(pid, parentPid, ticks);
-        this.queue.add({ kind: "fork", source, time, pid, parentPid, startTicks: ticks, startExact: false });
+        this.pending.add({
+          kind: "fork",
+          source,
+          time,
+          pid,
+          parentPid,
+          startTicks: ticks,
+          startExact: false,
+        });
         return;
       }
       case PROC_EVENT_EXEC: {
         const pid = view.getUint32(at + frame.tgid, true);
         this.groups.execed(pid, ticks);
-        this.queue.addExec(pid, time, ticks);
+        this.pending.addExec(pid, time, this.groups.known(pid, ticks) ?? nothingKnown);
         return;
       }
       case PROC_EVENT_UID: {
@@ -223,7 +217,7 @@ export class NetlinkSensor implements Sensor {
         const uid = view.getUint32(at + frame.uid, true);
         const realUid = view.getUint32(at + frame.realUid, true);
         if (!this.groups.usersChanged(thread, pid, uid, realUid)) return;
-        this.queue.add({ kind: "user", source, time, pid, uid, realUid });
+        this.pending.add({ kind: "user", source, time, pid, uid, realUid });
         return;
       }
       case PROC_EVENT_EXIT: {
@@ -231,7 +225,7 @@ export class NetlinkSensor implements Sensor {
         const pid = view.getUint32(at + frame.tgid, true);
         if (!this.groups.exited(thread, pid, ticks)) return;
         const status = view.getUint32(at + frame.status, true);
-        this.queue.add({ kind: "exit", source, time, pid, status });
+        this.pending.add({ kind: "exit", source, time, pid, status });
         return;
       }
     }

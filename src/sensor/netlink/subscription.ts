@@ -1,8 +1,7 @@
-// The two sockets of the sensor, subscribed and filtered.
+// The two sockets of the sensor, subscribed and filtered in the kernel.
 //
-// `events` gets every event that is wanted, in one order. `bell` gets only execs, and only to wake the reader: an exec is
-// worth waking up for at once, since /proc knows of the program only while it runs; all the rest waits in `events`. The
-// two copies of an exec bear the same time to the nanosecond.
+// `events` receives every event that is wanted, in one order. `wake` receives only execs, and only to wake the reader:
+// /proc shows a program only while it runs, so an exec is worth waking up for at once; everything else can wait.
 import {
   CN_IDX_PROC,
   eventFilter,
@@ -20,28 +19,27 @@ import { EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { NetlinkSocket, type ReceiveBatch } from "../../linux/socket.ts";
 import { explained, refused, unanswered } from "./unavailable.ts";
 
-/** The kernel answers within microseconds; this is for a machine that hardly runs. */
+/** The kernel answers within microseconds; this is for a machine under extreme load. */
 const ANSWER_MS = 2000;
-const BELL_BYTES = 1 << 20;
-/** A window ends when the bell was silent for so long. */
+/** How long a wait for the next exec lasts. */
 const WAIT_MS = 10;
 
 export class Subscription implements Disposable {
   readonly events: NetlinkSocket;
-  readonly bell: NetlinkSocket;
+  readonly wake: NetlinkSocket;
 
-  /** `bytes`: room for queued events; the kernel doubles it. Throws NetlinkUnavailable. */
+  /** `bytes`: room for queued events; the kernel doubles it. Throws SensorUnavailable. */
   constructor(bytes: number, batch: ReceiveBatch) {
     using stack = new DisposableStack();
     try {
-      this.bell = stack.use(new NetlinkSocket(NETLINK_CONNECTOR));
-      this.bell.filter(eventFilter([PROC_EVENT_EXEC]));
-      this.bell.reserve(BELL_BYTES);
-      this.bell.ignoreOverrun();
-      this.bell.waitUpTo(WAIT_MS);
-      this.bell.bind(CN_IDX_PROC);
-      // Bound after the bell: the kernel delivers to the last one bound first, so that when the bell rings the event
-      // is there (net/netlink/af_netlink.c, hlist_add_head). Only latency hangs on it.
+      this.wake = stack.use(new NetlinkSocket(NETLINK_CONNECTOR));
+      this.wake.filter(eventFilter([PROC_EVENT_EXEC]));
+      // One message is enough to wake the reader; the rest need not be kept.
+      this.wake.ignoreOverrun();
+      this.wake.waitUpTo(WAIT_MS);
+      this.wake.bind(CN_IDX_PROC);
+      // Bound after `wake`: the kernel delivers to the socket bound last first (hlist_add_head in
+      // net/netlink/af_netlink.c), so the event is there when the reader wakes up.
       this.events = stack.use(new NetlinkSocket(NETLINK_CONNECTOR));
       this.events.filter(
         eventFilter([PROC_EVENT_NONE, PROC_EVENT_FORK, PROC_EVENT_EXEC, PROC_EVENT_UID, PROC_EVENT_EXIT]),
@@ -64,20 +62,20 @@ export class Subscription implements Disposable {
   [Symbol.dispose](): void {
     this.ignore();
     this.events[Symbol.dispose]();
-    this.bell[Symbol.dispose]();
+    this.wake[Symbol.dispose]();
   }
 
-  /** Without this the kernel makes events for ever: before Linux 6.6 it does not notice that a listener is gone. */
+  /** Without this the kernel goes on making events: before Linux 6.6 it does not notice that a listener is gone. */
   private ignore(): void {
     try {
       this.events.send(operation("ignore"));
     } catch {
-      // The subscription never was, or the kernel is out of memory: nothing more can be done.
+      // There was no subscription, or the kernel is out of memory: nothing more can be done.
     }
   }
 }
 
-/** Waits for the answer to the subscription. Events before it are not ours yet: the caller scans after it. */
+/** Waits for the answer to the subscription. Earlier events are ignored: the caller scans /proc afterwards. */
 function awaitAnswer(socket: NetlinkSocket, batch: ReceiveBatch): void {
   using poll = new Poll(1);
   poll.add(socket.fd, 0, EPOLLIN);

@@ -2,23 +2,13 @@
 import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { SystemCallError } from "../../linux/libc.ts";
+import { SensorUnavailable } from "../unavailable.ts";
 
 const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
 
 // linux/proc_ns.h: the inodes of the initial namespaces.
 const PROC_USER_INIT_INO = 0xefff_fffd;
 const PROC_PID_INIT_INO = 0xefff_fffc;
-
-/** The kernel or the permissions do not allow the process connector. */
-export class NetlinkUnavailable extends Error {
-  override readonly name = "NetlinkUnavailable";
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
 
 const kernelHint = "the kernel needs CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
 
@@ -27,42 +17,42 @@ export function explained(error: unknown): unknown {
   if (!(error instanceof SystemCallError)) return error;
   switch (error.errno) {
     case EPERM:
-      return new NetlinkUnavailable(
+      return new SensorUnavailable(
         `process connector: not permitted (${error.message})`,
         "run as root, or give it CAP_NET_ADMIN",
       );
     case ECONNREFUSED:
-      return new NetlinkUnavailable(
+      return new SensorUnavailable(
         "process connector: nobody in the kernel answers in this network namespace",
         `run in the host's network namespace; ${kernelHint}`,
       );
     case EPROTONOSUPPORT:
-      return new NetlinkUnavailable("process connector: not in this kernel", kernelHint);
+      return new SensorUnavailable("process connector: not in this kernel", kernelHint);
     default:
       return error;
   }
 }
 
 /** The subscription was answered with an error. */
-export function refused(errno: number): NetlinkUnavailable {
-  return new NetlinkUnavailable(
+export function refused(errno: number): SensorUnavailable {
+  return new SensorUnavailable(
     `process connector: the kernel refused the subscription (errno ${errno})`,
     errno === EPERM ? "run as root, or give it CAP_NET_ADMIN" : kernelHint,
   );
 }
 
 /** The subscription was not answered: the kernel says nothing to whom it does not want to listen. */
-export function unanswered(): NetlinkUnavailable {
+export function unanswered(): SensorUnavailable {
   const message = "process connector: the kernel did not answer the subscription";
   const outside = (["pid", "user"] as const).filter((kind) => !inInitialNamespace(kind));
   if (outside.length > 0) {
-    return new NetlinkUnavailable(
+    return new SensorUnavailable(
       `${message}: this is not the host's ${outside.join(" and ")} namespace`,
       "run it on the host, or in a container with the host's namespaces (docker: --pid=host --network=host --userns=host)",
     );
   }
-  if (!isRegistered()) return new NetlinkUnavailable(message, kernelHint);
-  return new NetlinkUnavailable(message, "another answer was lost under load, perhaps: try again");
+  if (!isRegistered()) return new SensorUnavailable(message, kernelHint);
+  return new SensorUnavailable(message, "another answer was lost under load, perhaps: try again");
 }
 
 function inInitialNamespace(kind: "pid" | "user"): boolean {

@@ -1,10 +1,10 @@
-// What /proc tells of a process, read at once. A process that vanishes while it is read is no error and changes
-// nothing: what was read stays, what was not is undefined.
+// What /proc shows of a process, read at once. A process that ends while it is read is no error: what was read stays,
+// the rest is undefined.
 //
 // Two things that could be read are not. The path given to execve(2) lies in the process's memory, where a hostile
-// process can put a page whose reading never ends (FUSE, userfaultfd); `cmdline` is read by the kernel with care for
-// that (FOLL_ANON, Linux 4.17). And whatever takes the lock that execve(2) holds (environ, auxv, maps) can hang as long
-// as an execve does.
+// process can map a page whose reading never ends (FUSE, userfaultfd); the kernel reads `cmdline` with care for that
+// (FOLL_ANON, Linux 4.17). And reading `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block
+// for as long as an execve(2) takes.
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
 import { parseCgroup } from "../../linux/proc/cgroup.ts";
@@ -12,7 +12,7 @@ import { parseArguments } from "../../linux/proc/cmdline.ts";
 import { readDecimals } from "../../linux/proc/decimal.ts";
 import { type ProcEntry, ProcessFolder, procEntry } from "../../linux/proc/read.ts";
 import { PF_KTHREAD, type ProcStat, parseStat } from "../../linux/proc/stat.ts";
-import { type ProcStatus, parseStatus } from "../../linux/proc/status.ts";
+import { parseStatus } from "../../linux/proc/status.ts";
 import {
   commonDrivers,
   parseTerminalDrivers,
@@ -21,31 +21,28 @@ import {
 } from "../../linux/proc/terminal.ts";
 import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
-import { HostMounts } from "../hostmounts.ts";
 import { StringCache } from "../string-cache.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
   readonly argumentBytes?: number;
-  /** Also read the inodes of the mount and pid namespaces: two more links. */
-  readonly namespaces?: boolean;
   /** Where proc(5) is mounted. */
   readonly root?: string;
 }
 
-/** What the caller already knows of the process, from events. */
-export interface Known {
+/** What events have told of a process before it is read. */
+export interface KnownFacts {
   readonly startTicks: number | undefined;
   /** Clock ticks since boot at which it already ran: a process that started later is another one with its pid. */
   readonly seenTicks: number | undefined;
   readonly parentPid: number | undefined;
-  /** Its users at the event that asks; they outrank what /proc says a moment later. */
+  /** Its users at the event; /proc shows those of a moment later. */
   readonly uid: number | undefined;
   readonly realUid: number | undefined;
 }
 
 /** Of a process that no event told of. */
-export const nothing: Known = {
+export const nothingKnown: KnownFacts = {
   startTicks: undefined,
   seenTicks: undefined,
   parentPid: undefined,
@@ -53,74 +50,18 @@ export const nothing: Known = {
   realUid: undefined,
 };
 
-/** What of a process follows its executable: gone with it, and therefore looked at first. */
-export interface Glance {
-  /** Neither a program nor arguments: it has ended, or is a kernel thread. */
-  readonly empty: boolean;
-  readonly executable: string | undefined;
-  readonly args: readonly string[] | undefined;
-  readonly argsTruncated: boolean;
-  /** The executable's file could be looked at; else the four below are undefined. */
-  readonly running: boolean;
-  readonly mode: number | undefined;
-  /** When its inode last changed: ns since 1970. */
-  readonly changed: number | undefined;
-  readonly device: number | undefined;
-  readonly inode: number | undefined;
-  /** The owner of its folder: effective user and group. */
-  readonly uid: number | undefined;
-  readonly gid: number | undefined;
-  readonly mountNamespace: number | undefined;
-  readonly userMounts: boolean | undefined;
-}
-
-/** Where a process stands: what an exec does not change and a fork hands on. */
-export interface Place {
-  readonly tty: string | null | undefined;
-  readonly loginUid: number | null | undefined;
-  readonly sessionId: number | undefined;
-  readonly cgroup: string | undefined;
-  readonly cwd: string | undefined;
-}
-
-/** A place that was read, and who was found there. */
-export interface FoundPlace extends Place {
-  readonly startTicks: number;
-  readonly parentPid: number;
-  /** Undefined unless it was asked for. */
-  readonly realUid: number | undefined;
-  /** Undefined unless the reader was made to read it. */
-  readonly pidNamespace: number | undefined;
-}
-
-/** Of a process that showed nothing. */
-const noGlance: Glance = {
-  empty: true,
-  executable: undefined,
-  args: undefined,
-  argsTruncated: false,
-  running: false,
-  mode: undefined,
-  changed: undefined,
-  device: undefined,
-  inode: undefined,
-  uid: undefined,
-  gid: undefined,
-  mountNamespace: undefined,
-  userMounts: undefined,
-};
-
 const DEFAULT_ARGUMENT_BYTES = 4096;
-/** Room for the longest link (PATH_MAX) and for `status` and `cgroup`, which no process makes longer. */
+/** Room for the longest link (PATH_MAX) and for `status` and `cgroup`, which are always shorter. */
 const LEAST_BUFFER = 16 * 1024;
 /** include/linux/audit.h: (uid_t) -1, no login user, and no session. */
 const AUDIT_UNSET = 0xffff_ffff;
-/** A host has as many audit sessions as people logged in; those that ended are forgotten with the rest. */
+/** A host has as many audit sessions as people logged in; beyond this all are forgotten and read again. */
 const SESSIONS_REMEMBERED = 1024;
 /** linux/proc_ns.h: PROC_USER_INIT_INO, the inode of the host's user namespace. */
 const INIT_USER_NAMESPACE = 0xefff_fffd;
 const DELETED = " (deleted)";
 const MEMFD = "/memfd:";
+const OPENING_BRACKET = 0x5b;
 
 const number = new Float64Array(1);
 
@@ -131,68 +72,43 @@ export class FactsReader implements Disposable {
   private readonly folder: ProcessFolder;
   private readonly paths = new StringCache(256, decodeText);
   private readonly argumentBytes: number;
-  private readonly namespaces: boolean;
+  private readonly terminals: readonly TerminalDriver[];
   /** The mount namespace of pid 1: the host's. */
   private readonly hostMounts: number | undefined;
-  /** Its own mount namespace, which keeps its number as long as this process is in it, and whether it is a user's. */
+  /** The mount namespace of this process, and whether it is a user's. */
   private readonly ownMounts: number | undefined;
   private readonly ownAreUsers: boolean | undefined;
-  private readonly terminals: readonly TerminalDriver[];
-  // The kernel gives a session its number when its login user is set, and never changes it (kernel/auditsc.c).
+  /**
+   * Login users by session. Invalidated by: nothing, the kernel gives a session its number when its login user is set,
+   * and changes neither (kernel/auditsc.c).
+   */
   private readonly loginUsers = new Map<number, number>();
-  private readonly programMounts = new HostMounts();
 
   constructor(options: FactsOptions = {}) {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
-    this.namespaces = options.namespaces ?? false;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(procEntry.mountNamespace);
     if (this.folder.open(process.pid) === 0) {
       const own = this.namespace(procEntry.mountNamespace);
-      this.ownAreUsers = this.userMounts(own);
+      this.ownAreUsers = this.areUserMounts(own);
       this.ownMounts = own;
     }
     this.folder.close();
   }
 
   /**
-   * Everything that can be read of `pid` now. What is gone first is read first. If the process turns out to be a
-   * later one that got the same pid, nothing of it is given, only what was `known`.
+   * Everything that can be read of `pid` now. If the process turns out to be a later one with the same pid, only what
+   * was `known` is given. `isCurrent`: the pid cannot have been reused since the event, so that facts are kept also of
+   * a process that ends before it could be asked when it started.
    */
-  read(pid: number, known: Known = nothing): ProcessFacts {
+  read(pid: number, known: KnownFacts = nothingKnown, isCurrent = false): ProcessFacts {
     this.stat = undefined;
-    if (this.folder.open(pid) < 0) return factsOf(known);
-    const facts = this.readOpen(known);
+    if (this.folder.open(pid) < 0) return factsFromEvents(known);
+    const facts = this.readOpen(known, isCurrent);
     this.folder.close();
     return facts;
-  }
-
-  /**
-   * What goes first of `pid`, and nothing that can wait; `withPlace`: the rest too, by the same open folder, unless
-   * it started after `seenTicks`. Whose program it is, the caller must know: a pid is not asked who it is. Without it
-   * the mount namespace, a third of the cost, is left out for a program that runs from a mount of the host's own, as
-   * seen within a second before `seenTicks`.
-   */
-  glance(
-    pid: number,
-    withPlace: boolean,
-    seenTicks: number,
-  ): { readonly glance: Glance; readonly place: FoundPlace | undefined } | undefined {
-    if (this.folder.open(pid) < 0) return undefined;
-    const glance = this.readGlance(true, withPlace, seenTicks);
-    const place = withPlace && !glance.empty ? this.readPlace(seenTicks, false) : undefined;
-    this.folder.close();
-    return { glance, place };
-  }
-
-  /** Where `pid` stands now; undefined if it is gone or started after `seenTicks` and is another. */
-  place(pid: number, seenTicks: number | undefined, withRealUid: boolean): FoundPlace | undefined {
-    if (this.folder.open(pid) < 0) return undefined;
-    const place = this.readPlace(seenTicks, withRealUid);
-    this.folder.close();
-    return place;
   }
 
   /**
@@ -207,7 +123,7 @@ export class FactsReader implements Disposable {
     return stat.state === "Z" || stat.state === "X" ? stat.threads - 1 : stat.threads;
   }
 
-  /** Start ticks of the process that has `pid` now, and nothing else of it; undefined if there is none. */
+  /** Start ticks of the process that has `pid` now; undefined if there is none. */
   startTicks(pid: number): number | undefined {
     if (this.folder.open(pid) < 0) return undefined;
     const stat = this.readStat();
@@ -219,83 +135,46 @@ export class FactsReader implements Disposable {
     this.folder[Symbol.dispose]();
   }
 
-  private readOpen(known: Known): ProcessFacts {
-    const glance = this.readGlance(known.startTicks !== undefined, true, known.seenTicks);
-    // Ended, and perhaps not yet waited for: what is left would say no more than what the events told.
-    if (glance.empty && known.startTicks !== undefined) return factsOf(known);
-    const place = this.readPlace(known.seenTicks, known.realUid === undefined);
-    if (place === undefined) return factsOf(known);
-    return factsFrom(glance, place, place, known, ((this.stat?.flags ?? 0) & PF_KTHREAD) !== 0);
-  }
-
-  private readGlance(onlyPrograms: boolean, withMounts: boolean, ticks: number | undefined): Glance {
-    const folder = this.folder;
+  /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
+  private readOpen(known: KnownFacts, isCurrent: boolean): ProcessFacts {
+    const { folder } = this;
     const length = folder.read(procEntry.cmdline, this.argumentBytes + 1);
     const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
-    const executable = this.link(procEntry.exe);
-    const empty = executable === undefined && (args === undefined || args.length === 0);
-    if (empty && onlyPrograms) return noGlance;
-    // Not only where the link could be read: a path beyond PATH_MAX has none, its file is there.
-    const running = folder.look(procEntry.exe) === 0;
-    const mode = running ? folder.mode : undefined;
-    const changed = running ? folder.ctime : undefined;
-    const device = running ? folder.device : undefined;
-    const inode = running ? folder.inode : undefined;
-    const mount = running ? folder.mount : undefined;
-    const owned = folder.look(procEntry.self) === 0;
-    const uid = owned ? folder.uid : undefined;
-    const gid = owned ? folder.gid : undefined;
-    const mounts = this.mountsOf(mount, withMounts || this.namespaces, ticks);
-    return {
-      empty,
-      executable,
-      args,
-      argsTruncated: length > this.argumentBytes,
-      running,
-      mode,
-      changed,
-      device,
-      inode,
-      uid,
-      gid,
-      mountNamespace: this.namespaces ? mounts : undefined,
-      userMounts: this.userMounts(mounts),
-    };
-  }
-
-  /** The mount namespace; undefined too if the program's mount says enough. `ticks` as `glance` has it. */
-  private mountsOf(
-    mount: number | undefined,
-    always: boolean,
-    ticks: number | undefined,
-  ): number | undefined {
-    if (mount === undefined || ticks === undefined) return this.namespace(procEntry.mountNamespace);
-    if (!always && this.programMounts.has(mount, ticks)) return undefined;
-    const mounts = this.namespace(procEntry.mountNamespace);
-    if (this.isLasting(mounts) && this.userMounts(mounts) === false) this.programMounts.add(mount, ticks);
-    return mounts;
-  }
-
-  /** The number of another's namespace is soon another one's, and so are those of what is mounted there. */
-  private isLasting(mounts: number | undefined): boolean {
-    return mounts !== undefined && (mounts === this.hostMounts || mounts === this.ownMounts);
-  }
-
-  private readPlace(seenTicks: number | undefined, withRealUid: boolean): FoundPlace | undefined {
+    const link = this.link(procEntry.exe);
+    // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
+    const isEmpty = link === undefined && (args === undefined || args.length === 0);
+    if (isEmpty && known.startTicks !== undefined) return factsFromEvents(known);
+    // A path beyond PATH_MAX cannot be read as a link, but its file can be looked at.
+    const file = folder.look(procEntry.exe) === 0 ? fileOf(folder) : undefined;
+    const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
+    const mountNamespace = this.namespace(procEntry.mountNamespace);
+    const userMounts = this.areUserMounts(mountNamespace);
     const stat = this.readStat();
-    if (stat === undefined || (seenTicks !== undefined && stat.startTicks > seenTicks)) return undefined;
     this.stat = stat;
+    const isSame = stat === undefined ? isCurrent : !(stat.startTicks > (known.seenTicks ?? stat.startTicks));
+    if (!isSame) return factsFromEvents(known);
+    const isKernelThread = stat !== undefined && (stat.flags & PF_KTHREAD) !== 0;
     const session = this.number(procEntry.sessionid);
     return {
-      startTicks: stat.startTicks,
-      parentPid: stat.parentPid,
-      tty: terminalName(stat.ttyNumber, this.terminals),
+      ...unknownFacts,
+      startTicks: stat?.startTicks ?? known.startTicks,
+      parentPid: stat?.parentPid ?? known.parentPid,
+      ...executableOf(link),
+      ...file,
+      // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
+      args:
+        args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
+      argsTruncated: length > this.argumentBytes,
+      uid: known.uid ?? owner?.uid,
+      realUid: known.realUid ?? this.realUid(),
+      gid: owner?.gid,
+      mountNamespace,
+      userMounts,
+      tty: stat === undefined ? undefined : terminalName(stat.ttyNumber, this.terminals),
+      cgroup: this.cgroup(),
       sessionId: session === AUDIT_UNSET ? undefined : session,
       loginUid: session === undefined ? undefined : this.loginUser(session),
-      cgroup: this.cgroup(),
       cwd: this.link(procEntry.cwd),
-      realUid: withRealUid ? this.readStatus()?.realUid : undefined,
-      pidNamespace: this.namespaces ? this.namespace(procEntry.pidNamespace) : undefined,
     };
   }
 
@@ -306,11 +185,11 @@ export class FactsReader implements Disposable {
     return "failure" in stat ? undefined : stat;
   }
 
-  private readStatus(): ProcStatus | undefined {
+  private realUid(): number | undefined {
     const length = this.folder.read(procEntry.status);
     if (length < 0) return undefined;
     const status = parseStatus(this.folder.data, length);
-    return "failure" in status ? undefined : status;
+    return "failure" in status ? undefined : status.realUid;
   }
 
   private cgroup(): string | undefined {
@@ -328,16 +207,19 @@ export class FactsReader implements Disposable {
     return length > 0 && readDecimals(this.folder.data, 0, length, number) === 1 ? number[0] : undefined;
   }
 
+  /** The inode of a namespace, from the link's text (`mnt:[4026531841]`): a third of the cost of statx(2). */
   private namespace(file: ProcEntry): number | undefined {
-    return this.folder.look(file) === 0 ? this.folder.inode : undefined;
+    const length = this.folder.link(file);
+    const start = length < 0 ? -1 : this.folder.data.indexOf(OPENING_BRACKET) + 1;
+    return start > 0 && readDecimals(this.folder.data, start, length, number) === 1 ? number[0] : undefined;
   }
 
-  /** Nothing is remembered of another's namespace: its number is soon another one's. */
-  private userMounts(mounts: number | undefined): boolean | undefined {
+  /** Nothing is remembered of another process's namespace: its number may soon be that of another namespace. */
+  private areUserMounts(mounts: number | undefined): boolean | undefined {
     if (mounts === undefined) return undefined;
     if (mounts === this.hostMounts) return false;
     if (mounts === this.ownMounts) return this.ownAreUsers;
-    // Services with mounts of their own: nobody but root can be in the host's user namespace and among a user's mounts.
+    // Services with mounts of their own: only root can be in the host's user namespace and among a user's mounts.
     if (this.namespace(procEntry.userNamespace) === INIT_USER_NAMESPACE) return false;
     const owner = this.folder.ownerOf(procEntry.mountNamespace);
     return owner < 0 ? undefined : owner !== INIT_USER_NAMESPACE;
@@ -356,55 +238,32 @@ export class FactsReader implements Disposable {
   }
 }
 
-/**
- * The facts of a process. `found`: its own place; else `place` is what it is taken to have in common with others,
- * undefined if nobody can tell.
- */
-export function factsFrom(
-  glance: Glance,
-  found: FoundPlace | undefined,
-  place: Place | undefined,
-  known: Known,
-  kernelThread = false,
-): ProcessFacts {
-  const { executable, args, running, mode } = glance;
-  const removed = executable?.endsWith(DELETED);
-  const memfd = removed === true ? executable?.startsWith(MEMFD) : removed;
+/** The facts of a process of which nothing more could be read. */
+export function factsFromEvents({ startTicks, parentPid, uid, realUid }: KnownFacts): ProcessFacts {
+  return { ...unknownFacts, startTicks, parentPid, uid, realUid };
+}
+
+/** What the link of /proc/PID/exe says: a removed file's ends in " (deleted)", and so does a memfd's. */
+function executableOf(link: string | undefined): Partial<ProcessFacts> {
+  if (link === undefined) return {};
+  const isDeleted = link.endsWith(DELETED);
+  const isMemfd = isDeleted && link.startsWith(MEMFD);
   return {
-    startTicks: found?.startTicks ?? known.startTicks,
-    parentPid: found?.parentPid ?? known.parentPid,
-    executable: removed === true ? executable?.slice(memfd === true ? 1 : 0, -DELETED.length) : executable,
-    // Memory never had a name that could have been removed.
-    executableDeleted: memfd === true ? false : removed,
-    executableMemfd: memfd,
-    executableSetuid: mode === undefined ? undefined : (mode & 0o6000) !== 0,
-    executableAge:
-      glance.changed === undefined ? undefined : Math.max(0, (realtimeNow() - glance.changed) / 1e9),
-    filename: undefined,
-    script: undefined,
-    // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
-    args: args !== undefined && (args.length > 0 || running || kernelThread) ? args : undefined,
-    argsTruncated: glance.argsTruncated,
-    cwd: place?.cwd,
-    // The owner is the user now; what events told is the user at the exec.
-    uid: known.uid ?? glance.uid,
-    realUid: known.realUid ?? found?.realUid,
-    gid: glance.gid,
-    loginUid: place?.loginUid,
-    sessionId: place?.sessionId,
-    tty: place?.tty,
-    cgroup: place?.cgroup,
-    device: glance.device,
-    inode: glance.inode,
-    mountNamespace: glance.mountNamespace,
-    pidNamespace: found?.pidNamespace,
-    userMounts: glance.userMounts,
+    executable: isDeleted ? link.slice(isMemfd ? 1 : 0, -DELETED.length) : link,
+    // A memfd never had a name in a file system that could have been removed.
+    executableDeleted: isDeleted && !isMemfd,
+    executableMemfd: isMemfd,
   };
 }
 
-/** The facts of a process of which nothing more could be read. */
-export function factsOf({ startTicks, parentPid, uid, realUid }: Known): ProcessFacts {
-  return { ...unknownFacts, startTicks, parentPid, uid, realUid };
+/** Of the executable's file, which was looked at last. */
+function fileOf(folder: ProcessFolder): Partial<ProcessFacts> {
+  return {
+    executableSetuid: (folder.mode & 0o6000) !== 0,
+    executableAge: Math.max(0, (realtimeNow() - folder.ctime) / 1e9),
+    device: folder.device,
+    inode: folder.inode,
+  };
 }
 
 function terminalDrivers(root: string): readonly TerminalDriver[] {

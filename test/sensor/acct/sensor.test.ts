@@ -8,9 +8,10 @@ import {
   parseAccountingRecord,
   RECORD_BYTES,
 } from "../../../src/sensor/acct/accounting-record.ts";
-import { AcctUnavailable, openAcctSensor } from "../../../src/sensor/acct/sensor.ts";
+import { openAcctSensor } from "../../../src/sensor/acct/sensor.ts";
 import { storyOf } from "../../../src/sensor/acct/story.ts";
 import type { ProcessEvent } from "../../../src/sensor/event.ts";
+import { SensorUnavailable } from "../../../src/sensor/unavailable.ts";
 import { readRunning } from "../acct-running.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "treewarden-acct-"));
@@ -235,7 +236,7 @@ describe("an accounting file", () => {
   test("that is none is refused with the reason", () => {
     const path = join(folder, "none");
     writeFileSync(path, "this is an ordinary file with a text of more than sixty-four bytes in it\n");
-    expect(() => openAcctSensor(path)).toThrow(AcctUnavailable);
+    expect(() => openAcctSensor(path)).toThrow(SensorUnavailable);
     expect(() => openAcctSensor(path)).toThrow(/version/);
     expect(() => openAcctSensor(folder)).toThrow(/not a regular file/);
     expect(() => openAcctSensor(join(folder, "missing"))).toThrow(/ENOENT/);

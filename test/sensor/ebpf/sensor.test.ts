@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
+import { KnownUsers } from "../../../src/sensor/ebpf/known-users.ts";
 import {
   commonLayout,
   execLayout,
@@ -10,7 +11,6 @@ import {
   recordFlags,
   recordKinds,
 } from "../../../src/sensor/ebpf/layout.ts";
-import { ToldUsers } from "../../../src/sensor/ebpf/users.ts";
 import type { ExecEvent, ProcessEvent } from "../../../src/sensor/event.ts";
 import { StringCache } from "../../../src/sensor/string-cache.ts";
 import { type ExecRecord, execRecord, record } from "./records.ts";
@@ -268,9 +268,9 @@ describe("remembered texts", () => {
 });
 
 test("a process that shares its place with another is told again", () => {
-  const users = new ToldUsers();
-  expect(users.tell(1, 0, 0)).toBe(true);
-  expect(users.tell(1 + 4096, 5, 5)).toBe(true);
-  expect(users.tell(1, 0, 0)).toBe(true);
-  expect(users.tell(1, 0, 0)).toBe(false);
+  const users = new KnownUsers();
+  expect(users.update(1, 0, 0)).toBe(true);
+  expect(users.update(1 + 4096, 5, 5)).toBe(true);
+  expect(users.update(1, 0, 0)).toBe(true);
+  expect(users.update(1, 0, 0)).toBe(false);
 });

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeText } from "../../../src/linux/text.ts";
-import { FactsReader } from "../../../src/sensor/procfs/facts-reader.ts";
+import { FactsReader, factsFromEvents } from "../../../src/sensor/procfs/facts-reader.ts";
 import { scanProcesses } from "../../../src/sensor/procfs/scan.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "facts-"));
@@ -179,11 +179,9 @@ test("a path longer than the kernel gives is unknown, the rest is not", async ()
   expect(facts.inode).toBeGreaterThan(0);
 });
 
-test("namespaces are read if asked for", () => {
-  using reader = new FactsReader({ namespaces: true });
-  const facts = reader.read(process.pid);
-  expect(facts.mountNamespace).toBe(statSync("/proc/self/ns/mnt").ino);
-  expect(facts.pidNamespace).toBe(statSync("/proc/self/ns/pid").ino);
+test("the mount namespace is that of the link", () => {
+  using reader = new FactsReader();
+  expect(reader.read(process.pid).mountNamespace).toBe(statSync("/proc/self/ns/mnt").ino);
 });
 
 test("threads of a group are counted", () => {
@@ -224,32 +222,21 @@ test("a scan finds this process, its parent, and tells kernel threads apart", ()
 });
 
 test.skipIf(process.getuid?.() !== 0)(
-  "a short look leaves out the mounts of what runs from the host's own, and never those of a user's",
+  "mounts of a user namespace are a user's, all others are not",
   async () => {
-    using reader = new FactsReader();
-    const look = async (command: string[], long: boolean, ticks = 1e9) => {
-      const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
-      try {
-        await Bun.sleep(200);
-        return reader.glance(child.pid, long, ticks)?.glance;
-      } finally {
-        child.kill("SIGKILL");
-        await child.exited;
-      }
-    };
-    const sleeps = [sleep, "100"];
-    const usersMounts = ["unshare", "--user", "--map-root-user", "--mount"];
-    // Never seen before: looked at, however short the look may be.
-    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: false });
-    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: undefined });
-    expect(await look(sleeps, true)).toMatchObject({ executable: sleep, userMounts: false });
-    // The very same file at the same path, but by the copy of a mount.
-    expect(await look([...usersMounts, ...sleeps], false)).toMatchObject({
-      executable: sleep,
-      userMounts: true,
-    });
-    expect(await look(sleeps, false)).toMatchObject({ executable: sleep, userMounts: undefined });
-    // A second later the mount may be another one.
-    expect(await look(sleeps, false, 1e9 + 101)).toMatchObject({ executable: sleep, userMounts: false });
+    const unshared = (...flags: string[]) => ["unshare", ...flags, sleep, "100"];
+    expect((await read([sleep, "100"])).facts.userMounts).toBe(false);
+    const service = await read(unshared("--mount"), { settle: 200 });
+    expect(service.facts).toMatchObject({ executable: sleep, userMounts: false });
+    const user = await read(unshared("--user", "--map-root-user", "--mount"), { settle: 200 });
+    expect(user.facts).toMatchObject({ executable: sleep, userMounts: true });
   },
 );
+
+test("of a process that has ended before it was read, only what events told is known", async () => {
+  using reader = new FactsReader();
+  const child = Bun.spawn([sleep, "0"]);
+  await child.exited;
+  const known = { startTicks: 5, seenTicks: 6, parentPid: 7, uid: 8, realUid: 9 };
+  expect(reader.read(child.pid, known, true)).toEqual(factsFromEvents(known));
+});

@@ -1,0 +1,93 @@
+// What this host is set to. Every command finds its configuration, state directory, policies and base list here, so
+// that each of them names and judges programs as `treewarden run` does.
+import { join } from "node:path";
+import { Option } from "commander";
+import { type Config, configFile, defaultStateDirectory } from "../config/config.ts";
+import { baseOf } from "../examiner/base.ts";
+import type { PackageDatabase } from "../examiner/database.ts";
+import { isAnyLocked } from "../examiner/files.ts";
+import { openPackages } from "../examiner/open.ts";
+import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import { readBase } from "../warden/base-file.ts";
+import { readConfig } from "./configuration.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
+import { type LoadedPolicies, policyOrError } from "./policies.ts";
+
+/** The options by which a command line differs from the configuration file. They mean the same in every command. */
+export interface HostFlags {
+  readonly config?: string | undefined;
+  readonly stateDir?: string | undefined;
+  readonly policy?: readonly string[] | undefined;
+}
+
+export function configOption(): Option {
+  return new Option("--config <file>", `configuration file (default: ${configFile} if it exists)`);
+}
+
+export function stateDirOption(): Option {
+  return new Option(
+    "--state-dir <directory>",
+    `state directory of treewarden run (default: the configuration's, else ${defaultStateDirectory})`,
+  );
+}
+
+export function policyOption(): Option {
+  return new Option(
+    "--policy <role-or-file>",
+    "policy to judge by; may be repeated (default: the configuration's, else what is installed)",
+  ).argParser((value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value]);
+}
+
+/**
+ * The configuration file with the command line's options in place of its settings. Throws a CommandError that names
+ * every mistake with its place.
+ */
+export function hostConfig(flags: HostFlags): Config {
+  const config = readConfig(flags.config);
+  const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
+  const { stateDir = config.state_directory } = flags;
+  if (!stateDir.startsWith("/"))
+    throw new CommandError(exitCodes.usage, `--state-dir ${stateDir}: expected an absolute path`);
+  return { ...config, policies, state_directory: stateDir };
+}
+
+/** treewarden's processes work in `/`, so a policy file that is named relative to the working directory is made absolute. */
+function absolutePolicy(policy: string): string {
+  const isFile = policy.includes("/") || policy.endsWith(".json");
+  return isFile && !policy.startsWith("/") ? join(process.cwd(), policy) : policy;
+}
+
+/**
+ * The policy for a command that only shows what a policy would decide. A policy that the command line names need not be
+ * signed, because it comes into force nowhere; what the configuration names is loaded as `treewarden run` does. Throws
+ * a CommandError if the policy has an error.
+ */
+export function policyToTry(flags: HostFlags, config: Config): LoadedPolicies {
+  return policyOrError(flags.policy === undefined ? config : { ...config, policy_keys: [] });
+}
+
+/** The base list that `run` computes when it starts, and the package database that it is computed from. */
+export function computeBase(config: Config): {
+  readonly base: BaseSystem;
+  readonly packages: PackageDatabase | undefined;
+} {
+  const packages = openPackages();
+  return { base: baseOf(packages, config.base), packages };
+}
+
+/**
+ * The base list by which programs are named on this host: that of the warden that runs on the state directory, else the
+ * one that `run` would compute now.
+ */
+export function hostBase(config: Config): BaseSystem {
+  const directory = config.state_directory;
+  const ofWarden = isAnyLocked([join(directory, "lock")]) ? readBase(directory) : undefined;
+  if (ofWarden !== undefined) return ofWarden;
+  try {
+    return computeBase(config).base;
+  } catch (error) {
+    warn(`cannot read the package database, so names come from the embedded list: ${messageOf(error)}`);
+    return readBase(directory) ?? embeddedBase;
+  }
+}

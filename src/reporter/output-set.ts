@@ -1,0 +1,137 @@
+// The outputs that the configuration asks for: opened from the table, and driven as one.
+import type { EventRecord } from "../report/event-record.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
+import type { Journal } from "./journal.ts";
+import { JournalCursor } from "./journal-cursor.ts";
+import { MetricsInterval } from "./metrics-interval.ts";
+import type { JournalOutput, LiveOutput, OpenOutput, OutputContext, OutputKind } from "./output.ts";
+import type { RateLimitedWarnings } from "./rate-limited-warnings.ts";
+
+export interface OutputSetOptions {
+  readonly kinds: readonly OutputKind[];
+  readonly context: Omit<OutputContext, "onDrop">;
+  readonly journal: Journal;
+  readonly redact: (record: EventRecord) => EventRecord;
+  readonly series: () => Promise<readonly CumulativeSeries[]>;
+  readonly warnings: RateLimitedWarnings;
+  /** Counts in one of the series that `ownSeriesOf` gives. */
+  readonly count: (series: OwnSeries, n: number) => void;
+  readonly onJournalError: (error: unknown) => void;
+}
+
+/** The series in which failures and losses of outputs count, from 0: all there are, in use or not. */
+export function ownSeriesOf(kinds: readonly OutputKind[]): readonly OwnSeries[] {
+  return kinds.flatMap(({ signals, queue }) => [...Object.keys(signals).map(failuresOf), droppedFrom(queue)]);
+}
+
+function failuresOf(signal: string): OwnSeries {
+  return { instrument: "exportFailures", values: [signal] };
+}
+
+function droppedFrom(queue: string): OwnSeries {
+  return { instrument: "queueDropped", values: [queue] };
+}
+
+export class OutputSet {
+  private readonly options: OutputSetOptions;
+  private readonly live: LiveOutput[] = [];
+  private readonly cursors: JournalCursor[] = [];
+  private readonly metrics: MetricsInterval[] = [];
+
+  private constructor(options: OutputSetOptions) {
+    this.options = options;
+  }
+
+  /** Rejects if the journal cannot be used. */
+  static async open(options: OutputSetOptions): Promise<OutputSet> {
+    const outputs = new OutputSet(options);
+    for (const kind of options.kinds) await outputs.add(kind);
+    return outputs;
+  }
+
+  /** Some output takes every exec. */
+  get takesBestEffort(): boolean {
+    return (
+      this.live.some(({ takesBestEffort }) => takesBestEffort) ||
+      this.cursors.some((cursor) => cursor.takesBestEffort)
+    );
+  }
+
+  /** A reliable record has arrived, for the first time. */
+  onArrival(record: EventRecord): void {
+    for (const output of this.live) output.write(record);
+  }
+
+  /** These reliable records were written to the journal. */
+  onAppended(records: readonly EventRecord[]): void {
+    for (const cursor of this.cursors) cursor.onAppended(records);
+  }
+
+  onBestEffort(record: EventRecord): void {
+    for (const output of this.live) output.write(record);
+    for (const cursor of this.cursors) cursor.addBestEffort(record);
+  }
+
+  /** Deletes old rows of the journal, and counts what some output did not get. Throws if the journal cannot be written. */
+  prune(): void {
+    const delivered = Math.min(Number.MAX_SAFE_INTEGER, ...this.cursors.map((cursor) => cursor.delivered));
+    this.options.journal.prune(Date.now(), delivered, (row) => {
+      for (const cursor of this.cursors) cursor.onDeleted(row);
+    });
+  }
+
+  /** Outputs that deliver nothing at the end begin no delivery any more; the others go on. */
+  prepareEnd(): void {
+    for (const cursor of this.cursors) cursor.prepareEnd();
+  }
+
+  /** Delivers what is left, for at most `ms`. */
+  async end(ms: number): Promise<void> {
+    await Promise.all([...this.cursors, ...this.metrics].map((each) => each.end(ms)));
+    for (const output of this.live) output.end();
+  }
+
+  private async add(kind: OutputKind): Promise<void> {
+    const { context, series, warnings, count } = this.options;
+    const onDrop = (dropped: number): void => count(droppedFrom(kind.queue), dropped);
+    const onFailureOf = (signal: string) => (why: string) => {
+      count(failuresOf(signal), 1);
+      warnings.about(signal, `cannot ${kind.signals[signal]}: ${why}`);
+    };
+    const output = await this.openOrWarn(kind, { ...context, onDrop });
+    if (output?.live !== undefined) this.live.push(output.live);
+    if (output?.journal !== undefined) this.cursors.push(this.cursorOf(output.journal, onFailureOf, onDrop));
+    if (output?.metrics !== undefined) {
+      const onFailure = onFailureOf(output.metrics.signal);
+      this.metrics.push(new MetricsInterval({ output: output.metrics, series, onFailure }));
+    }
+  }
+
+  /** A wrong setting of an output turns that output off, nothing else. */
+  private async openOrWarn(kind: OutputKind, context: OutputContext): Promise<OpenOutput | undefined> {
+    try {
+      return await kind.open(context);
+    } catch (error) {
+      context.warn(`output ${kind.name} is off: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  private cursorOf(
+    output: JournalOutput,
+    onFailureOf: (signal: string) => (why: string) => void,
+    onDrop: (count: number) => void,
+  ): JournalCursor {
+    const { journal, redact, onJournalError } = this.options;
+    const onFailure = onFailureOf(output.signal);
+    const options = { journal, output, redact, onFailure, onDrop, onJournalError };
+    try {
+      return new JournalCursor(options);
+    } catch (error) {
+      onJournalError(error);
+      // If the journal was broken, it has been replaced now.
+      return new JournalCursor(options);
+    }
+  }
+}

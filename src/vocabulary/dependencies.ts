@@ -1,0 +1,75 @@
+// What the value of a variable depends on, and so how long a decision that names the variable stays right.
+
+/**
+ * How the key of settled execs (Sensor.settle) accounts for a dependency. `hashed`: it is part of the key. `cleared`:
+ * when it changes, all settled keys are dropped. `tolerated`: two execs of one key may differ in it; then a kill comes
+ * as late as events may gather, at most 50 ms. `missed`: the key says nothing about it, so a kill that depends on it
+ * must not wait.
+ */
+export type SettleKeyPart = "hashed" | "cleared" | "tolerated" | "missed";
+
+export interface DependencyRow {
+  readonly settleKey: SettleKeyPart;
+  /** Equal for all execs that share a node of the forest (forest/lineage.ts), for as long as the node lives. */
+  readonly sharedByLineage: boolean;
+  readonly meaning: string;
+}
+
+const table = {
+  exec: {
+    settleKey: "missed",
+    sharedByLineage: false,
+    meaning: "this one exec: its process ids, times, session, terminal and login user",
+  },
+  program: { settleKey: "hashed", sharedByLineage: false, meaning: "which file is executed" },
+  arguments: {
+    settleKey: "hashed",
+    sharedByLineage: false,
+    meaning: "the path and arguments given to execve(2)",
+  },
+  user: { settleKey: "hashed", sharedByLineage: false, meaning: "the effective user" },
+  directory: { settleKey: "missed", sharedByLineage: false, meaning: "the current working directory" },
+  lineage: {
+    settleKey: "hashed",
+    sharedByLineage: true,
+    meaning: "the programs and users of the process and its ancestors",
+  },
+  links: {
+    settleKey: "missed",
+    sharedByLineage: true,
+    meaning: "how the links of the lineage were found: by an event or by a scan",
+  },
+  // Not shared by a lineage: a child that runs what its parent runs has its parent's own node.
+  parent: {
+    settleKey: "hashed",
+    sharedByLineage: false,
+    meaning: "the immediate parent as it was when it forked",
+  },
+  cgroup: { settleKey: "missed", sharedByLineage: false, meaning: "the control group" },
+  // Tolerated, or every rule on `tree.known` would wake the reader for each exec: the same program with the same
+  // arguments seldom starts from the same lineage in two units.
+  scope: {
+    settleKey: "tolerated",
+    sharedByLineage: false,
+    meaning: "the unit or container image in which the baseline looks, and whether the lineage is complete",
+  },
+  baseline: {
+    settleKey: "cleared",
+    sharedByLineage: false,
+    meaning: "the baseline in force and its exclusions",
+  },
+  users: { settleKey: "cleared", sharedByLineage: false, meaning: "the host's user names" },
+  file: { settleKey: "missed", sharedByLineage: false, meaning: "the state of the executable's file" },
+  examiner: {
+    settleKey: "missed",
+    sharedByLineage: false,
+    meaning: "what the examiner has answered so far about files, packages and container images",
+  },
+  time: { settleKey: "missed", sharedByLineage: false, meaning: "the time of the event" },
+  sensor: { settleKey: "missed", sharedByLineage: false, meaning: "which sensor saw the event" },
+} as const satisfies Readonly<Record<string, DependencyRow>>;
+
+export type Dependency = keyof typeof table;
+
+/** Every dependency and what must be known about it. */
+export const dependencies: Readonly<Record<Dependency, DependencyRow>> = table;

@@ -1,0 +1,97 @@
+// Every value of `event.name`: the records that leave the warden or the reporter, and the lines that commands print.
+
+export interface EventNameRow {
+  /** `process`: of one process. `change`: something happened to treewarden itself. `command`: only printed by a command. */
+  readonly about: "process" | "change" | "command";
+  /** Exported over OTLP with severity WARN: events are missing. */
+  readonly warns?: true;
+  readonly meaning: string;
+}
+
+const table = {
+  "process.exec": { about: "process", meaning: "a process runs a new program" },
+  "process.exit": { about: "process", meaning: "a process has ended" },
+  "tree.new": { about: "process", meaning: "an exec whose tree was not reported before" },
+  "policy.verdict": { about: "process", meaning: "a verdict other than a plain allow" },
+
+  "sensor.loss": {
+    about: "change",
+    warns: true,
+    meaning: "events that the kernel made and treewarden did not get",
+  },
+  "sensor.failed": { about: "change", meaning: "the sensor in use failed for good" },
+  "sensor.switched": { about: "change", meaning: "another sensor took over" },
+  "sensor.resync": { about: "change", meaning: "/proc was scanned again after a loss" },
+  "report.gap": { about: "change", warns: true, meaning: "numbered records never reached the reporter" },
+  "warden.started": { about: "change", meaning: "the warden watches" },
+  "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
+  "policy.loaded": { about: "change", meaning: "another policy is in force" },
+  "policy.rejected": { about: "change", meaning: "a policy was refused; the one before stays in force" },
+  "policy.warning": { about: "change", meaning: "rules in force can never match under the sensor in use" },
+  "enforcement.limited": { about: "change", meaning: "kills are withheld: their rate reached its limit" },
+  "enforcement.resumed": { about: "change", meaning: "kills are carried out again" },
+  "forest.not_saved": { about: "change", meaning: "the live processes could not be saved" },
+  "forest.rejected": { about: "change", meaning: "the saved processes could not be used" },
+  "base.changed": {
+    about: "change",
+    meaning: "the host's packages changed, and so what counts as base system",
+  },
+  "base.not_saved": { about: "change", meaning: "the base system could not be saved" },
+  "baseline.loaded": { about: "change", meaning: "a baseline is in force" },
+  "baseline.rejected": { about: "change", meaning: "a baseline was refused; the one before stays in force" },
+  "baseline.not_saved": { about: "change", meaning: "the state of the learning could not be saved" },
+  "baseline.watching": {
+    about: "change",
+    meaning: "only trees that the baseline does not know are collected",
+  },
+  "baseline.learning": {
+    about: "change",
+    meaning: "learning began; also what `baseline learn --show` prints",
+  },
+  "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
+  "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
+  "baseline.learned": {
+    about: "change",
+    meaning: "a tree was seen for the first time by this warden; stays on the host",
+  },
+  "baseline.counted": { about: "change", meaning: "trees learned before ran again; stays on the host" },
+  "baseline.looked": {
+    about: "change",
+    meaning: "the files of a learned tree were examined; stays on the host",
+  },
+
+  "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
+  "doctor.check": { about: "command", meaning: "`doctor`: one check" },
+  "baseline.unknown": {
+    about: "command",
+    meaning: "`baseline compare`: a tree that the baseline does not know",
+  },
+  "baseline.excluded": {
+    about: "command",
+    meaning: "`baseline compare`: such a tree, hidden by an exclusion",
+  },
+  "baseline.exclusion": { about: "command", meaning: "`baseline exclude list`: an exclusion" },
+  "baseline.added": { about: "command", meaning: "`baseline diff`: a tree that only the newer baseline has" },
+  "baseline.removed": {
+    about: "command",
+    meaning: "`baseline diff`: a tree that only the older baseline has",
+  },
+} as const satisfies Readonly<Record<string, EventNameRow>>;
+
+export type EventName = keyof typeof table;
+type About<A extends EventNameRow["about"]> = {
+  [N in EventName]: (typeof table)[N]["about"] extends A ? N : never;
+}[EventName];
+/** Events about treewarden itself. */
+export type ChangeName = About<"change">;
+/** What the lines of `--output json` may be. */
+export type OutputName = About<"change" | "command">;
+
+/** Every event name and what it means. */
+export const eventNames: Readonly<Record<EventName, EventNameRow>> = table;
+
+export function isEventName(name: unknown): name is EventName {
+  return typeof name === "string" && Object.hasOwn(table, name);
+}

@@ -1,0 +1,423 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
+import { executablesText } from "../../src/baseline/executables.ts";
+import { usersText } from "../../src/baseline/learned.ts";
+import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
+import { treeId } from "../../src/fingerprint/tree.ts";
+import { shippedList } from "../../src/policy/role-baseline.ts";
+import { digestOf } from "../../src/policy/signature.ts";
+import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
+import { entry, NOON } from "./samples.ts";
+
+let state = "";
+beforeEach(() => {
+  state = mkdtempSync(join(tmpdir(), "baseline-"));
+  chmodSync(state, 0o755);
+});
+afterEach(() => rmSync(state, { recursive: true }));
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function run(args: readonly string[], stdin = ""): Result {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [process.execPath, join(import.meta.dir, "command.ts"), "baseline", ...args],
+    { stdin: Buffer.from(stdin), env: {} },
+  );
+  return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+}
+
+/** One with the state directory of the test. */
+function here(args: readonly string[], stdin?: string): Result {
+  return run([...args, "--state-dir", state], stdin);
+}
+
+const asRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
+
+/** What the reporter would have collected: its own folder and file, as its own user. */
+function collected(...entries: readonly BaselineEntry[]): void {
+  const folder = join(state, "report");
+  mkdirSync(folder);
+  const path = join(folder, "journal.sqlite");
+  const database = new Database(path, { create: true });
+  database.run("PRAGMA journal_mode = WAL");
+  database.run(LEARNED_TABLE);
+  const insert = database.query("INSERT INTO learned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (const one of entries) {
+    const { scope, exact, path: runnable, tree, complete, first, last, count, users } = one;
+    const id = treeId(scope + exact);
+    insert.run(
+      "run:1",
+      id,
+      scope,
+      exact,
+      runnable,
+      tree,
+      complete ? 1 : 0,
+      first,
+      last,
+      count,
+      usersText(users),
+      one.arguments ?? null,
+      executablesText(one.executables),
+    );
+  }
+  database.close();
+  if (!asRoot) return;
+  chmodSync(folder, 0o750);
+  for (const each of [folder, path]) chownSync(each, NOBODY, NOBODY);
+}
+
+function learning(of: LearningState): void {
+  mkdirSync(join(state, "baseline"), { recursive: true });
+  writeFileSync(join(state, "baseline/learning.json"), formatState(of));
+}
+
+function fileOf(name: string, ...entries: readonly BaselineEntry[]): string {
+  const path = join(state, name);
+  const header = { role: "web", hosts: [name], created: NOON, learnedFrom: NOON, learnedTo: NOON };
+  writeFileSync(path, formatBaseline({ header, entries }));
+  return path;
+}
+
+function inForce(): readonly string[] {
+  const parsed = parseBaseline(readFileSync(join(state, "baseline/in-force")));
+  return parsed.ok ? parsed.value.entries.map(({ exact }) => exact) : ["broken"];
+}
+
+const nginx = {
+  path: "/usr/sbin/nginx",
+  package: "nginx",
+  modified: true,
+  digest: `sha256:${"5".repeat(64)}`,
+};
+const learned = stop(startLearning(NOON, null), NOON + 3600);
+const cron = entry("/cron/sh");
+const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
+
+describe("accept", () => {
+  test("puts what was learned into a file that only root reads and writes", () => {
+    collected(cron, ssh);
+    learning(learned);
+    expect(here(["accept", "--role", "web"])).toMatchObject({ code: 0, out: "" });
+    expect(inForce()).toEqual(["/cron/sh", "/sshd/bash"]);
+    expect(statSync(join(state, "baseline/in-force")).mode & 0o777).toBe(0o600);
+  });
+
+  test("keeps what is known of the executables, and every other command shows it", () => {
+    collected(cron, entry("/nginx", { executables: [nginx] }));
+    learning(learned);
+    const text = `/usr/sbin/nginx,nginx!,${nginx.digest}`;
+    expect(here(["compare", "--baseline", fileOf("web2", cron), "--output", "json"]).out).toContain(
+      `"baseline.executables":["${text}"]`,
+    );
+    expect(here(["accept"]).code).toBe(0);
+    const { out } = here(["export"]);
+    expect(out).toContain(`\t${text}\t`);
+    writeFileSync(join(state, "exported"), out);
+    expect(run(["merge", join(state, "exported"), fileOf("web2", cron)]).out).toContain(`\t${text}\t`);
+    expect(here(["diff", fileOf("web2", cron), join(state, "exported"), "--output", "pretty"]).out).toContain(
+      `/usr/sbin/nginx, of nginx, MODIFIED, ${nginx.digest}`,
+    );
+    expect(here(["import", join(state, "exported")]).code).toBe(0);
+    expect(readFileSync(join(state, "baseline/in-force"), "utf8")).toContain(text);
+  });
+
+  test("leaves to review what was seen only before or after the learning", () => {
+    const after = entry("/nginx/sh", { first: NOON + 7200, last: NOON + 7200 });
+    collected(cron, after, entry("/nginx/nc", { first: NOON - 60, last: NOON + 7200 }));
+    learning(learned);
+    expect(here(["accept"]).err).toContain("2 trees were seen only before or after the learning");
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  test("refuses a learning that goes on or lost events, unless it is told to", () => {
+    collected(cron);
+    learning(startLearning(NOON, null));
+    expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("it still goes on") });
+    learning({ ...learned, losses: 1 });
+    expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("events were lost") });
+    expect(here(["accept", "--anyway"]).code).toBe(0);
+  });
+
+  test("takes no row that the reporter made up", () => {
+    collected(cron, entry("/x\n/y"), entry("no tree"));
+    learning(learned);
+    const { code, err } = here(["accept"]);
+    expect(code).toBe(0);
+    expect(err).toContain(
+      "1 rows of the journal are no trees: an empty column, or one that is not printable",
+    );
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  test("without a learning there is nothing to accept", () => {
+    expect(here(["accept"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("nothing was learned yet"),
+    });
+  });
+});
+
+describe("compare", () => {
+  test("shows each new tree once and says no", () => {
+    collected(cron, ssh);
+    const { code, out } = here(["compare", "--baseline", fileOf("web1", cron), "--output", "pretty"]);
+    expect([code, out]).toEqual([1, "/sshd/bash  /usr/bin/bash\n"]);
+  });
+
+  test("is fine if all are known", () => {
+    collected(cron);
+    expect(here(["compare", "--baseline", fileOf("web1", cron, ssh)])).toMatchObject({ code: 0, out: "" });
+  });
+
+  test("writes one flat JSON object a line, with its stamps", () => {
+    collected(ssh);
+    const line: unknown = JSON.parse(
+      here(["compare", "--baseline", fileOf("web1", cron), "--output", "json"]).out,
+    );
+    expect(line).toMatchObject({
+      "event.name": "baseline.unknown",
+      timestamp: expect.any(String),
+      "log.record.uid": expect.any(String),
+      "tree.exact": "/sshd/bash",
+      "baseline.first": timeText(NOON),
+    });
+  });
+
+  test("knows a tree by the incomplete end that was learned", () => {
+    collected(entry("/pg_ctl/postgres", { path: "/p" }));
+    const file = fileOf("db", entry("/postgres", { path: "/p", complete: false }));
+    expect(here(["compare", "--baseline", file]).code).toBe(0);
+  });
+
+  test("hides what is excluded, and shows it when asked", () => {
+    collected(ssh);
+    const baseline = fileOf("web1", cron);
+    expect(here(["exclude", "add", "/sshd/**", "--user", "1000", "--reason", "moving"]).code).toBe(0);
+    const shown = ["compare", "--baseline", baseline, "--output", "pretty"];
+    expect(here(shown)).toMatchObject({ code: 0, out: "" });
+    expect(here([...shown, "--show-excluded"]).out).toBe("excluded by /sshd/**: /sshd/bash  /usr/bin/bash\n");
+  });
+
+  test.skipIf(!asRoot)("root leaves nothing of its own beside the reporter's database", () => {
+    collected(cron);
+    here(["compare", "--baseline", fileOf("web1", cron)]);
+    const folder = join(state, "report");
+    for (const name of readdirSync(folder))
+      expect([name, statSync(join(folder, name)).uid]).toEqual([name, NOBODY]);
+  });
+
+  test("without a baseline is wrong use", () => {
+    expect(here(["compare"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no baseline in force"),
+    });
+  });
+});
+
+describe("files", () => {
+  test("what was imported is exported as it was", () => {
+    const path = fileOf("web1", cron, ssh);
+    expect(here(["import", path]).code).toBe(0);
+    expect(here(["export"]).out).toBe(readFileSync(path, "utf8"));
+  });
+
+  test("an edited file is imported without its digest, and never with a wrong one", () => {
+    const path = fileOf("web1", cron, ssh);
+    const text = readFileSync(path, "utf8").replace(/^-\t\/sshd.*\n/m, "");
+    writeFileSync(path, text);
+    expect(here(["import", path])).toMatchObject({ code: 2, err: expect.stringContaining("digest") });
+    expect(readdirSync(state)).toEqual(["web1"]);
+    writeFileSync(path, text.replace(/^digest.*\n/m, ""));
+    expect(here(["import", path]).code).toBe(0);
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  test("a broken file is told with its line and changes nothing", () => {
+    here(["import", fileOf("web1", cron)]);
+    const path = fileOf("web2", ssh);
+    writeFileSync(
+      path,
+      readFileSync(path, "utf8")
+        .replace(/^digest.*\n/m, "")
+        .replace("\tcomplete\t", "\thalf\t"),
+    );
+    expect(here(["import", path])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(`${path}:9: lineage "half"`),
+    });
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  test("diff says what was added and removed", () => {
+    const { code, out } = run(["diff", fileOf("a", cron), fileOf("b", ssh), "--output", "pretty"]);
+    expect([code, out]).toEqual([1, "- /cron/sh  /usr/bin/sh\n+ /sshd/bash  /usr/bin/bash\n"]);
+    expect(run(["diff", fileOf("a", cron), fileOf("b", cron)])).toMatchObject({ code: 0, out: "" });
+  });
+
+  test("merge makes one baseline of several hosts'", () => {
+    const out = join(state, "all");
+    expect(run(["merge", fileOf("a", cron), fileOf("b", cron, ssh), "--out", out]).code).toBe(0);
+    const parsed = parseBaseline(readFileSync(out));
+    expect(parsed.ok && parsed.value.header).toMatchObject({ role: "web", hosts: ["a", "b"] });
+    expect(parsed.ok && parsed.value.entries.map(({ exact, hosts }) => [exact, hosts])).toEqual([
+      ["/cron/sh", 2],
+      ["/sshd/bash", 1],
+    ]);
+  });
+
+  test("a named pipe is no baseline, and nobody waits for it", () => {
+    const pipe = join(state, "pipe");
+    Bun.spawnSync(["mkfifo", pipe]);
+    expect(here(["import", pipe]).code).toBe(2);
+  });
+});
+
+describe("review", () => {
+  test("accepts, excludes, makes rules and leaves, as it is told", () => {
+    here(["import", fileOf("web1", cron)]);
+    collected(...["/a", "/b", "/c", "/d"].map((tree) => entry(tree)));
+    const { code, out, err } = here(
+      ["review", "--other", fileOf("web2", entry("/a"))],
+      "a\ne\nmoving\nr\ns\n",
+    );
+    expect(code).toBe(1);
+    expect(err).toContain("1 other hosts have it");
+    expect(err).toContain("1 accepted, 1 excluded, 1 turned into rules, 1 left");
+    expect(inForce()).toEqual(["/a", "/cron/sh"]);
+    expect(here(["exclude", "list", "--output", "pretty"]).out).toContain("/b\t-\t-\t-\tmoving\n");
+    expect(JSON.parse(out)).toMatchObject({ when: { "==": [{ var: "tree.exact" }, "/c"] }, action: "alert" });
+  });
+
+  test("an end of the answers decides nothing more", () => {
+    here(["import", fileOf("web1", cron)]);
+    collected(ssh);
+    expect(here(["review"], "").code).toBe(1);
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+});
+
+describe("exclude", () => {
+  test("asks for a reason, and refuses what fits everything", () => {
+    expect(here(["exclude", "add", "/sshd/**"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("reason"),
+    });
+    const all = here(["exclude", "add", "/**", "--reason", "x"]);
+    expect(all).toMatchObject({ code: 2, err: expect.stringContaining("it fits every tree") });
+  });
+
+  test("tests a pattern before it is added", () => {
+    collected(cron, ssh);
+    const baseline = fileOf("web1");
+    const args = ["--baseline", baseline, "--output", "pretty"];
+    expect(here(["exclude", "test", "/sshd/*", ...args]).out).toBe(
+      "excluded by /sshd/*: /sshd/bash  /usr/bin/bash\n",
+    );
+    expect(here(["exclude", "test", "/nginx/*", ...args])).toMatchObject({ code: 1, out: "" });
+  });
+
+  test("ends when it was said to", () => {
+    collected(ssh);
+    const baseline = fileOf("web1");
+    here(["exclude", "add", "/sshd/*", "--until", "2020-01-01T00:00:00Z", "--reason", "long ago"]);
+    expect(here(["compare", "--baseline", baseline]).code).toBe(1);
+  });
+});
+
+describe("learn", () => {
+  test("without a warden says so and leaves nothing", () => {
+    writeFileSync(join(state, "lock"), "1\n");
+    expect(here(["learn", "--for", "1h"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("no treewarden runs"),
+    });
+    expect(readdirSync(state)).toEqual(["lock"]);
+  });
+
+  test("leaves its request where only root writes, and signals whoever holds the lock", async () => {
+    writeFileSync(join(state, "lock"), "");
+    const holder = Bun.spawn([process.execPath, join(import.meta.dir, "holder.ts"), join(state, "lock")], {
+      stdout: "pipe",
+    });
+    const told = holder.stdout.getReader();
+    await told.read();
+    expect(here(["learn", "--for", "1h"]).code).toBe(0);
+    expect(new TextDecoder().decode((await told.read()).value)).toBe("SIGUSR1\n");
+    await holder.exited;
+    const folder = join(state, "requests");
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    const [name = ""] = readdirSync(folder);
+    expect(JSON.parse(readFileSync(join(folder, name), "utf8"))).toEqual({
+      version: 1,
+      kind: "learn",
+      seconds: 3600,
+    });
+  });
+
+  test("shows how far it is", () => {
+    learning({ ...startLearning(Math.floor(Date.now() / 1000) - 7200, 86_400), trees: 12 });
+    expect(here(["learn", "--show", "--output", "pretty"]).out).toContain(
+      "learning for 2 h, 22 h to go\n12 trees",
+    );
+  });
+});
+
+describe.skipIf(!asRoot)("a baseline that comes with a role", () => {
+  /** As the warden writes down what it has loaded. */
+  function loaded(...paths: readonly string[]): void {
+    const list = paths.map((file) => ({ role: "web", file, bytes: readFileSync(file), trees: 1 }));
+    mkdirSync(join(state, "baseline"), { recursive: true });
+    const text = shippedList(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
+    writeFileSync(join(state, "baseline/of-roles.json"), text);
+  }
+
+  test("is known to compare, review and diff, with or without one of the host's own", () => {
+    const path = fileOf("web.baseline", entry("/cron/run"));
+    loaded(path);
+    collected(entry("/cron/run"), entry("/sshd/sh"));
+    const compared = here(["compare", "--output", "json"]);
+    expect(compared.code).toBe(1);
+    expect(compared.out.trim().split("\n").length).toBe(1);
+    expect(compared.out).toContain("/sshd/sh");
+    expect(here(["review"], "a\n").err).toContain("1 accepted");
+    // What was accepted is the host's own; what comes with the role is not copied.
+    expect(inForce()).toEqual(["/sshd/sh"]);
+    expect(here(["compare"]).code).toBe(0);
+    expect(here(["diff", path, "--output", "json"]).out).toContain("baseline.removed");
+    expect(here(["export"]).out).not.toContain("/cron/run");
+  });
+
+  test("that was changed since it was loaded, or is gone, is left out and that is said", () => {
+    const path = fileOf("web.baseline", entry("/cron/run"));
+    loaded(path);
+    collected(entry("/cron/run"));
+    here(["import", fileOf("own", entry("/sshd/sh"))]);
+    fileOf("web.baseline", entry("/cron/run", { count: 7 }));
+    const changed = here(["compare"]);
+    expect(changed.code).toBe(1);
+    expect(changed.err).toContain(`${path} was changed since treewarden loaded it`);
+    rmSync(path);
+    expect(here(["compare"]).err).toContain(`${path} was changed since treewarden loaded it`);
+  });
+});

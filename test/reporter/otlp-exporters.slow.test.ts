@@ -1,0 +1,322 @@
+import { Database } from "bun:sqlite";
+import { describe, expect, test } from "bun:test";
+import { statSync, writeFileSync } from "node:fs";
+import { decodeLogs, decodeMetrics, type Log, type Point } from "./otlp-decode.ts";
+import { Rig, RUN, until, verdict } from "./rig.ts";
+
+type Behaviour = (path: string, body: Uint8Array) => Response | Promise<Response>;
+
+/** A collector that does what the test says, and keeps what it took. */
+class Collector implements AsyncDisposable {
+  readonly logs: Log[] = [];
+  readonly points: Point[] = [];
+  readonly headers: Headers[] = [];
+  requests = 0;
+  behave: Behaviour | undefined;
+  private server: ReturnType<typeof Bun.serve>;
+
+  constructor(port = 0) {
+    this.server = this.listen(port);
+  }
+
+  private listen(port: number): ReturnType<typeof Bun.serve> {
+    return Bun.serve({
+      hostname: "127.0.0.1",
+      port,
+      fetch: async (request) => {
+        this.requests += 1;
+        this.headers.push(request.headers);
+        const raw = new Uint8Array(await request.arrayBuffer());
+        const body = request.headers.get("content-encoding") === "gzip" ? Bun.gunzipSync(raw) : raw;
+        const path = new URL(request.url).pathname;
+        const response = (await this.behave?.(path, body)) ?? new Response(new Uint8Array(0));
+        if (response.status === 200) {
+          if (path.endsWith("/v1/logs")) this.logs.push(...decodeLogs(body));
+          else this.points.push(...decodeMetrics(body));
+        }
+        return response;
+      },
+    });
+  }
+
+  get port(): number {
+    return this.server.port ?? 0;
+  }
+
+  get uids(): string[] {
+    return this.logs.map((log) => String(log.attributes["log.record.uid"]));
+  }
+
+  async down(): Promise<void> {
+    await this.server.stop(true);
+  }
+
+  up(port: number): void {
+    this.server = this.listen(port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.stop(true);
+  }
+}
+
+function rigFor(collector: Collector, more: Readonly<Record<string, string>> = {}): Rig {
+  return new Rig(
+    {},
+    {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.port}`,
+      OTEL_EXPORTER_OTLP_TIMEOUT: "1000",
+      OTEL_METRIC_EXPORT_INTERVAL: "500",
+      ...more,
+    },
+  );
+}
+
+const count = (list: readonly string[]) => new Set(list).size;
+
+test("a verdict arrives under OpenTelemetry's names, ours with our prefix", async () => {
+  await using collector = new Collector();
+  await using rig = rigFor(collector, { OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test%20bed" });
+  rig.startReporter();
+  rig.warden.outbox.reliable(
+    verdict("u1", {
+      timestamp: "2026-02-03T04:05:06.789012Z",
+      "process.command_args": ["sh", "-c", "curl https://user:pw@host/"],
+      "process.command_line": "sh -c curl",
+      "process.login_user.id": null,
+      "tree.randomness": 0.5,
+      "tree.labels": ["nginx", "base"],
+      "tree.user_ids": [0, 33],
+      "tree.known": false,
+    }),
+  );
+  await until("the log", () => collector.logs.length > 0);
+  const [log] = collector.logs;
+  expect(log?.eventName).toBe("treewarden.policy.verdict");
+  expect(log?.severity).toBe(21);
+  expect(log?.timeUnixNano).toBe(BigInt(Date.parse("2026-02-03T04:05:06Z")) * 1_000_000n + 789_012_000n);
+  expect(log?.attributes).toEqual({
+    "log.record.uid": "u1",
+    "treewarden.policy.action": "kill",
+    "treewarden.policy.outcome": "would_kill",
+    "treewarden.policy.severity": "critical",
+    "treewarden.tree.path": "/nginx/base",
+    "process.pid": 4711,
+    "process.command_args": ["sh", "-c", "curl https://user:[redacted]@host/"],
+    "treewarden.tree.randomness": 0.5,
+    "treewarden.tree.labels": ["nginx", "base"],
+    "treewarden.tree.user_ids": [0, 33],
+    "treewarden.tree.known": false,
+  });
+  expect(log?.resource).toMatchObject({
+    "service.name": "treewarden",
+    "service.instance.id": RUN,
+    "os.type": "linux",
+    "deployment.environment.name": "test bed",
+  });
+  expect(collector.headers[0]?.get("content-type")).toBe("application/x-protobuf");
+});
+
+test("metrics arrive as the scrape has them: cumulative, monotonic, with a tree's two states", async () => {
+  await using collector = new Collector();
+  await using rig = rigFor(collector);
+  rig.warden.totals.counter("events", { event: "exec" }).add(7);
+  const handle = rig.warden.trees.started("/cron/x\\x0ay", false);
+  rig.warden.trees.ended(handle, 2);
+  rig.startReporter();
+  const find = (metric: string, attributes: object) =>
+    collector.points.findLast(
+      (point) => point.metric === metric && Bun.deepEquals(point.attributes, attributes),
+    );
+  await until("the counter", () => find("treewarden.events", { event: "exec" })?.value === 7);
+  expect(find("treewarden.events", { event: "exec" })).toMatchObject({
+    kind: "sum",
+    temporality: 2,
+    monotonic: true,
+    unit: "{event}",
+  });
+  const tree = "/cron/x\\x0ay";
+  expect(find("treewarden.tree.processes", { tree, state: "RUNNING" })?.value).toBe(0);
+  expect(find("treewarden.tree.processes", { tree, state: "STOPPED" })?.value).toBe(1);
+  const duration = find("treewarden.tree.duration", { tree });
+  expect(duration).toMatchObject({
+    kind: "histogram",
+    temporality: 2,
+    unit: "s",
+    value: 1,
+    sum: 2,
+    bounds: 8,
+  });
+  expect(duration?.counts).toEqual([0, 0, 0, 1, 0, 0, 0, 0, 0]);
+});
+
+describe("nothing numbered is lost, and nothing comes twice for no reason, when the collector", () => {
+  test("is down, the reporter is killed meanwhile, and the collector comes back", async () => {
+    await using collector = new Collector();
+    const { port } = collector;
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("before"));
+    await until("the first", () => collector.logs.length === 1);
+    await collector.down();
+    for (let i = 0; i < 1_200; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+    await until(
+      "a failure",
+      async () => (await rig.sample('treewarden_export_failures_total{signal="logs"}')) > 0,
+    );
+    expect(rig.stderr).toContain("cannot export");
+    await rig.killReporter();
+    rig.startReporter();
+    await Bun.sleep(500);
+    collector.up(port);
+    await until("all", () => count(collector.uids) === 1_201, 20_000);
+    expect(collector.uids.slice(1)).toEqual(Array.from({ length: 1_200 }, (_, i) => `u${i}`));
+  }, 40_000);
+
+  test("answers 503 with Retry-After for a while", async () => {
+    await using collector = new Collector();
+    collector.behave = () => new Response("later", { status: 503, headers: { "retry-after": "1" } });
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    for (let i = 0; i < 50; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+    await until("a refusal", () => collector.requests > 1);
+    await Bun.sleep(500);
+    collector.behave = undefined;
+    await until("all", () => count(collector.uids) === 50, 20_000);
+    expect(collector.uids.length).toBe(50);
+  }, 30_000);
+
+  test("never answers at first", async () => {
+    await using collector = new Collector();
+    collector.behave = () => new Promise(() => undefined);
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("u1"));
+    await until(
+      "a failure",
+      async () => (await rig.sample('treewarden_export_failures_total{signal="logs"}')) > 0,
+    );
+    collector.behave = undefined;
+    await until("the record", () => collector.uids.includes("u1"), 20_000);
+  }, 30_000);
+
+  test("refuses everyone for a while (401, 404, 500)", async () => {
+    await using collector = new Collector();
+    const statuses = [401, 404, 500];
+    collector.behave = (path) => {
+      const status = path === "/v1/logs" ? statuses.shift() : undefined;
+      return new Response(null, { status: status ?? 200 });
+    };
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("u1"));
+    await until("the record", () => collector.uids.includes("u1"), 20_000);
+  }, 30_000);
+
+  test("answers 200 with nonsense, slowly", async () => {
+    await using collector = new Collector();
+    collector.behave = async () => {
+      await Bun.sleep(300);
+      return new Response("<html>\xff\xfe not a protobuf</html>");
+    };
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("u1"));
+    await until("the record", () => collector.uids.length > 0);
+    rig.warden.outbox.reliable(verdict("u2"));
+    await until("both", () => collector.uids.length > 1);
+    expect(collector.uids).toEqual(["u1", "u2"]);
+  });
+
+  test("takes only small batches (413)", async () => {
+    await using collector = new Collector();
+    collector.behave = (path, body) =>
+      new Response(null, { status: path === "/v1/logs" && decodeLogs(body).length > 10 ? 413 : 200 });
+    await using rig = rigFor(collector);
+    for (let i = 0; i < 100; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+    rig.startReporter();
+    await until("all", () => count(collector.uids) === 100, 30_000);
+  }, 40_000);
+});
+
+test("a batch that the collector calls wrong (400) is given up and counted, and the next goes out", async () => {
+  await using collector = new Collector();
+  collector.behave = (path, body) => {
+    const isBad =
+      path === "/v1/logs" && decodeLogs(body).some((log) => log.attributes["log.record.uid"] === "bad");
+    return new Response(null, { status: isBad ? 400 : 200 });
+  };
+  await using rig = rigFor(collector);
+  rig.startReporter();
+  rig.warden.outbox.reliable(verdict("bad"));
+  await until(
+    "a drop",
+    async () => (await rig.sample('treewarden_queue_dropped_total{queue="export"}')) === 1,
+  );
+  rig.warden.outbox.reliable(verdict("good"));
+  await until("the next", () => collector.uids.includes("good"));
+});
+
+test("what is written after a broken journal was replaced reaches the collector too", async () => {
+  await using collector = new Collector();
+  await using rig = rigFor(collector);
+  rig.startReporter();
+  for (let i = 1; i <= 20; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+  await until("the first 20", () => count(collector.uids) === 20);
+  breakDatabase(rig.journal);
+  for (let i = 21; i <= 25; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+  await until("the other 5", () => count(collector.uids) === 25);
+  expect(rig.stderr).toContain("the journal was broken");
+  expect(collector.uids).toEqual(Array.from({ length: 25 }, (_, i) => `u${i + 1}`));
+}, 30_000);
+
+/** Makes every page of the file nonsense, for its writer too: what that had in its log is in the file before. */
+function breakDatabase(path: string): void {
+  {
+    using database = new Database(path);
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+  writeFileSync(path, Buffer.alloc(statSync(path).size, "nonsense"), { flag: "r+" });
+}
+
+test("the file's endpoint and headers are used where no variable is set, and a variable wins", async () => {
+  await using fromFile = new Collector();
+  await using fromVariable = new Collector();
+  const otlp = {
+    endpoint: `http://127.0.0.1:${fromFile.port}/base/`,
+    headers: { "x-key": "file" },
+    compression: "gzip",
+    interval_seconds: 1,
+    timeout_seconds: 1,
+  } as const;
+  {
+    await using rig = new Rig({ config: { otlp } });
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("u1"));
+    await until("by the file", () => fromFile.logs.length > 0);
+    expect(fromFile.headers[0]?.get("x-key")).toBe("file");
+    expect(fromFile.headers[0]?.get("content-encoding")).toBe("gzip");
+  }
+  await using rig = new Rig(
+    { config: { otlp } },
+    {
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://127.0.0.1:${fromVariable.port}/v1/logs`,
+      OTEL_EXPORTER_OTLP_HEADERS: "x-key=variable",
+    },
+  );
+  rig.startReporter();
+  rig.warden.outbox.reliable(verdict("u2"));
+  await until("by the variable", () => fromVariable.logs.length > 0);
+  expect(fromVariable.headers[0]?.get("x-key")).toBe("variable");
+  expect(fromFile.uids).not.toContain("u2");
+}, 20_000);
+
+test("without an endpoint nothing is sent, and OTEL_SDK_DISABLED stops it all", async () => {
+  await using collector = new Collector();
+  await using rig = rigFor(collector, { OTEL_SDK_DISABLED: "true" });
+  rig.startReporter();
+  rig.warden.outbox.reliable(verdict("u1"));
+  await rig.get("/healthz");
+  await Bun.sleep(800);
+  expect(collector.requests).toBe(0);
+});

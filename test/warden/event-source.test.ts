@@ -1,0 +1,64 @@
+import { expect, test } from "bun:test";
+import { defaultConfig } from "../../src/config/config.ts";
+import { Poll } from "../../src/linux/epoll.ts";
+import { Timer } from "../../src/linux/timerfd.ts";
+import { Totals } from "../../src/report/totals.ts";
+import type { Sensor } from "../../src/sensor/event.ts";
+import type { LastResort } from "../../src/sensor/open.ts";
+import type { LiveSource, SourceChoice } from "../../src/vocabulary/sensors.ts";
+import { Epoch } from "../../src/warden/epoch.ts";
+import { EventSource } from "../../src/warden/event-source.ts";
+
+const failure = new Error("recvmmsg: ENOMEM");
+
+function pretendedSensor(source: LiveSource): Sensor {
+  const timer = new Timer();
+  return { source, fd: timer.fd, drain() {}, [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}
+
+/** An event source under this choice; `opened` collects what it asked for. */
+function eventSource(choice: SourceChoice) {
+  const opened: { readonly choice: SourceChoice; readonly lastResort: LastResort | undefined }[] = [];
+  const poll = new Poll();
+  const totals = new Totals();
+  const source = new EventSource({
+    config: { ...defaultConfig(), source: choice },
+    poll,
+    token: 1,
+    totals,
+    epoch: new Epoch(),
+    open(asked, lastResort) {
+      opened.push({ choice: asked, lastResort });
+      const next = lastResort?.source === "ebpf" ? "netlink" : "ebpf";
+      return { sensor: pretendedSensor(asked === "auto" ? next : asked), why: "because" };
+    },
+  });
+  return {
+    source,
+    opened,
+    [Symbol.dispose]() {
+      source[Symbol.dispose]();
+      poll[Symbol.dispose]();
+    },
+  };
+}
+
+test("under auto another source takes over from one that failed, which is tried last", () => {
+  using rig = eventSource("auto");
+  expect(rig.source.name).toBe("ebpf");
+  expect(rig.source.replace(failure)).toBe("ebpf");
+  expect(rig.source.name).toBe("netlink");
+  expect(rig.opened.at(-1)).toEqual({
+    choice: "auto",
+    lastResort: { source: "ebpf", reason: "Error: recvmmsg: ENOMEM" },
+  });
+});
+
+test("a source that was chosen by name is never exchanged: its failure ends the warden", () => {
+  for (const choice of ["ebpf", "netlink"] as const) {
+    using rig = eventSource(choice);
+    expect(() => rig.source.replace(failure)).toThrow(failure);
+    expect(rig.source.name).toBe(choice);
+    expect(rig.opened).toHaveLength(1);
+  }
+});

@@ -1,0 +1,31 @@
+// Which execs wake the reader depends on what the rules that kill depend on.
+import { expect, test } from "bun:test";
+import { wakeupPolicyOf } from "../../src/warden/wakeup-policy.ts";
+import { policyOf } from "../policy/helpers.ts";
+
+const byTree = { id: "by-tree", when: { var: "tree.random" }, action: "kill" };
+const byArguments = {
+  id: "by-arguments",
+  when: { contains: [{ var: "process.command_args" }, "x"] },
+  action: "kill",
+};
+const byTerminal = { id: "by-terminal", when: { var: "process.interactive" }, action: "kill" };
+const byCgroup = { id: "by-cgroup", when: { var: "process.in_container" }, action: "kill" };
+
+test.each([
+  ["nothing is killed", [{ ...byTerminal, action: "alert" }], {}, "none"],
+  ["kills depend on what the settle key covers", [byTree, byArguments], {}, "unsettled"],
+  ["one of the kills depends on something else", [byTree, byTerminal], {}, "all"],
+  ["a kill depends on the control group", [byCgroup], {}, "all"],
+  [
+    "an exception of a kill depends on something else",
+    [{ ...byTree, except: [{ var: "process.interactive" }] }],
+    {},
+    "all",
+  ],
+  ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
+] as const)("%s", (_, rules, more, expected) => {
+  const policy = policyOf(rules, more);
+  expect(wakeupPolicyOf(policy, "kill")).toBe(expected);
+  expect(wakeupPolicyOf(policy, "observe")).toBe("none");
+});
