@@ -23,6 +23,7 @@ import { TreeTotals } from "../../../src/report/tree-totals.ts";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import type { ProcessEvent } from "../../../src/sensor/event.ts";
 import { BaselineService } from "../../../src/warden/baseline-service.ts";
+import { Epoch } from "../../../src/warden/epoch.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
@@ -155,7 +156,8 @@ export class Pipeline implements Disposable {
       stateDirectory: this.directory,
       ofRoles: [{ role: "web", file: "web.baseline", digest: "", trees: 0, bytes: baseline }],
       recordChange: () => undefined,
-      hasRoom: () => false,
+      reportLearned: () => false,
+      epoch: new Epoch(),
       now: () => this.second(),
       look: () => undefined,
       imageOf,

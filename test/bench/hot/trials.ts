@@ -73,8 +73,8 @@ export const trials: readonly Trial[] = [
     file: "policy/policy.ts",
     edits: [
       {
-        from: "const { epoch } = this;\n    const { mark } = tree;",
-        to: "if (tree !== undefined) return this.all;\n    const { epoch } = this;\n    const { mark } = tree;",
+        from: "const known = this.prefilters.get(tree);",
+        to: "if (tree !== undefined) return this.all;\n    const known = this.prefilters.get(tree);",
       },
     ],
   },
@@ -186,13 +186,8 @@ export const trials: readonly Trial[] = [
   },
   {
     name: "baseline: familiar",
-    file: "warden/baseline-service.ts",
-    edits: [
-      {
-        from: "const before = this.familiar.get(tree);\n    if (before !== undefined) return before;",
-        to: "",
-      },
-    ],
+    file: "baseline/baseline.ts",
+    edits: [{ from: "if (known !== undefined) return known;", to: "" }],
   },
   {
     name: "learning: by lineage",
@@ -206,8 +201,8 @@ export const trials: readonly Trial[] = [
   },
   {
     name: "process.creation.time",
-    file: "policy/subject.ts",
-    edits: [{ from: "if (ms === creationMs) return creationText;", to: "" }],
+    file: "vocabulary/process-key.ts",
+    edits: [{ from: "if (ms === lastMs) return lastText;", to: "" }],
   },
   {
     name: "globs: closed forms",
