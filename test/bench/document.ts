@@ -16,6 +16,8 @@ Written by the benchmark (\`npm run bench -- --write\`), not by hand. To repeat 
     npm run bench -- --count 5000 --rounds 1     shorter
     npm run bench -- --write                     into this page
     npm run bench:soak -- --seconds 3600         an hour at 500 execs a second
+    npm run bench:hot                            the hot path alone and what its caches are worth, without root
+    npm run bench:hot -- --only lineages         parts of it (--write: into this page)
 
 The loads are in \`test/bench/programs\`: programs started back to back with posix_spawn(3), each with arguments of its own. Figures of one machine at one time; what carries over are the ratios, since peers and treewarden ran in turn on the same load. CPU is that of all processes of a tool to the nanosecond (/proc/PID/task/TID/schedstat).
 `;
@@ -25,13 +27,17 @@ export async function circumstances(bench: Bench): Promise<string> {
   const run = Bun.spawnSync([bench.loads.treewarden, "version"]);
   const version = run.stdout.toString().trim().split("\n")[0] ?? "";
   const peers = bench.peers.map((tool) => `${tool.package} ${versionOf(tool)}`).join(", ");
+  return machine([version], [peers]);
+}
+
+/** When and on what: `programs` stand before Bun's version, `more` after the machine. */
+export function machine(programs: readonly string[] = [], more: readonly string[] = []): string {
   const [load = ""] = readFileSync("/proc/loadavg", "latin1").split(" ");
   const [cpu] = cpus();
-  return (
-    `${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC, ${version}, Bun ${Bun.version}, ` +
-    `Linux ${release()}, ${cpus().length} x ${cpu?.model ?? "CPU"}, ${Math.round(totalmem() / 2 ** 30)} GiB; ${peers}; ` +
-    `load before it ${load}`
-  );
+  const software = [...programs, `Bun ${Bun.version}`, `Linux ${release()}`];
+  const hardware = [`${cpus().length} x ${cpu?.model ?? "CPU"}`, `${Math.round(totalmem() / 2 ** 30)} GiB`];
+  const when = `${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return [[when, ...software, ...hardware].join(", "), ...more, `load before it ${load}`].join("; ");
 }
 
 /** Puts `text` in the place of the section `title`, or at the end. */

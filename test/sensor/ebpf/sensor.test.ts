@@ -1,4 +1,4 @@
-// Records of the eBPF programs, written by hand as record.ts has them, into events.
+// Records of the eBPF programs, made by hand, into events.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
@@ -13,74 +13,9 @@ import {
 } from "../../../src/sensor/ebpf/layout.ts";
 import type { ExecEvent, ProcessEvent } from "../../../src/sensor/event.ts";
 import { StringCache } from "../../../src/sensor/string-cache.ts";
+import { type ExecRecord, execRecord, record } from "./records.ts";
 
 const second = 1_000_000_000n;
-
-interface ExecRecord {
-  readonly filename?: string;
-  readonly args?: readonly string[];
-  readonly tty?: string;
-  readonly cgroup?: string;
-  readonly executable?: string;
-  readonly cwd?: string;
-  readonly flags?: number;
-  readonly words?: Readonly<Record<number, number>>;
-  readonly longs?: Readonly<Record<number, bigint>>;
-}
-
-const terminated = (text: string | undefined) => (text === undefined ? "" : `${text}\0`);
-/** `/usr/bin/true` as the programs write it: `true\0bin\0usr\0`. */
-const upwards = (path: string) =>
-  path === "/" ? "" : path.slice(1).split("/").reverse().map(terminated).join("");
-
-function record(
-  size: number,
-  words: Readonly<Record<number, number>>,
-  longs: Readonly<Record<number, bigint>> = {},
-) {
-  const bytes = new Uint8Array(new ArrayBuffer((size + 7) & ~7));
-  const view = new DataView(bytes.buffer);
-  for (const [field, value] of Object.entries(words)) view.setUint32(Number(field), value, true);
-  for (const [field, value] of Object.entries(longs)) view.setBigUint64(Number(field), value, true);
-  return bytes;
-}
-
-function execRecord(from: ExecRecord): Uint8Array {
-  const texts = [
-    terminated(from.filename),
-    (from.args ?? []).map(terminated).join(""),
-    terminated(from.tty),
-    upwards(from.cgroup ?? "/"),
-    upwards(from.executable ?? "/"),
-    upwards(from.cwd ?? "/"),
-  ].map((text) => Buffer.from(text, "utf8"));
-  const ends: number[] = [];
-  let end = execLayout.texts;
-  for (const text of texts) {
-    end += text.length;
-    ends.push(end);
-  }
-  const fields = [
-    execLayout.filenameEnd,
-    execLayout.argsEnd,
-    execLayout.ttyEnd,
-    execLayout.cgroupEnd,
-    execLayout.executableEnd,
-    execLayout.cwdEnd,
-  ];
-  const bytes = record(
-    end,
-    {
-      [commonLayout.kind]: recordKinds.exec,
-      [execLayout.flags]: from.flags ?? 0,
-      ...Object.fromEntries(fields.map((field, i) => [field, ends[i] ?? 0])),
-      ...from.words,
-    },
-    from.longs,
-  );
-  bytes.set(Buffer.concat(texts), execLayout.texts);
-  return bytes;
-}
 
 function decodeWith(decoder: Decoder, bytes: Uint8Array): ProcessEvent[] {
   const events: ProcessEvent[] = [];

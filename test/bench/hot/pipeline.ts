@@ -1,0 +1,220 @@
+// The hot path as the warden joins it, with neither sensor nor kernel: decoder, forest, fingerprint, baseline, policy,
+// records. Everything is made here, so that a change of the warden's own wiring is one place to follow.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { formatBaseline } from "../../../src/baseline/baseline-file.ts";
+import type { BaselineEntry } from "../../../src/baseline/entry.ts";
+import { keyOf, Scopes } from "../../../src/baseline/key.ts";
+import { ProcessKiller } from "../../../src/enforcement/kill.ts";
+import { KillRate } from "../../../src/enforcement/rate.ts";
+import { createIdentifier } from "../../../src/fingerprint/identify.ts";
+import type { Tree } from "../../../src/fingerprint/tree.ts";
+import { monotonicNow } from "../../../src/linux/clock.ts";
+import { closeDescriptor } from "../../../src/linux/descriptor.ts";
+import { socketPair, trySend } from "../../../src/linux/socketpair.ts";
+import { embeddedPolicies } from "../../../src/policy/embedded.ts";
+import { loadPolicies } from "../../../src/policy/load.ts";
+import type { Policy } from "../../../src/policy/policy.ts";
+import { Outbox } from "../../../src/report/outbox.ts";
+import { recordUids } from "../../../src/report/stamp.ts";
+import { Totals } from "../../../src/report/totals.ts";
+import { TreeTotals } from "../../../src/report/tree-totals.ts";
+import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
+import type { ProcessEvent } from "../../../src/sensor/event.ts";
+import { BaselineService } from "../../../src/warden/baseline-service.ts";
+import { Epoch } from "../../../src/warden/epoch.ts";
+import { NewTrees } from "../../../src/warden/new-trees.ts";
+import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
+import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
+
+/** 2026-01-31T12:00:00Z less the stream's first minute: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+const WALL_OFFSET = Date.UTC(2026, 0, 31, 12) * 1e6 - 60e9;
+/** Trees of the baseline that this stream never shows: some thousand trees are what a role with several hosts has. */
+const OTHER_TREES = 4_000;
+const GENERATION = 1;
+const SEND_BUFFER = 1 << 20;
+const imageOf = (): string => "registry.example.org/shop/api";
+
+/** What the examiner has of most files. */
+const examined = { package: "some-package", unpackaged: false, modified: false, digest: undefined };
+
+const users: Readonly<Record<number, string>> = { 0: "root", 33: "www-data", 1000: "admin" };
+const userName = (uid: number): string | undefined => users[uid];
+
+function rolePolicy(): Policy {
+  const { policy, errors } = loadPolicies(["web"], {
+    read: () => undefined,
+    embedded: embeddedPolicies,
+    searchPath: [],
+  });
+  if (policy === undefined) throw new Error(JSON.stringify(errors));
+  return policy;
+}
+
+/** A tracker whose execs go to `onExec` only. */
+function tracking(
+  totals: Totals,
+  trees: TreeTotals,
+  isKnown: (tree: Tree) => boolean,
+  listener: TrackerListener,
+) {
+  return new Tracker({ identify: createIdentifier(), totals, trees, suspendedNs: 0, isKnown }, listener);
+}
+
+/** Collects the trees that a host runs, as a baseline has them. */
+export class Lesson {
+  readonly decoder = new Decoder({ audit: true, cgroups: true });
+  private readonly entries = new Map<string, BaselineEntry>();
+  private readonly scopes = new Scopes();
+  private readonly tracker: Tracker;
+
+  constructor() {
+    const totals = new Totals();
+    const trees = new TreeTotals(totals, { mode: "off", limit: 1 });
+    const ignored = (): void => {};
+    const listener = { onFork: ignored, onExit: ignored, onLoss: ignored };
+    this.tracker = tracking(totals, trees, () => false, { ...listener, onExec: (exec) => this.learn(exec) });
+  }
+
+  handle(event: ProcessEvent): void {
+    this.tracker.handle(event);
+  }
+
+  /** The baseline's file, with trees of other hosts in it. */
+  file(): Uint8Array {
+    const learned = [...this.entries.values()];
+    const [sample] = learned;
+    if (sample === undefined) throw new Error("nothing was learned");
+    for (let i = 0; i < OTHER_TREES; i++) {
+      const name = `tool${i}`;
+      const exact = `/other${i % 50}/base/${name}`;
+      learned.push({
+        ...sample,
+        scope: `other${i % 50}.service`,
+        exact,
+        tree: exact,
+        path: `/usr/bin/${name}`,
+      });
+    }
+    const created = sample.first;
+    const header = { role: undefined, hosts: ["bench"], created, learnedFrom: created, learnedTo: created };
+    return Buffer.from(formatBaseline({ header, entries: learned }));
+  }
+
+  private learn({ process, facts, tree }: Execution): void {
+    const { lineage } = process;
+    const scope = this.scopes.of(facts.cgroup, lineage.container, imageOf());
+    const key = scope === undefined ? undefined : keyOf(lineage, scope, tree);
+    if (key === undefined) return;
+    const first = WALL_OFFSET / 1e9;
+    this.entries.set(`${key.scope} ${key.exact} ${key.path}`, {
+      ...key,
+      tree: tree.path,
+      complete: tree.complete,
+      first,
+      last: first,
+      count: 1,
+      users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
+      hosts: 1,
+      executables: [],
+      arguments: undefined,
+    });
+  }
+}
+
+export class Pipeline implements Disposable {
+  readonly decoder = new Decoder({ audit: true, cgroups: true });
+  /** ns, CLOCK_MONOTONIC, of the last event. */
+  private time = 0;
+  private readonly tracker: Tracker;
+  private readonly outbox: Outbox;
+  private readonly reporterFd: number;
+  private readonly wardenFd: number;
+  private readonly directory = mkdtempSync(join(tmpdir(), "hot-"));
+
+  /** `baseline`: the file of one. */
+  constructor(baseline: Uint8Array) {
+    const policy = rolePolicy();
+    const totals = new Totals();
+    [this.wardenFd, this.reporterFd] = socketPair(SEND_BUFFER);
+    this.outbox = new Outbox({
+      fd: this.wardenFd,
+      totals,
+      hello: () => ({
+        type: "hello",
+        run: "1",
+        generation: GENERATION,
+        version: "1",
+        started: "2026-01-31T12:00:00Z",
+        source: "ebpf",
+        enforcement: "observe",
+        policies: [],
+      }),
+    });
+    const service = new BaselineService({
+      stateDirectory: this.directory,
+      ofRoles: [{ role: "web", file: "web.baseline", digest: "", trees: 0, bytes: baseline }],
+      recordChange: () => undefined,
+      reportLearned: () => false,
+      epoch: new Epoch(),
+      now: () => this.second(),
+      look: () => undefined,
+      imageOf,
+    });
+    const trees = new TreeTotals(totals);
+    this.tracker = tracking(totals, trees, (tree) => service.isFamiliar(tree), {
+      onFork: (child) => verdicts.onFork(child),
+      onExec: (exec) => verdicts.onExec(exec),
+      onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onLoss: (event) => verdicts.onLoss(event),
+    });
+    const signals = {
+      now: () => 0,
+      startTicks: () => undefined,
+      kill: () => "gone" as const,
+      isOurs: () => false,
+    };
+    const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
+    const verdicts = new VerdictHandler({
+      ...inputs,
+      policy,
+      enforcement: "observe",
+      killer: new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 }),
+      outbox: this.outbox,
+      totals,
+      stamp: recordUids(new Uint8Array(5)),
+      newTrees: new NewTrees(),
+      knowledgeOf: (exec) => service.lookUp(exec),
+      onLoss: () => undefined,
+      settle: () => undefined,
+    });
+    verdicts.settling = true;
+    verdicts.wallOffset = WALL_OFFSET;
+    this.decoder.realtime = WALL_OFFSET;
+  }
+
+  readonly handle = (event: ProcessEvent): void => {
+    this.time = event.time;
+    this.tracker.handle(event);
+  };
+
+  /** The reporter has every record: between rounds, so that the queue is as long as on a host. */
+  acknowledge(): void {
+    const request = JSON.stringify({ type: "ack", generation: GENERATION, n: Number.MAX_SAFE_INTEGER });
+    trySend(this.reporterFd, Buffer.from(request));
+    this.outbox.receive(() => ({ alive: true, reason: "" }));
+  }
+
+  /** The stream's own time passes, a host's and not the benchmark's; the clock is read as the warden does. */
+  private second(): number {
+    monotonicNow();
+    return Math.floor((this.time + WALL_OFFSET) / 1e9);
+  }
+
+  [Symbol.dispose](): void {
+    closeDescriptor(this.wardenFd);
+    closeDescriptor(this.reporterFd);
+    rmSync(this.directory, { recursive: true });
+  }
+}
