@@ -22,8 +22,10 @@ import { Totals } from "../../../src/report/totals.ts";
 import { TreeTotals } from "../../../src/report/tree-totals.ts";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import type { ProcessEvent } from "../../../src/sensor/event.ts";
-import { BaselineService } from "../../../src/warden/baseline-service.ts";
+import { writeNow } from "../../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../../src/warden/epoch.ts";
+import { KnownTrees } from "../../../src/warden/known-trees.ts";
+import { Learner } from "../../../src/warden/learner.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
@@ -152,18 +154,26 @@ export class Pipeline implements Disposable {
         policies: [],
       }),
     });
-    const service = new BaselineService({
+    const parts = {
       stateDirectory: this.directory,
-      ofRoles: [{ role: "web", file: "web.baseline", digest: "", trees: 0, bytes: baseline }],
       recordChange: () => undefined,
-      reportLearned: () => false,
-      epoch: new Epoch(),
+      writeFile: writeNow,
       now: () => this.second(),
-      look: () => undefined,
+    };
+    const knownTrees = new KnownTrees({
+      ...parts,
+      ofRoles: [{ role: "web", file: "web.baseline", digest: "", trees: 0, bytes: baseline }],
+      epoch: new Epoch(),
       imageOf,
     });
+    const learner = new Learner({
+      ...parts,
+      knownTrees,
+      reportLearned: () => false,
+      look: () => undefined,
+    });
     const trees = new TreeTotals(totals);
-    this.tracker = tracking(totals, trees, (tree) => service.isFamiliar(tree), {
+    this.tracker = tracking(totals, trees, (tree) => knownTrees.isFamiliar(tree), {
       onFork: (child) => verdicts.onFork(child),
       onExec: (exec) => verdicts.onExec(exec),
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
@@ -178,14 +188,16 @@ export class Pipeline implements Disposable {
     const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
     const verdicts = new VerdictHandler({
       ...inputs,
-      policy,
+      policy: { current: policy },
       enforcement: "observe",
       killer: new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,
       stamp: recordUids(new Uint8Array(5)),
       newTrees: new NewTrees(),
-      knowledgeOf: (exec) => service.lookUp(exec),
+      knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
+      learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
+      recordChange: () => undefined,
       onLoss: () => undefined,
       settle: () => undefined,
     });
