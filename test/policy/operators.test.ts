@@ -4,8 +4,10 @@ import { BlockList } from "node:net";
 import fc from "fast-check";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { Lineages } from "../../src/forest/lineage.ts";
+import { addedOperators } from "../../src/policy/added-operators.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "../../src/policy/cidr.ts";
 import { compileGlob, compileTreeGlob } from "../../src/policy/glob.ts";
+import { operators } from "../../src/policy/operators.ts";
 import { decide } from "../../src/policy/policy.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { expectLinear } from "../cost.ts";
@@ -278,5 +280,34 @@ describe("cidr", () => {
         expect(inside(`http://${address.includes(":") ? `[${address}]` : address}/`, network)).toBe(true);
       }),
     );
+  });
+});
+
+describe("every operator of JSONLogic that rules may use", () => {
+  const names = Object.keys(operators);
+
+  /** The arguments of the example, where it is whole. */
+  function exampleArguments(name: string): unknown {
+    try {
+      return Object.values(JSON.parse(operators[name]?.example ?? ""))[0];
+    } catch {
+      return [true, true];
+    }
+  }
+
+  test.each(names)("%s: it has a meaning", (name) => {
+    let problem = "";
+    try {
+      matches({ "!!": [{ [name]: exampleArguments(name) }] }, ["/usr/bin/ls"]);
+    } catch (error) {
+      // Not every result is a condition: that is said at load, and by another text.
+      problem = String(error);
+    }
+    expect(problem).not.toContain("Unknown Operator");
+  });
+
+  test.each([...names, ...addedOperators])("%s: docs/policies.md names it", async (name) => {
+    const page = await Bun.file(new URL("../../docs/policies.md", import.meta.url)).text();
+    expect(page).toContain(`\`${name}\``);
   });
 });
