@@ -96,15 +96,14 @@ async function learnUnderFire(): Promise<void> {
   const paths = new Set(database.query("SELECT path FROM learned").values().flat().map(String));
   const labels = new Set([...paths].map((path) => path.slice(path.lastIndexOf("/") + 1)));
   expect(ran.filter((path) => !labels.has(path.slice(path.lastIndexOf("/") + 1)))).toEqual([]);
-  // Every number of every warden is there, and no record says that one was missing.
+  // Records are there from each warden's first number on, and no record says that a number was missing: the numbers
+  // between them are those of learned trees, which have a table of their own.
   const gaps = database
     .query("SELECT body FROM records WHERE json_extract(body, '$.\"event.name\"') = 'report.gap'")
     .values();
   expect(gaps).toEqual([]);
-  const wardens = database
-    .query("SELECT min(n), max(n) - min(n) + 1 - count(*) FROM records GROUP BY run, generation")
-    .values();
-  expect(wardens).toEqual(Array(WARDEN_KILLS + 1).fill([1, 0]));
+  const firstNumbers = database.query("SELECT min(n) FROM records GROUP BY run, generation").values().flat();
+  expect(firstNumbers).toEqual(Array(WARDEN_KILLS + 1).fill(1));
 }
 
 describe.skipIf(reason !== undefined)("what is learned", () => {
