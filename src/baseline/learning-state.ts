@@ -124,7 +124,7 @@ export function isSettled(state: LearningState, second: number): boolean {
 }
 
 /** A reason not to accept the learned trees; undefined if there is none. */
-export function doubt(state: LearningState): string | undefined {
+export function reasonNotToAccept(state: LearningState): string | undefined {
   if (state.phase === "learning") return "it still goes on";
   if (state.missed > 0) return `${state.missed} times there was no room for a tree`;
   if (state.phase === "stopped" && state.losses > 0) return `events were lost ${state.losses} times`;

@@ -46,7 +46,7 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
         throw error;
       }
     },
-    isOurs({ pid }, args) {
+    isOwnProcess({ pid }, args) {
       // All own processes have the id in their arguments. Reading /proc is the most expensive part of a kill.
       if (args !== undefined && !args.some((arg) => arg.includes(runId))) return false;
       // The pid may belong to another process by now. To spare that process is the safe mistake.

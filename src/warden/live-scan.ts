@@ -7,7 +7,7 @@ import { scanProcesses } from "../sensor/procfs/scan.ts";
  * Returns all processes except zombies, whose exit has already been reported. `sensor`, which must be subscribed before
  * the scan, gets the result too.
  */
-export function scanLive(reader: FactsReader, sensor?: Sensor): readonly ScannedProcess[] {
+export function scanLiveProcesses(reader: FactsReader, sensor?: Sensor): readonly ScannedProcess[] {
   const scanned = scanProcesses(reader);
   sensor?.reconcile?.(scanned);
   return scanned.filter((process) => !(process.leaderEnded && process.threads <= 1));

@@ -10,7 +10,7 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { Collection } from "./collection.ts";
-import { scanLive } from "./live-scan.ts";
+import { scanLiveProcesses } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
@@ -189,7 +189,7 @@ class Warden {
   /** A daemon that keeps running execs nothing that could be learned, so what runs when a learning begins is collected. */
   private learnRunning(): void {
     const { reader, tracker, learner } = this.parts;
-    for (const { pid, facts } of scanLive(reader)) {
+    for (const { pid, facts } of scanLiveProcesses(reader)) {
       const { startTicks } = facts;
       if (startTicks === undefined) continue;
       const process = tracker.forest.find({ pid, startTicks, startExact: true });
@@ -237,7 +237,7 @@ class Warden {
     const { forestStore, tracker, reader, source } = this.parts;
     const time = monotonicNow();
     const restored = forestStore.restore(saved);
-    const { found } = tracker.reconcile(scanLive(reader, source.sensor), time, restored?.processes);
+    const { found } = tracker.reconcile(scanLiveProcesses(reader, source.sensor), time, restored?.processes);
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }
@@ -274,7 +274,7 @@ class Warden {
     const { reader, source, tracker, rescan, capture } = this.parts;
     this.setClocks();
     const time = monotonicNow();
-    const scan = scanLive(reader, source.sensor);
+    const scan = scanLiveProcesses(reader, source.sensor);
     const differences = tracker.reconcile(scan, time);
     capture.scan(scan, time);
     // Before more events are taken: a loss among them may have happened after this scan.

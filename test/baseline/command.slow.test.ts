@@ -19,7 +19,7 @@ import { executablesText } from "../../src/baseline/executables.ts";
 import { usersText } from "../../src/baseline/learned.ts";
 import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
-import { shippedList } from "../../src/policy/role-baseline.ts";
+import { formatRoleBaselines } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
 import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
 import { entry, NOON } from "./samples.ts";
@@ -388,7 +388,7 @@ describe.skipIf(!asRoot)("a baseline that comes with a role", () => {
   function loaded(...paths: readonly string[]): void {
     const list = paths.map((file) => ({ role: "web", file, bytes: readFileSync(file), trees: 1 }));
     mkdirSync(join(state, "baseline"), { recursive: true });
-    const text = shippedList(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
+    const text = formatRoleBaselines(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
     writeFileSync(join(state, "baseline/of-roles.json"), text);
   }
 

@@ -4,11 +4,11 @@ import {
   afterLoss,
   atTime,
   countHour,
-  doubt,
   formatState,
   isSettled,
   parseState,
   perHourAt,
+  reasonNotToAccept,
   secondsLeft,
   startLearning,
   stop,
@@ -22,7 +22,7 @@ describe("a learning", () => {
     const state = startLearning(NOON, DAY);
     expect(atTime(state, NOON + DAY - 1).phase).toBe("learning");
     expect(atTime(state, NOON + DAY)).toMatchObject({ phase: "finished", ended: NOON + DAY });
-    expect(doubt(atTime(state, NOON + DAY))).toBeUndefined();
+    expect(reasonNotToAccept(atTime(state, NOON + DAY))).toBeUndefined();
   });
 
   test("begins its stretch again after a loss", () => {
@@ -38,9 +38,9 @@ describe("a learning", () => {
 
   test("that was stopped is doubted if events were lost", () => {
     const state = startLearning(NOON, null);
-    expect(doubt(state)).toBe("it still goes on");
-    expect(doubt(stop(state, NOON + 1))).toBeUndefined();
-    expect(doubt(stop(afterLoss(state, NOON), NOON + 1))).toBe("events were lost 1 times");
+    expect(reasonNotToAccept(state)).toBe("it still goes on");
+    expect(reasonNotToAccept(stop(state, NOON + 1))).toBeUndefined();
+    expect(reasonNotToAccept(stop(afterLoss(state, NOON), NOON + 1))).toBe("events were lost 1 times");
   });
 
   test("counts new trees hour by hour, and forgets what is a day old", () => {

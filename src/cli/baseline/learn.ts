@@ -3,10 +3,10 @@ import { hostname, uptime } from "node:os";
 import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import {
-  doubt,
   isSettled,
   type LearningState,
   perHourAt,
+  reasonNotToAccept,
   secondsLeft,
 } from "../../baseline/learning-state.ts";
 import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
@@ -130,7 +130,7 @@ export function accept(flags: AcceptFlags, host: BaselineHost): void {
       "nothing was learned yet",
       "start with: treewarden baseline learn --for 24h",
     );
-  const reason = doubt(state);
+  const reason = reasonNotToAccept(state);
   if (reason !== undefined && flags.anyway !== true)
     throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "learn on, or say --anyway");
   const before = readInForce(host.stateDirectory);
