@@ -9,7 +9,7 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Subject } from "../policy/subject.ts";
+import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp, verdictRecord } from "../report/records.ts";
@@ -175,13 +175,13 @@ function toldOf({ event }: Execution): ObservedExec | undefined {
   return { time: event.time, args: event.facts.argsTruncated ? undefined : event.facts.args };
 }
 
-/** What a policy is asked about. */
+/** The subject that the policy decides about. */
 export function execSubject(
   exec: Execution,
   wallOffset: number,
   inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
   knowledge: Knowledge = {},
-): Subject {
+): ExecSubject {
   const { process, facts } = exec;
   const { lineage, ancestry } = process;
   const parent = ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid };
