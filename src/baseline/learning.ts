@@ -10,7 +10,7 @@ import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
-import { countHour, type LearningState } from "./learning-state.ts";
+import { countNewTree, type LearningState } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
@@ -228,7 +228,7 @@ export class Learning {
       this.table.set(this.rows.length);
       this.rows.push(tree);
       this.waiting.push(tree);
-      this.current = countHour(this.current, second);
+      this.current = countNewTree(this.current, second);
     }
     this.addFile(tree, lineage, facts);
     this.addToCache(lineage, scope, tree);

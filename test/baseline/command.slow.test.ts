@@ -17,7 +17,12 @@ import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/base
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
 import { usersText } from "../../src/baseline/learned.ts";
-import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
+import {
+  formatState,
+  type LearningState,
+  startLearning,
+  stopLearning,
+} from "../../src/baseline/learning-state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
 import { formatRoleBaselines } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
@@ -110,7 +115,7 @@ const nginx = {
   modified: true,
   digest: `sha256:${"5".repeat(64)}`,
 };
-const learned = stop(startLearning(NOON, null), NOON + 3600);
+const learned = stopLearning(startLearning(NOON, null), NOON + 3600);
 const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
 
@@ -153,7 +158,10 @@ describe("accept", () => {
   test("refuses a learning that goes on or lost events, unless it is told to", () => {
     collected(cron);
     learning(startLearning(NOON, null));
-    expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("it still goes on") });
+    expect(here(["accept"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("the learning run has not ended"),
+    });
     learning({ ...learned, losses: 1 });
     expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("events were lost") });
     expect(here(["accept", "--anyway"]).code).toBe(0);

@@ -111,7 +111,8 @@ function stateText(state: LearningState, now: number): string {
     lines.push(
       `events were lost ${state.losses} times, the last time ${durationText(now - state.cleanSince)} ago`,
     );
-  if (state.missed > 0) lines.push(`${state.missed} times there was no room for a tree`);
+  if (state.missed > 0)
+    lines.push(`${state.missed} executions were not learned, because the table of trees was full`);
   if (state.unreadable > 0) lines.push(`${state.unreadable} programs could not be read`);
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -132,7 +133,7 @@ export function accept(flags: AcceptFlags, host: BaselineHost): void {
     );
   const reason = reasonNotToAccept(state);
   if (reason !== undefined && flags.anyway !== true)
-    throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "learn on, or say --anyway");
+    throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "continue learning, or use --anyway");
   const before = readInForce(host.stateDirectory);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
