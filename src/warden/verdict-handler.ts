@@ -66,12 +66,12 @@ interface Counted {
 }
 
 export class VerdictHandler implements TrackerListener {
-  /** The sensor is told of execs that need not hurry. */
+  /** Whether allowed execs are settled, so that equal ones no longer wake the warden at once. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
   private readonly inputs: VerdictInputs;
-  /** Loudness: a minute without permits is told once. */
+  /** Whether the last kill was withheld by the rate limit. Only the change is recorded, not every withheld kill. */
   private limited = false;
   /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
@@ -128,12 +128,12 @@ export class VerdictHandler implements TrackerListener {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
     if (this.inputs.enforcement === "observe") return wouldKill;
-    const result = this.inputs.killer.kill(exec.process, toldOf(exec));
-    this.tellLimit(result);
+    const result = this.inputs.killer.kill(exec.process, observedExec(exec));
+    this.recordLimit(result);
     return result;
   }
 
-  private tellLimit(result: KillResult): void {
+  private recordLimit(result: KillResult): void {
     const limited = result.reason === "rate_limited";
     if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
     this.limited = limited;
@@ -170,7 +170,7 @@ function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcom
   return isSameRule && isSameVerdict && decision.undecided === other.undecided;
 }
 
-function toldOf({ event }: Execution): ObservedExec | undefined {
+function observedExec({ event }: Execution): ObservedExec | undefined {
   if (event === undefined) return undefined;
   return { time: event.time, args: event.facts.argsTruncated ? undefined : event.facts.args };
 }
