@@ -53,6 +53,7 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
 }
 
 async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
+  // The URL contains the Host header. Any host is answered; what is not a host throws, and `error` answers 500.
   switch (new URL(request.url).pathname) {
     case "/":
     case "/metrics": {
