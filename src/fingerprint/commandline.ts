@@ -25,6 +25,7 @@ export interface Reading {
 /** Receives a line on each argument that was recognised or skipped, for `explain`. */
 export type Note = (text: string) => void;
 
+/** The command line does not change what runs, or what it runs is not known. */
 const nothing: Reading = {
   kind: undefined,
   script: undefined,
@@ -162,7 +163,7 @@ function scripted(kind: string, script: string | undefined, note?: Note): Readin
   return { ...nothing, kind, script };
 }
 
-/** What the options of an interpreter have said about the rest of its command line. */
+/** What the options of an interpreter imply for the rest of its command line. */
 interface OptionEffects {
   /** The first operand is code. */
   codeOperand: boolean;
