@@ -36,7 +36,7 @@ export const trials: readonly Trial[] = [
   {
     name: "lineages: lastChild",
     file: "forest/lineage.ts",
-    edits: [{ from: "if (last !== null && isOf(last, spec)) return last;", to: "" }],
+    edits: [{ from: "if (last !== null && isFor(last, spec)) return last;", to: "" }],
   },
   {
     name: "lineages: lastIdle",
@@ -51,12 +51,14 @@ export const trials: readonly Trial[] = [
   {
     name: "lineages: idle",
     file: "forest/lineage.ts",
-    edits: [{ from: "if (node.key.length > IDLE_KEY) {", to: "if (node.key.length >= 0) {" }],
+    edits: [{ from: "if (node.key.length > IDLE_KEY_LENGTH) {", to: "if (node.key.length >= 0) {" }],
   },
   {
     name: "forest: noneEarlier",
     file: "forest/forest.ts",
-    edits: [{ from: "withEarlier(before, program) : noneEarlier", to: "withEarlier(before, program) : []" }],
+    edits: [
+      { from: "withEarlier(previous, program) : noneEarlier", to: "withEarlier(previous, program) : []" },
+    ],
   },
   {
     name: "rules: lastUndecided",
@@ -138,7 +140,7 @@ export const trials: readonly Trial[] = [
   {
     name: "identify: by command line",
     file: "fingerprint/identify.ts",
-    edits: [{ from: "let runnable = read.get(subject.key);", to: "let runnable;" }],
+    edits: [{ from: "bySubject.get(subject.key) ??", to: "" }],
   },
   {
     name: "identify: both",
@@ -148,16 +150,21 @@ export const trials: readonly Trial[] = [
         from: "if (executable !== undefined && facts.script === undefined",
         to: "if (executable === null && facts.script === undefined",
       },
-      { from: "let runnable = read.get(subject.key);", to: "let runnable;" },
+      { from: "bySubject.get(subject.key) ??", to: "" },
     ],
+  },
+  {
+    name: "paths: directories",
+    file: "fingerprint/path-elements.ts",
+    edits: [{ from: "if (known !== undefined) return known;", to: "" }],
   },
   {
     name: "cgroup names",
     file: "linux/cgroup-names.ts",
     edits: [
       {
-        from: "const known = new Map<string, string | null>();",
-        to: "if (read !== undefined) return read;\n  const known = new Map<string, string | null>();",
+        from: "const results = new Map<string, string | null>();",
+        to: "if (read !== undefined) return read;\n  const results = new Map<string, string | null>();",
       },
     ],
   },
@@ -171,7 +178,7 @@ export const trials: readonly Trial[] = [
     file: "baseline/baseline.ts",
     edits: [
       { from: "const head = this.cache.get(lineage);", to: "const head = undefined;" },
-      { from: "this.cache.set(lineage, made);", to: "" },
+      { from: "this.cache.set(lineage, created);", to: "" },
     ],
   },
   {
@@ -179,7 +186,7 @@ export const trials: readonly Trial[] = [
     file: "baseline/baseline.ts",
     edits: [
       {
-        from: "if (standing.knowledge !== undefined && standing.second === second) return standing.knowledge;",
+        from: "if (cached.knowledge !== undefined && cached.second === second) return cached.knowledge;",
         to: "",
       },
     ],
@@ -187,12 +194,12 @@ export const trials: readonly Trial[] = [
   {
     name: "baseline: familiar",
     file: "baseline/baseline.ts",
-    edits: [{ from: "if (known !== undefined) return known;", to: "" }],
+    edits: [{ from: "if (cached !== undefined) return cached;", to: "" }],
   },
   {
     name: "learning: by lineage",
     file: "baseline/learning.ts",
-    edits: [{ from: "this.cached(lineage, scope) ?? this.find(", to: "this.find(" }],
+    edits: [{ from: "this.cached(lineage, scope) ?? this.findOrAdd(", to: "this.findOrAdd(" }],
   },
   {
     name: "new trees: asked",
@@ -220,8 +227,8 @@ export const trials: readonly Trial[] = [
     file: "policy/glob.ts",
     edits: [
       {
-        from: "/** `{a,b}` multiply; more",
-        to: 'import { RE2JS } from "re2js";\n/** `{a,b}` multiply; more',
+        from: "/** The most alternatives of a pattern.",
+        to: 'import { RE2JS } from "re2js";\n/** The most alternatives of a pattern.',
       },
       {
         from: "const { test } = new Automaton(pattern);",
