@@ -20,7 +20,6 @@ export class Ancestry {
   private readonly indices = new Map<string, number>();
   // Invalidated by: nothing. Runnables and nodes never change, and each policy has its own Ancestry.
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
-  private readonly ofNodes = new WeakMap<Lineage, UnderAnswers>();
   private readonly withNodes = new WeakMap<Lineage, UnderAnswers>();
   private noAnswers: UnderAnswers = new Uint8Array(0);
 
@@ -48,12 +47,9 @@ export class Ancestry {
   }
 
   private above(node: Lineage): UnderAnswers {
-    const known = this.ofNodes.get(node);
-    if (known !== undefined) return known;
     let answers = node.parent === null ? this.noAnswers : this.including(node.parent);
     for (const program of node.earlier) answers = join(answers, this.ofRunnable(program));
     for (const program of node.elided ?? []) answers = join(answers, this.ofRunnable(program));
-    this.ofNodes.set(node, answers);
     return answers;
   }
 
