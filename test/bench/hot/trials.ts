@@ -39,16 +39,6 @@ export const trials: readonly Trial[] = [
     edits: [{ from: "if (last !== null && isFor(last, spec)) return last;", to: "" }],
   },
   {
-    name: "lineages: lastIdle",
-    file: "forest/lineage.ts",
-    edits: [
-      {
-        from: "if (this.lastIdle !== null) this.idle.add(this.lastIdle);\n    this.lastIdle = node;",
-        to: "this.idle.add(node);",
-      },
-    ],
-  },
-  {
     name: "lineages: idle",
     file: "forest/lineage.ts",
     edits: [{ from: "if (node.key.length > IDLE_KEY_LENGTH) {", to: "if (node.key.length >= 0) {" }],
@@ -81,24 +71,6 @@ export const trials: readonly Trial[] = [
     ],
   },
   {
-    name: "contains, starts_with, ends_with of many texts",
-    file: "policy/added-operators.ts",
-    edits: [
-      {
-        from: "contains: (texts) => (value) => {\n    for (const text of texts) if (value.includes(text)) return true;\n    return false;\n  },",
-        to: "contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),",
-      },
-      {
-        from: "starts_with: (texts) => (value) => {\n    for (const text of texts) if (value.startsWith(text)) return true;\n    return false;\n  },",
-        to: "starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),",
-      },
-      {
-        from: "ends_with: (texts) => (value) => {\n    for (const text of texts) if (value.endsWith(text)) return true;\n    return false;\n  },",
-        to: "ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),",
-      },
-    ],
-  },
-  {
     name: "verdicts: counted",
     file: "warden/verdict-handler.ts",
     edits: [{ from: "if (counted === undefined || !isSameKind(counted, decision, outcome)) {", to: "{" }],
@@ -109,21 +81,15 @@ export const trials: readonly Trial[] = [
     edits: [{ from: "this.ofRunnables.get(runnable)", to: "undefined" }],
   },
   {
-    name: "ancestry: ofNodes",
-    file: "policy/ancestry.ts",
-    edits: [{ from: "this.ofNodes.get(node)", to: "undefined" }],
-  },
-  {
     name: "ancestry: withNodes",
     file: "policy/ancestry.ts",
     edits: [{ from: "this.withNodes.get(node)", to: "undefined" }],
   },
   {
-    name: "ancestry: all three",
+    name: "ancestry: both",
     file: "policy/ancestry.ts",
     edits: [
       { from: "this.ofRunnables.get(runnable)", to: "undefined" },
-      { from: "this.ofNodes.get(node)", to: "undefined" },
       { from: "this.withNodes.get(node)", to: "undefined" },
     ],
   },
@@ -210,31 +176,6 @@ export const trials: readonly Trial[] = [
     name: "process.creation.time",
     file: "vocabulary/process-key.ts",
     edits: [{ from: "if (ms === lastMs) return lastText;", to: "" }],
-  },
-  {
-    name: "globs: closed forms",
-    file: "policy/glob.ts",
-    edits: [
-      { from: 'if (!pattern.includes("/**/")) {', to: "if (pattern === null) {" },
-      {
-        from: 'return fixed === "" ? test : (text) => text.startsWith(fixed) && test(text);',
-        to: "return test;",
-      },
-    ],
-  },
-  {
-    name: "globs: re2js",
-    file: "policy/glob.ts",
-    edits: [
-      {
-        from: "/** The most alternatives of a pattern.",
-        to: 'import { RE2JS } from "re2js";\n/** The most alternatives of a pattern.',
-      },
-      {
-        from: "const { test } = new Automaton(pattern);",
-        to: `const re = RE2JS.compile("(?s)^" + pattern.replace(/(\\/\\*\\*)+\\//g, "\\u0001").replaceAll("**", "\\u0002").replaceAll("*", "\\u0003").replace(/[.*+?^\${}()|[\\]\\\\]/g, "\\\\$&").replaceAll("\\u0001", "/(?:.*/)?").replaceAll("\\u0002", ".*").replaceAll("\\u0003", "[^/]*") + "$");\n  const test = (text) => re.test(text);`,
-      },
-    ],
   },
 ];
 
