@@ -136,6 +136,8 @@ const sections = {
     ),
     /** Minimum number of minutes between two mails. */
     every_minutes: v.optional(count(1, 1440), 15),
+    /** sendmail works by its set-id bits: supervisor and reporter then run without what would keep it from that. */
+    set_id: v.optional(v.boolean("expected true or false"), false),
   },
   /** OTEL_* environment variables take precedence over these settings. */
   otlp: {
@@ -163,6 +165,11 @@ export const configSchema = section({
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
+  /**
+   * `required`: do not start where the kernel cannot take from each process the rights that it does not need.
+   * `best_effort`: start with a warning.
+   */
+  hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),
   /** Which events are reported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec. */
   events: v.optional(oneOf("notable", "all"), "notable"),
   /** The unprivileged user that the reporter runs as; `nobody` if the default user does not exist. */
