@@ -1,6 +1,6 @@
 // The reasons why `run` refuses to start. `doctor` calls the same functions, so that it reports whatever `run` refuses.
 import { type Config, defaultConfig } from "../config/config.ts";
-import { reporterUser, type User } from "../supervisor/reporter-user.ts";
+import { reporterUser } from "../supervisor/reporter-user.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
 /** Throws a CommandError if `config` is valid but requires something that `run` does not support. */
@@ -20,6 +20,6 @@ export function reporterUserName(config: Config): string | undefined {
 }
 
 /** The user that the reporter gets under `config`; see `reporterUser`. */
-export function reporterUserOf(config: Config): User | null | string {
+export function reporterUserOf(config: Config): ReturnType<typeof reporterUser> {
   return reporterUser(reporterUserName(config));
 }

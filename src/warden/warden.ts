@@ -2,6 +2,7 @@ import type { Differences } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
@@ -59,6 +60,8 @@ class Warden {
   /** ns, CLOCK_MONOTONIC, from which on what was learned may be reported again. */
   private reportLearnedAt = 0;
   private fault: unknown;
+  /** The socket to the examiner was shut down; the supervisor passes another one. */
+  private examinerClosed = false;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -90,7 +93,7 @@ class Warden {
         const timeout = this.timeout();
         deadMan?.timer.disarm();
         const ready = poll.wait(timeout);
-        deadMan?.timer.armOnce(deadMan.ns);
+        deadMan?.timer.armEvery(deadMan.intervalNs);
         for (let i = 0; i < ready; i++) this.serve(poll.tokens[i] ?? 0);
         this.doWhatIsDue();
         link.flush();
@@ -109,11 +112,11 @@ class Warden {
   }
 
   private serve(token: number): void {
-    const { examiner, link, source, outbox } = this.parts;
+    const { link, source, outbox } = this.parts;
     if (token === pollTokens.sensor) this.drain();
     else if (token === pollTokens.control)
       for (const order of this.options.readOrders()) this.carryOut(order);
-    else if (token === pollTokens.examiner) examiner.receive();
+    else if (token === pollTokens.examiner) this.receiveFromExaminer();
     else {
       link.receive(() => this.health());
       source.watch(outbox.watched);
@@ -181,9 +184,32 @@ class Warden {
   }
 
   private carryOut(order: WardenOrder): void {
+    if (typeof order === "object") this.connect(order);
     if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.reload();
     if (order === "request" && this.parts.requests.handle()) this.learnRunning();
+  }
+
+  /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
+  private connect({ link, fd, wasShutDown }: Exclude<WardenOrder, string>): void {
+    const { link: reportLink, examiner, poll, recordChange } = this.parts;
+    if (link === "reporter") reportLink.connect(fd);
+    else {
+      if (!this.examinerClosed) poll.remove(examiner.fd);
+      closeDescriptor(examiner.fd);
+      examiner.connect(fd);
+      poll.add(fd, pollTokens.examiner, EPOLLIN);
+      this.examinerClosed = false;
+    }
+    if (wasShutDown)
+      recordChange("link.shut_down", { "error.message": `the link to the ${link} was shut down` });
+  }
+
+  private receiveFromExaminer(): void {
+    const { examiner, poll } = this.parts;
+    if (this.examinerClosed || examiner.receive()) return;
+    this.examinerClosed = true;
+    poll.remove(examiner.fd);
   }
 
   /** A daemon that keeps running execs nothing that could be learned, so what runs when a learning begins is collected. */

@@ -19,9 +19,10 @@ afterEach(() => {
 });
 
 function take(): number | Refusal {
-  const taken = takeStateDirectory(directory, null);
-  if (typeof taken === "number") locks.push(taken);
-  return taken;
+  const taken = takeStateDirectory(directory, undefined);
+  if ("reason" in taken) return taken;
+  locks.push(taken.lock);
+  return taken.lock;
 }
 
 function mode(path: string): string {
