@@ -23,7 +23,7 @@ const IDLE_SECONDS = 10;
 
 /** The waits before a taken address is tried again, ms: doubled up to the longest. */
 const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 60_000;
+const LONGEST_RETRY_MS = 15_000;
 
 export interface Endpoint {
   stop(): void;
@@ -111,7 +111,8 @@ export function refusalOfHost(header: string | null): Response | undefined {
 }
 
 async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
-  switch (new URL(request.url).pathname) {
+  // HTTP/1.0 needs no Host header, and then the URL has only a path.
+  switch (new URL(request.url, "http://localhost").pathname) {
     case "/":
     case "/metrics": {
       const format = formatFor(request.headers.get("accept"));
