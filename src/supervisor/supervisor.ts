@@ -62,7 +62,8 @@ const stoppedCheckEvery = 4000 * MS;
 const starvedReportEvery = 60_000 * MS;
 // The wait before the warden's end of a new pair is offered again to a warden that does not read its orders.
 const offerAgainAfter = 100 * MS;
-const updateBytes = 64 << 10;
+// A standby reads its updates at once; one that does not is replaced as soon as the next update does not fit.
+const updateBytes = 8 << 10;
 // The warden's share of the CPU where other programs take all of it: it has to see events before the kernel's buffer is
 // full, and needs little CPU for it.
 const wardenNice = -10;
@@ -254,7 +255,8 @@ export class Supervisor implements Disposable {
     this.watchdogs.get(slot)?.disarm();
     if (slot === this.standby) this.closeStandbyUpdates();
     if (this.stopping !== undefined) return;
-    if (slot === this.examiner && byItself) return this.letExaminerSleep();
+    const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
+    if (slot === this.examiner && byItself && !linkLost) return this.letExaminerSleep();
     if (refused === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
@@ -280,7 +282,6 @@ export class Supervisor implements Disposable {
     this.examiner.asleep = true;
     this.poll.add(this.plan.descriptors.packages, WORK, EPOLLIN);
     this.links.watchInput("examiner", "wardenOfExaminer", true);
-    if (this.links.wasShutDown("examiner")) this.wakeExaminer();
   }
 
   private wakeExaminer(): void {

@@ -41,6 +41,15 @@ function work(
   }
 }
 
+/** Computes until this process has used `ms` more of CPU time, however long that takes. */
+function useCpu(ms: number): void {
+  const { user, system } = process.cpuUsage();
+  for (let used = 0; used < ms * 1000; ) {
+    const now = process.cpuUsage();
+    used = now.user + now.system - user - system;
+  }
+}
+
 function warden(directory: string, behaviour: string, ebpfRefusal: string | undefined): number {
   if (behaviour === "refuse") return 2;
   if (behaviour.startsWith("crash")) {
@@ -52,7 +61,8 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
   const packet = new Uint32Array(2);
   const bytes = new Uint8Array(packet.buffer);
   packet[0] = process.pid;
-  let hang = behaviour === "hang" && !existsSync(`${directory}/hung`);
+  const hangs: readonly string[] = ["hang", "spin"];
+  let hang = hangs.includes(behaviour) && !existsSync(`${directory}/hung`);
   const tick = () => {
     deadMan.armEvery(intervalNs);
     packet[1] = (packet[1] ?? 0) + 1;
@@ -60,8 +70,10 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
     if (hang) {
       appendFileSync(`${directory}/hung`, "");
       hang = false;
-      Bun.sleepSync(60_000);
+      if (behaviour === "hang") Bun.sleepSync(60_000);
+      else for (const end = performance.now() + 60_000; performance.now() < end; );
     }
+    if (behaviour === "busy") useCpu(60);
     deadMan.disarm();
   };
   const told = (control: string) => {
@@ -81,9 +93,10 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
 interface ReporterFixture {
   readonly directory: string;
   readonly user: User | null;
+  readonly behaviour: string;
 }
 
-function reporter({ directory, user }: ReporterFixture): number {
+function reporter({ directory, user, behaviour }: ReporterFixture): number {
   forbidInspection();
   try {
     if (user !== null) becomeUser(user);
@@ -98,6 +111,9 @@ function reporter({ directory, user }: ReporterFixture): number {
     while (receivePacket(inherited.report, bytes) === 8) noted += `${packet[0]} ${packet[1]}\n`;
     appendFileSync(`${directory}/report/noted`, noted);
     deadMan.armEvery(intervalNs);
+    if (behaviour !== "reporter spins" || existsSync(`${directory}/report/spun`)) return;
+    appendFileSync(`${directory}/report/spun`, "");
+    for (const end = performance.now() + 60_000; performance.now() < end; );
   };
   work(drain, (control) => appendFileSync(`${directory}/report/orders`, `${control}\n`));
   drain();
@@ -111,7 +127,7 @@ if (command === "run") {
     runId: directory,
     plans: (user) => ({
       warden: JSON.stringify([directory, behaviour]),
-      reporter: JSON.stringify({ directory, user }),
+      reporter: JSON.stringify({ directory, user, behaviour }),
       examiner: "",
     }),
     sensorFallback: behaviour !== "crash with ebpf",
