@@ -121,6 +121,18 @@ export class Outbox {
     this.enqueue("events", fitted(record, BODY_LIMIT - 1), room === "all" ? 1 : 1 - RESERVED_SHARE);
   }
 
+  /**
+   * Like `reliable`, but if there is no room it returns false and neither queues nor counts the record. For what can
+   * wait.
+   */
+  offer(record: EventRecord, room: "all" | "common"): boolean {
+    const text = fitted(record, BODY_LIMIT - 1);
+    const share = room === "all" ? 1 : 1 - RESERVED_SHARE;
+    if (!this.hasRoom(Buffer.byteLength(text), share)) return false;
+    this.enqueue("events", text, share);
+    return true;
+  }
+
   /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
   learned(update: LearnedUpdate): boolean {
     const share = 1 - RESERVED_FROM_LEARNING;
@@ -134,15 +146,17 @@ export class Outbox {
     const bytes = Buffer.byteLength(text);
     const number = this.nextNumber;
     this.nextNumber += 1;
-    const isFull =
-      this.reliableQueue.length >= RELIABLE_RECORDS * share ||
-      this.reliableBytes + bytes > RELIABLE_BYTES * share;
-    if (isFull || bytes >= BODY_LIMIT) {
+    if (!this.hasRoom(bytes, share)) {
       this.droppedReliable.add(1);
       return;
     }
     this.reliableQueue.push({ number, frame, text, bytes });
     this.reliableBytes += bytes;
+  }
+
+  private hasRoom(bytes: number, share: number): boolean {
+    const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
+    return !isFull && this.reliableBytes + bytes <= RELIABLE_BYTES * share && bytes < BODY_LIMIT;
   }
 
   /** Queues a record that may be lost. If there is no room it is dropped and counted. */

@@ -8,11 +8,11 @@ import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
-import { serveEndpoint } from "./endpoint.ts";
+import { type Health, serveEndpoint } from "./endpoint.ts";
 import { expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
-import { OutputSet, ownSeriesOf } from "./output-set.ts";
+import { notJournaled, OutputSet, ownSeriesOf } from "./output-set.ts";
 import { outputKinds } from "./outputs.ts";
 import { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import { RecordIntake } from "./record-intake.ts";
@@ -57,6 +57,7 @@ class Reporter {
   private readonly state: ReporterState;
   private readonly questions = new WardenQuestions((request) => this.send(request));
   private link: WardenLink | undefined;
+  private intake: RecordIntake | undefined;
   private collection: ReturnType<typeof setTimeout> | undefined;
 
   constructor(inputs: ReporterInputs) {
@@ -97,8 +98,10 @@ class Reporter {
       redact,
       send: (request) => this.send(request),
       onPong: (pong) => this.questions.onPong(pong),
+      onNotJournaled: (count) => this.state.totals.add(notJournaled, count),
       onJournalError: (error) => this.onJournalError(error),
     });
+    this.intake = intake;
     const link = await linkToWarden(
       reportFd,
       (frame) => intake.take(frame),
@@ -114,6 +117,7 @@ class Reporter {
     clearTimeout(this.collection);
     outputs.prepareEnd();
     await untilSilent(intake);
+    intake.end();
     this.state.exposedSeries();
     await outputs.end(LAST_DELIVERY_MS);
     this.link = undefined;
@@ -145,13 +149,18 @@ class Reporter {
     try {
       return serveEndpoint(address, {
         metrics: async (format) => expose(await this.freshSeries(), format),
-        health: () => this.questions.ask(),
+        health: () => this.health(),
       });
     } catch (error) {
       const why = messageOf(error);
       const hint = "choose another address with --listen, or off; is another treewarden running?";
       throw new ReporterRefused(`cannot listen on ${address.host}:${address.port}: ${why}`, hint);
     }
+  }
+
+  private async health(): Promise<Health> {
+    if (this.journal.isWritable) return await this.questions.ask();
+    return { alive: false, reason: "the journal cannot be written" };
   }
 
   /** The current values of all series, or the last known ones if the warden does not answer. */
@@ -185,6 +194,7 @@ class Reporter {
     const why = messageOf(error);
     this.warnings.about("journal", `cannot use the journal: ${why}`);
     if (this.journal.replaceIfBroken(error)) this.warnOfQuarantine();
+    this.intake?.retrySoon();
   }
 
   private warnOfQuarantine(): void {

@@ -287,7 +287,8 @@ class Warden {
 
   /** Milliseconds until something is due, -1 if nothing is: an idle host is not woken. */
   private timeout(): number {
-    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
+    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
+      this.parts;
     const now = monotonicNow();
     let ms = link.due;
     const sooner = (ns: number | undefined): void => {
@@ -298,6 +299,7 @@ class Warden {
     sooner(rescan.dueIn(now));
     sooner(forestStore.dueIn(now));
     sooner(capture.dueIn(now));
+    sooner(repeatedVerdicts.dueIn(now));
     sooner(this.collection.dueIn(now));
     if (fileWriter.busy) sooner(FILING_MS * 1e6);
     if (learner.hasReports) sooner(this.reportLearnedAt - now);
@@ -309,8 +311,9 @@ class Warden {
   }
 
   private doWhatIsDue(): void {
-    const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
+    const { rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
     const now = monotonicNow();
+    repeatedVerdicts.flushDue(now);
     if (rescan.dueIn(now) === 0) this.resync();
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
     if (capture.work(now) === "begun") this.rescanProcesses();
@@ -322,8 +325,10 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
+    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
+      this.parts;
     capture.shutdown();
+    repeatedVerdicts.flushAll();
     // The forest first: without it the next warden does not know the lineages, and there may be no time for both.
     forestStore.save(monotonicNow());
     learner.report();
