@@ -12,6 +12,7 @@ import type { Subject } from "../policy/subject.ts";
 import type { JudgedVariable } from "../vocabulary/variables.ts";
 import { boundedArguments } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
+import type { Room } from "./outbox.ts";
 import { repeatedRecord, type Stamp, verdictRecord } from "./records.ts";
 
 const MINUTE_NS = 60e9;
@@ -25,6 +26,17 @@ const DISTINCT_NAMED_ARGUMENTS = 100;
 const EACH_VERDICT = 100;
 /** Verdicts with these outcomes are folded from the second one on. All others are rare, and evidence. */
 const foldedOutcomes: ReadonlySet<Outcome> = new Set(["alerted", "would_kill", "would_prevent"]);
+/** Which part of the queue a verdict with this outcome may use. */
+const rooms: Readonly<Record<Outcome, Room>> = {
+  allowed: "common",
+  alerted: "common",
+  withheld: "common",
+  would_kill: "severe",
+  would_prevent: "severe",
+  failed: "severe",
+  killed: "all",
+  prevented: "all",
+};
 const argumentNames = [
   "process.command_args",
   "process.command_line",
@@ -62,9 +74,6 @@ export interface Verdict {
   readonly reason: Reason | undefined;
   readonly policy: Policy;
 }
-
-/** Which part of the queue a record may use: see Outbox.reliable. */
-type Room = "all" | "common";
 
 export interface RepeatedVerdictsOptions {
   /** Queues a record, or drops and counts it if there is no room. */
@@ -190,13 +199,12 @@ export class RepeatedVerdicts {
   private begin(key: string, verdict: Verdict): void {
     const { decision, outcome, policy, subject } = verdict;
     const isFolded = foldedOutcomes.has(outcome);
-    const room = outcome === "killed" ? "all" : "common";
     const record = this.fullRecord(verdict);
     const distinct = namesArguments(policy, decision) ? DISTINCT_NAMED_ARGUMENTS : DISTINCT_ARGUMENTS;
     const first = sharedFields(record);
     const kind: Kind = {
       key,
-      room,
+      room: rooms[outcome],
       isFolded,
       limit: isFolded ? distinct : EACH_VERDICT,
       first,

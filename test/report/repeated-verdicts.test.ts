@@ -229,11 +229,11 @@ describe("what was carried out, withheld or failed", () => {
   }
 });
 
-test("only real kills may use the part of the queue that is reserved", () => {
+test("only real kills may use the last of the queue, and withheld ones no more of it than alerts", () => {
   const desk = new Desk();
-  const outcomes = ["killed", "withheld", "failed", "would_kill", "alerted"] as const;
+  const outcomes = ["killed", "failed", "would_kill", "withheld", "alerted"] as const;
   for (const [i, outcome] of outcomes.entries()) desk.offer({ at: i, outcome });
-  expect(desk.rooms).toEqual(["all", "common", "common", "common", "common"]);
+  expect(desk.rooms).toEqual(["all", "severe", "severe", "common", "common"]);
 });
 
 describe("whatever is offered", () => {
