@@ -1,6 +1,6 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
 import { ProcessKiller } from "../enforcement/kill.ts";
-import { KillRate } from "../enforcement/rate.ts";
+import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
@@ -18,6 +18,7 @@ import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
+import { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
@@ -92,6 +93,7 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
     totals,
@@ -108,6 +110,7 @@ export function buildWardenParts(
     beforeTotals: () => {
       trees.expire();
       tracker.publishLastEvent(wallClockOffset());
+      killBudgetRemaining.set(killer.budgetRemaining);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -212,14 +215,21 @@ export function buildWardenParts(
   const killer = new ProcessKiller(
     tracker.forest,
     kernelSignals(reader, run),
-    new KillRate(config.kill.max_per_minute),
+    new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const repeatedVerdicts = new RepeatedVerdicts({
+    report: (record, room) => outbox.reliable(record, room),
+    offer: (record, room) => outbox.offer(record, room),
+    stamp,
+    seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+  });
   const verdicts = new VerdictHandler({
     policy: policyInForce,
     enforcement: config.enforcement,
     killer,
     outbox,
+    repeatedVerdicts,
     totals,
     stamp,
     bootTimeMs: boot.bootTimeMs,
@@ -256,6 +266,7 @@ export function buildWardenParts(
     poll,
     reader,
     recordChange,
+    repeatedVerdicts,
     requests,
     rescan,
     source,

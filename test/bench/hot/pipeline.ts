@@ -7,7 +7,7 @@ import { formatBaseline } from "../../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../../src/baseline/entry.ts";
 import { keyOf, Scopes } from "../../../src/baseline/key.ts";
 import { ProcessKiller } from "../../../src/enforcement/kill.ts";
-import { KillRate } from "../../../src/enforcement/rate.ts";
+import { KillBudget } from "../../../src/enforcement/kill-budget.ts";
 import { createIdentifier } from "../../../src/fingerprint/identify.ts";
 import type { Tree } from "../../../src/fingerprint/tree.ts";
 import { monotonicNow } from "../../../src/linux/clock.ts";
@@ -17,6 +17,7 @@ import { embeddedPolicies } from "../../../src/policy/embedded.ts";
 import { loadPolicies } from "../../../src/policy/load.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { Outbox } from "../../../src/report/outbox.ts";
+import { RepeatedVerdicts } from "../../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../../src/report/stamp.ts";
 import { Totals } from "../../../src/report/totals.ts";
 import { TreeTotals } from "../../../src/report/tree-totals.ts";
@@ -186,14 +187,22 @@ export class Pipeline implements Disposable {
       isOwnProcess: () => false,
     };
     const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
+    const stamp = recordUids(new Uint8Array(5));
+    const repeatedVerdicts = new RepeatedVerdicts({
+      report: (record, room) => this.outbox.reliable(record, room),
+      offer: (record, room) => this.outbox.offer(record, room),
+      stamp,
+      seed: 1,
+    });
     const verdicts = new VerdictHandler({
       ...inputs,
+      repeatedVerdicts,
       policy: { current: policy },
       enforcement: "observe",
-      killer: new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 }),
+      killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,
-      stamp: recordUids(new Uint8Array(5)),
+      stamp,
       newTrees: new NewTrees(),
       knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
       learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
