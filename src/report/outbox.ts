@@ -185,6 +185,11 @@ export class Outbox {
     this.bestEffortBytes += bytes;
   }
 
+  /** Counts a record that may be lost and was not even made. */
+  shedBestEffort(): void {
+    this.droppedBestEffort.add(1);
+  }
+
   /** Timeout for poll: milliseconds until `flush` has totals to send, -1 if none have changed. */
   get due(): number {
     if (this.totalsDue) return 0;

@@ -33,6 +33,12 @@ const table = {
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "load.shed": {
+    about: "change",
+    warns: true,
+    meaning: "verdicts come late, so the warden leaves something else out",
+  },
+  "load.normal": { about: "change", meaning: "verdicts come in time again, and nothing is left out" },
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
   "policy.loaded": { about: "change", meaning: "another policy is in force" },
   "policy.rejected": { about: "change", meaning: "a policy was refused; the one before stays in force" },

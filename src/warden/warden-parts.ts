@@ -35,6 +35,7 @@ import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { Learner } from "./learner.ts";
+import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
@@ -128,7 +129,8 @@ export function buildWardenParts(
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
-  const mayScore = (uid: number | undefined): boolean => names.take(uid);
+  const load = new LoadShedding({ recordChange });
+  const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
@@ -234,6 +236,7 @@ export function buildWardenParts(
     stamp,
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
+    load,
     newTrees,
     examined: (facts, wallTime) => {
       const examined = examiner.lookup(facts, wallTime);
