@@ -81,7 +81,7 @@ function run(flags: RunFlags): ExitCode {
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
-  policyOrError(config);
+  policyOrError(config, "to decide");
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: ReporterPlan = {
@@ -135,7 +135,7 @@ function asExitCode(code: number): ExitCode {
 }
 
 function configOf(flags: RunFlags): Config {
-  const config = hostConfig(flags);
+  const config = hostConfig(flags, "to decide");
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }

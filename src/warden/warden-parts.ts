@@ -40,6 +40,7 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
+import { SignedPolicies } from "./signed-policies.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -59,7 +60,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines }: LoadedPolicy,
+  { policy, baselines, signed }: LoadedPolicy,
   savedTrees: readonly string[] | undefined,
 ) {
   const { config, run } = options;
@@ -123,6 +124,8 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
+  signedPolicies.remember(signed);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
@@ -255,6 +258,7 @@ export function buildWardenParts(
     recordChange,
     requests,
     rescan,
+    signedPolicies,
     source,
     totals,
     tracker,

@@ -14,7 +14,6 @@ import { type LearningState, parseState } from "../../baseline/learning-state.ts
 import { writeFileAtomic } from "../../linux/files.ts";
 import { readCheckedFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
-import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseShippedList } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
@@ -53,9 +52,9 @@ function failure(what: string, error: unknown): CommandError {
 
 function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {
   const lines = errors.map(({ line, message }) =>
-    printable(line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`),
+    line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`,
   );
-  return new CommandError(exitCodes.usage, lines.join("\ntreewarden: "), fix);
+  return new CommandError(exitCodes.usage, lines, fix);
 }
 
 /** A baseline out of a file that somebody named. `edited`: its digest line may be missing. */
@@ -90,8 +89,8 @@ function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
   return list.flatMap(({ file, digest }) => {
     const content = readBytes(file);
     if (content === undefined || digestOf(content) !== digest) {
-      warn(printable(`${file} was changed since treewarden loaded it, and is left out`));
-      hint("load it: systemctl reload treewarden");
+      warn(`${file} was changed since treewarden loaded it, and is left out`);
+      hint("load it: treewarden reload");
       return [];
     }
     const result = parseBaseline(content);

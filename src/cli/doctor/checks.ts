@@ -102,7 +102,7 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
   const name = "configuration";
   let config = defaultConfig();
   try {
-    config = readConfig(named);
+    config = readConfig(named, "to decide");
     checkRunnable(config);
     const file = named ?? configFile;
     const detail = existsSync(file) ? file : `no ${file}: the defaults are used`;
@@ -118,7 +118,7 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
 
 function policies(config: Config): DoctorCheck {
   const name = "policies";
-  const result = loadSettings(config);
+  const result = loadSettings(config, "to decide");
   if (result.ok) {
     const signed = config.policy_keys.length === 0 ? "" : ", signed";
     const detail = `${result.policy.role}, ${result.policy.rules.length} rules${signed}, enforcement ${config.enforcement}`;
