@@ -4,11 +4,11 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
-import { completeLearnedTable, LEARNED_TABLE, pruneLearned, writeLearned } from "./learned-table.ts";
+import { LEARNED_TABLE, pruneLearned, replaceUnsealedTable, writeLearned } from "./learned-table.ts";
 
 export interface JournalBounds {
   readonly maxAgeMs: number;
@@ -30,7 +30,7 @@ export interface NumberedRecords extends WardenOfRun {
 /** The data of one transaction. */
 export interface JournalEntry {
   readonly records: readonly NumberedRecords[];
-  readonly learned?: WardenOfRun & { readonly updates: readonly LearnedUpdate[] };
+  readonly learned?: WardenOfRun & { readonly updates: readonly SealedUpdate[] };
   /** Names and values for `recall`. */
   readonly memory?: Readonly<Record<string, string>>;
 }
@@ -112,8 +112,8 @@ export class Journal implements Disposable {
           insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
         });
       }
-      for (const update of learned?.updates ?? [])
-        writeLearned(this.database, `${learned?.run}:${learned?.generation}`, update);
+      if (learned !== undefined)
+        for (const update of learned.updates) writeLearned(this.database, learned, update);
       this.put(memory);
     });
     write.immediate();
@@ -267,7 +267,7 @@ function openDatabase(path: string): Database {
   // A negative value is in KiB. The journal mostly appends and rarely reads, so the default of 2 MB would be wasted.
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
-  completeLearnedTable(database);
+  replaceUnsealedTable(database);
   database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   return database;
 }

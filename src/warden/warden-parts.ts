@@ -1,4 +1,5 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillRate } from "../enforcement/rate.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -152,6 +153,7 @@ export function buildWardenParts(
     stateDirectory,
     knownTrees,
     recordChange,
+    origin: wardenOrigin(run, generation),
     reportLearned: (update) => outbox.learned(update),
     writeFile,
     now,
