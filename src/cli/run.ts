@@ -21,7 +21,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -77,6 +77,7 @@ function run(flags: RunFlags): ExitCode {
       "run it with sudo, or as a systemd service",
     );
   }
+  checkNamespace();
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
