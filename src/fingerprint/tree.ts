@@ -93,6 +93,7 @@ class LineageTree implements Tree {
   readonly labels: readonly string[];
   readonly names: readonly string[];
   readonly random: boolean;
+  readonly unscored: boolean;
   readonly randomness: number;
   readonly entropy: number | undefined;
   readonly complete: boolean;
@@ -114,6 +115,7 @@ class LineageTree implements Tree {
       entropy = least(entropy, elided.entropy);
     }
     this.random = random;
+    this.unscored = (parent?.unscored ?? false) || (program?.unscored ?? false);
     this.randomness = randomness;
     this.entropy = entropy;
     this.complete = lineage.complete;

@@ -91,7 +91,7 @@ export class VerdictHandler implements TrackerListener {
     const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
-    this.inputs.learnFrom(exec, knowledge);
+    if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
       decision.action !== "kill" &&
@@ -101,7 +101,8 @@ export class VerdictHandler implements TrackerListener {
       this.inputs.settle(exec.event);
     }
     const { outbox, stamp } = this.inputs;
-    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+    const isRemembered = knowledge.known !== true && !exec.tree.unscored;
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";

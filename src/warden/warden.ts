@@ -1,5 +1,3 @@
-import type { Differences } from "../forest/forest.ts";
-import type { Process } from "../forest/process.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
@@ -10,8 +8,9 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { Collection } from "./collection.ts";
-import { scanLive } from "./live-scan.ts";
+import { scanLive, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
+import { SlicedScan } from "./sliced-scan.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
@@ -59,6 +58,8 @@ class Warden {
   /** ns, CLOCK_MONOTONIC, from which on what was learned may be reported again. */
   private reportLearnedAt = 0;
   private fault: unknown;
+  /** A scan of /proc that is under way; `isRepair`: because of a loss. */
+  private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -147,6 +148,7 @@ class Warden {
   /** An event that treewarden cannot handle is a fault of its own: it is reported, and the others are not lost. */
   private take(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
+    this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
     } catch (error) {
@@ -257,33 +259,41 @@ class Warden {
     if (count > 0) verdicts.onLoss({ kind: "loss", source: source.name, time, reason: "restart", count });
   }
 
-  /** Repairs the forest after a loss. */
-  private resync(): void {
-    const { source, totals, recordChange } = this.parts;
-    const { found, ended, changed, forgotten } = this.rescanProcesses();
-    totals.counter("resyncs", {}).add(1);
-    recordChange("sensor.resync", {
-      "sensor.source": source.name,
-      "resync.found": found.length,
-      "resync.ended": ended.length + forgotten.length,
-      "resync.changed": changed.length,
-    });
+  /**
+   * Begins to make the forest equal to what /proc has. `isRepair`: after a loss, which is over with the scan unless
+   * there is another.
+   */
+  private beginScan(isRepair: boolean): void {
+    this.setClocks();
+    if (isRepair) this.parts.rescan.begun();
+    this.scan = { slices: new SlicedScan(this.parts.reader, monotonicNow()), isRepair };
   }
 
-  /** Makes the forest equal to what /proc has, once no event from before that is left. */
-  private rescanProcesses(): Differences & { readonly forgotten: readonly Process[] } {
-    const { reader, source, tracker, rescan, capture } = this.parts;
+  /** Reads a slice of the scan that is under way, and applies it once it is whole. */
+  private continueScan(): void {
+    const { scan } = this;
+    if (scan?.slices.readSlice() !== true) return;
+    this.scan = undefined;
     this.setClocks();
-    const time = monotonicNow();
-    const scan = scanLive(reader, source.sensor);
-    const differences = tracker.reconcile(scan, time);
-    capture.scan(scan, time);
-    // Before more events are taken: a loss among them may have happened after this scan.
-    rescan.done(time, monotonicNow());
+    const { source, tracker, rescan, capture, totals, recordChange } = this.parts;
+    const { time } = scan.slices;
+    const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
+    const processes = withoutZombies(found, source.sensor);
+    const differences = tracker.reconcile(processes, time);
+    capture.scan(processes, time);
+    if (scan.isRepair) rescan.done(time, monotonicNow());
+    // Until no event from before the scan is left.
     for (let i = 0; i < DRAINS; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
-    return { ...differences, forgotten };
+    if (!scan.isRepair) return;
+    totals.counter("resyncs", {}).add(1);
+    recordChange("sensor.resync", {
+      "sensor.source": source.name,
+      "resync.found": differences.found.length,
+      "resync.ended": differences.ended.length + forgotten.length,
+      "resync.changed": differences.changed.length,
+    });
   }
 
   /** Milliseconds until something is due, -1 if nothing is: an idle host is not woken. */
@@ -296,7 +306,7 @@ class Warden {
       const other = Math.max(0, Math.ceil(ns / 1e6));
       if (ms < 0 || other < ms) ms = other;
     };
-    sooner(rescan.dueIn(now));
+    sooner(this.scan === undefined ? rescan.dueIn(now) : 0);
     sooner(forestStore.dueIn(now));
     sooner(capture.dueIn(now));
     sooner(this.collection.dueIn(now));
@@ -312,9 +322,10 @@ class Warden {
   private doWhatIsDue(): void {
     const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
-    if (rescan.dueIn(now) === 0) this.resync();
+    if (this.scan !== undefined) this.continueScan();
+    else if (rescan.dueIn(now) === 0) this.beginScan(true);
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
-    if (capture.work(now) === "begun") this.rescanProcesses();
+    if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
       this.reportLearnedAt = now + LEARNED_NS;
