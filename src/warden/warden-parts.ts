@@ -126,7 +126,7 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
-const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
+  const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
   const mayScore = (uid: number | undefined): boolean => names.take(uid);
