@@ -60,12 +60,16 @@ test.skipIf(process.geteuid?.() !== 0)(
   },
 );
 
-test("what a file or a name holds cannot move the terminal of who reads the error", () => {
-  const path = file("escape.yaml", "\u001b[31mfoo: 1\n\u009b2J: 2\n");
-  const command = [process.execPath, join(import.meta.dir, "../../src/main.ts"), "ps", "--config", path];
-  const { exitCode, stderr } = Bun.spawnSync(command, { env: {} });
-  expect(exitCode).toBe(2);
-  const text = stderr.toString();
-  expect(text).toContain("\\x1b[31mfoo");
-  expect(text).toMatch(/^[ -~\n]+$/);
-});
+test.each(["\u001b[31mfoo: 1\n\u009b2J: 2\n", '? { "\u001b[31mfoo": [1] }\n: 2\n'])(
+  "what a file holds cannot move the terminal of who reads the error: %j",
+  (content) => {
+    const path = file("escape.yaml", content);
+    const command = [process.execPath, join(import.meta.dir, "../../src/main.ts"), "ps", "--config", path];
+    const { exitCode, stderr } = Bun.spawnSync(command, { env: {} });
+    expect(exitCode).toBe(2);
+    const text = stderr.toString();
+    expect(text).toContain("foo");
+    expect(text).toMatch(/^[ -~\n]+$/);
+    expect(text.split("\n").every((line) => line === "" || line.startsWith("treewarden: "))).toBe(true);
+  },
+);
