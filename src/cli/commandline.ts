@@ -1,10 +1,12 @@
 // Runs a command line, either an internal command of the supervisor's children or a command for users, and turns every
 // error into a message and an exit code.
 
+import { forbidInspection } from "../linux/process.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { readPlan } from "../supervisor/supervisor-plan.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
+import { restrictOwnProcess } from "./restricted-start.ts";
 
 /**
  * The internal commands, one for each of treewarden's processes. The supervisor starts them with a plan on a
@@ -30,8 +32,12 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   try {
     const [name = "", ...rest] = args;
     const internal = internalCommands.get(name);
-    if (internal !== undefined) await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
-    else await parse(args);
+    if (internal !== undefined) {
+      // Before the plan is read: it may hold tokens.
+      forbidInspection();
+      restrictOwnProcess(name, rest);
+      await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
+    } else await parse(args);
     return exitCodeSoFar();
   } catch (error) {
     return reportError(error);

@@ -7,13 +7,13 @@ import { CommandError, exitCodes } from "./output.ts";
 /** Maximum size in bytes: thousands of lines, which the parser reads within a second. */
 const CONFIG_LIMIT = 1 << 20;
 
-/** Throws a CommandError that lists every error with its line and column. */
-export function readConfig(named: string | undefined, purpose: ReadPurpose): Config {
-  const file = named ?? configFile;
+/** `path`: from the option, undefined without it. Throws a CommandError that lists every error with its line and column. */
+export function readConfig(path: string | undefined, purpose: ReadPurpose): Config {
+  const file = path ?? configFile;
   const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
     const { kind, reason, fix } = content.problem;
-    if (kind === "missing" && named === undefined) return defaultConfig();
+    if (kind === "missing" && path === undefined) return defaultConfig();
     const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
     throw new CommandError(exitCodes.usage, `cannot read the configuration ${file}: ${why}`, fix);
   }

@@ -21,7 +21,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -34,7 +34,7 @@ interface RunFlags extends HostFlags {
 
 export function runCommand(): Command {
   return new Command("run")
-    .description("watch this host, judge every program that starts, and act")
+    .description("watch this host and judge every program that starts")
     .addOption(configOption())
     .addOption(policyOption())
     .addOption(
@@ -81,22 +81,23 @@ function run(flags: RunFlags): ExitCode {
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
+  checkHardening(config);
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config, "to decide");
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
-  const reporter: ReporterPlan = {
+  const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
     environment: openTelemetryVariables(process.env),
   };
   return asExitCode(
     supervise({
       runId: plan.run,
-      plans: {
+      plans: (user) => ({
         warden: JSON.stringify(plan),
-        reporter: JSON.stringify(reporter),
+        reporter: JSON.stringify({ user, ...reporter } satisfies ReporterPlan),
         examiner: JSON.stringify(plan),
-      },
+      }),
       sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {

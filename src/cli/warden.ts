@@ -1,7 +1,7 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
 import { Timer } from "../linux/timerfd.ts";
 import type { LastResort } from "../sensor/open.ts";
-import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
+import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
@@ -39,9 +39,9 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       },
       reportFd: inherited.report,
       controlFd: inherited.control,
-      readOrders: () => readControl(),
+      readOrders: () => readWardenControl(),
       examinerFd: inherited.examiner,
-      deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_MS * 1e6 },
+      deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },
     first,
   );

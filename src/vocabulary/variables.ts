@@ -582,6 +582,11 @@ const table = {
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
   "check.detail": reported("string", [], "what was found"),
   "check.fix": reported("string", [], "what to do about it"),
+  "privilege.process": reported("string", [], "`doctor`: the process of treewarden that has the privilege"),
+  "privilege.name": reported("string", [], "`doctor`: a capability, or which files or system calls"),
+  "privilege.when": reported("string", [], "`doctor`: the settings under which the process has it"),
+  "privilege.reason": reported("string", [], "`doctor`: what the process needs it for"),
+  "privilege.in_force": reported("bool", [], "`doctor`: it has it with this configuration"),
 } as const satisfies Readonly<Record<string, VariableRow>>;
 
 type Table = typeof table;

@@ -14,7 +14,7 @@ import {
   secondsLeft,
   startLearning,
   startWatching,
-  stop,
+  stopLearning,
 } from "../baseline/learning-state.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { treeOf } from "../fingerprint/tree.ts";
@@ -142,7 +142,7 @@ export class Learner {
   stop(): void {
     // The state counts every tree that was found, and `accept` compares it with those that have arrived.
     this.report();
-    this.learning.state = stop(this.learning.state, this.inputs.now());
+    this.learning.state = stopLearning(this.learning.state, this.inputs.now());
     this.reportPhase();
     this.save();
   }

@@ -7,11 +7,11 @@ import { scanProcesses } from "../sensor/procfs/scan.ts";
  * Returns all processes except zombies, whose exit has already been reported. `sensor`, which must be subscribed before
  * the scan, gets the result too.
  */
-export function scanLive(reader: FactsReader, sensor?: Sensor): readonly ScannedProcess[] {
+export function scanLiveProcesses(reader: FactsReader, sensor?: Sensor): readonly ScannedProcess[] {
   return withoutZombies(scanProcesses(reader), sensor);
 }
 
-/** As `scanLive`, of a scan that was made before. */
+/** As `scanLiveProcesses`, of a scan that was made before. */
 export function withoutZombies(
   scanned: readonly ScannedGroup[],
   sensor: Sensor | undefined,

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
+import { missingHardening } from "../../hardening/support.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
@@ -21,9 +22,13 @@ export interface DoctorCheck {
 }
 
 /** `config`: path of a configuration file other than the default. */
-export function runChecks(config: string | undefined): readonly DoctorCheck[] {
+export function runChecks(config: string | undefined): {
+  readonly checks: readonly DoctorCheck[];
+  /** The configuration that was checked, or the default where it has errors. */
+  readonly config: Config;
+} {
   const read = configuration(config);
-  return [
+  const checks = [
     kernel(),
     user(),
     btf(),
@@ -34,7 +39,9 @@ export function runChecks(config: string | undefined): readonly DoctorCheck[] {
     policies(read.config),
     reporter(read.config),
     stateDirectory(read.config.state_directory),
+    hardening(read.config),
   ];
+  return { checks, config: read.config };
 }
 
 function kernel(): DoctorCheck {
@@ -167,9 +174,11 @@ function reporter(config: Config): DoctorCheck {
   const user = reporterUserOf(config);
   if (user === null)
     return { name, status: "ok", detail: "not checked: only root can change to another user" };
-  if (typeof user !== "string") return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
+  if (user === "transient")
+    return { name, status: "ok", detail: "a number that nobody has, chosen at the first start" };
+  if (!("refusal" in user)) return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
   const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
-  return { name, status: "wrong", detail: user, fix };
+  return { name, status: "wrong", detail: user.refusal, fix };
 }
 
 function stateDirectory(path: string): DoctorCheck {
@@ -191,4 +200,17 @@ function stateDirectory(path: string): DoctorCheck {
       fix: "run as root, or name another with --state-dir",
     };
   }
+}
+
+function hardening({ hardening: wanted }: Config): DoctorCheck {
+  const name = "hardening";
+  const missing = process.geteuid?.() === 0 ? missingHardening() : [];
+  if (missing.length === 0)
+    return { name, status: "ok", detail: "every process gives up the rights that it does not need" };
+  return {
+    name,
+    status: wanted === "required" ? "wrong" : "missing",
+    detail: missing.map(({ lack }) => lack).join("; "),
+    fix: missing.map(({ fix }) => fix).join("; "),
+  };
 }

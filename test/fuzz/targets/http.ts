@@ -1,5 +1,5 @@
 // Requests to the HTTP endpoint, from any user of the host: as bytes on a connection of their own.
-import { serveEndpoint } from "../../../src/reporter/endpoint.ts";
+import { openEndpoint } from "../../../src/reporter/endpoint.ts";
 import { freePort } from "../../ports.ts";
 import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -20,14 +20,17 @@ let inputs = 0;
 
 function serve(): Running {
   const port = freePort();
-  const server = serveEndpoint(
+  const endpoint = openEndpoint(
     { host: HOST, port },
     {
       metrics: () => Promise.resolve("process 1\n"),
       health: () => Promise.resolve({ alive: true, reason: "" }),
     },
+    (message) => {
+      throw new Error(message);
+    },
   );
-  return { port, stop: () => void server.stop(true) };
+  return { port, stop: () => endpoint.stop() };
 }
 
 /** What the endpoint answers to these bytes. */

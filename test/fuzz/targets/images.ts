@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { imageOf } from "../../../src/examiner/runtime-images.ts";
+import { findContainerImage } from "../../../src/examiner/runtime-images.ts";
 import { imageName } from "../../../src/fingerprint/image-reference.ts";
 import type { FuzzTarget } from "../target.ts";
 
@@ -35,7 +35,7 @@ export const images: FuzzTarget = {
     root ??= makeRoot();
     const file = join(root, places[(input[0] ?? 0) % places.length] ?? "");
     writeFileSync(file, input.subarray(1), { mode: 0o600 });
-    const image = imageOf(ID, root);
+    const image = findContainerImage(ID, root);
     rmSync(file);
     return image === undefined ? 0 : imageName(image).length;
   },
