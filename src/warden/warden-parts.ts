@@ -1,4 +1,5 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -43,6 +44,7 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
+import { SignedPolicies } from "./signed-policies.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -62,7 +64,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines }: LoadedPolicy,
+  { policy, baselines, signed }: LoadedPolicy,
   savedTrees: readonly string[] | undefined,
 ) {
   const { config, run } = options;
@@ -128,6 +130,8 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
+  signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
   const load = new LoadShedding({ recordChange });
   const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
@@ -157,6 +161,7 @@ export function buildWardenParts(
     stateDirectory,
     knownTrees,
     recordChange,
+    origin: wardenOrigin(run, generation),
     reportLearned: (update) => outbox.learned(update),
     writeFile,
     now,
@@ -272,6 +277,7 @@ export function buildWardenParts(
     repeatedVerdicts,
     requests,
     rescan,
+    signedPolicies,
     source,
     totals,
     tracker,

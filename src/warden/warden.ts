@@ -262,6 +262,7 @@ class Warden {
       return;
     }
     policyInForce.replace(result.policy);
+    this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyWakeupPolicy(result.policy);
     recordChange("policy.loaded", {

@@ -171,6 +171,7 @@ export class Pipeline implements Disposable {
     const learner = new Learner({
       ...parts,
       knownTrees,
+      origin: "bench:1",
       reportLearned: () => false,
       look: () => undefined,
     });
