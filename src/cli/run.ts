@@ -34,7 +34,7 @@ interface RunFlags extends HostFlags {
 
 export function runCommand(): Command {
   return new Command("run")
-    .description("watch this host, judge every program that starts, and act")
+    .description("watch this host and judge every program that starts")
     .addOption(configOption())
     .addOption(policyOption())
     .addOption(

@@ -33,7 +33,10 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
     development: false,
     async fetch(request) {
       if (request.method !== "GET" && request.method !== "HEAD") {
-        return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+        return new Response("the method must be GET or HEAD\n", {
+          status: 405,
+          headers: { allow: "GET, HEAD" },
+        });
       }
       if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
       inFlight += 1;
@@ -44,12 +47,13 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
       }
     },
     error() {
-      return new Response("failed\n", { status: 500 });
+      return new Response("internal error\n", { status: 500 });
     },
   });
 }
 
 async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
+  // The URL contains the Host header. Any host is answered; what is not a host throws, and `error` answers 500.
   switch (new URL(request.url).pathname) {
     case "/":
     case "/metrics": {
@@ -64,6 +68,6 @@ async function answer(request: Request, inputs: EndpointInputs): Promise<Respons
       return Response.json(body, { status: alive ? 200 : 503 });
     }
     default:
-      return new Response("not here: /metrics and /healthz are\n", { status: 404 });
+      return new Response("no such path: try /metrics or /healthz\n", { status: 404 });
   }
 }

@@ -89,7 +89,8 @@ export class Supervisor implements Disposable {
     this.plan = plan;
     this.deadMan = new Timer(plan.descriptors.deadMan);
     const now = monotonicNow();
-    const common = { poll: this.poll, isFirstStart: plan.standbyOf === undefined };
+    const isFirstSupervisor = plan.standbyOf === undefined;
+    const common = { poll: this.poll, failureEndsRun: isFirstSupervisor };
     this.warden = new ChildSlot({
       ...common,
       role: "warden",
@@ -108,7 +109,7 @@ export class Supervisor implements Disposable {
       ...common,
       role: "standby",
       token: STANDBY,
-      startAt: common.isFirstStart ? now + standbyAfter : now,
+      startAt: isFirstSupervisor ? now + standbyAfter : now,
       command: () => this.standbyCommand(),
     });
     this.examiner = new ChildSlot({
@@ -117,8 +118,8 @@ export class Supervisor implements Disposable {
       token: EXAMINER,
       startAt: now,
       command: () => this.examinerCommand(),
-      // treewarden also works without an examiner, so its refusal does not stop the run.
-      isFirstStart: false,
+      // treewarden also works without an examiner.
+      failureEndsRun: false,
     });
     this.slots = [this.warden, this.reporter, this.examiner, this.standby];
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
@@ -168,18 +169,18 @@ export class Supervisor implements Disposable {
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
     const end = await slot.ended();
-    const { description, refused, byItself } = end;
+    const { description, permanentFailure, finished } = end;
     // The timer was armed by the warden that has ended; it must not expire for the next warden.
     if (slot.role === "warden") this.deadMan.disarm();
     if (this.stopping !== undefined) return;
-    if (slot === this.examiner && byItself) return this.letExaminerSleep();
-    if (refused === undefined) {
+    if (slot === this.examiner && finished) return this.letExaminerSleep();
+    if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
     log(`the ${slot.role} ${description}, at its first start; stopping`);
-    this.stop(refused);
+    this.stop(permanentFailure);
   }
 
   /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
@@ -289,7 +290,7 @@ export class Supervisor implements Disposable {
   private nextKill(stopping: Stopping): number {
     const slot = this.warden.isRunning ? this.warden : this.reporter;
     if (!slot.isRunning && this.examiner.isRunning) return stopping.reporterBy;
-    if (!slot.isRunning || slot.beingKilled) return Number.POSITIVE_INFINITY;
+    if (!slot.isRunning || slot.isBeingKilled) return Number.POSITIVE_INFINITY;
     return slot === this.warden ? stopping.wardenBy : stopping.reporterBy;
   }
 
