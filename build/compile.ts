@@ -1,11 +1,21 @@
 // Makes dist/treewarden, one executable file for this host. With --if-needed only when something it is made of
 // is newer than the file that is there.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { runtimeOptions } from "../src/supervisor/runtime-options.ts";
+import { addEntryStub } from "./entry-stub.ts";
 
 const root = join(import.meta.dir, "..");
 const binary = join(root, "dist/treewarden");
-const madeOf = ["src", "policies", "package.json", "package-lock.json", "tsconfig.json", "build/compile.ts"];
+const madeOf = [
+  "src",
+  "policies",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "build/compile.ts",
+  "build/entry-stub.ts",
+];
 
 function text(path: string): string {
   return readFileSync(join(root, path), "utf8");
@@ -80,6 +90,7 @@ function compile(): number {
     "--format=esm",
     "--compile-jit-policy=100",
   ];
+  // Variables of the runtime in the environment are no flag's matter: see entry-stub.ts.
   const nothingFromTheFolderItRunsIn = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
   const define = ["--define", `TREEWARDEN_VERSION=${JSON.stringify(version())}`];
   const files = [join(root, "src/main.ts"), "--outfile", join(aside, "treewarden")];
@@ -88,8 +99,12 @@ function compile(): number {
       [process.execPath, "build", ...flags, ...nothingFromTheFolderItRunsIn, ...define, ...files],
       { cwd: aside, stdout: "ignore", stderr: "inherit" },
     );
-    if (run.success) renameSync(join(aside, "treewarden"), binary);
-    return run.exitCode;
+    if (!run.success) return run.exitCode;
+    const made = join(aside, "treewarden");
+    // Overwrites the contents only: the file keeps its mode.
+    writeFileSync(made, addEntryStub(readFileSync(made), runtimeOptions));
+    renameSync(made, binary);
+    return 0;
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }

@@ -48,7 +48,6 @@ The values of \`event.name\`. Over OTLP they have the prefix \`treewarden.\`.
 const keyParts: Readonly<Record<SettleKeyPart, string>> = {
   hashed: "yes",
   cleared: "when it changes, all keys are dropped",
-  tolerated: "no: a kill may come 50 ms late",
   missed: "no",
 };
 

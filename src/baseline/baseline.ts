@@ -2,9 +2,9 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { DigestTable, digest, digestIs } from "./digests.ts";
+import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
-import { keptPath, properEnds } from "./key.ts";
+import { baselinePath, properEnds } from "./key.ts";
 
 /** The baseline's answers for a policy (`tree.known` and so on). An absent property is unknown. */
 export interface Knowledge {
@@ -16,7 +16,7 @@ export interface Knowledge {
 }
 
 /** What the baseline has on one lineage in one scope. It does not change. */
-export interface LookupResult {
+interface LookupResult {
   /** Undefined if the program or its scope could not be read. */
   readonly known: boolean | undefined;
   readonly familiar: boolean;
@@ -99,7 +99,7 @@ export class Baseline {
       this.keepEarliest(this.ends, prefix + end, row);
       if (!entry.complete) this.keepEarliest(this.incompleteEnds, prefix + end, row);
     }
-    digestIs(treeId(entry.tree));
+    setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
       this.folded.set(this.foldedOccurrences.add(entry.first, entry.count));
@@ -123,11 +123,6 @@ export class Baseline {
     return knowledge;
   }
 
-  /** Looks up a lineage's leaf in a scope. */
-  standing(lineage: Lineage, scope: string | undefined): LookupResult {
-    return this.cached(lineage, scope);
-  }
-
   /** Whether the tree of an entry is known; the same query for a tree from a file. */
   knows(entry: Pick<BaselineEntry, "scope" | "exact" | "path" | "complete">): boolean {
     return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
@@ -137,7 +132,7 @@ export class Baseline {
   isFamiliar(tree: Tree): boolean {
     const cached = this.familiarTrees.get(tree);
     if (cached !== undefined) return cached;
-    digestIs(tree.id);
+    setDigest(tree.id);
     const familiar = this.folded.get() !== -1;
     this.familiarTrees.set(tree, familiar);
     return familiar;
@@ -158,10 +153,10 @@ export class Baseline {
 
   private lookUp(lineage: Lineage, scope: string | undefined): LookupResult {
     const tree = treeOf(lineage);
-    const path = keptPath(lineage.program);
+    const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
     const exactRow = isReadable ? this.find(scope, path, tree.exact, tree.complete) : -1;
-    digestIs(tree.id);
+    setDigest(tree.id);
     const foldedRow = this.folded.get();
     const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
     const row = exactRow !== -1 ? exactRow : foldedRow;

@@ -22,7 +22,7 @@ export function digest(text: string): void {
 }
 
 /** Sets the current digest to 32 hexadecimal digits, such as a tree id. */
-export function digestIs(hex: string): void {
+export function setDigest(hex: string): void {
   bytes.write(hex, "hex");
 }
 

@@ -70,13 +70,13 @@ export class Scopes {
 }
 
 /** The path under which a baseline keeps a runnable; undefined if its path is unknown. */
-export function keptPath(runnable: Runnable): string | undefined {
+export function baselinePath(runnable: Runnable): string | undefined {
   return runnable.folded === undefined ? undefined : unambiguous(runnable.folded);
 }
 
 /** The key of a lineage's leaf in the scope `within`; undefined if its program is unknown. */
 export function keyOf(lineage: Lineage, within: string, tree: Tree = treeOf(lineage)): Key | undefined {
-  const path = keptPath(lineage.program);
+  const path = baselinePath(lineage.program);
   return path === undefined ? undefined : { scope: within, exact: tree.exact, path };
 }
 

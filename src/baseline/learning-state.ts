@@ -1,15 +1,16 @@
-// The progress of a learning run. The warden keeps it in a file that only root writes; commands show and judge it.
+// The progress of a learning run. The warden keeps it in a file that only root can write. Commands show it, and check
+// whether what was learned may be accepted.
 import * as v from "valibot";
 import { count, parseJson } from "../vocabulary/parse-json.ts";
 
 /**
- * `learning`: every tree is collected. `finished`: the requested time has passed without a loss. `stopped`: a person
- * ended it. `watching`: only trees that the baseline in force does not know are collected.
+ * `learning`: every tree is collected. `finished`: the requested time has passed without a loss. `stopped`: it was
+ * ended by a request. `watching`: only trees that the baseline in force does not know are collected.
  */
 export const phases = ["watching", "learning", "finished", "stopped"] as const;
 export type Phase = (typeof phases)[number];
 
-/** Number of hours in `perHour`. */
+/** Maximum number of hours in `perHour`. */
 export const HOURS = 24;
 
 const savedState = v.object({
@@ -53,7 +54,7 @@ export interface LearningState {
 const SETTLED_HOURS = 3;
 const HOUR = 3600;
 
-const nothingYet: Omit<LearningState, "phase" | "started" | "cleanSince" | "hour" | "wanted"> = {
+const initialCounts: Omit<LearningState, "phase" | "started" | "cleanSince" | "hour" | "wanted"> = {
   ended: null,
   losses: 0,
   missed: 0,
@@ -65,7 +66,7 @@ const nothingYet: Omit<LearningState, "phase" | "started" | "cleanSince" | "hour
 /** A learning run that starts at `second`. `wanted` is its duration in seconds, null to learn until stopped. */
 export function startLearning(second: number, wanted: number | null): LearningState {
   const hour = Math.floor(second / HOUR);
-  return { phase: "learning", started: second, cleanSince: second, hour, wanted, ...nothingYet };
+  return { phase: "learning", started: second, cleanSince: second, hour, wanted, ...initialCounts };
 }
 
 /** The state without a learning run, in which only unknown trees are collected. */
@@ -88,19 +89,19 @@ export function atTime(state: LearningState, second: number): LearningState {
     : { ...state, phase: "finished", ended: second };
 }
 
-/** The state after a person has stopped the learning run. */
-export function stop(state: LearningState, second: number): LearningState {
+/** The state after a request to stop. */
+export function stopLearning(state: LearningState, second: number): LearningState {
   return state.phase === "learning" ? { ...state, phase: "stopped", ended: second } : state;
 }
 
-/** Seconds until it is finished if nothing is lost; undefined if it is not running or has no set duration. */
+/** Seconds until the run finishes if no event is lost; undefined if there is no run, or if it has no set duration. */
 export function secondsLeft(state: LearningState, second: number): number | undefined {
   if (state.phase !== "learning" || state.wanted === null) return undefined;
   return Math.max(0, state.cleanSince + state.wanted - second);
 }
 
 /** The state after a tree was seen for the first time. */
-export function countHour(state: LearningState, second: number): LearningState {
+export function countNewTree(state: LearningState, second: number): LearningState {
   const perHour = [...perHourAt(state, second)];
   perHour[0] = (perHour[0] ?? 0) + 1;
   return { ...state, trees: state.trees + 1, hour: hourAt(state, second), perHour };
@@ -120,18 +121,20 @@ function hourAt(state: LearningState, second: number): number {
 /** Whether no new tree was found in the last SETTLED_HOURS. */
 export function isSettled(state: LearningState, second: number): boolean {
   const hours = perHourAt(state, second);
-  return hours.length > SETTLED_HOURS && hours.slice(0, SETTLED_HOURS).every((count) => count === 0);
+  return hours.length > SETTLED_HOURS && hours.slice(0, SETTLED_HOURS).every((newTrees) => newTrees === 0);
 }
 
-/** A reason not to accept the learned trees; undefined if there is none. */
-export function doubt(state: LearningState): string | undefined {
-  if (state.phase === "learning") return "it still goes on";
-  if (state.missed > 0) return `${state.missed} times there was no room for a tree`;
-  if (state.phase === "stopped" && state.losses > 0) return `events were lost ${state.losses} times`;
+/** The reason why the learned trees should not be accepted; undefined if they may be. */
+export function reasonNotToAccept(state: LearningState): string | undefined {
+  if (state.phase === "learning") return "the learning run has not ended";
+  if (state.missed > 0)
+    return `${state.missed} executions were not learned, because the table of trees was full`;
+  if (state.phase === "stopped" && state.losses > 0)
+    return `events were lost, number of losses: ${state.losses}`;
   return undefined;
 }
 
-/** The state as the text of its file. */
+/** The content of the file that holds the state. */
 export function formatState(state: LearningState): string {
   return JSON.stringify({ version: 1, ...state });
 }

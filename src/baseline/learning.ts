@@ -5,12 +5,12 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
-import { DigestTable, digest, digestIs, digestText } from "./digests.ts";
+import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
-import { keptPath } from "./key.ts";
+import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
-import { countHour, type LearningState } from "./learning-state.ts";
+import { countNewTree, type LearningState } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
@@ -194,7 +194,7 @@ export class Learning {
     second: number,
     facts: ProcessFacts | undefined,
   ): CollectedTree | undefined {
-    const path = keptPath(lineage.program);
+    const path = baselinePath(lineage.program);
     if (path === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return undefined;
@@ -224,11 +224,11 @@ export class Learning {
         arguments: sample || null,
       };
       tree = { id, users, last: second, count: 0, dirty: false, files: [], filesChanged: false, unreported };
-      digestIs(id);
+      setDigest(id);
       this.table.set(this.rows.length);
       this.rows.push(tree);
       this.waiting.push(tree);
-      this.current = countHour(this.current, second);
+      this.current = countNewTree(this.current, second);
     }
     this.addFile(tree, lineage, facts);
     this.addToCache(lineage, scope, tree);

@@ -1,4 +1,5 @@
-// Requests from root's commands to a running warden: one small file per request, in a folder that only root writes.
+// Requests from commands that root runs to a running warden: one small file per request, in a folder that only root can
+// write.
 import * as v from "valibot";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
@@ -6,13 +7,13 @@ import { parseJson } from "../vocabulary/parse-json.ts";
 export const REQUEST_FOLDER = "requests";
 /** Maximum size of a request file in bytes. */
 export const REQUEST_FILE_LIMIT = 1_024;
-/** Longest duration of a learning run that can be requested: a year, in seconds. */
+/** Longest learning run that can be requested: a leap year, in seconds. */
 export const LEARN_LIMIT = 366 * 86_400;
-/** Maximum number of request files that are read: commands never write that many. */
+/** Maximum number of request files that are read at a time. The warden deletes each, so far fewer are ever there. */
 export const REQUESTS_LIMIT = 64;
 
 const version = v.literal(1);
-const pipe = v.pipe(v.string(), v.regex(/^\d{15}-[0-9a-f]{8}\.pipe$/));
+const pipeFile = v.pipe(v.string(), v.regex(/^\d{15}-[0-9a-f]{8}\.pipe$/));
 const savedRequest = v.variant("kind", [
   v.strictObject({
     version,
@@ -21,22 +22,22 @@ const savedRequest = v.variant("kind", [
   }),
   v.strictObject({ version, kind: v.literal("stop-learning") }),
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
-  v.strictObject({ version, kind: v.literal("record"), pipe, redact: v.boolean() }),
-  v.strictObject({ version, kind: v.literal("stop-recording"), pipe }),
+  v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
+  v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
 ]);
 
 export type WardenRequest =
-  /** Collect every tree for `seconds` without a loss, or until stopped if null. */
+  /** Collect every tree until no event was lost for `seconds`; null: until a request to stop. */
   | { readonly kind: "learn"; readonly seconds: number | null }
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }
-  /** Make a capture, into the pipe of this name in the folder of requests. */
+  /** Write a capture into the named pipe of this name, which is in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
   /** End the capture into this pipe. */
   | { readonly kind: "stop-recording"; readonly pipe: string };
 
-/** Name of a pipe for a capture, made as `requestName` is. */
+/** Name of a pipe for a capture. It has the form of `requestName`. */
 export function pipeName(ms: number, random: number): string {
   return requestName(ms, random).replace(/json$/, "pipe");
 }

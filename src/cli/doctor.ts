@@ -1,13 +1,16 @@
 // `treewarden doctor`: shows what this kernel supports, what is missing, and how to fix it.
 
 import { Command, Option } from "commander";
+import { type PrivilegeLine, privilegeLines } from "../hardening/privileges.ts";
 import { realtimeNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
+import { openTelemetryVariables } from "../supervisor/environment.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
 import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
+import { privilegeMode } from "./restricted-start.ts";
 
 export function doctorCommand(): Command {
   return new Command("doctor")
@@ -19,8 +22,10 @@ export function doctorCommand(): Command {
     .action((flags: { readonly output?: "json" | "pretty"; readonly config?: string }) => {
       const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
       const sensors = trySensors();
-      const checks = runChecks(flags.config);
-      process.stdout.write(format === "json" ? json(sensors, checks) : pretty(sensors, checks));
+      const { checks, config } = runChecks(flags.config);
+      const privileges = privilegeLines(privilegeMode(config, openTelemetryVariables(process.env)));
+      const print = format === "json" ? json : pretty;
+      process.stdout.write(print(sensors, checks, privileges));
       process.exitCode = verdict(sensors, checks);
     });
 }
@@ -31,7 +36,11 @@ function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[
   return sensors.some((sensor) => sensor.available === true) ? exitCodes.fine : exitCodes.notAllowed;
 }
 
-function json(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
+function json(
+  sensors: readonly SensorReport[],
+  checks: readonly DoctorCheck[],
+  privileges: readonly PrivilegeLine[],
+): string {
   const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const line = (event: OutputName, fields: EventRecord): string => {
     const now = realtimeNow();
@@ -41,6 +50,7 @@ function json(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]):
   return [
     ...sensors.map((sensor) => line("doctor.sensor", sensorFields(sensor))),
     ...checks.map((check) => line("doctor.check", checkFields(check))),
+    ...privileges.map((privilege) => line("doctor.privilege", privilegeFields(privilege))),
   ].join("");
 }
 
@@ -70,10 +80,34 @@ function checkFields({ name, status, detail, fix }: DoctorCheck): EventRecord {
   };
 }
 
+function privilegeFields({ process, privilege, when, reason, inForce }: PrivilegeLine): EventRecord {
+  return {
+    "privilege.process": process,
+    "privilege.name": privilege,
+    "privilege.when": when,
+    "privilege.reason": reason,
+    "privilege.in_force": inForce,
+  };
+}
+
 const colours = { ok: 32, missing: 33, wrong: 31 } as const;
 
-function pretty(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): string {
-  return `${sensorTable(sensors)}${refusals(sensors)}\n${checkList(checks)}`;
+function pretty(
+  sensors: readonly SensorReport[],
+  checks: readonly DoctorCheck[],
+  privileges: readonly PrivilegeLine[],
+): string {
+  return `${sensorTable(sensors)}${refusals(sensors)}\n${checkList(checks)}\n${privilegeTable(privileges)}`;
+}
+
+/** What each process may do with this configuration. */
+function privilegeTable(privileges: readonly PrivilegeLine[]): string {
+  const inForce = privileges.filter((line) => line.inForce);
+  const widths = [9, Math.max(...inForce.map(({ privilege }) => privilege.length))] as const;
+  const row = (process: string, privilege: string, reason: string): string =>
+    `${process.padEnd(widths[0])}  ${privilege.padEnd(widths[1])}  ${reason}`.trimEnd();
+  const rows = inForce.map(({ process, privilege, reason }) => row(process, privilege, reason));
+  return `${[row("process", "may", "to"), ...rows].join("\n")}\n`;
 }
 
 function refusals(sensors: readonly SensorReport[]): string {

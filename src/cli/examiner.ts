@@ -3,8 +3,9 @@ import { runExaminer } from "../examiner/examiner.ts";
 import { inherited, readControl } from "../supervisor/inherited.ts";
 import { parseWardenPlan } from "../warden/warden-plan.ts";
 
-export function examiner(text: string): void {
-  const { config } = parseWardenPlan(text);
+/** `plan`: the warden's plan, from which the examiner needs only the settings of the base system. */
+export function examiner(plan: string): void {
+  const { config } = parseWardenPlan(plan);
   runExaminer({
     base: config.base,
     askFd: inherited.warden,

@@ -8,6 +8,7 @@ import type { PackageDatabase } from "../examiner/database.ts";
 import { isAnyLocked } from "../examiner/files.ts";
 import { openPackages } from "../examiner/open.ts";
 import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
+import { shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
 import { readConfig } from "./configuration.ts";
@@ -48,7 +49,10 @@ export function hostConfig(flags: HostFlags): Config {
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))
-    throw new CommandError(exitCodes.usage, `--state-dir ${stateDir}: expected an absolute path`);
+    throw new CommandError(
+      exitCodes.usage,
+      `--state-dir must be an absolute path, not ${shownValue(stateDir)}`,
+    );
   return { ...config, policies, state_directory: stateDir };
 }
 

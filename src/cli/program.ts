@@ -6,7 +6,7 @@ import { version } from "../report/version.ts";
 const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
   {
     name: "run",
-    summary: "watch this host, judge every program that starts, and act",
+    summary: "watch this host and judge every program that starts",
     load: async () => (await import("./run.ts")).runCommand(),
   },
   {
@@ -36,7 +36,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: "record",
-    summary: "make a capture of the event stream",
+    summary: "write the event stream to a capture file",
     load: async () => (await import("./record.ts")).recordCommand(),
   },
   {
@@ -63,19 +63,19 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
 
 const examples = `
 Examples:
-  treewarden run                          watch this host: observe, embedded defaults
+  treewarden run                          watch this host and kill nothing
   treewarden run --policy web --enforcement kill
   treewarden trace --output json          every exec with its tree, as it happens
   treewarden explain 4711                 why that process has its label, tree and verdict
 
-Exit codes: 0 fine, 1 the answer is no, 2 wrong use or configuration, 3 not permitted, 4 treewarden failed
+Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not permitted, 4 internal error
 `;
 
 /** The command-line parser. Only the called command is loaded; help shows the others by their summaries. */
 export async function program(args: readonly string[]): Promise<Command> {
   const root = new Command("treewarden")
     .description(
-      "watches every program that starts on this host, names its tree, and judges it by the role's policy",
+      "watches every program that starts on this host, names its process tree, and judges it by a policy",
     )
     .version(version, "-V, --version", "show the version")
     .helpCommand("help [command]", "show help for a command")
@@ -86,14 +86,15 @@ export async function program(args: readonly string[]): Promise<Command> {
     .showSuggestionAfterError();
   const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
-    if (name === called) root.addCommand(withExit(await load()));
+    if (name === called) root.addCommand(throwInsteadOfExit(await load()));
     else root.command(name).description(summary);
   }
   return root;
 }
 
-function withExit(command: Command): Command {
+/** commander would call process.exit for a usage error; commandline.ts needs the exception for the exit code. */
+function throwInsteadOfExit(command: Command): Command {
   command.exitOverride().showSuggestionAfterError();
-  for (const sub of command.commands) withExit(sub);
+  for (const subcommand of command.commands) throwInsteadOfExit(subcommand);
   return command;
 }

@@ -36,7 +36,9 @@ interface RecordFlags extends HostFlags, SourceFlags {
 
 export function recordCommand(): Command {
   return new Command("record")
-    .description("make a capture of the event stream, for treewarden replay; it holds arguments: mode 0600")
+    .description(
+      "write the event stream to a capture file for treewarden replay; it contains arguments, so its mode is 0600",
+    )
     .requiredOption("--out <file>", "the capture; never overwritten")
     .option(
       "--for <duration>",

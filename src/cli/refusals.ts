@@ -1,7 +1,10 @@
 // The reasons why `run` refuses to start. `doctor` calls the same functions, so that it reports whatever `run` refuses.
+import { statSync } from "node:fs";
 import { type Config, defaultConfig } from "../config/config.ts";
+import { missingHardening } from "../hardening/support.ts";
+import { SENDMAIL } from "../report/sendmail-path.ts";
 import { reporterUser } from "../supervisor/reporter-user.ts";
-import { CommandError, exitCodes } from "./output.ts";
+import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
 /** Throws a CommandError if `config` is valid but requires something that `run` does not support. */
 export function checkRunnable(config: Config): void {
@@ -12,6 +15,41 @@ export function checkRunnable(config: Config): void {
       "use kill: it ends the program at its exec",
     );
   }
+}
+
+/**
+ * Warns of each right that the processes cannot give up here. Throws a CommandError instead if the configuration
+ * requires that they do.
+ */
+export function checkHardening(config: Config): void {
+  const { hardening, mail } = config;
+  if (hardening === "required" && mail.to.length > 0 && mail.set_id) {
+    throw new CommandError(
+      exitCodes.usage,
+      "hardening: required does not go with mail.set_id: true",
+      "use a sendmail without set-id bits, such as msmtp, or hardening: best_effort",
+    );
+  }
+  for (const { lack, fix } of missingHardening()) {
+    if (hardening === "required")
+      throw new CommandError(exitCodes.notAllowed, `hardening: required, but ${lack}`, `it needs ${fix}`);
+    warn(lack);
+    hint(`it needs ${fix}`);
+  }
+  const program = mail.to.length > 0 && !mail.set_id ? setIdSendmail() : undefined;
+  if (program === undefined) return;
+  warn(`mail: ${program} works by its set-id bits, which have no effect on what treewarden starts`);
+  hint("mail.set_id: true in the configuration lets it; docs/reporting.md says at what price");
+}
+
+/** Programs of Postfix and nullmailer by which their sendmail writes to the mail queue. */
+const queueWriters = ["/usr/sbin/postdrop", "/usr/sbin/nullmailer-queue"];
+
+/** The program of the host's mail system that needs its set-id bits; undefined if there is none. */
+function setIdSendmail(): string | undefined {
+  return [SENDMAIL, ...queueWriters].find(
+    (path) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o6000) !== 0,
+  );
 }
 
 /** The name that the configuration gives to the reporter's user; undefined leaves the choice to `reporterUser`. */

@@ -21,7 +21,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkHardening, checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -34,7 +34,7 @@ interface RunFlags extends HostFlags {
 
 export function runCommand(): Command {
   return new Command("run")
-    .description("watch this host, judge every program that starts, and act")
+    .description("watch this host and judge every program that starts")
     .addOption(configOption())
     .addOption(policyOption())
     .addOption(
@@ -80,6 +80,7 @@ function run(flags: RunFlags): ExitCode {
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
+  checkHardening(config);
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
   policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");

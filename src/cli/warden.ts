@@ -23,7 +23,12 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },
-          { reader, argumentBytes: plan.config.arguments.limit, lastResort: lastResort ?? crashing },
+          {
+            reader,
+            argumentBytes: plan.config.arguments.limit,
+            enforces: plan.config.enforcement !== "observe",
+            lastResort: lastResort ?? crashing,
+          },
         ),
       warn: (text) => warn(printable(text)),
       loadPolicy: () => {

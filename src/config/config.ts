@@ -3,6 +3,7 @@ import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { parseAddress } from "../linux/socket-address.ts";
+import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
@@ -14,27 +15,36 @@ export type Enforcement = (typeof enforcements)[number];
 export const configFile = "/etc/treewarden/config.yaml";
 export const defaultStateDirectory = "/var/lib/treewarden";
 
+type MessageOf = (issue: v.BaseIssue<unknown>) => string;
+
+/** The message for a value that is not `wanted`. It follows the name of the setting. */
+function mustBe(wanted: string, show: (found: unknown) => string = shownValue): MessageOf {
+  return ({ input }) => `must be ${wanted}, not ${show(input)}`;
+}
+
 const listen = v.pipe(
-  v.string(),
-  v.check((text) => text === "off" || parseAddress(text) !== undefined, "expected ADDRESS:PORT or off"),
+  v.string(mustBe("ADDRESS:PORT or off")),
+  v.check((text) => text === "off" || parseAddress(text) !== undefined, mustBe("ADDRESS:PORT or off")),
 );
-const count = (low: number, high: number) =>
-  v.pipe(
-    v.number(`expected a whole number from ${low} to ${high}`),
-    v.integer(`expected a whole number from ${low} to ${high}`),
-    v.minValue(low, `expected a whole number from ${low} to ${high}`),
-    v.maxValue(high, `expected a whole number from ${low} to ${high}`),
-  );
-const text = v.pipe(v.string("expected text"), v.nonEmpty("must not be empty"));
+const count = (low: number, high: number) => {
+  const message = mustBe(`a whole number from ${low} to ${high}`);
+  return v.pipe(v.number(message), v.integer(message), v.minValue(low, message), v.maxValue(high, message));
+};
+const text = v.pipe(v.string(mustBe("text")), v.nonEmpty("must not be empty"));
 const mailbox = v.pipe(
-  v.string("expected an address"),
-  v.check(isMailbox, "expected an address such as root or alarm@example.org"),
+  v.string(mustBe("an address")),
+  v.check(isMailbox, mustBe("an address such as root or alarm@example.org")),
 );
-const absolutePath = v.pipe(v.string("expected a path"), v.startsWith("/", "expected an absolute path"));
+const absolutePath = v.pipe(
+  v.string(mustBe("an absolute path")),
+  v.startsWith("/", mustBe("an absolute path")),
+);
+const listOf = <const Item extends v.GenericSchema>(item: Item, what: string) =>
+  v.array(item, mustBe(`a list of ${what}`));
 const oneOf = <const T extends readonly string[]>(...values: T) =>
   v.picklist(values, (issue) => {
     const near = nearest(String(issue.input), values);
-    return `expected one of ${values.join(", ")}${near === undefined ? "" : `: did you mean ${near}?`}`;
+    return `${mustBe(eitherOf(values))(issue)}${near === undefined ? "" : `: did you mean ${near}?`}`;
   });
 
 const pattern = v.pipe(
@@ -51,9 +61,33 @@ function patternProblem(expression: string): string | undefined {
     RE2JS.compile(expression);
     return undefined;
   } catch (error) {
-    return `expected a regular expression: ${messageOf(error)}`;
+    // The error quotes the faulty part. The rest is not shown, because the pattern may contain a secret.
+    return `must be a regular expression: ${messageOf(error)}`;
   }
 }
+
+/** A collector's URL may hold a password in front of the `@`, which must not appear in a log. */
+const collectorUrl = v.pipe(
+  v.string(mustBe("a URL", typeText)),
+  v.url(
+    mustBe("a URL such as http://127.0.0.1:4318", (found) =>
+      shownValue(String(found).replace(/^.*@/s, "...@")),
+    ),
+  ),
+);
+
+/** Headers often hold a token, which must not appear in a log. */
+const header = v.pipe(v.string(mustBe("text", typeText)), v.nonEmpty("must not be empty"));
+
+/** What a value is, without showing it. */
+function typeText(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "a section" : `a ${typeof value}`;
+}
+
+const section = <const Entries extends v.ObjectEntries>(entries: Entries) =>
+  v.strictObject(entries, mustBe("a section of settings", typeText));
 
 const sections = {
   /**
@@ -62,15 +96,15 @@ const sections = {
    */
   base: {
     /** Packages whose programs are all `base`. */
-    packages: v.optional(v.array(text, "expected a list of packages"), []),
+    packages: v.optional(listOf(text, "packages"), []),
     /** Paths of programs, with all links resolved. */
-    paths: v.optional(v.array(absolutePath, "expected a list of paths"), []),
+    paths: v.optional(listOf(absolutePath, "paths"), []),
   },
   arguments: {
     /** How a program's arguments appear in what leaves the host. */
     report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
     /** Regular expressions (RE2) that match further secrets. */
-    redact: v.optional(v.array(pattern, "expected a list of regular expressions"), []),
+    redact: v.optional(listOf(pattern, "regular expressions"), []),
     /** Bytes of arguments read for each exec. */
     limit: v.optional(count(256, 131_072), 4096),
   },
@@ -78,7 +112,7 @@ const sections = {
     /** Maximum number of kills a minute; further kill verdicts only alert. */
     max_per_minute: v.optional(count(0, 10_000), 10),
     /** Never kill processes that started before treewarden's first start in this boot. */
-    spare_preexisting: v.optional(v.boolean("expected true or false"), true),
+    spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),
   },
   metrics: {
     listen: v.optional(listen, "127.0.0.1:9501"),
@@ -93,14 +127,25 @@ const sections = {
   /** Alarms by mail, through the host's /usr/sbin/sendmail. */
   mail: {
     /** Recipients such as `root` or `alarm@example.org`; no mail is sent if the list is empty. */
-    to: v.optional(v.pipe(v.array(mailbox, "expected a list of addresses"), v.maxLength(50)), []),
+    to: v.optional(
+      v.pipe(
+        listOf(mailbox, "addresses"),
+        v.maxLength(50, ({ input }) => `must have at most 50 addresses, not ${input.length}`),
+      ),
+      [],
+    ),
     /** Minimum number of minutes between two mails. */
     every_minutes: v.optional(count(1, 1440), 15),
+    /** sendmail works by its set-id bits: supervisor and reporter then run without what would keep it from that. */
+    set_id: v.optional(v.boolean("expected true or false"), false),
   },
   /** OTEL_* environment variables take precedence over these settings. */
   otlp: {
-    endpoint: v.optional(v.pipe(text, v.url("expected a URL such as http://127.0.0.1:4318"))),
-    headers: v.optional(v.record(text, text), {}),
+    endpoint: v.optional(collectorUrl),
+    headers: v.optional(
+      v.record(text, header, mustBe("a section of header names with their values", typeText)),
+      {},
+    ),
     compression: v.optional(oneOf("gzip", "none"), "gzip"),
     interval_seconds: v.optional(count(1, 3600), 60),
     timeout_seconds: v.optional(count(1, 300), 10),
@@ -110,27 +155,32 @@ const sections = {
   },
 };
 
-export const configSchema = v.strictObject({
+export const configSchema = section({
   /** Roles or policy files; default: every file in /etc/treewarden/policies, or else the embedded role `base`. */
-  policies: v.optional(v.array(text, "expected a list of roles or files")),
+  policies: v.optional(listOf(text, "roles or files")),
   /**
    * Files of public keys (Ed25519 in PEM, owned by root). If there are any, only policies signed with one are loaded.
    */
-  policy_keys: v.optional(v.array(absolutePath, "expected a list of files"), []),
+  policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
+  /**
+   * `required`: do not start where the kernel cannot take from each process the rights that it does not need.
+   * `best_effort`: start with a warning.
+   */
+  hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),
   /** Which events are reported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec. */
   events: v.optional(oneOf("notable", "all"), "notable"),
   /** The unprivileged user that the reporter runs as; if the default user does not exist, a number that nobody has. */
   reporter_user: v.optional(text, "treewarden"),
-  base: v.optional(v.strictObject(sections.base), {}),
-  arguments: v.optional(v.strictObject(sections.arguments), {}),
-  kill: v.optional(v.strictObject(sections.kill), {}),
-  metrics: v.optional(v.strictObject(sections.metrics), {}),
-  journal: v.optional(v.strictObject(sections.journal), {}),
-  mail: v.optional(v.strictObject(sections.mail), {}),
-  otlp: v.optional(v.strictObject(sections.otlp), {}),
+  base: v.optional(section(sections.base), {}),
+  arguments: v.optional(section(sections.arguments), {}),
+  kill: v.optional(section(sections.kill), {}),
+  metrics: v.optional(section(sections.metrics), {}),
+  journal: v.optional(section(sections.journal), {}),
+  mail: v.optional(section(sections.mail), {}),
+  otlp: v.optional(section(sections.otlp), {}),
 });
 
 export type Config = v.InferOutput<typeof configSchema>;
@@ -176,7 +226,8 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
       errors: [place(0, firstLine(messageOf(error)))],
     };
   }
-  const result = v.safeParse(configSchema, content);
+  // One error for each value: a number that is neither whole nor in its range is one mistake.
+  const result = v.safeParse(configSchema, content, { abortPipeEarly: true });
   if (result.success) return { ok: true, config: result.output };
   return {
     ok: false,
@@ -187,12 +238,12 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
 type Issue = v.InferIssue<typeof configSchema>;
 
 function describe(issue: Issue): string {
-  const keys = issue.path?.map((item) => String(item.key)) ?? [];
-  const name = keys.join(".") || "the file";
-  if (issue.type !== "strict_object" || issue.expected !== "never") return `${name}: ${issue.message}`;
+  const path = issue.path?.map((item) => item.key) ?? [];
+  const name = pathText(path) || "the file";
+  if (issue.type !== "strict_object" || issue.expected !== "never") return `${name} ${issue.message}`;
   const entriesOf: Record<string, object> = sections;
-  const known = Object.keys(keys.length > 1 ? (entriesOf[keys[0] ?? ""] ?? {}) : configSchema.entries);
-  const near = nearest(keys.at(-1) ?? "", known);
+  const known = Object.keys(path.length > 1 ? (entriesOf[String(path[0])] ?? {}) : configSchema.entries);
+  const near = nearest(String(path.at(-1)), known);
   return `${name}: no such setting${near === undefined ? ` (there are: ${known.join(", ")})` : `: did you mean ${near}?`}`;
 }
 

@@ -25,7 +25,7 @@ export interface ProcessSignals {
    * True if the process is part of treewarden: supervisor, warden or standby. `args` are all arguments that it was
    * started with, if they are known; they usually answer this without reading /proc.
    */
-  isOurs(process: ProcessKey, args?: readonly string[]): boolean;
+  isOwnProcess(process: ProcessKey, args?: readonly string[]): boolean;
 }
 
 /** The exec that was judged. */
@@ -102,7 +102,7 @@ export class ProcessKiller {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
     if (process.startTicks < this.options.spareBefore) return "preexisting";
-    if (this.signals.isOurs(process, args)) return "treewarden";
+    if (this.signals.isOwnProcess(process, args)) return "treewarden";
     return undefined;
   }
 }

@@ -21,7 +21,7 @@ import {
   type ExaminerQuestion,
   encodeExaminerMessage,
 } from "./protocol.ts";
-import { imageOf } from "./runtime-images.ts";
+import { findContainerImage } from "./runtime-images.ts";
 
 export interface ExaminerOptions {
   readonly base: Config["base"];
@@ -185,7 +185,7 @@ class Examiner {
 
   private sendContainerImage(id: string): void {
     endAfter(ANSWER_TIMEOUT);
-    const image = imageOf(id, this.system.root);
+    const image = findContainerImage(id, this.system.root);
     this.send({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
     endAfter(0);
   }

@@ -15,7 +15,7 @@ const CONTAINERD = "/run/containerd/io.containerd.runtime.v2.task";
 const STORAGE = "/var/lib/containers/storage";
 
 /** The image reference as the runtime stores it; undefined if none is found. `root`: the system's directory. */
-export function imageOf(id: string, root = ""): string | undefined {
+export function findContainerImage(id: string, root = ""): string | undefined {
   if (!isContainerId(id)) return undefined;
   return byDocker(id, root) ?? byContainerd(id, root) ?? byStorage(id, root);
 }

@@ -25,6 +25,7 @@ export interface Reading {
 /** Receives a line on each argument that was recognised or skipped, for `explain`. */
 export type Note = (text: string) => void;
 
+/** The command line does not change what runs, or what it runs is not known. */
 const nothing: Reading = {
   kind: undefined,
   script: undefined,
@@ -62,7 +63,7 @@ function wrapperFor(name: string): Wrapper | undefined {
   return wrapperOf.get(loader.test(name) ? "ld.so" : name);
 }
 
-/** Whether the command line decides what `executable` runs. Cheap, because for most programs it does not. */
+/** Whether the command line decides what `executable` runs. Called for every exec, so it must be cheap. */
 export function readsCommandLine(executable: string): boolean {
   const name = nameOf(executable);
   if (multiCall.has(name)) return systemDirectory.test(executable) || !worldWritable.test(executable);
@@ -109,11 +110,12 @@ function readMultiCall(
 ): Reading {
   const called = calledName(args?.[0]);
   const given = calledName(filename);
-  const isPlain = (text: string | undefined): boolean =>
+  // `exe` is the last element of /proc/self/exe, by which busybox runs itself again.
+  const namesNoApplet = (text: string | undefined): boolean =>
     text === undefined || text === name || text === "exe";
-  let applet = isPlain(given) ? called : given;
+  let applet = namesNoApplet(given) ? called : given;
   let rest = args;
-  if (isPlain(applet)) {
+  if (namesNoApplet(applet)) {
     const first = args?.[1];
     const chosen = first?.startsWith("--coreutils-prog") ? first.split("=")[1] : first;
     if (chosen === undefined || chosen.startsWith("-")) return nothing;
@@ -122,15 +124,17 @@ function readMultiCall(
   } else if (
     given !== undefined &&
     called !== undefined &&
-    !isPlain(given) &&
-    !isPlain(called) &&
+    !namesNoApplet(given) &&
+    !namesNoApplet(called) &&
     given !== called
   ) {
-    note?.(`${name}: called as ${called} through a path that ends in ${given}: neither is believed`);
+    note?.(
+      `${name}: called as ${called} through a path that ends in ${given}: they contradict each other, so neither is used`,
+    );
     return nothing;
   }
   if (applet === undefined) return nothing;
-  note?.(`${name}: many programs in one, this is ${applet}`);
+  note?.(`${name}: a multi-call binary, run as ${applet}`);
   return { ...readProgram(applet, rest, 0, note), applet };
 }
 
@@ -155,121 +159,178 @@ function scripted(kind: string, script: string | undefined, note?: Note): Readin
     note?.(`${script}: code from a descriptor`);
     return { ...nothing, kind, inline: true };
   }
-  note?.(`${script}: its script`);
+  note?.(`${script}: the script`);
   return { ...nothing, kind, script };
 }
 
+/** What the options of an interpreter imply for the rest of its command line. */
+interface OptionEffects {
+  /** The first operand is code. */
+  codeOperand: boolean;
+  /** The code comes from standard input. */
+  stdin: boolean;
+  /** Without an operand no code is read. */
+  idle: boolean;
+  /** The script is searched in PATH. */
+  search: boolean;
+}
+
+/** What an option led to: how many arguments it took, or what the interpreter runs if the option decides that. */
+type OptionResult = 1 | 2 | Reading;
+
 function readInterpreter(grammar: Grammar, args: readonly string[], note?: Note): Reading {
-  const kind = grammar.kind;
-  const code: Reading = { ...nothing, kind, inline: true };
-  let codeOperand = false;
-  let stdin = false;
-  let idle = false;
-  let search = false;
-  let commanded = false;
-  let at = 1;
-  for (; at < args.length; at++) {
-    const argument = args[at] ?? "";
-    if (argument === "--") {
-      at += 1;
+  const { kind } = grammar;
+  const effects: OptionEffects = { codeOperand: false, stdin: false, idle: false, search: false };
+  let hasCommand = false;
+  let index = 1;
+  while (index < args.length) {
+    const argument = args[index] ?? "";
+    if (argument === "--" || (argument === "-" && grammar.dashEnds === true)) {
+      index += 1;
       break;
     }
     if (argument === "-") {
-      if (grammar.dashEnds === true) {
-        at += 1;
-        break;
-      }
       note?.("-: code from standard input");
-      return code;
+      return inlineCode(kind);
     }
-    if (!argument.startsWith("-") && !(grammar.plus === true && argument.startsWith("+"))) {
-      const command = commanded ? undefined : grammar.commands?.[argument];
-      if (command === undefined) break;
-      note?.(`${argument}: a command of ${kind}`);
-      if (command === "other") return { ...nothing, kind };
-      if (command === "code") return code;
-      commanded = true;
+    if (isOption(grammar, argument)) {
+      const isLong = argument.startsWith("--") || grammar.singleDash === true;
+      const result = isLong
+        ? readLongOption(grammar, argument, args[index + 1], effects, note)
+        : readShortOptions(grammar, argument, args[index + 1], effects, note);
+      if (typeof result !== "number") return result;
+      index += result;
       continue;
     }
-    if (argument.startsWith("--") || grammar.singleDash === true) {
-      const equals = argument.indexOf("=");
-      const option = equals === -1 ? argument : argument.slice(0, equals);
-      const value = equals === -1 ? args[at + 1] : argument.slice(equals + 1);
-      if (grammar.longCode?.includes(option)) {
-        note?.(`${option}: code as an argument`);
-        return code;
-      }
-      if (grammar.longFile?.includes(option)) return scripted(kind, value, note);
-      if (grammar.longModule?.includes(option)) return { ...nothing, kind, module: value };
-      if (grammar.longIdle?.includes(option)) idle = true;
-      const takes = equals === -1 && grammar.longValue?.includes(option) === true;
-      note?.(takes ? `${option} ${value ?? ""}: skipped` : `${argument}: skipped`);
-      if (takes) at += 1;
-      continue;
-    }
-    const next = args[at + 1];
-    let consumed = false;
-    for (let letterAt = 1; letterAt < argument.length; letterAt++) {
-      const letter = argument.charAt(letterAt);
-      const rest = argument.slice(letterAt + 1);
-      if (grammar.code?.includes(letter)) {
-        note?.(`-${letter}: code as an argument`);
-        return code;
-      }
-      if (grammar.file?.includes(letter)) return scripted(kind, rest === "" ? next : rest, note);
-      if (grammar.module?.includes(letter)) {
-        const module = rest === "" ? next : rest;
-        note?.(`-${letter} ${module ?? ""}: a module`);
-        return { ...nothing, kind, module };
-      }
-      if (grammar.codeOperand?.includes(letter)) codeOperand = true;
-      if (grammar.stdin?.includes(letter)) stdin = true;
-      if (grammar.search?.includes(letter)) search = true;
-      if (grammar.idle?.includes(letter)) idle = true;
-      if (grammar.attached?.includes(letter)) break;
-      if (grammar.digits?.includes(letter)) letterAt += /^[0-9]*/.exec(rest)?.[0].length ?? 0;
-      if (grammar.value?.includes(letter)) {
-        consumed = rest === "";
-        break;
-      }
-    }
-    note?.(consumed ? `${argument} ${next ?? ""}: skipped` : `${argument}: skipped`);
-    if (consumed) at += 1;
+    const command = hasCommand ? undefined : grammar.commands?.[argument];
+    if (command === undefined) break;
+    note?.(`${argument}: a command of ${kind}`);
+    if (command === "other") return { ...nothing, kind };
+    if (command === "code") return inlineCode(kind);
+    hasCommand = true;
+    index += 1;
   }
-  if (codeOperand || stdin) {
-    note?.(codeOperand ? "-c: code as an argument" : "-s: code from standard input");
-    return code;
+  if (effects.codeOperand || effects.stdin) {
+    note?.(effects.codeOperand ? "-c: code as an argument" : "-s: code from standard input");
+    return inlineCode(kind);
   }
-  return readOperand(grammar, args[at], idle, search, note);
+  return readOperand(grammar, args[index], effects, note);
+}
+
+function inlineCode(kind: string): Reading {
+  return { ...nothing, kind, inline: true };
+}
+
+function isOption(grammar: Grammar, argument: string): boolean {
+  return argument.startsWith("-") || (grammar.plus === true && argument.startsWith("+"));
+}
+
+/** Reads `--name`, `--name=value` or `--name value`. */
+function readLongOption(
+  grammar: Grammar,
+  argument: string,
+  next: string | undefined,
+  effects: OptionEffects,
+  note?: Note,
+): OptionResult {
+  const { kind } = grammar;
+  const { name, value: attached } = splitLongOption(argument);
+  const value = attached ?? next;
+  if (grammar.longCode?.includes(name)) {
+    note?.(`${name}: code as an argument`);
+    return inlineCode(kind);
+  }
+  if (grammar.longFile?.includes(name)) return scripted(kind, value, note);
+  if (grammar.longModule?.includes(name)) return { ...nothing, kind, module: value };
+  if (grammar.longIdle?.includes(name)) effects.idle = true;
+  if (attached === undefined && grammar.longValue?.includes(name)) {
+    note?.(`${name} ${next ?? ""}: skipped`);
+    return 2;
+  }
+  note?.(`${argument}: skipped`);
+  return 1;
+}
+
+/** The parts of `--name=value`; `value` is undefined without `=`. */
+function splitLongOption(argument: string): { readonly name: string; readonly value: string | undefined } {
+  const equals = argument.indexOf("=");
+  return equals === -1
+    ? { name: argument, value: undefined }
+    : { name: argument.slice(0, equals), value: argument.slice(equals + 1) };
+}
+
+/** Reads a cluster of one-letter options such as `-xec`. */
+function readShortOptions(
+  grammar: Grammar,
+  cluster: string,
+  next: string | undefined,
+  effects: OptionEffects,
+  note?: Note,
+): OptionResult {
+  for (let i = 1; i < cluster.length; i++) {
+    const letter = cluster.charAt(i);
+    const rest = cluster.slice(i + 1);
+    const decided = readDecidingLetter(grammar, letter, rest === "" ? next : rest, note);
+    if (decided !== undefined) return decided;
+    if (grammar.codeOperand?.includes(letter)) effects.codeOperand = true;
+    if (grammar.stdin?.includes(letter)) effects.stdin = true;
+    if (grammar.search?.includes(letter)) effects.search = true;
+    if (grammar.idle?.includes(letter)) effects.idle = true;
+    if (grammar.attached?.includes(letter)) break;
+    if (grammar.digits?.includes(letter)) i += /^[0-9]*/.exec(rest)?.[0].length ?? 0;
+    if (grammar.value?.includes(letter)) {
+      if (rest !== "") break;
+      note?.(`${cluster} ${next ?? ""}: skipped`);
+      return 2;
+    }
+  }
+  note?.(`${cluster}: skipped`);
+  return 1;
+}
+
+/** What the interpreter runs, if the option `letter` alone decides it; `value` is the option's. */
+function readDecidingLetter(
+  grammar: Grammar,
+  letter: string,
+  value: string | undefined,
+  note?: Note,
+): Reading | undefined {
+  const { kind } = grammar;
+  if (grammar.code?.includes(letter)) {
+    note?.(`-${letter}: code as an argument`);
+    return inlineCode(kind);
+  }
+  if (grammar.file?.includes(letter)) return scripted(kind, value, note);
+  if (!grammar.module?.includes(letter)) return undefined;
+  note?.(`-${letter} ${value ?? ""}: a module`);
+  return { ...nothing, kind, module: value };
 }
 
 /** Reads the first operand of an interpreter, after its options. */
 function readOperand(
   grammar: Grammar,
   operand: string | undefined,
-  idle: boolean,
-  search: boolean,
+  { idle, search }: OptionEffects,
   note?: Note,
 ): Reading {
-  const kind = grammar.kind;
-  const code: Reading = { ...nothing, kind, inline: true };
+  const { kind } = grammar;
   if (operand === undefined) {
     if (idle || !grammar.reads) return { ...nothing, kind };
     note?.("no script: code from standard input");
-    return code;
+    return inlineCode(kind);
   }
   if (grammar.operand === "code") {
     note?.("code as an argument");
-    return code;
+    return inlineCode(kind);
   }
   if (grammar.operand === "class") {
     if (operand.startsWith("@")) return { ...nothing, kind };
     if (operand.endsWith(".java")) return scripted(kind, operand, note);
-    note?.(`${operand}: its main class`);
+    note?.(`${operand}: the main class`);
     return { ...nothing, kind, module: operand };
   }
   if (grammar.scripts?.test(operand) === false) {
-    note?.(`${operand}: no file`);
+    note?.(`${operand}: not a script`);
     return { ...nothing, kind };
   }
   if (/^[a-z]+:\/\//.test(operand)) return { ...nothing, kind, module: nameOf(operand) };
@@ -279,58 +340,92 @@ function readOperand(
 
 const assignment = /^[A-Za-z_]\w*=/;
 
+/** What an option of a wrapper means. `taken`: the number of arguments that it took, including itself. */
+type WrapperOption =
+  | { readonly effect: "skip"; readonly taken: 1 | 2 }
+  | { readonly effect: "code" }
+  /** `text` has to be split into words, which take the place of the option. */
+  | { readonly effect: "split"; readonly text: string; readonly taken: 1 | 2 };
+
 function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, note?: Note): Reading {
   let words = args;
-  let operands = wrapper.operands;
-  let hasSplit = false;
-  let at = 1;
-  for (; at < words.length; at++) {
-    const argument = words[at] ?? "";
-    if (argument === "--") continue;
-    if (argument.startsWith("--")) {
-      const equals = argument.indexOf("=");
-      const option = equals === -1 ? argument : argument.slice(0, equals);
-      if (wrapper.longCode?.includes(option)) return { ...nothing, inline: true };
-      if (option === wrapper.longSplit && !hasSplit) {
-        hasSplit = true;
-        const text = equals === -1 ? (words[at + 1] ?? "") : argument.slice(equals + 1);
-        words = ["", ...text.trim().split(/\s+/), ...words.slice(equals === -1 ? at + 2 : at + 1)];
-        at = 0;
-        continue;
-      }
-      if (equals === -1 && wrapper.longValue?.includes(option)) at += 1;
-      note?.(`${argument}: skipped`);
+  let operandsLeft = wrapper.operands;
+  // Only the first text is split, which bounds the work for a hostile command line.
+  let maySplit = true;
+  let index = 1;
+  while (index < words.length) {
+    const word = words[index] ?? "";
+    if (word === "--") {
+      index += 1;
       continue;
     }
-    if (argument.startsWith("-") && argument.length > 1 && wrapper.loader !== true) {
-      const letters = argument.slice(1);
-      const taking = [...letters].findIndex(
-        (letter) =>
-          wrapper.value?.includes(letter) || wrapper.code?.includes(letter) || letter === wrapper.split,
-      );
-      const letter = letters.charAt(taking);
-      const rest = letters.slice(taking + 1);
-      if (taking !== -1 && wrapper.code?.includes(letter)) return { ...nothing, inline: true };
-      if (taking !== -1 && letter === wrapper.split && !hasSplit) {
-        hasSplit = true;
-        const text = rest === "" ? (words[at + 1] ?? "") : rest;
-        words = ["", ...text.trim().split(/\s+/), ...words.slice(rest === "" ? at + 2 : at + 1)];
-        at = 0;
-        continue;
-      }
-      note?.(`${argument}: skipped`);
-      if (taking !== -1 && rest === "") at += 1;
+    const option = wrapperOption(wrapper, word, words[index + 1], maySplit);
+    if (option?.effect === "code") return { ...nothing, inline: true };
+    if (option?.effect === "split") {
+      maySplit = false;
+      words = ["", ...option.text.trim().split(/\s+/), ...words.slice(index + option.taken)];
+      index = 1;
       continue;
     }
-    if (argument === "-" || (wrapper.assignments === true && assignment.test(argument))) {
-      note?.(`${argument}: skipped`);
-      continue;
+    if (option === undefined && !isIgnoredWord(wrapper, word)) {
+      if (operandsLeft === 0) break;
+      operandsLeft -= 1;
     }
-    if (operands === 0) break;
-    operands -= 1;
-    note?.(`${argument}: skipped`);
+    note?.(`${word}: skipped`);
+    index += option?.taken ?? 1;
   }
-  return readWrapped(wrapper, words.slice(at), depth, note);
+  return readWrapped(wrapper, words.slice(index), depth, note);
+}
+
+/** A lone `-`, or an assignment before the program. */
+function isIgnoredWord(wrapper: Wrapper, word: string): boolean {
+  return word === "-" || (wrapper.assignments === true && assignment.test(word));
+}
+
+/** What `word` means as an option; undefined if it is not one. `next` is the word behind it. */
+function wrapperOption(
+  wrapper: Wrapper,
+  word: string,
+  next: string | undefined,
+  maySplit: boolean,
+): WrapperOption | undefined {
+  if (word.startsWith("--")) return longWrapperOption(wrapper, word, next, maySplit);
+  const isCluster = word.startsWith("-") && word.length > 1 && wrapper.loader !== true;
+  return isCluster ? shortWrapperOptions(wrapper, word.slice(1), next, maySplit) : undefined;
+}
+
+function longWrapperOption(
+  wrapper: Wrapper,
+  word: string,
+  next: string | undefined,
+  maySplit: boolean,
+): WrapperOption {
+  const { name, value } = splitLongOption(word);
+  if (wrapper.longCode?.includes(name)) return { effect: "code" };
+  if (name === wrapper.longSplit && maySplit)
+    return { effect: "split", text: value ?? next ?? "", taken: value === undefined ? 2 : 1 };
+  const takesNext = value === undefined && wrapper.longValue?.includes(name) === true;
+  return { effect: "skip", taken: takesNext ? 2 : 1 };
+}
+
+/** In a cluster, the first letter that takes a value ends the cluster: the rest is its value, or else the next word. */
+function shortWrapperOptions(
+  wrapper: Wrapper,
+  letters: string,
+  next: string | undefined,
+  maySplit: boolean,
+): WrapperOption {
+  const position = [...letters].findIndex(
+    (letter) => wrapper.value?.includes(letter) || wrapper.code?.includes(letter) || letter === wrapper.split,
+  );
+  if (position === -1) return { effect: "skip", taken: 1 };
+  const letter = letters.charAt(position);
+  const rest = letters.slice(position + 1);
+  const taken = rest === "" ? 2 : 1;
+  if (wrapper.code?.includes(letter)) return { effect: "code" };
+  if (letter === wrapper.split && maySplit)
+    return { effect: "split", text: rest === "" ? (next ?? "") : rest, taken };
+  return { effect: "skip", taken };
 }
 
 /** Reads the program that a wrapper runs, and its arguments: `words` begins with the program. */
@@ -338,8 +433,8 @@ function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, 
   const [program] = words;
   if (program === undefined) return nothing;
   const name = nameOf(program);
-  const believable = directoryOf(program) === "" || !worldWritable.test(program);
-  if (believable && (grammarFor(name) !== undefined || wrapperFor(name) !== undefined)) {
+  const isTrusted = directoryOf(program) === "" || !worldWritable.test(program);
+  if (isTrusted && (grammarFor(name) !== undefined || wrapperFor(name) !== undefined)) {
     const inner = readProgram(name, words, depth + 1, note);
     if (
       inner.script !== undefined ||
@@ -350,10 +445,10 @@ function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, 
       return inner;
   }
   if (wrapper.loader === true || program.includes("/")) {
-    note?.(`${program}: the program it runs`);
+    note?.(`${program}: the program that it runs`);
     return { ...nothing, program };
   }
-  note?.(`${program}: looked for in PATH, so nothing is known of its file`);
+  note?.(`${program}: searched in PATH, so its file is not known`);
   return nothing;
 }
 

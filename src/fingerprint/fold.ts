@@ -1,6 +1,6 @@
 // Folding: names that differ only from run to run or from version to version become one name, so that an upgrade
 // raises no alarm and a thousand jobs do not make a thousand trees.
-import { shapes } from "./shapes.ts";
+import { type Shape, shapes } from "./shapes.ts";
 
 /** One element of a path, folded. */
 export interface FoldedElement {
@@ -55,41 +55,64 @@ const trims: readonly Trim[] = [
 /** Longest file name: NAME_MAX (linux/limits.h). A path in an argument may contain longer elements. */
 const MAX_NAME_LENGTH = 255;
 
-/** Folds one element. `within` is the unfolded path of the directory that contains it. */
-export function foldElement(element: string, within: string): FoldedElement {
+/** The shapes that the name of an element matches, whatever directory it lies in. Most names match none. */
+export function shapesOf(element: string): readonly Shape[] {
+  if (element.length > MAX_NAME_LENGTH) return none;
+  let matching: Shape[] | undefined;
+  for (const shape of shapes) if (shape.name.test(element)) matching = [...(matching ?? []), shape];
+  return matching ?? none;
+}
+
+/** The first of these shapes that is made in the directory `within`, an unfolded path. */
+export function shapeIn(within: string, matching: readonly Shape[]): Shape | undefined {
+  return matching.find((shape) => shape.within?.test(within) !== false);
+}
+
+/** Folds one element, which has this shape if any. */
+export function foldAs(element: string, shape: Shape | undefined): FoldedElement {
   if (element.length > MAX_NAME_LENGTH)
     return { element, text: element, scored: element.slice(0, MAX_NAME_LENGTH), why: unfolded };
-  let text = element;
-  let scored = element;
-  let why: string[] | undefined;
-  for (const shape of shapes) {
-    if (!shape.name.test(text) || shape.within?.test(within) === false) continue;
-    text = text.replace(shape.name, shape.to);
-    scored = text;
-    why = [`${shape.what}: ${text}`];
-    break;
-  }
+  const scored = shape === undefined ? element : element.replace(shape.name, shape.to);
+  let text = scored;
+  let why = shape === undefined ? unfolded : [`${shape.what}: ${text}`];
   if (hasDigit.test(text)) {
     for (const trim of trims) {
       const trimmed = text.replace(trim.name, trim.to);
       if (trimmed === text || trimmed === "") continue;
       text = trimmed;
-      why = [...(why ?? []), `${trim.what}: ${text}`];
+      why = [...why, `${trim.what}: ${text}`];
     }
   }
-  return { element, text, scored, why: why ?? unfolded };
+  return { element, text, scored, why };
 }
 
+/** Folds one element. `within` is the unfolded path of the directory that contains it. */
+export function foldElement(element: string, within: string): FoldedElement {
+  return foldAs(element, shapeIn(within, shapesOf(element)));
+}
+
+const none: readonly Shape[] = [];
 const hasDigit = /[0-9]/;
 const unfolded: readonly string[] = [];
 
 /** A path with more elements loses its middle, which bounds the work that an attacker can cause with a deep path. */
-const MAX_ELEMENTS = 64;
+export const MAX_ELEMENTS = 64;
 /** How many of its first elements such a path keeps; the others are its last ones. */
 const KEPT_HEAD = 48;
 
-/** Folds every element of an absolute path, or of a name. */
-export function foldPath(path: string): FoldedElement[] {
+/** Stands for the elements that a deep path has lost. */
+const elided: FoldedElement = { element: "...", text: "...", scored: "", why: ["too deep to be read"] };
+
+/**
+ * Passes every element of an absolute path, or of a name, to `read`, with the unfolded path of its directory. A path of
+ * more than `most` elements loses its middle, for which `missing` is called.
+ */
+export function readElements<T>(
+  path: string,
+  most: number,
+  read: (element: string, within: string) => T,
+  missing: (elided: FoldedElement) => T,
+): T[] {
   const starts: number[] = [];
   const ends: number[] = [];
   for (let start = path.startsWith("/") ? 1 : 0; start <= path.length; ) {
@@ -101,15 +124,14 @@ export function foldPath(path: string): FoldedElement[] {
     }
     start = end + 1;
   }
-  const folded: FoldedElement[] = [];
-  const resume = starts.length > MAX_ELEMENTS ? starts.length - (MAX_ELEMENTS - KEPT_HEAD) : KEPT_HEAD;
+  const elements: T[] = [];
+  const resume = starts.length > most ? starts.length - (most - KEPT_HEAD) : KEPT_HEAD;
   for (const [index, start] of starts.entries()) {
     if (index >= KEPT_HEAD && index < resume) {
-      if (index === KEPT_HEAD)
-        folded.push({ element: "...", text: "...", scored: "", why: ["too deep to be read"] });
+      if (index === KEPT_HEAD) elements.push(missing(elided));
       continue;
     }
-    folded.push(foldElement(path.slice(start, ends[index]), path.slice(0, Math.max(0, start - 1))));
+    elements.push(read(path.slice(start, ends[index]), path.slice(0, Math.max(0, start - 1))));
   }
-  return folded;
+  return elements;
 }

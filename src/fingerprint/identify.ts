@@ -5,11 +5,19 @@ import { PATH_MAX } from "../linux/kernel-constants.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
 import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
-import { metricEntropy } from "./entropy.ts";
-import { type FoldedElement, foldElement, foldPath } from "./fold.ts";
 import { labelNames, labelOf } from "./label.ts";
 import { nameOf, resolvePath } from "./path.ts";
-import { type ElementScore, RANDOM_FROM, scorePath } from "./randomness.ts";
+import { lower, type MayScore, type PathElement, PathReader, type ReadPath } from "./path-elements.ts";
+import {
+  type ElementScore,
+  looksRandom,
+  RANDOM_FROM,
+  raises,
+  scoreBeside,
+  scoreOf,
+  scoresOf,
+  unscored,
+} from "./randomness.ts";
 import type { Runnable, RunnableFacts } from "./runnable.ts";
 
 /** The program of every kernel thread, so that all of them collapse into one label. */
@@ -25,6 +33,7 @@ export const kernelThread: Runnable = {
   label: labelNames.kernel,
   random: false,
   randomness: 0,
+  unscored: false,
   entropy: undefined,
 };
 
@@ -34,6 +43,12 @@ export type Identify = (facts: RunnableFacts) => Runnable;
 export interface IdentifierOptions {
   /** Default: the embedded list. */
   readonly base?: BaseSystem;
+  /**
+   * Asked before a name is scored that is not remembered, with the effective user of the process. After false, the name
+   * is folded and not scored: it keeps its label, so that no rule on names can be escaped, and counts as random. By
+   * default every name is scored.
+   */
+  readonly mayScore?: (uid: number | undefined) => boolean;
 }
 
 /** Bounds of each cache generation: its entries, and its total key length (room for 256 paths of PATH_MAX). */
@@ -42,34 +57,39 @@ const KEY_CHARACTERS = 1 << 20;
 
 /** Makes the function that identifies runnables. Equal facts give the same object while it is cached. */
 export function createIdentifier(options: IdentifierOptions = {}): Identify {
-  const base = options.base ?? embeddedBase;
+  const { base = embeddedBase, mayScore = always } = options;
+  const reader = new PathReader();
   // Invalidated by: nothing. A runnable depends on its key and the base list, and each base list has an identifier.
   /** Keyed by executable; null if the runnable depends on the command line. */
   const byExecutable = new BoundedCache<Runnable | null>(RUNNABLES, KEY_CHARACTERS);
   /** Keyed by subject, for runnables that depend on the command line. */
   const bySubject = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
+
+  function make(subject: Subject, uid: number | undefined, keep: (runnable: Runnable) => void): Runnable {
+    const { runnable } = identifyAs(subject, base, reader, () => mayScore(uid));
+    // A name that is not scored now may be later.
+    if (!runnable.unscored) keep(runnable);
+    return runnable;
+  }
+
   return (facts) => {
     const { executable } = facts;
     if (executable !== undefined && facts.script === undefined && !hasUserMounts(facts)) {
-      const cached = byExecutable.get(executable) ?? undefined;
-      if (cached !== undefined) return cached;
-      if (byExecutable.get(executable) === undefined) {
-        if (!readsCommandLine(executable)) {
-          const runnable = identifyAs(subjectOf(facts), base).runnable;
-          byExecutable.set(executable, runnable);
-          return runnable;
-        }
+      const cached = byExecutable.get(executable);
+      if (cached !== undefined && cached !== null) return cached;
+      if (cached === undefined) {
+        if (!readsCommandLine(executable))
+          return make(ordinary(executable), facts.uid, (made) => byExecutable.set(executable, made));
         byExecutable.set(executable, null);
       }
     }
     const subject = subjectOf(facts);
-    let runnable = bySubject.get(subject.key);
-    if (runnable === undefined) {
-      runnable = identifyAs(subject, base).runnable;
-      bySubject.set(subject.key, runnable);
-    }
-    return runnable;
+    return bySubject.get(subject.key) ?? make(subject, facts.uid, (made) => bySubject.set(subject.key, made));
   };
+}
+
+function always(): boolean {
+  return true;
 }
 
 /** What a process runs, before it is folded, scored and named. */
@@ -119,11 +139,9 @@ function subjectIgnoringMounts(facts: RunnableFacts, note?: Note): Subject {
       ? subject(executable, "", undefined, true, executable, undefined, undefined)
       : fromFile(executable, facts.script, cwd, true);
   }
-  if (reading === undefined)
-    return subject(executable, "", undefined, false, executable, undefined, undefined);
+  if (reading === undefined) return ordinary(executable);
   const file = reading.script ?? reading.program;
-  if (file === CUT || reading.module === CUT || reading.applet === CUT)
-    return subject(executable, "", undefined, false, executable, undefined, undefined);
+  if (file === CUT || reading.module === CUT || reading.applet === CUT) return ordinary(executable);
   // The kernel opens no path of PATH_MAX or more characters, so a longer word is no script.
   if (file !== undefined && file.length < PATH_MAX) {
     return fromFile(executable, file, cwd, reading.script !== undefined);
@@ -153,6 +171,11 @@ function subject(
 ): Subject {
   const key = `${executable ?? ""}\u0000${inline ? "i" : ""}${identity}`;
   return { key, executable, script, inline, path, name, applet };
+}
+
+/** The executable is what is run, whatever its arguments are. */
+function ordinary(executable: string | undefined): Subject {
+  return subject(executable, "", undefined, false, executable, undefined, undefined);
 }
 
 function fromFile(
@@ -187,39 +210,43 @@ function fromReading(executable: string | undefined, reading: Reading): Subject 
 export interface Identification {
   readonly runnable: Runnable;
   /** The folded elements of its path, or of its name if the path is unknown; `scores` has the same order. */
-  readonly elements: readonly FoldedElement[];
+  readonly elements: readonly PathElement[];
   readonly scores: readonly ElementScore[];
   readonly base: BaseVerdict;
 }
 
-function identifyAs(subject: Subject, base: BaseSystem): Identification {
+interface Named {
+  readonly runnable: Runnable;
+  /** Undefined if there is neither a path nor a name. */
+  readonly read: ReadPath | undefined;
+  readonly base: BaseVerdict;
+}
+
+function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayScore: MayScore): Named {
   const { key, executable, script, inline, path } = subject;
-  const elements = elementsOf(path ?? subject.name);
-  const scores = scorePath(elements);
-  let randomness = highestScore(scores);
-  if (executable !== undefined && executable !== path)
-    randomness = Math.max(randomness, highestScore(scorePath(elementsOf(executable))));
-  let entropy: number | undefined;
-  for (const { element } of elements) {
-    const elementEntropy = metricEntropy(element);
-    if (elementEntropy !== undefined && (entropy === undefined || elementEntropy < entropy))
-      entropy = elementEntropy;
+  const read = readPath(path ?? subject.name, reader, mayScore);
+  const worst = read === undefined ? Number.NEGATIVE_INFINITY : worstOdds(read);
+  let randomness = read === undefined ? 0 : highestScore(read, worst);
+  let isUnscored = read !== undefined && hasUnscored(read);
+  if (executable !== undefined && executable !== path) {
+    const ofExecutable = readPath(executable, reader, mayScore);
+    if (ofExecutable !== undefined) {
+      randomness = Math.max(randomness, highestScore(ofExecutable, worstOdds(ofExecutable)));
+      isUnscored ||= hasUnscored(ofExecutable);
+    }
   }
 
-  const last = elements.at(-1);
   let name: string = labelNames.unknown;
   let file = "";
   if (subject.name !== undefined) {
-    const element = foldElement(subject.name, "/");
+    const element = reader.readElement(subject.name, "/", mayScore);
     file = element.text;
-    const [score] = scorePath([element]);
-    name = (score?.score ?? 0) >= RANDOM_FROM ? labelNames.random : labelOf(file);
-  } else if (last !== undefined) {
-    file = last.text;
-    name =
-      (scores.at(-1)?.score ?? 0) >= RANDOM_FROM
-        ? labelNames.random
-        : labelOf((isMemfd(path) ? "memfd:" : "") + file);
+    name = looksRandom(element.suspicion, element.suspicion.odds) ? labelNames.random : labelOf(file);
+  } else if (read?.last !== undefined) {
+    file = read.last.text;
+    name = looksRandom(read.last.suspicion, worst)
+      ? labelNames.random
+      : labelOf((isMemfd(path) ? MEMFD : "") + file);
   }
 
   const verdict = judgeSubject(subject, file, base);
@@ -231,16 +258,17 @@ function identifyAs(subject: Subject, base: BaseSystem): Identification {
     inline,
     path,
     folded:
-      path === undefined
+      path === undefined || read === undefined
         ? undefined
-        : (subject.userMounts === true ? USER_MOUNTS : "") + foldedPath(path, elements, scores),
+        : (subject.userMounts === true ? USER_MOUNTS : "") + foldedPath(path, read, worst),
     name,
     label: verdict.base ? labelNames.base : name,
     random: randomness >= RANDOM_FROM,
     randomness,
-    entropy,
+    unscored: isUnscored,
+    entropy: read === undefined ? undefined : lower(read.directory.entropy, read.last?.entropy),
   };
-  return { runnable, elements, scores, base: verdict };
+  return { runnable, read, base: verdict };
 }
 
 function judgeSubject(
@@ -260,30 +288,72 @@ function judgeSubject(
   return judgeBase(path, file, base);
 }
 
+const MEMFD = "memfd:";
+
 function isMemfd(path: string | undefined): boolean {
-  return path?.startsWith("memfd:") === true;
+  return path?.startsWith(MEMFD) === true;
 }
 
-function elementsOf(path: string | undefined): FoldedElement[] {
-  if (path === undefined) return [];
-  return isMemfd(path) ? [foldElement(path.slice("memfd:".length), "")] : foldPath(path);
+function readPath(path: string | undefined, reader: PathReader, mayScore: MayScore): ReadPath | undefined {
+  if (path === undefined) return undefined;
+  // The name of a memfd is any text, slashes included.
+  if (isMemfd(path)) {
+    const last = reader.readElement(path.slice(MEMFD.length), "", mayScore);
+    return { directory: noDirectory, last };
+  }
+  return reader.readPath(path, mayScore);
 }
 
-function highestScore(scores: readonly ElementScore[]): number {
+const noDirectory: ReadPath["directory"] = {
+  elements: [],
+  folded: "",
+  worst: Number.NEGATIVE_INFINITY,
+  entropy: undefined,
+  isTemporary: false,
+  unscored: false,
+};
+
+function elementsOf({ directory, last }: ReadPath): readonly PathElement[] {
+  return last === undefined ? directory.elements : [...directory.elements, last];
+}
+
+function hasUnscored({ directory, last }: ReadPath): boolean {
+  return directory.unscored || last?.suspicion === unscored;
+}
+
+/** The highest log odds of an element that was scored. */
+function worstOdds({ directory, last }: ReadPath): number {
+  return last === undefined || last.suspicion === unscored
+    ? directory.worst
+    : Math.max(directory.worst, last.suspicion.odds);
+}
+
+/** False if it is certain without a look at each element that none is random or unscored. */
+function hasRandomNames(read: ReadPath, worst: number): boolean {
+  return raises(worst) || hasUnscored(read);
+}
+
+function highestScore(read: ReadPath, worst: number): number {
+  if (!hasRandomNames(read, worst)) return worst === Number.NEGATIVE_INFINITY ? 0 : scoreOf(worst);
   let highest = 0;
-  for (const { score } of scores) highest = Math.max(highest, score);
+  for (const { suspicion } of elementsOf(read)) highest = Math.max(highest, scoreBeside(suspicion, worst));
   return highest;
 }
 
-function foldedPath(
-  path: string,
-  elements: readonly FoldedElement[],
-  scores: readonly ElementScore[],
-): string {
-  const texts = elements.map(({ text }, index) =>
-    (scores[index]?.score ?? 0) >= RANDOM_FROM ? labelNames.random : text,
-  );
-  return isMemfd(path) ? `memfd:${texts.join("/")}` : `/${texts.join("/")}`;
+function foldedPath(path: string, read: ReadPath, worst: number): string {
+  if (isMemfd(path)) return MEMFD + foldedName(read.last, worst);
+  if (!hasRandomNames(read, worst))
+    return read.last === undefined && read.directory.folded !== ""
+      ? read.directory.folded
+      : `${read.directory.folded}/${read.last?.text ?? ""}`;
+  return `/${elementsOf(read)
+    .map((element) => foldedName(element, worst))
+    .join("/")}`;
+}
+
+function foldedName(element: PathElement | undefined, worst: number): string {
+  if (element === undefined) return "";
+  return looksRandom(element.suspicion, worst) ? labelNames.random : element.text;
 }
 
 /** Like `identify`, but uncached; passes a line on every step to `note`. */
@@ -292,7 +362,13 @@ export function identification(
   note: Note,
   base: BaseSystem = embeddedBase,
 ): Identification {
-  return identifyAs(subjectOf(facts, note), base);
+  const {
+    runnable,
+    read,
+    base: verdict,
+  } = identifyAs(subjectOf(facts, note), base, new PathReader(), always);
+  const elements = read === undefined ? [] : elementsOf(read);
+  return { runnable, elements, scores: scoresOf(elements.map(({ suspicion }) => suspicion)), base: verdict };
 }
 
 /** Identifies runnables with the embedded base list. */

@@ -1,5 +1,4 @@
 // Scores how random a path looks: each element gets a score from 0 to 1, and the path gets the highest of them.
-import type { FoldedElement } from "./fold.ts";
 import { logOdds } from "./randomness-model.ts";
 import { isMadeOfWords } from "./randomness-words.ts";
 
@@ -20,8 +19,13 @@ const MIN_LENGTH = 8;
 const MIN_LENGTH_TEMPORARY = 6;
 
 /** Directories where mktemp(3) and similar functions create files, and everything below them. */
-const temporary =
-  /^\/(?:tmp|var\/tmp|dev\/shm|run\/shm|run\/lock|run\/user\/[0-9]+)(?:\/|$)|\/(?:tmp|\.tmp|temp)$/;
+const temporaryRoot = /^\/(?:tmp|var\/tmp|dev\/shm|run\/shm|run\/lock|run\/user\/[0-9]+)(?:\/|$)/;
+
+/** Whether the directory `within`, an unfolded path, is made for temporary files. */
+export function isTemporaryDirectory(within: string): boolean {
+  const isNamedSo = within.endsWith("/tmp") || within.endsWith("/.tmp") || within.endsWith("/temp");
+  return isNamedSo || temporaryRoot.test(within);
+}
 
 const uuid = /[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 const digest =
@@ -47,19 +51,30 @@ export interface ElementScore {
   readonly why: string;
 }
 
-interface Suspicion {
+/** How random a name looks by itself. */
+export interface Suspicion {
   /** Log odds that the name is random. */
-  odds: number;
+  readonly odds: number;
   /** Log odds to start from if another element of the path looks random. */
-  loose: number;
-  why: string;
+  readonly loose: number;
+  readonly why: string;
 }
 
-function certainly(odds: number, why: string): Suspicion {
+/** Of a name that is not scored, because its user makes too many of them: it is random by any measure. */
+export const unscored: Suspicion = {
+  odds: CERTAIN,
+  loose: CERTAIN,
+  why: "one of more new names a second than one user's names are scored",
+};
+
+type Worst = { -readonly [K in keyof Suspicion]: Suspicion[K] };
+
+function certainly(odds: number, why: string): Worst {
   return { odds, loose: odds, why };
 }
 
-function suspect(name: string, isTemporary: boolean): Suspicion {
+/** Judges a name by itself. Known shapes must have been folded before. `isTemporary`: in a temporary directory. */
+export function suspect(name: string, isTemporary: boolean): Suspicion {
   if (uuid.test(name)) return certainly(CERTAIN, "a UUID");
   if (digest.test(name)) return certainly(CERTAIN, "a hexadecimal digest");
   if (isTemporary && mktemp.test(name)) return certainly(CERTAIN, "as mktemp makes it, where it makes them");
@@ -84,7 +99,7 @@ function suspect(name: string, isTemporary: boolean): Suspicion {
   return worst;
 }
 
-function consider(worst: Suspicion, text: string, shortest: number, isStrict: boolean): void {
+function consider(worst: Worst, text: string, shortest: number, isStrict: boolean): void {
   if (text.length < shortest || onlyDigits.test(text)) return;
   const odds = logOdds(text);
   // Skip the search for words if not even the most random neighbour could raise this text to random.
@@ -95,7 +110,8 @@ function consider(worst: Suspicion, text: string, shortest: number, isStrict: bo
   worst.why = `the letters of ${text}`;
 }
 
-function scoreOf(odds: number): number {
+/** From 0 to 1. */
+export function scoreOf(odds: number): number {
   return 1 / (1 + Math.exp(BALANCE - odds));
 }
 
@@ -106,18 +122,37 @@ function scoreOf(odds: number): number {
 const RAISE_FROM = -3;
 const MAX_RAISE = 6;
 
-/** Scores every element of a path. Known shapes must have been folded before. */
-export function scorePath(elements: readonly FoldedElement[]): ElementScore[] {
-  const suspicions: Suspicion[] = [];
-  let within = "";
-  for (const { element, scored } of elements) {
-    suspicions.push(suspect(scored, temporary.test(within)));
-    within += `/${element}`;
-  }
-  const worst = Math.max(HARMLESS, ...suspicions.map(({ odds }) => odds));
-  return suspicions.map(({ odds, loose, why }) => {
-    if (odds === worst || loose <= HARMLESS || worst <= RAISE_FROM) return { score: scoreOf(odds), why };
-    const raised = loose + Math.min(MAX_RAISE, worst - RAISE_FROM);
-    return { score: scoreOf(raised), why: `${why}, beside a name that looks random` };
+/** Whether an element with these log odds raises those of its neighbours; no other can be random itself. */
+export function raises(worst: number): boolean {
+  return worst > RAISE_FROM;
+}
+
+/** The score of a name in a path where `worst` is the highest log odds of any element that was scored. */
+export function scoreBeside(suspicion: Suspicion, worst: number): number {
+  const { odds, loose } = suspicion;
+  if (odds === worst || suspicion === unscored || loose <= HARMLESS || worst <= RAISE_FROM)
+    return scoreOf(odds);
+  return scoreOf(loose + Math.min(MAX_RAISE, worst - RAISE_FROM));
+}
+
+/** The score of every element of a path, and why. */
+export function scoresOf(suspicions: readonly Suspicion[]): ElementScore[] {
+  const worst = worstOf(suspicions);
+  return suspicions.map((suspicion) => {
+    const score = scoreBeside(suspicion, worst);
+    const isRaised = score !== scoreOf(suspicion.odds);
+    return { score, why: isRaised ? `${suspicion.why}, beside a name that looks random` : suspicion.why };
   });
+}
+
+/** A name that nobody has looked at says nothing about its neighbours. */
+function worstOf(suspicions: readonly Suspicion[]): number {
+  let worst = HARMLESS;
+  for (const one of suspicions) if (one !== unscored) worst = Math.max(worst, one.odds);
+  return worst;
+}
+
+/** Whether a name is called random in a path with these highest log odds. One that was not scored keeps its name. */
+export function looksRandom(suspicion: Suspicion, worst: number): boolean {
+  return suspicion !== unscored && worst > RAISE_FROM && scoreBeside(suspicion, worst) >= RANDOM_FROM;
 }

@@ -14,6 +14,8 @@ const savedRunnable = v.object({
   label: v.string(),
   random: v.boolean(),
   randomness: v.number(),
+  // Absent in files of earlier versions.
+  unscored: v.optional(v.boolean(), false),
   entropy: v.optional(v.number()),
 });
 
@@ -43,6 +45,7 @@ export function decodeRunnable(saved: unknown): Runnable {
     label: output.label,
     random: output.random,
     randomness: output.randomness,
+    unscored: output.unscored,
     entropy: output.entropy,
   };
 }

@@ -47,7 +47,10 @@ interface Text {
   readonly truncated: boolean;
 }
 
-/** The text of a chain within TREE_BYTES. Labels are kept alternately from the leaf and from the root. */
+/**
+ * The text of a chain. If it is longer than TREE_BYTES, its middle is left out: labels are kept alternately from the leaf
+ * and from the root while there is room.
+ */
 function write(chain: Chain, prefix: string): Text {
   const labels = chain.cut ? [...chain.head, labelNames.elided, ...chain.tail] : chain.head;
   const path = join(labels, prefix);
@@ -93,6 +96,7 @@ class LineageTree implements Tree {
   readonly labels: readonly string[];
   readonly names: readonly string[];
   readonly random: boolean;
+  readonly unscored: boolean;
   readonly randomness: number;
   readonly entropy: number | undefined;
   readonly complete: boolean;
@@ -114,6 +118,7 @@ class LineageTree implements Tree {
       entropy = least(entropy, elided.entropy);
     }
     this.random = random;
+    this.unscored = (parent?.unscored ?? false) || (program?.unscored ?? false);
     this.randomness = randomness;
     this.entropy = entropy;
     this.complete = lineage.complete;
@@ -179,6 +184,10 @@ function derived(lineage: Lineage): LineageTree {
   return tree;
 }
 
+/**
+ * Whether a container begins at this node. Its tree then begins anew, so that the same image has the same tree under
+ * every runtime. The runtime and its shim stay in the lineage, where the operator `under` finds them.
+ */
 function entersContainer(lineage: Lineage): boolean {
   return lineage.container !== null && lineage.container !== (lineage.parent?.container ?? null);
 }

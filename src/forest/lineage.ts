@@ -83,8 +83,6 @@ export class Lineages {
    * program of the same key (see `child`), after packages have changed.
    */
   private readonly idle = new Set<Lineage>();
-  /** The node that became unused last. It is not in `idle` yet, because most often it is used again at once. */
-  private lastIdle: Lineage | null = null;
   private nodes = 0;
 
   /** Number of nodes in use. */
@@ -107,7 +105,7 @@ export class Lineages {
     while (current !== null) {
       current.references += 1;
       if (current.references > 1) return;
-      this.leaveIdle(current);
+      this.idle.delete(current);
       this.nodes += 1;
       current = current.parent;
     }
@@ -130,21 +128,15 @@ export class Lineages {
       this.forget(node);
       return;
     }
-    if (this.lastIdle !== null) this.idle.add(this.lastIdle);
-    this.lastIdle = node;
+    this.idle.add(node);
     if (this.idle.size < IDLE_LIMIT) return;
     const [oldest] = this.idle;
     if (oldest !== undefined) this.forget(oldest);
   }
 
-  private leaveIdle(node: Lineage): void {
-    if (node === this.lastIdle) this.lastIdle = null;
-    else this.idle.delete(node);
-  }
-
   /** Removes a node from the table together with its descendants, which would otherwise hold uncounted nodes. */
   private forget(node: Lineage): void {
-    this.leaveIdle(node);
+    this.idle.delete(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
     if (node.parent?.lastChild === node) node.parent.lastChild = null;

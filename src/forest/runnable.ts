@@ -27,6 +27,8 @@ export interface Runnable {
   readonly random: boolean;
   /** Highest score of any element of these paths, from 0 to 1. */
   readonly randomness: number;
+  /** A name of these paths was not scored, because its user makes too many new ones. Then `random` is true. */
+  readonly unscored: boolean;
   /** Lowest metric entropy of any path element (see `metricEntropy`); undefined if there is no path. */
   readonly entropy: number | undefined;
 }

@@ -13,6 +13,8 @@ export interface Tree {
   /** The labels of the exact tree. */
   readonly names: readonly string[];
   readonly random: boolean;
+  /** A name in the lineage was not scored, because its user makes too many new ones: the tree is not remembered. */
+  readonly unscored: boolean;
   readonly randomness: number;
   readonly entropy: number | undefined;
   readonly complete: boolean;

@@ -1,5 +1,5 @@
 // The process events connector (linux/cn_proc.h, linux/connector.h): its frames, and how to ask for them.
-import type { FilterInstruction } from "./socket.ts";
+import type { FilterInstruction } from "./classic-bpf.ts";
 
 /** linux/netlink.h: the protocol; linux/connector.h: the one group and id of process events. */
 export const NETLINK_CONNECTOR = 11;

@@ -1,5 +1,6 @@
 // Netlink sockets (netlink(7)) and the socket options (socket(7)) that a source of kernel events needs.
 import { ptr } from "bun:ffi";
+import { encodeFilter, type FilterInstruction } from "./classic-bpf.ts";
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, checked, EINTR, EPERM, errno, SystemCallError } from "./libc.ts";
 
@@ -32,9 +33,6 @@ const SK_MEMINFO_VARS = 9;
 const SK_MEMINFO_DROPS = 8;
 /** struct sockaddr_nl of linux/netlink.h: u16 family, u16 0, u32 pid, u32 groups. */
 const SOCKADDR_NL = 12;
-
-/** One instruction of a classic BPF filter (linux/filter.h): code, jump if true, jump if false, k. */
-export type FilterInstruction = readonly [code: number, jt: number, jf: number, k: number];
 
 /** A netlink socket that listens to multicast groups. */
 export class NetlinkSocket implements Disposable {
@@ -87,22 +85,10 @@ export class NetlinkSocket implements Disposable {
 
   /** Makes the kernel drop messages for which `program` returns 0, before they are queued. */
   filter(program: readonly FilterInstruction[]): void {
-    const code = new Uint8Array(new ArrayBuffer(program.length * 8));
-    const view = new DataView(code.buffer);
-    for (const [i, [operation, jt, jf, k]] of program.entries()) {
-      view.setUint16(i * 8, operation, true);
-      view.setUint8(i * 8 + 2, jt);
-      view.setUint8(i * 8 + 3, jf);
-      view.setUint32(i * 8 + 4, k, true);
-    }
-    // struct sock_fprog: u16 length, and the address at 8.
-    const header = new Uint8Array(new ArrayBuffer(16));
-    const headerView = new DataView(header.buffer);
-    headerView.setUint16(0, program.length, true);
-    headerView.setBigUint64(8, BigInt(ptr(code)), true);
+    const { header, instructions } = encodeFilter(program);
     const result = libc.setsockopt(this.fd, SOL_SOCKET, SO_ATTACH_FILTER, header, header.length);
-    // Using `code` after the call keeps the garbage collector from freeing it before.
-    checked("setsockopt SO_ATTACH_FILTER", result, `${code.length / 8} instructions`);
+    // Using the instructions after the call keeps the garbage collector from freeing them before.
+    checked("setsockopt SO_ATTACH_FILTER", result, `${instructions.length / 8} instructions`);
   }
 
   /** Number of messages dropped because the queue was full, since the last call or since the socket was created. */

@@ -163,7 +163,7 @@ export class CapturedHost {
     else if (name === captureTexts.baselinesInForce)
       this.accepted.baseline = this.baselineOf(read(name, () => namesIn(text)));
     else if (isBaseline(name)) this.keepBaseline(name, text);
-    else throw new Malformed("a text has no name that this treewarden knows");
+    else throw new Malformed("a text has no name that this version knows");
   }
 
   private restore(text: string): void {

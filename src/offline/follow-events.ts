@@ -35,6 +35,7 @@ export function followEvents(sensor: Sensor, rescan: Rescan, follower: Follower)
   using signals = new SignalDescriptor(endingSignals);
   const scan = (): void => {
     const start = monotonicNow();
+    rescan.begun();
     follower.scan?.(start);
     rescan.done(start, monotonicNow());
     follower.scanned?.();

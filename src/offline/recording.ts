@@ -9,7 +9,7 @@ import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { formatBase } from "../warden/base-file.ts";
 import { captureHeader } from "../warden/capture-header.ts";
 import { captureTexts } from "../warden/capture-texts.ts";
-import { scanLive } from "../warden/live-scan.ts";
+import { scanLiveProcesses } from "../warden/live-scan.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { type Follower, followEvents } from "./follow-events.ts";
@@ -66,7 +66,7 @@ export function runRecording(options: RecordingOptions): Recorded {
       reader === null
         ? null
         : (time) => {
-            writer.scan(scanLive(reader), time);
+            writer.scan(scanLiveProcesses(reader), time);
             writer.add("scan_end", { kind: "scan_end" });
           },
     drain: () => {

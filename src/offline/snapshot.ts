@@ -4,7 +4,7 @@ import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
 import { Forest, type FoundProcess } from "../forest/forest.ts";
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
-import { scanLive } from "../warden/live-scan.ts";
+import { scanLiveProcesses } from "../warden/live-scan.ts";
 import { restoreSavedLineages } from "./saved-lineages.ts";
 
 export interface Snapshot {
@@ -25,7 +25,7 @@ export function takeSnapshot(stateDirectory: string, base: BaseSystem): Snapshot
   forest.suspendedNs = suspendedFor();
   const restored = restoreSavedLineages(forest, stateDirectory);
   const time = monotonicNow();
-  const { found } = forest.reconcile(scanLive(reader), time, restored?.processes);
+  const { found } = forest.reconcile(scanLiveProcesses(reader), time, restored?.processes);
   restored?.release();
   return { forest, found, time };
 }

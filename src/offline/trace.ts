@@ -11,7 +11,7 @@ import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
-import { scanLive } from "../warden/live-scan.ts";
+import { scanLiveProcesses } from "../warden/live-scan.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { type Execution, Tracker, type TrackerListener } from "../warden/tracker.ts";
 import { readUserNames } from "../warden/user-names.ts";
@@ -67,7 +67,7 @@ class Tracer implements Follower {
       this.printer,
     );
     this.scan = options.ofThisHost
-      ? (time) => this.reconcile(scanLive(reader, sensor), time, options.stateDirectory)
+      ? (time) => this.reconcile(scanLiveProcesses(reader, sensor), time, options.stateDirectory)
       : null;
   }
 

@@ -2,7 +2,7 @@
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
-import { compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
+import { anyOf, compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
 
 type Compile = (texts: readonly string[]) => TextTest;
 
@@ -26,30 +26,12 @@ function compileExpression(text: string): TextTest {
   return (value) => expression.test(value);
 }
 
-function anyOf(tests: readonly TextTest[]): TextTest {
-  const [only] = tests;
-  if (only !== undefined && tests.length === 1) return only;
-  return (value) => {
-    for (const test of tests) if (test(value)) return true;
-    return false;
-  };
-}
-
 const textOperators: Readonly<Record<string, Compile>> = {
   glob: (texts) => anyOf(texts.map(compileGlob)),
-  contains: (texts) => (value) => {
-    for (const text of texts) if (value.includes(text)) return true;
-    return false;
-  },
+  contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),
   matches: (texts) => anyOf(texts.map(compileExpression)),
-  starts_with: (texts) => (value) => {
-    for (const text of texts) if (value.startsWith(text)) return true;
-    return false;
-  },
-  ends_with: (texts) => (value) => {
-    for (const text of texts) if (value.endsWith(text)) return true;
-    return false;
-  },
+  starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),
+  ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),
   cidr: (texts) => {
     const networks = networksOf(
       texts.map((text) => {

@@ -1,4 +1,5 @@
 // The operator `under`: whether a proper ancestor has one of the given names. Evaluated once per node of a lineage.
+// Lineages cross the border of a container, so `under` also finds its runtime and shim, which its tree leaves out.
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { compileGlob, type TextTest } from "./glob.ts";
@@ -19,7 +20,6 @@ export class Ancestry {
   private readonly indices = new Map<string, number>();
   // Invalidated by: nothing. Runnables and nodes never change, and each policy has its own Ancestry.
   private readonly ofRunnables = new WeakMap<Runnable, UnderAnswers>();
-  private readonly ofNodes = new WeakMap<Lineage, UnderAnswers>();
   private readonly withNodes = new WeakMap<Lineage, UnderAnswers>();
   private noAnswers: UnderAnswers = new Uint8Array(0);
 
@@ -47,12 +47,9 @@ export class Ancestry {
   }
 
   private above(node: Lineage): UnderAnswers {
-    const known = this.ofNodes.get(node);
-    if (known !== undefined) return known;
     let answers = node.parent === null ? this.noAnswers : this.including(node.parent);
-    for (const image of node.earlier) answers = join(answers, this.ofRunnable(image));
-    for (const image of node.elided ?? []) answers = join(answers, this.ofRunnable(image));
-    this.ofNodes.set(node, answers);
+    for (const program of node.earlier) answers = join(answers, this.ofRunnable(program));
+    for (const program of node.elided ?? []) answers = join(answers, this.ofRunnable(program));
     return answers;
   }
 

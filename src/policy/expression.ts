@@ -182,9 +182,9 @@ export function namesIn(expression: Expression, names: Set<string> = new Set()):
 }
 
 /** The variables that the expression only tests with `missing`. */
-export function askedIn(expression: Expression, names: Set<string> = new Set()): Set<string> {
+export function namesTestedByMissing(expression: Expression, names: Set<string> = new Set()): Set<string> {
   if (expression.is === "missing") for (const name of expression.names) names.add(name);
-  for (const part of partsOf(expression)) askedIn(part, names);
+  for (const part of partsOf(expression)) namesTestedByMissing(part, names);
   return names;
 }
 

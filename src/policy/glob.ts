@@ -1,4 +1,5 @@
 // Globs over paths and over the labels of a tree. Matching takes linear time, because the text may be hostile.
+import { RE2JS } from "re2js";
 
 /** The most alternatives of a pattern. Several `{a,b}` multiply, so a short pattern could have very many. */
 const ALTERNATIVES_LIMIT = 256;
@@ -52,7 +53,8 @@ function compileElement(element: string): Element {
   return (label) => names.has(label);
 }
 
-function anyOf(tests: readonly TextTest[]): TextTest {
+/** True if one of the tests is. */
+export function anyOf(tests: readonly TextTest[]): TextTest {
   const [only] = tests;
   if (only !== undefined && tests.length === 1) return only;
   return (text) => {
@@ -109,129 +111,15 @@ function expandBraces(pattern: string): string[] {
   return expanded;
 }
 
-/** Compiles a pattern without braces. Common forms need no automaton. */
+/** Compiles a pattern without braces. */
 function compileOne(pattern: string): TextTest {
   if (!pattern.includes("*")) return (text) => text === pattern;
-  if (!pattern.includes("/**/")) {
-    const inner = pattern.replace(/^\*\*|\*\*$/g, "");
-    if (!inner.includes("*")) {
-      const open = pattern.startsWith("**");
-      const ends = pattern.length > 2 && pattern.endsWith("**");
-      if (open && ends) return (text) => text.includes(inner);
-      if (open) return (text) => text.endsWith(inner);
-      if (ends) return (text) => text.startsWith(inner);
-    }
-  }
-  const { test } = new Automaton(pattern);
-  const fixed = pattern.slice(0, pattern.indexOf("*"));
-  // Most texts already differ before the first star, so comparing that prefix saves the automaton.
-  return fixed === "" ? test : (text) => text.startsWith(fixed) && test(text);
+  const parts = pattern.replace(/(\/\*\*)+\//g, "/**/").split(/(\/\*\*\/|\*\*|\*)/);
+  const expression = RE2JS.compile(
+    parts.map((part) => stars[part] ?? RE2JS.quote(part)).join(""),
+    RE2JS.DOTALL,
+  );
+  return (text) => expression.testExact(text);
 }
 
-const SLASH = 47;
-
-/**
- * A Shift-And automaton. State n means that the first n ordinary characters of the pattern are matched. Stars are loops
- * on a state, so every step is a shift and three masks over the set of states, for any text.
- */
-class Automaton {
-  readonly test: TextTest;
-  private readonly words: number;
-  private readonly accept: number;
-  /** For each character of the pattern, the states that it leads out of. */
-  private readonly steps = new Map<number, Uint32Array>();
-  private readonly none: Uint32Array;
-  /** The states with `*`, those with `**`, and those after a slash that is followed by `**` and a slash. */
-  private readonly star: Uint32Array;
-  private readonly globstar: Uint32Array;
-  private readonly gap: Uint32Array;
-  /** The current states, and the states of `gap` ever reached, which any later slash reaches again. */
-  private readonly now: Uint32Array;
-  private readonly reached: Uint32Array;
-
-  constructor(pattern: string) {
-    const { characters, star, globstar, gap } = parse(pattern.replace(/(\/\*\*)+\//g, "/**/"));
-    this.accept = characters.length;
-    this.words = (characters.length >> 5) + 1;
-    this.none = new Uint32Array(this.words);
-    this.now = new Uint32Array(this.words);
-    this.reached = new Uint32Array(this.words);
-    characters.forEach((code, state) => {
-      const mask = this.steps.get(code) ?? new Uint32Array(this.words);
-      setBit(mask, state);
-      this.steps.set(code, mask);
-    });
-    this.star = this.mask(star);
-    this.globstar = this.mask(globstar);
-    this.gap = this.mask(gap);
-    this.test = (text) => this.run(text);
-  }
-
-  private mask(states: readonly number[]): Uint32Array {
-    const mask = new Uint32Array(this.words);
-    for (const state of states) setBit(mask, state);
-    return mask;
-  }
-
-  private run(text: string): boolean {
-    const { now, reached } = this;
-    now.fill(0);
-    reached.fill(0);
-    now[0] = 1;
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      const step = this.steps.get(code) ?? this.none;
-      let carry = 0;
-      let alive = 0;
-      for (let w = 0; w < this.words; w++) {
-        const states = now[w] ?? 0;
-        const past = (reached[w] ?? 0) | (states & (this.gap[w] ?? 0));
-        reached[w] = past;
-        const moved = states & (step[w] ?? 0);
-        let next = (moved << 1) | carry;
-        carry = moved >>> 31;
-        next |= states & (this.globstar[w] ?? 0);
-        if (code === SLASH) next |= past;
-        else next |= states & (this.star[w] ?? 0);
-        now[w] = next;
-        alive |= next | past;
-      }
-      if (alive === 0) return false;
-    }
-    return (((now[this.accept >> 5] ?? 0) >>> (this.accept & 31)) & 1) === 1;
-  }
-}
-
-function setBit(mask: Uint32Array, bit: number): void {
-  mask[bit >> 5] = (mask[bit >> 5] ?? 0) | (1 << (bit & 31));
-}
-
-interface Parsed {
-  readonly characters: number[];
-  readonly star: number[];
-  readonly globstar: number[];
-  readonly gap: number[];
-}
-
-function parse(pattern: string): Parsed {
-  const parsed: Parsed = { characters: [], star: [], globstar: [], gap: [] };
-  let i = 0;
-  while (i < pattern.length) {
-    const state = parsed.characters.length;
-    if (pattern.startsWith("/**/", i)) {
-      parsed.characters.push(SLASH);
-      parsed.gap.push(state + 1);
-      i += 4;
-    } else if (pattern.startsWith("**", i)) {
-      parsed.globstar.push(state);
-      i += 2;
-    } else if (pattern[i] === "*") {
-      parsed.star.push(state);
-      i += 1;
-    } else {
-      parsed.characters.push(pattern.charCodeAt(i));
-      i += 1;
-    }
-  }
-  return parsed;
-}
+const stars: Readonly<Record<string, string>> = { "/**/": "/(?:.*/)?", "**": ".*", "*": "[^/]*" };

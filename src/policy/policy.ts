@@ -5,11 +5,11 @@ import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
-  askedIn,
   callExpression,
   decidedByLineage,
   type Expression,
   namesIn,
+  namesTestedByMissing,
   possible,
   valueKinds,
 } from "./expression.ts";
@@ -295,7 +295,7 @@ function prepare(
   slotOf: (name: string) => number,
 ): Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] } {
   const names = namesIn(condition);
-  for (const name of [...names, ...askedIn(condition)]) slotOf(name);
+  for (const name of [...names, ...namesTestedByMissing(condition)]) slotOf(name);
   const asked = rule.unknownMatches ? possible(condition) : condition;
   const program = compiler.compile(asked);
   const decided = decidedByLineage(asked);

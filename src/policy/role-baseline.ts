@@ -39,7 +39,7 @@ export function readRoleBaseline(
 }
 
 /** The list of role baselines in force, as text for other processes. */
-export function shippedList(baselines: readonly RoleBaseline[]): string {
+export function formatRoleBaselines(baselines: readonly RoleBaseline[]): string {
   return JSON.stringify({ version: 1, baselines: baselines.map(({ file, digest }) => ({ file, digest })) });
 }
 
@@ -48,7 +48,9 @@ const savedList = v.object({
   baselines: v.array(v.object({ file: v.string(), digest: v.string() })),
 });
 
-/** Parses the output of `shippedList`; undefined for anything else. */
-export function parseShippedList(text: string): readonly Pick<RoleBaseline, "file" | "digest">[] | undefined {
+/** Parses the output of `formatRoleBaselines`; undefined for anything else. */
+export function parseRoleBaselines(
+  text: string,
+): readonly Pick<RoleBaseline, "file" | "digest">[] | undefined {
   return parseJson(savedList, text)?.baselines;
 }

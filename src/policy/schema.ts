@@ -1,6 +1,7 @@
 // The schema of a policy file. Conditions may be any value here; condition.ts checks them.
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
+import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
 import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { severities } from "../vocabulary/severities.ts";
@@ -122,7 +123,7 @@ function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): v
   const path = (issue.path ?? []).map((item) => item.key);
   const last = path.at(-1);
   const node = nodeAt(root, path);
-  const what = path.length === 0 ? "a policy" : describe(path);
+  const what = path.length === 0 ? "a policy" : pathText(path);
   if (issue.type === "strict_object" && issue.expected === "never") {
     const holder = nodeAt(root, path.slice(0, -1));
     const key = property(holder, String(last))?.key ?? node;
@@ -140,7 +141,7 @@ function explain(document: Document, root: Node, issue: v.BaseIssue<unknown>): v
   } else if (issue.kind === "validation") {
     document.report(keyOf(root, issue, path) ?? node, `${what}: ${issue.message}`);
   } else {
-    document.report(node, `${what} must be ${plain(issue.expected)}, not ${shown(issue.input)}`);
+    document.report(node, `${what} must be ${plain(issue.expected)}, not ${shownValue(issue.input)}`);
   }
 }
 
@@ -161,21 +162,15 @@ function explainChoice(
   const isKind = choices.length > 0 && choices.every(isJudgedKind);
   if (isKind && plannedKinds.includes(String(input))) {
     const fix = `rules can be on ${choices.join(", ")}`;
-    document.report(node, `${what}: this version does not judge ${shown(input)} events yet`, fix);
+    document.report(node, `${what}: this version does not judge ${shownValue(input)} events yet`, fix);
     return;
   }
   const meant = nearest(String(input), choices);
   document.report(
     node,
-    `${what} must be ${either(choices)}, not ${shown(input)}`,
+    `${what} must be ${eitherOf(choices)}, not ${shownValue(input)}`,
     meant === undefined ? undefined : `did you mean "${meant}"?`,
   );
-}
-
-/** `a, b or c`. */
-function either(choices: readonly string[]): string {
-  const last = choices.at(-1) ?? "";
-  return choices.length < 2 ? last : `${choices.slice(0, -1).join(", ")} or ${last}`;
 }
 
 const missingFix: Readonly<Record<string, string>> = {
@@ -194,22 +189,10 @@ function keysAt(path: readonly unknown[]): string[] {
   return ["append"];
 }
 
-function describe(path: readonly unknown[]): string {
-  let text = "";
-  for (const step of path)
-    text += typeof step === "number" ? `[${step}]` : `${text === "" ? "" : "."}${step}`;
-  return text;
-}
-
 function plain(expected: string | null): string {
   if (expected === null) return "something else";
   return expected
     .replaceAll("Array", "an array")
     .replaceAll("Object", "an object")
     .replace(/^\((.*)\)$/, "$1");
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -20,8 +20,8 @@ export interface Parent {
   readonly uid: number | undefined;
 }
 
-export interface Subject {
-  readonly kind: JudgedKind;
+/** What every subject has: an event of a process, and what is known of that process. */
+interface ProcessSubject {
   readonly source: SensorSource;
   /** Nanoseconds, CLOCK_MONOTONIC. */
   readonly time: number;
@@ -53,6 +53,18 @@ export interface Subject {
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
 }
+
+export interface ExecSubject extends ProcessSubject {
+  readonly kind: "exec";
+}
+
+/** The subject of each judged kind of event. The type checker names a kind that is missing here. */
+interface SubjectTypes {
+  readonly exec: ExecSubject;
+}
+
+/** What a policy decides about. */
+export type Subject = SubjectTypes[JudgedKind];
 
 /** A variable's value. undefined means absent (not known); null means that the process has none. */
 export type VariableValue =

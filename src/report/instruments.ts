@@ -70,6 +70,15 @@ export const instruments = {
     attributes: ["reason"],
     closed: [unattributedReasons],
   },
+  namesUnscored: {
+    prometheus: "treewarden_names_unscored_total",
+    otel: "treewarden.names.unscored",
+    unit: "{name}",
+    kind: "counter",
+    description: "Names of programs that were folded and not scored, because a user made too many new ones.",
+    attributes: [],
+    closed: [],
+  },
   verdicts: {
     prometheus: "treewarden_verdicts_total",
     otel: "treewarden.verdicts",

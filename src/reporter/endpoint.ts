@@ -78,7 +78,10 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       const refusal = refusalOfHost(request.headers.get("host"));
       if (refusal !== undefined) return refusal;
       if (request.method !== "GET" && request.method !== "HEAD") {
-        return new Response("only GET\n", { status: 405, headers: { allow: "GET, HEAD" } });
+        return new Response("the method must be GET or HEAD\n", {
+          status: 405,
+          headers: { allow: "GET, HEAD" },
+        });
       }
       if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
       inFlight += 1;
@@ -89,7 +92,7 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       }
     },
     error() {
-      return new Response("failed\n", { status: 500 });
+      return new Response("internal error\n", { status: 500 });
     },
   });
 }
@@ -126,6 +129,6 @@ async function answer(request: Request, inputs: EndpointInputs): Promise<Respons
       return Response.json(body, { status: alive ? 200 : 503 });
     }
     default:
-      return new Response("not here: /metrics and /healthz are\n", { status: 404 });
+      return new Response("no such path: try /metrics or /healthz\n", { status: 404 });
   }
 }

@@ -7,7 +7,7 @@ import {
   sensors,
 } from "../vocabulary/sensors.ts";
 import { openAcctSensor } from "./acct/sensor.ts";
-import { openEbpfSensor } from "./ebpf/sensor.ts";
+import { BUFFER_BYTES, ENFORCING_BUFFER_BYTES, openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
 import { openNetlinkSensor } from "./netlink/sensor.ts";
 import type { FactsReader } from "./procfs/facts-reader.ts";
@@ -24,6 +24,8 @@ export interface SensorOptions {
   readonly reader: FactsReader;
   /** Bytes of arguments that are kept. */
   readonly argumentBytes: number;
+  /** Verdicts are carried out: what is lost while the reader is held up must not get away. */
+  readonly enforces?: boolean | undefined;
   /** For a source that is a file: where it is. */
   readonly file?: string | undefined;
   /** A source that `auto` tries after all others, and why. */
@@ -38,7 +40,8 @@ export interface LastResort {
 
 /** How each source is opened. Throws SensorUnavailable where the host does not allow it. */
 const openers: Readonly<Record<OpenableSource, (options: SensorOptions) => Sensor>> = {
-  ebpf: ({ argumentBytes }) => openEbpfSensor({ argumentBytes }),
+  ebpf: ({ argumentBytes, enforces }) =>
+    openEbpfSensor({ argumentBytes, bufferBytes: enforces === true ? ENFORCING_BUFFER_BYTES : BUFFER_BYTES }),
   netlink: ({ reader }) => openNetlinkSensor({ reader }),
   acct: ({ file = "" }) => openAcctSensor(file),
 };

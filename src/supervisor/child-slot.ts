@@ -15,40 +15,40 @@ interface Child {
   readonly handle: PidDescriptor;
   /** ns, CLOCK_MONOTONIC. */
   readonly startedAt: number;
-  /** Null for a process that a previous supervisor started: init reaps it. */
+  /** Null for a process that a previous supervisor started, which init reaps. */
   readonly spawned: Spawned | null;
 }
 
 export interface ChildSlotOptions {
   readonly role: ChildRole;
   readonly poll: Poll;
-  /** Becomes ready in `poll` when the process has ended. */
+  /** The token that `poll` reports when the process has ended. */
   readonly token: number;
-  /** Gives the command that starts the process; called for each start. */
+  /** Returns the command that starts the process; called for each start. */
   readonly command: () => SpawnOptions;
   /** When to start the process for the first time; ns, CLOCK_MONOTONIC. */
   readonly startAt: number;
-  /** This is the first start of a run, see `ChildEnd.refused`. */
-  readonly isFirstStart: boolean;
+  /** Whether the run ends if the first start fails, see `ChildEnd.permanentFailure`. Later starts are retried. */
+  readonly failureEndsRun: boolean;
 }
 
 export class ChildSlot implements Disposable {
   readonly role: ChildRole;
   /** When to start the next process if none runs; ns, CLOCK_MONOTONIC. */
   startAt: number;
-  /** No process is started until there is work for it. */
+  /** While true, no process is started, because there is no work for it. */
   asleep = false;
   private readonly options: ChildSlotOptions;
   private child: Child | undefined;
   private lastDelay: number | undefined;
-  private mayRefuse: boolean;
+  private failureEndsRun: boolean;
   private killed = false;
 
   constructor(options: ChildSlotOptions) {
     this.role = options.role;
     this.options = options;
     this.startAt = options.startAt;
-    this.mayRefuse = options.isFirstStart;
+    this.failureEndsRun = options.failureEndsRun;
   }
 
   get isRunning(): boolean {
@@ -60,8 +60,8 @@ export class ChildSlot implements Disposable {
   }
 
   /**
-   * Starts a process. A failed start counts as a process that ended at once. False if the first start of the run has
-   * failed, because the next one would fail for the same reason.
+   * Starts a process. A failed start counts as a process that ended at once. Returns false if the failure ends the run,
+   * because the next start would fail for the same reason.
    */
   start(): boolean {
     try {
@@ -73,12 +73,12 @@ export class ChildSlot implements Disposable {
       log(`cannot start the ${this.role}: ${messageOf(problem)}`);
     }
     if (!this.isRunning) this.postpone(0);
-    return this.isRunning || !this.mayRefuse;
+    return this.isRunning || !this.failureEndsRun;
   }
 
   /**
-   * Takes over a process that a previous supervisor started. `isChild` is called when a pidfd on `pid` is open, and
-   * must say whether the process is that child: only then the pid cannot be reused any more.
+   * Takes over a process that a previous supervisor started. `isChild` must check whether `pid` is still that process.
+   * It is called while a pidfd is open, so that the check and the pidfd concern the same process.
    */
   adopt(pid: number, isChild: () => boolean): void {
     const handle = pidfdOpen(pid);
@@ -87,7 +87,7 @@ export class ChildSlot implements Disposable {
     else handle[Symbol.dispose]();
   }
 
-  /** Sends SIGKILL; false if it was sent before. */
+  /** Sends SIGKILL. Returns false if it was sent before. */
   kill(): boolean {
     if (this.killed) return false;
     this.killed = true;
@@ -99,14 +99,14 @@ export class ChildSlot implements Disposable {
     return true;
   }
 
-  get beingKilled(): boolean {
+  get isBeingKilled(): boolean {
     return this.killed;
   }
 
   /** Must be called when the process has ended: empties the slot and sets the time of the next start. */
   async ended(): Promise<ChildEnd> {
     const { child } = this;
-    if (child === undefined) return { ...unknownEnd, description: "was not there" };
+    if (child === undefined) return { ...unknownEnd, description: "was not running" };
     this.options.poll.remove(child.handle.fd);
     child.handle[Symbol.dispose]();
     this.child = undefined;
@@ -114,17 +114,17 @@ export class ChildSlot implements Disposable {
     this.postpone(livedMs);
     const { spawned } = child;
     await spawned?.exited;
-    const { mayRefuse } = this;
-    this.mayRefuse = false;
+    const { failureEndsRun } = this;
+    this.failureEndsRun = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
     if (spawned === null) return { ...unknownEnd, livedMs };
     const { signalCode: signal } = spawned;
     if (signal !== null)
       return { ...unknownEnd, description: `was ended by ${signal} ${after}`, livedMs, signal };
     const code = spawned.exitCode ?? 0;
-    const refused = mayRefuse && (code === 2 || code === 3) ? code : undefined;
+    const permanentFailure = failureEndsRun && (code === 2 || code === 3) ? code : undefined;
     const description = `ended with exit code ${code} ${after}`;
-    return { ...unknownEnd, description, livedMs, refused, byItself: code === 0 };
+    return { ...unknownEnd, description, livedMs, permanentFailure, finished: code === 0 };
   }
 
   [Symbol.dispose](): void {
@@ -147,22 +147,22 @@ export interface ChildEnd {
   /** Text for the log: "was ended by SIGKILL after 3.2 s". */
   readonly description: string;
   /**
-   * The exit code 2 (wrong use, bad configuration) or 3 (not allowed) of the first process of a run: a restart would
-   * fail for the same reason.
+   * The exit code, if it is 2 (usage or configuration error) or 3 (not permitted) at the first start of a run. A restart
+   * would fail for the same reason.
    */
-  readonly refused: number | undefined;
+  readonly permanentFailure: number | undefined;
   /** The process exited with code 0, because it had no work left. */
-  readonly byItself: boolean;
+  readonly finished: boolean;
   readonly livedMs: number;
   /** The signal that ended the process; null if it exited by itself, or if that is not known. */
   readonly signal: string | number | null;
 }
 
-/** The exit status of an adopted process is not known: init reaps it. */
+/** The exit status of an adopted process is not known, because init reaps it. */
 const unknownEnd: ChildEnd = {
   description: "ended",
-  refused: undefined,
-  byItself: false,
+  permanentFailure: undefined,
+  finished: false,
   livedMs: 0,
   signal: null,
 };

@@ -1,6 +1,6 @@
-// The environment of each process: only the variables that it needs, and none that changes how the runtime starts.
-// (BUN_OPTIONS can load a file, and BUN_BE_BUN turns the binary into a general interpreter.)
-import { compiledEarly, frugal } from "./runtime-options.ts";
+// The environment of each process: only the variables that it needs. LD_PRELOAD and the like do not reach it. Variables
+// of the runtime have no effect but those of runtime-options.ts, see build/entry-stub.ts.
+import { compiledEarly, smallHeap } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -16,12 +16,6 @@ function pick(
     if (value !== undefined && wanted(name)) picked[name] = value;
   return picked;
 }
-
-/**
- * JavaScriptCore sizes its heap by the host's memory unless this option is set. With it, a warden at 500 execs a second
- * needs two thirds of the memory, and 3 us more CPU for each exec under a flood (docs/performance.md).
- */
-const smallHeap = { ...frugal, BUN_JSC_forceRAMSize: "67108864" };
 
 /** The environment of the supervisors; they pass the reporter's variables on. */
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {

@@ -17,3 +17,17 @@ export const compiledEarly = {
   BUN_JSC_thresholdForOptimizeAfterWarmUp: "100",
   BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "100",
 } as const;
+
+/**
+ * JavaScriptCore sizes its heap by the host's memory unless this option is set. With it, a warden at 500 execs a second
+ * needs two thirds of the memory, and 3 us more CPU for each exec under a flood (docs/performance.md).
+ */
+export const smallHeap = { ...frugal, BUN_JSC_forceRAMSize: "67108864" } as const;
+
+/**
+ * Every option as it stands in an environment. The executable ignores all variables of the runtime but these, and these
+ * with another value (build/entry-stub.ts), so that nobody who starts it can change how it runs.
+ */
+export const runtimeOptions: readonly string[] = Object.entries({ ...smallHeap, ...compiledEarly }).map(
+  ([name, value]) => `${name}=${value}`,
+);

@@ -146,13 +146,13 @@ export class Supervisor implements Disposable {
   constructor(plan: SupervisorPlan) {
     this.plan = plan;
     const now = monotonicNow();
-    const isFirst = plan.standbyOf === undefined;
-    const common = { poll: this.poll, isFirstStart: isFirst };
+    const isFirstSupervisor = plan.standbyOf === undefined;
+    const common = { poll: this.poll, failureEndsRun: isFirstSupervisor };
     this.links = new Links({
       descriptors: plan.descriptors,
       poll: this.poll,
       firstToken: LINKS,
-      areFresh: isFirst,
+      areFresh: isFirstSupervisor,
       onNew: (update) => this.updateStandby(update),
     });
     this.warden = new ChildSlot({
@@ -173,7 +173,7 @@ export class Supervisor implements Disposable {
       ...common,
       role: "standby",
       token: STANDBY,
-      startAt: isFirst ? now + standbyAfter : now,
+      startAt: isFirstSupervisor ? now + standbyAfter : now,
       command: () => this.standbyCommand(),
     });
     this.examiner = new ChildSlot({
@@ -182,8 +182,8 @@ export class Supervisor implements Disposable {
       token: EXAMINER,
       startAt: now,
       command: () => this.examinerCommand(),
-      // treewarden also works without an examiner, so its refusal does not stop the run.
-      isFirstStart: false,
+      // treewarden also works without an examiner.
+      failureEndsRun: false,
     });
     this.slots = [this.warden, this.reporter, this.examiner, this.standby];
     const { deadMan, deadManOfReporter } = plan.descriptors;
@@ -250,20 +250,20 @@ export class Supervisor implements Disposable {
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
     const end = await slot.ended();
-    const { description, refused, byItself } = end;
+    const { description, permanentFailure, finished } = end;
     // The timer was armed by the process that has ended; it must not expire for the next one.
     this.watchdogs.get(slot)?.disarm();
     if (slot === this.standby) this.closeStandbyUpdates();
     if (this.stopping !== undefined) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
-    if (slot === this.examiner && byItself && !linkLost) return this.letExaminerSleep();
-    if (refused === undefined) {
+    if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
+    if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
     log(`the ${slot.role} ${description}, at its first start; stopping`);
-    this.stop(refused);
+    this.stop(permanentFailure);
   }
 
   /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
@@ -311,7 +311,7 @@ export class Supervisor implements Disposable {
 
   private handleExpiration(slot: ChildSlot): void {
     const stall = slot.pid === undefined ? undefined : this.watchdogs.get(slot)?.onExpiration(slot.pid);
-    if (stall === undefined || slot.beingKilled) return;
+    if (stall === undefined || slot.isBeingKilled) return;
     const late = `the ${slot.role} has not come back to its poll for ${stall.lateMs} ms`;
     if (stall.kind === "hangs") {
       log(`${late}, and ${stall.how}; killing it`);
@@ -471,7 +471,7 @@ export class Supervisor implements Disposable {
   private nextKill(stopping: Stopping): number {
     const slot = this.warden.isRunning ? this.warden : this.reporter;
     if (!slot.isRunning && this.examiner.isRunning) return stopping.reporterBy;
-    if (!slot.isRunning || slot.beingKilled) return Number.POSITIVE_INFINITY;
+    if (!slot.isRunning || slot.isBeingKilled) return Number.POSITIVE_INFINITY;
     return slot === this.warden ? stopping.wardenBy : stopping.reporterBy;
   }
 

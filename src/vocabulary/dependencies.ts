@@ -2,11 +2,10 @@
 
 /**
  * How the key of settled execs (Sensor.settle) accounts for a dependency. `hashed`: it is part of the key. `cleared`:
- * when it changes, all settled keys are dropped. `tolerated`: two execs of one key may differ in it; then a kill comes
- * as late as events may gather, at most 50 ms. `missed`: the key says nothing about it, so a kill that depends on it
+ * when it changes, all settled keys are dropped. `missed`: the key says nothing about it, so a kill that depends on it
  * must not wait.
  */
-export type SettleKeyPart = "hashed" | "cleared" | "tolerated" | "missed";
+export type SettleKeyPart = "hashed" | "cleared" | "missed";
 
 export interface DependencyRow {
   readonly settleKey: SettleKeyPart;
@@ -19,7 +18,12 @@ const table = {
   exec: {
     settleKey: "missed",
     sharedByLineage: false,
-    meaning: "this one exec: its process ids, times, session, terminal and login user",
+    meaning: "this one exec: its process ids and times",
+  },
+  session: {
+    settleKey: "hashed",
+    sharedByLineage: false,
+    meaning: "the session, the controlling terminal and the login user",
   },
   program: { settleKey: "hashed", sharedByLineage: false, meaning: "which file is executed" },
   arguments: {
@@ -27,12 +31,12 @@ const table = {
     sharedByLineage: false,
     meaning: "the path and arguments given to execve(2)",
   },
-  user: { settleKey: "hashed", sharedByLineage: false, meaning: "the effective user" },
-  directory: { settleKey: "missed", sharedByLineage: false, meaning: "the current working directory" },
+  user: { settleKey: "hashed", sharedByLineage: false, meaning: "the effective and the real user" },
+  directory: { settleKey: "hashed", sharedByLineage: false, meaning: "the current working directory" },
   lineage: {
     settleKey: "hashed",
     sharedByLineage: true,
-    meaning: "the programs and users of the process and its ancestors",
+    meaning: "what the process and its ancestors ran, as whom, from where and in which control group",
   },
   links: {
     settleKey: "missed",
@@ -45,11 +49,11 @@ const table = {
     sharedByLineage: false,
     meaning: "the immediate parent as it was when it forked",
   },
-  cgroup: { settleKey: "missed", sharedByLineage: false, meaning: "the control group" },
-  // Tolerated, or every rule on `tree.known` would wake the reader for each exec: the same program with the same
-  // arguments seldom starts from the same lineage in two units.
+  cgroup: { settleKey: "hashed", sharedByLineage: false, meaning: "the control group" },
+  // The control group is hashed. A lineage that was not seen whole leaves a rule on `tree.known` undecided, and what is
+  // undecided is never settled.
   scope: {
-    settleKey: "tolerated",
+    settleKey: "hashed",
     sharedByLineage: false,
     meaning: "the unit or container image in which the baseline looks, and whether the lineage is complete",
   },
@@ -59,7 +63,11 @@ const table = {
     meaning: "the baseline in force and its exclusions",
   },
   users: { settleKey: "cleared", sharedByLineage: false, meaning: "the host's user names" },
-  file: { settleKey: "missed", sharedByLineage: false, meaning: "the state of the executable's file" },
+  file: {
+    settleKey: "hashed",
+    sharedByLineage: false,
+    meaning: "the state of the executable's file: its mode, its ctime, whether it is deleted",
+  },
   examiner: {
     settleKey: "missed",
     sharedByLineage: false,

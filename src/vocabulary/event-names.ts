@@ -62,6 +62,7 @@ const table = {
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
+  "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
   "baseline.unknown": {
     about: "command",
     meaning: "`baseline compare`: a tree that the baseline does not know",

@@ -119,7 +119,7 @@ const table = {
     type: "int",
     judged: true,
     kinds: ["exec"],
-    dependsOn: ["exec"],
+    dependsOn: ["user"],
     inTests: "inherited",
     otel: true,
     meaning: "real user id",
@@ -128,7 +128,7 @@ const table = {
     type: "bool",
     judged: true,
     kinds: ["exec"],
-    dependsOn: ["exec"],
+    dependsOn: ["session"],
     inTests: "derived",
     otel: true,
     meaning: "it has a controlling terminal",
@@ -274,7 +274,7 @@ const table = {
     nullable: true,
     judged: true,
     kinds: ["exec"],
-    dependsOn: ["exec"],
+    dependsOn: ["session"],
     inTests: "inherited",
     ordinary: null,
     meaning: "login user id of the audit system; null: never set",
@@ -283,7 +283,7 @@ const table = {
     type: "int",
     judged: true,
     kinds: ["exec"],
-    dependsOn: ["exec"],
+    dependsOn: ["session"],
     inTests: "inherited",
     meaning: "session id",
   },
@@ -292,7 +292,7 @@ const table = {
     nullable: true,
     judged: true,
     kinds: ["exec"],
-    dependsOn: ["exec"],
+    dependsOn: ["session"],
     inTests: "inherited",
     ordinary: null,
     meaning: "controlling terminal, for example `pts/0`; null: none",
@@ -582,6 +582,11 @@ const table = {
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
   "check.detail": reported("string", [], "what was found"),
   "check.fix": reported("string", [], "what to do about it"),
+  "privilege.process": reported("string", [], "`doctor`: the process of treewarden that has the privilege"),
+  "privilege.name": reported("string", [], "`doctor`: a capability, or which files or system calls"),
+  "privilege.when": reported("string", [], "`doctor`: the settings under which the process has it"),
+  "privilege.reason": reported("string", [], "`doctor`: what the process needs it for"),
+  "privilege.in_force": reported("bool", [], "`doctor`: it has it with this configuration"),
 } as const satisfies Readonly<Record<string, VariableRow>>;
 
 type Table = typeof table;
@@ -647,7 +652,7 @@ export function isSharedByLineage(name: string): boolean {
   return isJudged(name) && judgedRows[name].dependsOn.every((one) => dependencies[one].sharedByLineage);
 }
 
-/** Two execs of one settle key may be taken for alike in this variable, see dependencies.ts. */
+/** Two execs of one settle key are alike in this variable, see dependencies.ts. */
 export function isCoveredBySettleKey(name: JudgedVariable): boolean {
   return judgedRows[name].dependsOn.every((one) => dependencies[one].settleKey !== "missed");
 }

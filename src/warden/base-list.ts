@@ -15,6 +15,8 @@ export interface BaseListInputs {
   readonly writeFile: WriteFile;
   /** Raised when the list changes. */
   readonly epoch: Epoch;
+  /** See `IdentifierOptions.mayScore`. */
+  readonly mayScore: (uid: number | undefined) => boolean;
 }
 
 export class BaseList {
@@ -26,7 +28,7 @@ export class BaseList {
   constructor(inputs: BaseListInputs) {
     this.inputs = inputs;
     this.base = readBase(inputs.stateDirectory) ?? embeddedBase;
-    this.identifier = createIdentifier({ base: this.base });
+    this.identifier = createIdentifier({ base: this.base, mayScore: inputs.mayScore });
   }
 
   get current(): BaseSystem {
@@ -41,7 +43,7 @@ export class BaseList {
   replace(base: BaseSystem): void {
     if (isSameBase(base, this.base)) return;
     this.base = base;
-    this.identifier = createIdentifier({ base });
+    this.identifier = createIdentifier({ base, mayScore: this.inputs.mayScore });
     const { stateDirectory, recordChange, writeFile, epoch } = this.inputs;
     epoch.raise("base system");
     recordChange("base.changed", { "base.programs": base.files.size });

@@ -46,10 +46,10 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
         throw error;
       }
     },
-    isOurs({ pid }, args) {
+    isOwnProcess({ pid }, args) {
       // All own processes have the id in their arguments. Reading /proc is the most expensive part of a kill.
       if (args !== undefined && !args.some((arg) => arg.includes(runId))) return false;
-      // The pid may belong to another process by now. To spare that process is the safe mistake.
+      // The pid may belong to another process by now. Sparing that process is the safer error.
       const facts = factsOfOwn(pid);
       if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
       return facts.parentPid !== undefined && factsOfOwn(facts.parentPid)?.uid === ROOT;

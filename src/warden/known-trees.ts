@@ -11,7 +11,7 @@ import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
-import { type RoleBaseline, shippedList } from "../policy/role-baseline.ts";
+import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
@@ -69,7 +69,7 @@ export class KnownTrees {
   constructor(inputs: KnownTreesInputs) {
     this.inputs = inputs;
     this.ofRoles = inputs.ofRoles;
-    this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? shippedList([]);
+    this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
     this.reload();
   }
 
@@ -211,7 +211,7 @@ export class KnownTrees {
 
   /** Commands read the list of the roles' baselines from a file, because they cannot ask the warden. */
   private saveRoles(): void {
-    const text = shippedList(this.ofRoles);
+    const text = formatRoleBaselines(this.ofRoles);
     if (text === this.savedRoles) return;
     this.savedRoles = text;
     this.inputs.writeFile(join(this.inputs.stateDirectory, OF_ROLES), text, (error) => {

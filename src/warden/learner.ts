@@ -12,7 +12,7 @@ import {
   secondsLeft,
   startLearning,
   startWatching,
-  stop,
+  stopLearning,
 } from "../baseline/learning-state.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { treeOf } from "../fingerprint/tree.ts";
@@ -133,7 +133,7 @@ export class Learner {
   }
 
   stop(): void {
-    this.learning.state = stop(this.learning.state, this.inputs.now());
+    this.learning.state = stopLearning(this.learning.state, this.inputs.now());
     this.reportPhase();
     this.save();
   }

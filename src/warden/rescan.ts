@@ -21,9 +21,13 @@ export class Rescan {
     return this.wanted ? Math.max(0, Math.max(this.since + SETTLE_NS, this.notBefore) - now) : undefined;
   }
 
+  /** To be called when a rescan begins: a loss from then on asks for another. */
+  begun(): void {
+    this.wanted = false;
+  }
+
   /** To be called after a rescan that took from `start` to `end`. */
   done(start: number, end: number): void {
-    this.wanted = false;
     this.notBefore = end + (end - start) * REST;
   }
 }

@@ -5,7 +5,7 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
-import { TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
+import { OVERFLOW_TREE, TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
 import {
   dispatch,
   type EventHandlers,
@@ -171,8 +171,9 @@ export class Tracker {
     const known = this.inputs.isKnown(tree);
     const previous = handleOf(process);
     const { trees } = this.inputs;
-    const handle =
-      previous === undefined ? trees.started(tree.path, known) : trees.moved(previous, tree.path, known);
+    // One user's flood of names must not take the series of the others' new trees.
+    const path = tree.unscored && !known ? OVERFLOW_TREE : tree.path;
+    const handle = previous === undefined ? trees.started(path, known) : trees.moved(previous, path, known);
     if (handle !== previous) process.countedAs = handle;
   }
 

@@ -9,7 +9,7 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Subject } from "../policy/subject.ts";
+import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp, verdictRecord } from "../report/records.ts";
@@ -66,12 +66,12 @@ interface Counted {
 }
 
 export class VerdictHandler implements TrackerListener {
-  /** The sensor is told of execs that need not hurry. */
+  /** Whether allowed execs are settled, so that equal ones no longer wake the warden at once. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
   private readonly inputs: VerdictInputs;
-  /** Loudness: a minute without permits is told once. */
+  /** Whether the last kill was withheld by the rate limit. Only the change is recorded, not every withheld kill. */
   private limited = false;
   /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
@@ -91,7 +91,7 @@ export class VerdictHandler implements TrackerListener {
     const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec.time);
-    this.inputs.learnFrom(exec, knowledge);
+    if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
       decision.action !== "kill" &&
@@ -101,7 +101,8 @@ export class VerdictHandler implements TrackerListener {
       this.inputs.settle(exec.event);
     }
     const { outbox, stamp } = this.inputs;
-    if (knowledge.known !== true && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+    const isRemembered = knowledge.known !== true && !exec.tree.unscored;
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow") {
       const room = decision.action === "kill" ? "all" : "common";
@@ -128,12 +129,12 @@ export class VerdictHandler implements TrackerListener {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
     if (this.inputs.enforcement === "observe") return wouldKill;
-    const result = this.inputs.killer.kill(exec.process, toldOf(exec));
-    this.tellLimit(result);
+    const result = this.inputs.killer.kill(exec.process, observedExec(exec));
+    this.recordLimit(result);
     return result;
   }
 
-  private tellLimit(result: KillResult): void {
+  private recordLimit(result: KillResult): void {
     const limited = result.reason === "rate_limited";
     if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
     this.limited = limited;
@@ -170,18 +171,18 @@ function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcom
   return isSameRule && isSameVerdict && decision.undecided === other.undecided;
 }
 
-function toldOf({ event }: Execution): ObservedExec | undefined {
+function observedExec({ event }: Execution): ObservedExec | undefined {
   if (event === undefined) return undefined;
   return { time: event.time, args: event.facts.argsTruncated ? undefined : event.facts.args };
 }
 
-/** What a policy is asked about. */
+/** The subject that the policy decides about. */
 export function execSubject(
   exec: Execution,
   wallOffset: number,
   inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
   knowledge: Knowledge = {},
-): Subject {
+): ExecSubject {
   const { process, facts } = exec;
   const { lineage, ancestry } = process;
   const parent = ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid };

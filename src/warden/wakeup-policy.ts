@@ -1,15 +1,30 @@
-// Decides which execs the sensor must deliver at once. Only execs that may be killed justify a wake-up each.
+// Decides which execs the sensor must deliver at once. Only an event that may lead to a kill justifies a wake-up.
 import type { Enforcement } from "../config/config.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
+import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { isCoveredBySettleKey } from "../vocabulary/variables.ts";
 
+/** How events of each judged kind must be delivered, so that a kill comes in time. */
+const wakeupFor = {
+  exec: execWakeup,
+} satisfies Readonly<Record<JudgedKind, (policy: Policy) => WakeupPolicy>>;
+
+/** From the one that delays no event to the one that delays them all. */
+const promptestFirst: readonly WakeupPolicy[] = ["all", "unsettled", "none"];
+
 /**
- * `none`: nothing is killed. `unsettled`: kills depend only on variables that the settle key covers, so an exec with a
- * settled key need not wake the reader. `all`: any exec may have to be killed.
+ * The wake-up policy that is prompt enough for every judged kind. `none`: nothing is killed. `unsettled`: kills depend
+ * only on variables that the settle key covers, so an exec with a settled key need not wake the reader. `all`: any event
+ * may lead to a kill.
  */
 export function wakeupPolicyOf(policy: Policy, enforcement: Enforcement): WakeupPolicy {
   if (enforcement === "observe") return "none";
+  const needed = judgedKinds.map((kind) => wakeupFor[kind](policy));
+  return promptestFirst.find((candidate) => needed.includes(candidate)) ?? "none";
+}
+
+function execWakeup(policy: Policy): WakeupPolicy {
   if (policy.defaults.exec === "kill") return "all";
   const kills = policy.rules.filter((rule) => rule.action === "kill" && rule.on.includes("exec"));
   if (kills.length === 0) return "none";

@@ -17,7 +17,7 @@ import { CapturePipe } from "./capture-pipe.ts";
 import { captureTexts, isBaseline } from "./capture-texts.ts";
 import type { Epoch, EpochReason } from "./epoch.ts";
 
-/** A text that decides, under its name in captures. */
+/** A text on which verdicts depend, and its name in captures. */
 export interface NamedText {
   readonly name: string;
   readonly text: string;

@@ -34,6 +34,7 @@ import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { Learner } from "./learner.ts";
+import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
@@ -123,7 +124,9 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
-  const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch });
+  const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
+  const mayScore = (uid: number | undefined): boolean => names.take(uid);
+  const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),

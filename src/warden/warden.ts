@@ -1,5 +1,5 @@
-import type { Differences } from "../forest/forest.ts";
-import type { Process } from "../forest/process.ts";
+// The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
+// parts. Until its shutdown it waits neither for the disk nor for another process.
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
@@ -11,39 +11,43 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { Collection } from "./collection.ts";
-import { scanLive } from "./live-scan.ts";
+import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
+import { SlicedScan } from "./sliced-scan.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** What was learned is told this often. */
-const LEARNED_NS = 2e9;
-/** epoll_wait(2) takes milliseconds in 32 bits. */
+/** Interval of the reports of learned trees. */
+const LEARNED_INTERVAL_NS = 2e9;
+/** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
 const LONGEST_WAIT_S = 86_400;
-/** What a record shows of a fault. */
+/** Maximum characters of a stack trace in a record. */
 const FAULT_LENGTH = 2_000;
-/** So often a source hands over what it had gathered when a scan began: no buffer holds more than so many turns take. */
-const DRAINS = 8;
-/** How long a clean end waits for the reporter to take what is left. */
-const FAREWELL_NS = 1e9;
-/** And how long for the disk. */
-const LAST_WRITE_MS = 500;
-/** While a file is being written the poll returns so often: the next step of that is the event loop's. */
-const FILING_MS = 5;
+/** The source is drained 8 times after a scan, which empties even a full buffer. */
+const DRAINS_AFTER_SCAN = 8;
+/** How long a shutdown waits for the reporter to receive the remaining records. */
+const SHUTDOWN_REPORT_NS = 1e9;
+/** How long a shutdown waits for the disk. */
+const SHUTDOWN_WRITE_MS = 500;
+/** While a file is being written, the poll returns after this time, because the write needs the event loop. */
+const WRITE_POLL_NS = 5e6;
 
-/** Runs until it is told to stop. Throws if the source of events cannot be opened, or fails and no other can be. */
+/** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
-  await started(options, loaded).run();
+  await startWarden(options, loaded).run();
 }
 
-/** A warden that has taken over what the last one saved. That is large, and out of reach when this returns. */
-function started(options: WardenOptions, loaded: LoadedPolicy): Warden {
+/**
+ * Restores the saved state and scans /proc. The saved state is large, so it is local to this function and can be
+ * collected when it has returned.
+ */
+function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
   const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
   warden.start(saved);
-  // Loading the policy and scanning /proc took many times the memory that is needed from here on.
+  // Loading the policy and scanning /proc need many times the memory that the loop needs.
   Bun.gc(true);
   return warden;
 }
@@ -57,52 +61,55 @@ class Warden {
   private readonly parts: WardenParts;
   private isStopping = false;
   private collection = newCollection();
-  /** ns, CLOCK_MONOTONIC, from which on what was learned may be reported again. */
+  /** The earliest time of the next report of learned trees; ns, CLOCK_MONOTONIC. */
   private reportLearnedAt = 0;
+  /** The error that ends the warden; undefined if it stops by an order. */
   private fault: unknown;
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
+  /** A scan of /proc that is under way; `isRepair`: because of a loss. */
+  private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
     this.parts = parts;
   }
 
-  /** Does what comes before the first event: requests that were left, and what runs already. `saved`: by the last warden. */
+  /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
   start(saved: SavedState | undefined): void {
     const { verdicts, source, policyInForce, requests, learner } = this.parts;
-    this.setClocks();
+    this.updateClocks();
     verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
-    this.warnOfPolicy();
+    this.warnAboutPolicy();
     requests.handle();
-    this.firstScan(saved);
-    // The last warden may have ended before it reported what it had collected.
-    if (learner.isLearning) this.learnRunning();
+    this.initialScan(saved);
+    // The previous warden may have ended before it reported the trees that it had collected.
+    if (learner.isLearning) this.learnRunningProcesses();
   }
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
     const { poll, link, fileWriter, source, loop } = this.parts;
     loop.hasBegun = true;
-    // The collection that ended the start is the one that memory is compared with.
+    // Measure memory now: startWarden has just collected garbage.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     try {
       while (!this.isStopping) {
-        const timeout = this.timeout();
+        const timeout = this.pollTimeout();
         deadMan?.timer.disarm();
         const ready = poll.wait(timeout);
         deadMan?.timer.armEvery(deadMan.intervalNs);
-        for (let i = 0; i < ready; i++) this.serve(poll.tokens[i] ?? 0);
-        this.doWhatIsDue();
+        for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
+        this.runDueTasks();
         link.flush();
-        // Last, when every verdict of this turn has left.
+        // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
         if (ready > 0) this.collection.worked(monotonicNow());
         else this.collection.idle(monotonicNow());
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
-      // Events that the source has gathered and not handed over yet.
+      // The source may still hold events that it has not emitted.
       if (this.fault === undefined) this.drain();
     } finally {
       source[Symbol.dispose]();
@@ -111,11 +118,11 @@ class Warden {
     if (this.fault !== undefined) throw this.fault;
   }
 
-  private serve(token: number): void {
+  private handleReady(token: number): void {
     const { link, source, outbox } = this.parts;
     if (token === pollTokens.sensor) this.drain();
     else if (token === pollTokens.control)
-      for (const order of this.options.readOrders()) this.carryOut(order);
+      for (const order of this.options.readOrders()) this.handleOrder(order);
     else if (token === pollTokens.examiner) this.receiveFromExaminer();
     else {
       link.receive(() => this.health());
@@ -124,10 +131,10 @@ class Warden {
   }
 
   /**
-   * Clocks may have been set, or have stood still while the host slept. Two readings of one clock differ a little each
-   * time, so the last ones stay until they are off by more.
+   * Updates the offsets between the clocks, which change when the clock is set or the host is suspended. Measurements of
+   * an unchanged offset differ slightly, so differences below CLOCK_STEP_NS are ignored.
    */
-  private setClocks(): void {
+  private updateClocks(): void {
     const { verdicts, tracker, capture } = this.parts;
     const { forest } = tracker;
     const wallOffset = wallClockOffset();
@@ -138,18 +145,19 @@ class Warden {
   }
 
   private drain(): void {
-    this.setClocks();
+    this.updateClocks();
     this.parts.forestStore.changed();
     try {
-      this.parts.source.drain((event) => this.take(event));
+      this.parts.source.drain((event) => this.handleEvent(event));
     } catch (error) {
       this.switchSensor(error);
     }
   }
 
-  /** An event that treewarden cannot handle is a fault of its own: it is reported, and the others are not lost. */
-  private take(event: ProcessEvent): void {
+  /** An exception here is a bug of treewarden. It is reported, and the loop continues with the next event. */
+  private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
+    this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
     } catch (error) {
@@ -162,8 +170,8 @@ class Warden {
   }
 
   /**
-   * The sensor has failed for good. Another one takes over and the forest stays; if none may, the warden ends with the
-   * failure and the supervisor starts it again.
+   * Replaces a sensor that has failed permanently with another one, and keeps the forest. If there is no other sensor,
+   * the warden ends with the failure, and the supervisor restarts it.
    */
   private switchSensor(failure: unknown): void {
     const { verdicts, source, policyInForce, capture, recordChange } = this.parts;
@@ -172,7 +180,7 @@ class Warden {
       const failed = source.replace(failure);
       verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
-      this.warnOfPolicy();
+      this.warnAboutPolicy();
       const time = monotonicNow();
       const loss: LossEvent = { kind: "loss", source: failed, time, reason: "switch", count: undefined };
       verdicts.onLoss(loss);
@@ -183,11 +191,11 @@ class Warden {
     }
   }
 
-  private carryOut(order: WardenOrder): void {
+  private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") this.connect(order);
     if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.reload();
-    if (order === "request" && this.parts.requests.handle()) this.learnRunning();
+    if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
@@ -212,10 +220,10 @@ class Warden {
     poll.remove(examiner.fd);
   }
 
-  /** A daemon that keeps running execs nothing that could be learned, so what runs when a learning begins is collected. */
-  private learnRunning(): void {
+  /** Learns the running processes: a daemon that started before the learning run causes no exec to learn from. */
+  private learnRunningProcesses(): void {
     const { reader, tracker, learner } = this.parts;
-    for (const { pid, facts } of scanLive(reader)) {
+    for (const { pid, facts } of scanLiveProcesses(reader)) {
       const { startTicks } = facts;
       if (startTicks === undefined) continue;
       const process = tracker.forest.find({ pid, startTicks, startExact: true });
@@ -223,8 +231,11 @@ class Warden {
     }
   }
 
-  /** Rules that the sensor in use cannot decide are no error of the policy's: another host may have another sensor. */
-  private warnOfPolicy(): void {
+  /**
+   * Warns about rules that the sensor in use can never decide. They are not errors, because the policy may be meant for
+   * hosts with another sensor.
+   */
+  private warnAboutPolicy(): void {
     const { source, policyInForce, recordChange } = this.parts;
     const warnings = neverMatching(policyInForce.current, source.name).map((rule) =>
       neverMatchingText(rule, source.name),
@@ -234,9 +245,10 @@ class Warden {
     recordChange("policy.warning", { "sensor.source": source.name, "policy.warnings": warnings });
   }
 
+  /** Reads users, baselines and policies again. If a policy is broken, the one in force stays. */
   private reload(): void {
     const { users, epoch, knownTrees, totals, policyInForce, verdicts, source, recordChange } = this.parts;
-    this.setClocks();
+    this.updateClocks();
     users.nameOf = readUserNames();
     epoch.raise("users");
     const result = this.options.loadPolicy();
@@ -256,93 +268,104 @@ class Warden {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
-    this.warnOfPolicy();
+    this.warnAboutPolicy();
   }
 
-  private firstScan(saved: SavedState | undefined): void {
+  private initialScan(saved: SavedState | undefined): void {
     const { forestStore, tracker, reader, source } = this.parts;
     const time = monotonicNow();
     const restored = forestStore.restore(saved);
-    const { found } = tracker.reconcile(scanLive(reader, source.sensor), time, restored?.processes);
+    const { found } = tracker.reconcile(scanLiveProcesses(reader, source.sensor), time, restored?.processes);
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }
 
   /**
-   * A warden of this run died. What has started and ended since it last saved are events that nobody saw: at least as
-   * many were lost as there are processes that only one of the two forests has.
+   * Reports the events that were lost while no warden ran. Processes that are only in the saved forest have ended, and
+   * those that are only in the scan have started, so at least that many events were lost.
    */
   private countRestart(restored: RestoredForest["processes"] | undefined, found: number, time: number): void {
     const { tracker, source, verdicts } = this.parts;
     const known = restored?.size ?? 0;
-    let alive = 0;
+    let survivors = 0;
     for (const process of restored?.values() ?? [])
-      if (tracker.forest.find(process) !== undefined) alive += 1;
-    const count = known - alive + found - alive;
+      if (tracker.forest.find(process) !== undefined) survivors += 1;
+    const count = known - survivors + found - survivors;
     if (count > 0) verdicts.onLoss({ kind: "loss", source: source.name, time, reason: "restart", count });
   }
 
-  /** Repairs the forest after a loss. */
-  private resync(): void {
-    const { source, totals, recordChange } = this.parts;
-    const { found, ended, changed, forgotten } = this.rescanProcesses();
+  /**
+   * Begins to make the forest equal to what /proc has. `isRepair`: after a loss, which is over with the scan unless
+   * there is another.
+   */
+  private beginScan(isRepair: boolean): void {
+    this.updateClocks();
+    if (isRepair) this.parts.rescan.begun();
+    // A scan that is under way begins again, and repairs what it was to repair.
+    const repairs = isRepair || this.scan?.isRepair === true;
+    this.scan = { slices: new SlicedScan(this.parts.reader, monotonicNow()), isRepair: repairs };
+  }
+
+  /** Reads a slice of the scan that is under way, and applies it once it is whole. */
+  private continueScan(): void {
+    const { scan } = this;
+    if (scan?.slices.readSlice() !== true) return;
+    this.scan = undefined;
+    this.updateClocks();
+    const { source, tracker, rescan, capture, totals, recordChange } = this.parts;
+    const { time } = scan.slices;
+    const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
+    const processes = withoutZombies(found, source.sensor);
+    const differences = tracker.reconcile(processes, time);
+    capture.scan(processes, time);
+    if (scan.isRepair) rescan.done(time, monotonicNow());
+    // Until no event from before the scan is left.
+    for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
+    const forgotten = tracker.forget(differences.missing);
+    capture.scanEnd();
+    if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
       "sensor.source": source.name,
-      "resync.found": found.length,
-      "resync.ended": ended.length + forgotten.length,
-      "resync.changed": changed.length,
+      "resync.found": differences.found.length,
+      "resync.ended": differences.ended.length + forgotten.length,
+      "resync.changed": differences.changed.length,
     });
   }
 
-  /** Makes the forest equal to what /proc has, once no event from before that is left. */
-  private rescanProcesses(): Differences & { readonly forgotten: readonly Process[] } {
-    const { reader, source, tracker, rescan, capture } = this.parts;
-    this.setClocks();
-    const time = monotonicNow();
-    const scan = scanLive(reader, source.sensor);
-    const differences = tracker.reconcile(scan, time);
-    capture.scan(scan, time);
-    // Before more events are taken: a loss among them may have happened after this scan.
-    rescan.done(time, monotonicNow());
-    for (let i = 0; i < DRAINS; i += 1) this.drain();
-    const forgotten = tracker.forget(differences.missing);
-    capture.scanEnd();
-    return { ...differences, forgotten };
-  }
-
-  /** Milliseconds until something is due, -1 if nothing is: an idle host is not woken. */
-  private timeout(): number {
+  /** Milliseconds until the next task is due; -1 if there is none, so that an idle host is not woken. */
+  private pollTimeout(): number {
     const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
-    const sooner = (ns: number | undefined): void => {
+    const wakeIn = (ns: number | undefined): void => {
       if (ns === undefined) return;
-      const other = Math.max(0, Math.ceil(ns / 1e6));
-      if (ms < 0 || other < ms) ms = other;
+      const taskMs = Math.max(0, Math.ceil(ns / 1e6));
+      if (ms < 0 || taskMs < ms) ms = taskMs;
     };
-    sooner(rescan.dueIn(now));
-    sooner(forestStore.dueIn(now));
-    sooner(capture.dueIn(now));
-    sooner(this.collection.dueIn(now));
-    if (fileWriter.busy) sooner(FILING_MS * 1e6);
-    if (learner.hasReports) sooner(this.reportLearnedAt - now);
-    const left = learner.secondsLeft();
-    if (left !== undefined) sooner(Math.min(left, LONGEST_WAIT_S) * 1e9);
-    const end = knownTrees.exclusionEndsIn(realtimeNow());
-    if (end !== undefined) sooner(Math.min(end, LONGEST_WAIT_S * 1e9));
+    wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
+    wakeIn(forestStore.dueIn(now));
+    wakeIn(capture.dueIn(now));
+    wakeIn(this.collection.dueIn(now));
+    if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
+    if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
+    const learningSeconds = learner.secondsLeft();
+    if (learningSeconds !== undefined) wakeIn(Math.min(learningSeconds, LONGEST_WAIT_S) * 1e9);
+    const exclusionNs = knownTrees.exclusionEndsIn(realtimeNow());
+    if (exclusionNs !== undefined) wakeIn(Math.min(exclusionNs, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
-  private doWhatIsDue(): void {
+  private runDueTasks(): void {
     const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
     const now = monotonicNow();
-    if (rescan.dueIn(now) === 0) this.resync();
+    if (this.scan !== undefined) this.continueScan();
+    else if (rescan.dueIn(now) === 0) this.beginScan(true);
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
-    if (capture.work(now) === "begun") this.rescanProcesses();
+    if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
-      this.reportLearnedAt = now + LEARNED_NS;
+      this.reportLearnedAt = now + LEARNED_INTERVAL_NS;
     }
     knownTrees.endExclusions(realtimeNow());
   }
@@ -350,12 +373,12 @@ class Warden {
   private async shutdown(): Promise<void> {
     const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
     capture.shutdown();
-    // The forest first: without it the next warden does not know the lineages, and there may be no time for both.
+    // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     learner.report();
     recordChange("warden.stopped", { "sensor.source": source.name });
-    link.shutdown(FAREWELL_NS);
-    await fileWriter.settle(LAST_WRITE_MS);
+    link.shutdown(SHUTDOWN_REPORT_NS);
+    await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();
     poll[Symbol.dispose]();
   }

@@ -17,6 +17,7 @@ const besideTheFlow: Readonly<Record<string, readonly string[]>> = {
   reporter: ["baseline", "report"],
   examiner: ["sensor", "fingerprint"],
   supervisor: [],
+  hardening: [],
   offline: [...flow, "warden"],
 };
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Baseline } from "../../src/baseline/baseline.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
-import { keptPath } from "../../src/baseline/key.ts";
+import { baselinePath } from "../../src/baseline/key.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { Lineage } from "../../src/forest/lineage.ts";
 import { incomplete, lineage } from "./lineages.ts";
@@ -10,7 +10,7 @@ import { entry, NOON } from "./samples.ts";
 
 function learned(leaf: Lineage, rest: Partial<BaselineEntry> = {}): BaselineEntry {
   const { exact, path, complete } = treeOf(leaf);
-  return entry(exact, { tree: path, path: keptPath(leaf.program) ?? "", complete, ...rest });
+  return entry(exact, { tree: path, path: baselinePath(leaf.program) ?? "", complete, ...rest });
 }
 
 function baselineOf(...entries: readonly BaselineEntry[]): Baseline {
@@ -34,22 +34,22 @@ describe("known", () => {
 
   test("is not a tree of another scope, nor one of the same names from another path", () => {
     const baseline = baselineOf(learned(cronSh));
-    expect(baseline.standing(cronSh, "ssh.service").known).toBe(false);
+    expect(baseline.knowledge(cronSh, "ssh.service", NOON).known).toBe(false);
     const elsewhere = lineage("/usr/sbin/cron", "/srv/dash");
     expect(treeOf(elsewhere).exact).toBe(treeOf(cronSh).exact);
-    expect(baseline.standing(elsewhere, "-").known).toBe(false);
+    expect(baseline.knowledge(elsewhere, "-", NOON).known).toBe(false);
   });
 
   test("another tool of the base system is familiar, not known", () => {
     const baseline = baselineOf(learned(lineage("/usr/sbin/nginx", "/usr/bin/cat")));
-    const standing = baseline.standing(lineage("/usr/sbin/nginx", "/usr/bin/ls"), "-");
-    expect([standing.known, standing.familiar]).toEqual([false, true]);
+    const knowledge = baseline.knowledge(lineage("/usr/sbin/nginx", "/usr/bin/ls"), "-", NOON);
+    expect([knowledge.known, knowledge.familiar]).toEqual([false, true]);
   });
 
   test("a path that changes with an upgrade is the same path", () => {
     const before = lineage("/opt/app-1.2.3/bin/app");
     const after = lineage("/opt/app-1.3.0/bin/app");
-    expect(baselineOf(learned(before)).standing(after, "-").known).toBe(true);
+    expect(baselineOf(learned(before)).knowledge(after, "-", NOON).known).toBe(true);
   });
 
   test("cannot be told where the scope or the executable could not be read", () => {
@@ -67,22 +67,22 @@ describe("an incomplete lineage", () => {
   const end = incomplete("/usr/lib/postgresql/bin/postgres");
 
   test("is known by the end of a complete tree: a daemon whose starter has gone", () => {
-    expect(baselineOf(learned(whole)).standing(end, "-").known).toBe(true);
+    expect(baselineOf(learned(whole)).knowledge(end, "-", NOON).known).toBe(true);
   });
 
   test("that was learned makes the complete tree known: the daemon was there before treewarden", () => {
-    expect(baselineOf(learned(end)).standing(whole, "-").known).toBe(true);
+    expect(baselineOf(learned(end)).knowledge(whole, "-", NOON).known).toBe(true);
   });
 
   test("does not stand for one that ends in part of a name", () => {
     const baseline = baselineOf(learned(incomplete("/usr/bin/b")));
-    expect(baseline.standing(lineage("/usr/sbin/nginx", "/usr/local/bin/ab"), "-").known).toBe(false);
+    expect(baseline.knowledge(lineage("/usr/sbin/nginx", "/usr/local/bin/ab"), "-", NOON).known).toBe(false);
   });
 
   test("a complete tree is never known by the end of another complete one", () => {
     const short = lineage("/usr/lib/postgresql/bin/postgres");
-    expect(baselineOf(learned(whole)).standing(short, "-").known).toBe(false);
-    expect(baselineOf(learned(short)).standing(whole, "-").known).toBe(false);
+    expect(baselineOf(learned(whole)).knowledge(short, "-", NOON).known).toBe(false);
+    expect(baselineOf(learned(short)).knowledge(whole, "-", NOON).known).toBe(false);
   });
 
   test("several that fit: the age is that of the one seen first", () => {
@@ -124,5 +124,9 @@ test("a lineage in any number of scopes gets the right answer in each", () => {
   const baseline = baselineOf(learned(cronSh, { scope: "s5.service" }));
   for (const round of [1, 2])
     for (let i = 0; i < 30; i++)
-      expect([round, i, baseline.standing(cronSh, `s${i}.service`).known]).toEqual([round, i, i === 5]);
+      expect([round, i, baseline.knowledge(cronSh, `s${i}.service`, NOON).known]).toEqual([
+        round,
+        i,
+        i === 5,
+      ]);
 });

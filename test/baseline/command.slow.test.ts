@@ -17,9 +17,14 @@ import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/base
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
 import { usersText } from "../../src/baseline/learned.ts";
-import { formatState, type LearningState, startLearning, stop } from "../../src/baseline/learning-state.ts";
+import {
+  formatState,
+  type LearningState,
+  startLearning,
+  stopLearning,
+} from "../../src/baseline/learning-state.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
-import { shippedList } from "../../src/policy/role-baseline.ts";
+import { formatRoleBaselines } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
 import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
 import { entry, NOON } from "./samples.ts";
@@ -110,7 +115,7 @@ const nginx = {
   modified: true,
   digest: `sha256:${"5".repeat(64)}`,
 };
-const learned = stop(startLearning(NOON, null), NOON + 3600);
+const learned = stopLearning(startLearning(NOON, null), NOON + 3600);
 const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
 
@@ -153,7 +158,10 @@ describe("accept", () => {
   test("refuses a learning that goes on or lost events, unless it is told to", () => {
     collected(cron);
     learning(startLearning(NOON, null));
-    expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("it still goes on") });
+    expect(here(["accept"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("the learning run has not ended"),
+    });
     learning({ ...learned, losses: 1 });
     expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("events were lost") });
     expect(here(["accept", "--anyway"]).code).toBe(0);
@@ -388,7 +396,7 @@ describe.skipIf(!asRoot)("a baseline that comes with a role", () => {
   function loaded(...paths: readonly string[]): void {
     const list = paths.map((file) => ({ role: "web", file, bytes: readFileSync(file), trees: 1 }));
     mkdirSync(join(state, "baseline"), { recursive: true });
-    const text = shippedList(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
+    const text = formatRoleBaselines(list.map((one) => ({ ...one, digest: digestOf(one.bytes) })));
     writeFileSync(join(state, "baseline/of-roles.json"), text);
   }
 

@@ -3,15 +3,15 @@ import fc from "fast-check";
 import {
   afterLoss,
   atTime,
-  countHour,
-  doubt,
+  countNewTree,
   formatState,
   isSettled,
   parseState,
   perHourAt,
+  reasonNotToAccept,
   secondsLeft,
   startLearning,
-  stop,
+  stopLearning,
 } from "../../src/baseline/learning-state.ts";
 import { NOON } from "./samples.ts";
 
@@ -22,7 +22,7 @@ describe("a learning", () => {
     const state = startLearning(NOON, DAY);
     expect(atTime(state, NOON + DAY - 1).phase).toBe("learning");
     expect(atTime(state, NOON + DAY)).toMatchObject({ phase: "finished", ended: NOON + DAY });
-    expect(doubt(atTime(state, NOON + DAY))).toBeUndefined();
+    expect(reasonNotToAccept(atTime(state, NOON + DAY))).toBeUndefined();
   });
 
   test("begins its stretch again after a loss", () => {
@@ -36,16 +36,18 @@ describe("a learning", () => {
     expect(atTime(startLearning(NOON, null), NOON + 100 * DAY).phase).toBe("learning");
   });
 
-  test("that was stopped is doubted if events were lost", () => {
+  test("that was stopped should not be accepted if events were lost", () => {
     const state = startLearning(NOON, null);
-    expect(doubt(state)).toBe("it still goes on");
-    expect(doubt(stop(state, NOON + 1))).toBeUndefined();
-    expect(doubt(stop(afterLoss(state, NOON), NOON + 1))).toBe("events were lost 1 times");
+    expect(reasonNotToAccept(state)).toBe("the learning run has not ended");
+    expect(reasonNotToAccept(stopLearning(state, NOON + 1))).toBeUndefined();
+    expect(reasonNotToAccept(stopLearning(afterLoss(state, NOON), NOON + 1))).toBe(
+      "events were lost, number of losses: 1",
+    );
   });
 
   test("counts new trees hour by hour, and forgets what is a day old", () => {
     let state = startLearning(NOON, null);
-    for (const second of [0, 1, 3600, 3601, 3602]) state = countHour(state, NOON + second);
+    for (const second of [0, 1, 3600, 3601, 3602]) state = countNewTree(state, NOON + second);
     expect(perHourAt(state, NOON + 3700)).toEqual([3, 2]);
     expect(perHourAt(state, NOON + 3 * 3600)).toEqual([0, 0, 3, 2]);
     expect(perHourAt(state, NOON + 100 * DAY)).toEqual(Array(24).fill(0));
@@ -53,20 +55,20 @@ describe("a learning", () => {
   });
 
   test("has settled after three hours without a new tree", () => {
-    const state = countHour(startLearning(NOON, null), NOON);
+    const state = countNewTree(startLearning(NOON, null), NOON);
     expect(isSettled(state, NOON + 2 * 3600)).toBe(false);
     expect(isSettled(state, NOON + 3 * 3600)).toBe(true);
   });
 
   test("a clock that is set back changes no hour that is over", () => {
-    const state = countHour(countHour(startLearning(NOON, null), NOON), NOON - 7200);
+    const state = countNewTree(countNewTree(startLearning(NOON, null), NOON), NOON - 7200);
     expect(perHourAt(state, NOON)).toEqual([2]);
   });
 });
 
 describe("the state's file", () => {
   test("is read as it was written", () => {
-    const state = countHour(afterLoss(startLearning(NOON, DAY), NOON + 5), NOON + 7300);
+    const state = countNewTree(afterLoss(startLearning(NOON, DAY), NOON + 5), NOON + 7300);
     expect(parseState(formatState(state))).toEqual(state);
   });
 

@@ -8,7 +8,7 @@ import {
   parseLearnedUpdate,
 } from "../../src/baseline/learned.ts";
 import { Learning, type LearningLimits } from "../../src/baseline/learning.ts";
-import { afterLoss, atTime, startLearning, stop } from "../../src/baseline/learning-state.ts";
+import { afterLoss, atTime, startLearning, stopLearning } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { incomplete, lineage } from "./lineages.ts";
@@ -236,7 +236,7 @@ describe("learning", () => {
     const learning = learningOf();
     learning.state = afterLoss(learning.state, NOON + 1);
     learning.observe(sshd, "-", undefined, NOON + 2);
-    expect(stop(learning.state, NOON + 3)).toMatchObject({ phase: "stopped", losses: 1, trees: 1 });
+    expect(stopLearning(learning.state, NOON + 3)).toMatchObject({ phase: "stopped", losses: 1, trees: 1 });
   });
 });
 

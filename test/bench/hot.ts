@@ -6,8 +6,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { dice } from "../../build/randomness-names.ts";
 import { machine, writeSection } from "./document.ts";
 import { type StreamKind, streamKinds } from "./hot/host.ts";
+import { namingCosts } from "./hot/naming.ts";
 import { HotProcess, type Variant } from "./hot/process.ts";
 import { writeStream } from "./hot/stream.ts";
 import { trials } from "./hot/trials.ts";
@@ -61,6 +63,8 @@ try {
       "web and base, recorded: no sensor, no kernel. us are those of the main thread's CPU, the median of " +
       `${sets} processes with the least and the most of them; bytes are what is allocated.`,
     await streamsTable(),
+    "Naming alone: what the identifier takes for a program.",
+    namingTable(),
     `The server at work without one of the caches: time and bytes more than with all of them. What was not worth ${percent(WORTH, 0)} has been removed.`,
     await trialsTable(),
   ].join("\n\n");
@@ -99,6 +103,11 @@ async function streamsTable(): Promise<string> {
     console.error(`bench: ${rows.at(-1)?.join("  ")}`);
   }
   return table(["stream", "us for each exec", "of the processes", "bytes"], rows);
+}
+
+function namingTable(): string {
+  const rows = namingCosts(rounds, dice(7)).map(([kind, us]) => [kind, number(us, 2)]);
+  return table(["program with", "us"], rows);
 }
 
 async function trialsTable(): Promise<string> {

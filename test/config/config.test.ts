@@ -28,7 +28,9 @@ describe("a configuration file", () => {
     if (!result.ok) throw new Error("it is good");
     expect(result.config.base).toEqual({ packages: ["jq"], paths: ["/opt/site/bin/tool"] });
     expect(defaultConfig().base).toEqual({ packages: [], paths: [] });
-    expect(errors("base: { paths: [bin/tool] }\n")).toEqual(["1:17 base.paths.0: expected an absolute path"]);
+    expect(errors("base: { paths: [bin/tool] }\n")).toEqual([
+      '1:17 base.paths[0] must be an absolute path, not "bin/tool"',
+    ]);
     expect(errors("base: { package: [jq] }\n")).toEqual([
       "1:18 base.package: no such setting: did you mean packages?",
     ]);
@@ -37,7 +39,7 @@ describe("a configuration file", () => {
   test("names the recipients of mailed alarms", () => {
     const result = parseConfig("mail: { to: [root, a.b+c@mail.example.org] }\n", "config.yaml");
     if (!result.ok) throw new Error("it is good");
-    expect(result.config.mail).toEqual({ to: ["root", "a.b+c@mail.example.org"], every_minutes: 15 });
+    expect(result.config.mail).toEqual({ to: ["root", "a.b+c@mail.example.org"], every_minutes: 15, set_id: false });
     expect(defaultConfig().mail.to).toEqual([]);
   });
 
@@ -57,23 +59,50 @@ describe("a configuration file", () => {
     "\u00e9@example.org",
   ])("does not mail to %j", (address) => {
     expect(errors(`mail: { to: [${JSON.stringify(address)}] }`)).toEqual([
-      "1:14 mail.to.0: expected an address such as root or alarm@example.org",
+      `1:14 mail.to[0] must be an address such as root or alarm@example.org, not ${JSON.stringify(address)}`,
     ]);
   });
 
   test.each([
     ["enforcment: kill\n", ["1:13 enforcment: no such setting: did you mean enforcement?"]],
     ["events: all\nmetrics:\n  tree: off\n", ["3:9 metrics.tree: no such setting: did you mean trees?"]],
-    ["enforcement: kil\n", ["1:14 enforcement: expected one of observe, kill, prevent: did you mean kill?"]],
+    [
+      "enforcement: kil\n",
+      ['1:14 enforcement must be observe, kill or prevent, not "kil": did you mean kill?'],
+    ],
     [
       "kill:\n  max_per_minute: many\n",
-      ["2:19 kill.max_per_minute: expected a whole number from 0 to 10000"],
+      ['2:19 kill.max_per_minute must be a whole number from 0 to 10000, not "many"'],
     ],
-    ["state_directory: here\n", ["1:18 state_directory: expected an absolute path"]],
-    ["metrics: { listen: nowhere }\n", ["1:20 metrics.listen: expected ADDRESS:PORT or off"]],
+    ["state_directory: here\n", ['1:18 state_directory must be an absolute path, not "here"']],
+    ["metrics: { listen: nowhere }\n", ['1:20 metrics.listen must be ADDRESS:PORT or off, not "nowhere"']],
+    [
+      "kill: { max_per_minute: 20000.5 }\n",
+      ["1:25 kill.max_per_minute must be a whole number from 0 to 10000, not 20000.5"],
+    ],
+    ["kill: { spare_preexisting: 1 }\n", ["1:28 kill.spare_preexisting must be true or false, not 1"]],
+    ["kill:\n", ["1:6 kill must be a section of settings, not null"]],
+    ["5\n", ["1:1 the file must be a section of settings, not a number"]],
+    ["policies: base\n", ['1:11 policies must be a list of roles or files, not "base"']],
+    ["reporter_user: 5\n", ["1:16 reporter_user must be text, not 5"]],
+    ["reporter_user: ''\n", ["1:16 reporter_user must not be empty"]],
+    [
+      "arguments: { redact: ['('] }\n",
+      ["1:23 arguments.redact[0] must be a regular expression: error parsing regexp: missing closing ): `(`"],
+    ],
     ["a: [\n", ["2:1 Flow sequence in block collection must be sufficiently indented and end with a ]"]],
   ])("%j is refused with the place and the fix", (yaml, expected) => {
     expect(errors(yaml)).toEqual(expected);
+  });
+
+  test("with a password in the wrong place does not show it", () => {
+    expect(errors("otlp: { endpoint: 'http://user:secret@' }\n")).toEqual([
+      '1:19 otlp.endpoint must be a URL such as http://127.0.0.1:4318, not "...@"',
+    ]);
+    expect(errors("otlp: { headers: { token: [secret] } }\n")).toEqual([
+      "1:27 otlp.headers.token must be text, not a list",
+    ]);
+    expect(errors("otlp: { headers: secret }\n").join()).not.toContain("secret");
   });
 
   test("with several errors reports all of them", () => {

@@ -31,7 +31,7 @@ class Written implements ProcessSignals {
     return "sent";
   }
 
-  isOurs({ pid }: ProcessKey): boolean {
+  isOwnProcess({ pid }: ProcessKey): boolean {
     return pid === this.ours;
   }
 }

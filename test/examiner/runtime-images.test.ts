@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
-import { imageOf } from "../../src/examiner/runtime-images.ts";
+import { findContainerImage } from "../../src/examiner/runtime-images.ts";
 
 const id = "0123456789abcdef".repeat(4);
 const docker = `/var/lib/docker/containers/${id}/config.v2.json`;
@@ -35,14 +35,14 @@ const ofStorage = (image: unknown) => [
 
 describe.skipIf(!asRoot)("the image of a container", () => {
   test("is read from the runtime: docker, containerd under Kubernetes, podman and CRI-O", () => {
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
     file(storage, ofStorage("quay.io/a/b:1"));
-    expect(imageOf(id, root)).toBe("quay.io/a/b:1");
+    expect(findContainerImage(id, root)).toBe("quay.io/a/b:1");
     file(kubernetes, ofKubernetes("docker.io/library/nginx:1.25"));
-    expect(imageOf(id, root)).toBe("docker.io/library/nginx:1.25");
+    expect(findContainerImage(id, root)).toBe("docker.io/library/nginx:1.25");
     file(docker, ofDocker("registry:5000/nginx"));
-    expect(imageOf(id, root)).toBe("registry:5000/nginx");
-    expect(imageOf("f".repeat(64), root)).toBe("other");
+    expect(findContainerImage(id, root)).toBe("registry:5000/nginx");
+    expect(findContainerImage("f".repeat(64), root)).toBe("other");
   });
 
   test.each([
@@ -57,36 +57,36 @@ describe.skipIf(!asRoot)("the image of a container", () => {
     file(docker, ofDocker(image));
     file(kubernetes, ofKubernetes(image));
     file(storage, ofStorage(image));
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
   });
 
   test("is not read from a file that others can write, that root does not own, or that is a link", () => {
     const full = file(docker, ofDocker("nginx"));
-    expect(imageOf(id, root)).toBe("nginx");
+    expect(findContainerImage(id, root)).toBe("nginx");
     chmodSync(full, 0o620);
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
     chmodSync(full, 0o600);
     chownSync(full, 65_534, 65_534);
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
     rmSync(full);
     symlinkSync(file("/elsewhere", ofDocker("nginx")), full);
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
     rmSync(full);
     Bun.spawnSync(["mkfifo", "-m", "600", full]);
-    expect(imageOf(id, root)).toBeUndefined();
+    expect(findContainerImage(id, root)).toBeUndefined();
   });
 
   test("is looked up only by a valid id, so no other file is opened", () => {
     file("/secret/config.v2.json", ofDocker("nginx"));
     for (const other of ["../../../../secret", "secret", id.toUpperCase(), `${id}0`, ""])
-      expect(imageOf(other, root)).toBeUndefined();
+      expect(findContainerImage(other, root)).toBeUndefined();
   });
 
   test("is undefined for files with arbitrary content", () => {
     fc.assert(
       fc.property(fc.oneof(fc.json(), fc.string({ unit: "binary" })), (content) => {
         for (const path of [docker, kubernetes, storage]) file(path, content);
-        expect(imageOf(id, root)).toBeUndefined();
+        expect(findContainerImage(id, root)).toBeUndefined();
       }),
       { numRuns: 50 },
     );

@@ -1,8 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { foldPath } from "../../src/fingerprint/fold.ts";
+import { type FoldedElement, foldElement, MAX_ELEMENTS, readElements } from "../../src/fingerprint/fold.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import { expectLinear } from "../cost.ts";
+
+function foldPath(path: string): FoldedElement[] {
+  return readElements(path, MAX_ELEMENTS, foldElement, (elided) => elided);
+}
 
 function folded(path: string): string {
   return foldPath(path)

@@ -17,6 +17,7 @@ export function runnable(key: string): Runnable {
     name: key,
     label: key,
     random: false,
+    unscored: false,
     randomness: 0,
     entropy: undefined,
   };

@@ -3,7 +3,7 @@
 import { Compiler, type Evaluation } from "../../src/policy/compiler.ts";
 import { readCondition } from "../../src/policy/condition.ts";
 import { Document, type PolicyError } from "../../src/policy/document.ts";
-import { askedIn, type Expression, namesIn } from "../../src/policy/expression.ts";
+import { type Expression, namesIn, namesTestedByMissing } from "../../src/policy/expression.ts";
 import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
 import type { Names } from "../../src/policy/name-reader.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
@@ -77,7 +77,7 @@ export function conditionOf(
   const expression: Expression | undefined =
     root === undefined ? undefined : readCondition(document, root, names);
   if (expression?.is !== "call" || expression.parts[0] === undefined) return { errors: document.errors };
-  const slots = [...new Set([...namesIn(expression), ...askedIn(expression)])];
+  const slots = [...new Set([...namesIn(expression), ...namesTestedByMissing(expression)])];
   const compiler = new Compiler({ slotOf: (name) => slots.indexOf(name), isLate: () => false });
   const program = compiler.value(expression.parts[0]);
   return {

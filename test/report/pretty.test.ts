@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { prettyLine } from "../../src/report/pretty.ts";
 
-const stamps = { timestamp: "2026-01-31T12:00:00.250000Z", "log.record.uid": "u" };
-const run = {
-  ...stamps,
+const commonFields = { timestamp: "2026-01-31T12:00:00.250000Z", "log.record.uid": "u" };
+const processFields = {
+  ...commonFields,
   "process.pid": 300,
   "process.user.name": "www",
   "process.command_args": ["sh", "-c", "id"],
@@ -15,24 +15,24 @@ function line(record: EventRecord): string {
   return prettyLine(record, false);
 }
 
-test("each kind of record has its line", () => {
-  expect(line({ ...run, "event.name": "process.exec" })).toBe(
+test("an exec, a new tree, an exit and a loss are shown on one line each", () => {
+  expect(line({ ...processFields, "event.name": "process.exec" })).toBe(
     "12:00:00.250         300 www      /nginx/base  sh -c id\n",
   );
-  expect(line({ ...run, "event.name": "tree.new" })).toBe(
+  expect(line({ ...processFields, "event.name": "tree.new" })).toBe(
     "12:00:00.250 new     300 www      /nginx/base  sh -c id\n",
   );
-  expect(line({ ...run, "event.name": "process.exit", "process.exit.code": 3 })).toBe(
+  expect(line({ ...processFields, "event.name": "process.exit", "process.exit.code": 3 })).toBe(
     "12:00:00.250         300 www      /nginx/base  exit 3\n",
   );
-  expect(line({ ...stamps, "event.name": "sensor.loss", "sensor.loss.count": 7 })).toBe(
+  expect(line({ ...commonFields, "event.name": "sensor.loss", "sensor.loss.count": 7 })).toBe(
     "12:00:00.250 sensor.loss sensor.loss.count=7\n",
   );
 });
 
-test("a verdict says what became of it, why, and by which rule", () => {
+test("a verdict shows its outcome, the reason and the rule", () => {
   const verdict = {
-    ...run,
+    ...processFields,
     "event.name": "policy.verdict",
     "policy.action": "kill",
     "policy.outcome": "withheld",
@@ -45,8 +45,8 @@ test("a verdict says what became of it, why, and by which rule", () => {
   );
 });
 
-test("what has no line of its own shows its name and all of its values", () => {
-  expect(line({ ...stamps, "event.name": "policy.loaded", "security_rule.version": "1a" })).toBe(
+test("any other record shows its event name and all of its values", () => {
+  expect(line({ ...commonFields, "event.name": "policy.loaded", "security_rule.version": "1a" })).toBe(
     "12:00:00.250 policy.loaded security_rule.version=1a\n",
   );
 });

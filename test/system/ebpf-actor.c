@@ -64,6 +64,26 @@ int main(int count, char **v) {
   if (!strcmp(act, "exit")) return atoi(v[2]);
   // abort
   if (!strcmp(act, "abort")) abort();
+  // forks COUNT: children that end at once, one after the other
+  if (!strcmp(act, "forks")) {
+    for (int left = atoi(v[2]); left > 0; left--) {
+      pid_t pid = fork();
+      if (pid == 0) _exit(0);
+      waitpid(pid, NULL, 0);
+    }
+    return 0;
+  }
+  // setgid-fork PROGRAM [ARGUMENT...]: a child runs the program as the group that the environment names
+  if (!strcmp(act, "setgid-fork")) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      if (setegid(atoi(getenv("GROUP"))) != 0) die("setegid");
+      execv(v[2], v + 2);
+      _exit(99);
+    }
+    waitpid(pid, NULL, 0);
+    return 0;
+  }
   // vfork PROGRAM [ARGUMENT...]: and gives on its exit code
   if (!strcmp(act, "vfork")) {
     int status;

@@ -1,7 +1,15 @@
 // When the reader of the eBPF sensor is woken, and what it needs to be allowed to read at all.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import type { ExecEvent } from "../../src/sensor/event.ts";
@@ -130,6 +138,33 @@ describe.skipIf(reason !== undefined)("the reader", () => {
   });
 
   describe("of unsettled execs only", () => {
+    /** The settle keys of the last execs among what waits of programs with this path or name. */
+    function keysOf(sensor: EbpfSensor, program: string): number[] {
+      const keys: number[] = [];
+      drainAll(sensor, (event) => {
+        if (event.kind !== "exec" || !("settleKey" in event)) return;
+        const { executable = "" } = event.facts;
+        if (executable === program || basename(executable) === program) keys.push(Number(event.settleKey));
+      });
+      return keys;
+    }
+
+    /** What `act` runs last, a program with this path or name, has one key in one folder and another in another. */
+    function expectOtherKey(program: string, act: (folder: string) => unknown): void {
+      using sensor = openEbpfSensor({ flushIntervalMs: GATHER_MS });
+      sensor.setWakeupPolicy("unsettled");
+      const [first, again, other] = ["one", "one", "two"].map((name) => {
+        const folder = join(stage.folder, name);
+        mkdirSync(folder, { recursive: true });
+        act(folder);
+        return keysOf(sensor, program).at(-1);
+      });
+      expect(first).toBePositive();
+      expect(again).toBe(first);
+      expect(other).toBePositive();
+      expect(other).not.toBe(first);
+    }
+
     test("is woken until the exec is settled, and not after", () => {
       using poll = new Poll();
       using sensor = gathering(poll);
@@ -166,6 +201,68 @@ describe.skipIf(reason !== undefined)("the reader", () => {
       });
       expect(keys.length).toBe(1);
     });
+
+    test("is woken for a script of the same name in another folder", () => {
+      const runScript = (folder: string) => {
+        writeFileSync(join(folder, "run.sh"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+        Bun.spawnSync(["./run.sh"], { cwd: folder });
+      };
+      expectOtherKey(realpathSync("/bin/sh"), runScript);
+    });
+
+    test("is woken for the same command in another working directory", () => {
+      expectOtherKey(stage.actor, (folder) => Bun.spawnSync([stage.actor, "exit", "0"], { cwd: folder }));
+    });
+
+    test("is woken for another path to the same file", () => {
+      expectOtherKey("app", (folder) => {
+        const path = join(folder, "app");
+        if (!existsSync(path)) linkSync(stage.actor, path);
+        Bun.spawnSync([path, "exit", "0"], { cwd: "/" });
+      });
+    });
+
+    test("is woken for the same command below another script of the same interpreter", () => {
+      expectOtherKey(stage.actor, (folder) => {
+        writeFileSync(join(folder, "job.sh"), `${stage.actor} exit 0\nexit 0\n`);
+        Bun.spawnSync(["/bin/sh", "job.sh"], { cwd: folder });
+      });
+    });
+
+    test("is woken for the same command of another group", () => {
+      expectOtherKey(stage.actor, (folder) =>
+        Bun.spawnSync([stage.actor, "setgid-fork", stage.actor, "exit", "0"], {
+          env: { GROUP: basename(folder) === "one" ? "65534" : "6" },
+        }),
+      );
+    });
+
+    test("gives an idle process the same key whatever others fork meanwhile", () => {
+      using poll = new Poll();
+      using sensor = gathering(poll);
+      sensor.setWakeupPolicy("unsettled");
+      const idle = Bun.spawn(["/bin/sh", "-c", `while read line; do ${stage.actor} exit 0; done`], {
+        stdin: "pipe",
+      });
+      const keyBelow = (): number => {
+        idle.stdin.write("go\n");
+        idle.stdin.flush();
+        for (let left = 100; left > 0; left -= 1) {
+          poll.wait(50);
+          const [key] = keysOf(sensor, "actor");
+          if (key !== undefined) return key;
+        }
+        throw new Error("no exec");
+      };
+      try {
+        const before = keyBelow();
+        Bun.spawnSync([stage.actor, "forks", "20000"]);
+        drainAll(sensor, () => {});
+        expect(keyBelow()).toBe(before);
+      } finally {
+        idle.kill();
+      }
+    }, 60_000);
 
     test("is woken again in another epoch, and for nothing that was settled in an earlier one", () => {
       using poll = new Poll();

@@ -89,13 +89,13 @@ function treesOf(records: readonly JsonRecord[]): Map<string, Set<string>> {
  * only complete trees are compared: a parent may have ended before a command began, and after the warden last saved.
  */
 async function expectSameTrees(running: Running, records: readonly JsonRecord[]): Promise<void> {
-  const ofTools = [...treesOf(records.filter(isOurs)).keys()];
+  const ofTools = [...treesOf(records.filter(isOfTestTool)).keys()];
   await until("run has reported the tools", () => {
     const reported = treesOf(running.records);
     return ofTools.every((program) => reported.has(program));
   });
   const reported = treesOf(running.records);
-  const comparable = records.filter((record) => record["tree.complete"] === true || isOurs(record));
+  const comparable = records.filter((record) => record["tree.complete"] === true || isOfTestTool(record));
   const different = [...treesOf(comparable)].flatMap(([program, ofProgram]) => {
     const ofRun = reported.get(program);
     return ofRun === undefined || ofProgram.isSubsetOf(ofRun) ? [] : [{ program, ofProgram, ofRun }];
@@ -117,7 +117,7 @@ function savedPids(stateDirectory: string): number[] {
   }
 }
 
-function isOurs(record: JsonRecord): boolean {
+function isOfTestTool(record: JsonRecord): boolean {
   return String(record["process.executable.path"]).startsWith(`${folder}/`);
 }
 

@@ -97,8 +97,9 @@ describe.skipIf(reason !== undefined)("one run, recorded by both sensors at once
     const keyed = (verdicts: readonly JsonRecord[]): Map<string, JsonRecord> => {
       const map = new Map<string, JsonRecord>();
       for (const one of verdicts) {
-        const isOurs = String(one["tree.exact"]).includes("/life.sh");
-        if (isOurs && isNamed(one)) map.set(`${one["process.pid"]} ${one["process.executable.path"]}`, one);
+        const isOfLifeScript = String(one["tree.exact"]).includes("/life.sh");
+        if (isOfLifeScript && isNamed(one))
+          map.set(`${one["process.pid"]} ${one["process.executable.path"]}`, one);
       }
       return map;
     };

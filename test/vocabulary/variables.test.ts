@@ -133,18 +133,22 @@ describe("what a lineage decides for good", () => {
 });
 
 describe("what two execs of one settle key have in common", () => {
-  test.each(["process.command_line", "process.user.name", "process.parent.user.id", "tree.known"] as const)(
-    "includes %s",
-    (name) => {
-      expect(isCoveredBySettleKey(name)).toBe(true);
-    },
-  );
-
   test.each([
-    "process.pid",
+    "process.command_line",
+    "process.user.name",
+    "process.real_user.id",
+    "process.parent.user.id",
     "process.working_directory",
     "process.tty",
     "process.unit",
+    "process.executable.setuid",
+    "tree.known",
+  ] as const)("includes %s", (name) => {
+    expect(isCoveredBySettleKey(name)).toBe(true);
+  });
+
+  test.each([
+    "process.pid",
     "process.executable.age",
     "process.executable.modified",
     "tree.age",

@@ -22,7 +22,7 @@ test.skipIf(process.geteuid?.() !== 0)(
   "the reporter is treewarden's, though it is another user's; what that user starts by itself is not",
   async () => {
     using reader = new FactsReader();
-    const { isOurs } = kernelSignals(reader, runId);
+    const { isOwnProcess } = kernelSignals(reader, runId);
     await using reporter = Bun.spawn(["/proc/self/exe", "-e", forker, "--", runId], {
       uid: NOBODY,
       gid: NOBODY,
@@ -34,14 +34,14 @@ test.skipIf(process.geteuid?.() !== 0)(
     const grandchild = Number(new TextDecoder().decode(value));
     try {
       expect(grandchild).toBeGreaterThan(1);
-      expect(isOurs(keyOf(process.pid))).toBe(true);
-      expect(isOurs(keyOf(reporter.pid))).toBe(true);
-      expect(isOurs(keyOf(grandchild))).toBe(false);
-      expect(isOurs(keyOf(1))).toBe(false);
+      expect(isOwnProcess(keyOf(process.pid))).toBe(true);
+      expect(isOwnProcess(keyOf(reporter.pid))).toBe(true);
+      expect(isOwnProcess(keyOf(grandchild))).toBe(false);
+      expect(isOwnProcess(keyOf(1))).toBe(false);
       // What it was started with tells more cheaply, and only in this direction.
-      expect(isOurs(keyOf(process.pid), ["treewarden", runId])).toBe(true);
-      expect(isOurs(keyOf(1), ["treewarden", runId])).toBe(false);
-      expect(isOurs(keyOf(process.pid), ["sleep", "1"])).toBe(false);
+      expect(isOwnProcess(keyOf(process.pid), ["treewarden", runId])).toBe(true);
+      expect(isOwnProcess(keyOf(1), ["treewarden", runId])).toBe(false);
+      expect(isOwnProcess(keyOf(process.pid), ["sleep", "1"])).toBe(false);
     } finally {
       process.kill(grandchild, "SIGKILL");
     }

@@ -9,7 +9,7 @@ function knows(within: string, ...programs: readonly string[]): boolean | undefi
   const baseline = new Baseline();
   const sendmail = "/usr/sbin/exim4";
   for (const entry of mailTrees({ scope, name: "treewarden", sendmail })) baseline.add(entry);
-  return baseline.standing(lineage(...programs), within).known;
+  return baseline.knowledge(lineage(...programs), within, 0).known;
 }
 
 const treewarden = "/usr/bin/treewarden";

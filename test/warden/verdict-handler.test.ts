@@ -37,7 +37,7 @@ class World {
       now: () => 0,
       startTicks: () => undefined,
       kill: () => "gone" as const,
-      isOurs: () => false,
+      isOwnProcess: () => false,
     };
     const killer = new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 });
     const hello = {

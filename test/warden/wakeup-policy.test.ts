@@ -9,20 +9,15 @@ const byArguments = {
   when: { contains: [{ var: "process.command_args" }, "x"] },
   action: "kill",
 };
-const byTerminal = { id: "by-terminal", when: { var: "process.interactive" }, action: "kill" };
 const byCgroup = { id: "by-cgroup", when: { var: "process.in_container" }, action: "kill" };
+const isYoung = { "<": [{ var: "process.executable.age" }, 60] };
+const byAge = { id: "by-age", when: isYoung, action: "kill" };
 
 test.each([
-  ["nothing is killed", [{ ...byTerminal, action: "alert" }], {}, "none"],
-  ["kills depend on what the settle key covers", [byTree, byArguments], {}, "unsettled"],
-  ["one of the kills depends on something else", [byTree, byTerminal], {}, "all"],
-  ["a kill depends on the control group", [byCgroup], {}, "all"],
-  [
-    "an exception of a kill depends on something else",
-    [{ ...byTree, except: [{ var: "process.interactive" }] }],
-    {},
-    "all",
-  ],
+  ["nothing is killed", [{ ...byAge, action: "alert" }], {}, "none"],
+  ["kills depend on what the settle key covers", [byTree, byArguments, byCgroup], {}, "unsettled"],
+  ["one of the kills depends on something else", [byTree, byAge], {}, "all"],
+  ["an exception of a kill depends on something else", [{ ...byTree, except: [isYoung] }], {}, "all"],
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);

@@ -1,4 +1,4 @@
-// `baseline exclude`: patterns for maintenance.
+// `baseline exclude`: adds, lists and tests the exclusions, which hide unknown trees during maintenance.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseTime, timeText } from "../../baseline/baseline-file.ts";
@@ -12,6 +12,7 @@ import {
 import { EXCLUSIONS } from "../../baseline/file-names.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
+import { shownValue } from "../../vocabulary/error-text.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { excludedText, findUnknown } from "./compare.ts";
@@ -32,19 +33,19 @@ export interface PatternFlags {
 export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): void {
   const added = exclusionOf(tree, flags);
   if (added.reason === "")
-    throw new CommandError(exitCodes.usage, "an exclusion needs its reason", 'say why: --reason "..."');
+    throw new CommandError(exitCodes.usage, "an exclusion must have a reason", 'add --reason "..."');
   const before = readExclusions(host.stateDirectory);
   if (before.length >= EXCLUSIONS_LIMIT)
     throw new CommandError(
       exitCodes.usage,
-      `there are ${EXCLUSIONS_LIMIT} exclusions already`,
+      `there are already ${EXCLUSIONS_LIMIT} exclusions, the most that are allowed`,
       `remove some from ${join(host.stateDirectory, EXCLUSIONS)}`,
     );
   writeExclusions(host.stateDirectory, [...before, added]);
   warn(
-    `${added.tree} is excluded ${added.until === undefined ? "for good" : `until ${timeText(added.until)}`}`,
+    `${added.tree} is excluded ${added.until === undefined ? "permanently" : `until ${timeText(added.until)}`}`,
   );
-  hint("see what it hides with: treewarden baseline exclude test");
+  hint("show what it hides: treewarden baseline exclude test");
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
 
@@ -74,10 +75,13 @@ export interface TestFlags extends PatternFlags {
   readonly baseline?: string;
 }
 
-/** What the exclusions hide, or what one would that is not there yet; exit code 1 if that is nothing. */
+/**
+ * Prints the unknown trees that the exclusions in force hide, or, with `tree`, those that an exclusion of that pattern
+ * would hide. Exit code 1 if it hides none.
+ */
 export function testExclusions(tree: string | undefined, flags: TestFlags, host: BaselineHost): void {
   const { shown, hidden } = findUnknown(flags, host);
-  const found =
+  const excluded =
     tree === undefined
       ? hidden
       : hiddenBy(
@@ -85,21 +89,20 @@ export function testExclusions(tree: string | undefined, flags: TestFlags, host:
           [...shown, ...hidden.map(({ entry }) => entry)],
           nowSeconds(),
         );
-  process.stdout.write(excludedText(found, formatOf(flags.output)));
-  warn(`${found.length} of ${shown.length + hidden.length} trees that the baseline does not know are hidden`);
-  if (found.length === 0) process.exitCode = exitCodes.no;
+  process.stdout.write(excludedText(excluded, formatOf(flags.output)));
+  warn(`${excluded.length} of ${shown.length + hidden.length} unknown trees are hidden`);
+  if (excluded.length === 0) process.exitCode = exitCodes.no;
 }
 
 function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
   if (flags.for !== undefined && flags.until !== undefined)
-    throw new CommandError(exitCodes.usage, "--for and --until: only one of them");
+    throw new CommandError(exitCodes.usage, "--for and --until must not be used together");
   const until =
     flags.for === undefined ? flags.until : timeText(nowSeconds() + wholeSeconds(flags.for, "--for"));
   if (until !== undefined && parseTime(until) === undefined)
     throw new CommandError(
       exitCodes.usage,
-      `--until ${until}: not a time`,
-      "write it as 2026-01-31T12:00:00Z",
+      `--until must be a time such as 2026-01-31T12:00:00Z, not ${shownValue(until)}`,
     );
   const parsed = parseExclusion(
     [
@@ -115,7 +118,7 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
   return parsed;
 }
 
-/** A user by number or by name. */
+/** The id of a user that is given by number or by a name in /etc/passwd. */
 function userId(user: string): number {
   if (/^\d{1,10}$/.test(user)) return Number(user);
   for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
@@ -124,7 +127,6 @@ function userId(user: string): number {
   }
   throw new CommandError(
     exitCodes.usage,
-    `--user ${user}: there is no such user`,
-    "give the number of one that this host does not have",
+    `--user must be a user of this host or a number, not ${shownValue(user)}`,
   );
 }

@@ -3,10 +3,10 @@ import { hostname, uptime } from "node:os";
 import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import {
-  doubt,
   isSettled,
   type LearningState,
   perHourAt,
+  reasonNotToAccept,
   secondsLeft,
 } from "../../baseline/learning-state.ts";
 import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
@@ -111,7 +111,8 @@ function stateText(state: LearningState, now: number): string {
     lines.push(
       `events were lost ${state.losses} times, the last time ${durationText(now - state.cleanSince)} ago`,
     );
-  if (state.missed > 0) lines.push(`${state.missed} times there was no room for a tree`);
+  if (state.missed > 0)
+    lines.push(`${state.missed} executions were not learned, because the table of trees was full`);
   if (state.unreadable > 0) lines.push(`${state.unreadable} programs could not be read`);
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -130,9 +131,9 @@ export function accept(flags: AcceptFlags, host: BaselineHost): void {
       "nothing was learned yet",
       "start with: treewarden baseline learn --for 24h",
     );
-  const reason = doubt(state);
+  const reason = reasonNotToAccept(state);
   if (reason !== undefined && flags.anyway !== true)
-    throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "learn on, or say --anyway");
+    throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "continue learning, or use --anyway");
   const before = readInForce(host.stateDirectory);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();

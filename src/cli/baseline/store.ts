@@ -16,7 +16,7 @@ import { readCheckedFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import { parseShippedList } from "../../policy/role-baseline.ts";
+import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
@@ -86,7 +86,7 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
 /** What comes with the roles that the running warden, or the last one, judges by. */
 function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
   const bytes = readBytes(join(stateDirectory, OF_ROLES));
-  const list = bytes === undefined ? [] : (parseShippedList(new TextDecoder().decode(bytes)) ?? []);
+  const list = bytes === undefined ? [] : (parseRoleBaselines(new TextDecoder().decode(bytes)) ?? []);
   return list.flatMap(({ file, digest }) => {
     const content = readBytes(file);
     if (content === undefined || digestOf(content) !== digest) {

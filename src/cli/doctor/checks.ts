@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
+import { missingHardening } from "../../hardening/support.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
 import { readConfig } from "../configuration.ts";
@@ -18,9 +19,13 @@ export interface DoctorCheck {
 }
 
 /** `config`: path of a configuration file other than the default. */
-export function runChecks(config: string | undefined): readonly DoctorCheck[] {
+export function runChecks(config: string | undefined): {
+  readonly checks: readonly DoctorCheck[];
+  /** The configuration that was checked, or the default where it has errors. */
+  readonly config: Config;
+} {
   const read = configuration(config);
-  return [
+  const checks = [
     kernel(),
     user(),
     btf(),
@@ -30,7 +35,9 @@ export function runChecks(config: string | undefined): readonly DoctorCheck[] {
     policies(read.config),
     reporter(read.config),
     stateDirectory(read.config.state_directory),
+    hardening(read.config),
   ];
+  return { checks, config: read.config };
 }
 
 function kernel(): DoctorCheck {
@@ -160,4 +167,17 @@ function stateDirectory(path: string): DoctorCheck {
       fix: "run as root, or name another with --state-dir",
     };
   }
+}
+
+function hardening({ hardening: wanted }: Config): DoctorCheck {
+  const name = "hardening";
+  const missing = process.geteuid?.() === 0 ? missingHardening() : [];
+  if (missing.length === 0)
+    return { name, status: "ok", detail: "every process gives up the rights that it does not need" };
+  return {
+    name,
+    status: wanted === "required" ? "wrong" : "missing",
+    detail: missing.map(({ lack }) => lack).join("; "),
+    fix: missing.map(({ fix }) => fix).join("; "),
+  };
 }

@@ -4,6 +4,7 @@
 export const helpers = {
   mapLookup: 1,
   mapUpdate: 2,
+  mapDelete: 3,
   /** Nanoseconds of CLOCK_MONOTONIC. */
   ktimeGetNs: 5,
   smpProcessorId: 8,

@@ -21,13 +21,13 @@ export function withLockedMemory<T>(load: () => T): T {
     return load();
   } catch (error) {
     const isRefusal = error instanceof SystemCallError || error instanceof VerifierError;
-    if (!isRefusal || error.errno !== EPERM || !raiseLimit()) throw error;
+    if (!isRefusal || error.errno !== EPERM || !raiseLockedMemory()) throw error;
   }
   return load();
 }
 
-/** Raises the limit; false if it is at its maximum already. */
-function raiseLimit(): boolean {
+/** Raises the limit as far as this process may; false if it is there already. */
+export function raiseLockedMemory(): boolean {
   // struct rlimit: rlim_cur, rlim_max
   const limit = new BigUint64Array(new ArrayBuffer(16));
   checked("getrlimit", libc.getrlimit(RLIMIT_MEMLOCK, limit), "RLIMIT_MEMLOCK");

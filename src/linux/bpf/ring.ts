@@ -63,11 +63,11 @@ export class RingReader {
   }
 
   /**
-   * Hands over every committed record in order, until the ring is empty, a record is still being written (its commit
-   * wakes the reader), or about `limit` bytes were taken. True if the limit was what ended it.
+   * Passes every committed record to the sink in order, until the ring is empty, a record is still being written (its
+   * commit wakes the reader), or about `limit` bytes were read. Returns true if records were left because of the limit.
    *
-   * `hold` keeps the last record from being given back: the kernel wakes a reader for a record that begins where the
-   * reader has arrived, so one that has not arrived is not woken, and has to come again by itself.
+   * With `hold` the last record is not released. The kernel wakes the reader only for a record that begins at the
+   * consumer position, so it sends no wake-up while one record is held, and the caller must drain again by a timer.
    */
   drain(sink: RecordSink, limit: number, hold = false): boolean {
     const first = this.position;

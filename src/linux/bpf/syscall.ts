@@ -13,6 +13,7 @@ const BPF_MAP_CREATE = 0;
 const BPF_MAP_LOOKUP_ELEM = 1;
 const BPF_MAP_UPDATE_ELEM = 2;
 const BPF_MAP_DELETE_ELEM = 3;
+const BPF_MAP_GET_NEXT_KEY = 4;
 const BPF_PROG_LOAD = 5;
 const LOAD_AGAIN = 5;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
@@ -128,6 +129,19 @@ export class BpfMap implements Disposable {
   delete(key: Uint8Array): boolean {
     this.element(key, null);
     return bpf(BPF_MAP_DELETE_ELEM) >= 0;
+  }
+
+  /** Removes all elements of a hash. */
+  clear(): void {
+    const key = pinned(this.spec.keyBytes);
+    for (;;) {
+      // Without a key, the kernel gives the first.
+      attributes.fill(0);
+      view.setUint32(0, this.fd, true);
+      setPointer(16, key);
+      if (bpf(BPF_MAP_GET_NEXT_KEY) < 0) return;
+      this.delete(key);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -93,7 +93,7 @@ export class CaptureWriter {
     this.forgetUsers();
   }
 
-  /** A text that decides; one part of it each time that the generator is asked. */
+  /** Writes a text on which verdicts depend, one part for each step of the generator. */
   *text(name: string, text: string): Generator<void, void, void> {
     for (let start = 0; ; start += TEXT_PART) {
       const part = text.slice(start, start + TEXT_PART);

@@ -1,4 +1,4 @@
-// What a capture holds, and the line that each of it is. The table at the end has one codec for each kind.
+// The items of a capture, and how each is written as a line. The table `codecs` has an entry for each kind of line.
 import {
   eventKinds,
   type RecordedEventName,
@@ -13,22 +13,22 @@ import {
   bool,
   eventCount,
   field,
-  longWord,
   Malformed,
   nullable,
   oneOf,
   optional,
-  ownText,
   pid,
+  rawText,
   text,
   ticks,
   time,
+  uint32,
+  uint64,
   valueIn,
-  word,
 } from "./line-values.ts";
 import type { CaptureLineName } from "./names.ts";
 
-/** What the host's clocks say of the events that follow, in nanoseconds. */
+/** The offsets between the host's clocks that apply to the following events, in nanoseconds. */
 export interface ClockItem {
   readonly kind: "clock";
   /** CLOCK_REALTIME - CLOCK_MONOTONIC. */
@@ -37,39 +37,39 @@ export interface ClockItem {
   readonly suspended: number;
 }
 
-/** A scan of /proc that began at `time` (ns, CLOCK_MONOTONIC): the first, or one after a loss. */
+/** A scan of /proc that began at `time` (ns, CLOCK_MONOTONIC): the first one, or one after a loss of events. */
 export interface ScanItem {
   readonly kind: "scan";
   readonly processes: readonly ScannedProcess[];
   readonly time: number;
 }
 
-/** No event from before the last scan is left: what that scan did not find has ended. */
+/** All events from before the last scan have been written. Processes that the scan did not find have ended. */
 export interface ScanEndItem {
   readonly kind: "scan_end";
 }
 
-/** The exact start of a process, which no event told. */
+/** The exact start time of a process. It was read from /proc, because no event contained it. */
 export interface ProcessStartItem {
   readonly kind: "process_start";
   readonly pid: number;
   readonly startTicks: number;
 }
 
-/** The name that a user has on the host, known before the first event of that user. */
+/** The name of a user on the host. It precedes the first event of that user. */
 export interface UserNameItem {
   readonly kind: "user_name";
   readonly uid: number;
   readonly name: string;
 }
 
-/** From here on the examiner's answer about a file of the host's is this one. */
+/** The examiner's answer about a file of the host. It applies from here on. */
 export interface ExaminedItem {
   readonly kind: "examined";
   readonly path: string;
   readonly device: number;
   readonly inode: number;
-  /** undefined: no answer is known. */
+  /** undefined while there is no answer. */
   readonly examined:
     | {
         readonly package?: string | null | undefined;
@@ -79,14 +79,14 @@ export interface ExaminedItem {
     | undefined;
 }
 
-/** From here on this is known of a container: its image; null: nobody knows; undefined: the answer is on its way. */
+/** The image of a container, from here on. null: it is not known; undefined: the examiner has not answered yet. */
 export interface ContainerItem {
   readonly kind: "container";
   readonly id: string;
   readonly image: string | null | undefined;
 }
 
-/** All that was told of these is no longer in force; what still is follows when it is next needed. */
+/** Items of these kinds no longer apply. Those that still hold are written again when they are next needed. */
 export interface ForgetItem {
   readonly kind: "forget";
   readonly what: Forgettable;
@@ -94,7 +94,7 @@ export interface ForgetItem {
 const forgettables = ["user_names", "examined", "containers"] as const;
 export type Forgettable = (typeof forgettables)[number];
 
-/** A text that decides, such as the policy in force: it replaces an earlier one of its name. */
+/** A text on which verdicts depend, such as the policy in force. It replaces an earlier text of the same name. */
 export interface TextItem {
   readonly kind: "text";
   readonly name: string;
@@ -113,10 +113,13 @@ export type CaptureItem =
   | ForgetItem
   | TextItem;
 
-/** Every kind of event that sensors report is a line. */
+/** Every event that a sensor reports is one line. */
 type EventItems = { readonly [K in SensorKind]: EventOf<K> };
 
-/** Of each kind of line what it holds. A scan is a line for each process, and one that ends them; a text is one or more. */
+/**
+ * The content of each kind of line. A scan is one `scanned` line for each process, followed by a `scan` line. A long
+ * text takes several lines.
+ */
 export interface LineItems extends EventItems {
   readonly clock: ClockItem;
   readonly scanned: { readonly kind: "scanned"; readonly process: ScannedProcess };
@@ -148,18 +151,18 @@ const fields = {
   parentPid: field("process.parent_pid", pid),
   startTicks: field("process.start_ticks", ticks),
   startExact: field("process.start_exact", bool),
-  uid: field("process.user.id", word),
-  realUid: field("process.real_user.id", word),
+  uid: field("process.user.id", uint32),
+  realUid: field("process.real_user.id", uint32),
   userName: field("process.user.name", text),
-  status: field("process.exit.status", optional(word)),
+  status: field("process.exit.status", optional(uint32)),
   lossReason: field("sensor.loss.reason", oneOf(lossReasons)),
   lossCount: field("sensor.loss.count", optional(eventCount)),
   kernelThread: field("process.kernel_thread", bool),
   wallOffset: field("clock.wall_offset", time),
   suspended: field("clock.suspended", time),
   path: field("process.executable.path", text),
-  device: field("process.executable.device", longWord),
-  inode: field("process.executable.inode", longWord),
+  device: field("process.executable.device", uint64),
+  inode: field("process.executable.inode", uint64),
   isExamined: field("process.executable.examined", bool),
   package: field("process.executable.package", optional(nullable(text))),
   unpackaged: field("process.executable.unpackaged", optional(bool)),
@@ -168,7 +171,7 @@ const fields = {
   image: field("container.image.name", optional(nullable(text))),
   forgotten: field("capture.forgotten", oneOf(forgettables)),
   textName: field("capture.text_name", text),
-  text: field("capture.text", ownText),
+  text: field("capture.text", rawText),
   isLast: field("capture.text_end", bool),
 } as const;
 
@@ -390,7 +393,7 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
 
 const sensors: ReadonlySet<string> = new Set(sensorKinds);
 
-/** Whether a sensor reported it. */
+/** Whether the item is an event of a sensor. */
 export function isEvent(item: CaptureItem): item is ProcessEvent {
   return sensors.has(item.kind);
 }
@@ -407,9 +410,12 @@ const readers = new Map<unknown, (line: Line) => LineItems[LineKind]>(
   Object.values(codecs).map(({ name, read }) => [name, read]),
 );
 
-/** What a line holds. Throws Malformed, also for a line of a name that is not known: it might decide something. */
+/**
+ * Parses a line. Throws Malformed, also if the name of the line is unknown: verdicts might depend on a line that a
+ * newer version has added, so it must not be skipped.
+ */
 export function readItem(line: Line): LineItems[LineKind] {
   const read = readers.get(line["event.name"]);
-  if (read === undefined) throw new Malformed("a line has no event.name that this treewarden knows");
+  if (read === undefined) throw new Malformed("a line has no event.name that this version knows");
   return read(line);
 }

@@ -15,7 +15,7 @@ const PID_LIMIT = 4 * 1024 * 1024;
 /** Times and clocks are 64 bits, signed (ktime_t). */
 const TIME_LIMIT = 2 ** 63;
 /** st_dev and st_ino are 64 bits. */
-const WORD_LIMIT = 2 ** 64;
+const UINT64_LIMIT = 2 ** 64;
 /** Four times PATH_MAX (linux/limits.h). A longer text is not kept: no sensor reads one. */
 const TEXT_LIMIT = 16 * 1024;
 /** Of all arguments together: twice what can be configured (`arguments.limit`). Longer ones are not kept. */
@@ -62,8 +62,8 @@ function readText(value: unknown, name: string): string {
 
 export const pid = numberWithin(0, PID_LIMIT, true);
 /** User, group and session ids, wait statuses, namespaces, counts. */
-export const word = numberWithin(0, 0xffff_ffff, true);
-export const longWord = numberWithin(0, WORD_LIMIT, true);
+export const uint32 = numberWithin(0, 0xffff_ffff, true);
+export const uint64 = numberWithin(0, UINT64_LIMIT, true);
 /** Nanoseconds. */
 export const time = numberWithin(-TIME_LIMIT, TIME_LIMIT, false);
 export const ticks = numberWithin(-TIME_LIMIT, TIME_LIMIT, true);
@@ -95,8 +95,8 @@ export const texts: ValueCodec<readonly string[]> = {
   },
 };
 
-/** Text of treewarden's own, such as a policy: not escaped, and as long as a line can be. */
-export const ownText: ValueCodec<string> = {
+/** Text that treewarden has written itself, such as a policy: not escaped, and limited only by the length of a line. */
+export const rawText: ValueCodec<string> = {
   write: (value) => value,
   read: (value, name) => {
     if (typeof value !== "string") throw new Malformed(`${name} must be text`);
@@ -115,7 +115,7 @@ export function oneOf<const T extends string>(values: readonly T[]): ValueCodec<
   };
 }
 
-/** A value that may not be known. */
+/** A value that may be unknown. */
 export function optional<T>({ write, read }: ValueCodec<T>): ValueCodec<T | undefined> {
   return {
     write: (value) => (value === undefined ? undefined : write(value)),
@@ -123,7 +123,7 @@ export function optional<T>({ write, read }: ValueCodec<T>): ValueCodec<T | unde
   };
 }
 
-/** A value that may really be none. */
+/** A value that the process may not have: null is known, and differs from unknown. */
 export function nullable<T>({ write, read }: ValueCodec<T>): ValueCodec<T | null> {
   return {
     write: (value) => (value === null ? null : write(value)),

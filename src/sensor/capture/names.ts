@@ -9,7 +9,7 @@ export const captureFields = {
   "capture.previous_sha256": "SHA-256 of the compressed block before this one, hexadecimal",
   "capture.end_reason": "why the capture ended",
   "capture.forgotten": "whose answers are out of force: user_names, examined or containers",
-  "capture.text_name": "name of a text that decides",
+  "capture.text_name": "name of a text on which verdicts depend",
   "capture.text": "a part of that text",
   "capture.text_end": "it is the last part",
   "host.kernel": "release of the kernel",
@@ -51,7 +51,7 @@ export const captureLines = {
   "capture.examined": "the examiner's answer about a file from here on",
   "capture.container": "the image of a container from here on",
   "capture.forget": "answers that are out of force",
-  "capture.text": "a part of a text that decides",
+  "capture.text": "a part of a text on which verdicts depend",
   "process.fork": "a process was made by another one",
   "process.user": "the effective user of a process changed",
 } as const;

@@ -35,6 +35,7 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
 import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
+import type { HashKey } from "./wakeup.ts";
 
 /** The maps that the programs use, and two limits. */
 export interface ProgramMaps {
@@ -49,8 +50,10 @@ export interface ProgramMaps {
   readonly argsBytes: number;
   /** Holds the walk program at index 0. */
   readonly programs: MapReference;
-  /** LRU hash from u64 pid to u64 hash of its lineage. Only maintained under the wake-up policy `unsettled`. */
+  /** Hash from u64 thread group to `lineageLayout`. Only maintained under the wake-up policy `unsettled`. */
   readonly lineages: MapReference;
+  /** The secret of the hashes of lineages and execs. */
+  readonly hashKey: HashKey;
   /** LRU hash from u64 settle key to u32. */
   readonly settled: MapReference;
 }

@@ -186,10 +186,6 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     setFlag(execLayout.flags, recordFlags.argsUnreadable),
     labelHere("args done"),
     store(4, r7, execLayout.argsEnd, r9),
-    // The hash of wakeup.ts reads whole words, so zeros follow the arguments.
-    mov(r1, r7),
-    alu("add", r1, r9),
-    storeImm(8, r1, 0, 0),
   ];
 }
 

@@ -22,6 +22,7 @@ import {
 import { begin, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
+import { forgetLineage, WAKEUP_STACK } from "./wakeup.ts";
 
 /** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal; group_exit_code has the status. */
 const SIGNAL_GROUP_EXIT = 4;
@@ -41,7 +42,7 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
           load(8, r8, r6, task.signal),
         ],
 
-    addTo(r7, fp, -8 - exitLayout.size),
+    addTo(r7, fp, WAKEUP_STACK - exitLayout.size),
     begin(recordKinds.exit),
     [load(4, r0, r6, task.tgid), store(4, r7, commonLayout.pid, r0)],
 
@@ -58,6 +59,7 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     // Clear the padding, so that no stack memory leaks.
     storeImm(4, r7, exitLayout.status + 4, 0),
 
+    forgetLineage(maps),
     emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),
 
     labelHere("others"),

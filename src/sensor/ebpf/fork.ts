@@ -24,17 +24,21 @@ import { helpers } from "../../linux/bpf/helpers.ts";
 import { begin, countLost, emit, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, forkLayout, recordKinds, sharedLayout } from "./layout.ts";
-import { inheritLineage } from "./wakeup.ts";
+import { inheritLineage, WAKEUP_STACK } from "./wakeup.ts";
 
+const PARENT = 0;
 const CHILD = 8; // second argument
 
-// The record is built on the stack, below the words that code.ts and wakeup.ts use.
-const RECORD = -24 - forkLayout.size;
+// Below the words on the stack that code.ts and wakeup.ts use.
+const PARENT_TASK = WAKEUP_STACK - 8;
+const RECORD = PARENT_TASK - forkLayout.size;
 
 export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   const { task, cred } = kernel;
   return [
     load(8, r6, r1, CHILD),
+    load(8, r1, r1, PARENT),
+    store(8, fp, PARENT_TASK, r1),
     addTo(r7, fp, RECORD),
 
     // Skip threads: only the leader of a thread group has the group's id.
@@ -57,7 +61,7 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     // Clear the padding, so that no stack memory leaks.
     storeImm(4, r7, forkLayout.realUid + 4, 0),
 
-    inheritLineage(maps, load(4, r0, r7, forkLayout.parentPid), load(4, r0, r7, commonLayout.pid)),
+    inheritLineage(kernel, maps, PARENT_TASK),
     emit(maps, movImm(r3, forkLayout.size), sharedLayout.lostForks),
 
     labelHere("lost"),

@@ -30,6 +30,8 @@ const programStructs = {
       realParent: "real_parent",
       groupLeader: "group_leader",
       exitCode: "exit_code",
+      // Rises at each exec. 32 bits before 5.7.
+      selfExecId: "self_exec_id",
       cred: "cred",
       mm: "mm",
       fs: "fs",

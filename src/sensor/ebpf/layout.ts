@@ -116,6 +116,14 @@ export const walkState = {
 
 export const walkPhases = { executable: 0, cwd: 1 } as const;
 
+/** A value of the map of lineages, see wakeup.ts. The key is the thread group, as a u64. */
+export const lineageLayout = {
+  hash: 0, // u64
+  start: 8, // u64, ns of CLOCK_BOOTTIME, by which a reused pid is told from the process before
+  uid: 16, // u64, the effective user at the exec or, before it, at the fork
+  size: 24,
+} as const;
+
 /** Values of `sharedLayout.wakeupPolicy`. */
 export const wakeupPolicies = { none: 0, all: 1, unsettled: 2 } as const satisfies Record<
   WakeupPolicy,

@@ -10,7 +10,8 @@ import { execProgram } from "./exec.ts";
 import { exitProgram } from "./exit.ts";
 import { forkProgram } from "./fork.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { FIELD_BYTES, recordLimit, sharedLayout, walkState } from "./layout.ts";
+import { FIELD_BYTES, lineageLayout, recordLimit, sharedLayout, walkState } from "./layout.ts";
+import { randomHashKey } from "./wakeup.ts";
 import { walkProgram } from "./walk.ts";
 
 export interface LoadOptions {
@@ -18,10 +19,16 @@ export interface LoadOptions {
   readonly argsBytes: number;
 }
 
-/** The live processes of a large server. An evicted process only wakes the reader once more. */
-const LINEAGES = 16_384;
+/**
+ * The live processes of a large server. Beyond it, execs of further processes wake the reader each time. The entries
+ * are allocated beforehand, some 80 bytes each: programs on tracepoints may not allocate on older kernels.
+ */
+const LINEAGES = 32_768;
 /** Maximum number of settled command lines. */
 const SETTLED = 16_384;
+
+/** The hash of a record reads whole words, so a word of zeros follows it. */
+const HASH_WORD = 8;
 
 interface ProgramSpec {
   readonly name: string;
@@ -47,6 +54,7 @@ export class LoadedPrograms implements Disposable {
   readonly ring: RingMapping;
   readonly page: SharedPage;
   readonly settled: BpfMap;
+  readonly lineages: BpfMap;
   /** The programs by their names in the table, for measurements. */
   readonly programs: ReadonlyMap<string, BpfProgram>;
   private readonly resources: DisposableStack;
@@ -60,6 +68,7 @@ export class LoadedPrograms implements Disposable {
       programs.set(name, stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), type)));
     }
     this.settled = maps.settled;
+    this.lineages = maps.lineages;
     this.ringFd = maps.ring.fd;
     this.ring = stack.use(new RingMapping(maps.ring));
     this.page = stack.use(new SharedPage(maps.shared));
@@ -90,7 +99,7 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
     entries: number,
     flags = 0,
   ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
-  const scratchBytes = roundUp(FIELD_BYTES + walkState.size + recordLimit(argsBytes));
+  const scratchBytes = roundUp(FIELD_BYTES + walkState.size + recordLimit(argsBytes) + HASH_WORD);
   return {
     ring: map("ringBuffer", "events", 0, 0, ringBytes),
     fillLevel: ringBytes / 4,
@@ -98,7 +107,8 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
     scratch: map("array", "scratch", 4, scratchBytes, possibleCpus()),
     argsBytes,
     programs: map("programArray", "programs", 4, 4, 1),
-    lineages: map("lruHash", "lineages", 8, 8, LINEAGES),
+    lineages: map("hash", "lineages", 8, lineageLayout.size, LINEAGES),
+    hashKey: randomHashKey(),
     settled: map("lruHash", "settled", 8, 4, SETTLED),
   };
 }

@@ -26,8 +26,13 @@ export interface EbpfOptions {
   readonly flushIntervalMs?: number;
 }
 
-/** Room for about 6,000 short-lived processes; more would only delay a loss if the reader stalls. */
-const BUFFER_BYTES = 2 << 20;
+/** Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. */
+export const BUFFER_BYTES = 2 << 20;
+/**
+ * Room for 1,300 execs with the longest arguments and paths (12 KiB), a third of a second of the fastest storm of them,
+ * or for six seconds of one of ordinary programs.
+ */
+export const ENFORCING_BUFFER_BYTES = 16 << 20;
 const ARGUMENT_BYTES = 4096;
 /** Long enough that many events share a wake-up; short enough that a live view shows an exec within 100 ms. */
 const FLUSH_INTERVAL_MS = 50;
@@ -130,6 +135,9 @@ export class EbpfSensor implements Sensor {
   }
 
   setWakeupPolicy(policy: WakeupPolicy): void {
+    // The programs kept no lineages until now: what is left of an earlier time is out of date.
+    const isUnsettled = this.page[sharedLayout.wakeupPolicy >>> 2] === wakeupPolicies.unsettled;
+    if (policy === "unsettled" && !isUnsettled) this.loaded.lineages.clear();
     this.page[sharedLayout.wakeupPolicy >>> 2] = wakeupPolicies[policy];
     const before = this.flushIntervalMs;
     this.kills = policy !== "none";

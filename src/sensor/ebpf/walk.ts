@@ -41,14 +41,14 @@ import {
   walkPhases,
   walkState,
 } from "./layout.ts";
-import { execWakeup } from "./wakeup.ts";
+import { execWakeup, WAKEUP_STACK } from "./wakeup.ts";
 
 /** Names and mount points handled before the program calls itself: 33 times 128 exceed two paths of PATH_MAX. */
 const STEPS = 128;
 
-// Words on the stack; fp - 8 is the scratch word.
-const CONTEXT = -16;
-const COUNTER = -24;
+// Words on the stack, below those of code.ts and wakeup.ts.
+const CONTEXT = WAKEUP_STACK - 8;
+const COUNTER = WAKEUP_STACK - 16;
 /** Where the loop saves r9, as an offset from r7. */
 const END = walkState.end - walkState.size;
 
@@ -134,7 +134,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(4, r7, execLayout.cwdEnd, r9),
 
     jumpIfImm(r9, ">", limit, "lost"),
-    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execWakeup(maps)),
+    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execWakeup(kernel, maps, CONTEXT)),
 
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),

@@ -1,9 +1,10 @@
-// The process connector as a sensor: fork, exec, change of user and exit of every process come by netlink; what a
-// program is comes from /proc, read when the event of its exec arrives.
+// The sensor that uses the process connector. The kernel reports every fork, exec, change of user and exit by netlink;
+// the facts about a program are read from /proc when its exec event arrives.
 //
-// What it cannot see, and leaves unknown: what could not be read before the program ended; the path given to execve(2)
-// and the script behind an interpreter; users that one of several threads changed. Of two execs of one process within
-// microseconds, both may show the second program. A process made with CLONE_PARENT is a child of its maker's parent.
+// The sensor cannot know, and leaves undefined: facts that could not be read before the program ended; the path passed
+// to execve(2) and the script that an interpreter runs; the users of a process in which one of several threads changed
+// its own. If a process executes two programs within microseconds, both events may show the second program. A process
+// created with CLONE_PARENT appears as a child of its creator's parent.
 import { monotonicNow, PID_STAYS_NS, suspendedFor } from "../../linux/clock.ts";
 import {
   eventTime,
@@ -27,25 +28,25 @@ import { Subscription } from "./subscription.ts";
 import { type ScannedThreadGroup, ThreadGroups } from "./thread-groups.ts";
 
 export interface NetlinkOptions {
-  /** Reads the facts at an exec; by default one with default options. Stays the caller's. */
+  /** Reads the facts at an exec. The caller must dispose of it. Without it the sensor creates one. */
   readonly reader?: FactsReader;
-  /** Room for queued events, in bytes; an event takes 832 of twice as many. */
+  /** Receive buffer in bytes. The kernel doubles the size, and accounts 832 bytes for each event. */
   readonly bufferBytes?: number;
-  /** Scheduling of the calling thread while the sensor is open; without the right to it, the next weaker one. */
+  /** Scheduling of the calling thread while the sensor is open. If it is not permitted, the next weaker one is used. */
   readonly scheduling?: Scheduling;
 }
 
-/** About 20,000 events: a storm of several thousand processes while the reader does something else. */
+/** Room for about 20,000 events, so that several thousand processes may start while the reader is busy. */
 const BUFFER_BYTES = 8 << 20;
-/** Messages of one system call. */
+/** Maximum number of messages per system call. */
 const BATCH = 64;
-/** A frame, and room to notice that a message is longer than one. */
+/** Buffer bytes per message. More than a frame of 76 bytes, so that a longer message is noticed. */
 const STRIDE = 96;
-/** How long events gather while execs keep coming; the last wait may double it. */
+/** How long `drain` gathers events while execs keep arriving. The last wait may double it. */
 const WINDOW_NS = 10e6;
-/** One drain receives about this many events and leaves the rest to the next. */
+/** Approximate number of events per `drain`; the rest is left to the next one. */
 const DRAIN_EVENTS = 4096;
-/** Emitting takes time in which programs end unread: new events are received after this many emitted ones. */
+/** New events are received after this many were emitted, because programs may end before their facts are read. */
 const EMIT_BATCH = 8;
 
 const WAKE = 0;
@@ -53,7 +54,10 @@ const EVENTS = 1;
 
 const source = "netlink";
 
-/** Subscribes. Throws SensorUnavailable, with a hint, where the kernel does not allow it. Scan after it, not before. */
+/**
+ * Subscribes. Throws SensorUnavailable, with a hint, if the kernel does not allow it. Scan /proc afterwards: processes
+ * that start between an earlier scan and the subscription would be missed.
+ */
 export function openNetlinkSensor(options: NetlinkOptions = {}): NetlinkSensor {
   return new NetlinkSensor(options);
 }
@@ -68,10 +72,11 @@ export class NetlinkSensor implements Sensor {
   private readonly reader: FactsReader;
   private readonly groups: ThreadGroups;
   private readonly pending: PendingEvents;
-  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC, ns: grows when the machine was suspended. */
+  /** CLOCK_BOOTTIME - CLOCK_MONOTONIC, in ns. It grows by the time that the machine is suspended. */
   private suspended = 0;
+  /** The kernel has dropped events, and the loss is not in `pending` yet. */
   private overrun = false;
-  /** Emit each exec when it arrives. */
+  /** Whether each exec is emitted as soon as it arrives. */
   private immediate = false;
 
   constructor(options: NetlinkOptions) {
@@ -95,15 +100,15 @@ export class NetlinkSensor implements Sensor {
     return this.poll.fd;
   }
 
-  /** Processes it holds a record of. */
+  /** The number of processes that the sensor tracks. */
   get processes(): number {
     return this.groups.size;
   }
 
-  /** If events wait, more are gathered for 10 to 20 ms, so that each exec costs a read of /proc and no more. */
+  /** If there are events, gathers more for 10 to 20 ms, so that many events share one wake-up. */
   drain(sink: (event: ProcessEvent) => void): void {
     this.suspended = suspendedFor();
-    // Before the events: an exec whose wake-up is taken here is among them already.
+    // Discard the wake-ups first. The events of the discarded ones are already queued, and are received below.
     this.batch.receive(this.subscription.wake);
     let received = this.receive();
     if (received === 0) return;
@@ -129,17 +134,21 @@ export class NetlinkSensor implements Sensor {
     this.stack.dispose();
   }
 
-  /** Emits what is pending, and what arrives meanwhile; about DRAIN_EVENTS at most. */
+  /** Emits the pending events and those that arrive meanwhile, about DRAIN_EVENTS at most. */
   private emit(sink: (event: ProcessEvent) => void): void {
     for (let emitted = 0; emitted === 0 || this.pending.length > 0; emitted += EMIT_BATCH) {
-      // An exec that replaced a program while it was read is queued by now, and received here.
+      // If an exec replaced a program while its facts were read, its event is queued by now. Receiving it first lets
+      // PendingEvents drop those facts. Only events that were pending before have passed this check.
       const confirmed = this.pending.length;
       if (emitted < DRAIN_EVENTS) this.receive();
       for (let i = Math.min(confirmed, EMIT_BATCH); i > 0; i -= 1) this.pending.emit(sink);
     }
   }
 
-  /** Receives what the kernel has queued, about DRAIN_EVENTS, and reads the facts of execs; the number of events. */
+  /**
+   * Receives the queued events, about DRAIN_EVENTS at most, and reads the facts of the execs among them. Returns the
+   * number of events.
+   */
   private receive(): number {
     let handled = 0;
     for (;;) {
@@ -149,7 +158,7 @@ export class NetlinkSensor implements Sensor {
         for (let i = 0; i < received; i += 1) this.add(i);
         this.pending.read();
       } else if (received === -ENOBUFS) {
-        // Until the queue is empty the kernel drops every new event: emptying it goes before everything else.
+        // The kernel drops every new event until the queue is empty, so emptying it comes first.
         this.overrun = true;
         continue;
       } else if (received !== -EAGAIN) {
@@ -163,7 +172,7 @@ export class NetlinkSensor implements Sensor {
     }
   }
 
-  /** What was queued is older than what was lost, and is counted: uncertainty begins here. */
+  /** Adds the loss to the pending events. To be called when the queue is empty, because queued events are older. */
   private addLoss(): void {
     this.overrun = false;
     this.groups.lost();
@@ -180,19 +189,19 @@ export class NetlinkSensor implements Sensor {
   /** Adds message `i` of the batch to the pending events. */
   private add(i: number): void {
     const { view } = this.batch;
-    const at = i * STRIDE;
-    // Any process may send to a netlink socket; only the kernel's port is 0.
-    if (this.batch.sender(i) !== 0 || !isProcessEvent(view, at, this.batch.length(i))) return;
-    const time = eventTime(view, at);
+    const start = i * STRIDE;
+    // Any process may send to a netlink socket, but only messages from the kernel have port 0.
+    if (this.batch.sender(i) !== 0 || !isProcessEvent(view, start, this.batch.length(i))) return;
+    const time = eventTime(view, start);
     const ticks = bootTicks(time + this.suspended);
-    switch (view.getUint32(at + frame.what, true)) {
+    switch (view.getUint32(start + frame.what, true)) {
       case PROC_EVENT_FORK: {
-        const pid = view.getUint32(at + frame.childTgid, true);
-        if (pid !== view.getUint32(at + frame.childPid, true)) {
+        const pid = view.getUint32(start + frame.childTgid, true);
+        if (pid !== view.getUint32(start + frame.childPid, true)) {
           this.groups.threadStarted(pid);
           return;
         }
-        const parentPid = view.getUint32(at + frame.parentTgid, true);
+        const parentPid = view.getUint32(start + frame.parentTgid, true);
         this.groups.forked(pid, parentPid, ticks);
         this.pending.add({
           kind: "fork",
@@ -206,25 +215,25 @@ export class NetlinkSensor implements Sensor {
         return;
       }
       case PROC_EVENT_EXEC: {
-        const pid = view.getUint32(at + frame.tgid, true);
+        const pid = view.getUint32(start + frame.tgid, true);
         this.groups.execed(pid, ticks);
         this.pending.addExec(pid, time, this.groups.known(pid, ticks) ?? nothingKnown);
         return;
       }
       case PROC_EVENT_UID: {
-        const thread = view.getUint32(at + frame.pid, true);
-        const pid = view.getUint32(at + frame.tgid, true);
-        const uid = view.getUint32(at + frame.uid, true);
-        const realUid = view.getUint32(at + frame.realUid, true);
+        const thread = view.getUint32(start + frame.pid, true);
+        const pid = view.getUint32(start + frame.tgid, true);
+        const uid = view.getUint32(start + frame.uid, true);
+        const realUid = view.getUint32(start + frame.realUid, true);
         if (!this.groups.usersChanged(thread, pid, uid, realUid)) return;
         this.pending.add({ kind: "user", source, time, pid, uid, realUid });
         return;
       }
       case PROC_EVENT_EXIT: {
-        const thread = view.getUint32(at + frame.pid, true);
-        const pid = view.getUint32(at + frame.tgid, true);
+        const thread = view.getUint32(start + frame.pid, true);
+        const pid = view.getUint32(start + frame.tgid, true);
         if (!this.groups.exited(thread, pid, ticks)) return;
-        const status = view.getUint32(at + frame.status, true);
+        const status = view.getUint32(start + frame.status, true);
         this.pending.add({ kind: "exit", source, time, pid, status });
         return;
       }

@@ -9,21 +9,29 @@ import type { FactsReader } from "./facts-reader.ts";
  * a child may come before its parent. A process that ends meanwhile may be missing or half known.
  */
 export function scanProcesses(reader: FactsReader, root = "/proc"): ScannedGroup[] {
-  const found: ScannedGroup[] = [];
+  return listPids(root).flatMap((pid) => readGroup(reader, pid) ?? []);
+}
+
+/** The thread groups in /proc. */
+export function listPids(root = "/proc"): number[] {
+  const pids: number[] = [];
   for (const name of readdirSync(root)) {
     const first = name.charCodeAt(0);
-    if (first < 0x31 || first > 0x39) continue;
-    const pid = Number(name);
-    const facts = reader.read(pid);
-    const stat = reader.stat;
-    if (stat === undefined) continue;
-    found.push({
-      pid,
-      kernelThread: (stat.flags & PF_KTHREAD) !== 0,
-      facts,
-      threads: stat.threads,
-      leaderEnded: stat.state === "Z" || stat.state === "X",
-    });
+    if (first >= 0x31 && first <= 0x39) pids.push(Number(name));
   }
-  return found;
+  return pids;
+}
+
+/** The thread group `pid`; undefined if it has ended and nobody knows of it any more. */
+export function readGroup(reader: FactsReader, pid: number): ScannedGroup | undefined {
+  const facts = reader.read(pid);
+  const stat = reader.stat;
+  if (stat === undefined) return undefined;
+  return {
+    pid,
+    kernelThread: (stat.flags & PF_KTHREAD) !== 0,
+    facts,
+    threads: stat.threads,
+    leaderEnded: stat.state === "Z" || stat.state === "X",
+  };
 }

@@ -183,7 +183,7 @@ export class Pipeline implements Disposable {
       now: () => 0,
       startTicks: () => undefined,
       kill: () => "gone" as const,
-      isOurs: () => false,
+      isOwnProcess: () => false,
     };
     const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
     const verdicts = new VerdictHandler({

@@ -36,27 +36,19 @@ export const trials: readonly Trial[] = [
   {
     name: "lineages: lastChild",
     file: "forest/lineage.ts",
-    edits: [{ from: "if (last !== null && isOf(last, spec)) return last;", to: "" }],
-  },
-  {
-    name: "lineages: lastIdle",
-    file: "forest/lineage.ts",
-    edits: [
-      {
-        from: "if (this.lastIdle !== null) this.idle.add(this.lastIdle);\n    this.lastIdle = node;",
-        to: "this.idle.add(node);",
-      },
-    ],
+    edits: [{ from: "if (last !== null && isFor(last, spec)) return last;", to: "" }],
   },
   {
     name: "lineages: idle",
     file: "forest/lineage.ts",
-    edits: [{ from: "if (node.key.length > IDLE_KEY) {", to: "if (node.key.length >= 0) {" }],
+    edits: [{ from: "if (node.key.length > IDLE_KEY_LENGTH) {", to: "if (node.key.length >= 0) {" }],
   },
   {
     name: "forest: noneEarlier",
     file: "forest/forest.ts",
-    edits: [{ from: "withEarlier(before, program) : noneEarlier", to: "withEarlier(before, program) : []" }],
+    edits: [
+      { from: "withEarlier(previous, program) : noneEarlier", to: "withEarlier(previous, program) : []" },
+    ],
   },
   {
     name: "rules: lastUndecided",
@@ -79,24 +71,6 @@ export const trials: readonly Trial[] = [
     ],
   },
   {
-    name: "contains, starts_with, ends_with of many texts",
-    file: "policy/added-operators.ts",
-    edits: [
-      {
-        from: "contains: (texts) => (value) => {\n    for (const text of texts) if (value.includes(text)) return true;\n    return false;\n  },",
-        to: "contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),",
-      },
-      {
-        from: "starts_with: (texts) => (value) => {\n    for (const text of texts) if (value.startsWith(text)) return true;\n    return false;\n  },",
-        to: "starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),",
-      },
-      {
-        from: "ends_with: (texts) => (value) => {\n    for (const text of texts) if (value.endsWith(text)) return true;\n    return false;\n  },",
-        to: "ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),",
-      },
-    ],
-  },
-  {
     name: "verdicts: counted",
     file: "warden/verdict-handler.ts",
     edits: [{ from: "if (counted === undefined || !isSameKind(counted, decision, outcome)) {", to: "{" }],
@@ -107,21 +81,15 @@ export const trials: readonly Trial[] = [
     edits: [{ from: "this.ofRunnables.get(runnable)", to: "undefined" }],
   },
   {
-    name: "ancestry: ofNodes",
-    file: "policy/ancestry.ts",
-    edits: [{ from: "this.ofNodes.get(node)", to: "undefined" }],
-  },
-  {
     name: "ancestry: withNodes",
     file: "policy/ancestry.ts",
     edits: [{ from: "this.withNodes.get(node)", to: "undefined" }],
   },
   {
-    name: "ancestry: all three",
+    name: "ancestry: both",
     file: "policy/ancestry.ts",
     edits: [
       { from: "this.ofRunnables.get(runnable)", to: "undefined" },
-      { from: "this.ofNodes.get(node)", to: "undefined" },
       { from: "this.withNodes.get(node)", to: "undefined" },
     ],
   },
@@ -138,7 +106,7 @@ export const trials: readonly Trial[] = [
   {
     name: "identify: by command line",
     file: "fingerprint/identify.ts",
-    edits: [{ from: "let runnable = read.get(subject.key);", to: "let runnable;" }],
+    edits: [{ from: "bySubject.get(subject.key) ??", to: "" }],
   },
   {
     name: "identify: both",
@@ -148,16 +116,21 @@ export const trials: readonly Trial[] = [
         from: "if (executable !== undefined && facts.script === undefined",
         to: "if (executable === null && facts.script === undefined",
       },
-      { from: "let runnable = read.get(subject.key);", to: "let runnable;" },
+      { from: "bySubject.get(subject.key) ??", to: "" },
     ],
+  },
+  {
+    name: "paths: directories",
+    file: "fingerprint/path-elements.ts",
+    edits: [{ from: "if (known !== undefined) return known;", to: "" }],
   },
   {
     name: "cgroup names",
     file: "linux/cgroup-names.ts",
     edits: [
       {
-        from: "const known = new Map<string, string | null>();",
-        to: "if (read !== undefined) return read;\n  const known = new Map<string, string | null>();",
+        from: "const results = new Map<string, string | null>();",
+        to: "if (read !== undefined) return read;\n  const results = new Map<string, string | null>();",
       },
     ],
   },
@@ -171,7 +144,7 @@ export const trials: readonly Trial[] = [
     file: "baseline/baseline.ts",
     edits: [
       { from: "const head = this.cache.get(lineage);", to: "const head = undefined;" },
-      { from: "this.cache.set(lineage, made);", to: "" },
+      { from: "this.cache.set(lineage, created);", to: "" },
     ],
   },
   {
@@ -179,7 +152,7 @@ export const trials: readonly Trial[] = [
     file: "baseline/baseline.ts",
     edits: [
       {
-        from: "if (standing.knowledge !== undefined && standing.second === second) return standing.knowledge;",
+        from: "if (cached.knowledge !== undefined && cached.second === second) return cached.knowledge;",
         to: "",
       },
     ],
@@ -187,12 +160,12 @@ export const trials: readonly Trial[] = [
   {
     name: "baseline: familiar",
     file: "baseline/baseline.ts",
-    edits: [{ from: "if (known !== undefined) return known;", to: "" }],
+    edits: [{ from: "if (cached !== undefined) return cached;", to: "" }],
   },
   {
     name: "learning: by lineage",
     file: "baseline/learning.ts",
-    edits: [{ from: "this.cached(lineage, scope) ?? this.find(", to: "this.find(" }],
+    edits: [{ from: "this.cached(lineage, scope) ?? this.findOrAdd(", to: "this.findOrAdd(" }],
   },
   {
     name: "new trees: asked",
@@ -203,31 +176,6 @@ export const trials: readonly Trial[] = [
     name: "process.creation.time",
     file: "vocabulary/process-key.ts",
     edits: [{ from: "if (ms === lastMs) return lastText;", to: "" }],
-  },
-  {
-    name: "globs: closed forms",
-    file: "policy/glob.ts",
-    edits: [
-      { from: 'if (!pattern.includes("/**/")) {', to: "if (pattern === null) {" },
-      {
-        from: 'return fixed === "" ? test : (text) => text.startsWith(fixed) && test(text);',
-        to: "return test;",
-      },
-    ],
-  },
-  {
-    name: "globs: re2js",
-    file: "policy/glob.ts",
-    edits: [
-      {
-        from: "/** `{a,b}` multiply; more",
-        to: 'import { RE2JS } from "re2js";\n/** `{a,b}` multiply; more',
-      },
-      {
-        from: "const { test } = new Automaton(pattern);",
-        to: `const re = RE2JS.compile("(?s)^" + pattern.replace(/(\\/\\*\\*)+\\//g, "\\u0001").replaceAll("**", "\\u0002").replaceAll("*", "\\u0003").replace(/[.*+?^\${}()|[\\]\\\\]/g, "\\\\$&").replaceAll("\\u0001", "/(?:.*/)?").replaceAll("\\u0002", ".*").replaceAll("\\u0003", "[^/]*") + "$");\n  const test = (text) => re.test(text);`,
-      },
-    ],
   },
 ];
 

@@ -5,7 +5,7 @@ import { RING_HEADER, RingError, type RingMemory, RingReader } from "../../../sr
 const BUSY = 0x8000_0000;
 const DISCARD = 0x4000_0000;
 
-/** A ring in ordinary memory, filled as kernel/bpf/ringbuf.c fills it: begun records are busy until they are committed. */
+/** A ring in ordinary memory, filled as kernel/bpf/ringbuf.c does: a reserved record is busy until it is committed. */
 class FakeRing implements RingMemory {
   readonly size: number;
   consumer = 0;
@@ -21,7 +21,7 @@ class FakeRing implements RingMemory {
     this.producerPosition = position;
   }
 
-  /** Begins a record; undefined if there is no room, as the kernel has it: a full ring keeps one byte free. */
+  /** Reserves a record and returns its position; undefined if there is no room. The kernel keeps one byte free. */
   reserve(length: number): number | undefined {
     const slot = (RING_HEADER + length + 7) & ~7;
     if (this.producerPosition + slot - this.consumer > this.size - 1) return undefined;
@@ -75,7 +75,7 @@ function drained(reader: RingReader, limit = 1 << 20, hold = false): string[] {
 }
 
 describe("a ring", () => {
-  test("gives committed records in order and the room back", () => {
+  test("delivers committed records in order and releases their space", () => {
     const ring = new FakeRing(128);
     const reader = new RingReader(ring);
     ring.write("first");
@@ -84,7 +84,7 @@ describe("a ring", () => {
     expect(ring.consumer).toBe(ring.producerPosition);
   });
 
-  test("stops before a record that is still being written, and goes on when it is there", () => {
+  test("stops before a record that is still being written, and continues once it is committed", () => {
     const ring = new FakeRing(128);
     const reader = new RingReader(ring);
     ring.write("a");
@@ -96,7 +96,7 @@ describe("a ring", () => {
     expect(drained(reader)).toEqual(["b", "c"]);
   });
 
-  test("leaves out discarded records", () => {
+  test("skips discarded records", () => {
     const ring = new FakeRing(128);
     const reader = new RingReader(ring);
     ring.finish(ring.reserve(3) ?? -1, new Uint8Array(3), true);
@@ -104,7 +104,7 @@ describe("a ring", () => {
     expect(drained(reader)).toEqual(["kept"]);
   });
 
-  test("reads a record that runs over its end", () => {
+  test("reads a record that wraps around its end", () => {
     const ring = new FakeRing(64);
     const reader = new RingReader(ring);
     ring.write("x".repeat(30));
@@ -113,7 +113,7 @@ describe("a ring", () => {
     expect(drained(reader)).toEqual(["y".repeat(40)]);
   });
 
-  test("holds the last record back, so that the kernel does not take the reader for arrived", () => {
+  test("with `hold` does not release the last record, so that the kernel sends no wake-up for the next one", () => {
     const ring = new FakeRing(128);
     const reader = new RingReader(ring);
     ring.write("a");
@@ -126,14 +126,14 @@ describe("a ring", () => {
     expect(ring.consumer).toBe(ring.producerPosition);
   });
 
-  test("finds what came while the last record was given back", () => {
+  test("finds a record that was committed while the last one was released", () => {
     const ring = new FakeRing(128);
     const reader = new RingReader(ring);
     ring.write("a");
     drained(reader, 1 << 20, true);
     const release = ring.release.bind(ring);
     ring.release = (position) => {
-      // The kernel commits just before it sees the new position: nobody is woken for this one.
+      // The kernel commits just before it sees the new position, so it sends no wake-up for this record.
       ring.release = release;
       ring.write("late");
       release(position);
@@ -141,18 +141,18 @@ describe("a ring", () => {
     expect(drained(reader)).toEqual(["late"]);
   });
 
-  test("leaves the rest at its limit, and says so", () => {
+  test("stops at the limit, and returns true because records are left", () => {
     const ring = new FakeRing(256);
     const reader = new RingReader(ring, 0, 32);
     for (const text of ["a", "b", "c", "d"]) ring.write(text);
     const texts: string[] = [];
-    const more = reader.drain((bytes, _, start) => texts.push(String.fromCharCode(bytes[start] ?? 0)), 32);
-    expect(more).toBe(true);
+    const hasMore = reader.drain((bytes, _, start) => texts.push(String.fromCharCode(bytes[start] ?? 0)), 32);
+    expect(hasMore).toBe(true);
     expect(texts).toEqual(["a", "b"]);
     expect(drained(reader)).toEqual(["c", "d"]);
   });
 
-  test("that holds what no kernel writes is an error, not a loop", () => {
+  test("with an impossible record throws instead of looping", () => {
     const ring = new FakeRing(64);
     ring.finish(ring.reserve(8) ?? -1, new Uint8Array(40), false);
     expect(() => drained(new RingReader(ring))).toThrow(RingError);
@@ -160,56 +160,62 @@ describe("a ring", () => {
 });
 
 interface Step {
-  readonly act: "reserve" | "commit" | "discard" | "drain" | "hold";
+  readonly action: "reserve" | "commit" | "discard" | "drain" | "hold";
   readonly length: number;
-  readonly which: number;
+  /** For commit and discard: which of the busy records. */
+  readonly busyIndex: number;
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
-  act: fc.constantFrom("reserve", "reserve", "commit", "commit", "discard", "drain", "hold"),
+  action: fc.constantFrom("reserve", "reserve", "commit", "commit", "discard", "drain", "hold"),
   length: fc.nat(60),
-  which: fc.nat(5),
+  busyIndex: fc.nat(5),
 });
 
-test("whatever is begun, committed and discarded in whatever order: everything committed comes once, in the order it was begun", () => {
+test("every committed record is delivered once, in the order of reservation, whatever the order of commits", () => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 120 }),
-      // Also far beyond 2^32, where a server is after some days.
+      // Positions beyond 2^32 occur after some days on a busy server.
       fc.constantFrom(0, 8 * 7, 2 ** 32 - 64, 2 ** 45),
       fc.constantFrom(256, 1 << 18),
       (steps, origin, copyBytes) => {
         const ring = new FakeRing(256, origin);
         const reader = new RingReader(ring, origin, copyBytes);
-        const begun: { position: number; state: "busy" | "committed" | "discarded"; text: string }[] = [];
-        const got: string[] = [];
-        const take = (hold: boolean) => {
+        const reserved: { position: number; state: "busy" | "committed" | "discarded"; text: string }[] = [];
+        const delivered: string[] = [];
+        const drainAll = (hold: boolean) => {
           while (
             reader.drain(
-              (bytes, _, start, end) => got.push(Buffer.from(bytes.slice(start, end)).toString("latin1")),
+              (bytes, _, start, end) =>
+                delivered.push(Buffer.from(bytes.slice(start, end)).toString("latin1")),
               1 << 20,
               hold,
             )
           ) {}
         };
-        for (const { act, length, which } of steps) {
-          if (act === "drain" || act === "hold") take(act === "hold");
-          else if (act === "reserve") {
+        for (const { action, length, busyIndex } of steps) {
+          if (action === "drain" || action === "hold") drainAll(action === "hold");
+          else if (action === "reserve") {
             const position = ring.reserve(length);
-            const text = String.fromCharCode(33 + (begun.length % 90)).repeat(length);
-            if (position !== undefined) begun.push({ position, state: "busy", text });
+            const text = String.fromCharCode(33 + (reserved.length % 90)).repeat(length);
+            if (position !== undefined) reserved.push({ position, state: "busy", text });
           } else {
-            const record = begun.filter(({ state }) => state === "busy")[which];
+            const record = reserved.filter(({ state }) => state === "busy")[busyIndex];
             if (record === undefined) continue;
-            ring.finish(record.position, Buffer.from(record.text, "latin1"), act === "discard");
-            record.state = act === "discard" ? "discarded" : "committed";
+            ring.finish(record.position, Buffer.from(record.text, "latin1"), action === "discard");
+            record.state = action === "discard" ? "discarded" : "committed";
           }
         }
-        take(false);
-        const busy = begun.findIndex(({ state }) => state === "busy");
-        const done = busy === -1 ? begun : begun.slice(0, busy);
-        expect(got).toEqual(done.filter(({ state }) => state === "committed").map(({ text }) => text));
-        expect(ring.consumer).toBe(busy === -1 ? ring.producerPosition : (begun[busy]?.position ?? -1));
+        drainAll(false);
+        const firstBusy = reserved.findIndex(({ state }) => state === "busy");
+        const finished = firstBusy === -1 ? reserved : reserved.slice(0, firstBusy);
+        expect(delivered).toEqual(
+          finished.filter(({ state }) => state === "committed").map(({ text }) => text),
+        );
+        expect(ring.consumer).toBe(
+          firstBusy === -1 ? ring.producerPosition : (reserved[firstBusy]?.position ?? -1),
+        );
       },
     ),
     { numRuns: 300 },

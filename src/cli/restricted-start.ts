@@ -1,0 +1,125 @@
+// The start of an internal command with the rights that its process needs, and no others.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Config } from "../config/config.ts";
+import type { PrivilegeMode, ProcessRole } from "../hardening/privileges.ts";
+import { filterSystemCalls, giveUp, type OwnFiles } from "../hardening/restrict.ts";
+import { replaceProcess } from "../linux/process.ts";
+import { FIRST_PASSED, ownArguments } from "../linux/spawn.ts";
+import type { ReporterPlan } from "../reporter/reporter-options.ts";
+import type { SupervisorPlan } from "../supervisor/supervisor-plan.ts";
+import type { WardenPlan } from "../warden/warden-plan.ts";
+import { CommandError, exitCodes } from "./output.ts";
+
+/** Environment variable that marks a process that has given up its rights. */
+const RESTRICTED = "TREEWARDEN_RESTRICTED";
+
+/** What a plan says about the rights of the process that reads it. */
+interface Restrictions {
+  readonly config: Config;
+  readonly mode: PrivilegeMode;
+  readonly files: OwnFiles;
+  /** The descriptors that the process has inherited besides its plan's. */
+  readonly descriptors: readonly number[];
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/**
+ * Called with the role and the arguments of an internal command before it reads its plan. The first time it gives up
+ * rights, executes the same command again, and so does not return; the second time it filters system calls. Throws a
+ * CommandError if one of these fails and the configuration requires them. Does nothing for a standby, which has the
+ * rights and the filter of the supervisor that started it, nor for arguments that no supervisor wrote.
+ */
+export function restrictOwnProcess(role: string, args: readonly string[]): void {
+  if (role === "standby") return;
+  const plan = Number(args[1]);
+  const restrictions = readRestrictions(role, plan);
+  if (restrictions === undefined) return;
+  const { role: restricted, config, mode, files, descriptors } = restrictions;
+  if (process.env[RESTRICTED] === "1") {
+    refuseIfRequired(restricted, config, filterSystemCalls(restricted, mode));
+    return;
+  }
+  refuseIfRequired(restricted, config, giveUp(restricted, mode, files));
+  const environment: Record<string, string> = { [RESTRICTED]: "1" };
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) environment[name] = value;
+  // SQLite may need temporary files, and its other folders are out of reach.
+  if (restricted === "reporter") environment.SQLITE_TMPDIR = files.folder;
+  const argv = ["treewarden", ...ownArguments(), role, ...args];
+  replaceProcess(argv, environment, [...descriptors, plan]);
+}
+
+function refuseIfRequired(role: ProcessRole, config: Config, problems: readonly string[]): void {
+  if (problems.length === 0 || config.hardening !== "required") return;
+  throw new CommandError(
+    exitCodes.notAllowed,
+    `hardening: required, but in the ${role} ${problems.join("; ")}`,
+    "treewarden doctor shows what this kernel lacks; with hardening: best_effort treewarden starts without it",
+  );
+}
+
+/** Undefined if there is no plan; the command then refuses the arguments. */
+function readRestrictions(
+  role: string,
+  fd: number,
+): (Restrictions & { readonly role: ProcessRole }) | undefined {
+  if (!Number.isInteger(fd) || fd < FIRST_PASSED) return undefined;
+  let text: string;
+  try {
+    text = readPlanFile(fd);
+  } catch {
+    return undefined;
+  }
+  const below = Array.from({ length: fd - FIRST_PASSED }, (_, i) => FIRST_PASSED + i);
+  switch (role) {
+    case "supervisor": {
+      const { descriptors }: SupervisorPlan = JSON.parse(text);
+      const { config }: WardenPlan = JSON.parse(readPlanFile(descriptors.wardenPlan));
+      return { role, ...restrictionsOf(config, {}), descriptors: Object.values(descriptors) };
+    }
+    case "warden":
+    case "examiner": {
+      const { config }: WardenPlan = JSON.parse(text);
+      return { role, ...restrictionsOf(config, {}), descriptors: below };
+    }
+    case "reporter": {
+      const { options, environment }: ReporterPlan = JSON.parse(text);
+      return { role, ...restrictionsOf(options.config, environment), descriptors: below };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Reads a sealed file without moving the position of its descriptor or closing it. */
+function readPlanFile(fd: number): string {
+  return readFileSync(`/proc/self/fd/${fd}`, "utf8");
+}
+
+function restrictionsOf(config: Config, environment: Environment): Omit<Restrictions, "descriptors"> {
+  return { config, mode: privilegeMode(config, environment), files: ownFiles(config, environment) };
+}
+
+/** `environment`: OpenTelemetry's variables. */
+export function privilegeMode(config: Config, environment: Environment): PrivilegeMode {
+  const endpoints = Object.keys(environment).filter((name) => /^OTEL_EXPORTER_OTLP_.*ENDPOINT$/.test(name));
+  return {
+    source: config.source,
+    enforcement: config.enforcement,
+    mail: config.mail.to.length > 0,
+    setIdMail: config.mail.set_id,
+    exports: config.otlp.endpoint !== undefined || endpoints.length > 0,
+  };
+}
+
+/** What the reporter reads and writes besides the system's files. */
+function ownFiles(config: Config, environment: Environment): OwnFiles {
+  const { certificate, client_certificate, client_key } = config.otlp;
+  const named = Object.entries(environment).filter(([name]) => /_(?:CERTIFICATE|KEY)$/.test(name));
+  const paths = [certificate, client_certificate, client_key, ...named.map(([, value]) => value)];
+  return {
+    folder: join(config.state_directory, "report"),
+    read: paths.filter((path) => path !== undefined).filter((path) => path.startsWith("/")),
+  };
+}

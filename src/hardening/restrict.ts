@@ -1,0 +1,91 @@
+// Gives up what a process does not need, in two steps: capabilities and Landlock apply to one thread, and the runtime
+// has several before the first line runs. So a process first gives up its rights in the thread that executes the
+// program again (`giveUp`), and filters system calls once that has happened (`filterSystemCalls`).
+
+import { readFileSync } from "node:fs";
+import { raiseLockedMemory } from "../linux/bpf/locked-memory.ts";
+import {
+  capabilityBits,
+  reduceBoundingSet,
+  reduceCapabilities,
+  setNoNewPrivileges,
+} from "../linux/capabilities.ts";
+import { type FileAccess, restrictFiles } from "../linux/landlock.ts";
+import { lowerLimit } from "../linux/resource-limits.ts";
+import { applyFilter, systemCallFilter } from "../linux/seccomp.ts";
+import { messageOf } from "../vocabulary/errors.ts";
+import {
+  capabilitiesOf,
+  type FileScope,
+  fileScopeOf,
+  memoryHeadroom,
+  mustStartSetIdPrograms,
+  type PrivilegeMode,
+  type ProcessRole,
+  systemCallsOf,
+} from "./privileges.ts";
+
+/** Files of the host's system that the reporter reads: libraries, certificates, name resolution, times, /proc/self. */
+const systemFiles = ["/usr", "/lib", "/lib64", "/etc", "/run", "/proc", "/sys", "/dev"];
+/** The program, which may be anywhere and is executed again. */
+const ownProgram = "/proc/self/exe";
+
+function accessOf(scope: FileScope, folder: string, files: readonly string[]): FileAccess | undefined {
+  if (scope === "everything") return undefined;
+  if (scope === "read everything") return { read: ["/"], write: [] };
+  return { read: [...systemFiles, ownProgram, ...files], write: [folder] };
+}
+
+export interface OwnFiles {
+  /** The folder that the reporter writes. */
+  readonly folder: string;
+  /** Files outside the system's folders that it reads: certificates and keys. */
+  readonly read: readonly string[];
+}
+
+/**
+ * Gives up the rights that `role` does not need, in the calling thread and so in the program that it executes next.
+ * Returns what this kernel or the rights of this process did not allow; each is a sentence without a full stop.
+ */
+export function giveUp(role: ProcessRole, mode: PrivilegeMode, files: OwnFiles): readonly string[] {
+  const problems: string[] = [];
+  const attempt = (step: () => unknown, withoutIt: string): void => {
+    try {
+      if (step() !== false) return;
+      problems.push(withoutIt);
+    } catch (error) {
+      problems.push(`${withoutIt} (${messageOf(error)})`);
+    }
+  };
+  // The one thing that needs a right which the warden then gives up.
+  if (role === "warden" && mode.source !== "netlink") raiseLockedMemory();
+  attempt(() => lowerLimit("core", 0n), "core dumps are not off");
+  attempt(() => lowerLimit("data", BigInt(reservedMemory() + memoryHeadroom)), "memory is not limited");
+  const mayGainRights = mustStartSetIdPrograms(role, mode);
+  if (!mayGainRights) attempt(setNoNewPrivileges, "set-id bits still have an effect");
+  const access = accessOf(fileScopeOf(role, mode), files.folder, files.read);
+  if (access !== undefined) attempt(() => restrictFiles(access), "files are not restricted by Landlock");
+  const capabilities = capabilityBits(capabilitiesOf(role, mode));
+  if (!mayGainRights)
+    attempt(() => reduceBoundingSet(capabilities), "the bounding set of capabilities is not reduced");
+  attempt(() => reduceCapabilities(capabilities), "capabilities are not reduced");
+  return problems;
+}
+
+/** Bytes of private memory that this process has or has reserved. */
+function reservedMemory(): number {
+  const kilobytes = /^VmData:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  if (kilobytes === undefined) throw new RangeError("no VmData in /proc/self/status");
+  return Number(kilobytes) * 1024;
+}
+
+/** Refuses all system calls that `role` does not need, in all threads, for good. Returns why it is not possible. */
+export function filterSystemCalls(role: ProcessRole, mode: PrivilegeMode): readonly string[] {
+  if (mustStartSetIdPrograms(role, mode)) return [];
+  try {
+    applyFilter(systemCallFilter(systemCallsOf(role, mode)));
+    return [];
+  } catch (error) {
+    return [`system calls are not filtered (${messageOf(error)})`];
+  }
+}
