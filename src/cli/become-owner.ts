@@ -1,6 +1,7 @@
 // Drops root's rights to the reporter's user before the reporter's files are read.
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
+import { becomeUser } from "../linux/process.ts";
 
 /**
  * Changes this process's user to the owner of the folder that contains `path`, if that is not root. SQLite may create
@@ -12,7 +13,5 @@ export function becomeOwnerOf(path: string): void {
   if (process.geteuid?.() !== 0) return;
   const folder = lstatSync(dirname(path), { throwIfNoEntry: false });
   if (folder === undefined || folder.uid === 0) return;
-  process.setgroups?.([]);
-  process.setgid?.(folder.gid);
-  process.setuid?.(folder.uid);
+  becomeUser({ uid: folder.uid, gid: folder.gid });
 }

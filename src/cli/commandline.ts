@@ -1,6 +1,7 @@
 // Runs a command line, either an internal command of the supervisor's children or a command for users, and turns every
 // error into a message and an exit code.
 
+import { forbidInspection } from "../linux/process.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { readPlan } from "../supervisor/supervisor-plan.ts";
 import { stackOf } from "../vocabulary/errors.ts";
@@ -32,6 +33,8 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     const [name = "", ...rest] = args;
     const internal = internalCommands.get(name);
     if (internal !== undefined) {
+      // Before the plan is read: it may hold tokens.
+      forbidInspection();
       restrictOwnProcess(name, rest);
       await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
     } else await parse(args);

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { missingHardening } from "../hardening/support.ts";
 import { SENDMAIL } from "../report/sendmail-path.ts";
-import { reporterUser, type User } from "../supervisor/reporter-user.ts";
+import { reporterUser } from "../supervisor/reporter-user.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
 /** Throws a CommandError if `config` is valid but requires something that `run` does not support. */
@@ -58,6 +58,6 @@ export function reporterUserName(config: Config): string | undefined {
 }
 
 /** The user that the reporter gets under `config`; see `reporterUser`. */
-export function reporterUserOf(config: Config): User | null | string {
+export function reporterUserOf(config: Config): ReturnType<typeof reporterUser> {
   return reporterUser(reporterUserName(config));
 }

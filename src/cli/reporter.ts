@@ -1,13 +1,20 @@
-// `treewarden reporter`: internal, started by the supervisor as an unprivileged user.
+// `treewarden reporter`: internal, started by the supervisor. Becomes an unprivileged user before it does anything.
 import { configSchema } from "../config/config.ts";
+import { setCloseOnExec } from "../linux/descriptor.ts";
 import { readPackets } from "../linux/packets.ts";
-import { ReporterRefused, runReporter } from "../reporter/reporter.ts";
+import { becomeUser, type User } from "../linux/process.ts";
+import { Timer } from "../linux/timerfd.ts";
+import { LinkClosed, ReporterRefused, runReporter } from "../reporter/reporter.ts";
 import { parseReporterPlan } from "../reporter/reporter-options.ts";
-import { decodeOrders, inherited } from "../supervisor/inherited.ts";
+import { DEAD_MAN_INTERVAL_NS, decodeOrders, inherited } from "../supervisor/inherited.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
 export async function reporter(text: string): Promise<void> {
-  const { options, environment } = parseReporterPlan(text, configSchema);
+  const { user, options, environment } = parseReporterPlan(text, configSchema);
+  if (user !== null) dropRights(user);
+  // Programs that the reporter starts, such as sendmail, get none of its descriptors.
+  for (const fd of [inherited.report, inherited.control, inherited.deadMan]) setCloseOnExec(fd, true);
   // OpenTelemetry's exporters read process.env. Variables that are set at run time do not appear in /proc/PID/environ.
   Object.assign(process.env, environment);
   let orders: Promise<{ readonly close: () => void }> | undefined;
@@ -15,6 +22,7 @@ export async function reporter(text: string): Promise<void> {
     await runReporter({
       options,
       reportFd: inherited.report,
+      deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
       onStop: (stop) => {
         orders = listen(stop);
       },
@@ -26,10 +34,20 @@ export async function reporter(text: string): Promise<void> {
     (await orders)?.close();
     if (error instanceof ReporterRefused)
       throw new CommandError(exitCodes.notAllowed, error.message, error.hint);
+    if (error instanceof LinkClosed) throw new CommandError(exitCodes.fault, error.message);
     throw error;
   }
   // Connections that a client keeps open must not keep the process alive.
   process.exit(exitCodes.fine);
+}
+
+function dropRights(user: User): void {
+  try {
+    becomeUser(user);
+  } catch (error) {
+    const why = `cannot run the reporter as user ${user.uid}: ${messageOf(error)}`;
+    throw new CommandError(exitCodes.notAllowed, why, "CAP_SETUID and CAP_SETGID are needed to start it");
+  }
 }
 
 function listen(stop: () => void): Promise<{ readonly close: () => void }> {

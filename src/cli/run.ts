@@ -85,18 +85,18 @@ function run(flags: RunFlags): ExitCode {
   policyOrError(config);
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
-  const reporter: ReporterPlan = {
+  const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
     environment: openTelemetryVariables(process.env),
   };
   return asExitCode(
     supervise({
       runId: plan.run,
-      plans: {
+      plans: (user) => ({
         warden: JSON.stringify(plan),
-        reporter: JSON.stringify(reporter),
+        reporter: JSON.stringify({ user, ...reporter } satisfies ReporterPlan),
         examiner: JSON.stringify(plan),
-      },
+      }),
       sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {

@@ -2,7 +2,7 @@
 import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { LastResort } from "../sensor/open.ts";
-import { DEAD_MAN_MS, inherited, readControl } from "../supervisor/inherited.ts";
+import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
@@ -38,9 +38,9 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       },
       reportFd: inherited.report,
       controlFd: inherited.control,
-      readOrders: () => readControl(),
+      readOrders: () => readWardenControl(),
       examinerFd: inherited.examiner,
-      deadMan: { timer: new Timer(inherited.deadMan), ns: DEAD_MAN_MS * 1e6 },
+      deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },
     first,
   );

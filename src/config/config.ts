@@ -175,7 +175,7 @@ export const configSchema = section({
   hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),
   /** Which events are reported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec. */
   events: v.optional(oneOf("notable", "all"), "notable"),
-  /** The unprivileged user that the reporter runs as; `nobody` if the default user does not exist. */
+  /** The unprivileged user that the reporter runs as; if the default user does not exist, a number that nobody has. */
   reporter_user: v.optional(text, "treewarden"),
   base: v.optional(section(sections.base), {}),
   arguments: v.optional(section(sections.arguments), {}),

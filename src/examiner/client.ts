@@ -3,6 +3,7 @@
 import type { BaseSystem } from "../fingerprint/base.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { monotonicNow } from "../linux/clock.ts";
+import { isHungUp } from "../linux/poll.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { ContainerImages } from "./container-images.ts";
@@ -55,7 +56,7 @@ export interface ExaminerListener {
 }
 
 export class ExaminerClient {
-  readonly fd: number;
+  private descriptor: number;
   readonly images: ContainerImages;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
@@ -71,14 +72,25 @@ export class ExaminerClient {
 
   /** `fd`: the warden's end of the socket pair. `generation`: a number that is unique among the wardens of a run. */
   constructor(fd: number, generation: number, listener: ExaminerListener) {
-    this.fd = fd;
+    this.descriptor = fd;
     this.generation = generation;
     this.listener = listener;
     this.images = new ContainerImages(
-      (id) => sendPacket(fd, encodeExaminerMessage({ type: "container", id })),
+      (id) => sendPacket(this.fd, encodeExaminerMessage({ type: "container", id })),
       () => listener.changed?.("container image"),
     );
     this.begin();
+  }
+
+  /** The warden's end of the socket pair. */
+  get fd(): number {
+    return this.descriptor;
+  }
+
+  /** Continues with a new examiner on the socket `fd`. Questions that waited in the old one are asked again. */
+  connect(fd: number): void {
+    this.descriptor = fd;
+    this.asleep = false;
   }
 
   /**
@@ -116,11 +128,12 @@ export class ExaminerClient {
     return this.files.size;
   }
 
-  /** Handles the examiner's waiting messages. Never blocks. */
-  receive(): void {
+  /** Handles the examiner's waiting messages. Never blocks. False if the socket was shut down. */
+  receive(): boolean {
     for (let i = 0; i < PACKETS_PER_TURN; i++) {
       const length = receivePacket(this.fd, this.packet);
-      if (length <= 0) return;
+      if (length === 0) return !isHungUp(this.fd);
+      if (length < 0) return true;
       const message = decodeExaminerMessage(this.packet.subarray(0, length));
       if (message?.type === "answer") this.onAnswer(message);
       else if (message?.type === "base") this.onBasePart(message);
@@ -130,6 +143,7 @@ export class ExaminerClient {
       else if (message?.type === "packages") this.onPackages(message.state);
       this.askWaiting();
     }
+    return true;
   }
 
   private askWaiting(): void {

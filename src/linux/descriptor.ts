@@ -5,12 +5,17 @@ const libc = bindLibc({
   read: { args: ["i32", "ptr", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "i32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
 });
 
 // fcntl.h
 const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0x800;
 const FD_CLOEXEC = 1;
+const O_CLOEXEC = 0x8_0000;
 
 /** Reads into `buffer`; returns the bytes read, 0 at end of file, -1 if a nonblocking descriptor has no data. */
 export function readDescriptor(fd: number, buffer: Uint8Array): number {
@@ -41,4 +46,14 @@ export function closeDescriptor(fd: number): void {
 
 export function setCloseOnExec(fd: number, close: boolean): void {
   checked("fcntl F_SETFD", libc.fcntl(fd, F_SETFD, close ? FD_CLOEXEC : 0), String(fd));
+}
+
+/** Creates a pipe: a reading end that never blocks and a writing end, both close-on-exec. */
+export function createPipe(): readonly [reading: number, writing: number] {
+  const ends = new Int32Array(new ArrayBuffer(8));
+  checked("pipe2", libc.pipe2(ends, O_CLOEXEC));
+  const [reading = -1, writing = -1] = ends;
+  const flags = checked("fcntl F_GETFL", libc.fcntl(reading, F_GETFL, 0));
+  checked("fcntl F_SETFL", libc.fcntl(reading, F_SETFL, flags | O_NONBLOCK));
+  return [reading, writing];
 }

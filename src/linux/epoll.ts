@@ -11,6 +11,8 @@ const libc = bindLibc({
 // sys/epoll.h
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
+/** The other end of a socket was closed or shut down, or this end was shut down for reading. */
+export const EPOLLRDHUP = 0x2000;
 export const EPOLLET = 0x8000_0000;
 const EPOLL_CLOEXEC = 0x8_0000;
 const EPOLL_CTL_ADD = 1;

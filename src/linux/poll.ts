@@ -6,6 +6,7 @@ const libc = bindLibc({ poll: { args: ["ptr", "u64", "i32"], returns: "i32" } })
 // poll.h
 const POLLOUT = 0x4;
 const POLLHUP = 0x10;
+const POLLRDHUP = 0x2000;
 
 // struct pollfd { int fd; short events; short revents }
 const record = new Int32Array(new ArrayBuffer(8));
@@ -32,7 +33,10 @@ export function waitWritable(fd: number): void {
   ready(fd, POLLOUT, -1);
 }
 
-/** True if the terminal behind `fd` was closed, or the other end of a pipe or socket. */
+/**
+ * True if the terminal behind `fd` was closed, or the other end of a pipe or socket. Also if a socket was shut down for
+ * reading at this end or for writing at the other one (shutdown(2)): nothing can arrive any more.
+ */
 export function isHungUp(fd: number): boolean {
-  return (ready(fd, 0) & POLLHUP) !== 0;
+  return (ready(fd, POLLRDHUP) & (POLLHUP | POLLRDHUP)) !== 0;
 }

@@ -1,6 +1,6 @@
-// Calls that affect or describe this process: its name, its priority, the boot of its kernel, and execve.
+// Calls that affect or describe this process: its name, its user, its priority, the boot of its kernel, and execve.
 import { ptr } from "bun:ffi";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { getPriority } from "node:os";
 import { setCloseOnExec } from "./descriptor.ts";
 import { bindLibc, checked, errno, SystemCallError } from "./libc.ts";
@@ -14,9 +14,12 @@ const libc = bindLibc({
   getppid: { args: [], returns: "i32" },
   syscall: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
 });
+// The same function with an argument that is a number.
+const numeric = bindLibc({ prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" } });
 
 // linux/prctl.h, sys/resource.h, sched.h, bits/confname.h
 const PR_SET_NAME = 15;
+const PR_SET_DUMPABLE = 4;
 const PRIO_PROCESS = 0;
 const SCHED_OTHER = 0;
 const SCHED_FIFO = 1;
@@ -41,10 +44,46 @@ export function setProcessName(name: string): void {
 }
 
 /**
+ * Closes this process to other processes of its user: they can neither trace it nor copy its descriptors nor read its
+ * memory and environment, and it leaves no core dump (PR_SET_DUMPABLE). A process with CAP_SYS_PTRACE still can. Must
+ * be called again after an execve, which resets it.
+ */
+export function forbidInspection(): void {
+  checked("prctl PR_SET_DUMPABLE", numeric.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Gives up root's rights for good: this process becomes `user`, without supplementary groups, in all its threads. */
+export function becomeUser({ uid, gid }: User): void {
+  process.setgroups?.([]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+  // With fs.suid_dumpable=1 a change of the user opens the process to inspection again.
+  forbidInspection();
+}
+
+/**
  * Sets the nice value (-20 first in line, 19 last) of the calling thread; threads and children made later inherit it.
  */
 export function setNice(nice: number): void {
   checked("setpriority", libc.setpriority(PRIO_PROCESS, 0, nice), String(nice));
+}
+
+/**
+ * As `setNice`, for the group that the scheduler made of the session of `pid` (sched(7), autogroup): where there is one,
+ * nice values count only within it. False if there is none, or without CAP_SYS_NICE.
+ */
+export function setSessionNice(pid: number, nice: number): boolean {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

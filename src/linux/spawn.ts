@@ -1,5 +1,7 @@
 // Starts child processes of this executable, with descriptors at fixed numbers.
+import { getPriority } from "node:os";
 import { bindLibc, checked } from "./libc.ts";
+import { setNice, setSessionNice } from "./process.ts";
 
 const libc = bindLibc({ fcntl: { args: ["i32", "i32", "i32"], returns: "i32" } });
 
@@ -33,8 +35,14 @@ export interface SpawnOptions {
   readonly descriptors: readonly number[];
   /** The whole environment of the process. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Runs as this user, without supplementary groups; as the caller if undefined. */
-  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Descriptors for standard output and standard error; the caller's own if undefined. */
+  readonly output?: number | undefined;
+  readonly errors?: number | undefined;
+  /**
+   * The nice value of all threads of the process; the caller's if undefined, or if the caller may not give itself that
+   * value for a moment (CAP_SYS_NICE).
+   */
+  readonly nice?: number | undefined;
 }
 
 export interface Spawned {
@@ -47,18 +55,36 @@ export interface Spawned {
 }
 
 /**
- * Starts this executable as a child: the file that runs now, even if the one at its path was replaced or `user` has no
- * access to that path. The child gets its own session, so that Ctrl-C on a terminal reaches only the supervisor; its
- * working directory is `/`, its standard input /dev/null, and output, error and blocked signals are inherited. Throws
- * if the process cannot be started.
+ * Starts this executable as a child: the file that runs now, even if the one at its path was replaced. The child gets
+ * its own session, so that Ctrl-C on a terminal reaches only the supervisor and the child has no controlling terminal;
+ * its working directory is `/`, its standard input /dev/null, and blocked signals are inherited. Throws if the process
+ * cannot be started.
  */
 export function spawnSelf(options: SpawnOptions): Spawned {
-  return Bun.spawn(["/proc/self/exe", ...ownArguments(), ...options.args], {
-    argv0: "treewarden",
-    stdio: ["ignore", "inherit", "inherit", ...options.descriptors],
-    env: { ...options.environment },
-    cwd: "/",
-    detached: true,
-    ...(options.user === undefined ? {} : { uid: options.user.uid, gid: options.user.gid }),
-  });
+  const start = (): Spawned =>
+    Bun.spawn(["/proc/self/exe", ...ownArguments(), ...options.args], {
+      argv0: "treewarden",
+      stdio: ["ignore", options.output ?? "inherit", options.errors ?? "inherit", ...options.descriptors],
+      env: { ...options.environment },
+      cwd: "/",
+      detached: true,
+    });
+  return options.nice === undefined ? start() : withNice(options.nice, start);
+}
+
+/** Calls `start` with another nice value: the process inherits it before its runtime creates the first thread. */
+function withNice(nice: number, start: () => Spawned): Spawned {
+  const own = getPriority();
+  try {
+    setNice(nice);
+  } catch {
+    return start();
+  }
+  try {
+    const spawned = start();
+    setSessionNice(spawned.pid, nice);
+    return spawned;
+  } finally {
+    setNice(own);
+  }
 }

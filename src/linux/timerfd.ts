@@ -1,10 +1,12 @@
 // timerfd_create(2): timers that can be polled. Only they fire while the runtime's event loop does not run.
+import { readFileSync } from "node:fs";
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
 
 const libc = bindLibc({
   timerfd_create: { args: ["i32", "i32"], returns: "i32" },
   timerfd_settime: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
+  timerfd_gettime: { args: ["i32", "ptr"], returns: "i32" },
 });
 
 // time.h, sys/timerfd.h
@@ -50,12 +52,27 @@ export class Timer implements Disposable {
       : 0;
   }
 
+  /**
+   * Expirations since the timer was last set, if nobody reads it, and the interval in ns. Does not reset the count, so
+   * that a watcher in another process sees whether the owner has set the timer again. Both are 0 while it is disarmed.
+   */
+  overdue(): { readonly expirations: number; readonly intervalNs: number } {
+    const spec = this.spec;
+    // The kernel starts the next interval of a timer that has expired only when the timer is read or looked at
+    // (fs/timerfd.c, do_timerfd_gettime), so this call must come before the count is read.
+    checked("timerfd_gettime", libc.timerfd_gettime(this.fd, spec));
+    const intervalNs = (spec[0] ?? 0) * SECOND + (spec[2] ?? 0);
+    const ticks = /^ticks:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${this.fd}`, "latin1"))?.[1];
+    return { expirations: Number(ticks ?? 0), intervalNs };
+  }
+
   [Symbol.dispose](): void {
     closeDescriptor(this.fd);
   }
 
   private set(value: number, interval: number): void {
     const spec = this.spec;
+    spec.fill(0);
     spec[0] = Math.floor(interval / SECOND);
     spec[2] = interval % SECOND;
     spec[4] = Math.floor(value / SECOND);

@@ -66,7 +66,7 @@ export type OutboxAnswer = () => { readonly alive: boolean; readonly reason: str
  * `receive` when `fd` is readable. One outbox serves every reporter of its warden, one after the other.
  */
 export class Outbox {
-  private readonly fd: number;
+  private fd: number;
   private readonly totals: Totals;
   private readonly hello: () => Hello;
   private readonly beforeTotals: () => void;
@@ -106,6 +106,14 @@ export class Outbox {
     this.generation = options.hello().generation;
     this.droppedReliable = options.totals.counter("queueDropped", { queue: "numbered" });
     this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "plain" });
+  }
+
+  /** Continues on the socket pair `fd` of a new reporter: with a hello, and every record that was not acknowledged. */
+  connect(fd: number): void {
+    this.fd = fd;
+    // Part of this packet's frames may have been sent already; the new reporter needs all of them.
+    this.packetLength = 0;
+    this.begin();
   }
 
   /** Whether the reporter wants every exec as a best-effort record. */
@@ -227,13 +235,7 @@ export class Outbox {
     switch (request.type) {
       case "ready":
         if (request.generation === this.generation) this.acknowledge(request.last);
-        this.sent = 0;
-        this.helloDue = true;
-        this.sendingAllTotals = true;
-        this.totalsDue = true;
-        this.watching = false;
-        this.pong = undefined;
-        this.totals.markAllChanged();
+        this.begin();
         return;
       case "ack":
         if (request.generation === this.generation) this.acknowledge(request.n);
@@ -248,6 +250,17 @@ export class Outbox {
         this.watching = request.on;
         return;
     }
+  }
+
+  /** Begins again for a reporter that has nothing yet but what it has acknowledged. */
+  private begin(): void {
+    this.sent = 0;
+    this.helloDue = true;
+    this.sendingAllTotals = true;
+    this.totalsDue = true;
+    this.watching = false;
+    this.pong = undefined;
+    this.totals.markAllChanged();
   }
 
   /** Removes the entries up to this number, which are in the journal. */

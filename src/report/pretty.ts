@@ -1,10 +1,10 @@
 // Formats a record as a line for the terminal.
+
+import { colours, endOfColour } from "../vocabulary/colours.ts";
 import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 
-const colours = { alert: "\x1b[33m", kill: "\x1b[1;31m", change: "\x1b[36m", dim: "\x1b[2m" } as const;
-const RESET = "\x1b[0m";
 /** The most characters of arguments in a line. */
 const ARGUMENTS = 160;
 
@@ -36,7 +36,7 @@ const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
 
 /** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
-  const paint: Paint = (kind, text) => (colour ? colours[kind] + text + RESET : text);
+  const paint: Paint = (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
   const time = paint("dim", text(record.timestamp).slice(11, 23));
   const line = lineOf.get(text(record["event.name"])) ?? nameLine;
   return `${time} ${line(record, paint)}\n`;

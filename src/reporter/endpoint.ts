@@ -1,6 +1,8 @@
 // The HTTP endpoint for metrics and health.
+import { isIP } from "node:net";
 import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
+import { messageOf } from "../vocabulary/errors.ts";
 import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
 
 export interface Health {
@@ -19,8 +21,49 @@ const IN_FLIGHT = 64;
 /** A connection without a byte for this long is closed, s. */
 const IDLE_SECONDS = 10;
 
-/** Starts the server. Throws if the address is not available. */
-export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<undefined> {
+/** The waits before a taken address is tried again, ms: doubled up to the longest. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 15_000;
+
+export interface Endpoint {
+  stop(): void;
+}
+
+/**
+ * Serves the endpoint. While the address cannot be used, for example because another program has taken the port, it is
+ * tried again, and `warn` is called with the reason once; nothing else depends on the endpoint.
+ */
+export function openEndpoint(
+  address: Address,
+  inputs: EndpointInputs,
+  warn: (message: string) => void,
+): Endpoint {
+  let server: Server<undefined> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const listen = (waitMs: number): void => {
+    const name = `${address.host}:${address.port}`;
+    try {
+      server = serve(address, inputs);
+      if (waitMs > FIRST_RETRY_MS) warn(`listening on ${name} now`);
+    } catch (error) {
+      if (waitMs === FIRST_RETRY_MS) {
+        const hint = "it is tried again; choose another address with --listen, or off";
+        warn(`cannot listen on ${name}: ${messageOf(error)}; ${hint}`);
+      }
+      timer = setTimeout(() => listen(Math.min(2 * waitMs, LONGEST_RETRY_MS)), waitMs);
+    }
+  };
+  listen(FIRST_RETRY_MS);
+  return {
+    stop() {
+      clearTimeout(timer);
+      void server?.stop(true);
+    },
+  };
+}
+
+/** Throws if the address is not available. */
+function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
   let inFlight = 0;
   return Bun.serve({
     hostname: address.host,
@@ -32,6 +75,8 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
     maxRequestBodySize: 1024,
     development: false,
     async fetch(request) {
+      const refusal = refusalOfHost(request.headers.get("host"));
+      if (refusal !== undefined) return refusal;
       if (request.method !== "GET" && request.method !== "HEAD") {
         return new Response("the method must be GET or HEAD\n", {
           status: 405,
@@ -52,9 +97,25 @@ export function serveEndpoint(address: Address, inputs: EndpointInputs): Server<
   });
 }
 
+const localNames: readonly string[] = ["localhost", "localhost."];
+
+/**
+ * Refuses a Host header that is neither an address nor localhost: a web page whose own name was made to resolve to this
+ * host (DNS rebinding) could otherwise read the metrics through a visitor's browser. HTTP/1.0 has no such header.
+ */
+export function refusalOfHost(header: string | null): Response | undefined {
+  if (header === null) return undefined;
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s@?#]+))(?::\d{1,5})?$/.exec(header);
+  if (match === null) return new Response("bad Host header\n", { status: 400 });
+  const [, six, other = ""] = match;
+  const isAddress = six === undefined ? isIP(other) === 4 : isIP(six) === 6;
+  if (isAddress || localNames.includes(other.toLowerCase())) return undefined;
+  return new Response("only an address or localhost may be the Host\n", { status: 421 });
+}
+
 async function answer(request: Request, inputs: EndpointInputs): Promise<Response> {
-  // The URL contains the Host header. Any host is answered; what is not a host throws, and `error` answers 500.
-  switch (new URL(request.url).pathname) {
+  // HTTP/1.0 needs no Host header, and then the URL has only a path.
+  switch (new URL(request.url, "http://localhost").pathname) {
     case "/":
     case "/metrics": {
       const format = formatFor(request.headers.get("accept"));

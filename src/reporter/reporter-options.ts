@@ -1,6 +1,7 @@
 // The options that the supervisor passes to a reporter at its start.
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
+import type { User } from "../linux/process.ts";
 
 const options = {
   /** The id of the run, the same across restarts of its processes. */
@@ -10,6 +11,8 @@ const options = {
   /** Whether standard output may use colour. */
   colour: v.boolean(),
 };
+/** A user or group, never root's. */
+const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const OptionsWithoutConfig = v.object(options);
 
 export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig>> & {
@@ -19,6 +22,8 @@ export type ReporterOptions = Readonly<v.InferOutput<typeof OptionsWithoutConfig
 /** The complete start data of a reporter. */
 export interface ReporterPlan {
   readonly options: ReporterOptions;
+  /** The user that the process must become before it does anything; null if it cannot change its user. */
+  readonly user: User | null;
   /** Environment variables, passed in here because other users could read the real environment. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -29,6 +34,7 @@ export interface ReporterPlan {
  */
 export function parseReporterPlan(text: string, config: v.GenericSchema<unknown, Config>): ReporterPlan {
   const plan = v.strictObject({
+    user: v.nullable(v.strictObject({ uid: id, gid: id })),
     options: v.strictObject({ ...options, config }),
     environment: v.record(v.string(), v.string()),
   });

@@ -3,13 +3,14 @@
 import { join } from "node:path";
 import { setProcessName } from "../linux/process.ts";
 import { type Address, parseAddress } from "../linux/socket-address.ts";
+import type { Timer } from "../linux/timerfd.ts";
 import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
-import { type Health, serveEndpoint } from "./endpoint.ts";
-import { expose } from "./exposition.ts";
+import { type Endpoint, type Health, openEndpoint } from "./endpoint.ts";
+import { type ExpositionFormat, expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
 import { notJournaled, OutputSet, ownSeriesOf } from "./output-set.ts";
@@ -25,6 +26,11 @@ export interface ReporterInputs {
   readonly options: ReporterOptions;
   /** The reporter's end of the socket pair to the warden. */
   readonly reportFd: number;
+  /**
+   * A timer of the supervisor's that must be set again and again to expire at this interval, ns; null without a
+   * supervisor. The supervisor replaces a reporter that does not set it.
+   */
+  readonly deadMan: { readonly timer: Timer; readonly intervalNs: number } | null;
   /** Calls back when the supervisor orders a stop or has died. */
   readonly onStop: (stop: () => void) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -32,6 +38,8 @@ export interface ReporterInputs {
   readonly warn: (message: string) => void;
 }
 
+/** The share of the watchdog's interval after which it is set again, so that it does not expire in between. */
+const HEARTBEAT_SHARE = 0.75;
 /** The time that a scrape waits for the newest totals. */
 const FRESH_MS = 200;
 /** The time from the first of several scrapes to a garbage collection. */
@@ -44,7 +52,10 @@ const LONGEST_END_MS = 800;
 /** The time for the last deliveries at shutdown. The supervisor waits two seconds for the whole run. */
 const LAST_DELIVERY_MS = 400;
 
-/** Runs until a stop is ordered. Rejects with a ReporterRefused if the journal or the address cannot be used. */
+/**
+ * Runs until a stop is ordered. Rejects with a ReporterRefused if the journal cannot be used, and with a LinkClosed if
+ * the socket to the warden was closed before.
+ */
 export async function runReporter(inputs: ReporterInputs): Promise<void> {
   setProcessName("tw-reporter");
   await new Reporter(inputs).run();
@@ -80,13 +91,15 @@ class Reporter {
 
   async run(): Promise<void> {
     const { options, onStop, reportFd } = this.inputs;
-    const stopped = new Promise<void>((resolve) => onStop(resolve));
+    const stopped = new Promise<"stopped">((resolve) => onStop(() => resolve("stopped")));
+    const closed = Promise.withResolvers<"closed">();
     using resources = new DisposableStack();
     resources.use(this.journal);
+    resources.use(this.startHeartbeat());
     const address = parseAddress(options.config.metrics.listen);
     if (address !== undefined) {
       const endpoint = this.listen(address);
-      resources.defer(() => void endpoint.stop(true));
+      resources.defer(() => endpoint.stop());
     }
     const redact = createRedaction(options.config.arguments.report, options.config.arguments.redact);
     const outputs = await this.openOutputs(redact);
@@ -105,14 +118,17 @@ class Reporter {
     const link = await linkToWarden(
       reportFd,
       (frame) => intake.take(frame),
-      () => undefined,
+      () => closed.resolve("closed"),
     );
     resources.defer(() => link.close());
     this.link = link;
     intake.start();
     this.prune(outputs);
     const prune = setInterval(() => this.prune(outputs), PRUNE_MS);
-    await stopped;
+    const end = await Promise.race([stopped, closed.promise]);
+    // When the supervisor dies without a standby, both sockets close, in any order.
+    if (end === "closed" && (await Promise.race([stopped, Bun.sleep(SILENCE_MS)])) !== "stopped")
+      throw new LinkClosed("the link to the warden was closed");
     clearInterval(prune);
     clearTimeout(this.collection);
     outputs.prepareEnd();
@@ -145,17 +161,20 @@ class Reporter {
     });
   }
 
-  private listen(address: Address): ReturnType<typeof serveEndpoint> {
-    try {
-      return serveEndpoint(address, {
-        metrics: async (format) => expose(await this.freshSeries(), format),
-        health: () => this.health(),
-      });
-    } catch (error) {
-      const why = messageOf(error);
-      const hint = "choose another address with --listen, or off; is another treewarden running?";
-      throw new ReporterRefused(`cannot listen on ${address.host}:${address.port}: ${why}`, hint);
-    }
+  private listen(address: Address): Endpoint {
+    const inputs = {
+      metrics: async (format: ExpositionFormat) => expose(await this.freshSeries(), format),
+      health: () => this.health(),
+    };
+    return openEndpoint(address, inputs, this.inputs.warn);
+  }
+
+  private startHeartbeat(): Disposable {
+    const { deadMan } = this.inputs;
+    if (deadMan === null) return { [Symbol.dispose]: () => undefined };
+    const { timer, intervalNs } = deadMan;
+    const heartbeat = setInterval(() => timer.armEvery(intervalNs), (intervalNs / 1e6) * HEARTBEAT_SHARE);
+    return { [Symbol.dispose]: () => clearInterval(heartbeat) };
   }
 
   private async health(): Promise<Health> {
@@ -215,6 +234,11 @@ async function untilSilent(intake: RecordIntake): Promise<void> {
 /** An error that an administrator can fix. */
 export class ReporterRefused extends HintedError {
   override readonly name = "ReporterRefused";
+}
+
+/** Without its link a reporter can do nothing; the supervisor starts another with a new one. */
+export class LinkClosed extends Error {
+  override readonly name = "LinkClosed";
 }
 
 function openJournal(path: string, bounds: JournalBounds): Journal {

@@ -1,13 +1,16 @@
 // The descriptors that warden, reporter and examiner inherit, and the orders that arrive on one of them.
+import { closeDescriptor } from "../linux/descriptor.ts";
+import { receiveDescriptors } from "../linux/descriptor-passing.ts";
 import { receivePacket } from "../linux/socketpair.ts";
 
 /**
  * Descriptors of the supervisor's children. None is close-on-exec.
  * - `report`: packets from the warden to the reporter. The supervisor keeps both ends open, so neither side sees a
- *   hang-up: unread packets wait for a restarted reporter, and a restarted warden continues on the same socket.
+ *   hang-up when the other one dies: a restarted warden continues on the same socket. A restarted reporter gets a new
+ *   socket, because another process may have a copy of the old one; the warden gets its end as a `NewLink`.
  * - `control`: orders from the supervisor, see `readControl`. A hang-up means that no supervisor is left.
- * - `deadMan`: the warden only. A watchdog timer that the warden arms when its poll returns and disarms before it polls
- *   again. When it expires, the supervisor kills the warden and starts another. It is armed when the warden starts.
+ * - `deadMan`: warden and reporter. A watchdog timer that the process sets again and again, and the supervisor kills a
+ *   process that does not, see watchdog.ts. The supervisor sets it when it starts the process.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
  * - `warden`: the examiner only, the other end of `examiner`.
  * - `packages`: the examiner only, a `GrowthWatch` on the package database. It lives as long as the run, so changes
@@ -16,10 +19,17 @@ import { receivePacket } from "../linux/socketpair.ts";
 export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3, packages: 5 } as const;
 
 /**
- * The longest time between two polls of the warden, in ms: many times the slowest regular work, a scan of a large
- * /proc.
+ * The longest time between two polls of the warden, or two turns of the reporter's event loop, in ms: many times the
+ * slowest regular work, a scan of a large /proc.
  */
 export const DEAD_MAN_MS = 10_000;
+/**
+ * A watchdog timer expires this many times within that time. At the first expiration the supervisor notes what the
+ * process has done so far, at the last one it decides.
+ */
+export const DEAD_MAN_EXPIRATIONS = 5;
+/** The interval of the watchdog timers, ns. */
+export const DEAD_MAN_INTERVAL_NS = (DEAD_MAN_MS * 1e6) / DEAD_MAN_EXPIRATIONS;
 
 /**
  * - `reload`: read policies and configuration again.
@@ -33,13 +43,30 @@ export const DEAD_MAN_MS = 10_000;
 export type Control = "reload" | "request" | "stop" | "hangup";
 export type SupervisorOrder = Exclude<Control, "hangup">;
 
+/** Another end of the socket pair to a process that was started again. The warden only. */
+export interface NewLink {
+  readonly link: "reporter" | "examiner";
+  /** Belongs to the receiver. */
+  readonly fd: number;
+  /** The old socket was shut down, which treewarden itself never does. */
+  readonly wasShutDown: boolean;
+}
+export type LinkedProcess = NewLink["link"];
+
 const orders: readonly SupervisorOrder[] = ["reload", "request", "stop"];
+const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
+const SHUT_DOWN = " after shutdown";
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
 
 /** An order as it is sent: a word and a newline, because a reader may merge packets. */
 export function encodeOrder(order: SupervisorOrder): Uint8Array {
   return new TextEncoder().encode(`${order}\n`);
+}
+
+/** The packet that must carry the descriptor of a NewLink. */
+export function encodeNewLink({ link, wasShutDown }: Omit<NewLink, "fd">): Uint8Array {
+  return new TextEncoder().encode(`link ${link}${wasShutDown ? SHUT_DOWN : ""}\n`);
 }
 
 /**
@@ -59,4 +86,31 @@ export function readControl(fd: number = inherited.control): readonly Control[] 
     if (length === 0) return [...controls, "hangup"];
     controls.push(...decodeOrders(buffer.subarray(0, length)));
   }
+}
+
+/** As `readControl`, for the warden, which also gets descriptors this way. */
+export function readWardenControl(fd: number = inherited.control): readonly (Control | NewLink)[] {
+  const controls: (Control | NewLink)[] = [];
+  for (;;) {
+    const { length, descriptors } = receiveDescriptors(fd, buffer);
+    if (length < 0) return controls;
+    if (length === 0) return [...controls, "hangup"];
+    const packet = buffer.subarray(0, length);
+    const link = decodeNewLink(packet, descriptors);
+    if (link !== undefined) controls.push(link);
+    else controls.push(...decodeOrders(packet));
+  }
+}
+
+/** Undefined if the packet carries no link; descriptors of other packets are closed. */
+function decodeNewLink(packet: Uint8Array, descriptors: readonly number[]): NewLink | undefined {
+  const line = decoder.decode(packet).trimEnd();
+  const wasShutDown = line.endsWith(SHUT_DOWN);
+  const word = wasShutDown ? line.slice(0, -SHUT_DOWN.length) : line;
+  const [fd, ...others] = descriptors;
+  for (const other of others) closeDescriptor(other);
+  if (fd === undefined) return undefined;
+  if (word === "link reporter" || word === "link examiner") return { link: linkWords[word], fd, wasShutDown };
+  closeDescriptor(fd);
+  return undefined;
 }

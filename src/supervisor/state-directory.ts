@@ -6,16 +6,20 @@ import {
   constants,
   fchmodSync,
   ftruncateSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "../linux/flock.ts";
+import type { User } from "../linux/process.ts";
+import { ROOT_UID } from "../linux/root-file.ts";
 import { messageOf } from "../vocabulary/errors.ts";
-import type { User } from "./reporter-user.ts";
+import { chooseTransientUser, reporterUser } from "./reporter-user.ts";
 
 /** Why a directory cannot be used: `usage` is a mistake of the user, `notAllowed` a limit of the system. */
 export interface Refusal {
@@ -38,14 +42,37 @@ export function distrust(path: string): string | undefined {
   return undefined;
 }
 
-function prepare(directory: string, reporter: User | null): Refusal | undefined {
+function prepare(directory: string): Refusal | undefined {
   if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) makeFolder(directory, 0o755);
   const reason = distrust(directory);
-  if (reason !== undefined) return { kind: "usage", reason };
+  return reason === undefined ? undefined : { kind: "usage", reason };
+}
+
+/**
+ * Creates the reporter's folder where it is missing. Its files are given to `reporter` if they belong to the user that
+ * had the folder before, for example because the host has got a user `treewarden` meanwhile.
+ */
+function prepareReportFolder(directory: string, reporter: User | null): Refusal | undefined {
   const report = join(directory, "report");
   makeFolder(report, 0o750);
-  if (!lstatSync(report).isDirectory()) return { kind: "usage", reason: `${report} is not a directory` };
-  if (reporter !== null) chownSync(report, reporter.uid, reporter.gid);
+  const folder = lstatSync(report);
+  const { uid: before, gid } = folder;
+  if (!folder.isDirectory()) return { kind: "usage", reason: `${report} is not a directory` };
+  if (reporter === null || (before === reporter.uid && gid === reporter.gid)) return undefined;
+  // While the folder is root's, processes of the earlier user cannot exchange its files. A file with a second link may
+  // also be a file of somebody else's, so it is not given away. If the folder was root's before, an earlier change was
+  // interrupted, and nobody else can have put files into it.
+  chownSync(report, ROOT_UID, ROOT_UID);
+  for (const name of readdirSync(report)) {
+    const path = join(report, name);
+    const { uid, nlink } = lstatSync(path);
+    if ((uid === before || before === ROOT_UID) && nlink === 1) lchownSync(path, reporter.uid, reporter.gid);
+    else if (uid !== reporter.uid) {
+      chownSync(report, before, gid);
+      return { kind: "usage", reason: `${path} belongs to user ${uid}, not to the reporter: remove it` };
+    }
+  }
+  chownSync(report, reporter.uid, reporter.gid);
   return undefined;
 }
 
@@ -73,15 +100,43 @@ export function signLock(fd: number): void {
   ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
 }
 
+export interface StateDirectory {
+  /** The lock is held as long as any process holds a copy of this descriptor. */
+  readonly lock: number;
+  /** The user that the reporter runs as. Null: the user of this process, which is not root. */
+  readonly reporter: User | null;
+}
+
 /**
- * Creates `directory` (mode 0755) and `report/` in it (0750, owned by the reporter) where missing, and takes the lock.
- * Returns the lock's descriptor: the lock is held as long as any process holds a copy of it.
+ * Creates `directory` (mode 0755), takes its lock, selects the reporter's user, and creates `report/` (0750), which
+ * belongs to that user. `userName`: see `reporterUser`.
  */
-export function takeStateDirectory(directory: string, reporter: User | null): number | Refusal {
+export function takeStateDirectory(
+  directory: string,
+  userName: string | undefined,
+): StateDirectory | Refusal {
+  const user = reporterUser(userName);
+  if (user !== null && typeof user === "object" && "refusal" in user)
+    return { kind: "usage", reason: user.refusal };
+  let held: number | undefined;
   try {
-    return prepare(directory, reporter) ?? lock(directory);
+    const refusal = prepare(directory);
+    const taken = refusal ?? lock(directory);
+    if (typeof taken !== "number") return taken;
+    held = taken;
+    const reporter = user === "transient" ? chooseTransientUser(directory) : user;
+    const refused = reporter === undefined ? noUserLeft : prepareReportFolder(directory, reporter);
+    if (refused === undefined && reporter !== undefined) return { lock: taken, reporter };
+    closeSync(taken);
+    return refused ?? noUserLeft;
   } catch (problem) {
+    if (held !== undefined) closeSync(held);
     const reason = messageOf(problem);
     return { kind: "notAllowed", reason: `state directory ${directory}: ${reason}` };
   }
 }
+
+const noUserLeft: Refusal = {
+  kind: "usage",
+  reason: "no number is left for the reporter's user: add a system user treewarden",
+};

@@ -1,24 +1,27 @@
 // Entry points of the supervisor: `supervise` for `treewarden run`, and `continueSupervising` for the hidden commands
 // that the process then executes.
 
-import { closeDescriptor } from "../linux/descriptor.ts";
+import { isatty } from "node:tty";
+import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { watchGrowth } from "../linux/inotify.ts";
 import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
-import { getppid, replaceProcess, setProcessName } from "../linux/process.ts";
+import { isHungUp } from "../linux/poll.ts";
+import { getppid, replaceProcess, setProcessName, type User } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
-import { socketPair } from "../linux/socketpair.ts";
 import { copyHigh, ownArguments } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
+import { createLink, linkNames } from "./links.ts";
 import { log } from "./log.ts";
-import { reporterUser } from "./reporter-user.ts";
+import { receiveUpdates } from "./standby-updates.ts";
 import { signLock, takeStateDirectory } from "./state-directory.ts";
 import { handledSignals, Supervisor } from "./supervisor.ts";
 import {
+  completeDescriptors,
   type Descriptors,
   mapDescriptors,
   parseSupervisorPlan,
@@ -26,18 +29,21 @@ import {
   type SupervisorPlan,
 } from "./supervisor-plan.ts";
 
+/** The plans that each process of these roles reads at its start; the roles define their own formats. */
+export type ChildPlans = Readonly<Record<"warden" | "reporter" | "examiner", string>>;
+
 export interface SuperviseOptions {
   /** Identifies this run; stays the same through every restart. */
   readonly runId: string;
-  /** The plan that each process of these roles reads at its start; the roles define their own formats. */
-  readonly plans: Readonly<Record<"warden" | "reporter" | "examiner", string>>;
+  /** Makes the plans. `reporterUser`: the user that the reporter must become; null if it cannot change its user. */
+  readonly plans: (reporterUser: User | null) => ChildPlans;
   /** A warden that keeps crashing is started without eBPF, with the reason as an additional argument. */
   readonly sensorFallback: boolean;
   /** Created if it is missing; a second run on the same directory is refused. */
   readonly stateDirectory: string;
-  /** Name of the reporter's user; if undefined, `treewarden` or else `nobody`. Ignored unless run as root. */
+  /** Name of the reporter's user; see `reporterUser`. */
   readonly reporterUser: string | undefined;
-  /** The longest time between two polls of the warden; default 10,000 ms. */
+  /** The longest time between two polls of the warden, and for the reporter likewise; default 10,000 ms. */
   readonly deadManMs?: number;
   /**
    * Writes the files that must be in the state directory before the first process starts; called with the lock held.
@@ -47,12 +53,6 @@ export interface SuperviseOptions {
   /** The environment to pick from: each process gets only the variables that it needs. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
-
-// The report socket buffers what the warden reports while the reporter is being restarted.
-const reportBytes = 4 << 20;
-const controlBytes = 64 << 10;
-// The examiner's socket buffers one question for every program of a large host while no examiner runs.
-const examineBytes = 1 << 20;
 
 /**
  * A descriptor that becomes readable when `folder` changes. Without it, changes are noticed only at the next question.
@@ -67,27 +67,31 @@ function openWatch(folder: string | undefined): number {
   return new Timer().fd;
 }
 
-function openDescriptors(
-  lock: number,
-  packagesFolder: string | undefined,
-  plans: SuperviseOptions["plans"],
-): Descriptors {
-  const [reportOfWarden, reportOfReporter] = socketPair(reportBytes);
-  const [controlWarden, controlOfWarden] = socketPair(controlBytes);
-  const [controlReporter, controlOfReporter] = socketPair(controlBytes);
-  const [controlExaminer, controlOfExaminer] = socketPair(controlBytes);
-  const [examinerOfWarden, wardenOfExaminer] = socketPair(examineBytes);
-  const deadMan = new Timer().fd;
-  const warden = { reportOfWarden, controlWarden, controlOfWarden, examinerOfWarden, deadMan };
-  const reporter = { reportOfReporter, controlReporter, controlOfReporter };
-  const packages = openWatch(packagesFolder);
-  const examiner = { controlExaminer, controlOfExaminer, wardenOfExaminer, packages };
-  return {
-    ...{ ...warden, ...reporter, ...examiner, lock },
+/** Descriptors from 32 on, all close-on-exec. */
+function openDescriptors(lock: number, packagesFolder: string | undefined, plans: ChildPlans): Descriptors {
+  const others = {
+    lock,
+    deadMan: new Timer().fd,
+    deadManOfReporter: new Timer().fd,
+    packages: openWatch(packagesFolder),
     wardenPlan: createSealedFile("warden-plan", plans.warden),
     reporterPlan: createSealedFile("reporter-plan", plans.reporter),
     examinerPlan: createSealedFile("examiner-plan", plans.examiner),
+    ...pipeInsteadOf(STDOUT, "output", "outputOfReporter"),
+    ...pipeInsteadOf(STDERR, "errors", "errorsOfReporter"),
   };
+  const high = Object.entries(others).map(([name, fd]) => [name, moveHigh(fd)]);
+  return completeDescriptors(Object.assign(Object.fromEntries(high), ...linkNames.map(createLink)));
+}
+
+const STDOUT = 1;
+const STDERR = 2;
+
+/** The ends of a pipe for the reporter in place of a terminal, see terminal-copy.ts. */
+function pipeInsteadOf(fd: number, reading: string, writing: string): Readonly<Record<string, number>> {
+  if (!isatty(fd)) return {};
+  const [read, write] = createPipe();
+  return { [reading]: read, [writing]: write };
 }
 
 /**
@@ -97,21 +101,18 @@ function openDescriptors(
  * directory, 3 if something is not allowed.
  */
 export function supervise(options: SuperviseOptions): number {
-  const user = reporterUser(options.reporterUser);
-  if (typeof user === "string") return refuse(user, 2);
-  const lock = takeStateDirectory(options.stateDirectory, user);
-  if (typeof lock !== "number") return refuse(lock.reason, lock.kind === "usage" ? 2 : 3);
+  const taken = takeStateDirectory(options.stateDirectory, options.reporterUser);
+  if ("reason" in taken) return refuse(taken.reason, taken.kind === "usage" ? 2 : 3);
   let packagesFolder: string | undefined;
   try {
     packagesFolder = options.prepare?.();
   } catch (problem) {
     return refuse(messageOf(problem), 3);
   }
-  const descriptors = mapDescriptors(openDescriptors(lock, packagesFolder, options.plans), copyHigh);
+  const descriptors = openDescriptors(taken.lock, packagesFolder, options.plans(taken.reporter));
   const plan: SupervisorPlan = {
     runId: options.runId,
     sensorFallback: options.sensorFallback,
-    reporterUser: user,
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,
     descriptors,
   };
@@ -132,11 +133,13 @@ export function supervise(options: SuperviseOptions): number {
  */
 export async function continueSupervising(text: string): Promise<number> {
   const plan = parseSupervisorPlan(text);
-  const descriptors = mapDescriptors(plan.descriptors, moveHigh);
+  const updates = plan.updates === undefined ? undefined : moveHigh(plan.updates);
+  let descriptors = mapDescriptors(plan.descriptors, moveHigh);
   process.chdir("/");
-  if (plan.standbyOf !== undefined) {
+  if (plan.standbyOf !== undefined && updates !== undefined) {
     setProcessName("treewarden-stby");
-    waitForEndOf(plan.standbyOf);
+    descriptors = waitForEndOf(plan.standbyOf, updates, descriptors);
+    closeDescriptor(updates);
   }
   setProcessName("treewarden");
   signLock(descriptors.lock);
@@ -150,15 +153,28 @@ function moveHigh(fd: number): number {
   return copy;
 }
 
-/** Returns when the parent process `pid` has ended. */
-function waitForEndOf(pid: number): void {
+/** Returns when the parent process `pid` has ended, with the descriptors that it had in the end. */
+function waitForEndOf(pid: number, updates: number, descriptors: Descriptors): Descriptors {
   using handle = pidfdOpen(pid);
   // If `pid` is not the parent any more, the parent has ended and the pid may have been reused.
-  if (handle === null || getppid() !== pid) return;
-  using poll = new Poll(1);
-  poll.add(handle.fd, 0, EPOLLIN);
-  while (poll.wait(-1) === 0);
+  if (handle === null || getppid() !== pid) return receiveUpdates(updates, descriptors);
+  using poll = new Poll(2);
+  poll.add(handle.fd, PARENT, EPOLLIN);
+  poll.add(updates, UPDATES, EPOLLIN);
+  let current = descriptors;
+  for (;;) {
+    const ready = poll.wait(-1);
+    const tokens = [...poll.tokens.subarray(0, ready)];
+    // The parent's last updates are read also when its end is seen first.
+    current = receiveUpdates(updates, current);
+    if (tokens.includes(PARENT)) return receiveUpdates(updates, current);
+    // The parent's end of the socket is closed, so it is ending.
+    if (isHungUp(updates)) poll.remove(updates);
+  }
 }
+
+const PARENT = 1;
+const UPDATES = 2;
 
 function refuse(reason: string, code: number): number {
   log(reason);

@@ -2,8 +2,13 @@
 import { closeSync, fstatSync, readSync } from "node:fs";
 import * as v from "valibot";
 
+/**
+ * In the order in which a standby gets them, as 3, 4, 5... The lock is second, so that number 4 is never a child's end
+ * of a control pair, by which children are recognised (descriptor-holders.ts).
+ */
 const names = [
   "reportOfWarden",
+  "lock",
   "reportOfReporter",
   "controlWarden",
   "controlOfWarden",
@@ -15,23 +20,35 @@ const names = [
   "wardenOfExaminer",
   "packages",
   "deadMan",
-  "lock",
+  "deadManOfReporter",
   "wardenPlan",
   "reporterPlan",
   "examinerPlan",
 ] as const;
+/** Pipes in place of the terminal that the run was started on; absent where standard output or error is no terminal. */
+const pipeNames = ["output", "outputOfReporter", "errors", "errorsOfReporter"] as const;
+
+export type DescriptorName = (typeof names)[number];
 
 /**
  * The numbers of the run's descriptors in one process. `report*` and `*Of*` are the ends of the socket pairs between
  * warden and reporter, and between warden and examiner. `control*` without `Of` are the supervisor's ends. `packages`
- * is the watch on the package database, `lock` the state directory's lock. `*Plan` are sealed files that each child
- * reads.
+ * is the watch on the package database, `lock` the state directory's lock. `deadMan*` are the watchdog timers of warden
+ * and reporter. `*Plan` are sealed files that each child reads. `output` and `errors` are the reading ends of pipes
+ * that the reporter has as standard output and error.
  */
-export type Descriptors = { readonly [name in (typeof names)[number]]: number };
+export type Descriptors = { readonly [name in DescriptorName]: number } & {
+  readonly [name in (typeof pipeNames)[number]]?: number;
+};
 
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** Descriptors 0 to 2 are the standard streams. */
 const descriptor = v.pipe(v.number(), v.safeInteger(), v.minValue(3));
+
+const Numbers = v.object({
+  ...v.entriesFromList(names, descriptor),
+  ...v.entriesFromList(pipeNames, v.exactOptional(descriptor)),
+});
 
 /** The plan of a supervisor, which it reads as JSON from a sealed file. */
 const SupervisorPlan = v.object({
@@ -39,12 +56,12 @@ const SupervisorPlan = v.object({
   runId: v.string(),
   /** A warden that keeps crashing is started without eBPF; false if the user has chosen the sensor. */
   sensorFallback: v.boolean(),
-  /** Null: the reporter runs as the supervisor's user, because that user may not change users. */
-  reporterUser: v.nullable(v.object({ uid: id, gid: id })),
   deadManMs: id,
-  descriptors: v.object(v.entriesFromList(names, descriptor)),
+  descriptors: Numbers,
   /** The pid of the supervisor to wait for; undefined for the first supervisor of a run. */
   standbyOf: v.exactOptional(id),
+  /** The descriptor on which a standby learns of new descriptors, see standby-updates.ts. */
+  updates: v.exactOptional(descriptor),
 });
 export type SupervisorPlan = Readonly<v.InferOutput<typeof SupervisorPlan>>;
 
@@ -86,26 +103,22 @@ export function readPlan(args: readonly string[]): string {
   }
 }
 
-/** Replaces each descriptor by the result of `change`, called in a fixed order. */
+/** Throws a ValiError if one is missing. */
+export function completeDescriptors(descriptors: unknown): Descriptors {
+  return v.parse(Numbers, descriptors);
+}
+
+/** Replaces each descriptor by the result of `change`, called in the order in which a standby gets them. */
 export function mapDescriptors(from: Descriptors, change: (fd: number) => number): Descriptors {
-  return {
-    reportOfWarden: change(from.reportOfWarden),
-    // A standby gets the descriptors as 3, 4, 5... in this order. The lock is second, so that number 4 is never a
-    // child's end of a control pair, by which children are recognised (descriptor-holders.ts).
-    lock: change(from.lock),
-    reportOfReporter: change(from.reportOfReporter),
-    controlWarden: change(from.controlWarden),
-    controlOfWarden: change(from.controlOfWarden),
-    controlReporter: change(from.controlReporter),
-    controlOfReporter: change(from.controlOfReporter),
-    controlExaminer: change(from.controlExaminer),
-    controlOfExaminer: change(from.controlOfExaminer),
-    examinerOfWarden: change(from.examinerOfWarden),
-    wardenOfExaminer: change(from.wardenOfExaminer),
-    packages: change(from.packages),
-    deadMan: change(from.deadMan),
-    wardenPlan: change(from.wardenPlan),
-    reporterPlan: change(from.reporterPlan),
-    examinerPlan: change(from.examinerPlan),
-  };
+  const changed = [...names, ...pipeNames].flatMap((name) => {
+    const fd = from[name];
+    return fd === undefined ? [] : [[name, change(fd)]];
+  });
+  return completeDescriptors(Object.fromEntries(changed));
+}
+
+/** Parses names that another process sent; undefined if one of them is none. */
+export function parseDescriptorNames(value: unknown): readonly DescriptorName[] | undefined {
+  const parsed = v.safeParse(v.array(v.picklist(names)), value);
+  return parsed.success ? parsed.output : undefined;
 }

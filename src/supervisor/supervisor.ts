@@ -1,15 +1,17 @@
-// The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a warden
-// whose watchdog timer expires, and shuts everything down in order.
+// The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a warden or
+// reporter that hangs, replaces sockets that were shut down, and shuts everything down in order.
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
-import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { sendDescriptors } from "../linux/descriptor-passing.ts";
+import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
+import { isStopped } from "../linux/proc/cpu-use.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
-import { sendPacket } from "../linux/socketpair.ts";
+import { sendPacket, socketPair } from "../linux/socketpair.ts";
 import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
@@ -22,9 +24,18 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type SupervisorOrder } from "./inherited.ts";
+import { encodeNewLink, encodeOrder, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
+import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
-import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
+import { type DescriptorUpdate, sendUpdate } from "./standby-updates.ts";
+import {
+  type DescriptorName,
+  mapDescriptors,
+  planArguments,
+  type SupervisorPlan,
+} from "./supervisor-plan.ts";
+import { TerminalCopy } from "./terminal-copy.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** Signals that are blocked in every process; only the supervisor reads them. */
 export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
@@ -44,6 +55,19 @@ const startIntervals = 3;
 // Exit code: the kernel or the permissions do not allow it.
 const notAllowed = 3;
 
+// A stopped process (SIGSTOP) may have its watchdog timer disarmed. It is looked for, and killed if it is stopped at two
+// looks in a row.
+const stoppedCheckEvery = 4000 * MS;
+// A starved process is reported this often.
+const starvedReportEvery = 60_000 * MS;
+// The wait before the warden's end of a new pair is offered again to a warden that does not read its orders.
+const offerAgainAfter = 100 * MS;
+// A standby reads its updates at once; one that does not is replaced as soon as the next update does not fit.
+const updateBytes = 8 << 10;
+// The warden's share of the CPU where other programs take all of it: it has to see events before the kernel's buffer is
+// full, and needs little CPU for it.
+const wardenNice = -10;
+
 const SIGNALS = 1;
 const DEAD_MAN = 2;
 const WARDEN = 3;
@@ -52,9 +76,25 @@ const STANDBY = 5;
 const EXAMINER = 6;
 const TERMINAL = 7;
 const WORK = 8;
+const DEAD_MAN_OF_REPORTER = 9;
+const OUTPUT = 10;
+const ERRORS = 11;
+/** And the next four. */
+const LINKS = 16;
 
+const STDOUT = 1;
+const STDERR = 2;
 /** Standard output, where the live view is printed. */
-const LIVE_VIEW = 1;
+const LIVE_VIEW = STDOUT;
+
+/** Which process is killed when one of its links was shut down. The warden goes on without reporter and examiner. */
+const offenders = {
+  report: "reporter",
+  examiner: "examiner",
+  controlWarden: "warden",
+  controlReporter: "reporter",
+  controlExaminer: "examiner",
+} as const satisfies Readonly<Record<LinkName, ChildRole>>;
 
 interface Stopping {
   readonly code: number;
@@ -63,21 +103,39 @@ interface Stopping {
   reporterStopSent: boolean;
 }
 
+/** The warden's end of a pair that it has not got yet. */
+interface Offer {
+  readonly end: DescriptorName;
+  readonly wasShutDown: boolean;
+}
+
 export class Supervisor implements Disposable {
   private readonly plan: SupervisorPlan;
   private readonly poll = new Poll();
   private readonly signals = new SignalDescriptor(handledSignals);
-  private readonly deadMan: Timer;
+  private readonly links: Links;
   private readonly warden: ChildSlot;
   private readonly reporter: ChildSlot;
   private readonly examiner: ChildSlot;
   private readonly standby: ChildSlot;
   private readonly slots: readonly ChildSlot[];
-  private readonly terminals = [0, 1, 2].filter((fd) => isatty(fd));
+  private readonly watchdogs: ReadonlyMap<ChildSlot, Watchdog>;
+  private readonly copies: ReadonlyMap<number, TerminalCopy>;
+  private readonly terminals = [0, STDOUT, STDERR].filter((fd) => isatty(fd));
+  private readonly offers = new Map<LinkedProcess, Offer>();
+  private offerAt = Number.POSITIVE_INFINITY;
+  /** The socket of the standby's updates; undefined while there is no standby. */
+  private standbyUpdates: { readonly ours: number; readonly theirs: number } | undefined;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
+  /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
+  private orphanEnds: readonly (readonly [ChildSlot, number])[] = [];
   /** When to look for orphans of the previous supervisor; ns, CLOCK_MONOTONIC. */
   private orphanCheckAt: number | undefined;
+  private stoppedCheckAt: number;
+  /** Pids of watched processes that were stopped at the last look. */
+  private stoppedPids: ReadonlySet<number> = new Set();
+  private starvedReportAt = 0;
   /** Early crashes of the warden in a row. */
   private earlyCrashes = 0;
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
@@ -87,10 +145,16 @@ export class Supervisor implements Disposable {
   /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
   constructor(plan: SupervisorPlan) {
     this.plan = plan;
-    this.deadMan = new Timer(plan.descriptors.deadMan);
     const now = monotonicNow();
     const isFirstSupervisor = plan.standbyOf === undefined;
     const common = { poll: this.poll, failureEndsRun: isFirstSupervisor };
+    this.links = new Links({
+      descriptors: plan.descriptors,
+      poll: this.poll,
+      firstToken: LINKS,
+      areFresh: isFirstSupervisor,
+      onNew: (update) => this.updateStandby(update),
+    });
     this.warden = new ChildSlot({
       ...common,
       role: "warden",
@@ -122,8 +186,16 @@ export class Supervisor implements Disposable {
       failureEndsRun: false,
     });
     this.slots = [this.warden, this.reporter, this.examiner, this.standby];
+    const { deadMan, deadManOfReporter } = plan.descriptors;
+    this.watchdogs = new Map([
+      [this.warden, new Watchdog(new Timer(deadMan))],
+      [this.reporter, new Watchdog(new Timer(deadManOfReporter))],
+    ]);
+    this.stoppedCheckAt = now + stoppedCheckEvery;
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
-    this.poll.add(this.deadMan.fd, DEAD_MAN, EPOLLIN);
+    this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
+    this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
+    this.copies = this.openCopies();
     // A terminal that is closed does not always send SIGHUP: under npm scripts, for example, it does not.
     if (isatty(LIVE_VIEW)) this.poll.add(LIVE_VIEW, TERMINAL, 0);
   }
@@ -134,7 +206,10 @@ export class Supervisor implements Disposable {
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.startMissing(now);
-      if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) return this.stopping.code;
+      if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
+        for (const copy of this.copies.values()) copy.work();
+        return this.stopping.code;
+      }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
     }
@@ -142,38 +217,46 @@ export class Supervisor implements Disposable {
 
   [Symbol.dispose](): void {
     for (const slot of this.slots) slot[Symbol.dispose]();
+    for (const copy of this.copies.values()) copy[Symbol.dispose]();
     this.signals[Symbol.dispose]();
     this.poll[Symbol.dispose]();
   }
 
   private async handle(token: number | undefined): Promise<void> {
     if (token === SIGNALS) this.handleSignals();
-    else if (token === DEAD_MAN) this.handleDeadMan();
+    else if (token === DEAD_MAN) this.handleExpiration(this.warden);
+    else if (token === DEAD_MAN_OF_REPORTER) this.handleExpiration(this.reporter);
     else if (token === TERMINAL) this.handleHangUp();
     else if (token === WARDEN) await this.onChildEnd(this.warden);
     else if (token === REPORTER) await this.onChildEnd(this.reporter);
     else if (token === EXAMINER) await this.onChildEnd(this.examiner);
     else if (token === WORK) this.wakeExaminer();
     else if (token === STANDBY) await this.onChildEnd(this.standby);
+    else if (token === OUTPUT || token === ERRORS) this.copies.get(token)?.work();
+    else if (token !== undefined) this.handleLink(token);
   }
 
   private startMissing(now: number): void {
     for (const slot of this.slots) {
       if (slot.isRunning || slot.asleep || slot.startAt > now) continue;
-      if (slot === this.warden) this.deadMan.armOnce(this.plan.deadManMs * startIntervals * MS);
+      this.watchdogs.get(slot)?.arm(this.plan.deadManMs * startIntervals);
       if (!slot.start()) this.stop(notAllowed);
       if (this.stopping !== undefined) return;
     }
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
+    if (this.stoppedCheckAt <= now) this.killStopped(now);
+    if (this.offerAt <= now) this.offerLinks();
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
     const end = await slot.ended();
     const { description, permanentFailure, finished } = end;
-    // The timer was armed by the warden that has ended; it must not expire for the next warden.
-    if (slot.role === "warden") this.deadMan.disarm();
+    // The timer was armed by the process that has ended; it must not expire for the next one.
+    this.watchdogs.get(slot)?.disarm();
+    if (slot === this.standby) this.closeStandbyUpdates();
     if (this.stopping !== undefined) return;
-    if (slot === this.examiner && finished) return this.letExaminerSleep();
+    const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
+    if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
@@ -197,19 +280,16 @@ export class Supervisor implements Disposable {
 
   private letExaminerSleep(): void {
     this.examiner.asleep = true;
-    for (const fd of this.examinerInputs()) this.poll.add(fd, WORK, EPOLLIN);
+    this.poll.add(this.plan.descriptors.packages, WORK, EPOLLIN);
+    this.links.watchInput("examiner", "wardenOfExaminer", true);
   }
 
   private wakeExaminer(): void {
     // Both descriptors may become ready in one poll; the second event has nothing left to do.
     if (!this.examiner.asleep) return;
     this.examiner.asleep = false;
-    for (const fd of this.examinerInputs()) this.poll.remove(fd);
-  }
-
-  private examinerInputs(): readonly number[] {
-    const { wardenOfExaminer, packages } = this.plan.descriptors;
-    return [wardenOfExaminer, packages];
+    this.poll.remove(this.plan.descriptors.packages);
+    this.links.watchInput("examiner", "wardenOfExaminer", false);
   }
 
   private handleSignals(): void {
@@ -227,10 +307,107 @@ export class Supervisor implements Disposable {
     if (this.stopping === undefined) this.stop(0);
   }
 
-  private handleDeadMan(): void {
-    if (this.deadMan.read() === 0 || !this.warden.isRunning) return;
-    log(`the warden has not come back to its poll for ${this.plan.deadManMs} ms; killing it`);
-    this.warden.kill();
+  // Processes that hang.
+
+  private handleExpiration(slot: ChildSlot): void {
+    const stall = slot.pid === undefined ? undefined : this.watchdogs.get(slot)?.onExpiration(slot.pid);
+    if (stall === undefined || slot.isBeingKilled) return;
+    const late = `the ${slot.role} has not come back to its poll for ${stall.lateMs} ms`;
+    if (stall.kind === "hangs") {
+      log(`${late}, and ${stall.how}; killing it`);
+      slot.kill();
+      return;
+    }
+    const now = monotonicNow();
+    if (now < this.starvedReportAt) return;
+    this.starvedReportAt = now + starvedReportEvery;
+    log(`${late}, but it got only ${stall.cpuMs} ms of CPU: other programs take it; waiting`);
+  }
+
+  /** Kills what was stopped (SIGSTOP) at the last look, too. */
+  private killStopped(now: number): void {
+    this.stoppedCheckAt = now + stoppedCheckEvery;
+    const stopped = new Set<number>();
+    for (const slot of this.watchdogs.keys()) {
+      if (slot.pid === undefined || !isStopped(slot.pid)) continue;
+      stopped.add(slot.pid);
+      if (this.stoppedPids.has(slot.pid) && slot.kill()) log(`the ${slot.role} is stopped; killing it`);
+    }
+    this.stoppedPids = stopped;
+  }
+
+  // Links.
+
+  private handleLink(token: number): void {
+    const name = this.links.withToken(token);
+    if (name === undefined) return;
+    if (!this.links.noticeShutdown(name)) {
+      if (name === "examiner") this.wakeExaminer();
+      return;
+    }
+    if (this.stopping !== undefined) return;
+    const offender = offenders[name];
+    log(`the link between ${this.links.between(name)} was shut down; replacing it and the ${offender}`);
+    for (const slot of this.slots) if (slot.role === offender) slot.kill();
+    if (offender === "examiner") this.wakeExaminer();
+  }
+
+  /** Gives a child that is about to start its own links, which no other process has ever had. */
+  private renewLinks(slot: ChildSlot): void {
+    if (slot === this.warden) {
+      this.links.renew("controlWarden");
+      // The new warden gets all current ends.
+      this.offers.clear();
+    } else if (slot === this.reporter) {
+      const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
+      this.links.renew("controlReporter");
+      this.renewOfWarden("report", { link: "reporter", end: "reportOfWarden", wasShutDown });
+    } else if (slot === this.examiner) {
+      const wasShutDown = this.links.wasShutDown("examiner");
+      this.links.renew("controlExaminer");
+      // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
+      if (wasShutDown)
+        this.renewOfWarden("examiner", { link: "examiner", end: "examinerOfWarden", wasShutDown });
+    }
+  }
+
+  private renewOfWarden(name: LinkName, { link, ...offer }: Offer & { readonly link: LinkedProcess }): void {
+    const before = this.links.descriptors[offer.end];
+    this.links.renew(name);
+    if (this.links.descriptors[offer.end] === before || !this.warden.isRunning) return;
+    const { wasShutDown } = this.offers.get(link) ?? offer;
+    this.offers.set(link, { ...offer, wasShutDown: wasShutDown || offer.wasShutDown });
+    this.offerLinks();
+  }
+
+  /** Sends the warden its ends of new pairs. A warden that does not read its orders gets them later. */
+  private offerLinks(): void {
+    const { descriptors } = this.links;
+    for (const [link, { end, wasShutDown }] of this.offers) {
+      const packet = encodeNewLink({ link, wasShutDown });
+      if (!sendDescriptors(descriptors.controlWarden, packet, [descriptors[end]])) break;
+      this.offers.delete(link);
+    }
+    this.offerAt = this.offers.size === 0 ? Number.POSITIVE_INFINITY : monotonicNow() + offerAgainAfter;
+  }
+
+  private updateStandby(update: DescriptorUpdate): void {
+    // The next standby gets all current descriptors.
+    const { standbyUpdates } = this;
+    if (standbyUpdates !== undefined && !sendUpdate(standbyUpdates.ours, update)) this.standby.kill();
+  }
+
+  private closeStandbyUpdates(): void {
+    if (this.standbyUpdates !== undefined) Object.values(this.standbyUpdates).forEach(closeDescriptor);
+    this.standbyUpdates = undefined;
+  }
+
+  private openCopies(): ReadonlyMap<number, TerminalCopy> {
+    const { output, errors } = this.plan.descriptors;
+    const copies = new Map<number, TerminalCopy>();
+    if (output !== undefined) copies.set(OUTPUT, new TerminalCopy(this.poll, OUTPUT, output, STDOUT));
+    if (errors !== undefined) copies.set(ERRORS, new TerminalCopy(this.poll, ERRORS, errors, STDERR));
+    return copies;
   }
 
   // Shutdown.
@@ -281,7 +458,11 @@ export class Supervisor implements Disposable {
   }
 
   private nextStart(): number {
-    let earliest = this.orphanCheckAt ?? Number.POSITIVE_INFINITY;
+    let earliest = Math.min(
+      this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
+      this.stoppedCheckAt,
+      this.offerAt,
+    );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
     return earliest;
@@ -302,7 +483,7 @@ export class Supervisor implements Disposable {
   }
 
   private send(slot: ChildSlot, order: SupervisorOrder): void {
-    const { controlWarden, controlReporter } = this.plan.descriptors;
+    const { controlWarden, controlReporter } = this.links.descriptors;
     const socket = slot === this.warden ? controlWarden : controlReporter;
     // A full socket holds thousands of unread orders, so dropping this one loses nothing.
     if (!sendPacket(socket, encodeOrder(order)))
@@ -314,7 +495,8 @@ export class Supervisor implements Disposable {
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
-    if (!this.warden.isRunning) this.deadMan.disarm();
+    for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
+    this.orphanEnds = this.adoptable().map(([slot, socket]) => [slot, copyHigh(socket)]);
     this.orphanCheckAt = monotonicNow() + orphanCheckAfter;
   }
 
@@ -326,14 +508,17 @@ export class Supervisor implements Disposable {
   /** Kills children that were not adopted: the previous supervisor was starting them when it died. */
   private killOrphans(): void {
     this.orphanCheckAt = undefined;
-    for (const [slot, socket] of this.adoptable()) {
-      for (const pid of holdersOf(socket)) if (pid !== slot.pid) killOrphan(slot.role, pid, socket);
+    const own = new Set(this.slots.map(({ pid }) => pid));
+    for (const [slot, socket] of this.orphanEnds) {
+      for (const pid of holdersOf(socket)) if (!own.has(pid)) killOrphan(slot.role, pid, socket);
+      closeDescriptor(socket);
     }
+    this.orphanEnds = [];
   }
 
   /** The child slots whose processes survive a supervisor, each with the child's end of its control pair. */
   private adoptable(): readonly (readonly [ChildSlot, number])[] {
-    const { controlOfWarden, controlOfReporter, controlOfExaminer } = this.plan.descriptors;
+    const { controlOfWarden, controlOfReporter, controlOfExaminer } = this.links.descriptors;
     return [
       [this.warden, controlOfWarden],
       [this.reporter, controlOfReporter],
@@ -344,30 +529,51 @@ export class Supervisor implements Disposable {
   // Commands.
 
   private wardenCommand(): SpawnOptions {
-    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.plan.descriptors;
+    this.renewLinks(this.warden);
+    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
-    if (this.ebpfRefusal === undefined) return command;
-    return { ...command, args: [...command.args, this.ebpfRefusal] };
+    const reason = this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal];
+    return { ...command, args: [...command.args, ...reason], nice: wardenNice };
   }
 
   private reporterCommand(): SpawnOptions {
-    const { reportOfReporter, controlOfReporter, reporterPlan } = this.plan.descriptors;
-    const descriptors = [reportOfReporter, controlOfReporter];
+    this.renewLinks(this.reporter);
+    const {
+      reportOfReporter,
+      controlOfReporter,
+      deadManOfReporter,
+      reporterPlan,
+      outputOfReporter,
+      errorsOfReporter,
+    } = this.links.descriptors;
+    const descriptors = [reportOfReporter, controlOfReporter, deadManOfReporter];
     const command = this.command("reporter", descriptors, reporterPlan, reporterEnvironment(process.env));
-    return { ...command, user: this.plan.reporterUser ?? undefined };
+    return { ...command, output: outputOfReporter, errors: errorsOfReporter };
   }
 
   private examinerCommand(): SpawnOptions {
-    const { wardenOfExaminer, controlOfExaminer, packages, examinerPlan } = this.plan.descriptors;
+    this.renewLinks(this.examiner);
+    const { wardenOfExaminer, controlOfExaminer, packages, examinerPlan } = this.links.descriptors;
     const descriptors = [wardenOfExaminer, controlOfExaminer, packages];
     return this.command("examiner", descriptors, examinerPlan, examinerEnvironment(process.env));
   }
 
   private standbyCommand(): SpawnOptions {
+    this.closeStandbyUpdates();
+    const ends = socketPair(updateBytes);
+    const [ours, theirs] = [copyHigh(ends[0]), copyHigh(ends[1])];
+    ends.forEach(closeDescriptor);
+    this.standbyUpdates = { ours, theirs };
     const descriptors: number[] = [];
-    const numbers = mapDescriptors(this.plan.descriptors, (fd) => FIRST_PASSED - 1 + descriptors.push(fd));
-    this.standbyPlan ??= createStandbyPlan({ ...this.plan, descriptors: numbers, standbyOf: process.pid });
+    const numbers = mapDescriptors(this.links.descriptors, (fd) => FIRST_PASSED - 1 + descriptors.push(fd));
+    const updates = FIRST_PASSED - 1 + descriptors.push(theirs);
+    this.standbyPlan ??= createStandbyPlan({
+      ...this.plan,
+      descriptors: numbers,
+      standbyOf: process.pid,
+      updates,
+    });
     return this.command("standby", descriptors, this.standbyPlan, supervisorEnvironment(process.env));
   }
 

@@ -27,6 +27,10 @@ const table = {
   "sensor.switched": { about: "change", meaning: "another sensor took over" },
   "sensor.resync": { about: "change", meaning: "/proc was scanned again after a loss" },
   "report.gap": { about: "change", warns: true, meaning: "reliable records are missing in the journal" },
+  "link.shut_down": {
+    about: "change",
+    meaning: "a socket between treewarden's processes was shut down, by none of them, and was replaced",
+  },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },

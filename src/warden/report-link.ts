@@ -1,5 +1,7 @@
-// Drives the outbox from the poll loop: flushes it when the socket is writable, until no reporter can connect any more.
+// Drives the outbox from the poll loop: flushes it when the socket is writable. When the socket was shut down, the
+// records wait until the supervisor has started another reporter and passes its socket.
 import { monotonicNow } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, EPOLLOUT, type Poll } from "../linux/epoll.ts";
 import type { Outbox, OutboxAnswer } from "../report/outbox.ts";
 
@@ -9,7 +11,7 @@ const SHUTDOWN_WAIT_MS = 50;
 export class ReportLink {
   private readonly poll: Poll;
   private readonly token: number;
-  private readonly fd: number;
+  private fd: number;
   private readonly outbox: Outbox;
   private blocked = false;
   private closed = false;
@@ -26,6 +28,17 @@ export class ReportLink {
   /** Timeout for poll: milliseconds until totals are to be sent, -1 if there are none. */
   get due(): number {
     return this.closed || this.blocked ? -1 : this.outbox.due;
+  }
+
+  /** Continues with a new reporter on the socket `fd`, and closes the one before. */
+  connect(fd: number): void {
+    if (!this.closed) this.poll.remove(this.fd);
+    closeDescriptor(this.fd);
+    this.fd = fd;
+    this.blocked = false;
+    this.closed = false;
+    this.outbox.connect(fd);
+    this.poll.add(fd, this.token, EPOLLIN);
   }
 
   receive(answer: OutboxAnswer): void {
@@ -54,7 +67,7 @@ export class ReportLink {
     }
   }
 
-  /** If no reporter can connect any more, the warden continues to decide and kill without one. */
+  /** Until there is another reporter the warden decides and kills without one. The supervisor logs the shutdown. */
   private close(): void {
     this.closed = true;
     this.poll.remove(this.fd);

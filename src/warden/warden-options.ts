@@ -18,8 +18,13 @@ export type PolicyResult =
   | ({ readonly ok: true } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** An order from the supervisor. */
-export type WardenOrder = "reload" | "request" | "stop" | "hangup";
+/** An order from the supervisor, or the warden's end of a new socket pair. */
+export type WardenOrder =
+  | "reload"
+  | "request"
+  | "stop"
+  | "hangup"
+  | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean };
 
 export interface WardenOptions {
   /** The id of this run, the same across restarts of its processes. */
@@ -40,6 +45,9 @@ export interface WardenOptions {
   readonly readOrders: () => readonly WardenOrder[];
   /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
-  /** A timer that is armed while the warden is not in its poll; null without a supervisor. */
-  readonly deadMan: { readonly timer: Timer; readonly ns: number } | null;
+  /**
+   * A timer that is armed while the warden is not in its poll, and the interval in ns at which it expires then; null
+   * without a supervisor.
+   */
+  readonly deadMan: { readonly timer: Timer; readonly intervalNs: number } | null;
 }

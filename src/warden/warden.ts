@@ -2,6 +2,7 @@
 // parts. Until its shutdown it waits neither for the disk nor for another process.
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
@@ -66,6 +67,8 @@ class Warden {
   private fault: unknown;
   /** A scan of /proc that is under way; `isRepair`: because of a loss. */
   private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
+  /** The socket to the examiner was shut down; the supervisor passes another one. */
+  private examinerClosed = false;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -97,7 +100,7 @@ class Warden {
         const timeout = this.pollTimeout();
         deadMan?.timer.disarm();
         const ready = poll.wait(timeout);
-        deadMan?.timer.armOnce(deadMan.ns);
+        deadMan?.timer.armEvery(deadMan.intervalNs);
         for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
         this.runDueTasks();
         link.flush();
@@ -116,11 +119,11 @@ class Warden {
   }
 
   private handleReady(token: number): void {
-    const { examiner, link, source, outbox } = this.parts;
+    const { link, source, outbox } = this.parts;
     if (token === pollTokens.sensor) this.drain();
     else if (token === pollTokens.control)
       for (const order of this.options.readOrders()) this.handleOrder(order);
-    else if (token === pollTokens.examiner) examiner.receive();
+    else if (token === pollTokens.examiner) this.receiveFromExaminer();
     else {
       link.receive(() => this.health());
       source.watch(outbox.watched);
@@ -189,9 +192,32 @@ class Warden {
   }
 
   private handleOrder(order: WardenOrder): void {
+    if (typeof order === "object") this.connect(order);
     if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.reload();
     if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
+  }
+
+  /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
+  private connect({ link, fd, wasShutDown }: Exclude<WardenOrder, string>): void {
+    const { link: reportLink, examiner, poll, recordChange } = this.parts;
+    if (link === "reporter") reportLink.connect(fd);
+    else {
+      if (!this.examinerClosed) poll.remove(examiner.fd);
+      closeDescriptor(examiner.fd);
+      examiner.connect(fd);
+      poll.add(fd, pollTokens.examiner, EPOLLIN);
+      this.examinerClosed = false;
+    }
+    if (wasShutDown)
+      recordChange("link.shut_down", { "error.message": `the link to the ${link} was shut down` });
+  }
+
+  private receiveFromExaminer(): void {
+    const { examiner, poll } = this.parts;
+    if (this.examinerClosed || examiner.receive()) return;
+    this.examinerClosed = true;
+    poll.remove(examiner.fd);
   }
 
   /** Learns the running processes: a daemon that started before the learning run causes no exec to learn from. */

@@ -39,7 +39,11 @@ describe("a configuration file", () => {
   test("names the recipients of mailed alarms", () => {
     const result = parseConfig("mail: { to: [root, a.b+c@mail.example.org] }\n", "config.yaml");
     if (!result.ok) throw new Error("it is good");
-    expect(result.config.mail).toEqual({ to: ["root", "a.b+c@mail.example.org"], every_minutes: 15, set_id: false });
+    expect(result.config.mail).toEqual({
+      to: ["root", "a.b+c@mail.example.org"],
+      every_minutes: 15,
+      set_id: false,
+    });
     expect(defaultConfig().mail.to).toEqual([]);
   });
 

@@ -269,3 +269,38 @@ test("a record that is too long for a packet arrives shortened", () => {
   const args = frame?.records[0]?.["process.command_args"];
   expect(Array.isArray(args) && args.length === 33 && args[32] === "...").toBe(true);
 });
+
+describe("when the reporter was started again on another socket", () => {
+  test("every record that was not acknowledged is sent on it, after a hello, and nothing on the old one", () => {
+    for (let i = 1; i <= 5; i += 1) outbox.reliable(record(`u${i}`));
+    expect(numbers(received())).toEqual([1, 2, 3, 4, 5]);
+    send({ type: "ack", generation: 7, n: 2 });
+    outbox.receive(alive);
+    const old = [warden, reporter];
+    [warden, reporter] = socketPair(1 << 20);
+    outbox.connect(warden);
+    outbox.reliable(record("u6"));
+    const frames = received();
+    expect(frames[0]?.type).toBe("hello");
+    expect(numbers(frames)).toEqual([3, 4, 5, 6]);
+    expect(frames.some((frame) => frame.type === "totals" && frame.whole)).toBe(true);
+    old.forEach(closeDescriptor);
+  });
+
+  test("a packet that the old socket had no room for is not sent half", () => {
+    const [narrow, far] = socketPair(70_000);
+    outbox.connect(narrow);
+    for (let i = 1; i <= 2_000; i += 1) outbox.reliable(record(`u${i}-${"x".repeat(100)}`));
+    expect(outbox.flush()).toBe("blocked");
+    outbox.connect(warden);
+    expect(numbers(received())).toEqual(Array.from({ length: 2_000 }, (_, i) => i + 1));
+    [narrow, far].forEach(closeDescriptor);
+  });
+});
+
+test("a socket whose reading side the reporter shut down is closed, not read for ever", () => {
+  received();
+  const script = "import socket; socket.socket(fileno=3).shutdown(socket.SHUT_WR)";
+  Bun.spawnSync(["/usr/bin/python3", "-c", script], { stdio: ["ignore", "inherit", "inherit", reporter] });
+  expect(outbox.receive(alive)).toBe("closed");
+});

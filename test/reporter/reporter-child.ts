@@ -4,6 +4,7 @@ import { runReporter } from "../../src/reporter/reporter.ts";
 await runReporter({
   options: JSON.parse(process.argv[2] ?? ""),
   reportFd: 3,
+  deadMan: null,
   onStop: (stop) => process.on("SIGTERM", stop),
   environment: process.env,
   warn: (message) => void process.stderr.write(`${message}\n`),

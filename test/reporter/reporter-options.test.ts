@@ -8,9 +8,21 @@ const environment = { OTEL_SERVICE_NAME: "web" };
 
 const parse = (text: string) => parseReporterPlan(text, configSchema);
 
-test("options and environment cross to the reporter unchanged", () => {
-  const plan = JSON.stringify({ options, environment });
-  expect(parse(plan)).toEqual(JSON.parse(plan));
+const user = { uid: 61_200, gid: 61_200 };
+
+test("user, options and environment cross to the reporter unchanged", () => {
+  for (const each of [user, null]) {
+    const plan = JSON.stringify({ user: each, options, environment });
+    expect(parse(plan)).toEqual(JSON.parse(plan));
+  }
+});
+
+test("a reporter is never told to run as root", () => {
+  for (const root of [
+    { uid: 0, gid: 61_200 },
+    { uid: 61_200, gid: 0 },
+  ])
+    expect(() => parse(JSON.stringify({ user: root, options, environment }))).toThrow();
 });
 
 test("a value that the configuration does not allow is refused", () => {
@@ -21,6 +33,6 @@ test("a value that the configuration does not allow is refused", () => {
     { ...options, config: { ...config, metrics: { ...config.metrics, listen: "everywhere" } } },
     { run: "r" },
   ])
-    expect(() => parse(JSON.stringify({ options: wrong, environment }))).toThrow();
+    expect(() => parse(JSON.stringify({ user, options: wrong, environment }))).toThrow();
   expect(() => parse("nonsense")).toThrow(SyntaxError);
 });

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { JournalReader } from "../../src/reporter/journal-reader.ts";
 import { Rig, until, verdict } from "./rig.ts";
@@ -122,6 +122,71 @@ test("healthz is the warden's own word, and 503 within about a second if it says
   const start = performance.now();
   expect((await rig.get("/healthz")).status).toBe(503);
   expect(performance.now() - start).toBeLessThan(1_500);
+});
+
+test("a reporter whose link is shut down ends with an error, because another one gets a new link", async () => {
+  await using rig = new Rig();
+  rig.startReporter();
+  await rig.get("/healthz");
+  rig.shutDownLink();
+  expect(await rig.ended()).not.toBe(0);
+  expect(rig.stderr).toContain("the link to the warden was closed");
+});
+
+test("a port that another program has taken stops nothing: records are stored, and metrics are there when it is free", async () => {
+  await using rig = new Rig();
+  const squatter = Bun.listen({ hostname: "127.0.0.1", port: rig.port, socket: { data() {} } });
+  rig.startReporter();
+  rig.warden.outbox.reliable(verdict("u1"));
+  await until("stored", () => rig.warden.outbox.unacknowledged === 0);
+  expect(rig.stderr).toContain(`cannot listen on 127.0.0.1:${rig.port}`);
+  squatter.stop(true);
+  await until("listening", async () => (await rig.get("/healthz")).status === 200);
+  await until("said", () => rig.stderr.includes("listening on 127.0.0.1"));
+}, 20_000);
+
+describe("the Host header", () => {
+  const hosts = async (rig: Rig, names: readonly string[]) =>
+    await Promise.all(names.map(async (host) => (await rig.get("/metrics", { headers: { host } })).status));
+
+  test("may be an address or localhost, with any port", async () => {
+    await using rig = new Rig();
+    rig.startReporter();
+    const names = ["127.0.0.1", "10.0.0.7:9501", "[::1]:9501", "localhost", "LOCALHOST:80"];
+    expect(await hosts(rig, names)).toEqual([200, 200, 200, 200, 200]);
+  });
+
+  test("may be no other name: a page of that name could read the metrics through a browser", async () => {
+    await using rig = new Rig();
+    rig.startReporter();
+    expect(await hosts(rig, ["rebound.example", "localhost.example:9501", "127.0.0.1.example"])).toEqual([
+      421, 421, 421,
+    ]);
+  });
+
+  test("is answered with 400 if it is none, and not with a failure", async () => {
+    await using rig = new Rig();
+    rig.startReporter();
+    expect(await hosts(rig, ["[zz", "a b", "user@host", "[::1", "127.0.0.1:99999999"])).toEqual([
+      400, 400, 400, 400, 400,
+    ]);
+  });
+
+  test("may be missing, as in HTTP/1.0", async () => {
+    await using rig = new Rig();
+    rig.startReporter();
+    await rig.get("/healthz");
+    const answer = Promise.withResolvers<string>();
+    await Bun.connect({
+      hostname: "127.0.0.1",
+      port: rig.port,
+      socket: {
+        open: (socket) => void socket.write("GET /metrics HTTP/1.0\r\n\r\n"),
+        data: (_, bytes) => answer.resolve(new TextDecoder().decode(bytes)),
+      },
+    });
+    expect(await answer.promise).toStartWith("HTTP/1.1 200");
+  });
 });
 
 test("only GET on known paths is answered, and a big header or body is refused", async () => {

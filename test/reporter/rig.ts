@@ -138,6 +138,19 @@ export class Rig implements AsyncDisposable {
     await this.child?.exited;
   }
 
+  /** As a process does that has got a copy of the reporter's descriptor. */
+  shutDownLink(): void {
+    const script = "import socket; socket.socket(fileno=3).shutdown(socket.SHUT_RDWR)";
+    Bun.spawnSync(["/usr/bin/python3", "-c", script], {
+      stdio: ["ignore", "inherit", "inherit", this.ends[1]],
+    });
+  }
+
+  /** The reporter's exit code. */
+  async ended(): Promise<number | undefined> {
+    return await this.child?.exited;
+  }
+
   /** A new warden of the same run, which knows nothing of the one before. */
   restartWarden(generation: number): void {
     this.warden[Symbol.dispose]();

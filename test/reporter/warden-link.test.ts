@@ -47,3 +47,23 @@ test("a warden that reads again after a long time gets the last word of each req
   ]);
   link.close();
 });
+
+test("once the socket has ended, nothing is written to the descriptor that has got its number", async () => {
+  const [one, reporter] = socketPair(4_096);
+  warden = one;
+  const closed = Promise.withResolvers<void>();
+  const link = await linkToWarden(reporter, () => undefined, closed.resolve);
+  const script = "import socket; socket.socket(fileno=3).shutdown(socket.SHUT_RDWR)";
+  await Bun.spawn(["/usr/bin/python3", "-c", script], { stdio: ["ignore", "inherit", "inherit", reporter] })
+    .exited;
+  await closed.promise;
+  // Sockets of clients that come now, of which one gets the number.
+  const others = Array.from({ length: 40 }, () => socketPair(4_096));
+  expect(others.flat()).toContain(reporter);
+  for (let n = 1; n <= 10; n += 1) link.send({ type: "ping", id: n });
+  await Bun.sleep(50);
+  for (const [left, right] of others)
+    for (const end of [left, right]) expect(receivePacket(end, buffer)).toBe(-1);
+  link.close();
+  for (const fd of others.flat()) closeDescriptor(fd);
+});

@@ -1,5 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Refusal, signLock, takeStateDirectory } from "../../src/supervisor/state-directory.ts";
@@ -19,9 +32,10 @@ afterEach(() => {
 });
 
 function take(): number | Refusal {
-  const taken = takeStateDirectory(directory, null);
-  if (typeof taken === "number") locks.push(taken);
-  return taken;
+  const taken = takeStateDirectory(directory, undefined);
+  if ("reason" in taken) return taken;
+  locks.push(taken.lock);
+  return taken.lock;
 }
 
 function mode(path: string): string {
@@ -87,4 +101,97 @@ test("a lock that is a symbolic link is not followed", () => {
   symlinkSync(elsewhere, join(directory, "lock"));
   expect(take()).toMatchObject({ kind: "notAllowed" });
   expect(statSync(elsewhere, { throwIfNoEntry: false })).toBeUndefined();
+});
+
+/** Runs once as `nobody`, as earlier versions did. */
+function makeReportOf(uid: number): string {
+  mkdirSync(directory, { mode: 0o755 });
+  const report = join(directory, "report");
+  mkdirSync(report, { mode: 0o750 });
+  for (const name of ["journal.sqlite", "journal.sqlite-wal"]) {
+    writeFileSync(join(report, name), "rows");
+    chownSync(join(report, name), uid, uid);
+  }
+  chownSync(report, uid, uid);
+  return report;
+}
+
+describe.skipIf(process.geteuid?.() !== 0)(
+  "the reporter's user, on a host without a user treewarden,",
+  () => {
+    const NOBODY = 65_534;
+
+    test("is a number that nobody has, stays the same, and only root can read which", () => {
+      take();
+      const { uid, gid } = statSync(join(directory, "report"));
+      expect(uid).toBeWithin(61_184, 65_520);
+      expect(gid).toBe(uid);
+      expect(mode(join(directory, "reporter-user"))).toBe("600");
+      for (const lock of locks.splice(0)) closeSync(lock);
+      take();
+      expect(statSync(join(directory, "report")).uid).toBe(uid);
+    });
+
+    test("is another number once a process has got that one", async () => {
+      take();
+      const { uid } = statSync(join(directory, "report"));
+      for (const lock of locks.splice(0)) closeSync(lock);
+      await using other = Bun.spawn(["setpriv", `--reuid=${uid}`, "--clear-groups", "sleep", "10"]);
+      for (let i = 0; i < 200 && statSync(`/proc/${other.pid}`).uid !== uid; i += 1) await Bun.sleep(5);
+      take();
+      expect(statSync(join(directory, "report")).uid).not.toBe(uid);
+      other.kill();
+    });
+
+    test("gets the journal that an earlier version wrote as nobody", () => {
+      const report = makeReportOf(NOBODY);
+      expect(take()).toBeNumber();
+      const { uid } = statSync(report);
+      expect(uid).not.toBe(NOBODY);
+      expect(statSync(join(report, "journal.sqlite")).uid).toBe(uid);
+      expect(readFileSync(join(report, "journal.sqlite"), "utf8")).toBe("rows");
+    });
+
+    test("gets no file that has another name as well: it may be anybody's", () => {
+      const report = makeReportOf(NOBODY);
+      const elsewhere = join(folder, "of-nobody");
+      writeFileSync(elsewhere, "");
+      chownSync(elsewhere, NOBODY, NOBODY);
+      linkSync(elsewhere, join(report, "linked"));
+      expect(take()).toMatchObject({
+        kind: "usage",
+        reason: expect.stringContaining("linked belongs to user"),
+      });
+      expect(statSync(elsewhere).uid).toBe(NOBODY);
+      expect(statSync(report).uid).toBe(NOBODY);
+    });
+
+    test("gets a link as a link, and not the file that it leads to", () => {
+      const report = makeReportOf(NOBODY);
+      symlinkSync("/etc/passwd", join(report, "passwd"));
+      chownLink(join(report, "passwd"), NOBODY);
+      expect(take()).toBeNumber();
+      expect(lstatSync("/etc/passwd").uid).toBe(0);
+      expect(lstatSync(join(report, "passwd")).uid).toBe(statSync(report).uid);
+    });
+
+    test("a file of a third user in the reporter's folder is refused by its name", () => {
+      const report = makeReportOf(NOBODY);
+      writeFileSync(join(report, "foreign"), "");
+      const reason = `${join(report, "foreign")} belongs to user 0, not to the reporter: remove it`;
+      expect(take()).toEqual({ kind: "usage", reason });
+    });
+  },
+);
+
+function chownLink(path: string, uid: number): void {
+  Bun.spawnSync(["chown", "-h", `${uid}:${uid}`, path]);
+}
+
+test.skipIf(process.geteuid?.() !== 0)("nobody is refused as the reporter's user, and root", () => {
+  for (const name of ["nobody", "root"])
+    expect(takeStateDirectory(directory, name)).toMatchObject({
+      kind: "usage",
+      reason: expect.stringContaining(`must not run as ${name}`),
+    });
 });

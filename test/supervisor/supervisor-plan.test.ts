@@ -30,18 +30,21 @@ const descriptors: Descriptors = {
   wardenPlan: 45,
   reporterPlan: 46,
   examinerPlan: 47,
+  deadManOfReporter: 48,
+  output: 49,
+  outputOfReporter: 50,
 };
 const plan: SupervisorPlan = {
   runId: "r",
   sensorFallback: true,
-  reporterUser: { uid: 65534, gid: 65534 },
   deadManMs: 10_000,
   descriptors,
 };
 
 test("a plan survives its encoding unchanged", () => {
   expect(parseSupervisorPlan(JSON.stringify(plan))).toEqual(plan);
-  expect(parseSupervisorPlan(JSON.stringify({ ...plan, standbyOf: 7 }))).toEqual({ ...plan, standbyOf: 7 });
+  const standby = { ...plan, standbyOf: 7, updates: 51 };
+  expect(parseSupervisorPlan(JSON.stringify(standby))).toEqual(standby);
 });
 
 test("a text that is not a plan is refused", () => {
@@ -73,7 +76,7 @@ test("a command line without a plan's descriptor, as a user would type it, is re
 test("a standby is never mistaken for a child: its descriptor 4 is never a child's control socket", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
-  expect(next).toBe(19);
+  expect(next).toBe(22);
   expect(numbers.controlOfWarden).not.toBe(inherited.control);
   expect(numbers.controlOfReporter).not.toBe(inherited.control);
   expect(numbers.controlOfExaminer).not.toBe(inherited.control);

@@ -3,26 +3,50 @@
 //   run DIRECTORY BEHAVIOUR, and what the supervisor starts: supervisor, standby, warden, reporter, examiner
 import { appendFileSync, existsSync } from "node:fs";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
+import { becomeUser, forbidInspection, type User } from "../../src/linux/process.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
 import { Timer } from "../../src/linux/timerfd.ts";
-import { type Control, inherited, readControl } from "../../src/supervisor/inherited.ts";
+import {
+  DEAD_MAN_EXPIRATIONS,
+  inherited,
+  type NewLink,
+  readWardenControl,
+} from "../../src/supervisor/inherited.ts";
 import { continueSupervising, supervise } from "../../src/supervisor/supervise.ts";
 import { readPlan } from "../../src/supervisor/supervisor-plan.ts";
 
 const deadManMs = 400;
+const intervalNs = (deadManMs * 1e6) / DEAD_MAN_EXPIRATIONS;
 
 /** Calls `tick` about every 10 ms, until told to end. */
-function work(tick: () => void, told: (control: Control) => void): void {
+function work(
+  tick: () => void,
+  told: (control: string) => void,
+  connect: (link: NewLink) => void = () => undefined,
+): void {
   using poll = new Poll();
   poll.add(inherited.control, 1, EPOLLIN);
   for (;;) {
     const ready = poll.wait(10);
     tick();
     if (ready === 0) continue;
-    for (const control of readControl()) {
+    for (const control of readWardenControl()) {
+      if (typeof control === "object") {
+        connect(control);
+        continue;
+      }
       told(control);
       if (control === "stop" || control === "hangup") return;
     }
+  }
+}
+
+/** Computes until this process has used `ms` more of CPU time, however long that takes. */
+function useCpu(ms: number): void {
+  const { user, system } = process.cpuUsage();
+  for (let used = 0; used < ms * 1000; ) {
+    const now = process.cpuUsage();
+    used = now.user + now.system - user - system;
   }
 }
 
@@ -33,38 +57,63 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
     if (ebpfRefusal === undefined) process.kill(process.pid, "SIGSEGV");
   }
   const deadMan = new Timer(inherited.deadMan);
+  let report: number = inherited.report;
   const packet = new Uint32Array(2);
   const bytes = new Uint8Array(packet.buffer);
   packet[0] = process.pid;
-  let hang = behaviour === "hang" && !existsSync(`${directory}/hung`);
+  const hangs: readonly string[] = ["hang", "spin"];
+  let hang = hangs.includes(behaviour) && !existsSync(`${directory}/hung`);
   const tick = () => {
-    deadMan.armOnce(deadManMs * 1e6);
+    deadMan.armEvery(intervalNs);
     packet[1] = (packet[1] ?? 0) + 1;
-    sendPacket(inherited.report, bytes);
+    sendPacket(report, bytes);
     if (hang) {
       appendFileSync(`${directory}/hung`, "");
       hang = false;
-      Bun.sleepSync(60_000);
+      if (behaviour === "hang") Bun.sleepSync(60_000);
+      else for (const end = performance.now() + 60_000; performance.now() < end; );
     }
+    if (behaviour === "busy") useCpu(60);
     deadMan.disarm();
   };
-  work(tick, (control) => {
+  const told = (control: string) => {
     appendFileSync(`${directory}/warden.orders`, `${control}\n`);
     if (behaviour === "deaf" && control === "stop") Bun.sleepSync(60_000);
+  };
+  work(tick, told, ({ link, fd, wasShutDown }) => {
+    if (wasShutDown) appendFileSync(`${directory}/shutdowns`, `${link}\n`);
+    if (link === "reporter") report = fd;
   });
   // What a warden sends last must still arrive.
   packet[1] = 0xffff_ffff;
-  sendPacket(inherited.report, bytes);
+  sendPacket(report, bytes);
   return 0;
 }
 
-function reporter(directory: string): number {
+interface ReporterFixture {
+  readonly directory: string;
+  readonly user: User | null;
+  readonly behaviour: string;
+}
+
+function reporter({ directory, user, behaviour }: ReporterFixture): number {
+  forbidInspection();
+  try {
+    if (user !== null) becomeUser(user);
+  } catch {
+    return 3;
+  }
+  const deadMan = new Timer(inherited.deadMan);
   const bytes = new Uint8Array(new ArrayBuffer(8));
   const packet = new Uint32Array(bytes.buffer);
   const drain = () => {
     let noted = "";
     while (receivePacket(inherited.report, bytes) === 8) noted += `${packet[0]} ${packet[1]}\n`;
     appendFileSync(`${directory}/report/noted`, noted);
+    deadMan.armEvery(intervalNs);
+    if (behaviour !== "reporter spins" || existsSync(`${directory}/report/spun`)) return;
+    appendFileSync(`${directory}/report/spun`, "");
+    for (const end = performance.now() + 60_000; performance.now() < end; );
   };
   work(drain, (control) => appendFileSync(`${directory}/report/orders`, `${control}\n`));
   drain();
@@ -76,7 +125,11 @@ if (command === "run") {
   const [directory = "", behaviour = ""] = words;
   process.exitCode = supervise({
     runId: directory,
-    plans: { warden: JSON.stringify([directory, behaviour]), reporter: directory, examiner: "" },
+    plans: (user) => ({
+      warden: JSON.stringify([directory, behaviour]),
+      reporter: JSON.stringify({ directory, user, behaviour }),
+      examiner: "",
+    }),
     sensorFallback: behaviour !== "crash with ebpf",
     stateDirectory: directory,
     reporterUser: undefined,
@@ -89,7 +142,7 @@ if (command === "run") {
   else if (command === "warden") {
     const [directory, behaviour] = JSON.parse(plan);
     process.exitCode = warden(directory, behaviour, words[2]);
-  } else if (command === "reporter") process.exitCode = reporter(plan);
+  } else if (command === "reporter") process.exitCode = reporter(JSON.parse(plan));
   else if (command === "examiner")
     work(
       () => undefined,

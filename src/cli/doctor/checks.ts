@@ -141,9 +141,11 @@ function reporter(config: Config): DoctorCheck {
   const user = reporterUserOf(config);
   if (user === null)
     return { name, status: "ok", detail: "not checked: only root can change to another user" };
-  if (typeof user !== "string") return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
+  if (user === "transient")
+    return { name, status: "ok", detail: "a number that nobody has, chosen at the first start" };
+  if (!("refusal" in user)) return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
   const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
-  return { name, status: "wrong", detail: user, fix };
+  return { name, status: "wrong", detail: user.refusal, fix };
 }
 
 function stateDirectory(path: string): DoctorCheck {
