@@ -109,7 +109,10 @@ const sections = {
     limit: v.optional(count(256, 131_072), 4096),
   },
   kill: {
-    /** Maximum number of kills a minute; further kill verdicts only alert. */
+    /**
+     * Maximum number of distinct offenders (user, exact tree, rule) that are killed in a minute; further kill verdicts
+     * only alert. No user but root can use up more than half of it.
+     */
     max_per_minute: v.optional(count(0, 10_000), 10),
     /** Never kill processes that started before treewarden's first start in this boot. */
     spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),

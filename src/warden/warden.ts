@@ -336,7 +336,8 @@ class Warden {
 
   /** Milliseconds until the next task is due; -1 if there is none, so that an idle host is not woken. */
   private pollTimeout(): number {
-    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
+    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
+      this.parts;
     const now = monotonicNow();
     let ms = link.due;
     const wakeIn = (ns: number | undefined): void => {
@@ -347,6 +348,7 @@ class Warden {
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     wakeIn(forestStore.dueIn(now));
     wakeIn(capture.dueIn(now));
+    wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
     if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
@@ -358,8 +360,9 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
+    const { rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
     const now = monotonicNow();
+    repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
@@ -372,8 +375,10 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
+    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
+      this.parts;
     capture.shutdown();
+    repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     learner.report();

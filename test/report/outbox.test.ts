@@ -147,6 +147,15 @@ test("what is learned leaves half of the queue to verdicts, and nothing is dropp
   expect(changeOf("queueDropped", "numbered")).toBe(0);
 });
 
+test("what can wait is not dropped from a full queue but refused, and leaves the reserved share free", () => {
+  let taken = 0;
+  while (outbox.offer(record(`${taken}`), "common")) taken += 1;
+  expect(taken).toBe(3_584);
+  expect(outbox.offer(record("kill"), "all")).toBe(true);
+  expect(numbers(received()).length).toBe(3_585);
+  expect(changeOf("queueDropped", "numbered")).toBe(0);
+});
+
 test("a full queue drops the new record, counts it, and leaves a gap in the numbers", () => {
   for (let i = 0; i < 4_100; i += 1) outbox.reliable(record(`${i}`));
   send({ type: "ack", generation: 7, n: 4_096 });

@@ -56,6 +56,79 @@ describe("the journal", () => {
     expect(statSync(path).size).toBeLessThan(3e6);
   });
 
+  test("keeps what treewarden did, and its own changes, however many alerts there are", () => {
+    using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+    const evidence = [
+      { ...record("kill"), "policy.outcome": "killed" },
+      { ...record("loss"), "event.name": "sensor.loss" },
+      { ...record("change"), "event.name": "policy.loaded" },
+    ] as const;
+    append(journal, 1, evidence);
+    const args = ["x".repeat(1_000)];
+    for (let i = 0; i < 100; i += 1) {
+      const outcome = i % 2 === 0 ? "alerted" : "withheld";
+      const alerts = Array.from({ length: 100 }, (_, n) => ({
+        ...record(`alert ${i * 100 + n}`),
+        "policy.outcome": outcome,
+        "process.command_args": args,
+      }));
+      append(journal, 4 + i * 100, alerts);
+      if (journal.wantsPrune) journal.prune(Date.now(), 0, () => undefined);
+    }
+    const left = uids();
+    expect(left.slice(0, 3)).toEqual(["kill", "loss", "change"]);
+    expect(left.at(-1)).toBe("alert 9999");
+    expect(left.length).toBeLessThan(1_500);
+  });
+
+  test("keeps no more than a share of it for them: a flood of changes displaces the oldest", () => {
+    const flood = (journal: Journal, first: number): void => {
+      for (let i = 0; i < 60; i += 1) {
+        const changes = Array.from({ length: 100 }, (_, n) => ({
+          ...record(`change ${first + i * 100 + n}`),
+          "event.name": "policy.rejected" as const,
+          "policy.errors": ["x".repeat(500)],
+        }));
+        append(journal, first + i * 100, changes);
+        if (journal.wantsPrune) journal.prune(Date.now(), 0, () => undefined);
+      }
+    };
+    {
+      using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+      flood(journal, 1);
+      expect(uids()).not.toContain("change 1");
+    }
+    // The size of the share is known again after a restart.
+    using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+    append(journal, 10_000, [record("alert")]);
+    flood(journal, 20_000);
+    expect(uids()).not.toContain("alert");
+    expect(statSync(path).size).toBeLessThan(3e6);
+  });
+
+  test("that cannot be written hands out what waits, and writes it under the same ids when it can", () => {
+    using journal = new Journal(path, bounds);
+    append(journal, 1, [record("a")]);
+    const ids = (): readonly string[] =>
+      journal.after(0, 100, 1e6).map(({ id, record }) => `${id} ${record["log.record.uid"]}`);
+    {
+      using other = new Database(path);
+      // Until the lock is released no write is possible, as on a full disk.
+      other.run("BEGIN IMMEDIATE");
+      append(journal, 2, [record("b")]);
+      append(journal, 3, [record("c")]);
+      expect(journal.isWritable).toBe(false);
+      expect(ids()).toEqual(["1 a", "2 b", "3 c"]);
+      expect(journal.newest()).toBe(3);
+      expect(uids()).toEqual(["a"]);
+      other.run("ROLLBACK");
+    }
+    expect(journal.writeUnwritten()).toBe(true);
+    expect(journal.isWritable).toBe(true);
+    expect(ids()).toEqual(["1 a", "2 b", "3 c"]);
+    expect(uids()).toEqual(["a", "b", "c"]);
+  });
+
   test("drops what is too old", () => {
     using journal = new Journal(path, { ...bounds, maxAgeMs: 3_600_000 });
     append(journal, 1, [record("old", 7_200_000), record("new")]);
@@ -71,6 +144,19 @@ describe("the journal", () => {
     append(journal, 1, [record("a"), record("b")]);
     append(journal, 2, [record("b again"), record("c")]);
     expect(uids()).toEqual(["a", "b", "c"]);
+  });
+
+  test("of a version without shares is read on, and its records can be displaced", () => {
+    {
+      using journal = new Journal(path, bounds);
+      append(journal, 1, [record("a")]);
+      using old = new Database(path);
+      old.run("DROP INDEX records_kept");
+      old.run("ALTER TABLE records DROP COLUMN kept");
+    }
+    using journal = new Journal(path, bounds);
+    append(journal, 2, [record("b")]);
+    expect(uids()).toEqual(["a", "b"]);
   });
 
   test("of an older version forgets learned trees that have no seals, and keeps new ones with theirs", () => {

@@ -77,8 +77,8 @@ class Site implements Disposable {
     return treewarden("run", ...this.flags(), "--listen", "off", "--state-dir", join(this.folder, "state"));
   }
 
-  start(name: string): void {
-    Bun.spawnSync([join(this.folder, name)]);
+  start(name: string, ...args: readonly string[]): void {
+    Bun.spawnSync([join(this.folder, name), ...args]);
   }
 }
 
@@ -239,7 +239,7 @@ describe.skipIf(reason !== undefined)("treewarden with keys", () => {
     const rejected = await running.seen((one) => one["event.name"] === "policy.rejected");
     expect(String(rejected["policy.errors"])).toContain(`${site.parent} is not as it was signed`);
     site.start("tw-new");
-    site.start("tw-old");
+    site.start("tw-old", "again");
     await running.seen(() => verdicts("no-tw-old") === 2);
     expect([verdicts("no-tw-new"), verdicts("unknown")]).toEqual([0, 0]);
 
@@ -268,8 +268,8 @@ describe.skipIf(reason !== undefined)("treewarden with keys", () => {
     running.signal("SIGHUP");
     await running.seen(() => told("policy.loaded").length === 2);
     const before = running.records.filter(isUnknown).length;
-    site.start("tw-met");
-    site.start("tw-new");
+    site.start("tw-met", "again");
+    site.start("tw-new", "again");
     await running.seen(() => verdicts("no-tw-new") === 2);
     expect(running.records.filter(isUnknown).length).toBe(before);
     expect(treewarden("baseline", "compare", ...state).stdout).not.toContain("tw-met");
