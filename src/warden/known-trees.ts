@@ -201,7 +201,7 @@ export class KnownTrees {
     return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
   }
 
-  /** undefined if there is no such file. One that others can have written is reported, and is not the same as none. */
+  /** undefined if there is no such file. A file that other users can have written is reported and `rejected`. */
   private readOrReject(file: string): Buffer | "rejected" | undefined {
     const content = readCheckedFile(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
     if (content.ok) return content.bytes;
