@@ -123,8 +123,8 @@ export function printPolicyErrors(errors: readonly PolicyError[]): void {
 }
 
 /**
- * The installed policies; the embedded role `base` if there is none. Where policies must be signed, that is an error:
- * whoever can remove a file could otherwise remove its rules.
+ * The installed policies, or else the embedded role `base`. Where policies must be signed, an empty folder is an error:
+ * a user who can remove a file could otherwise remove its rules.
  */
 function installed(purpose: ReadPurpose, mustBeSigned: boolean): readonly string[] | PolicyError {
   const problem = purpose === "to decide" ? folderProblem(POLICY_FOLDER) : undefined;

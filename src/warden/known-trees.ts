@@ -1,5 +1,4 @@
 // What root has accepted on this host: the baseline in force, the baselines that come with the roles, and exclusions.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
@@ -9,7 +8,7 @@ import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
+import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
@@ -123,11 +122,8 @@ export class KnownTrees {
   *reloading(ofRoles: readonly RoleBaseline[] = this.ofRoles): Steps<void> {
     this.ofRoles = ofRoles;
     this.reloadExclusions();
-    const own = this.read(IN_FORCE);
-    if (own === undefined && existsSync(join(this.inputs.stateDirectory, IN_FORCE))) {
-      this.reject(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
-      return;
-    }
+    const own = this.readOrReject(IN_FORCE);
+    if (own === "rejected") return;
     const baseline = new Baseline();
     const add = (entry: BaselineEntry): void => baseline.add(entry);
     const result = own === undefined ? undefined : yield* readingBaseline(own, add);
@@ -155,7 +151,8 @@ export class KnownTrees {
   }
 
   private reloadExclusions(): void {
-    const bytes = this.read(EXCLUSIONS);
+    const bytes = this.readOrReject(EXCLUSIONS);
+    if (bytes === "rejected") return;
     const result = bytes && parseExclusions(bytes.toString("utf8"), compileTreeGlob);
     if (result?.ok === false) {
       this.reject(EXCLUSIONS, result.errors);
@@ -204,6 +201,16 @@ export class KnownTrees {
 
   private read(file: string): Buffer | undefined {
     return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
+  }
+
+  /** undefined if there is no such file. A file that other users can have written is reported and `rejected`. */
+  private readOrReject(file: string): Buffer | "rejected" | undefined {
+    const content = readCheckedFile(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
+    if (content.ok) return content.bytes;
+    const { kind, reason, fix } = content.problem;
+    if (kind === "missing") return undefined;
+    this.reject(file, [{ line: 0, message: fix === undefined ? reason : `${reason}: ${fix}` }]);
+    return "rejected";
   }
 
   private reject(file: string, errors: readonly FileError[]): void {

@@ -62,6 +62,17 @@ test("while the host's own cannot be used nothing changes, and then what came me
   ).toEqual(["/own /roles", "/own /roles", "/own /roles", "/own /later"]);
 });
 
+test("exclusions that others can write hide nothing more, and it is said how to repair that", () => {
+  using rig = new BaselineRig({ inForce: ["/own"] });
+  rig.write(EXCLUSIONS, formatExclusions([]));
+  chmodSync(rig.path(EXCLUSIONS), 0o666);
+  rig.knownTrees.reload();
+  const [rejected] = rig.changes.filter(({ event }) => event === "baseline.rejected");
+  expect(String(rejected?.details["baseline.errors"])).toContain(
+    `${EXCLUSIONS}:0: can be written by others: its mode is 0666: chmod go-w ${rig.path(EXCLUSIONS)}`,
+  );
+});
+
 const leaf = lineage("/usr/bin/ls");
 const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/ls", cgroup: "/" };
 const exec = { process: { lineage: leaf }, facts, tree: treeOf(leaf) };
