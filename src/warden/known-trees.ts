@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
-import { type FileError, formatBaseline, readBaseline } from "../baseline/baseline-file.ts";
+import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
@@ -15,6 +15,7 @@ import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
@@ -69,7 +70,7 @@ export class KnownTrees {
     this.inputs = inputs;
     this.ofRoles = inputs.ofRoles;
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
-    this.reload();
+    allSteps(this.reloading());
   }
 
   /** A baseline is in force. */
@@ -118,18 +119,19 @@ export class KnownTrees {
    * Reads the files in force again. A file that is broken is reported and changes nothing. `ofRoles`: the baselines that
    * come with the roles from now on.
    */
-  reload(ofRoles: readonly RoleBaseline[] = this.ofRoles): void {
+  *reloading(ofRoles: readonly RoleBaseline[] = this.ofRoles): Steps<void> {
     this.ofRoles = ofRoles;
     this.reloadExclusions();
     const own = this.readOrReject(IN_FORCE);
     if (own === "rejected") return;
     const baseline = new Baseline();
-    const result = own === undefined ? undefined : readBaseline(own, (entry) => baseline.add(entry));
+    const add = (entry: BaselineEntry): void => baseline.add(entry);
+    const result = own === undefined ? undefined : yield* readingBaseline(own, add);
     if (result?.ok === false) {
       this.reject(IN_FORCE, result.errors);
       return;
     }
-    for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => baseline.add(entry));
+    for (const { bytes } of ofRoles) yield* readingBaseline(bytes, add);
     this.saveRoles();
     this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
@@ -193,7 +195,7 @@ export class KnownTrees {
   }
 
   private hostFileAgain(): string | null | undefined {
-    this.reload();
+    allSteps(this.reloading());
     return this.hostFile();
   }
 
