@@ -66,7 +66,7 @@ test("exclusions that others can write hide nothing more, and it is said how to 
   using rig = new BaselineRig({ inForce: ["/own"] });
   rig.write(EXCLUSIONS, formatExclusions([]));
   chmodSync(rig.path(EXCLUSIONS), 0o666);
-  rig.knownTrees.reload();
+  allSteps(rig.knownTrees.reloading());
   const [rejected] = rig.changes.filter(({ event }) => event === "baseline.rejected");
   expect(String(rejected?.details["baseline.errors"])).toContain(
     `${EXCLUSIONS}:0: can be written by others: its mode is 0666: chmod go-w ${rig.path(EXCLUSIONS)}`,
