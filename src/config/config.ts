@@ -109,7 +109,10 @@ const sections = {
     limit: v.optional(count(256, 131_072), 4096),
   },
   kill: {
-    /** Maximum number of kills a minute; further kill verdicts only alert. */
+    /**
+     * Maximum number of distinct offenders (user, exact tree, rule) that are killed in a minute; further kill verdicts
+     * only alert. No user but root can use up more than half of it.
+     */
     max_per_minute: v.optional(count(0, 10_000), 10),
     /** Never kill processes that started before treewarden's first start in this boot. */
     spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),
@@ -205,7 +208,8 @@ export function defaultConfig(): Config {
 /** Parses YAML; `file` is used only in errors. Returns all errors, not only the first. */
 export function parseConfig(yaml: string, file: string): ConfigResult {
   const lines = new LineCounter();
-  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true });
+  // With another logLevel the parser writes its warnings to the terminal itself, as they stand in the file.
+  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true, logLevel: "error" });
   const place = (offset: number, message: string): ConfigError => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };

@@ -8,8 +8,9 @@ import type { Forest } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
 import { type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
+import type { KillBudget } from "./kill-budget.ts";
+import { offenderOf } from "./offender.ts";
 import type { Outcome, Reason } from "./outcome.ts";
-import type { KillRate } from "./rate.ts";
 
 /** The kernel functions that killing needs; tests replace them. */
 export interface ProcessSignals {
@@ -36,6 +37,14 @@ export interface ObservedExec {
   readonly args: readonly string[] | undefined;
 }
 
+/** Why a process is to be killed. */
+export interface KillCause {
+  /** Role and id of the rule. */
+  readonly rule: string;
+  /** The real user of the process; undefined if it could not be read. */
+  readonly realUid: number | undefined;
+}
+
 export interface KillOptions {
   /** Start ticks of treewarden's first start in this boot; processes that started before are spared. 0 spares none. */
   readonly spareBefore: number;
@@ -51,24 +60,38 @@ export interface KillResult {
 export class ProcessKiller {
   private readonly forest: Forest;
   private readonly signals: ProcessSignals;
-  private readonly rate: KillRate;
+  private readonly budget: KillBudget;
   private readonly options: KillOptions;
   /** Processes that were sent SIGKILL; children that they forked before they died are killed too. */
   private readonly marked = new WeakSet<Process>();
 
-  constructor(forest: Forest, signals: ProcessSignals, rate: KillRate, options: KillOptions) {
+  constructor(forest: Forest, signals: ProcessSignals, budget: KillBudget, options: KillOptions) {
     this.forest = forest;
     this.signals = signals;
-    this.rate = rate;
+    this.budget = budget;
     this.options = options;
   }
 
   /** Carries out a kill verdict. `exec` is undefined if the process was found by a scan and not by an event. */
-  kill(process: Process, exec?: ObservedExec): KillResult {
+  kill(process: Process, cause: KillCause, exec?: ObservedExec): KillResult {
     const spared = this.safeguard(process, exec?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
-    if (!this.rate.take(this.signals.now()))
-      return { outcome: "withheld", reason: "rate_limited", killed: 0 };
+    // Of a process that was sent SIGKILL, or is a child of one, the kill was paid for.
+    if (this.marked.has(process)) return this.killTree(process, exec);
+    const offender = offenderOf(process.lineage, cause.realUid, cause.rule);
+    const charge = this.budget.charge(offender, this.signals.now());
+    if (charge === "refused") return { outcome: "withheld", reason: "rate_limited", killed: 0 };
+    const result = this.killTree(process, exec);
+    if (charge === "charged" && result.killed === 0) this.budget.refund(offender);
+    return result;
+  }
+
+  /** How many further offenders may be killed now. */
+  get budgetRemaining(): number {
+    return this.budget.remaining(this.signals.now());
+  }
+
+  private killTree(process: Process, exec: ObservedExec | undefined): KillResult {
     let killed = 0;
     let reason: Reason | undefined = "gone";
     for (const target of this.forest.descendants(process)) {

@@ -19,7 +19,7 @@ export const reasons = {
   treewarden: "treewarden never kills itself",
   kernel_thread: "a kernel thread cannot be killed",
   preexisting: "the process was there before treewarden first started in this boot",
-  rate_limited: "there were too many kills in the last minute",
+  rate_limited: "the kill budget was used up: too many offenders in the last minute",
   gone: "the process had ended",
   not_permitted: "the kernel refused the signal",
 } as const;

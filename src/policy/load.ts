@@ -1,6 +1,6 @@
 // Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
-import { messageOf } from "../vocabulary/errors.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { readCondition } from "./condition.ts";
@@ -26,7 +26,10 @@ import { Signatures, type Trust } from "./trust.ts";
 export type { PolicyError };
 
 export interface PolicySources {
-  /** Reads a file of at most `limit` bytes; undefined if it does not exist. Throws an error with a hint otherwise. */
+  /**
+   * Reads a file of at most `limit` bytes; undefined if it does not exist. Otherwise throws a HintedError, whose message
+   * continues a sentence after the file's name.
+   */
   read(path: string, limit: number): Uint8Array | undefined;
   /** Role files inside the binary, by role. */
   readonly embedded: ReadonlyMap<string, string>;
@@ -107,7 +110,17 @@ interface Found {
   readonly digest: string | undefined;
 }
 
+/** Why no file of a name is loaded. */
+interface NotFound {
+  readonly problem: string;
+  readonly fix?: string | undefined;
+}
+
 type Fail = (message: string, fix?: string) => void;
+
+function fixOf(error: unknown): string | undefined {
+  return error instanceof HintedError ? error.hint : undefined;
+}
 
 function isRoleName(name: string): boolean {
   return !name.endsWith(".json") && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name);
@@ -144,13 +157,14 @@ class Loader {
     const fail = (message: string, fix?: string): void =>
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
     const found = this.find(name, undefined);
-    if (typeof found === "string") {
-      fail(found, this.besideFix(name) ?? this.findFix(name));
+    if ("problem" in found) {
+      fail(found.problem, found.fix ?? this.besideFix(name) ?? this.findFix(name));
       return undefined;
     }
     const { signatures, sources } = this;
     const { place, digest } = found;
     const isEmbedded = digest === undefined;
+    if (isEmbedded && signatures?.permitsEmbedded(name, fail) === false) return undefined;
     if (!isEmbedded && signatures?.open(place, (path, limit) => sources.read(path, limit), fail) === false)
       return undefined;
     const role = this.load(name, found, fail, []);
@@ -180,9 +194,9 @@ class Loader {
     return role;
   }
 
-  private find(name: string, beside: string | undefined): Found | string {
+  private find(name: string, beside: string | undefined): Found | NotFound {
     const isFile = name.includes("/") || name.endsWith(".json");
-    if (!isFile && !isRoleName(name)) return `"${name}" is neither a role nor a file`;
+    if (!isFile && !isRoleName(name)) return { problem: `"${name}" is neither a role nor a file` };
     const places: string[] = [];
     if (isFile) places.push(name.startsWith("/") || beside === undefined ? name : join(beside, name));
     else {
@@ -194,13 +208,13 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return `${place} cannot be read: ${messageOf(error)}`;
+        return { problem: `${place} ${messageOf(error)}`, fix: fixOf(error) };
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
     const text = isFile ? undefined : this.sources.embedded.get(name);
     if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
-    return isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"`;
+    return { problem: isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"` };
   }
 
   /** The hint for a role name when the working directory has a file of that role. */
@@ -246,8 +260,8 @@ class Loader {
       const node = nodes[i] ?? root;
       const fail: Fail = (message, fix) => document.report(node, message, fix);
       const found = this.find(name, beside);
-      if (typeof found === "string") fail(found, this.findFix(name));
-      const parent = typeof found === "string" ? undefined : this.load(name, found, fail, open);
+      if ("problem" in found) fail(found.problem, found.fix ?? this.findFix(name));
+      const parent = "problem" in found ? undefined : this.load(name, found, fail, open);
       if (parent !== undefined) parents.push(parent);
     }
     const baseline = digest === undefined ? undefined : this.baselineOf(file.role, place);
@@ -266,7 +280,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, `cannot be read: ${messageOf(error)}`, undefined);
+      fail(0, messageOf(error), fixOf(error));
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);

@@ -140,6 +140,15 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  killBudgetRemaining: {
+    prometheus: "treewarden_kill_budget_remaining",
+    otel: "treewarden.kill.budget.remaining",
+    unit: "{offender}",
+    kind: "gauge",
+    description: "Further offenders (user, exact tree, rule) that may be killed in this minute.",
+    attributes: [],
+    closed: [],
+  },
   info: {
     prometheus: "treewarden_info",
     otel: "treewarden.info",

@@ -1,6 +1,6 @@
 // The warden's end of the wire: bounded queues of reliable and of best-effort records, and the totals. No function here
 // waits, and none throws because the reporter is slow, dead or hostile.
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
@@ -11,8 +11,13 @@ import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } f
 /** Limits of the reliable queue, which keeps each record until the reporter has written it to its journal. */
 const RELIABLE_RECORDS = 4_096;
 const RELIABLE_BYTES = 8 * 1024 * 1024;
-/** The share that is reserved for kills, losses and changes: any user can cause masses of alerts and new trees. */
-const RESERVED_SHARE = 1 / 8;
+/**
+ * Which part of the queue a record may use. Any user can cause masses of alerts, new trees and withheld kills
+ * (`common`), and with more effort of kills that are only reported or come too late (`severe`). The last of the room is
+ * for what was carried out, losses and changes (`all`).
+ */
+export type Room = "common" | "severe" | "all";
+const shares: Readonly<Record<Room, number>> = { common: 7 / 8, severe: 15 / 16, all: 1 };
 /** The share of both that learned trees may not use: they can wait in the learner, verdicts cannot. */
 const RESERVED_FROM_LEARNING = 1 / 2;
 /** Limits of the best-effort queue. */
@@ -123,14 +128,26 @@ export class Outbox {
 
   /**
    * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is skipped, so
-   * that the reporter sees the gap. `room`: `common` leaves a share of the queue for rarer and more severe records.
+   * that the reporter sees the gap.
    */
-  reliable(record: EventRecord, room: "all" | "common" = "all"): void {
-    this.enqueue("events", fitted(record, BODY_LIMIT - 1), room === "all" ? 1 : 1 - RESERVED_SHARE);
+  reliable(record: EventRecord, room: Room = "all"): void {
+    this.enqueue("events", fitted(record, BODY_LIMIT - 1), shares[room]);
+  }
+
+  /**
+   * Like `reliable`, but if there is no room it returns false and neither queues nor counts the record. For what can
+   * wait.
+   */
+  offer(record: EventRecord, room: Room): boolean {
+    const text = fitted(record, BODY_LIMIT - 1);
+    const share = shares[room];
+    if (!this.hasRoom(Buffer.byteLength(text), share)) return false;
+    this.enqueue("events", text, share);
+    return true;
   }
 
   /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
-  learned(update: LearnedUpdate): boolean {
+  learned(update: SealedUpdate): boolean {
     const share = 1 - RESERVED_FROM_LEARNING;
     const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
     if (isFull || this.reliableBytes >= RELIABLE_BYTES * share) return false;
@@ -142,15 +159,17 @@ export class Outbox {
     const bytes = Buffer.byteLength(text);
     const number = this.nextNumber;
     this.nextNumber += 1;
-    const isFull =
-      this.reliableQueue.length >= RELIABLE_RECORDS * share ||
-      this.reliableBytes + bytes > RELIABLE_BYTES * share;
-    if (isFull || bytes >= BODY_LIMIT) {
+    if (!this.hasRoom(bytes, share)) {
       this.droppedReliable.add(1);
       return;
     }
     this.reliableQueue.push({ number, frame, text, bytes });
     this.reliableBytes += bytes;
+  }
+
+  private hasRoom(bytes: number, share: number): boolean {
+    const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
+    return !isFull && this.reliableBytes + bytes <= RELIABLE_BYTES * share && bytes < BODY_LIMIT;
   }
 
   /** Queues a record that may be lost. If there is no room it is dropped and counted. */
@@ -164,6 +183,11 @@ export class Outbox {
     }
     this.bestEffortQueue.push({ text, bytes });
     this.bestEffortBytes += bytes;
+  }
+
+  /** Counts a record that may be lost and was not even made. */
+  shedBestEffort(): void {
+    this.droppedBestEffort.add(1);
   }
 
   /** Timeout for poll: milliseconds until `flush` has totals to send, -1 if none have changed. */

@@ -12,20 +12,23 @@ type Paint = (kind: keyof typeof colours, text: string) => string;
 /** Formats the part of the line after the time. */
 type Line = (record: EventRecord, paint: Paint) => string;
 
-const lines: Readonly<Record<RecordedEventName | "tree.new" | "policy.verdict", Line>> = {
+type LineName = RecordedEventName | "tree.new" | "policy.verdict" | "policy.verdict.repeated";
+
+const lines: Readonly<Record<LineName, Line>> = {
   "process.exec": (record, paint) => execLine("   ", record, paint),
   "tree.new": (record, paint) => execLine(paint("change", "new"), record, paint),
   "process.exit": (record, paint) => {
     const how = `exit ${text(record["process.exit.code"])}`;
     return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
   },
-  "policy.verdict": (record, paint) => {
-    const kind = record["policy.action"] === "kill" ? "kill" : "alert";
-    const outcome = text(record["policy.outcome"]);
-    const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
-    const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
-    const title = paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
-    return `${title} ${processAndUser(record)} ${text(record["tree.path"])}  ${command(record)}`;
+  "policy.verdict": (record, paint) =>
+    `${verdict(record, paint)} ${processAndUser(record)} ${text(record["tree.path"])}  ${command(record)}`,
+  "policy.verdict.repeated": (record, paint) => {
+    const distinct = record["policy.distinct_arguments"];
+    const what =
+      distinct === undefined ? command(record) : paint("dim", `${text(distinct)} different arguments`);
+    const times = paint("dim", `${text(record["policy.count"])} times more`);
+    return `${verdict(record, paint)} ${times} ${processAndUser(record)} ${text(record["tree.path"])}  ${what}`;
   },
   "sensor.loss": nameLine,
 };
@@ -37,6 +40,14 @@ export function prettyLine(record: EventRecord, colour: boolean): string {
   const time = paint("dim", text(record.timestamp).slice(11, 23));
   const line = lineOf.get(text(record["event.name"])) ?? nameLine;
   return `${time} ${line(record, paint)}\n`;
+}
+
+function verdict(record: EventRecord, paint: Paint): string {
+  const kind = record["policy.action"] === "kill" ? "kill" : "alert";
+  const outcome = text(record["policy.outcome"]);
+  const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
+  const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;
+  return paint(kind, `${outcome.toUpperCase()}${reason} ${rule}`);
 }
 
 function execLine(mark: string, record: EventRecord, paint: Paint): string {

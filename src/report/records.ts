@@ -9,6 +9,7 @@ import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
+import { boundedArguments } from "./bounded-arguments.ts";
 import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
@@ -20,6 +21,10 @@ const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
 /** Trees consist of labels, in which what is not printable is escaped already. */
 const ESCAPED = "tree.";
+const ARGUMENTS = "process.command_args";
+
+/** The arguments in a record, in characters: as many as `arguments.limit` reads by default. */
+const ARGUMENT_CHARACTERS = 4_096;
 
 /** Generates a record's uid from the event's time in nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
@@ -56,7 +61,13 @@ export function verdictRecord(
   record["policy.matched_rules"] = decision.matched;
   record["policy.severity"] = decision.severity;
   if (decision.tags.length > 0) record["policy.tags"] = decision.tags;
+  record["policy.count"] = 1;
   return describe(record, subject);
+}
+
+/** The record of verdicts that are reported together. `details`: all of its fields but the stamps. */
+export function repeatedRecord(details: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+  return { ...draft("policy.verdict.repeated", wallNs, uid), ...details };
 }
 
 /** A process that exited. */
@@ -113,7 +124,7 @@ export const records = {
 
 function describe(record: RecordDraft, subject: Subject): EventRecord {
   for (const { name, read } of readers) {
-    const value = read(subject);
+    const value = name === ARGUMENTS ? shownArguments(subject) : read(subject);
     if (value === undefined) continue;
     const isEscaped = name.startsWith(ESCAPED);
     if (typeof value === "string") record[name] = isEscaped ? value : unambiguous(value);
@@ -121,6 +132,10 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
     else record[name] = value;
   }
   return record;
+}
+
+function shownArguments({ facts }: Subject): readonly string[] | undefined {
+  return facts.args === undefined ? undefined : boundedArguments(facts.args, ARGUMENT_CHARACTERS);
 }
 
 function isTexts(value: RecordValue): value is readonly string[] {

@@ -1,7 +1,7 @@
 // Replaces secrets in arguments before a record leaves the host.
 import { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
-import type { EventRecord } from "./event-record.ts";
+import type { EventRecord, RecordDraft } from "./event-record.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
 
@@ -132,15 +132,28 @@ export function createRedaction(
   return (record) => {
     const { "process.command_line": _line, ...rest } = record;
     const args = record["process.command_args"];
-    if (!Array.isArray(args) || mode === "full") return "process.command_line" in record ? rest : record;
+    const lines = record["policy.arguments"];
+    const hasNone = !Array.isArray(args) && !Array.isArray(lines);
+    if (hasNone || mode === "full") return "process.command_line" in record ? rest : record;
     if (mode === "off") {
-      const { "process.command_args": _args, ...without } = rest;
+      const { "process.command_args": _args, "policy.arguments": _lines, ...without } = rest;
       return without;
     }
-    // Patterns see the arguments as the program had them: an escaped backslash would be two.
-    const given = args.map((arg) => undoUnambiguous(String(arg)) ?? String(arg));
-    return { ...rest, "process.command_args": redactArguments(given, configured).map(unambiguous) };
+    const safe: RecordDraft = { ...rest };
+    if (Array.isArray(args))
+      safe["process.command_args"] = redactArguments(given(args), configured).map(unambiguous);
+    // Arguments that were joined are redacted like the code of a shell.
+    if (Array.isArray(lines))
+      safe["policy.arguments"] = given(lines).map((line) =>
+        unambiguous(redactArguments(["-c", line], configured)[1] ?? ""),
+      );
+    return safe;
   };
+}
+
+/** Patterns see the arguments as the program had them: an escaped backslash would be two. */
+function given(args: readonly (string | number)[]): string[] {
+  return args.map((arg) => undoUnambiguous(String(arg)) ?? String(arg));
 }
 
 /** Replaces every secret that is recognized by its name or form, or by one of the `configured` expressions. */

@@ -27,12 +27,17 @@ export interface AlarmGroup extends Alarm {
 
 /** Whether a record is a verdict other than a plain allow, or a tree that the baseline in force does not know. */
 export function isAlarm(record: EventRecord): boolean {
-  if (record["event.name"] === "policy.verdict") return record["policy.action"] !== "allow";
+  if (isVerdictRecord(record)) return record["policy.action"] !== "allow";
   return record["event.name"] === "tree.new" && record["tree.known"] === false;
 }
 
+/** Whether a record stands for one or several verdicts. */
+function isVerdictRecord(record: EventRecord): boolean {
+  return record["event.name"] === "policy.verdict" || record["event.name"] === "policy.verdict.repeated";
+}
+
 export function alarmOf(record: EventRecord): Alarm {
-  const isVerdict = record["event.name"] === "policy.verdict";
+  const isVerdict = isVerdictRecord(record);
   return {
     what: isVerdict ? text(record["policy.outcome"]) : "new",
     rule: isVerdict
@@ -66,18 +71,19 @@ export class AlarmGroups {
 
   /** Counts a record for which `isAlarm` is true. */
   add(record: EventRecord): void {
-    this.total += 1;
+    const count = typeof record["policy.count"] === "number" ? record["policy.count"] : 1;
+    this.total += count;
     const alarm = alarmOf(record);
     const key = alarmKey(alarm);
     const known = this.groups.get(key);
     const time = text(record.timestamp);
     if (known !== undefined) {
-      known.count += 1;
+      known.count += count;
       known.last = time;
       return;
     }
     if (this.groups.size >= this.limit) {
-      this.overLimit += 1;
+      this.overLimit += count;
       return;
     }
     const args = record["process.command_args"];
@@ -85,7 +91,7 @@ export class AlarmGroups {
       ...alarm,
       first: time,
       last: time,
-      count: 1,
+      count,
       user: text(record["process.user.name"] ?? record["process.user.id"]),
       arguments: Array.isArray(args) ? args.join(" ") : "-",
     });

@@ -76,7 +76,7 @@ export class JournalCursor {
     return this.isCurrent ? this.position : 0;
   }
 
-  /** To be called when these records were written to the journal. Never throws. */
+  /** To be called when the journal has these records, written or not. Never throws. */
   onAppended(records: readonly EventRecord[]): void {
     try {
       // A delivery in progress belongs to the file that its rows were read from.
@@ -130,12 +130,7 @@ export class JournalCursor {
     await Promise.race([this.finish(), Bun.sleep(ms)]);
     // A late answer is ignored: the records are delivered again after the next start.
     this.closed = true;
-    if (this.position === this.rememberedPosition || !this.isCurrent) return;
-    try {
-      this.remember(this.position);
-    } catch (error) {
-      this.options.onJournalError(error);
-    }
+    if (this.position !== this.rememberedPosition && this.isCurrent) this.remember(this.position);
   }
 
   private async finish(): Promise<void> {
@@ -240,7 +235,7 @@ export class JournalCursor {
   private beginAttempt(): void {
     if (this.options.output.pacing.intervalMs === 0) return;
     this.attemptedAt = Date.now();
-    this.options.journal.remember({ [this.attemptName]: String(this.attemptedAt) });
+    this.store({ [this.attemptName]: String(this.attemptedAt) });
   }
 
   private advance(position: number): void {
@@ -252,8 +247,21 @@ export class JournalCursor {
 
   private remember(position: number): void {
     this.position = position;
-    this.options.journal.remember({ [this.positionName]: String(position) });
-    this.rememberedPosition = position;
+    if (this.store({ [this.positionName]: String(position) })) this.rememberedPosition = position;
+  }
+
+  /**
+   * A position that cannot be stored, on a full disk say, stops no delivery. If the reporter is killed meanwhile, the
+   * next one delivers some records again.
+   */
+  private store(memory: Readonly<Record<string, string>>): boolean {
+    try {
+      this.options.journal.remember(memory);
+      return true;
+    } catch (error) {
+      this.options.onJournalError(error);
+      return false;
+    }
   }
 
   private onJournalError(error: unknown): void {

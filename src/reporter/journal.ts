@@ -1,14 +1,23 @@
 // The journal stores reliable records, learned trees and the reporter's own state. Only the reporter writes it. Records
 // are durable before they are acknowledged, but a write does not wait for the disk, which may take seconds to sync:
-// outputs get the records meanwhile.
+// outputs get the records meanwhile. What cannot be written at all, on a full disk say, waits in memory, and outputs get
+// that too.
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
-import { completeLearnedTable, LEARNED_TABLE, pruneLearned, writeLearned } from "./learned-table.ts";
+import { isKeptRecord } from "./kept-records.ts";
+import { LEARNED_TABLE, pruneLearned, replaceUnsealedTable, writeLearned } from "./learned-table.ts";
+import {
+  type GivenUp,
+  type NumberOfWarden,
+  type RecordRow,
+  UnwrittenEntries,
+  type UnwrittenEntry,
+} from "./unwritten-entries.ts";
 
 export interface JournalBounds {
   readonly maxAgeMs: number;
@@ -30,20 +39,23 @@ export interface NumberedRecords extends WardenOfRun {
 /** The data of one transaction. */
 export interface JournalEntry {
   readonly records: readonly NumberedRecords[];
-  readonly learned?: WardenOfRun & { readonly updates: readonly LearnedUpdate[] };
+  readonly learned?: WardenOfRun & { readonly updates: readonly SealedUpdate[] };
   /** Names and values for `recall`. */
   readonly memory?: Readonly<Record<string, string>>;
+  /** The warden's number of the first record or update. */
+  readonly from?: NumberOfWarden;
 }
 
 const dataSynced = promisify(fdatasync);
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 const schema = `
   CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run TEXT NOT NULL, generation INTEGER NOT NULL, n INTEGER NOT NULL,
     time INTEGER NOT NULL,
     body TEXT NOT NULL,
+    kept INTEGER NOT NULL DEFAULT 0,
     UNIQUE (run, generation, n)
   ) STRICT;
   CREATE INDEX IF NOT EXISTS records_time ON records (time);
@@ -58,11 +70,25 @@ const PRUNE_STEPS = 10;
 /** The number of written rows after which the bounds are checked again. */
 const PRUNE_EVERY = 500;
 
-/** `body` is null for a row that was already delivered. */
+/** The share of the file for records that others cannot displace, see kept-records.ts. */
+const KEPT_SHARE = 1 / 4;
+/** The name in the memory of the bytes of such records. */
+const KEPT_BYTES = "kept.bytes";
+/** A name for a write that only shows whether the file can be written. */
+const PROBE = "probe";
+/** The wait after a write that failed before records that arrive try another one, ms. */
+const RETRY_MS = 1_000;
+
+/** `body` is null for a row that was already delivered; `bytes` is its length. */
 interface DeletedRow {
   readonly id: number;
   readonly body: string | null;
+  readonly bytes: number;
+  readonly kept: number;
 }
+
+const RETURNING_DELETED =
+  "RETURNING id, iif(id > ?, body, NULL) AS body, length(CAST(body AS BLOB)) AS bytes, kept";
 
 export class Journal implements Disposable {
   private readonly path: string;
@@ -72,6 +98,13 @@ export class Journal implements Disposable {
   private sincePrune = 0;
   /** The descriptor of the write-ahead log, opened at the first sync. */
   private log: number | undefined;
+  private readonly unwritten = new UnwrittenEntries();
+  /** The id of the last row, written or not. */
+  private lastId: number;
+  private keptBytes: number;
+  private failedAt = Number.NEGATIVE_INFINITY;
+  /** The error of the last write; undefined if it succeeded. */
+  failure: unknown;
   /** The path to which a broken file was moved, if any. */
   quarantine: string | undefined;
   /** The number of broken files that were replaced. In each new file row ids start at 1 again. */
@@ -88,6 +121,8 @@ export class Journal implements Disposable {
       this.quarantine = quarantineFile(path);
       this.database = openDatabase(path);
     }
+    this.lastId = this.lastWrittenId();
+    this.keptBytes = Number(this.recall(KEPT_BYTES)) || 0;
   }
 
   /** Starts a new file if `error`, thrown by another method, means that this one is broken; true if so. */
@@ -98,27 +133,89 @@ export class Journal implements Disposable {
     this.quarantine = quarantineFile(this.path);
     this.database = openDatabase(this.path);
     this.replacements += 1;
+    this.lastId = 0;
+    this.keptBytes = 0;
+    this.unwritten.renumber(() => this.nextId());
+    this.failedAt = Number.NEGATIVE_INFINITY;
     return true;
   }
 
-  /** Writes the whole entry or nothing. Numbers that are already present are skipped. Durable after the next `sync`. */
-  append({ records, learned, memory = {} }: JournalEntry): void {
-    const insert = this.database.query<void, [string, number, number, number, string]>(
-      "INSERT OR IGNORE INTO records (run, generation, n, time, body) VALUES (?, ?, ?, ?, ?)",
+  /** False if the last write failed. */
+  get isWritable(): boolean {
+    return this.failure === undefined;
+  }
+
+  /**
+   * Writes the entry; false if it waits in memory because the file cannot be written (`failure`). Numbers that are
+   * already present are skipped. Durable after the next `sync`.
+   */
+  append({ records, learned, memory = {}, from }: JournalEntry): boolean {
+    const rows = records.flatMap(({ run, generation, first, records: numbered }) =>
+      numbered.map((record, i) => this.rowOf({ run, generation, n: first + i }, record)),
     );
-    const write = this.database.transaction(() => {
-      for (const { run, generation, first, records: numbered } of records) {
-        numbered.forEach((record, i) => {
-          insert.run(run, generation, first + i, timeOf(record), JSON.stringify(record));
-        });
+    this.unwritten.add({ rows, learned, memory, from });
+    const isWaiting = !this.isWritable && performance.now() - this.failedAt < RETRY_MS;
+    return !isWaiting && this.writeUnwritten();
+  }
+
+  /** Tries to write what waits; false if some of it still cannot be written. */
+  writeUnwritten(): boolean {
+    try {
+      if (this.unwritten.first === undefined && !this.isWritable) this.remember({ [PROBE]: "" });
+      for (let entry = this.unwritten.first; entry !== undefined; entry = this.unwritten.first) {
+        this.write(entry);
+        this.unwritten.shift();
       }
-      for (const update of learned?.updates ?? [])
-        writeLearned(this.database, `${learned?.run}:${learned?.generation}`, update);
-      this.put(memory);
+      this.failure = undefined;
+      return true;
+    } catch (error) {
+      this.onFailure(error);
+      return false;
+    }
+  }
+
+  /** Gives up the oldest of what waits if it has become too much. */
+  giveUpExcess(): GivenUp {
+    return this.unwritten.giveUpExcess();
+  }
+
+  /** The first number of this warden that waits to be written; undefined if there is none. */
+  firstUnwritten(generation: number): number | undefined {
+    return this.unwritten.firstOf(generation);
+  }
+
+  private write({ rows, learned, memory }: UnwrittenEntry): void {
+    const insert = this.database.query<void, [number, string, number, number, number, string, number]>(
+      "INSERT OR IGNORE INTO records (id, run, generation, n, time, body, kept) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    );
+    let keptBytes = this.keptBytes;
+    const write = this.database.transaction(() => {
+      for (const { id, run, generation, n, time, body, kept } of rows) {
+        insert.run(id, run, generation, n, time, body, kept ? 1 : 0);
+        if (kept) keptBytes += Buffer.byteLength(body);
+      }
+      if (learned !== undefined)
+        for (const update of learned.updates) writeLearned(this.database, learned, update);
+      this.put(keptBytes === this.keptBytes ? memory : { ...memory, [KEPT_BYTES]: String(keptBytes) });
     });
     write.immediate();
-    this.sincePrune += learned?.updates.length ?? 0;
-    for (const { records: numbered } of records) this.sincePrune += numbered.length;
+    this.keptBytes = keptBytes;
+    this.sincePrune += rows.length + (learned?.updates.length ?? 0);
+  }
+
+  private rowOf({ run, generation, n }: NumberOfWarden, record: EventRecord): RecordRow {
+    const body = JSON.stringify(record);
+    return { id: this.nextId(), run, generation, n, time: timeOf(record), body, kept: isKeptRecord(record) };
+  }
+
+  private nextId(): number {
+    this.lastId += 1;
+    return this.lastId;
+  }
+
+  private onFailure(error: unknown): void {
+    this.failure = error;
+    this.failedAt = performance.now();
   }
 
   /** Resolves when everything that was written before the call survives power loss. */
@@ -134,7 +231,7 @@ export class Journal implements Disposable {
     return this.sincePrune >= PRUNE_EVERY;
   }
 
-  /** Rows after `id`, oldest first, up to `limit` of them and about `bytes` together (at least one if there is any). */
+  /** Rows after `id`, those that wait to be written included, oldest first, up to `limit` of them and about `bytes` together (at least one if there is any). */
   after(id: number, limit: number, bytes: number): (JournalRow & { readonly size: number })[] {
     const rows: (JournalRow & { readonly size: number })[] = [];
     let size = 0;
@@ -144,20 +241,29 @@ export class Journal implements Disposable {
     for (const row of query.iterate(id, limit)) {
       rows.push({ id: row.id, record: parseJournalRecord(row.body), size: row.body.length });
       size += row.body.length;
-      if (size > bytes) break;
+      if (size > bytes) return rows;
+    }
+    for (const row of this.unwritten.rowsAfter(id)) {
+      if (rows.length >= limit || size > bytes) break;
+      rows.push({ id: row.id, record: parseJournalRecord(row.body), size: row.body.length });
+      size += row.body.length;
     }
     return rows;
   }
 
-  /** The id of the last row that was ever written, 0 if there is none. */
+  /** The id of the last row that there ever was, written or not; 0 if there is none. */
   newest(): number {
+    return this.lastId;
+  }
+
+  private lastWrittenId(): number {
     const row = this.database
       .query<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
       .get();
     return row?.seq ?? 0;
   }
 
-  /** Writes names with values for `recall`, and totals, in one transaction. */
+  /** Writes names with values for `recall`, and totals, in one transaction. Throws if the file cannot be written. */
   remember(memory: Readonly<Record<string, string>>, totals: readonly CumulativeRow[] = []): void {
     const keep = this.database.query<void, [string, string]>("INSERT OR REPLACE INTO totals VALUES (?, ?)");
     const drop = this.database.query<void, [string]>("DELETE FROM totals WHERE key = ?");
@@ -168,7 +274,13 @@ export class Journal implements Disposable {
         else keep.run(key, body);
       }
     });
-    write.immediate();
+    try {
+      write.immediate();
+    } catch (error) {
+      this.onFailure(error);
+      throw error;
+    }
+    if (this.unwritten.first === undefined) this.failure = undefined;
   }
 
   /** The value that `remember` stored under this name in this file. */
@@ -191,8 +303,8 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Deletes a bounded number of rows: those that are too old, and the oldest while the file is too large. Calls
-   * `onUndelivered` for each deleted row with an id greater than `delivered`. Returns the number of deleted rows.
+   * Deletes a bounded number of rows: those that are too old, and the oldest while the file is too large, where kept
+   * records are spared as long as they fit into their share. Calls `onUndelivered` for each deleted row with an id greater than `delivered`. Returns the number of deleted rows.
    */
   prune(now: number, delivered: number, onUndelivered: (row: JournalRow) => void): number {
     this.sincePrune = 0;
@@ -203,9 +315,12 @@ export class Journal implements Disposable {
       const rows = isTooBig ? this.deleteOldest(delivered) : this.deleteBefore(now, delivered);
       if (rows.length === 0) break;
       deleted += rows.length;
-      for (const { id, body } of rows)
+      for (const { id, body, bytes, kept } of rows) {
+        if (kept === 1) this.keptBytes = Math.max(0, this.keptBytes - bytes);
         if (body !== null) onUndelivered({ id, record: parseJournalRecord(body) });
+      }
     }
+    if (deleted > 0) this.remember({ [KEPT_BYTES]: String(this.keptBytes) });
     if (deleted > 0) this.database.run("PRAGMA incremental_vacuum");
     return deleted;
   }
@@ -224,18 +339,26 @@ export class Journal implements Disposable {
     return this.database
       .query<DeletedRow, [number, number]>(
         `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS})
-         RETURNING id, iif(id > ?, body, NULL) AS body`,
+         ${RETURNING_DELETED}`,
       )
       .all(Math.floor(now - this.bounds.maxAgeMs), delivered);
   }
 
-  /** Deletes at most a twentieth of the rows, so that a small journal is not emptied at once. */
   private deleteOldest(delivered: number): DeletedRow[] {
+    const isKeptFull = this.keptBytes > this.bounds.maxBytes * KEPT_SHARE;
+    const common = isKeptFull ? [] : this.deleteOldestOf("kept = 0", delivered);
+    return common.length > 0 ? common : this.deleteOldestOf("true", delivered);
+  }
+
+  /** Deletes at most a twentieth of these rows, so that a small journal is not emptied at once. */
+  private deleteOldestOf(which: "kept = 0" | "true", delivered: number): DeletedRow[] {
+    const end = (direction: "ASC" | "DESC"): string =>
+      `(SELECT id FROM records WHERE ${which} ORDER BY id ${direction} LIMIT 1)`;
     return this.database
       .query<DeletedRow, [number]>(
-        `DELETE FROM records WHERE id IN (SELECT id FROM records ORDER BY id
-           LIMIT (SELECT min(${PRUNE_ROWS}, (max(id) - min(id)) / 20 + 1) FROM records))
-         RETURNING id, iif(id > ?, body, NULL) AS body`,
+        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE ${which} ORDER BY id
+           LIMIT ifnull(min(${PRUNE_ROWS}, (${end("DESC")} - ${end("ASC")}) / 20 + 1), 0))
+         ${RETURNING_DELETED}`,
       )
       .all(delivered);
   }
@@ -267,9 +390,23 @@ function openDatabase(path: string): Database {
   // A negative value is in KiB. The journal mostly appends and rarely reads, so the default of 2 MB would be wasted.
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
-  completeLearnedTable(database);
-  database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  completeRecordsTable(database);
+  replaceUnsealedTable(database);
+  // Only if it changes: a reporter that starts while the disk is full must not have to write.
+  if (
+    database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version !== SCHEMA_VERSION
+  )
+    database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   return database;
+}
+
+/** Adds the column that is missing in files of earlier versions, whose records can all be displaced. */
+function completeRecordsTable(database: Database): void {
+  const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('records')").all();
+  if (!present.some(({ name }) => name === "kept"))
+    database.run("ALTER TABLE records ADD COLUMN kept INTEGER NOT NULL DEFAULT 0");
+  // Finds the oldest records of either sort without reading those of the other one.
+  database.run("CREATE INDEX IF NOT EXISTS records_kept ON records (kept, id)");
 }
 
 function isUnsound(error: unknown): boolean {

@@ -4,9 +4,11 @@ import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
 import { JournalCursor } from "./journal-cursor.ts";
+import { parseJournalRecord } from "./journal-reader.ts";
 import { MetricsInterval } from "./metrics-interval.ts";
 import type { JournalOutput, LiveOutput, OpenOutput, OutputContext, OutputKind } from "./output.ts";
 import type { RateLimitedWarnings } from "./rate-limited-warnings.ts";
+import type { RecordRow } from "./unwritten-entries.ts";
 
 export interface OutputSetOptions {
   readonly kinds: readonly OutputKind[];
@@ -20,9 +22,16 @@ export interface OutputSetOptions {
   readonly onJournalError: (error: unknown) => void;
 }
 
+/** Counts records that outputs got, but that will never be in the journal, because it could not be written. */
+export const notJournaled: OwnSeries = { instrument: "queueDropped", values: ["journal"] };
+
 /** The series that count failures and losses of outputs. They start at 0 even for outputs that are not in use. */
 export function ownSeriesOf(kinds: readonly OutputKind[]): readonly OwnSeries[] {
-  return kinds.flatMap(({ signals, queue }) => [...Object.keys(signals).map(failuresOf), droppedFrom(queue)]);
+  const ofKinds = kinds.flatMap(({ signals, queue }) => [
+    ...Object.keys(signals).map(failuresOf),
+    droppedFrom(queue),
+  ]);
+  return [...ofKinds, notJournaled];
 }
 
 function failuresOf(signal: string): OwnSeries {
@@ -63,9 +72,17 @@ export class OutputSet {
     for (const output of this.live) output.write(record);
   }
 
-  /** To be called when these reliable records were written to the journal. */
+  /** To be called when the journal has these reliable records, written or not. */
   onAppended(records: readonly EventRecord[]): void {
     for (const cursor of this.cursors) cursor.onAppended(records);
+  }
+
+  /** To be called when these rows, which were never written, are no longer in the journal. */
+  onGivenUp(rows: readonly RecordRow[]): void {
+    for (const { id, body } of rows) {
+      const row = { id, record: parseJournalRecord(body) };
+      for (const cursor of this.cursors) cursor.onDeleted(row);
+    }
   }
 
   onBestEffort(record: EventRecord): void {

@@ -1,5 +1,5 @@
 // Handles the warden's frames: writes reliable records to the journal and acknowledges them, passes all records to the
-// outputs, and totals to the state.
+// outputs, and totals to the state. A journal that cannot be written delays none of the outputs.
 import type { EventRecord } from "../report/event-record.ts";
 import type { Frame, Hello, LearnedFrame, Pong, ReliableEvents, Request } from "../report/wire.ts";
 import type { Journal } from "./journal.ts";
@@ -16,10 +16,12 @@ export interface RecordIntakeOptions {
   /** Sends a request to the warden. */
   readonly send: (request: Request) => void;
   readonly onPong: (pong: Pong) => void;
+  /** Called with the number of records that were exported and will never be in the journal. */
+  readonly onNotJournaled: (count: number) => void;
   readonly onJournalError: (error: unknown) => void;
 }
 
-/** The wait after an error of the journal before the same records are requested again. */
+/** The wait after an error of the journal before the next try, ms. */
 const RETRY_MS = 1_000;
 
 export class RecordIntake {
@@ -29,15 +31,13 @@ export class RecordIntake {
    * reporter read, and will be sent again.
    */
   private helloSeen = false;
-  /** The last reliable record that live outputs got. It may be ahead of the journal if that cannot be written. */
-  private lastShown: number;
   private syncing = false;
+  private retry: ReturnType<typeof setTimeout> | undefined;
   /** The time of the last frame (performance.now()). */
   lastFrameAt = 0;
 
   constructor(options: RecordIntakeOptions) {
     this.options = options;
-    this.lastShown = options.state.last ?? 0;
   }
 
   /** Requests everything that is not in the journal. The warden answers with a hello. */
@@ -82,43 +82,34 @@ export class RecordIntake {
     const isFirst = !this.helloSeen;
     this.helloSeen = true;
     if (!this.options.state.onHello(hello.generation)) return;
-    this.lastShown = 0;
     // A warden that started after this reporter does not know yet whether best-effort records are wanted.
     if (!isFirst) this.sendWatch();
   }
 
   private takeEvents({ generation, first, records: unredacted }: ReliableEvents): void {
-    const { state, outputs, redact } = this.options;
+    const { state, redact } = this.options;
     if (generation !== state.generation) return;
     const records = unredacted.map(redact);
     const result = state.appendRecords(first, records);
-    if (result.gap !== undefined) outputs.onArrival(result.gap);
-    // Live outputs get each record once, although it is sent again if the journal could not be written.
-    records.forEach((record, i) => {
-      if (first + i > this.lastShown) outputs.onArrival(record);
-    });
-    this.lastShown = Math.max(this.lastShown, first + records.length - 1);
-    this.afterAppend(result, records);
+    this.afterAppend(result, records.slice(result.present));
   }
 
   private takeLearned({ generation, first, updates }: LearnedFrame): void {
-    const { state, outputs } = this.options;
+    const { state } = this.options;
     if (generation !== state.generation) return;
-    const result = state.appendLearned(first, updates);
-    if (result.gap !== undefined) outputs.onArrival(result.gap);
-    this.afterAppend(result, []);
+    this.afterAppend(state.appendLearned(first, updates), []);
   }
 
+  /** `records`: those that were taken now for the first time. */
   private afterAppend({ gap, written }: AppendResult, records: readonly EventRecord[]): void {
+    this.deliver(gap === undefined ? records : [gap, ...records]);
     if (!written) {
-      this.helloSeen = false;
-      setTimeout(() => this.start(), RETRY_MS);
+      this.giveUpExcess();
+      this.retrySoon();
       return;
     }
     void this.acknowledge();
     const { journal, outputs, onJournalError } = this.options;
-    const appended = gap === undefined ? records : [gap, ...records];
-    if (appended.length > 0) outputs.onAppended(appended);
     try {
       if (journal.wantsPrune) outputs.prune();
     } catch (error) {
@@ -126,18 +117,54 @@ export class RecordIntake {
     }
   }
 
-  /** Acknowledges the records in the journal once they are durable. Records written meanwhile need another sync. */
+  private deliver(records: readonly EventRecord[]): void {
+    const { outputs } = this.options;
+    for (const record of records) outputs.onArrival(record);
+    if (records.length > 0) outputs.onAppended(records);
+  }
+
+  /** Makes room for what the warden sends next. The records that are given up are with the live outputs already. */
+  private giveUpExcess(): void {
+    const { state, outputs, onNotJournaled } = this.options;
+    const { rows, count } = state.giveUpExcess();
+    if (count === 0) return;
+    onNotJournaled(count);
+    outputs.onGivenUp(rows);
+    void this.acknowledge();
+  }
+
+  /** Tries again in a while to write what waits, until the journal can be written. */
+  retrySoon(): void {
+    this.retry ??= setTimeout(() => {
+      this.retry = undefined;
+      const { written, gap } = this.options.state.writeUnwritten();
+      if (gap !== undefined) this.deliver([gap]);
+      if (written) void this.acknowledge();
+      else this.retrySoon();
+    }, RETRY_MS);
+  }
+
+  /** Tries a last time to write what waits. For the end. */
+  end(): void {
+    clearTimeout(this.retry);
+    const { journal, state } = this.options;
+    if (journal.isWritable) return;
+    const { gap } = state.writeUnwritten();
+    if (gap !== undefined) this.deliver([gap]);
+  }
+
+  /** Acknowledges what does not wait any more, once it is durable. Records written meanwhile need another sync. */
   private async acknowledge(): Promise<void> {
     if (this.syncing) return;
     this.syncing = true;
     const { state, journal, send, onJournalError } = this.options;
     try {
       for (let done = false; !done; ) {
-        const { generation, last } = state;
-        if (generation === undefined || last === undefined) break;
+        const { generation, lastWritten } = state;
+        if (generation === undefined || lastWritten === undefined) break;
         await journal.sync();
-        send({ type: "ack", generation, n: last });
-        done = generation === state.generation && last === state.last;
+        send({ type: "ack", generation, n: lastWritten });
+        done = generation === state.generation && lastWritten === state.lastWritten;
       }
     } catch (error) {
       onJournalError(error);

@@ -1,16 +1,17 @@
-// The state that must survive a reporter: the last record in the journal, and every total that was ever exposed.
+// The state that must survive a reporter: the last record that it took, and every total that was ever exposed.
 import * as v from "valibot";
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import type { GivenUp, NumberOfWarden } from "./unwritten-entries.ts";
 
 /** Names in the journal's memory. */
 const POSITION = "warden";
 const SINCE = "totals.since";
 
-/** The journal has all records of that warden up to the number `last`. */
+/** All records of that warden up to the number `last` were taken: they are in the journal, or wait to be written. */
 const Position = v.pipe(
   v.string(),
   v.parseJson(),
@@ -21,7 +22,9 @@ type Position = Readonly<v.InferOutput<typeof Position>>;
 export interface AppendResult {
   /** The record that was written in place of missing numbers. */
   readonly gap: EventRecord | undefined;
-  /** False if the journal could not be written. */
+  /** How many of the records, from the first one on, had been taken before. */
+  readonly present: number;
+  /** False if they wait in memory because the journal cannot be written. */
   readonly written: boolean;
 }
 
@@ -42,6 +45,8 @@ export class ReporterState {
   readonly since: number;
   private readonly options: ReporterStateOptions;
   private position: Position | undefined;
+  /** What was given up and is not reported yet. */
+  private givenUp: { readonly from: NumberOfWarden; readonly count: number } | undefined;
 
   constructor(options: ReporterStateOptions) {
     const { journal, run, ownSeries } = options;
@@ -68,9 +73,16 @@ export class ReporterState {
     return this.position?.generation;
   }
 
-  /** The last number in the journal; undefined before the first hello. */
+  /** The last number that was taken; undefined before the first hello. */
   get last(): number | undefined {
     return this.position?.last;
+  }
+
+  /** The last number up to which nothing waits to be written; undefined before the first hello. */
+  get lastWritten(): number | undefined {
+    if (this.position === undefined) return undefined;
+    const first = this.options.journal.firstUnwritten(this.position.generation);
+    return first === undefined ? this.position.last : first - 1;
   }
 
   /** To be called for each hello. True if it came from a new warden. */
@@ -83,7 +95,10 @@ export class ReporterState {
     return true;
   }
 
-  /** Writes the records that the journal does not have yet. `first`: the number of the first record. */
+  /**
+   * Takes the records that were not taken before: writes them, or keeps them in memory while the journal cannot be
+   * written. `first`: the number of the first record.
+   */
   appendRecords(first: number, records: readonly EventRecord[]): AppendResult {
     return this.append(first, records.length, (position, present) => ({
       records: [{ ...position, first: first + present, records: records.slice(present) }],
@@ -93,7 +108,7 @@ export class ReporterState {
   /**
    * Like `appendRecords`, for updates of the learner. Null stands for a malformed update and only uses up its number.
    */
-  appendLearned(first: number, updates: readonly (LearnedUpdate | null)[]): AppendResult {
+  appendLearned(first: number, updates: readonly (SealedUpdate | null)[]): AppendResult {
     return this.append(first, updates.length, (position, present) => ({
       records: [],
       learned: { ...position, updates: updates.slice(present).filter((update) => update !== null) },
@@ -115,28 +130,62 @@ export class ReporterState {
     return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
   }
 
-  /** `entryOf`: returns the entry to write if the journal already has the first `present` records. */
+  /**
+   * Tries to write what waits. True if nothing waits any more; then `gap` is the record of those that were given up
+   * meanwhile, if any.
+   */
+  writeUnwritten(): { readonly written: boolean; readonly gap: EventRecord | undefined } {
+    if (!this.write(() => this.options.journal.writeUnwritten())) return { written: false, gap: undefined };
+    const { givenUp } = this;
+    if (givenUp === undefined) return { written: true, gap: undefined };
+    const { from, count } = givenUp;
+    const gap = this.gapRecord(count, "not_journaled");
+    const records = [{ run: from.run, generation: from.generation, first: from.n, records: [gap] }];
+    const written = this.options.journal.append({ records });
+    this.givenUp = undefined;
+    return { written, gap };
+  }
+
+  /** Gives up the oldest of what waits if it has become too much. */
+  giveUpExcess(): GivenUp {
+    const given = this.options.journal.giveUpExcess();
+    const from = this.givenUp?.from ?? given.from;
+    if (from !== undefined) this.givenUp = { from, count: (this.givenUp?.count ?? 0) + given.count };
+    return given;
+  }
+
+  /** `entryOf`: returns the entry to write if the first `present` records were taken before. */
   private append(
     first: number,
     length: number,
     entryOf: (position: Position, present: number) => JournalEntry,
   ): AppendResult {
     const { position } = this;
-    if (position === undefined) return { gap: undefined, written: true };
+    if (position === undefined) return { gap: undefined, present: length, written: true };
     const present = Math.max(0, position.last + 1 - first);
-    if (present >= length) return { gap: undefined, written: true };
+    if (present >= length) return { gap: undefined, present: length, written: true };
     const entry = entryOf(position, present);
     const missing = first + present - position.last - 1;
-    const gap = missing > 0 ? this.gapRecord(missing) : undefined;
+    const gap = missing > 0 ? this.gapRecord(missing, "dropped") : undefined;
     // The gap record gets the number of the first missing record.
     const gaps = gap === undefined ? [] : [{ ...position, first: position.last + 1, records: [gap] }];
     const after: Position = { ...position, last: first + length - 1 };
     const memory = { [POSITION]: JSON.stringify(after) };
-    const written = this.attempt(() =>
-      this.options.journal.append({ ...entry, records: [...gaps, ...entry.records], memory }),
+    const from = { run: position.run, generation: position.generation, n: position.last + 1 };
+    this.position = after;
+    const written = this.write(() =>
+      this.options.journal.append({ ...entry, records: [...gaps, ...entry.records], memory, from }),
     );
-    if (written) this.position = after;
-    return { gap: written ? gap : undefined, written };
+    return { gap, present, written };
+  }
+
+  /** Runs a write of the journal. If it fails because the file is broken, a new file has replaced it and takes it. */
+  private write(attempt: () => boolean): boolean {
+    if (attempt()) return true;
+    const { journal, onJournalError } = this.options;
+    const { replacements } = journal;
+    onJournalError(journal.failure);
+    return journal.replacements !== replacements && journal.writeUnwritten();
   }
 
   private storeTotals(memory: Readonly<Record<string, string>>): void {
@@ -155,13 +204,14 @@ export class ReporterState {
     }
   }
 
-  private gapRecord(missing: number): EventRecord {
+  private gapRecord(missing: number, reason: "dropped" | "not_journaled"): EventRecord {
     const now = Date.now() * 1e6;
     return {
       timestamp: timestamp(now),
       "event.name": "report.gap",
       "log.record.uid": this.options.uid(now),
       "report.missing": missing,
+      "report.reason": reason,
     };
   }
 }

@@ -9,11 +9,11 @@ import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
-import { type Endpoint, openEndpoint } from "./endpoint.ts";
+import { type Endpoint, type Health, openEndpoint } from "./endpoint.ts";
 import { type ExpositionFormat, expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
-import { OutputSet, ownSeriesOf } from "./output-set.ts";
+import { notJournaled, OutputSet, ownSeriesOf } from "./output-set.ts";
 import { outputKinds } from "./outputs.ts";
 import { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import { RecordIntake } from "./record-intake.ts";
@@ -68,6 +68,7 @@ class Reporter {
   private readonly state: ReporterState;
   private readonly questions = new WardenQuestions((request) => this.send(request));
   private link: WardenLink | undefined;
+  private intake: RecordIntake | undefined;
   private collection: ReturnType<typeof setTimeout> | undefined;
 
   constructor(inputs: ReporterInputs) {
@@ -110,8 +111,10 @@ class Reporter {
       redact,
       send: (request) => this.send(request),
       onPong: (pong) => this.questions.onPong(pong),
+      onNotJournaled: (count) => this.state.totals.add(notJournaled, count),
       onJournalError: (error) => this.onJournalError(error),
     });
+    this.intake = intake;
     const link = await linkToWarden(
       reportFd,
       (frame) => intake.take(frame),
@@ -130,6 +133,7 @@ class Reporter {
     clearTimeout(this.collection);
     outputs.prepareEnd();
     await untilSilent(intake);
+    intake.end();
     this.state.exposedSeries();
     await outputs.end(LAST_DELIVERY_MS);
     this.link = undefined;
@@ -160,7 +164,7 @@ class Reporter {
   private listen(address: Address): Endpoint {
     const inputs = {
       metrics: async (format: ExpositionFormat) => expose(await this.freshSeries(), format),
-      health: () => this.questions.ask(),
+      health: () => this.health(),
     };
     return openEndpoint(address, inputs, this.inputs.warn);
   }
@@ -171,6 +175,11 @@ class Reporter {
     const { timer, intervalNs } = deadMan;
     const heartbeat = setInterval(() => timer.armEvery(intervalNs), (intervalNs / 1e6) * HEARTBEAT_SHARE);
     return { [Symbol.dispose]: () => clearInterval(heartbeat) };
+  }
+
+  private async health(): Promise<Health> {
+    if (this.journal.isWritable) return await this.questions.ask();
+    return { alive: false, reason: "the journal cannot be written" };
   }
 
   /** The current values of all series, or the last known ones if the warden does not answer. */
@@ -204,6 +213,7 @@ class Reporter {
     const why = messageOf(error);
     this.warnings.about("journal", `cannot use the journal: ${why}`);
     if (this.journal.replaceIfBroken(error)) this.warnOfQuarantine();
+    this.intake?.retrySoon();
   }
 
   private warnOfQuarantine(): void {

@@ -13,6 +13,10 @@ const table = {
   "process.exit": { about: "process", meaning: "a process has ended" },
   "tree.new": { about: "process", meaning: "an exec whose tree was not reported before" },
   "policy.verdict": { about: "process", meaning: "a verdict other than a plain allow" },
+  "policy.verdict.repeated": {
+    about: "process",
+    meaning: "several verdicts of one kind; the first one has a record of its own",
+  },
 
   "sensor.loss": {
     about: "change",
@@ -22,18 +26,29 @@ const table = {
   "sensor.failed": { about: "change", meaning: "the sensor in use failed for good" },
   "sensor.switched": { about: "change", meaning: "another sensor took over" },
   "sensor.resync": { about: "change", meaning: "/proc was scanned again after a loss" },
-  "report.gap": { about: "change", warns: true, meaning: "reliable records never reached the reporter" },
+  "report.gap": { about: "change", warns: true, meaning: "reliable records are missing in the journal" },
   "link.shut_down": {
     about: "change",
     meaning: "a socket between treewarden's processes was shut down, by none of them, and was replaced",
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "load.shed": {
+    about: "change",
+    warns: true,
+    meaning: "verdicts come late, so the warden leaves something else out",
+  },
+  "load.normal": { about: "change", meaning: "verdicts come in time again, and nothing is left out" },
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
   "policy.loaded": { about: "change", meaning: "another policy is in force" },
   "policy.rejected": { about: "change", meaning: "a policy was refused; the one before stays in force" },
+  "policy.not_saved": {
+    about: "change",
+    meaning:
+      "when the policies in force were signed could not be saved: after a restart an older one is not refused",
+  },
   "policy.warning": { about: "change", meaning: "rules in force can never match under the sensor in use" },
-  "enforcement.limited": { about: "change", meaning: "kills are withheld: their rate reached its limit" },
+  "enforcement.limited": { about: "change", meaning: "kills are withheld: the kill budget is used up" },
   "enforcement.resumed": { about: "change", meaning: "kills are carried out again" },
   "capture.started": { about: "change", meaning: "the warden makes a capture for a record command" },
   "capture.ended": { about: "change", meaning: "a capture has ended" },

@@ -483,6 +483,22 @@ const table = {
     "tags of the rule that decided, for example `attack.t1505.003`",
   ),
   "policy.matched_rules": reported("string[]", ["exec"], "every rule that matched"),
+  "policy.count": reported(
+    "int",
+    ["exec"],
+    "how many verdicts the record stands for; the sum over distinct uids is `treewarden_verdicts_total`",
+  ),
+  "policy.first_uid": reported("string", ["exec"], "`policy.verdict.repeated`: uid of the first verdict"),
+  "policy.distinct_arguments": reported(
+    "int",
+    ["exec"],
+    "`policy.verdict.repeated`: how many different arguments there were in this minute, at least",
+  ),
+  "policy.arguments": reported(
+    "string[]",
+    ["exec"],
+    "`policy.verdict.repeated`: the first of these arguments, each joined by spaces and cut",
+  ),
   "policy.undecided_rules": reported("string[]", [], "`explain`: every rule that names an absent variable"),
   "policy.enforcement": reported("string", ["change"], "what the host lets verdicts do: `observe` or `kill`"),
   "policy.warnings": reported("string[]", ["change"], "rules that can never match under the sensor in use"),
@@ -522,6 +538,8 @@ const table = {
     "why events were lost: `overrun`, `restart` or `switch`",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
+  "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
   "resync.found": reported("int", ["change"], "processes that only the scan found"),
   "resync.ended": reported("int", ["change"], "processes that had ended unseen"),
   "resync.changed": reported("int", ["change"], "processes that ran another program than was known"),
@@ -533,6 +551,11 @@ const table = {
   ),
   "capture.events": reported("int", ["change"], "events in the capture"),
   "report.missing": reported("int", ["change"], "how many records are missing"),
+  "report.reason": reported(
+    "string",
+    ["change"],
+    "why records are missing: `dropped` by a full queue, or `not_journaled`: exported, but not written",
+  ),
   "event.kind": reported(
     "string",
     ["change"],

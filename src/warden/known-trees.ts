@@ -9,7 +9,7 @@ import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
@@ -201,7 +201,7 @@ export class KnownTrees {
   }
 
   private read(file: string): Buffer | undefined {
-    return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), rootOnly(FILE_LIMIT));
+    return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
   }
 
   private reject(file: string, errors: readonly FileError[]): void {

@@ -12,10 +12,12 @@ import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
-import { records, type Stamp, verdictRecord } from "../report/records.ts";
+import { records, type Stamp } from "../report/records.ts";
+import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { LoadShedding } from "./load-shedding.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
@@ -25,12 +27,15 @@ export interface VerdictInputs {
   readonly enforcement: Enforcement;
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
+  /** Takes every verdict other than a plain allow. */
+  readonly repeatedVerdicts: RepeatedVerdicts;
   readonly totals: Totals;
   readonly stamp: Stamp;
   /** Milliseconds since the epoch at which start ticks are 0. */
   readonly bootTimeMs: number;
   readonly userName: (uid: number) => string | undefined;
   readonly newTrees: NewTrees;
+  readonly load: LoadShedding;
   /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
@@ -52,6 +57,9 @@ interface CarriedOut {
   readonly reason: Reason | undefined;
 }
 
+/** The window of the kill budget: after as long without a refusal it has room again. */
+const QUIET_NS = 60e9;
+
 const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
@@ -71,8 +79,8 @@ export class VerdictHandler implements TrackerListener {
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
   private readonly inputs: VerdictInputs;
-  /** Whether the last kill was withheld by the rate limit. Only the change is recorded, not every withheld kill. */
-  private limited = false;
+  /** Time of the last kill that was withheld because the budget was used up (ns); undefined if that is over. */
+  private limitedAt: number | undefined;
   /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
   private counted: Counted | undefined;
 
@@ -90,7 +98,7 @@ export class VerdictHandler implements TrackerListener {
     const { current: policy } = this.inputs.policy;
     const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
-    this.count(decision, outcome, exec.time);
+    this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
@@ -104,17 +112,20 @@ export class VerdictHandler implements TrackerListener {
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
-    if (decision.action !== "allow") {
-      const room = decision.action === "kill" ? "all" : "common";
-      outbox.reliable(verdictRecord(subject, decision, outcome, reason, policy.version, stamp), room);
-    }
-    if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
+    if (decision.action !== "allow")
+      this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
+    if (!outbox.watched) return;
+    if (this.inputs.load.shedsPlainEvents) outbox.shedBestEffort();
+    else outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
   onExit(process: Process, tree: Tree, event: ExitEvent): void {
-    const { outbox, stamp } = this.inputs;
+    const { outbox, stamp, load, bootTimeMs } = this.inputs;
     if (!outbox.watched) return;
-    const { bootTimeMs } = this.inputs;
+    if (load.shedsPlainEvents) {
+      outbox.shedBestEffort();
+      return;
+    }
     outbox.bestEffort(records.exit(event, process, tree, bootTimeMs, event.time + this.wallOffset, stamp));
   }
 
@@ -129,19 +140,27 @@ export class VerdictHandler implements TrackerListener {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
     if (this.inputs.enforcement === "observe") return wouldKill;
-    const result = this.inputs.killer.kill(exec.process, observedExec(exec));
-    this.recordLimit(result);
+    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
+    const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
+    this.reportLimit(result, exec.time);
     return result;
   }
 
-  private recordLimit(result: KillResult): void {
-    const limited = result.reason === "rate_limited";
-    if (limited === this.limited || (!limited && result.outcome !== "killed")) return;
-    this.limited = limited;
-    this.inputs.recordChange(limited ? "enforcement.limited" : "enforcement.resumed", {});
+  /**
+   * Reports that the kill budget is used up, and that it is not any more: after a minute without a refusal, because
+   * other users may be killed all the while, and nobody may make records by turns.
+   */
+  private reportLimit({ outcome, reason }: KillResult, time: number): void {
+    if (reason === "rate_limited") {
+      if (this.limitedAt === undefined) this.inputs.recordChange("enforcement.limited", {});
+      this.limitedAt = time;
+    } else if (outcome === "killed" && this.limitedAt !== undefined && time - this.limitedAt >= QUIET_NS) {
+      this.limitedAt = undefined;
+      this.inputs.recordChange("enforcement.resumed", {});
+    }
   }
 
-  private count(decision: Decision, outcome: Outcome, eventTime: number): void {
+  private count(decision: Decision, outcome: Outcome, { time, event }: Execution): void {
     let { counted } = this;
     if (counted === undefined || !isSameKind(counted, decision, outcome)) {
       counted = this.countedWith(decision, outcome);
@@ -149,7 +168,10 @@ export class VerdictHandler implements TrackerListener {
     }
     for (const rule of counted.undecided) rule.add(1);
     counted.verdicts.add(1);
-    counted.duration.observe((monotonicNow() - eventTime) / 1e9);
+    const now = monotonicNow();
+    counted.duration.observe((now - time) / 1e9);
+    // What a scan found may have run for days.
+    if (event !== undefined) this.inputs.load.onVerdict(now - time, now);
   }
 
   private countedWith(decision: Decision, outcome: Outcome): Counted {

@@ -7,11 +7,14 @@ import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
+import type { SigningTimes } from "./signed-policies.ts";
 
 /** A policy and the baselines that come with its roles. They are put into force together or not at all. */
 export interface LoadedPolicy {
   readonly policy: Policy;
   readonly baselines: readonly RoleBaseline[];
+  /** When each role was signed; empty where policies need not be signed. */
+  readonly signed: SigningTimes;
 }
 
 export type PolicyResult =

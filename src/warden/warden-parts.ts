@@ -1,6 +1,7 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
-import { KillRate } from "../enforcement/rate.ts";
+import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
@@ -18,6 +19,7 @@ import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
+import { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
@@ -34,6 +36,7 @@ import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { Learner } from "./learner.ts";
+import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
@@ -41,6 +44,7 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
+import { SignedPolicies } from "./signed-policies.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -60,7 +64,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines }: LoadedPolicy,
+  { policy, baselines, signed }: LoadedPolicy,
   savedTrees: readonly string[] | undefined,
 ) {
   const { config, run } = options;
@@ -92,6 +96,7 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
     totals,
@@ -108,6 +113,7 @@ export function buildWardenParts(
     beforeTotals: () => {
       trees.expire();
       tracker.publishLastEvent(wallClockOffset());
+      killBudgetRemaining.set(killer.budgetRemaining);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -124,8 +130,11 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
+  signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
-  const mayScore = (uid: number | undefined): boolean => names.take(uid);
+  const load = new LoadShedding({ recordChange });
+  const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
@@ -152,6 +161,7 @@ export function buildWardenParts(
     stateDirectory,
     knownTrees,
     recordChange,
+    origin: wardenOrigin(run, generation),
     reportLearned: (update) => outbox.learned(update),
     writeFile,
     now,
@@ -212,18 +222,26 @@ export function buildWardenParts(
   const killer = new ProcessKiller(
     tracker.forest,
     kernelSignals(reader, run),
-    new KillRate(config.kill.max_per_minute),
+    new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const repeatedVerdicts = new RepeatedVerdicts({
+    report: (record, room) => outbox.reliable(record, room),
+    offer: (record, room) => outbox.offer(record, room),
+    stamp,
+    seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+  });
   const verdicts = new VerdictHandler({
     policy: policyInForce,
     enforcement: config.enforcement,
     killer,
     outbox,
+    repeatedVerdicts,
     totals,
     stamp,
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
+    load,
     newTrees,
     examined: (facts, wallTime) => {
       const examined = examiner.lookup(facts, wallTime);
@@ -256,8 +274,10 @@ export function buildWardenParts(
     poll,
     reader,
     recordChange,
+    repeatedVerdicts,
     requests,
     rescan,
+    signedPolicies,
     source,
     totals,
     tracker,

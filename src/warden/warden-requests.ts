@@ -10,7 +10,7 @@ import {
   type WardenRequest,
 } from "../baseline/warden-request.ts";
 import { monotonicNow } from "../linux/clock.ts";
-import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
 import type { WardenCapture } from "./warden-capture.ts";
@@ -73,7 +73,7 @@ function takeRequests(folder: string): WardenRequest[] {
       return requests;
     const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
     for (const name of names) {
-      const bytes = readCheckedFileOrNothing(join(folder, name), rootOnly(REQUEST_FILE_LIMIT));
+      const bytes = readCheckedFileOrNothing(join(folder, name), stateFile(REQUEST_FILE_LIMIT));
       unlinkSync(join(folder, name));
       const request = bytes && parseWardenRequest(bytes);
       if (request !== undefined) requests.push(request);

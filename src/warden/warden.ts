@@ -65,10 +65,10 @@ class Warden {
   private reportLearnedAt = 0;
   /** The error that ends the warden; undefined if it stops by an order. */
   private fault: unknown;
-  /** The socket to the examiner was shut down; the supervisor passes another one. */
-  private examinerClosed = false;
   /** A scan of /proc that is under way; `isRepair`: because of a loss. */
   private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
+  /** The socket to the examiner was shut down; the supervisor passes another one. */
+  private examinerClosed = false;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -262,6 +262,7 @@ class Warden {
       return;
     }
     policyInForce.replace(result.policy);
+    this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyWakeupPolicy(result.policy);
     recordChange("policy.loaded", {
@@ -335,7 +336,8 @@ class Warden {
 
   /** Milliseconds until the next task is due; -1 if there is none, so that an idle host is not woken. */
   private pollTimeout(): number {
-    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture } = this.parts;
+    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
+      this.parts;
     const now = monotonicNow();
     let ms = link.due;
     const wakeIn = (ns: number | undefined): void => {
@@ -346,6 +348,7 @@ class Warden {
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     wakeIn(forestStore.dueIn(now));
     wakeIn(capture.dueIn(now));
+    wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
     if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
@@ -357,8 +360,9 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { rescan, forestStore, learner, knownTrees, capture } = this.parts;
+    const { rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
     const now = monotonicNow();
+    repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
@@ -371,8 +375,10 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture } = this.parts;
+    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
+      this.parts;
     capture.shutdown();
+    repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     learner.report();

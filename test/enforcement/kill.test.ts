@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ProcessKiller, type ProcessSignals } from "../../src/enforcement/kill.ts";
-import { KillRate } from "../../src/enforcement/rate.ts";
+import { KillBudget } from "../../src/enforcement/kill-budget.ts";
 import type { ProcessKey } from "../../src/vocabulary/process-key.ts";
 import { smallHost, type World } from "../forest/world.ts";
 
@@ -44,12 +44,13 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   world.spawn(100, 500, "bash");
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
-  const killer = new ProcessKiller(world.forest, kernel, new KillRate(options.perMinute), options);
+  const killer = new ProcessKiller(world.forest, kernel, new KillBudget(options.perMinute), options);
   const kill = (pid: number, now = 0, told?: number) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);
     kernel.time = now;
-    return killer.kill(process, told === undefined ? undefined : { time: told, args: undefined });
+    const cause = { rule: "web/shell", realUid: 0 };
+    return killer.kill(process, cause, told === undefined ? undefined : { time: told, args: undefined });
   };
   return { world, kernel, killer, kill };
 }
@@ -139,10 +140,32 @@ describe("the safeguards", () => {
     expect(kernel.killed).toEqual([300]);
   });
 
-  test("a kill beyond the limit of the minute is withheld, and the next minute has new permits", () => {
+  test("an offender beyond the budget of the minute is withheld, and the next minute has a new one", () => {
     const { kill } = scene({ spareBefore: 0, perMinute: 1 });
-    expect(kill(400, 0).outcome).toBe("killed");
+    expect(kill(500, 0).outcome).toBe("killed");
     expect(kill(300, 30e9)).toEqual({ outcome: "withheld", reason: "rate_limited", killed: 0 });
     expect(kill(300, 61e9).outcome).toBe("killed");
+  });
+
+  test("a kill that came too late costs nothing", () => {
+    const { kernel, killer, kill } = scene({ spareBefore: 0, perMinute: 1 });
+    kernel.other.set(400, undefined);
+    expect(kill(400).reason).toBe("gone");
+    expect(killer.budgetRemaining).toBe(1);
+    expect(kill(500).outcome).toBe("killed");
+    expect(killer.budgetRemaining).toBe(0);
+  });
+
+  test("what a killed process had started is killed at no cost, whatever it runs", () => {
+    const { world, kernel, killer, kill } = scene({ spareBefore: 0, perMinute: 1 });
+    expect(kill(300).outcome).toBe("killed");
+    world.exec(400, "nc");
+    expect(kill(400).outcome).toBe("killed");
+    world.fork(400, 600);
+    const child = world.forest.get(600);
+    expect(child !== undefined && killer.forked(child)).toBe(true);
+    world.exec(600, "python3");
+    expect(kill(600).outcome).toBe("killed");
+    expect(kernel.killed).toEqual([300, 400, 400, 600, 600]);
   });
 });

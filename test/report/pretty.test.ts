@@ -45,6 +45,23 @@ test("a verdict shows its outcome, the reason and the rule", () => {
   );
 });
 
+test("a record that stands for several verdicts says how many, and of how many arguments", () => {
+  const { "process.pid": _pid, ...shared } = processFields;
+  const repeated = {
+    ...shared,
+    "event.name": "policy.verdict.repeated",
+    "policy.action": "alert",
+    "policy.outcome": "alerted",
+    "policy.count": 399,
+    "security_rule.name": "shell",
+    "security_rule.ruleset.name": "web",
+  };
+  expect(line(repeated)).toBe(
+    "12:00:00.250 ALERTED web/shell 399 times more       - www      /nginx/base  sh -c id\n",
+  );
+  expect(line({ ...repeated, "policy.distinct_arguments": 42 })).toEndWith("42 different arguments\n");
+});
+
 test("any other record shows its event name and all of its values", () => {
   expect(line({ ...commonFields, "event.name": "policy.loaded", "security_rule.version": "1a" })).toBe(
     "12:00:00.250 policy.loaded security_rule.version=1a\n",

@@ -41,6 +41,11 @@ function mail(
 test.each([
   ["a verdict that alerts", alert(), true],
   ["a verdict that kills", alert({ "policy.action": "kill" }), true],
+  [
+    "a record that stands for several verdicts",
+    alert({ "event.name": "policy.verdict.repeated", "policy.count": 7 }),
+    true,
+  ],
   ["a verdict that allows", alert({ "policy.action": "allow" }), false],
   ["a tree that the baseline does not know", { "event.name": "tree.new", "tree.known": false }, true],
   ["a tree that is new while nothing is known", { "event.name": "tree.new" }, false],
@@ -48,6 +53,13 @@ test.each([
   ["a loss", { "event.name": "sensor.loss" }, false],
 ])("%s: is it an alarm? %#", (_, record: EventRecord, expected) => {
   expect(isAlarm(record)).toBe(expected);
+});
+
+test("a record that stands for several verdicts counts as as many alarms of the same kind", () => {
+  const repeated = alert({ "event.name": "policy.verdict.repeated", "policy.count": 399 });
+  const made = groups([alert({ "policy.count": 1 }), repeated]);
+  expect(made.total).toBe(400);
+  expect(made.list().map(({ count }) => count)).toEqual([400]);
 });
 
 test("the same rule, tree, scope and runnable is one alarm with a count", () => {

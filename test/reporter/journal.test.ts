@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LearnedTree, LearnedUpdate } from "../../src/baseline/learned.ts";
+import type { LearnedTree } from "../../src/baseline/learned.ts";
+import { sealUpdate, verifyRow } from "../../src/baseline/learned-seal.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Journal } from "../../src/reporter/journal.ts";
@@ -55,6 +56,79 @@ describe("the journal", () => {
     expect(statSync(path).size).toBeLessThan(3e6);
   });
 
+  test("keeps what treewarden did, and its own changes, however many alerts there are", () => {
+    using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+    const evidence = [
+      { ...record("kill"), "policy.outcome": "killed" },
+      { ...record("loss"), "event.name": "sensor.loss" },
+      { ...record("change"), "event.name": "policy.loaded" },
+    ] as const;
+    append(journal, 1, evidence);
+    const args = ["x".repeat(1_000)];
+    for (let i = 0; i < 100; i += 1) {
+      const outcome = i % 2 === 0 ? "alerted" : "withheld";
+      const alerts = Array.from({ length: 100 }, (_, n) => ({
+        ...record(`alert ${i * 100 + n}`),
+        "policy.outcome": outcome,
+        "process.command_args": args,
+      }));
+      append(journal, 4 + i * 100, alerts);
+      if (journal.wantsPrune) journal.prune(Date.now(), 0, () => undefined);
+    }
+    const left = uids();
+    expect(left.slice(0, 3)).toEqual(["kill", "loss", "change"]);
+    expect(left.at(-1)).toBe("alert 9999");
+    expect(left.length).toBeLessThan(1_500);
+  });
+
+  test("keeps no more than a share of it for them: a flood of changes displaces the oldest", () => {
+    const flood = (journal: Journal, first: number): void => {
+      for (let i = 0; i < 60; i += 1) {
+        const changes = Array.from({ length: 100 }, (_, n) => ({
+          ...record(`change ${first + i * 100 + n}`),
+          "event.name": "policy.rejected" as const,
+          "policy.errors": ["x".repeat(500)],
+        }));
+        append(journal, first + i * 100, changes);
+        if (journal.wantsPrune) journal.prune(Date.now(), 0, () => undefined);
+      }
+    };
+    {
+      using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+      flood(journal, 1);
+      expect(uids()).not.toContain("change 1");
+    }
+    // The size of the share is known again after a restart.
+    using journal = new Journal(path, { ...bounds, maxBytes: 1e6 });
+    append(journal, 10_000, [record("alert")]);
+    flood(journal, 20_000);
+    expect(uids()).not.toContain("alert");
+    expect(statSync(path).size).toBeLessThan(3e6);
+  });
+
+  test("that cannot be written hands out what waits, and writes it under the same ids when it can", () => {
+    using journal = new Journal(path, bounds);
+    append(journal, 1, [record("a")]);
+    const ids = (): readonly string[] =>
+      journal.after(0, 100, 1e6).map(({ id, record }) => `${id} ${record["log.record.uid"]}`);
+    {
+      using other = new Database(path);
+      // Until the lock is released no write is possible, as on a full disk.
+      other.run("BEGIN IMMEDIATE");
+      append(journal, 2, [record("b")]);
+      append(journal, 3, [record("c")]);
+      expect(journal.isWritable).toBe(false);
+      expect(ids()).toEqual(["1 a", "2 b", "3 c"]);
+      expect(journal.newest()).toBe(3);
+      expect(uids()).toEqual(["a"]);
+      other.run("ROLLBACK");
+    }
+    expect(journal.writeUnwritten()).toBe(true);
+    expect(journal.isWritable).toBe(true);
+    expect(ids()).toEqual(["1 a", "2 b", "3 c"]);
+    expect(uids()).toEqual(["a", "b", "c"]);
+  });
+
   test("drops what is too old", () => {
     using journal = new Journal(path, { ...bounds, maxAgeMs: 3_600_000 });
     append(journal, 1, [record("old", 7_200_000), record("new")]);
@@ -72,27 +146,39 @@ describe("the journal", () => {
     expect(uids()).toEqual(["a", "b", "c"]);
   });
 
-  test("of an older version gets the column for executables, and what is learned is kept with it", () => {
+  test("of a version without shares is read on, and its records can be displaced", () => {
+    {
+      using journal = new Journal(path, bounds);
+      append(journal, 1, [record("a")]);
+      using old = new Database(path);
+      old.run("DROP INDEX records_kept");
+      old.run("ALTER TABLE records DROP COLUMN kept");
+    }
+    using journal = new Journal(path, bounds);
+    append(journal, 2, [record("b")]);
+    expect(uids()).toEqual(["a", "b"]);
+  });
+
+  test("of an older version forgets learned trees that have no seals, and keeps new ones with theirs", () => {
     using old = new Database(path, { create: true });
-    old.run(LEARNED_TABLE.replace("executables TEXT", "package TEXT, digest TEXT"));
-    old.run(
-      "INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, NULL, NULL)",
-    );
+    old.run(LEARNED_TABLE.replaceAll(/ \w+_seal TEXT NOT NULL,/g, "").replace("learning TEXT NOT NULL,", ""));
+    old.run("INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, '-')");
     using journal = new Journal(path, bounds);
     const tree: LearnedTree = {
       ...{ id: "0".repeat(32), scope: "-", exact: "/b", path: "/b", tree: "/b", complete: true },
       ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", arguments: null },
     };
     const { id } = tree;
-    const updates: LearnedUpdate[] = [
-      { kind: "tree", started: 1, tree },
-      { kind: "executables", started: 1, id, executables: "/b,!,-" },
+    const origin = { learning: "1".repeat(32), warden: "r:1", started: 1 };
+    const key = new Uint8Array(32);
+    const updates = [
+      sealUpdate({ kind: "tree", started: 1, tree }, key, origin),
+      sealUpdate({ kind: "executables", started: 1, id, executables: "/b,!,-" }, key, origin),
     ];
     journal.append({ records: [], learned: { run: "r", generation: 1, updates } });
-    expect(old.query("SELECT exact, executables FROM learned ORDER BY exact").values()).toEqual([
-      ["/a", null],
-      ["/b", "/b,!,-"],
-    ]);
+    const rows = old.query("SELECT * FROM learned ORDER BY exact").all();
+    expect(rows).toMatchObject([{ exact: "/b", executables: "/b,!,-", origin: "r:1:1" }]);
+    expect(verifyRow(JSON.stringify(rows[0]), key)?.tree).toEqual({ ...tree, executables: "/b,!,-" });
   });
 
   test("written by somebody else shows nothing that moves a terminal", () => {

@@ -175,12 +175,16 @@ describe.skipIf(reason !== undefined)("a storm of alerts", () => {
       when: { "==": [{ var: "process.executable.name" }, name] },
       action,
     });
-    const rules = [rule("noise", "tw-noise", "alert"), rule("victim", "tw-victim-quiet", "kill")];
+    // Each of another name: alerts of one kind would be folded.
+    const noises = Array.from({ length: 8_000 }, (_, i) => join(folder, `tw-noise-${i}`));
+    const noisy = { starts_with: [{ var: "process.executable.path" }, join(folder, "tw-noise-")] };
+    const noise = { id: "noise", when: noisy, action: "alert" };
+    const rules = [noise, rule("victim", "tw-victim-quiet", "kill")];
     writeFileSync(join(folder, "storm.json"), JSON.stringify({ role: "storm", rules, default: "allow" }));
     const program = compile(folder, "generations");
-    for (const name of ["tw-noise", "tw-victim-quiet"]) linkSync(program, join(folder, name));
+    for (const path of [join(folder, "tw-victim-quiet"), ...noises]) linkSync(program, path);
     const each = compile(folder, "each");
-    writeFileSync(join(folder, "list"), `${join(folder, "tw-noise")}\n`.repeat(8_000));
+    writeFileSync(join(folder, "list"), noises.map((path) => `${path}\n`).join(""));
     await using running = await Running.start(["--policy", join(folder, "storm.json")], {}, folder);
     await until("all are there", () => whole(running) !== undefined);
     const reporter = pidOf(running, "reporter");

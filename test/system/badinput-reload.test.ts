@@ -21,7 +21,7 @@ describe.skipIf(reason !== undefined)("SIGHUP", () => {
     const folder = newFolder();
     const path = join(folder, "reloaded.json");
     for (const name of ["tw-old", "tw-new"]) copyFileSync("/bin/true", join(folder, name));
-    const start = (name: string) => Bun.spawnSync([join(folder, name)]);
+    const start = (name: string, ...args: readonly string[]) => Bun.spawnSync([join(folder, name), ...args]);
     writeFileSync(path, policy("tw-old"));
     await using running = await Running.start(["--policy", path], {}, folder);
     const verdicts = (name: string) =>
@@ -44,7 +44,7 @@ describe.skipIf(reason !== undefined)("SIGHUP", () => {
     rmSync(path);
     running.signal("SIGHUP");
     await running.seen(() => told("policy.rejected").length === 2);
-    start("tw-old");
+    start("tw-old", "again");
     await running.seen(() => verdicts("tw-old").length === 2);
 
     writeFileSync(path, policy("tw-new"));

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE } from "../../src/baseline/file-names.ts";
-import type { LearnedUpdate } from "../../src/baseline/learned.ts";
+import type { SealedUpdate } from "../../src/baseline/learned.ts";
 import {
   formatWardenRequest,
   REQUEST_FOLDER,
@@ -33,7 +33,7 @@ export class BaselineRig implements Disposable {
   /** What was reported, oldest first. */
   readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
   /** What was reported as learned. */
-  readonly learned: LearnedUpdate[] = [];
+  readonly learned: SealedUpdate[] = [];
   readonly knownTrees: KnownTrees;
   readonly learner: Learner;
   readonly requests: WardenRequests;
@@ -53,6 +53,7 @@ export class BaselineRig implements Disposable {
     this.learner = new Learner({
       ...inputs,
       knownTrees: this.knownTrees,
+      origin: "run:1",
       reportLearned: (update) => this.learned.push(update) > 0,
       look: () => undefined,
     });

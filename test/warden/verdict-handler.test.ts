@@ -1,14 +1,16 @@
 // What verdicts are counted as.
 import { expect, test } from "bun:test";
 import { ProcessKiller } from "../../src/enforcement/kill.ts";
-import { KillRate } from "../../src/enforcement/rate.ts";
+import { KillBudget } from "../../src/enforcement/kill-budget.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { Outbox } from "../../src/report/outbox.ts";
+import { RepeatedVerdicts } from "../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import { type ProcessFacts, unknownFacts } from "../../src/sensor/event.ts";
+import { LoadShedding } from "../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../src/warden/new-trees.ts";
 import { Tracker, type TrackerListener } from "../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../src/warden/verdict-handler.ts";
@@ -39,7 +41,7 @@ class World {
       kill: () => "gone" as const,
       isOwnProcess: () => false,
     };
-    const killer = new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 });
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 });
     const hello = {
       type: "hello" as const,
       run: "1",
@@ -50,16 +52,26 @@ class World {
       enforcement: "observe",
       policies: [],
     };
+    const stamp = recordUids(new Uint8Array(5));
+    const outbox = new Outbox({ fd: -1, totals, hello: () => hello });
+    const repeatedVerdicts = new RepeatedVerdicts({
+      report: () => undefined,
+      offer: () => true,
+      stamp,
+      seed: 1,
+    });
     this.judge = new VerdictHandler({
       policy: this.policy,
       enforcement: "observe",
       killer,
-      outbox: new Outbox({ fd: -1, totals, hello: () => hello }),
+      outbox,
+      repeatedVerdicts,
       totals,
-      stamp: recordUids(new Uint8Array(5)),
+      stamp,
       bootTimeMs: 0,
       userName: () => undefined,
       newTrees: new NewTrees(),
+      load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: () => ({}),
       learnFrom: () => {},
       recordChange: () => {},

@@ -7,7 +7,7 @@ import { formatBaseline } from "../../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../../src/baseline/entry.ts";
 import { keyOf, Scopes } from "../../../src/baseline/key.ts";
 import { ProcessKiller } from "../../../src/enforcement/kill.ts";
-import { KillRate } from "../../../src/enforcement/rate.ts";
+import { KillBudget } from "../../../src/enforcement/kill-budget.ts";
 import { createIdentifier } from "../../../src/fingerprint/identify.ts";
 import type { Tree } from "../../../src/fingerprint/tree.ts";
 import { monotonicNow } from "../../../src/linux/clock.ts";
@@ -17,6 +17,7 @@ import { embeddedPolicies } from "../../../src/policy/embedded.ts";
 import { loadPolicies } from "../../../src/policy/load.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { Outbox } from "../../../src/report/outbox.ts";
+import { RepeatedVerdicts } from "../../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../../src/report/stamp.ts";
 import { Totals } from "../../../src/report/totals.ts";
 import { TreeTotals } from "../../../src/report/tree-totals.ts";
@@ -26,6 +27,7 @@ import { writeNow } from "../../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../../src/warden/epoch.ts";
 import { KnownTrees } from "../../../src/warden/known-trees.ts";
 import { Learner } from "../../../src/warden/learner.ts";
+import { LoadShedding } from "../../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
@@ -169,6 +171,7 @@ export class Pipeline implements Disposable {
     const learner = new Learner({
       ...parts,
       knownTrees,
+      origin: "bench:1",
       reportLearned: () => false,
       look: () => undefined,
     });
@@ -186,15 +189,24 @@ export class Pipeline implements Disposable {
       isOwnProcess: () => false,
     };
     const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
+    const stamp = recordUids(new Uint8Array(5));
+    const repeatedVerdicts = new RepeatedVerdicts({
+      report: (record, room) => this.outbox.reliable(record, room),
+      offer: (record, room) => this.outbox.offer(record, room),
+      stamp,
+      seed: 1,
+    });
     const verdicts = new VerdictHandler({
       ...inputs,
+      repeatedVerdicts,
       policy: { current: policy },
       enforcement: "observe",
-      killer: new ProcessKiller(this.tracker.forest, signals, new KillRate(0), { spareBefore: 0 }),
+      killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,
-      stamp: recordUids(new Uint8Array(5)),
+      stamp,
       newTrees: new NewTrees(),
+      load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
       learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
       recordChange: () => undefined,

@@ -1,0 +1,25 @@
+// Which records a flood cannot push out of the journal.
+import type { EventRecord } from "../report/event-record.ts";
+
+/** Outcomes of verdicts that were carried out. */
+const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
+
+/**
+ * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost
+ * events and its own changes. Any user can make masses of the others: alerts, kills that came too late or were withheld,
+ * new trees, and the gaps that these leave.
+ */
+export function isKeptRecord(record: EventRecord): boolean {
+  switch (record["event.name"]) {
+    case "policy.verdict":
+    case "policy.verdict.repeated":
+      return carriedOut.has(record["policy.outcome"]);
+    case "tree.new":
+    case "process.exec":
+    case "process.exit":
+    case "report.gap":
+      return false;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,172 @@
+// The disk of the state directory is full, because somebody filled it or because alerts did: decisions, metrics and
+// exports go on, /healthz says what is wrong, and afterwards nothing is missing that was not counted.
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, linkSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { JournalReader } from "../../src/reporter/journal-reader.ts";
+import { Collector } from "../reporter/collector.ts";
+import { pidOf } from "./live.ts";
+import { newFolder, Running, until, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** More records than fit on the disk and than the reporter keeps in memory while it cannot write them. */
+const ALERTS = 2_400;
+/** Room for some 200 alerts. */
+const ROOM = 1 << 20;
+
+/** A tmpfs of its own for the state directory, on which only some room is left. */
+class SmallDisk implements Disposable {
+  readonly folder = newFolder();
+  readonly state = join(this.folder, "state");
+  private readonly filler = join(this.state, "filler");
+
+  constructor() {
+    mkdirSync(this.state, { mode: 0o755 });
+    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", this.state]);
+    if (mounted.exitCode !== 0) throw new Error(mounted.stderr.toString());
+  }
+
+  /** Leaves only `ROOM`. */
+  fill(): void {
+    const { bavail, bsize } = statfsSync(this.state);
+    writeFileSync(this.filler, new Uint8Array(Math.max(0, bavail * bsize - ROOM)));
+  }
+
+  makeRoom(): void {
+    rmSync(this.filler);
+    Bun.spawnSync(["mount", "-o", "remount,size=64m", this.state]);
+  }
+
+  [Symbol.dispose](): void {
+    Bun.spawnSync(["umount", "-l", this.state]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Programs of different names, so that each alert is of a kind of its own. */
+class Programs {
+  readonly policy: string;
+  private readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = join(folder, "programs");
+    mkdirSync(this.folder);
+    copyFileSync("/bin/true", join(this.folder, "tw-alert-0"));
+    for (let i = 1; i < ALERTS; i += 1)
+      linkSync(join(this.folder, "tw-alert-0"), join(this.folder, `tw-alert-${i}`));
+    this.policy = join(folder, "policy.json");
+    const when = { starts_with: [{ var: "process.executable.path" }, `${this.folder}/tw-alert-`] };
+    const rules = [{ id: "seen", when, action: "alert" }];
+    writeFileSync(this.policy, JSON.stringify({ role: "disk", rules, default: "allow" }));
+  }
+
+  /** Beside the test, whose collector has to answer meanwhile. */
+  async run(): Promise<void> {
+    const loop = `i=0; while [ $i -lt ${ALERTS} ]; do ${this.folder}/tw-alert-$i; i=$((i + 1)); done`;
+    await Bun.spawn(["sh", "-c", loop], { stdio: ["ignore", "ignore", "ignore"] }).exited;
+  }
+}
+
+const verdicts = (collector: Collector): readonly (readonly [uid: string, count: number])[] => [
+  ...new Map(
+    collector.logs
+      .filter(({ attributes }) => attributes["security_rule.name"] === "seen")
+      .map(
+        ({ attributes }) =>
+          [String(attributes["log.record.uid"]), Number(attributes["treewarden.policy.count"])] as const,
+      ),
+  ),
+];
+const recordsIn = (collector: Collector): number =>
+  new Set(collector.logs.map(({ attributes }) => attributes["log.record.uid"])).size;
+const exported = (collector: Collector): number =>
+  verdicts(collector).reduce((sum, [, count]) => sum + count, 0);
+
+interface Journaled {
+  /** Verdicts and all records in the journal, and the records that it says are missing. */
+  readonly verdicts: number;
+  readonly records: number;
+  readonly missing: number;
+}
+
+function journaled(state: string): Journaled {
+  using reader = new JournalReader(join(state, "report/journal.sqlite"));
+  let verdicts = 0;
+  let missing = 0;
+  const rows = reader.rows(0, 0, 100_000);
+  for (const { record } of rows) {
+    if (record["security_rule.name"] === "seen") verdicts += Number(record["policy.count"]);
+    if (record["event.name"] === "report.gap") missing += Number(record["report.missing"]);
+  }
+  return { verdicts, records: rows.length, missing };
+}
+
+async function running(disk: SmallDisk, programs: Programs, collector: Collector): Promise<Running> {
+  const environment = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.port}`,
+    OTEL_METRIC_EXPORT_INTERVAL: "500",
+  };
+  return await Running.start(["--policy", programs.policy, "--state-dir", disk.state], environment);
+}
+
+describe.skipIf(reason !== undefined)("a full disk", () => {
+  test("delays no export and no metric, is told by /healthz, and what the journal lacks is counted", async () => {
+    using disk = new SmallDisk();
+    const programs = new Programs(disk.folder);
+    await using collector = new Collector();
+    await using treewarden = await running(disk, programs, collector);
+    disk.fill();
+    await programs.run();
+    await until("all alerts are exported", () => exported(collector) === ALERTS, 20_000);
+    const full = await treewarden.metrics();
+    expect(full.value("treewarden_verdicts_total", { rule: "seen" })).toBe(ALERTS);
+    const health = await treewarden.health();
+    expect(health.status).toBe(503);
+    expect(health.body).toContain("the journal cannot be written");
+    expect(journaled(disk.state).verdicts).toBeLessThan(ALERTS);
+    const shown = treewarden.records.filter((record) => record["security_rule.name"] === "seen");
+    expect(shown.length).toBe(ALERTS);
+
+    disk.makeRoom();
+    await until("it is healthy again", async () => (await treewarden.health()).status === 200);
+    await until("the gap is journaled and exported", () => {
+      const { records, missing } = journaled(disk.state);
+      return missing > 0 && records + missing === recordsIn(collector);
+    });
+    const after = await treewarden.metrics();
+    const dropped = after.sum("treewarden_queue_dropped_total", { queue: "journal" });
+    const { missing, verdicts: written } = journaled(disk.state);
+    console.log(`${written} of ${ALERTS} verdicts are in the journal, ${missing} records counted as missing`);
+    expect(missing).toBe(dropped);
+    expect(after.sum("treewarden_queue_dropped_total", { queue: "numbered" })).toBe(0);
+    await Bun.sleep(1_000);
+    expect(exported(collector)).toBe(ALERTS);
+    expect(verdicts(collector).length).toBe(ALERTS);
+  }, 60_000);
+
+  test("and a warden that is killed meanwhile: counters do not go back, what is missing is counted", async () => {
+    using disk = new SmallDisk();
+    const programs = new Programs(disk.folder);
+    await using collector = new Collector();
+    await using treewarden = await running(disk, programs, collector);
+    disk.fill();
+    await programs.run();
+    await until("all alerts are exported", () => exported(collector) === ALERTS, 20_000);
+    // What a warden that is killed had not sent is lost, also of its counters: a scrape has it send them.
+    await treewarden.metrics();
+    process.kill(pidOf(treewarden, "warden"), "SIGKILL");
+    const starts = () => treewarden.records.filter((record) => record["event.name"] === "warden.started");
+    await until("another warden watches", () => starts().length === 2, 20_000);
+    disk.makeRoom();
+    await until("it is healthy again", async () => (await treewarden.health()).status === 200);
+    const after = await treewarden.metrics();
+    expect(after.value("treewarden_verdicts_total", { rule: "seen" })).toBe(ALERTS);
+    const counted = (): number => {
+      const { verdicts, missing } = journaled(disk.state);
+      return verdicts + missing;
+    };
+    await until("every alert is in the journal, or counted as missing", () => counted() >= ALERTS);
+  }, 60_000);
+});
