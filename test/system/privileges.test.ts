@@ -61,7 +61,7 @@ const none = hex(0n);
 function documented(role: string, mode: PrivilegeMode): Rights {
   const documentedRole: ProcessRole = processRoles.find((each) => each === role) ?? "supervisor";
   const bounding = hex(capabilityBits(capabilitiesOf(documentedRole, mode)));
-  // The reporter lost its own when it became its user.
+  // The reporter has used its capabilities when it has become its own user, and has none from then on.
   const effective = documentedRole === "reporter" ? none : bounding;
   const common = { NoNewPrivs: "1", Seccomp: "2", CapInh: none, CapAmb: none };
   return { ...common, CapPrm: effective, CapEff: effective, CapBnd: bounding };
