@@ -8,11 +8,12 @@ import { embeddedPolicies } from "../policy/embedded.ts";
 import {
   type LoadedRoles,
   type LoadResult,
-  loadPolicies,
+  loadingPolicies,
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { newestOf, readNewestSigned, type SigningTimes } from "../warden/signed-policies.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
@@ -58,12 +59,21 @@ export function loadSettings(
   purpose: ReadPurpose,
   newest: SigningTimes = new Map(),
 ): PolicySettingsResult {
+  return allSteps(loadingSettings(settings, purpose, newest));
+}
+
+/** As `loadSettings`, a file or a rule at a time. */
+export function* loadingSettings(
+  settings: PolicySettings,
+  purpose: ReadPurpose,
+  newest: SigningTimes = new Map(),
+): Steps<PolicySettingsResult> {
   const { policies, policy_keys, state_directory } = settings;
   const mustBeSigned = policy_keys.length > 0;
   const sources = policySources(purpose);
   const names = policies ?? installed(purpose, mustBeSigned);
   if ("message" in names) return { ok: false, errors: [names] };
-  if (!mustBeSigned) return resultOf(loadPolicies(names, sources));
+  if (!mustBeSigned) return resultOf(yield* loadingPolicies(names, sources));
   const keys: KeyObject[] = [];
   const errors: PolicyError[] = [];
   for (const file of policy_keys) {
@@ -77,7 +87,7 @@ export function loadSettings(
   if (isUnknown && purpose === "to decide") errors.push(errorOf(saved));
   if (errors.length > 0) return { ok: false, errors };
   const trust = { verify: verifierOf(keys), newest: isUnknown ? newest : newestOf(saved, newest) };
-  return resultOf(loadPolicies(names, { ...sources, trust }));
+  return resultOf(yield* loadingPolicies(names, { ...sources, trust }));
 }
 
 /** An error of a whole file. */
@@ -113,8 +123,8 @@ export function printPolicyErrors(errors: readonly PolicyError[]): void {
 }
 
 /**
- * The installed policies; the embedded role `base` if there is none. Where policies must be signed, that is an error:
- * whoever can remove a file could otherwise remove its rules.
+ * The installed policies, or else the embedded role `base`. Where policies must be signed, an empty folder is an error:
+ * a user who can remove a file could otherwise remove its rules.
  */
 function installed(purpose: ReadPurpose, mustBeSigned: boolean): readonly string[] | PolicyError {
   const problem = purpose === "to decide" ? folderProblem(POLICY_FOLDER) : undefined;

@@ -19,8 +19,8 @@ export function checkRunnable(config: Config): void {
 }
 
 /**
- * Throws a CommandError if this process is not in the host's pid namespace. The kernel reports the host's pids, and
- * there another process, or none, has the same pid: names would be wrong, and a kill would hit nothing.
+ * Throws a CommandError if this process is not in the host's pid namespace. The kernel reports the host's pids, which
+ * mean other processes in another namespace: names would be wrong, and kills would have no effect.
  */
 export function checkNamespace(): void {
   if (isInHostNamespace("pid")) return;

@@ -7,7 +7,7 @@ import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
 import { warn } from "./output.ts";
-import { loadSettings, policyOrError } from "./policies.ts";
+import { loadingSettings, policyOrError } from "./policies.ts";
 
 /** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
 export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
@@ -32,8 +32,8 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
           },
         ),
       warn,
-      loadPolicy: () => {
-        const result = loadSettings(plan.config, "to decide", newest);
+      *loadingPolicy() {
+        const result = yield* loadingSettings(plan.config, "to decide", newest);
         if (result.ok) newest = newestOf(newest, result.signed);
         return result;
       },

@@ -135,7 +135,7 @@ export function folderProblem(path: string): FileProblem | undefined {
 
 function flagsOf({ mayBeLink, foldersToo }: FileRules): number {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
-  // Once every link was resolved and checked, none is left to follow.
+  // `resolveChecked` has resolved every link, so there is nothing left to follow.
   const mayFollow = mayBeLink === true && foldersToo !== true;
   return O_RDONLY | O_NOCTTY | O_NONBLOCK | (mayFollow ? 0 : O_NOFOLLOW);
 }

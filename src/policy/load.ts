@@ -3,10 +3,18 @@ import { basename, dirname, join } from "node:path";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
-import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource, ruleCondition } from "./policy.ts";
+import {
+  compilingEvaluator,
+  type Policy,
+  type ResolvedPolicy,
+  type RuleEvaluator,
+  type RuleSource,
+  ruleCondition,
+} from "./policy.ts";
 import {
   DEFAULT_ON,
   type LoadedRole,
@@ -16,7 +24,7 @@ import {
   type ResolvedRule,
   resolve,
 } from "./resolve.ts";
-import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./role-baseline.ts";
+import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readingRoleBaseline } from "./role-baseline.ts";
 import { ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
@@ -70,8 +78,14 @@ export type LoadResult = LoadedRoles | RefusedRoles;
  * .json is a file; any other is a role. With any error there is no policy.
  */
 export function loadPolicies(names: readonly string[], sources: PolicySources): LoadResult {
+  return allSteps(loadingPolicies(names, sources));
+}
+
+/** As `loadPolicies`, a file or a rule at a time. */
+export function* loadingPolicies(names: readonly string[], sources: PolicySources): Steps<LoadResult> {
   const loader = new Loader(sources);
-  const roles = names.map((name) => loader.loadNamed(name));
+  const roles: (LoadedRole | undefined)[] = [];
+  for (const name of names) roles.push(yield* loader.loadNamed(name));
   const loaded = roles.filter((role) => role !== undefined);
   const [only] = loaded;
   if (loader.errors().length > 0 || loaded.length < roles.length || only === undefined) {
@@ -85,12 +99,15 @@ export function loadPolicies(names: readonly string[], sources: PolicySources): 
     return loader.failed(names.length === 0 ? [noPolicyGiven] : []);
   }
   const role = loaded.length === 1 ? only : together(loaded);
-  for (const loadedRole of loaded) checkTests(loadedRole);
+  for (const loadedRole of loaded) {
+    checkTests(loadedRole);
+    yield;
+  }
   const resolved = resolve(role);
-  const rules = readRules(resolved);
+  const rules = yield* readingRules(resolved);
   if (loader.errors().length > 0) return loader.failed();
   const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
-  return { policy: policyOf(role, resolved, rules), role, baselines, signed: loader.signed };
+  return { policy: yield* compiling(role, resolved, rules), role, baselines, signed: loader.signed };
 }
 
 function together(parents: readonly LoadedRole[]): LoadedRole {
@@ -153,7 +170,7 @@ class Loader {
   }
 
   /** Loads a policy that was named directly. With `trust`, it must have a signature of its own. */
-  loadNamed(name: string): LoadedRole | undefined {
+  *loadNamed(name: string): Steps<LoadedRole | undefined> {
     const fail = (message: string, fix?: string): void =>
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
     const found = this.find(name, undefined);
@@ -167,14 +184,19 @@ class Loader {
     if (isEmbedded && signatures?.permitsEmbedded(name, fail) === false) return undefined;
     if (!isEmbedded && signatures?.open(place, (path, limit) => sources.read(path, limit), fail) === false)
       return undefined;
-    const role = this.load(name, found, fail, []);
+    const role = yield* this.load(name, found, fail, []);
     if (role !== undefined && !isEmbedded && this.errors().length === 0)
       signatures?.check(place, role.file.role, filesOf(role), fail);
     return role;
   }
 
   /** `fail` reports an error where the policy was named; `open` lists the places of the roles being loaded. */
-  private load(name: string, found: Found, fail: Fail, open: readonly string[]): LoadedRole | undefined {
+  private *load(
+    name: string,
+    found: Found,
+    fail: Fail,
+    open: readonly string[],
+  ): Steps<LoadedRole | undefined> {
     const { place, digest } = found;
     if (open.includes(place)) {
       fail(
@@ -189,7 +211,7 @@ class Loader {
       this.roles.set(place, undefined);
       return undefined;
     }
-    const role = this.read(found, [...open, place]);
+    const role = yield* this.read(found, [...open, place]);
     this.roles.set(place, role);
     return role;
   }
@@ -237,11 +259,13 @@ class Loader {
       : `did you mean "${meant}"?`;
   }
 
-  private read({ place, text, digest }: Found, open: readonly string[]): LoadedRole | undefined {
+  private *read({ place, text, digest }: Found, open: readonly string[]): Steps<LoadedRole | undefined> {
     const document = new Document(place, text);
     this.documents.push(document);
     const root = document.parse();
+    yield;
     const file = root === undefined ? undefined : readRoleFile(document, root);
+    yield;
     if (root === undefined || file === undefined) return undefined;
     const holder = this.holders.get(file.role);
     if (holder !== undefined) {
@@ -261,10 +285,10 @@ class Loader {
       const fail: Fail = (message, fix) => document.report(node, message, fix);
       const found = this.find(name, beside);
       if ("problem" in found) fail(found.problem, found.fix ?? this.findFix(name));
-      const parent = "problem" in found ? undefined : this.load(name, found, fail, open);
+      const parent = "problem" in found ? undefined : yield* this.load(name, found, fail, open);
       if (parent !== undefined) parents.push(parent);
     }
-    const baseline = digest === undefined ? undefined : this.baselineOf(file.role, place);
+    const baseline = digest === undefined ? undefined : yield* this.baselineOf(file.role, place);
     const files: SignedFile[] = [];
     if (digest !== undefined) files.push({ kind: "policy", role: file.role, digest });
     if (baseline !== undefined) files.push({ kind: "baseline", role: file.role, digest: baseline.digest });
@@ -272,7 +296,7 @@ class Loader {
   }
 
   /** The baseline beside a role's file; undefined if there is none, or after reporting why it was refused. */
-  private baselineOf(role: string, place: string): RoleBaseline | undefined {
+  private *baselineOf(role: string, place: string): Steps<RoleBaseline | undefined> {
     const path = baselineBeside(place);
     const fail = (line: number, message: string, fix: string | undefined): void =>
       void this.failures.push({ file: path, line, column: Math.min(line, 1), message, fix });
@@ -288,7 +312,7 @@ class Loader {
       fail(0, "it is not as it was signed", "sign the policy again, or put back what was signed");
       return undefined;
     }
-    const result = readRoleBaseline(role, path, digest, bytes);
+    const result = yield* readingRoleBaseline(role, path, digest, bytes);
     if ("digest" in result) return result;
     const fix = `after an edit by hand delete its digest line, then: treewarden baseline merge ${path} --role ${role} --out ${path}`;
     for (const [i, { line, message }] of result.entries()) fail(line, message, i === 0 ? fix : undefined);
@@ -305,18 +329,21 @@ interface ReadRule {
 }
 
 /** Disabled rules are checked too, so that enabling one later cannot reveal an error. */
-function readRules(resolved: Resolved): ReadRule[] {
-  return resolved.rules.map((rule) => {
+function* readingRules(resolved: Resolved): Steps<ReadRule[]> {
+  const rules: ReadRule[] = [];
+  for (const rule of resolved.rules) {
     const names = ruleNames(resolved.lists, rule.on);
-    return {
+    rules.push({
       resolved: rule,
       when: readCondition(rule.when.document, rule.when.node, names),
       except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
-    };
-  });
+    });
+    yield;
+  }
+  return rules;
 }
 
-function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {
+function* compiling(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Steps<Policy> {
   const sources: RuleSource[] = [];
   for (const { resolved: rule, when, except } of rules) {
     if (!rule.enabled || when === undefined) continue;
@@ -330,14 +357,15 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
   }
   const conditions = sources.map(ruleCondition);
   const compiled = conditions.map(({ rule }) => rule);
-  const evaluatorFor = (kind: JudgedKind): RuleEvaluator => {
+  const evaluatorFor = (kind: JudgedKind): Steps<RuleEvaluator> => {
     const { action, ruleset } = resolved.defaults[kind];
-    return new RuleEvaluator(
+    return compilingEvaluator(
       conditions.filter(({ rule }) => rule.on.includes(kind)),
       action,
       ruleset,
     );
   };
+  const evaluators = { exec: yield* evaluatorFor("exec") };
   const plain = plainPolicy(role, resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
@@ -348,7 +376,7 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
     defaults: defaultActions(resolved),
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     resolved: plain,
-    evaluators: { exec: evaluatorFor("exec") },
+    evaluators,
   };
 }
 

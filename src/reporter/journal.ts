@@ -105,21 +105,36 @@ export class Journal implements Disposable {
   private failedAt = Number.NEGATIVE_INFINITY;
   /** The error of the last write; undefined if it succeeded. */
   failure: unknown;
+  /**
+   * The database is in memory, because the disk was too full to open the file. It has positions and totals, but no
+   * records: these wait to be written, and are given up if they become too much.
+   */
+  private readonly isStandIn: boolean = false;
+  /** Whether the file can be opened by now, in place of a database in memory. */
+  canBeOpened = false;
   /** The path to which a broken file was moved, if any. */
   quarantine: string | undefined;
   /** The number of broken files that were replaced. In each new file row ids start at 1 again. */
   replacements = 0;
 
-  /** Opens or creates the file. A broken database is moved away first. Throws if the file cannot be used. */
+  /**
+   * Opens or creates the file. A broken database is moved away first; a disk that is too full to open it is a failure
+   * of writing. Throws if the file cannot be used.
+   */
   constructor(path: string, bounds: JournalBounds) {
     this.path = path;
     this.bounds = bounds;
     try {
       this.database = openDatabase(path);
     } catch (error) {
-      if (!isUnsound(error)) throw error;
-      this.quarantine = quarantineFile(path);
-      this.database = openDatabase(path);
+      if (isUnsound(error)) {
+        this.quarantine = quarantineFile(path);
+        this.database = openDatabase(path);
+      } else if (isOfDisk(error)) {
+        this.isStandIn = true;
+        this.onFailure(error);
+        this.database = openDatabase(":memory:");
+      } else throw error;
     }
     this.lastId = this.lastWrittenId();
     this.keptBytes = Number(this.recall(KEPT_BYTES)) || 0;
@@ -160,6 +175,10 @@ export class Journal implements Disposable {
 
   /** Tries to write what waits; false if some of it still cannot be written. */
   writeUnwritten(): boolean {
+    if (this.isStandIn) {
+      this.canBeOpened = canOpen(this.path);
+      return false;
+    }
     try {
       if (this.unwritten.first === undefined && !this.isWritable) this.remember({ [PROBE]: "" });
       for (let entry = this.unwritten.first; entry !== undefined; entry = this.unwritten.first) {
@@ -220,6 +239,7 @@ export class Journal implements Disposable {
 
   /** Resolves when everything that was written before the call survives power loss. */
   async sync(): Promise<void> {
+    if (this.isStandIn) return;
     // Every commit is in the log until a checkpoint, which syncs by itself, has copied it. SQLite holds its locks on
     // another file, so closing this descriptor releases none of them.
     this.log ??= openSync(`${this.path}-wal`, "r");
@@ -280,7 +300,7 @@ export class Journal implements Disposable {
       this.onFailure(error);
       throw error;
     }
-    if (this.unwritten.first === undefined) this.failure = undefined;
+    if (this.unwritten.first === undefined && !this.isStandIn) this.failure = undefined;
   }
 
   /** The value that `remember` stored under this name in this file. */
@@ -412,6 +432,21 @@ function completeRecordsTable(database: Database): void {
 function isUnsound(error: unknown): boolean {
   const codes = ["SQLITE_NOTADB", "SQLITE_CORRUPT"];
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
+}
+
+/** Whether `error` says that the disk is full or fails. Other errors need an administrator. */
+function isOfDisk(error: unknown): boolean {
+  const codes = ["SQLITE_FULL", "SQLITE_IOERR"];
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
+}
+
+function canOpen(path: string): boolean {
+  try {
+    openDatabase(path).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Moves a broken file away. Only the last one is kept, so that repeated corruption does not fill the disk. */

@@ -36,7 +36,7 @@ const columns = [...otherColumns, ...treeColumns];
 /** The most rows: twice those of one learning run. Beyond that the rows seen longest ago are deleted. */
 const ROWS = 200_000;
 
-/** Replaces the table of an earlier version, whose rows have no seals: nobody could tell who has written them. */
+/** Replaces the table of an earlier version. Its rows have no seals, so they could not be accepted. */
 export function replaceUnsealedTable(database: Database): void {
   const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('learned')").all();
   if (present.some(({ name }) => name === "tree_seal")) return;

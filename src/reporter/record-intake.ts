@@ -18,6 +18,8 @@ export interface RecordIntakeOptions {
   readonly onPong: (pong: Pong) => void;
   /** Called with the number of records that were exported and will never be in the journal. */
   readonly onNotJournaled: (count: number) => void;
+  /** Called when a journal that could not be opened at the start can be opened now, by another reporter. */
+  readonly onJournalBack: () => void;
   readonly onJournalError: (error: unknown) => void;
 }
 
@@ -137,7 +139,9 @@ export class RecordIntake {
   retrySoon(): void {
     this.retry ??= setTimeout(() => {
       this.retry = undefined;
-      const { written, gap } = this.options.state.writeUnwritten();
+      const { state, journal, onJournalBack } = this.options;
+      const { written, gap } = state.writeUnwritten();
+      if (journal.canBeOpened) onJournalBack();
       if (gap !== undefined) this.deliver([gap]);
       if (written) void this.acknowledge();
       else this.retrySoon();

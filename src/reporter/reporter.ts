@@ -93,6 +93,7 @@ class Reporter {
     const { options, onStop, reportFd } = this.inputs;
     const stopped = new Promise<"stopped">((resolve) => onStop(() => resolve("stopped")));
     const closed = Promise.withResolvers<"closed">();
+    const journalBack = Promise.withResolvers<"journal back">();
     using resources = new DisposableStack();
     resources.use(this.journal);
     resources.use(this.startHeartbeat());
@@ -112,6 +113,7 @@ class Reporter {
       send: (request) => this.send(request),
       onPong: (pong) => this.questions.onPong(pong),
       onNotJournaled: (count) => this.state.totals.add(notJournaled, count),
+      onJournalBack: () => journalBack.resolve("journal back"),
       onJournalError: (error) => this.onJournalError(error),
     });
     this.intake = intake;
@@ -125,7 +127,10 @@ class Reporter {
     intake.start();
     this.prune(outputs);
     const prune = setInterval(() => this.prune(outputs), PRUNE_MS);
-    const end = await Promise.race([stopped, closed.promise]);
+    // A journal that could not be opened at the start, on a full disk, is soon noticed.
+    if (!this.journal.isWritable) this.onJournalError(this.journal.failure);
+    const end = await Promise.race([stopped, closed.promise, journalBack.promise]);
+    if (end === "journal back") this.inputs.warn("the journal can be opened now: starting again with it");
     // When the supervisor dies without a standby, both sockets close, in any order.
     if (end === "closed" && (await Promise.race([stopped, Bun.sleep(SILENCE_MS)])) !== "stopped")
       throw new LinkClosed("the link to the warden was closed");

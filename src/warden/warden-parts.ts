@@ -45,6 +45,7 @@ import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
+import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -76,6 +77,7 @@ export function buildWardenParts(
   const rescan = new Rescan();
   const fileWriter = new AtomicFileWriter();
   const loop = { hasBegun: false };
+  const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
@@ -190,7 +192,7 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture);
+  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
 
   const newTrees = new NewTrees(savedTrees);
   const tracker = new Tracker(
@@ -283,5 +285,6 @@ export function buildWardenParts(
     tracker,
     users,
     verdicts,
+    work,
   };
 }

@@ -48,7 +48,7 @@ describe("a report on its way to the reporter", () => {
     expect(parseSealedUpdate(update)).toBeUndefined();
   });
 
-  test("with a field that is none is refused whole", () => {
+  test("with an invalid field is refused as a whole", () => {
     const sealed = sealUpdate({ kind: "tree", started, tree }, key, origin);
     for (const wrong of [
       { ...sealed, tree: { ...tree, users: "33,0" } },
@@ -73,11 +73,11 @@ describe("a report on its way to the reporter", () => {
 });
 
 describe("a row of the reporter's table", () => {
-  test("is the warden's if every column is as the warden has reported it", () => {
+  test("verifies if every column is as the warden has reported it", () => {
     expect(verifyRow(JSON.stringify(row), key)).toEqual({ learning: RUN, tree });
   });
 
-  test("is nobody's if one column is another one", () => {
+  test("does not verify if one column was changed", () => {
     for (const [name, value] of Object.entries(row)) {
       const other = typeof value === "number" ? 1 - Math.sign(value) : `${value}x`;
       expect(verifyRow(JSON.stringify({ ...row, [name]: other }), key)).toBeUndefined();
@@ -86,7 +86,7 @@ describe("a row of the reporter's table", () => {
     expect(verified({ count_seal: row.tree_seal })).toBeUndefined();
   });
 
-  test("is nobody's under another key, or made up without one", () => {
+  test("does not verify if it was sealed with another key", () => {
     const own = new Uint8Array(SEAL_KEY_BYTES).fill(2);
     const forged = rowOf({ ...tree, exact: "/nginx/evil-implant" }, own, origin);
     expect(verifyRow(JSON.stringify(forged), key)).toBeUndefined();

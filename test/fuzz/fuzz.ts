@@ -19,10 +19,10 @@ export interface FuzzFailure {
   readonly why: string;
 }
 
-const DEFAULT_LIMIT_MS = 100;
+const DEFAULT_LIMIT_MS = 250;
 /** An input that took long is tried again: another program may have had the CPU. */
 const TRIES = 5;
-/** Size of a result: so much for each byte of input, and so much for none. */
+/** The largest result: this much for each byte of input, and this much for any input. */
 const OUTPUT_PER_BYTE = 64;
 const OUTPUT_FREE = 65_536;
 /** Bytes by which memory may be larger at the end than after the first tenth. */

@@ -30,6 +30,7 @@ describe.skipIf(reason !== undefined)("a taken-over reporter", () => {
     };
     copyFileSync("/bin/true", join(running.folder, "tw-learned"));
     Bun.spawnSync([join(running.folder, "tw-learned")]);
+    await running.seen((record) => String(record["tree.exact"]).endsWith("/tw-learned"));
     expect(baseline("learn", "--stop").exitCode).toBe(0);
     await until("the learning has stopped", () => baseline("learn", "--show").stdout.includes("stopped"));
     // What was learned until the end is on its way through the reporter; accept waits for it.

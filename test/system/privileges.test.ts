@@ -177,6 +177,7 @@ describe.skipIf(reason !== undefined)("code that was injected into", () => {
       unshare: "EPERM",
       connect: "EPERM",
       "executable memory": "EPERM",
+      "too much memory": "ENOMEM",
       "read /etc/shadow": "EACCES",
       "read /etc/passwd": "ok",
       "read /var": "EACCES",
@@ -212,6 +213,7 @@ describe.skipIf(reason !== undefined)("code that was injected into", () => {
       socket: "EPERM",
       connect: "EPERM",
       "executable memory": "EPERM",
+      "too much memory": "ENOMEM",
     });
     expect(injected("warden", { ...least, source: "netlink", enforcement: "kill" })).toMatchObject({
       ...refused,

@@ -13,6 +13,7 @@ import {
 } from "../../src/baseline/warden-request.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { allSteps, type Steps } from "../../src/vocabulary/steps.ts";
 import { writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
@@ -57,10 +58,9 @@ export class BaselineRig implements Disposable {
       reportLearned: (update) => this.learned.push(update) > 0,
       look: () => undefined,
     });
-    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, {
-      start: () => undefined,
-      stop: () => undefined,
-    });
+    const capture = { start: () => undefined, stop: () => undefined };
+    const atOnce = { add: (_: string, work: () => Steps<void>) => allSteps(work()) };
+    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, capture, atOnce);
   }
 
   /** The number of reports of `event`. */

@@ -47,7 +47,7 @@ const container = (digit: string): string => `/system.slice/docker-${digit.repea
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /** The kinds of stream that are measured. `mixed` is the server at work; the others repeat one thing. */
-export const streamKinds = ["mixed", "known", "new name", "deep new name"] as const;
+export const streamKinds = ["mixed", "known", "alerted", "new name", "deep new name"] as const;
 export type StreamKind = (typeof streamKinds)[number];
 
 export class SyntheticHost {
@@ -267,6 +267,8 @@ export class SyntheticHost {
 
   private *repeated(kind: Exclude<StreamKind, "mixed">): Job {
     let executable = "/usr/bin/true";
+    // The role base alerts on programs of the services' temporary directories.
+    if (kind === "alerted") executable = "/tmp/tool";
     if (kind === "new name") executable = `/srv/shop/releases/current/bin/${this.word(9)}`;
     if (kind === "deep new name")
       executable = `/srv/${Array.from({ length: 40 }, () => this.word(12)).join("/")}`;

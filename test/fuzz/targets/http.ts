@@ -7,7 +7,7 @@ import type { FuzzTarget } from "../target.ts";
 const HOST = "127.0.0.1";
 /** An incomplete request is waited for; that is not what is tested here. */
 const WAIT_MS = 20;
-/** After so many inputs an ordinary request must get its answer. */
+/** An ordinary request after this number of inputs must be answered. */
 const CHECK_EVERY = 200;
 
 interface Running {

@@ -1,4 +1,4 @@
-// Answers of a collector, or of whoever answers in its place: as bytes on the connection of the exporter.
+// Answers of a collector, or of an attacker in its place, as bytes on the exporter's connection.
 import { OtlpExporters } from "../../../src/reporter/otlp-exporters.ts";
 import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
