@@ -211,6 +211,9 @@ describe.skipIf(reason !== undefined)("a reporter that was taken over", () => {
       master.stdin.write("\x03");
       master.stdin.end();
       await Promise.race([master.exited, Bun.sleep(5_000)]);
+      await reading;
+      // What the reporter printed last.
+      expect(shown).toContain("warden.stopped");
       master.kill("SIGKILL");
       await reading;
     }
