@@ -25,7 +25,8 @@ and \`treewarden doctor\` prints the lines that are in force with this host's co
   than Linux 5.1, and ends nothing. Every process computes, has threads, reads and waits; memory can become executable
   only before the filter is in force, because the runtime compiles code. What a process may do beyond that is below.
   What no line allows, such as ptrace(2), mount(2), setns(2) or loading a module, no process may do.
-- **Limits**: no core dumps; ${memoryHeadroom / (1 << 30)} GiB of private memory beyond what the runtime reserves at its start.
+- **Limits**: no core dumps; ${memoryHeadroom / (1 << 30)} GiB of private memory beyond what the runtime reserves at its start. A
+  process that reaches it ends, and the supervisor starts another.
 
 Where the kernel lacks something, treewarden warns and starts without it; with \`hardening: required\` in the
 configuration it does not start. With \`mail.set_id: true\` supervisor and reporter run without no_new_privs, without a

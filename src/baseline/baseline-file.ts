@@ -1,6 +1,7 @@
 // Reads and writes baseline files: sorted text with one tree per line, so that git and people can read them. The format
 // is described in docs/baseline.md.
 import { printable } from "../linux/text.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { type BaselineEntry, keyText, USERS_LIMIT } from "./entry.ts";
 import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
@@ -40,6 +41,8 @@ const FIELDS = 12;
 const OLD_FIELDS = 13;
 /** Bounds of a file: ten times the documented number of trees, and lines with room for the longest path, escaped. */
 const ENTRIES_LIMIT = 1_000_000;
+/** Less than a millisecond. */
+const ENTRIES_IN_A_STEP = 64;
 const LINE_LIMIT = 65_536;
 const HOSTS_LIMIT = 1_000;
 /** Maximum number of errors that are reported for one file. */
@@ -110,6 +113,15 @@ export function readBaseline(
   sink: (entry: BaselineEntry) => void,
   edited = false,
 ): ParseResult<Header> {
+  return allSteps(readingBaseline(bytes, sink, edited));
+}
+
+/** As `readBaseline`, some entries at a time. */
+export function* readingBaseline(
+  bytes: Uint8Array,
+  sink: (entry: BaselineEntry) => void,
+  edited = false,
+): Steps<ParseResult<Header>> {
   const errors: FileError[] = [];
   const addError = (line: number, message: string): void => {
     if (errors.length < ERRORS_LIMIT) errors.push({ line, message });
@@ -123,6 +135,7 @@ export function readBaseline(
     const entry = readEntry(bytes, start, end, head.version, (message) => addError(line, message));
     start = end + 1;
     count += 1;
+    if (count % ENTRIES_IN_A_STEP === 0) yield;
     if (count > ENTRIES_LIMIT) {
       addError(line, `more than ${ENTRIES_LIMIT} entries`);
       break;

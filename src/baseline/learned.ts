@@ -16,7 +16,8 @@ const executables = v.pipe(
   v.check((text) => parseExecutables(text) !== undefined),
 );
 
-const LearnedTree = v.object({
+/** The schema of a learned tree. */
+export const LearnedTree = v.object({
   /** 128 bits of a digest over scope, path, exact tree and `complete`, as 32 hexadecimal digits. */
   id,
   scope: v.string(),
@@ -41,24 +42,45 @@ const LearnedTree = v.object({
 /** A tree that a learning run found. */
 export type LearnedTree = Readonly<v.InferOutput<typeof LearnedTree>>;
 
-const LearnedCount = v.pick(LearnedTree, ["id", "last", "count", "users"]);
-const learning = { started: count };
-
-const LearnedUpdate = v.variant("kind", [
-  /** A new tree. */
-  v.object({ kind: v.literal("tree"), ...learning, tree: LearnedTree }),
-  /** New counts of trees that were reported before. */
-  v.object({ kind: v.literal("counts"), ...learning, counts: v.array(LearnedCount) }),
-  /** More details on the files of a tree that was reported before. */
-  v.object({ kind: v.literal("executables"), ...learning, id, executables }),
-]);
+type LearnedCount = Pick<LearnedTree, "id" | "last" | "count" | "users">;
 
 /** One report of a learning run. `started`, in seconds since the epoch, tells the runs apart. */
-export type LearnedUpdate = Readonly<v.InferOutput<typeof LearnedUpdate>>;
+export type LearnedUpdate =
+  /** A new tree. */
+  | { readonly kind: "tree"; readonly started: number; readonly tree: LearnedTree }
+  /** New counts of trees that were reported before. */
+  | { readonly kind: "counts"; readonly started: number; readonly counts: readonly LearnedCount[] }
+  /** More details on the files of a tree that was reported before. */
+  | {
+      readonly kind: "executables";
+      readonly started: number;
+      readonly id: string;
+      readonly executables: string;
+    };
 
-/** Validates an update; undefined if `value` is not one. The reporter trusts nothing that it receives. */
-export function parseLearnedUpdate(value: unknown): LearnedUpdate | undefined {
-  const result = v.safeParse(LearnedUpdate, value);
+/** A MAC of the warden's, see learned-seal.ts. */
+const seal = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+const SealedCount = v.object({ ...v.pick(LearnedTree, ["id", "last", "count", "users"]).entries, seal });
+
+const SealedUpdate = v.variant("kind", [
+  v.object({
+    kind: v.literal("tree"),
+    started: count,
+    /** The id of the learning run. */
+    learning: id,
+    tree: LearnedTree,
+    seals: v.object({ tree: seal, count: seal, executables: seal }),
+  }),
+  v.object({ kind: v.literal("counts"), started: count, counts: v.array(SealedCount) }),
+  v.object({ kind: v.literal("executables"), started: count, id, executables, seal }),
+]);
+
+/** A report with the warden's seals, as it crosses to the reporter. */
+export type SealedUpdate = Readonly<v.InferOutput<typeof SealedUpdate>>;
+
+/** Validates a sealed update; undefined if `value` is not one. The reporter trusts nothing that it receives. */
+export function parseSealedUpdate(value: unknown): SealedUpdate | undefined {
+  const result = v.safeParse(SealedUpdate, value);
   return result.success ? result.output : undefined;
 }
 
@@ -67,30 +89,21 @@ export function usersText(ids: readonly number[]): string {
   return ids.length === 0 ? "-" : ids.join(",");
 }
 
-/**
- * A learned tree as an entry of a baseline; a string result is an error message. `row` comes from a process of the
- * reporter's user, so every field is validated like those of a file. SQLite has 0 and 1 for `complete`.
- */
-export function entryOfRow(row: { readonly [name: string]: unknown }): BaselineEntry | string {
-  const text = (name: string, missing = ""): string => {
-    const value = row[name];
-    return typeof value === "string" && value !== "" ? value : missing;
-  };
-  const { first, last } = row;
-  if (!v.is(count, first) || !v.is(count, last))
-    return "first and last seen: expected seconds since the epoch";
+/** A learned tree as an entry of a baseline; a string result is an error message. Validated like the line of a file. */
+export function entryOfTree(learned: LearnedTree): BaselineEntry | string {
+  const { scope, exact, path, tree, complete, first, last, users, executables } = learned;
   return parseEntry([
-    text("scope"),
-    text("exact"),
-    text("path"),
-    text("tree"),
-    Number(row.complete) === 1 ? "complete" : "incomplete",
+    scope,
+    exact,
+    path,
+    tree,
+    complete ? "complete" : "incomplete",
     timeText(first),
     timeText(last),
-    String(row.count),
-    text("users"),
+    String(learned.count),
+    users,
     "1",
-    text("executables", "-"),
-    text("arguments", "-"),
+    executables === "" ? "-" : executables,
+    learned.arguments === null || learned.arguments === "" ? "-" : learned.arguments,
   ]);
 }

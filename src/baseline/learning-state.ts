@@ -14,7 +14,8 @@ export type Phase = (typeof phases)[number];
 export const HOURS = 24;
 
 const savedState = v.object({
-  version: v.literal(1),
+  version: v.literal(2),
+  id: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
   phase: v.picklist(phases),
   started: count,
   ended: v.nullable(count),
@@ -30,6 +31,8 @@ const savedState = v.object({
 
 /** All times are seconds since the epoch. */
 export interface LearningState {
+  /** Random, 32 hexadecimal digits. Tells the trees of this learning run from those of every other one. */
+  readonly id: string;
   readonly phase: Phase;
   readonly started: number;
   /** When it was finished or stopped; null while it continues. */
@@ -54,7 +57,7 @@ export interface LearningState {
 const SETTLED_HOURS = 3;
 const HOUR = 3600;
 
-const initialCounts: Omit<LearningState, "phase" | "started" | "cleanSince" | "hour" | "wanted"> = {
+const initialCounts: Omit<LearningState, "id" | "phase" | "started" | "cleanSince" | "hour" | "wanted"> = {
   ended: null,
   losses: 0,
   missed: 0,
@@ -64,14 +67,14 @@ const initialCounts: Omit<LearningState, "phase" | "started" | "cleanSince" | "h
 };
 
 /** A learning run that starts at `second`. `wanted` is its duration in seconds, null to learn until stopped. */
-export function startLearning(second: number, wanted: number | null): LearningState {
+export function startLearning(second: number, wanted: number | null, id: string): LearningState {
   const hour = Math.floor(second / HOUR);
-  return { phase: "learning", started: second, cleanSince: second, hour, wanted, ...initialCounts };
+  return { id, phase: "learning", started: second, cleanSince: second, hour, wanted, ...initialCounts };
 }
 
 /** The state without a learning run, in which only unknown trees are collected. */
-export function startWatching(second: number): LearningState {
-  return { ...startLearning(second, null), phase: "watching" };
+export function startWatching(second: number, id: string): LearningState {
+  return { ...startLearning(second, null, id), phase: "watching" };
 }
 
 /** The state after events were lost: the time without a loss begins again. */
@@ -136,7 +139,7 @@ export function reasonNotToAccept(state: LearningState): string | undefined {
 
 /** The content of the file that holds the state. */
 export function formatState(state: LearningState): string {
-  return JSON.stringify({ version: 1, ...state });
+  return JSON.stringify({ version: 2, ...state });
 }
 
 /** Parses the output of `formatState`; undefined for any other text. */

@@ -46,7 +46,7 @@ function withHost(command: Command): Command {
 }
 
 function hostOf(flags: HostFlags): BaselineHost {
-  return { stateDirectory: hostConfig(flags).state_directory };
+  return { stateDirectory: hostConfig(flags, "to decide").state_directory };
 }
 
 function outputOption(): Option {

@@ -63,7 +63,7 @@ function exitCodeSoFar(): ExitCode {
 /** Prints an error with its hint, and returns the exit code for it. */
 function reportError(error: unknown): ExitCode {
   if (error instanceof CommandError) {
-    warn(error.message);
+    warn(...error.lines);
     if (error.hint !== undefined) hint(error.hint);
     return error.code;
   }
@@ -72,7 +72,7 @@ function reportError(error: unknown): ExitCode {
     return exitCodes.usage;
   }
   if (isCommanderError(error)) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
-  warn(`fault: ${stackOf(error)}`);
+  warn(...`fault: ${stackOf(error)}`.split("\n"));
   hint("this is an error of treewarden itself, please report it");
   return exitCodes.fault;
 }

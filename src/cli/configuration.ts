@@ -1,26 +1,24 @@
 // Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
-import { readFileSync } from "node:fs";
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
-import { codeOf } from "../linux/system-error.ts";
-import { printable } from "../linux/text.ts";
-import { readError } from "./file-errors.ts";
+import { readCheckedFile } from "../linux/root-file.ts";
+import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
+/** Maximum size in bytes: thousands of lines, which the parser reads within a second. */
+const CONFIG_LIMIT = 1 << 20;
+
 /** `path`: from the option, undefined without it. Throws a CommandError that lists every error with its line and column. */
-export function readConfig(path: string | undefined): Config {
+export function readConfig(path: string | undefined, purpose: ReadPurpose): Config {
   const file = path ?? configFile;
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT" && path === undefined) return defaultConfig();
-    throw new CommandError(exitCodes.usage, readError("configuration", file, error));
+  const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
+  if (!content.ok) {
+    const { kind, reason, fix } = content.problem;
+    if (kind === "missing" && path === undefined) return defaultConfig();
+    const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
+    throw new CommandError(exitCodes.usage, `cannot read the configuration ${file}: ${why}`, fix);
   }
-  const result = parseConfig(text, file);
+  const result = parseConfig(content.bytes.toString("utf8"), file);
   if (result.ok) return result.config;
-  const lines = result.errors.map(({ line, column, message }) =>
-    printable(`${file}:${line}:${column}: ${message}`),
-  );
-  // The first line is printed behind "treewarden: "; the others get the same prefix.
-  throw new CommandError(exitCodes.usage, lines.join("\ntreewarden: "));
+  const lines = result.errors.map((error) => `${error.file}:${error.line}:${error.column}: ${error.message}`);
+  throw new CommandError(exitCodes.usage, lines);
 }

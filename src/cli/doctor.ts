@@ -3,6 +3,7 @@
 import { Command, Option } from "commander";
 import { type PrivilegeLine, privilegeLines } from "../hardening/privileges.ts";
 import { realtimeNow } from "../linux/clock.ts";
+import { printable } from "../linux/text.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import { openTelemetryVariables } from "../supervisor/environment.ts";
@@ -32,7 +33,8 @@ export function doctorCommand(): Command {
 
 /** The exit code. treewarden cannot run without an event source. */
 function verdict(sensors: readonly SensorReport[], checks: readonly DoctorCheck[]): ExitCode {
-  if (checks.some((check) => check.status === "wrong")) return exitCodes.usage;
+  const wrong = checks.find((check) => check.status === "wrong");
+  if (wrong !== undefined) return wrong.code ?? exitCodes.usage;
   return sensors.some((sensor) => sensor.available === true) ? exitCodes.fine : exitCodes.notAllowed;
 }
 
@@ -75,8 +77,8 @@ function checkFields({ name, status, detail, fix }: DoctorCheck): EventRecord {
   return {
     "check.name": name,
     "check.status": status,
-    "check.detail": detail,
-    ...(fix === undefined ? {} : { "check.fix": fix }),
+    "check.detail": printable(detail),
+    ...(fix === undefined ? {} : { "check.fix": printable(fix) }),
   };
 }
 
@@ -124,8 +126,8 @@ function checkList(checks: readonly DoctorCheck[]): string {
     .map((check) => {
       const word = check.status.padEnd(7);
       const status = colour ? `\x1b[${colours[check.status]}m${word}\x1b[0m` : word;
-      const line = `${status}  ${check.name.padEnd(width)}  ${check.detail}\n`;
-      return check.fix === undefined ? line : `${line}${" ".repeat(width + 11)}do: ${check.fix}\n`;
+      const line = `${status}  ${check.name.padEnd(width)}  ${printable(check.detail)}\n`;
+      return check.fix === undefined ? line : `${line}${" ".repeat(width + 11)}do: ${printable(check.fix)}\n`;
     })
     .join("");
 }

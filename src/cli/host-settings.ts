@@ -12,6 +12,7 @@ import { shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
 import { readConfig } from "./configuration.ts";
+import type { ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
 
@@ -44,8 +45,8 @@ export function policyOption(): Option {
  * The configuration file's settings, overridden by the options of the command line. Throws a CommandError that lists
  * every error with its place.
  */
-export function hostConfig(flags: HostFlags): Config {
-  const config = readConfig(flags.config);
+export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): Config {
+  const config = readConfig(flags.config, purpose);
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))
@@ -70,7 +71,7 @@ function absolutePolicy(policy: string): string {
  * CommandError if the policy has an error.
  */
 export function policyToTry(flags: HostFlags, config: Config): LoadedPolicies {
-  return policyOrError(flags.policy === undefined ? config : { ...config, policy_keys: [] });
+  return policyOrError(flags.policy === undefined ? config : { ...config, policy_keys: [] }, "to show");
 }
 
 /** The base list that `run` computes when it starts, and the package database that it is computed from. */

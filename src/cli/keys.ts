@@ -1,7 +1,8 @@
 // Reads the keys that policies are signed with: Ed25519, in PEM files as openssl writes and reads them.
 import type { KeyObject } from "node:crypto";
-import { OPEN_TO_OTHERS, readCheckedFile, rootOnly } from "../linux/root-file.ts";
+import { anyFile, OPEN_TO_OTHERS, readCheckedFile } from "../linux/root-file.ts";
 import type { Verify } from "../policy/signature.ts";
+import { fileRules, type ReadPurpose } from "./file-rules.ts";
 
 /** Maximum size of a key file in bytes; an Ed25519 key in PEM takes about 120. */
 const KEY_LIMIT = 65_536;
@@ -18,21 +19,10 @@ export function cryptography(): typeof import("node:crypto") {
   return process.getBuiltinModule("node:crypto");
 }
 
-/** `owned`: only root may own and write the file, because its key decides which policies this host accepts. */
-export function readPublicKey(file: string, owned: boolean): KeyObject | KeyProblem {
+export function readPublicKey(file: string, purpose: ReadPurpose): KeyObject | KeyProblem {
   const fix = "make one with: treewarden policy keygen";
-  const rules = owned ? rootOnly(KEY_LIMIT) : { limit: KEY_LIMIT };
-  const content = readCheckedFile(file, { ...rules, mayBeLink: true });
-  if (!content.ok) {
-    const { kind, reason } = content.problem;
-    if (kind === "wrong_owner" || kind === "wrong_mode")
-      return {
-        file,
-        message: "others than root can change it",
-        fix: `chown root ${file} && chmod 644 ${file}`,
-      };
-    return { file, message: reason, fix };
-  }
+  const content = readCheckedFile(file, fileRules(purpose, KEY_LIMIT));
+  if (!content.ok) return { file, message: content.problem.reason, fix: content.problem.fix ?? fix };
   const text = content.bytes.toString("latin1");
   if (text.includes("PRIVATE"))
     return { file, message: "is a private key", fix: "give the public one; keep this one off servers" };
@@ -47,7 +37,7 @@ export function readPublicKey(file: string, owned: boolean): KeyObject | KeyProb
 
 export function readPrivateKey(file: string): KeyObject | KeyProblem {
   const fix = "make one with: treewarden policy keygen";
-  const content = readCheckedFile(file, { limit: KEY_LIMIT, forbiddenMode: OPEN_TO_OTHERS, mayBeLink: true });
+  const content = readCheckedFile(file, { ...anyFile(KEY_LIMIT), forbiddenMode: OPEN_TO_OTHERS });
   if (!content.ok) {
     const { kind, reason } = content.problem;
     if (kind === "wrong_mode") return { file, message: "others can read it", fix: `chmod 600 ${file}` };

@@ -1,5 +1,7 @@
 // Messages for users: one line on stderr that names the place, and a hint if there is one, without a capital letter at
-// the start and a full stop at the end. Data goes to stdout, and the commands write it themselves.
+// the start and a full stop at the end. Data goes to stdout, and the commands write it themselves. A message may quote a
+// file or a name that an attacker has written, so what is not printable is escaped here, for all of them.
+import { printable } from "../linux/text.ts";
 import { HintedError } from "../vocabulary/errors.ts";
 
 /** Exit codes of the contract. */
@@ -20,19 +22,24 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export class CommandError extends HintedError {
   override readonly name = "CommandError";
   readonly code: ExitCode;
+  /** One or more errors, each of which is printed on a line of its own. */
+  readonly lines: readonly string[];
 
-  constructor(code: ExitCode, message: string, hint?: string) {
-    super(message, hint);
+  constructor(code: ExitCode, message: string | readonly string[], hint?: string) {
+    const lines = typeof message === "string" ? [message] : message;
+    super(lines.join("\n"), hint);
     this.code = code;
+    this.lines = lines;
   }
 }
 
-export function warn(message: string): void {
-  process.stderr.write(`treewarden: ${message}\n`);
+/** Prints each message on a line of its own. */
+export function warn(...messages: readonly string[]): void {
+  process.stderr.write(messages.map((message) => `treewarden: ${printable(message)}\n`).join(""));
 }
 
 export function hint(message: string): void {
-  process.stderr.write(`  hint: ${message}\n`);
+  process.stderr.write(`  hint: ${printable(message)}\n`);
 }
 
 /** True on a terminal, unless NO_COLOR is set (https://no-color.org). */

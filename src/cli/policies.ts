@@ -1,31 +1,38 @@
 // Selects the policies of a command: the named ones, or else all in /etc/treewarden/policies, or else the role `base`.
 import type { KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
-import { readCheckedFile } from "../linux/root-file.ts";
-import { printable } from "../linux/text.ts";
+import { folderProblem, readCheckedFile } from "../linux/root-file.ts";
+import { codeOf } from "../linux/system-error.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
 import {
   type LoadedRoles,
   type LoadResult,
-  loadPolicies,
+  loadingPolicies,
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
+import { newestOf, readNewestSigned, type SigningTimes } from "../warden/signed-policies.ts";
+import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
-export const policySources: PolicySources = {
-  read(path, limit) {
-    const content = readCheckedFile(path, { limit, mayBeLink: true, mayBePipe: true });
-    if (content.ok) return content.bytes;
-    const { kind, cause, reason } = content.problem;
-    if (kind === "missing") return undefined;
-    throw cause ?? new Error(reason);
-  },
-  embedded: embeddedPolicies,
-  searchPath: [POLICY_FOLDER],
-};
+/** Where policies are read from; see `ReadPurpose` for the difference. */
+export function policySources(purpose: ReadPurpose): PolicySources {
+  return {
+    read(path, limit) {
+      const content = readCheckedFile(path, fileRules(purpose, limit));
+      if (content.ok) return content.bytes;
+      const { kind, reason, fix } = content.problem;
+      if (kind === "missing") return undefined;
+      throw new HintedError(reason, fix);
+    },
+    embedded: embeddedPolicies,
+    searchPath: [POLICY_FOLDER],
+  };
+}
 
 /** A policy without errors, the baselines that come with its roles, and when each role was signed. */
 export type LoadedPolicies = Pick<LoadedRoles, "policy" | "baselines" | "signed">;
@@ -38,28 +45,54 @@ export type PolicySettingsResult =
 export interface PolicySettings {
   readonly policies?: readonly string[] | undefined;
   readonly policy_keys: readonly string[];
+  /** Keeps when the policies that were in force before were signed. */
+  readonly state_directory: string;
 }
 
 /**
  * Loads the named policies (roles or files), or else the installed ones. If there are keys, only signed policies are
- * accepted. `inForce`: the signing times of the policies in force, by role.
+ * accepted, and none that is older than one that was in force on this host. `newest`: further signing times by role,
+ * which may not be in the state directory yet.
  */
 export function loadSettings(
-  { policies, policy_keys }: PolicySettings,
-  inForce: ReadonlyMap<string, number> = new Map(),
+  settings: PolicySettings,
+  purpose: ReadPurpose,
+  newest: SigningTimes = new Map(),
 ): PolicySettingsResult {
-  const names = policies ?? installed();
-  if (policy_keys.length === 0) return resultOf(loadPolicies(names, policySources));
+  return allSteps(loadingSettings(settings, purpose, newest));
+}
+
+/** As `loadSettings`, a file or a rule at a time. */
+export function* loadingSettings(
+  settings: PolicySettings,
+  purpose: ReadPurpose,
+  newest: SigningTimes = new Map(),
+): Steps<PolicySettingsResult> {
+  const { policies, policy_keys, state_directory } = settings;
+  const mustBeSigned = policy_keys.length > 0;
+  const sources = policySources(purpose);
+  const names = policies ?? installed(purpose, mustBeSigned);
+  if ("message" in names) return { ok: false, errors: [names] };
+  if (!mustBeSigned) return resultOf(yield* loadingPolicies(names, sources));
   const keys: KeyObject[] = [];
   const errors: PolicyError[] = [];
   for (const file of policy_keys) {
-    const key = readPublicKey(file, true);
-    if ("message" in key) errors.push({ ...key, line: 0, column: 0 });
+    const key = readPublicKey(file, purpose);
+    if ("message" in key) errors.push(errorOf(key));
     else keys.push(key);
   }
+  const saved = readNewestSigned(state_directory);
+  const isUnknown = "message" in saved;
+  // A command that only shows can also be run by a user who may not read the state directory.
+  if (isUnknown && purpose === "to decide") errors.push(errorOf(saved));
   if (errors.length > 0) return { ok: false, errors };
-  const trust = { verify: verifierOf(keys), newest: inForce };
-  return resultOf(loadPolicies(names, { ...policySources, trust }));
+  const trust = { verify: verifierOf(keys), newest: isUnknown ? newest : newestOf(saved, newest) };
+  return resultOf(yield* loadingPolicies(names, { ...sources, trust }));
+}
+
+/** An error of a whole file. */
+function errorOf({ file, message, fix }: Pick<PolicyError, "file" | "message" | "fix">): PolicyError {
+  return { file, message, fix, line: 0, column: 0 };
 }
 
 function resultOf(result: LoadResult): PolicySettingsResult {
@@ -67,8 +100,11 @@ function resultOf(result: LoadResult): PolicySettingsResult {
 }
 
 /** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */
-export function policyOrError(settings: PolicySettings): PolicySettingsResult & { readonly ok: true } {
-  const result = loadSettings(settings);
+export function policyOrError(
+  settings: PolicySettings,
+  purpose: ReadPurpose,
+): PolicySettingsResult & { readonly ok: true } {
+  const result = loadSettings(settings, purpose);
   if (result.ok) return result;
   printPolicyErrors(result.errors);
   const count = result.errors.length;
@@ -81,17 +117,31 @@ export function policyOrError(settings: PolicySettings): PolicySettingsResult & 
 /** Prints each error with its place and fix on stderr. */
 export function printPolicyErrors(errors: readonly PolicyError[]): void {
   for (const error of errors) {
-    warn(printable(formatPolicyError(error)));
-    if (error.fix !== undefined) hint(printable(error.fix));
+    warn(formatPolicyError(error));
+    if (error.fix !== undefined) hint(error.fix);
   }
 }
 
-function installed(): readonly string[] {
+/**
+ * The installed policies, or else the embedded role `base`. Where policies must be signed, an empty folder is an error:
+ * a user who can remove a file could otherwise remove its rules.
+ */
+function installed(purpose: ReadPurpose, mustBeSigned: boolean): readonly string[] | PolicyError {
+  const problem = purpose === "to decide" ? folderProblem(POLICY_FOLDER) : undefined;
+  if (problem !== undefined)
+    return errorOf({ file: POLICY_FOLDER, message: problem.reason, fix: problem.fix });
   let names: string[] = [];
   try {
     names = readdirSync(POLICY_FOLDER).filter((name) => name.endsWith(".json"));
-  } catch {
-    // Without the folder no policy is installed.
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT")
+      return errorOf({ file: POLICY_FOLDER, message: `cannot be read: ${messageOf(error)}`, fix: undefined });
   }
-  return names.length === 0 ? ["base"] : names.sort().map((name) => `${POLICY_FOLDER}/${name}`);
+  if (names.length > 0) return names.sort().map((name) => `${POLICY_FOLDER}/${name}`);
+  if (!mustBeSigned) return ["base"];
+  return errorOf({
+    file: POLICY_FOLDER,
+    message: "has no policy, and with policy_keys one must be there",
+    fix: "put the signed policy back; for the embedded role write `policies: [base]` into config.yaml",
+  });
 }

@@ -86,8 +86,9 @@ function check(names: readonly string[], flags: CheckFlags): void {
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
-      process.stdout.write(`${name}: ${policy.rules.length} rules, version ${policy.version}${known}\n`);
-      for (const text of warnings) warn(printable(text));
+      const text = `${name}: ${policy.rules.length} rules, version ${policy.version}${known}`;
+      process.stdout.write(`${printable(text)}\n`);
+      for (const text of warnings) warn(text);
     }
     if (policy === undefined) {
       broken += 1;
@@ -132,7 +133,7 @@ function test(names: readonly string[], flags: OutputFlags): void {
 }
 
 function loadOne(name: string) {
-  const loaded = loadPolicies([name], policySources);
+  const loaded = loadPolicies([name], policySources("to show"));
   return loaded.policy === undefined
     ? { policy: undefined, role: undefined, errors: loaded.errors, baselines: [] }
     : { ...loaded, errors: [] };
@@ -171,7 +172,7 @@ function printTestResult(policy: string, result: PolicyTestResult): void {
 }
 
 function show(name: string): void {
-  const { policy, errors } = loadPolicies([name], policySources);
+  const { policy, errors } = loadPolicies([name], policySources("to show"));
   if (policy === undefined) {
     printPolicyErrors(errors);
     throw new CommandError(exitCodes.usage, `${name} is broken`);

@@ -45,6 +45,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./replay.ts")).replayCommand(),
   },
   {
+    name: "reload",
+    summary: "have the running warden read its policies and baselines again",
+    load: async () => (await import("./reload.ts")).reloadCommand(),
+  },
+  {
     name: "events",
     summary: "show what the journal holds",
     load: async () => (await import("./events.ts")).eventsCommand(),

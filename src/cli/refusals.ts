@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { type Config, defaultConfig } from "../config/config.ts";
 import { missingHardening } from "../hardening/support.ts";
+import { isInHostNamespace } from "../linux/namespaces.ts";
 import { SENDMAIL } from "../report/sendmail-path.ts";
 import { reporterUser } from "../supervisor/reporter-user.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
@@ -15,6 +16,19 @@ export function checkRunnable(config: Config): void {
       "use kill: it ends the program at its exec",
     );
   }
+}
+
+/**
+ * Throws a CommandError if this process is not in the host's pid namespace. The kernel reports the host's pids, which
+ * mean other processes in another namespace: names would be wrong, and kills would have no effect.
+ */
+export function checkNamespace(): void {
+  if (isInHostNamespace("pid")) return;
+  throw new CommandError(
+    exitCodes.notAllowed,
+    "this is not the host's pid namespace, so the pids that the kernel reports mean nothing here",
+    "run it on the host, or in a container with the host's namespaces (docker: --pid=host --network=host --userns=host)",
+  );
 }
 
 /**

@@ -1,7 +1,6 @@
 // `treewarden replay F`: the warden's verdicts again, or with --policy P those that P would have given.
 import { Command, Option } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
-import { printable } from "../linux/text.ts";
 import { type ReplayResult, replay } from "../offline/replay.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
@@ -78,7 +77,7 @@ function summarise(capture: Capture, { events, tally }: ReplayResult): void {
   const { kill, alert, allow } = tally.verdicts;
   const { hostName, kernel, redacted } = capture.header;
   warn(
-    `${events} events of ${printable(hostName)} (Linux ${printable(kernel)}), ${tally.judged} programs: ${kill} kill, ${alert} alert, ${allow} allow`,
+    `${events} events of ${hostName} (Linux ${kernel}), ${tally.judged} programs: ${kill} kill, ${alert} alert, ${allow} allow`,
   );
   if (tally.lost > 0 || tally.lossesUncounted > 0) {
     const more = tally.lossesUncounted === 0 ? "" : `, and ${tally.lossesUncounted} times an unknown number`;

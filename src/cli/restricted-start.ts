@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import type { PrivilegeMode, ProcessRole } from "../hardening/privileges.ts";
-import { filterSystemCalls, giveUp, type OwnFiles } from "../hardening/restrict.ts";
+import { giveUp, type OwnFiles, restrictFurther } from "../hardening/restrict.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { FIRST_PASSED, ownArguments } from "../linux/spawn.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
@@ -38,7 +38,7 @@ export function restrictOwnProcess(role: string, args: readonly string[]): void 
   if (restrictions === undefined) return;
   const { role: restricted, config, mode, files, descriptors } = restrictions;
   if (process.env[RESTRICTED] === "1") {
-    refuseIfRequired(restricted, config, filterSystemCalls(restricted, mode));
+    refuseIfRequired(restricted, config, restrictFurther(restricted, mode));
     return;
   }
   refuseIfRequired(restricted, config, giveUp(restricted, mode, files));

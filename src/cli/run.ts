@@ -21,7 +21,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { policyOrError } from "./policies.ts";
-import { checkHardening, checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -77,12 +77,13 @@ function run(flags: RunFlags): ExitCode {
       "run it with sudo, or as a systemd service",
     );
   }
+  checkNamespace();
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   checkHardening(config);
   // Tells of a broken policy before anything is started; the warden loads it again by itself.
-  policyOrError(config);
+  policyOrError(config, "to decide");
   const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {
@@ -136,7 +137,7 @@ function asExitCode(code: number): ExitCode {
 }
 
 function configOf(flags: RunFlags): Config {
-  const config = hostConfig(flags);
+  const config = hostConfig(flags, "to decide");
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }

@@ -1,21 +1,22 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
-import { printable } from "../linux/text.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { LastResort } from "../sensor/open.ts";
 import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
+import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { openSource } from "./open-source.ts";
 import { warn } from "./output.ts";
-import { loadSettings, policyOrError } from "./policies.ts";
+import { loadingSettings, policyOrError } from "./policies.ts";
 
 /** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
 export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
     ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
-  const first = policyOrError(plan.config);
-  let { signed } = first;
+  const first = policyOrError(plan.config, "to decide");
+  // Further than the state directory, which may be full.
+  let newest = first.signed;
   await runWarden(
     {
       run: plan.run,
@@ -30,10 +31,10 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
             lastResort: lastResort ?? crashing,
           },
         ),
-      warn: (text) => warn(printable(text)),
-      loadPolicy: () => {
-        const result = loadSettings(plan.config, signed);
-        if (result.ok) signed = result.signed;
+      warn,
+      *loadingPolicy() {
+        const result = yield* loadingSettings(plan.config, "to decide", newest);
+        if (result.ok) newest = newestOf(newest, result.signed);
         return result;
       },
       reportFd: inherited.report,

@@ -208,7 +208,8 @@ export function defaultConfig(): Config {
 /** Parses YAML; `file` is used only in errors. Returns all errors, not only the first. */
 export function parseConfig(yaml: string, file: string): ConfigResult {
   const lines = new LineCounter();
-  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true });
+  // With another logLevel the parser writes its warnings to the terminal itself, as they stand in the file.
+  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true, logLevel: "error" });
   const place = (offset: number, message: string): ConfigError => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };

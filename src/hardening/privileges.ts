@@ -247,7 +247,7 @@ const callRows: readonly CallRow[] = [
     role: "supervisor",
     when: "always",
     what: "start programs as other users, and whatever its children may do",
-    groups: [...ordinary, "changes", "sockets", "network", "programs", "rights", "kernel"],
+    groups: [...ordinary, "changes", "sockets", "network", "programs", "otherPrograms", "rights", "kernel"],
     calls: unrestrained,
   },
   {
@@ -312,7 +312,7 @@ const callRows: readonly CallRow[] = [
     role: "reporter",
     when: "mail",
     what: "start sendmail, and whatever it does",
-    groups: [...ordinary, "changes", "sockets", "network", "programs", "rights"],
+    groups: [...ordinary, "changes", "sockets", "network", "programs", "otherPrograms", "rights"],
     calls: unrestrained,
   },
 ];

@@ -1,6 +1,7 @@
 // Gives up what a process does not need, in two steps: capabilities and Landlock apply to one thread, and the runtime
 // has several before the first line runs. So a process first gives up its rights in the thread that executes the
-// program again (`giveUp`), and filters system calls once that has happened (`filterSystemCalls`).
+// program again (`giveUp`). Once that has happened it does the rest (`restrictFurther`): the runtime has then reserved
+// its memory and made what is executable.
 
 import { readFileSync } from "node:fs";
 import { raiseLockedMemory } from "../linux/bpf/locked-memory.ts";
@@ -60,7 +61,6 @@ export function giveUp(role: ProcessRole, mode: PrivilegeMode, files: OwnFiles):
   // The one thing that needs a right which the warden then gives up.
   if (role === "warden" && mode.source !== "netlink") raiseLockedMemory();
   attempt(() => lowerLimit("core", 0n), "core dumps are not off");
-  attempt(() => lowerLimit("data", BigInt(reservedMemory() + memoryHeadroom)), "memory is not limited");
   const mayGainRights = mustStartSetIdPrograms(role, mode);
   if (!mayGainRights) attempt(setNoNewPrivileges, "set-id bits still have an effect");
   const access = accessOf(fileScopeOf(role, mode), files.folder, files.read);
@@ -79,13 +79,22 @@ function reservedMemory(): number {
   return Number(kilobytes) * 1024;
 }
 
-/** Refuses all system calls that `role` does not need, in all threads, for good. Returns why it is not possible. */
-export function filterSystemCalls(role: ProcessRole, mode: PrivilegeMode): readonly string[] {
-  if (mustStartSetIdPrograms(role, mode)) return [];
+/**
+ * Limits memory and refuses all system calls that `role` does not need, in all threads, for good. Returns what is not
+ * possible here, as `giveUp`.
+ */
+export function restrictFurther(role: ProcessRole, mode: PrivilegeMode): readonly string[] {
+  const problems: string[] = [];
+  try {
+    lowerLimit("data", BigInt(reservedMemory() + memoryHeadroom));
+  } catch (error) {
+    problems.push(`memory is not limited (${messageOf(error)})`);
+  }
+  if (mustStartSetIdPrograms(role, mode)) return problems;
   try {
     applyFilter(systemCallFilter(systemCallsOf(role, mode)));
-    return [];
   } catch (error) {
-    return [`system calls are not filtered (${messageOf(error)})`];
+    problems.push(`system calls are not filtered (${messageOf(error)})`);
   }
+  return problems;
 }

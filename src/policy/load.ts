@@ -1,12 +1,20 @@
 // Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
-import { messageOf } from "../vocabulary/errors.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
-import { type Policy, type ResolvedPolicy, RuleEvaluator, type RuleSource, ruleCondition } from "./policy.ts";
+import {
+  compilingEvaluator,
+  type Policy,
+  type ResolvedPolicy,
+  type RuleEvaluator,
+  type RuleSource,
+  ruleCondition,
+} from "./policy.ts";
 import {
   DEFAULT_ON,
   type LoadedRole,
@@ -16,7 +24,7 @@ import {
   type ResolvedRule,
   resolve,
 } from "./resolve.ts";
-import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readRoleBaseline } from "./role-baseline.ts";
+import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readingRoleBaseline } from "./role-baseline.ts";
 import { ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
@@ -26,7 +34,10 @@ import { Signatures, type Trust } from "./trust.ts";
 export type { PolicyError };
 
 export interface PolicySources {
-  /** Reads a file of at most `limit` bytes; undefined if it does not exist. Throws an error with a hint otherwise. */
+  /**
+   * Reads a file of at most `limit` bytes; undefined if it does not exist. Otherwise throws a HintedError, whose message
+   * continues a sentence after the file's name.
+   */
   read(path: string, limit: number): Uint8Array | undefined;
   /** Role files inside the binary, by role. */
   readonly embedded: ReadonlyMap<string, string>;
@@ -67,8 +78,14 @@ export type LoadResult = LoadedRoles | RefusedRoles;
  * .json is a file; any other is a role. With any error there is no policy.
  */
 export function loadPolicies(names: readonly string[], sources: PolicySources): LoadResult {
+  return allSteps(loadingPolicies(names, sources));
+}
+
+/** As `loadPolicies`, a file or a rule at a time. */
+export function* loadingPolicies(names: readonly string[], sources: PolicySources): Steps<LoadResult> {
   const loader = new Loader(sources);
-  const roles = names.map((name) => loader.loadNamed(name));
+  const roles: (LoadedRole | undefined)[] = [];
+  for (const name of names) roles.push(yield* loader.loadNamed(name));
   const loaded = roles.filter((role) => role !== undefined);
   const [only] = loaded;
   if (loader.errors().length > 0 || loaded.length < roles.length || only === undefined) {
@@ -82,12 +99,15 @@ export function loadPolicies(names: readonly string[], sources: PolicySources): 
     return loader.failed(names.length === 0 ? [noPolicyGiven] : []);
   }
   const role = loaded.length === 1 ? only : together(loaded);
-  for (const loadedRole of loaded) checkTests(loadedRole);
+  for (const loadedRole of loaded) {
+    checkTests(loadedRole);
+    yield;
+  }
   const resolved = resolve(role);
-  const rules = readRules(resolved);
+  const rules = yield* readingRules(resolved);
   if (loader.errors().length > 0) return loader.failed();
   const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
-  return { policy: policyOf(role, resolved, rules), role, baselines, signed: loader.signed };
+  return { policy: yield* compiling(role, resolved, rules), role, baselines, signed: loader.signed };
 }
 
 function together(parents: readonly LoadedRole[]): LoadedRole {
@@ -107,7 +127,17 @@ interface Found {
   readonly digest: string | undefined;
 }
 
+/** Why no file of a name is loaded. */
+interface NotFound {
+  readonly problem: string;
+  readonly fix?: string | undefined;
+}
+
 type Fail = (message: string, fix?: string) => void;
+
+function fixOf(error: unknown): string | undefined {
+  return error instanceof HintedError ? error.hint : undefined;
+}
 
 function isRoleName(name: string): boolean {
   return !name.endsWith(".json") && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name);
@@ -140,27 +170,33 @@ class Loader {
   }
 
   /** Loads a policy that was named directly. With `trust`, it must have a signature of its own. */
-  loadNamed(name: string): LoadedRole | undefined {
+  *loadNamed(name: string): Steps<LoadedRole | undefined> {
     const fail = (message: string, fix?: string): void =>
       void this.failures.push({ file: name, line: 0, column: 0, message, fix });
     const found = this.find(name, undefined);
-    if (typeof found === "string") {
-      fail(found, this.besideFix(name) ?? this.findFix(name));
+    if ("problem" in found) {
+      fail(found.problem, found.fix ?? this.besideFix(name) ?? this.findFix(name));
       return undefined;
     }
     const { signatures, sources } = this;
     const { place, digest } = found;
     const isEmbedded = digest === undefined;
+    if (isEmbedded && signatures?.permitsEmbedded(name, fail) === false) return undefined;
     if (!isEmbedded && signatures?.open(place, (path, limit) => sources.read(path, limit), fail) === false)
       return undefined;
-    const role = this.load(name, found, fail, []);
+    const role = yield* this.load(name, found, fail, []);
     if (role !== undefined && !isEmbedded && this.errors().length === 0)
       signatures?.check(place, role.file.role, filesOf(role), fail);
     return role;
   }
 
   /** `fail` reports an error where the policy was named; `open` lists the places of the roles being loaded. */
-  private load(name: string, found: Found, fail: Fail, open: readonly string[]): LoadedRole | undefined {
+  private *load(
+    name: string,
+    found: Found,
+    fail: Fail,
+    open: readonly string[],
+  ): Steps<LoadedRole | undefined> {
     const { place, digest } = found;
     if (open.includes(place)) {
       fail(
@@ -175,14 +211,14 @@ class Loader {
       this.roles.set(place, undefined);
       return undefined;
     }
-    const role = this.read(found, [...open, place]);
+    const role = yield* this.read(found, [...open, place]);
     this.roles.set(place, role);
     return role;
   }
 
-  private find(name: string, beside: string | undefined): Found | string {
+  private find(name: string, beside: string | undefined): Found | NotFound {
     const isFile = name.includes("/") || name.endsWith(".json");
-    if (!isFile && !isRoleName(name)) return `"${name}" is neither a role nor a file`;
+    if (!isFile && !isRoleName(name)) return { problem: `"${name}" is neither a role nor a file` };
     const places: string[] = [];
     if (isFile) places.push(name.startsWith("/") || beside === undefined ? name : join(beside, name));
     else {
@@ -194,13 +230,13 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return `${place} cannot be read: ${messageOf(error)}`;
+        return { problem: `${place} ${messageOf(error)}`, fix: fixOf(error) };
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
     const text = isFile ? undefined : this.sources.embedded.get(name);
     if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
-    return isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"`;
+    return { problem: isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"` };
   }
 
   /** The hint for a role name when the working directory has a file of that role. */
@@ -223,11 +259,13 @@ class Loader {
       : `did you mean "${meant}"?`;
   }
 
-  private read({ place, text, digest }: Found, open: readonly string[]): LoadedRole | undefined {
+  private *read({ place, text, digest }: Found, open: readonly string[]): Steps<LoadedRole | undefined> {
     const document = new Document(place, text);
     this.documents.push(document);
     const root = document.parse();
+    yield;
     const file = root === undefined ? undefined : readRoleFile(document, root);
+    yield;
     if (root === undefined || file === undefined) return undefined;
     const holder = this.holders.get(file.role);
     if (holder !== undefined) {
@@ -246,11 +284,11 @@ class Loader {
       const node = nodes[i] ?? root;
       const fail: Fail = (message, fix) => document.report(node, message, fix);
       const found = this.find(name, beside);
-      if (typeof found === "string") fail(found, this.findFix(name));
-      const parent = typeof found === "string" ? undefined : this.load(name, found, fail, open);
+      if ("problem" in found) fail(found.problem, found.fix ?? this.findFix(name));
+      const parent = "problem" in found ? undefined : yield* this.load(name, found, fail, open);
       if (parent !== undefined) parents.push(parent);
     }
-    const baseline = digest === undefined ? undefined : this.baselineOf(file.role, place);
+    const baseline = digest === undefined ? undefined : yield* this.baselineOf(file.role, place);
     const files: SignedFile[] = [];
     if (digest !== undefined) files.push({ kind: "policy", role: file.role, digest });
     if (baseline !== undefined) files.push({ kind: "baseline", role: file.role, digest: baseline.digest });
@@ -258,7 +296,7 @@ class Loader {
   }
 
   /** The baseline beside a role's file; undefined if there is none, or after reporting why it was refused. */
-  private baselineOf(role: string, place: string): RoleBaseline | undefined {
+  private *baselineOf(role: string, place: string): Steps<RoleBaseline | undefined> {
     const path = baselineBeside(place);
     const fail = (line: number, message: string, fix: string | undefined): void =>
       void this.failures.push({ file: path, line, column: Math.min(line, 1), message, fix });
@@ -266,7 +304,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, `cannot be read: ${messageOf(error)}`, undefined);
+      fail(0, messageOf(error), fixOf(error));
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);
@@ -274,7 +312,7 @@ class Loader {
       fail(0, "it is not as it was signed", "sign the policy again, or put back what was signed");
       return undefined;
     }
-    const result = readRoleBaseline(role, path, digest, bytes);
+    const result = yield* readingRoleBaseline(role, path, digest, bytes);
     if ("digest" in result) return result;
     const fix = `after an edit by hand delete its digest line, then: treewarden baseline merge ${path} --role ${role} --out ${path}`;
     for (const [i, { line, message }] of result.entries()) fail(line, message, i === 0 ? fix : undefined);
@@ -291,18 +329,21 @@ interface ReadRule {
 }
 
 /** Disabled rules are checked too, so that enabling one later cannot reveal an error. */
-function readRules(resolved: Resolved): ReadRule[] {
-  return resolved.rules.map((rule) => {
+function* readingRules(resolved: Resolved): Steps<ReadRule[]> {
+  const rules: ReadRule[] = [];
+  for (const rule of resolved.rules) {
     const names = ruleNames(resolved.lists, rule.on);
-    return {
+    rules.push({
       resolved: rule,
       when: readCondition(rule.when.document, rule.when.node, names),
       except: rule.except.map(({ document, node }) => readCondition(document, node, names)),
-    };
-  });
+    });
+    yield;
+  }
+  return rules;
 }
 
-function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Policy {
+function* compiling(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule[]): Steps<Policy> {
   const sources: RuleSource[] = [];
   for (const { resolved: rule, when, except } of rules) {
     if (!rule.enabled || when === undefined) continue;
@@ -316,14 +357,15 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
   }
   const conditions = sources.map(ruleCondition);
   const compiled = conditions.map(({ rule }) => rule);
-  const evaluatorFor = (kind: JudgedKind): RuleEvaluator => {
+  const evaluatorFor = (kind: JudgedKind): Steps<RuleEvaluator> => {
     const { action, ruleset } = resolved.defaults[kind];
-    return new RuleEvaluator(
+    return compilingEvaluator(
       conditions.filter(({ rule }) => rule.on.includes(kind)),
       action,
       ruleset,
     );
   };
+  const evaluators = { exec: yield* evaluatorFor("exec") };
   const plain = plainPolicy(role, resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
@@ -334,7 +376,7 @@ function policyOf(role: LoadedRole, resolved: Resolved, rules: readonly ReadRule
     defaults: defaultActions(resolved),
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     resolved: plain,
-    evaluators: { exec: evaluatorFor("exec") },
+    evaluators,
   };
 }
 

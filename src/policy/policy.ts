@@ -2,6 +2,7 @@
 import type { Tree } from "../fingerprint/tree.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
+import type { Steps } from "../vocabulary/steps.ts";
 import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
@@ -29,6 +30,8 @@ export interface CompiledRule {
   readonly tags: readonly string[];
   /** The variables that the rule names. If one of them is absent, the rule is undecided. */
   readonly variables: ReadonlySet<JudgedVariable>;
+  /** These, and those whose absence it tests by `missing`: all that its answer depends on. */
+  readonly read: ReadonlySet<JudgedVariable>;
   readonly unknownMatches: boolean;
 }
 
@@ -81,7 +84,7 @@ export function decide(policy: Policy, subject: Subject): Decision {
 }
 
 export interface RuleSource {
-  readonly rule: Omit<CompiledRule, "variables">;
+  readonly rule: Omit<CompiledRule, "variables" | "read">;
   readonly when: Expression;
   readonly except: readonly Expression[];
 }
@@ -102,7 +105,8 @@ export function ruleCondition({ rule, when, except }: RuleSource): RuleCondition
       when.kind | valueKinds.bool,
     );
   const variables = new Set([...namesIn(condition)].filter(isJudged));
-  return { rule: { ...rule, variables }, condition };
+  const read = new Set([...variables, ...[...namesTestedByMissing(condition)].filter(isJudged)]);
+  return { rule: { ...rule, variables, read }, condition };
 }
 
 interface EvaluatedRule {
@@ -153,20 +157,13 @@ export class RuleEvaluator {
    */
   private lastUndecided: Decision;
 
-  /** `rules`: the rules for this kind of event, in evaluation order. */
-  constructor(rules: readonly RuleCondition[], defaultAction: Action, defaultRuleset: string) {
-    const slots = new Map<string, number>();
-    const slotOf = (name: string): number => {
-      const known = slots.get(name);
-      if (known !== undefined) return known;
-      slots.set(name, slots.size);
-      return slots.size - 1;
-    };
-    const compiler = new Compiler({
-      slotOf,
-      isLate: isExpensive,
-    });
-    const asked = rules.map((rule) => prepare(rule, compiler, slotOf));
+  /** `slots`: the place of each variable's value. To be called by `compilingEvaluator` only. */
+  constructor(
+    asked: readonly PreparedRule[],
+    slots: ReadonlyMap<string, number>,
+    defaultAction: Action,
+    defaultRuleset: string,
+  ) {
     const words = (slots.size + 31) >> 5;
     this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
     this.all = [...this.asked.keys()];
@@ -289,11 +286,35 @@ export class RuleEvaluator {
   }
 }
 
+type PreparedRule = Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] };
+
+/** Compiles the rules for one kind of event, which are in evaluation order, one at a time. */
+export function* compilingEvaluator(
+  rules: readonly RuleCondition[],
+  defaultAction: Action,
+  defaultRuleset: string,
+): Steps<RuleEvaluator> {
+  const slots = new Map<string, number>();
+  const slotOf = (name: string): number => {
+    const known = slots.get(name);
+    if (known !== undefined) return known;
+    slots.set(name, slots.size);
+    return slots.size - 1;
+  };
+  const compiler = new Compiler({ slotOf, isLate: isExpensive });
+  const asked: PreparedRule[] = [];
+  for (const rule of rules) {
+    asked.push(prepare(rule, compiler, slotOf));
+    yield;
+  }
+  return new RuleEvaluator(asked, slots, defaultAction, defaultRuleset);
+}
+
 function prepare(
   { rule, condition }: RuleCondition,
   compiler: Compiler,
   slotOf: (name: string) => number,
-): Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] } {
+): PreparedRule {
   const names = namesIn(condition);
   for (const name of [...names, ...namesTestedByMissing(condition)]) slotOf(name);
   const asked = rule.unknownMatches ? possible(condition) : condition;

@@ -1,7 +1,8 @@
 // The baseline that comes with a role: a file beside the role's file, read with it and never written.
 import * as v from "valibot";
-import { type FileError, readBaseline } from "../baseline/baseline-file.ts";
+import { type FileError, readingBaseline } from "../baseline/baseline-file.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
+import type { Steps } from "../vocabulary/steps.ts";
 
 export interface RoleBaseline {
   readonly role: string;
@@ -13,7 +14,7 @@ export interface RoleBaseline {
   readonly bytes: Uint8Array;
 }
 
-/** Room for 200,000 trees. The warden loads them in 2 seconds, far less than the dead-man timer allows. */
+/** Room for 200,000 trees. The warden loads them in 2 seconds of CPU. */
 export const BASELINE_LIMIT = 32 << 20;
 
 /** The path of the baseline of the role file at `place`: `shop.baseline` beside `shop.json`. */
@@ -21,14 +22,14 @@ export function baselineBeside(place: string): string {
   return `${place.replace(/\.json$/, "")}.baseline`;
 }
 
-export function readRoleBaseline(
+export function* readingRoleBaseline(
   role: string,
   file: string,
   digest: string,
   bytes: Uint8Array,
-): RoleBaseline | readonly FileError[] {
+): Steps<RoleBaseline | readonly FileError[]> {
   let trees = 0;
-  const result = readBaseline(bytes, () => {
+  const result = yield* readingBaseline(bytes, () => {
     trees += 1;
   });
   if (!result.ok) return result.errors;

@@ -1,6 +1,6 @@
 // Checks signatures while a policy is loaded: a file is parsed only if its bytes were signed with a trusted key.
 import { timeText } from "../baseline/baseline-file.ts";
-import { messageOf } from "../vocabulary/errors.ts";
+import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import {
   fileLine,
   openSignature,
@@ -13,7 +13,7 @@ import {
 
 export interface Trust {
   readonly verify: Verify;
-  /** By role, the signing time of the policy in force (seconds since the epoch). Older policies are refused. */
+  /** By role, when the newest policy that was in force was signed (seconds since the epoch). Older ones are refused. */
   readonly newest: ReadonlyMap<string, number>;
 }
 
@@ -34,6 +34,20 @@ export class Signatures {
     this.trust = trust;
   }
 
+  /**
+   * Whether a role inside the binary, which needs no signature, may be used under its name: not in place of a signed
+   * policy whose file is gone.
+   */
+  permitsEmbedded(role: string, report: Report): boolean {
+    if (!this.trust.newest.has(role)) return true;
+    this.refused = true;
+    report(
+      `a signed policy of role "${role}" was in force, and its file is gone`,
+      "put it back; the role that comes with treewarden does not take its place",
+    );
+    return false;
+  }
+
   /** Reads the signature of a policy that was named directly; false if it has no valid one. */
   open(
     place: string,
@@ -49,7 +63,7 @@ export class Signatures {
     try {
       bytes = read(path, SIGNATURE_LIMIT);
     } catch (error) {
-      refuse(`${path} cannot be read: ${messageOf(error)}`, SIGN);
+      refuse(`${path} ${messageOf(error)}`, (error instanceof HintedError ? error.hint : undefined) ?? SIGN);
       return false;
     }
     if (bytes === undefined) {

@@ -1,6 +1,6 @@
 // The warden's end of the wire: bounded queues of reliable and of best-effort records, and the totals. No function here
 // waits, and none throws because the reporter is slow, dead or hostile.
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
@@ -147,7 +147,7 @@ export class Outbox {
   }
 
   /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
-  learned(update: LearnedUpdate): boolean {
+  learned(update: SealedUpdate): boolean {
     const share = 1 - RESERVED_FROM_LEARNING;
     const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
     if (isFull || this.reliableBytes >= RELIABLE_BYTES * share) return false;
@@ -183,6 +183,11 @@ export class Outbox {
     }
     this.bestEffortQueue.push({ text, bytes });
     this.bestEffortBytes += bytes;
+  }
+
+  /** Counts a record that may be lost and was not even made. */
+  shedBestEffort(): void {
+    this.droppedBestEffort.add(1);
   }
 
   /** Timeout for poll: milliseconds until `flush` has totals to send, -1 if none have changed. */

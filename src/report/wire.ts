@@ -1,7 +1,7 @@
 // The protocol between warden and reporter: one JSON object per packet (SOCK_SEQPACKET). Either side may be hostile,
 // so each parser accepts any bytes. The warden acts only on the four requests below.
 import * as v from "valibot";
-import { type LearnedUpdate, parseLearnedUpdate } from "../baseline/learned.ts";
+import { parseSealedUpdate, type SealedUpdate } from "../baseline/learned.ts";
 import { type EventRecord, isEventRecord } from "./event-record.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "./instruments.ts";
 
@@ -49,8 +49,8 @@ const LearnedFrame = v.object({
   first: count,
   updates: v.pipe(
     list,
-    v.transform((updates): (LearnedUpdate | null)[] =>
-      updates.map((update) => parseLearnedUpdate(update) ?? null),
+    v.transform((updates): (SealedUpdate | null)[] =>
+      updates.map((update) => parseSealedUpdate(update) ?? null),
     ),
   ),
 });

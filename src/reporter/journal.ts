@@ -5,12 +5,12 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
 import { isKeptRecord } from "./kept-records.ts";
-import { completeLearnedTable, LEARNED_TABLE, pruneLearned, writeLearned } from "./learned-table.ts";
+import { LEARNED_TABLE, pruneLearned, replaceUnsealedTable, writeLearned } from "./learned-table.ts";
 import {
   type GivenUp,
   type NumberOfWarden,
@@ -39,7 +39,7 @@ export interface NumberedRecords extends WardenOfRun {
 /** The data of one transaction. */
 export interface JournalEntry {
   readonly records: readonly NumberedRecords[];
-  readonly learned?: WardenOfRun & { readonly updates: readonly LearnedUpdate[] };
+  readonly learned?: WardenOfRun & { readonly updates: readonly SealedUpdate[] };
   /** Names and values for `recall`. */
   readonly memory?: Readonly<Record<string, string>>;
   /** The warden's number of the first record or update. */
@@ -218,8 +218,8 @@ export class Journal implements Disposable {
         insert.run(id, run, generation, n, time, body, kept ? 1 : 0);
         if (kept) keptBytes += Buffer.byteLength(body);
       }
-      for (const update of learned?.updates ?? [])
-        writeLearned(this.database, `${learned?.run}:${learned?.generation}`, update);
+      if (learned !== undefined)
+        for (const update of learned.updates) writeLearned(this.database, learned, update);
       this.put(keptBytes === this.keptBytes ? memory : { ...memory, [KEPT_BYTES]: String(keptBytes) });
     });
     write.immediate();
@@ -416,7 +416,7 @@ function openDatabase(path: string): Database {
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
   completeRecordsTable(database);
-  completeLearnedTable(database);
+  replaceUnsealedTable(database);
   // Only if it changes: a reporter that starts while the disk is full must not have to write.
   if (
     database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version !== SCHEMA_VERSION

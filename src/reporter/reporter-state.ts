@@ -1,6 +1,6 @@
 // The state that must survive a reporter: the last record that it took, and every total that was ever exposed.
 import * as v from "valibot";
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
@@ -124,7 +124,7 @@ export class ReporterState {
   /**
    * Like `appendRecords`, for updates of the learner. Null stands for a malformed update and only uses up its number.
    */
-  appendLearned(first: number, updates: readonly (LearnedUpdate | null)[]): AppendResult {
+  appendLearned(first: number, updates: readonly (SealedUpdate | null)[]): AppendResult {
     return this.append(first, updates.length, (position, present) => ({
       records: [],
       learned: { ...position, updates: updates.slice(present).filter((update) => update !== null) },

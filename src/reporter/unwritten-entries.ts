@@ -1,7 +1,7 @@
 // What the journal could not write yet, for example because the disk is full: kept in memory and in order, so that
 // outputs get it meanwhile and nothing is missing if there is room again soon. Bounded: beyond that the oldest entries
 // are given up.
-import type { LearnedUpdate } from "../baseline/learned.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
 import type { WardenOfRun } from "./journal.ts";
 
 /** Half of what the warden's queue holds: it keeps its copies until they are acknowledged, and needs room for new ones. */
@@ -22,7 +22,7 @@ export interface RecordRow extends WardenOfRun {
 /** The data of one transaction. */
 export interface UnwrittenEntry {
   readonly rows: readonly RecordRow[];
-  readonly learned: (WardenOfRun & { readonly updates: readonly LearnedUpdate[] }) | undefined;
+  readonly learned: (WardenOfRun & { readonly updates: readonly SealedUpdate[] }) | undefined;
   readonly memory: Readonly<Record<string, string>>;
   /** The warden's number of its first record or update; undefined if it has none. */
   readonly from: NumberOfWarden | undefined;

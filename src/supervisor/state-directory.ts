@@ -17,7 +17,7 @@ import {
 import { join } from "node:path";
 import { tryLock } from "../linux/flock.ts";
 import type { User } from "../linux/process.ts";
-import { ROOT_UID } from "../linux/root-file.ts";
+import { folderProblem, ROOT_UID } from "../linux/root-file.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { chooseTransientUser, reporterUser } from "./reporter-user.ts";
 
@@ -32,14 +32,18 @@ function makeFolder(path: string, mode: number): void {
   if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, mode);
 }
 
-/** Why root must not trust the files in `path`; undefined if the owner and the mode of `path` are right. */
+/**
+ * Why root must not trust the files in `path`; undefined if the owner and the mode of `path` and of all folders above it
+ * are right. A user who can write a folder above can put another directory in the place of this one.
+ */
 export function distrust(path: string): string | undefined {
   const stat = lstatSync(path);
   if (!stat.isDirectory()) return `${path} is not a directory`;
   if (stat.uid !== process.geteuid?.())
     return `${path} belongs to user ${stat.uid}, not to the user that runs treewarden`;
   if ((stat.mode & 0o022) !== 0) return `${path} can be written by others: chmod go-w ${path}`;
-  return undefined;
+  const above = folderProblem(path);
+  return above && `${path} ${above.reason}${above.fix === undefined ? "" : `: ${above.fix}`}`;
 }
 
 function prepare(directory: string): Refusal | undefined {

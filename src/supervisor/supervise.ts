@@ -118,7 +118,8 @@ export function supervise(options: SuperviseOptions): number {
   };
   const planFile = createSealedFile("supervisor-plan", JSON.stringify(plan));
   const argv = ["treewarden", ...ownArguments(), "supervisor", ...planArguments(plan.runId, planFile)];
-  blockSignals(handledSignals);
+  // With SIGTTOU blocked, a run in the background may write to a terminal that stops background jobs (stty tostop).
+  blockSignals([...handledSignals, "SIGTTOU"]);
   try {
     const keepOpen = [...Object.values(descriptors), planFile];
     replaceProcess(argv, supervisorEnvironment(options.environment), keepOpen);

@@ -9,6 +9,8 @@ import { TerminalFilter } from "./terminal-filter.ts";
 
 const buffer = new Uint8Array(new ArrayBuffer(4096));
 const nothing = new Uint8Array(0);
+/** The most pieces of one call, so that a reporter that writes without end does not keep the supervisor busy. */
+const MOST_PIECES = 16;
 
 export class TerminalCopy implements Disposable {
   private readonly poll: Poll;
@@ -30,11 +32,12 @@ export class TerminalCopy implements Disposable {
 
   /** Must be called when the pipe has data or the terminal has room. */
   work(): void {
-    while (this.flush()) {
+    for (let pieces = 0; pieces < MOST_PIECES && this.flush(); pieces += 1) {
       const length = readDescriptor(this.from, buffer);
       if (length <= 0) return;
       this.waiting = this.filter.next(buffer.subarray(0, length));
     }
+    this.flush();
   }
 
   [Symbol.dispose](): void {

@@ -33,9 +33,20 @@ const table = {
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "load.shed": {
+    about: "change",
+    warns: true,
+    meaning: "verdicts come late, so the warden leaves something else out",
+  },
+  "load.normal": { about: "change", meaning: "verdicts come in time again, and nothing is left out" },
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
   "policy.loaded": { about: "change", meaning: "another policy is in force" },
   "policy.rejected": { about: "change", meaning: "a policy was refused; the one before stays in force" },
+  "policy.not_saved": {
+    about: "change",
+    meaning:
+      "when the policies in force were signed could not be saved: after a restart an older one is not refused",
+  },
   "policy.warning": { about: "change", meaning: "rules in force can never match under the sensor in use" },
   "enforcement.limited": { about: "change", meaning: "kills are withheld: the kill budget is used up" },
   "enforcement.resumed": { about: "change", meaning: "kills are carried out again" },

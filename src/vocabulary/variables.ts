@@ -538,6 +538,8 @@ const table = {
     "why events were lost: `overrun`, `restart` or `switch`",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
+  "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
   "resync.found": reported("int", ["change"], "processes that only the scan found"),
   "resync.ended": reported("int", ["change"], "processes that had ended unseen"),
   "resync.changed": reported("int", ["change"], "processes that ran another program than was known"),

@@ -1,22 +1,21 @@
 // Stores the list of the base system in the state directory. The warden reads no package database itself, and with the
 // stored list labels are the same from its first exec on and after every restart.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { BaseSystem } from "../fingerprint/base.ts";
 import { writeFileAtomic } from "../linux/files.ts";
+import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
 const file = "base.json";
+/** In bytes. A host with 10,000 programs in its base system has a list of 500 KB. */
+const LIMIT = 32 << 20;
 const savedBase = v.strictObject({ files: v.record(v.string(), v.string()) });
 
-/** undefined if there is no readable file. */
+/** undefined if there is no readable file, or one that another user can write: it names programs. */
 export function readBase(directory: string): BaseSystem | undefined {
-  try {
-    return parseBase(readFileSync(join(directory, file), "utf8"));
-  } catch {
-    return undefined;
-  }
+  const bytes = readCheckedFileOrNothing(join(directory, file), stateFile(LIMIT));
+  return bytes && parseBase(bytes.toString("utf8"));
 }
 
 /** undefined for a text that `formatBase` did not make. */

@@ -1,21 +1,21 @@
 // What root has accepted on this host: the baseline in force, the baselines that come with the roles, and exclusions.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
-import { type FileError, formatBaseline, readBaseline } from "../baseline/baseline-file.ts";
+import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
@@ -70,7 +70,7 @@ export class KnownTrees {
     this.inputs = inputs;
     this.ofRoles = inputs.ofRoles;
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
-    this.reload();
+    allSteps(this.reloading());
   }
 
   /** A baseline is in force. */
@@ -119,21 +119,19 @@ export class KnownTrees {
    * Reads the files in force again. A file that is broken is reported and changes nothing. `ofRoles`: the baselines that
    * come with the roles from now on.
    */
-  reload(ofRoles: readonly RoleBaseline[] = this.ofRoles): void {
+  *reloading(ofRoles: readonly RoleBaseline[] = this.ofRoles): Steps<void> {
     this.ofRoles = ofRoles;
     this.reloadExclusions();
-    const own = this.read(IN_FORCE);
-    if (own === undefined && existsSync(join(this.inputs.stateDirectory, IN_FORCE))) {
-      this.reject(IN_FORCE, [{ line: 0, message: "not a file that root alone can write" }]);
-      return;
-    }
+    const own = this.readOrReject(IN_FORCE);
+    if (own === "rejected") return;
     const baseline = new Baseline();
-    const result = own === undefined ? undefined : readBaseline(own, (entry) => baseline.add(entry));
+    const add = (entry: BaselineEntry): void => baseline.add(entry);
+    const result = own === undefined ? undefined : yield* readingBaseline(own, add);
     if (result?.ok === false) {
       this.reject(IN_FORCE, result.errors);
       return;
     }
-    for (const { bytes } of ofRoles) readBaseline(bytes, (entry) => baseline.add(entry));
+    for (const { bytes } of ofRoles) yield* readingBaseline(bytes, add);
     this.saveRoles();
     this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
@@ -153,7 +151,8 @@ export class KnownTrees {
   }
 
   private reloadExclusions(): void {
-    const bytes = this.read(EXCLUSIONS);
+    const bytes = this.readOrReject(EXCLUSIONS);
+    if (bytes === "rejected") return;
     const result = bytes && parseExclusions(bytes.toString("utf8"), compileTreeGlob);
     if (result?.ok === false) {
       this.reject(EXCLUSIONS, result.errors);
@@ -196,12 +195,22 @@ export class KnownTrees {
   }
 
   private hostFileAgain(): string | null | undefined {
-    this.reload();
+    allSteps(this.reloading());
     return this.hostFile();
   }
 
   private read(file: string): Buffer | undefined {
-    return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), rootOnly(FILE_LIMIT));
+    return readCheckedFileOrNothing(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
+  }
+
+  /** undefined if there is no such file. A file that other users can have written is reported and `rejected`. */
+  private readOrReject(file: string): Buffer | "rejected" | undefined {
+    const content = readCheckedFile(join(this.inputs.stateDirectory, file), stateFile(FILE_LIMIT));
+    if (content.ok) return content.bytes;
+    const { kind, reason, fix } = content.problem;
+    if (kind === "missing") return undefined;
+    this.reject(file, [{ line: 0, message: fix === undefined ? reason : `${reason}: ${fix}` }]);
+    return "rejected";
   }
 
   private reject(file: string, errors: readonly FileError[]): void {

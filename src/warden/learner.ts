@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import type { Knowledge } from "../baseline/baseline.ts";
 import { LEARNING_STATE } from "../baseline/file-names.ts";
-import { Learning, type ReportLearned } from "../baseline/learning.ts";
+import type { SealedUpdate } from "../baseline/learned.ts";
+import { sealUpdate } from "../baseline/learned-seal.ts";
+import { Learning } from "../baseline/learning.ts";
 import {
   afterLoss,
   atTime,
@@ -17,20 +19,23 @@ import {
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
+import { newLearningKey, readLearningKey } from "./learning-key.ts";
 
 export interface LearnerInputs {
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
-  /** Sends a report of what is learned. */
-  readonly reportLearned: ReportLearned;
+  /** The warden in the seals of what is learned, see `wardenOrigin`. */
+  readonly origin: string;
+  /** Sends a report of what is learned. Returns false if there is no room now; it is then offered again later. */
+  readonly reportLearned: (update: SealedUpdate) => boolean;
   readonly writeFile: WriteFile;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
@@ -57,13 +62,15 @@ export class Learner {
   private savedState = "";
   /** The last attempt to save failed, and that was reported. */
   private cannotSave = false;
+  /** The key of the seals; undefined until something is reported. */
+  private key: Uint8Array | undefined;
 
   constructor(inputs: LearnerInputs) {
     this.inputs = inputs;
     const path = join(inputs.stateDirectory, LEARNING_STATE);
-    const saved = readCheckedFileOrNothing(path, rootOnly(STATE_LIMIT));
+    const saved = readCheckedFileOrNothing(path, stateFile(STATE_LIMIT));
     const state = saved && parseState(saved.toString("utf8"));
-    this.learning = this.learningFrom(state ?? startWatching(inputs.now()));
+    this.learning = this.learningFrom(state ?? startWatching(inputs.now(), randomId()));
   }
 
   /** Every tree is collected, not only those that the baseline does not know. */
@@ -127,12 +134,14 @@ export class Learner {
 
   /** Begins to learn; `seconds` without loss, null: until `stop`. What was collected before is forgotten. */
   start(seconds: number | null): void {
-    this.learning = this.learningFrom(startLearning(this.inputs.now(), seconds));
+    this.learning = this.learningFrom(startLearning(this.inputs.now(), seconds, randomId()));
     this.reportPhase();
     this.save();
   }
 
   stop(): void {
+    // The state counts every tree that was found, and `accept` compares it with those that have arrived.
+    this.report();
     this.learning.state = stopLearning(this.learning.state, this.inputs.now());
     this.reportPhase();
     this.save();
@@ -156,8 +165,33 @@ export class Learner {
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
     if (this.learning.state.phase !== state.phase) this.reportPhase();
-    this.learning.report(this.inputs.reportLearned);
+    if (this.learning.hasReports) this.reportTrees();
     this.save();
+  }
+
+  private reportTrees(): void {
+    const { origin, reportLearned } = this.inputs;
+    const { id, started } = this.learning.state;
+    const key = this.sealKey();
+    const from = { learning: id, warden: origin, started };
+    this.learning.report((update) => reportLearned(sealUpdate(update, key, from)));
+  }
+
+  private sealKey(): Uint8Array {
+    if (this.key !== undefined) return this.key;
+    const { stateDirectory, writeFile, recordChange } = this.inputs;
+    const saved = readLearningKey(stateDirectory);
+    if (saved instanceof Uint8Array) this.key = saved;
+    else {
+      const { key, path, text } = newLearningKey(stateDirectory);
+      this.key = key;
+      // With a key that is not on the disk nothing that is learned can be accepted: it must be learned again.
+      writeFile(path, text, (error) => {
+        this.key = undefined;
+        recordChange("baseline.not_saved", { "error.message": String(error) });
+      });
+    }
+    return this.key;
   }
 
   private learningFrom(state: LearningState): Learning {
@@ -183,4 +217,9 @@ export class Learner {
         this.inputs.recordChange("baseline.not_saved", { "error.message": String(error) });
     });
   }
+}
+
+/** 128 bits. */
+function randomId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
 }

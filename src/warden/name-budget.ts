@@ -28,13 +28,16 @@ export class NameBudget {
     this.refused = refused;
   }
 
-  /** Takes one name of this effective user's; false if none is left, which is counted. */
-  take(uid: number = UNKNOWN_USER): boolean {
+  /**
+   * Takes one name of this effective user's; false if none is left, which is counted. `isShed`: nobody's names are
+   * scored now, because the warden is behind.
+   */
+  take(uid: number = UNKNOWN_USER, isShed = false): boolean {
     const now = this.now();
     const allowance = this.users.get(uid) ?? this.newUser(uid, now);
     allowance.left = Math.min(BURST, allowance.left + ((now - allowance.at) / 1e9) * PER_SECOND);
     allowance.at = now;
-    if (allowance.left < 1) {
+    if (isShed || allowance.left < 1) {
       this.refused.add(1);
       return false;
     }

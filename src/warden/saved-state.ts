@@ -1,11 +1,13 @@
 // The warden's files in the state directory, which belong to root: the current boot, and the forest.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { writeFileAtomic } from "../linux/files.ts";
+import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
 const FOREST = "forest.json";
+/** In bytes. The saved forest of 30,000 processes is some 20 MB. */
+const LIMIT = 256 << 20;
 
 export interface Boot {
   /** /proc/sys/kernel/random/boot_id */
@@ -42,7 +44,7 @@ const savedState = v.object({
 
 export type SavedState = Readonly<v.InferOutput<typeof savedState>>;
 
-/** The state that the last run saved; undefined if there is no readable file. */
+/** The state that the last run saved; undefined if there is no readable file, or one that another user can write. */
 export function readState(directory: string): SavedState | undefined {
   return readJson(savedState, join(directory, FOREST));
 }
@@ -56,10 +58,6 @@ function readJson<const TSchema extends v.GenericSchema>(
   schema: TSchema,
   path: string,
 ): v.InferOutput<TSchema> | undefined {
-  try {
-    return parseJson(schema, readFileSync(path, "utf8"));
-  } catch {
-    // The file is missing or unreadable.
-    return undefined;
-  }
+  const bytes = readCheckedFileOrNothing(path, stateFile(LIMIT));
+  return bytes && parseJson(schema, bytes.toString("utf8"));
 }

@@ -17,6 +17,7 @@ import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { LoadShedding } from "./load-shedding.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
@@ -34,6 +35,7 @@ export interface VerdictInputs {
   readonly bootTimeMs: number;
   readonly userName: (uid: number) => string | undefined;
   readonly newTrees: NewTrees;
+  readonly load: LoadShedding;
   /** What the examiner knows of a file of the host's that runs; `wallTime` in milliseconds. */
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
@@ -96,7 +98,7 @@ export class VerdictHandler implements TrackerListener {
     const { current: policy } = this.inputs.policy;
     const decision = decide(policy, subject);
     const { outcome, reason } = this.carryOut(exec, decision);
-    this.count(decision, outcome, exec.time);
+    this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
       this.settling &&
@@ -112,13 +114,18 @@ export class VerdictHandler implements TrackerListener {
       outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
-    if (outbox.watched) outbox.bestEffort(records.exec(subject, "process.exec", stamp));
+    if (!outbox.watched) return;
+    if (this.inputs.load.shedsPlainEvents) outbox.shedBestEffort();
+    else outbox.bestEffort(records.exec(subject, "process.exec", stamp));
   }
 
   onExit(process: Process, tree: Tree, event: ExitEvent): void {
-    const { outbox, stamp } = this.inputs;
+    const { outbox, stamp, load, bootTimeMs } = this.inputs;
     if (!outbox.watched) return;
-    const { bootTimeMs } = this.inputs;
+    if (load.shedsPlainEvents) {
+      outbox.shedBestEffort();
+      return;
+    }
     outbox.bestEffort(records.exit(event, process, tree, bootTimeMs, event.time + this.wallOffset, stamp));
   }
 
@@ -153,7 +160,7 @@ export class VerdictHandler implements TrackerListener {
     }
   }
 
-  private count(decision: Decision, outcome: Outcome, eventTime: number): void {
+  private count(decision: Decision, outcome: Outcome, { time, event }: Execution): void {
     let { counted } = this;
     if (counted === undefined || !isSameKind(counted, decision, outcome)) {
       counted = this.countedWith(decision, outcome);
@@ -161,7 +168,10 @@ export class VerdictHandler implements TrackerListener {
     }
     for (const rule of counted.undecided) rule.add(1);
     counted.verdicts.add(1);
-    counted.duration.observe((monotonicNow() - eventTime) / 1e9);
+    const now = monotonicNow();
+    counted.duration.observe((now - time) / 1e9);
+    // What a scan found may have run for days.
+    if (event !== undefined) this.inputs.load.onVerdict(now - time, now);
   }
 
   private countedWith(decision: Decision, outcome: Outcome): Counted {

@@ -26,7 +26,10 @@ export function wakeupPolicyOf(policy: Policy, enforcement: Enforcement): Wakeup
 
 function execWakeup(policy: Policy): WakeupPolicy {
   if (policy.defaults.exec === "kill") return "all";
-  const kills = policy.rules.filter((rule) => rule.action === "kill" && rule.on.includes("exec"));
-  if (kills.length === 0) return "none";
-  return kills.every(({ variables }) => [...variables].every(isCoveredBySettleKey)) ? "unsettled" : "all";
+  const rules = policy.rules.filter((rule) => rule.on.includes("exec"));
+  const lastKill = rules.findLastIndex(({ action }) => action === "kill");
+  if (lastKill < 0) return "none";
+  // An allow rule above a kill decides whether that is reached.
+  const deciding = rules.slice(0, lastKill + 1).filter(({ action }) => action !== "alert");
+  return deciding.every(({ read }) => [...read].every(isCoveredBySettleKey)) ? "unsettled" : "all";
 }

@@ -7,11 +7,15 @@ import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
+import type { Steps } from "../vocabulary/steps.ts";
+import type { SigningTimes } from "./signed-policies.ts";
 
 /** A policy and the baselines that come with its roles. They are put into force together or not at all. */
 export interface LoadedPolicy {
   readonly policy: Policy;
   readonly baselines: readonly RoleBaseline[];
+  /** When each role was signed; empty where policies need not be signed. */
+  readonly signed: SigningTimes;
 }
 
 export type PolicyResult =
@@ -38,7 +42,7 @@ export interface WardenOptions {
   ) => OpenedSensor;
   /** Prints a warning for the user who started treewarden. */
   readonly warn: (text: string) => void;
-  readonly loadPolicy: () => PolicyResult;
+  readonly loadingPolicy: () => Steps<PolicyResult>;
   /** The warden's end of the socket pair to the reporter. */
   readonly reportFd: number;
   readonly controlFd: number;

@@ -1,4 +1,5 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
@@ -35,6 +36,7 @@ import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { Learner } from "./learner.ts";
+import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
@@ -42,6 +44,8 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
+import { SignedPolicies } from "./signed-policies.ts";
+import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
 import { VerdictHandler } from "./verdict-handler.ts";
@@ -61,7 +65,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines }: LoadedPolicy,
+  { policy, baselines, signed }: LoadedPolicy,
   savedTrees: readonly string[] | undefined,
 ) {
   const { config, run } = options;
@@ -73,6 +77,7 @@ export function buildWardenParts(
   const rescan = new Rescan();
   const fileWriter = new AtomicFileWriter();
   const loop = { hasBegun: false };
+  const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
@@ -127,8 +132,11 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
+  signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
-  const mayScore = (uid: number | undefined): boolean => names.take(uid);
+  const load = new LoadShedding({ recordChange });
+  const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
@@ -155,6 +163,7 @@ export function buildWardenParts(
     stateDirectory,
     knownTrees,
     recordChange,
+    origin: wardenOrigin(run, generation),
     reportLearned: (update) => outbox.learned(update),
     writeFile,
     now,
@@ -183,7 +192,7 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture);
+  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
 
   const newTrees = new NewTrees(savedTrees);
   const tracker = new Tracker(
@@ -234,6 +243,7 @@ export function buildWardenParts(
     stamp,
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
+    load,
     newTrees,
     examined: (facts, wallTime) => {
       const examined = examiner.lookup(facts, wallTime);
@@ -269,10 +279,12 @@ export function buildWardenParts(
     repeatedVerdicts,
     requests,
     rescan,
+    signedPolicies,
     source,
     totals,
     tracker,
     users,
     verdicts,
+    work,
   };
 }

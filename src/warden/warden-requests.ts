@@ -10,9 +10,10 @@ import {
   type WardenRequest,
 } from "../baseline/warden-request.ts";
 import { monotonicNow } from "../linux/clock.ts";
-import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
+import type { SlicedWork } from "./sliced-work.ts";
 import type { WardenCapture } from "./warden-capture.ts";
 
 export class WardenRequests {
@@ -20,17 +21,20 @@ export class WardenRequests {
   private readonly learner: Learner;
   private readonly knownTrees: KnownTrees;
   private readonly capture: Pick<WardenCapture, "start" | "stop">;
+  private readonly work: Pick<SlicedWork, "add">;
 
   constructor(
     stateDirectory: string,
     learner: Learner,
     knownTrees: KnownTrees,
     capture: Pick<WardenCapture, "start" | "stop">,
+    work: Pick<SlicedWork, "add">,
   ) {
     this.folder = join(stateDirectory, REQUEST_FOLDER);
     this.learner = learner;
     this.knownTrees = knownTrees;
     this.capture = capture;
+    this.work = work;
   }
 
   /** Reads what commands have left and carries it out; true if a learning has begun. */
@@ -52,7 +56,7 @@ export class WardenRequests {
         this.learner.stop();
         break;
       case "reload-baseline":
-        this.knownTrees.reload();
+        this.work.add("baseline", () => this.knownTrees.reloading());
         break;
       case "record":
         this.capture.start(request.pipe, request.redact, monotonicNow());
@@ -73,7 +77,7 @@ function takeRequests(folder: string): WardenRequest[] {
       return requests;
     const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
     for (const name of names) {
-      const bytes = readCheckedFileOrNothing(join(folder, name), rootOnly(REQUEST_FILE_LIMIT));
+      const bytes = readCheckedFileOrNothing(join(folder, name), stateFile(REQUEST_FILE_LIMIT));
       unlinkSync(join(folder, name));
       const request = bytes && parseWardenRequest(bytes);
       if (request !== undefined) requests.push(request);

@@ -10,6 +10,7 @@ import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
+import type { Steps } from "../vocabulary/steps.ts";
 import { Collection } from "./collection.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
@@ -77,11 +78,12 @@ class Warden {
 
   /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
   start(saved: SavedState | undefined): void {
-    const { verdicts, source, policyInForce, requests, learner } = this.parts;
+    const { work, verdicts, source, policyInForce, requests, learner } = this.parts;
     this.updateClocks();
     verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
     this.warnAboutPolicy();
     requests.handle();
+    work.finish();
     this.initialScan(saved);
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
@@ -194,7 +196,7 @@ class Warden {
   private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") this.connect(order);
     if (order === "stop" || order === "hangup") this.isStopping = true;
-    if (order === "reload") this.reload();
+    if (order === "reload") this.parts.work.add("reload", () => this.reloading());
     if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
   }
 
@@ -246,13 +248,13 @@ class Warden {
   }
 
   /** Reads users, baselines and policies again. If a policy is broken, the one in force stays. */
-  private reload(): void {
+  private *reloading(): Steps<void> {
     const { users, epoch, knownTrees, totals, policyInForce, verdicts, source, recordChange } = this.parts;
-    this.updateClocks();
     users.nameOf = readUserNames();
     epoch.raise("users");
-    const result = this.options.loadPolicy();
-    knownTrees.reload(result.ok ? result.baselines : undefined);
+    const result = yield* this.options.loadingPolicy();
+    yield* knownTrees.reloading(result.ok ? result.baselines : undefined);
+    this.updateClocks();
     if (!result.ok) {
       totals.counter("policyLoadFailures", {}).add(1);
       recordChange("policy.rejected", {
@@ -262,6 +264,7 @@ class Warden {
       return;
     }
     policyInForce.replace(result.policy);
+    this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyWakeupPolicy(result.policy);
     recordChange("policy.loaded", {
@@ -335,7 +338,7 @@ class Warden {
 
   /** Milliseconds until the next task is due; -1 if there is none, so that an idle host is not woken. */
   private pollTimeout(): number {
-    const { link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
+    const { work, link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
       this.parts;
     const now = monotonicNow();
     let ms = link.due;
@@ -345,6 +348,7 @@ class Warden {
       if (ms < 0 || taskMs < ms) ms = taskMs;
     };
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
+    if (work.isBusy) wakeIn(0);
     wakeIn(forestStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
@@ -359,11 +363,12 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
+    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
     const now = monotonicNow();
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
+    work.run();
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {

@@ -15,19 +15,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
-import { executablesText } from "../../src/baseline/executables.ts";
-import { usersText } from "../../src/baseline/learned.ts";
+import { SEAL_KEY_BYTES } from "../../src/baseline/learned-seal.ts";
 import {
   formatState,
   type LearningState,
   startLearning,
   stopLearning,
 } from "../../src/baseline/learning-state.ts";
-import { treeId } from "../../src/fingerprint/tree.ts";
 import { formatRoleBaselines } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
 import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
-import { entry, NOON } from "./samples.ts";
+import { insertRow, type LearnedRow, rowOf, treeOfEntry } from "./learned-rows.ts";
+import { entry, NOON, RUN } from "./samples.ts";
 
 let state = "";
 beforeEach(() => {
@@ -58,34 +57,31 @@ function here(args: readonly string[], stdin?: string): Result {
 const asRoot = process.geteuid?.() === 0;
 const NOBODY = 65_534;
 
-/** What the reporter would have collected: its own folder and file, as its own user. */
+/** The warden's key, and the seals that it makes with it. */
+const key = new Uint8Array(SEAL_KEY_BYTES).fill(9);
+const origin = { learning: RUN, warden: "run:1", started: NOON };
+
+function sealed(entry: BaselineEntry, by = origin): LearnedRow {
+  return rowOf(treeOfEntry(entry), key, by);
+}
+
+/** What the warden has reported, in its own folder and file of the reporter's user. */
 function collected(...entries: readonly BaselineEntry[]): void {
+  collectedRows(entries.map((entry) => sealed(entry)));
+}
+
+function collectedRows(rows: readonly LearnedRow[]): void {
+  mkdirSync(join(state, "baseline"), { recursive: true, mode: 0o700 });
+  writeFileSync(join(state, "baseline/learning.key"), `${Buffer.from(key).toString("hex")}\n`, {
+    mode: 0o600,
+  });
   const folder = join(state, "report");
   mkdirSync(folder);
   const path = join(folder, "journal.sqlite");
   const database = new Database(path, { create: true });
   database.run("PRAGMA journal_mode = WAL");
   database.run(LEARNED_TABLE);
-  const insert = database.query("INSERT INTO learned VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (const one of entries) {
-    const { scope, exact, path: runnable, tree, complete, first, last, count, users } = one;
-    const id = treeId(scope + exact);
-    insert.run(
-      "run:1",
-      id,
-      scope,
-      exact,
-      runnable,
-      tree,
-      complete ? 1 : 0,
-      first,
-      last,
-      count,
-      usersText(users),
-      one.arguments ?? null,
-      executablesText(one.executables),
-    );
-  }
+  for (const row of rows) insertRow(database, row);
   database.close();
   if (!asRoot) return;
   chmodSync(folder, 0o750);
@@ -115,7 +111,7 @@ const nginx = {
   modified: true,
   digest: `sha256:${"5".repeat(64)}`,
 };
-const learned = stopLearning(startLearning(NOON, null), NOON + 3600);
+const learned = stopLearning(startLearning(NOON, null, RUN), NOON + 3600);
 const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
 
@@ -157,7 +153,7 @@ describe("accept", () => {
 
   test("refuses a learning that goes on or lost events, unless it is told to", () => {
     collected(cron);
-    learning(startLearning(NOON, null));
+    learning(startLearning(NOON, null, RUN));
     expect(here(["accept"])).toMatchObject({
       code: 1,
       err: expect.stringContaining("the learning run has not ended"),
@@ -167,15 +163,64 @@ describe("accept", () => {
     expect(here(["accept", "--anyway"]).code).toBe(0);
   });
 
-  test("takes no row that the reporter made up", () => {
-    collected(cron, entry("/x\n/y"), entry("no tree"));
-    learning(learned);
+  test("leaves out a tree that a baseline cannot hold", () => {
+    collected(cron, entry("/x\n/y"));
+    learning({ ...learned, trees: 2 });
     const { code, err } = here(["accept"]);
     expect(code).toBe(0);
     expect(err).toContain(
       "1 rows of the journal are no trees: an empty column, or one that is not printable",
     );
     expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  // The attacker has the rights of the reporter's user, and so may write anything into its database.
+  const implant = entry("/nginx/evil-implant");
+  const forgeries = {
+    "a row without the warden's key": { ...sealed(implant), tree_seal: "0".repeat(32) },
+    "the seals of another tree": { ...sealed(cron), ...treeOfEntry(implant), complete: 1 },
+  };
+  for (const [what, forged] of Object.entries(forgeries)) {
+    test(`refuses everything if there is ${what}, and changes nothing`, () => {
+      collectedRows([sealed(cron), forged]);
+      learning({ ...learned, trees: 1 });
+      const { code, err } = here(["accept"]);
+      expect(code).toBe(1);
+      expect(err).toContain("not accepted: 1 row of the journal without the warden's seal");
+      expect(readdirSync(join(state, "baseline"))).not.toContain("in-force");
+      // With --anyway the genuine rows are accepted, and no others.
+      expect(here(["accept", "--anyway"]).code).toBe(0);
+      expect(inForce()).toEqual(["/cron/sh"]);
+    });
+  }
+
+  test("takes no tree of an earlier learning run, which an alarm may have been", () => {
+    const earlier = { ...origin, learning: "6".repeat(32), warden: "run:0" };
+    collectedRows([sealed(cron), sealed(implant, earlier)]);
+    learning({ ...learned, trees: 1 });
+    expect(here(["accept"]).code).toBe(0);
+    expect(inForce()).toEqual(["/cron/sh"]);
+  });
+
+  test("refuses a journal from which learned trees were removed", () => {
+    collected(cron);
+    learning({ ...learned, trees: 2 });
+    expect(here(["accept"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("not accepted: 1 of 2 learned trees are not in the journal"),
+    });
+  });
+
+  test.skipIf(!asRoot)("of another user than root cannot read the key, and says so", () => {
+    collected(cron);
+    learning(learned);
+    chmodSync(join(state, "baseline"), 0o755);
+    chmodSync(join(state, "baseline/learning.json"), 0o644);
+    const { exitCode, stderr } = Bun.spawnSync(
+      [process.execPath, join(import.meta.dir, "command.ts"), "baseline", "accept", "--state-dir", state],
+      { env: {}, uid: NOBODY, gid: NOBODY },
+    );
+    expect([exitCode, stderr.toString()]).toEqual([3, expect.stringContaining("run it with sudo")]);
   });
 
   test("without a learning there is nothing to accept", () => {
@@ -233,6 +278,14 @@ describe("compare", () => {
     const folder = join(state, "report");
     for (const name of readdirSync(folder))
       expect([name, statSync(join(folder, name)).uid]).toEqual([name, NOBODY]);
+  });
+
+  test("leaves out a row that the reporter made up, and does not end well", () => {
+    const forged = { ...sealed(ssh), count_seal: "0".repeat(32) };
+    collectedRows([sealed(cron), forged]);
+    const { code, out, err } = here(["compare", "--baseline", fileOf("web1", cron)]);
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain("1 row of the journal without the warden's seal, and left out");
   });
 
   test("without a baseline is wrong use", () => {
@@ -384,7 +437,7 @@ describe("learn", () => {
   });
 
   test("shows how far it is", () => {
-    learning({ ...startLearning(Math.floor(Date.now() / 1000) - 7200, 86_400), trees: 12 });
+    learning({ ...startLearning(Math.floor(Date.now() / 1000) - 7200, 86_400, RUN), trees: 12 });
     expect(here(["learn", "--show", "--output", "pretty"]).out).toContain(
       "learning for 2 h, 22 h to go\n12 trees",
     );

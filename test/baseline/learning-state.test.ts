@@ -13,31 +13,31 @@ import {
   startLearning,
   stopLearning,
 } from "../../src/baseline/learning-state.ts";
-import { NOON } from "./samples.ts";
+import { NOON, RUN } from "./samples.ts";
 
 const DAY = 86_400;
 
 describe("a learning", () => {
   test("is finished after as long as was asked for", () => {
-    const state = startLearning(NOON, DAY);
+    const state = startLearning(NOON, DAY, RUN);
     expect(atTime(state, NOON + DAY - 1).phase).toBe("learning");
     expect(atTime(state, NOON + DAY)).toMatchObject({ phase: "finished", ended: NOON + DAY });
     expect(reasonNotToAccept(atTime(state, NOON + DAY))).toBeUndefined();
   });
 
   test("begins its stretch again after a loss", () => {
-    const state = afterLoss(startLearning(NOON, DAY), NOON + 3600);
+    const state = afterLoss(startLearning(NOON, DAY, RUN), NOON + 3600);
     expect(secondsLeft(state, NOON + DAY)).toBe(3600);
     expect(atTime(state, NOON + DAY).phase).toBe("learning");
     expect(atTime(state, NOON + DAY + 3600).phase).toBe("finished");
   });
 
   test("until stopped never ends by itself", () => {
-    expect(atTime(startLearning(NOON, null), NOON + 100 * DAY).phase).toBe("learning");
+    expect(atTime(startLearning(NOON, null, RUN), NOON + 100 * DAY).phase).toBe("learning");
   });
 
   test("that was stopped should not be accepted if events were lost", () => {
-    const state = startLearning(NOON, null);
+    const state = startLearning(NOON, null, RUN);
     expect(reasonNotToAccept(state)).toBe("the learning run has not ended");
     expect(reasonNotToAccept(stopLearning(state, NOON + 1))).toBeUndefined();
     expect(reasonNotToAccept(stopLearning(afterLoss(state, NOON), NOON + 1))).toBe(
@@ -46,7 +46,7 @@ describe("a learning", () => {
   });
 
   test("counts new trees hour by hour, and forgets what is a day old", () => {
-    let state = startLearning(NOON, null);
+    let state = startLearning(NOON, null, RUN);
     for (const second of [0, 1, 3600, 3601, 3602]) state = countNewTree(state, NOON + second);
     expect(perHourAt(state, NOON + 3700)).toEqual([3, 2]);
     expect(perHourAt(state, NOON + 3 * 3600)).toEqual([0, 0, 3, 2]);
@@ -55,20 +55,20 @@ describe("a learning", () => {
   });
 
   test("has settled after three hours without a new tree", () => {
-    const state = countNewTree(startLearning(NOON, null), NOON);
+    const state = countNewTree(startLearning(NOON, null, RUN), NOON);
     expect(isSettled(state, NOON + 2 * 3600)).toBe(false);
     expect(isSettled(state, NOON + 3 * 3600)).toBe(true);
   });
 
   test("a clock that is set back changes no hour that is over", () => {
-    const state = countNewTree(countNewTree(startLearning(NOON, null), NOON), NOON - 7200);
+    const state = countNewTree(countNewTree(startLearning(NOON, null, RUN), NOON), NOON - 7200);
     expect(perHourAt(state, NOON)).toEqual([2]);
   });
 });
 
 describe("the state's file", () => {
   test("is read as it was written", () => {
-    const state = countNewTree(afterLoss(startLearning(NOON, DAY), NOON + 5), NOON + 7300);
+    const state = countNewTree(afterLoss(startLearning(NOON, DAY, RUN), NOON + 5), NOON + 7300);
     expect(parseState(formatState(state))).toEqual(state);
   });
 
@@ -76,7 +76,7 @@ describe("the state's file", () => {
     expect(parseState("")).toBeUndefined();
     expect(parseState('{"version":1}')).toBeUndefined();
     expect(
-      parseState(formatState(startLearning(NOON, null)).replace("learning", "dreaming")),
+      parseState(formatState(startLearning(NOON, null, RUN)).replace("learning", "dreaming")),
     ).toBeUndefined();
     fc.assert(
       fc.property(fc.json(), (text) => {

@@ -1,25 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { mergeEntries } from "../../src/baseline/entry.ts";
-import {
-  entryOfRow,
-  type LearnedTree,
-  type LearnedUpdate,
-  parseLearnedUpdate,
-} from "../../src/baseline/learned.ts";
+import type { LearnedTree, LearnedUpdate } from "../../src/baseline/learned.ts";
 import { Learning, type LearningLimits } from "../../src/baseline/learning.ts";
 import { afterLoss, atTime, startLearning, stopLearning } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { incomplete, lineage } from "./lineages.ts";
-import { NOON } from "./samples.ts";
+import { NOON, RUN } from "./samples.ts";
 
 const cronSh = lineage("/usr/sbin/cron", { run: "/usr/bin/dash", uid: 33 });
 const sshd = lineage("/usr/sbin/sshd");
 
 function learningOf(limits?: LearningLimits): Learning {
   return new Learning({
-    state: startLearning(NOON, null),
+    state: startLearning(NOON, null, RUN),
     redact: (args) => args.map((arg) => arg.replace(/^TOKEN=.*/, "TOKEN=...")),
     ...(limits === undefined ? {} : { limits }),
   });
@@ -54,7 +48,7 @@ describe("learning", () => {
   test("tells later what the examiner finds out about a file, for every tree that runs it", () => {
     const asked: (string | undefined)[] = [];
     const learning = new Learning({
-      state: startLearning(NOON, null),
+      state: startLearning(NOON, null, RUN),
       redact: (args) => args,
       look: ({ executable }) => {
         asked.push(executable);
@@ -92,7 +86,7 @@ describe("learning", () => {
   test("asks nobody about a file of a container: that path is another file on the host", () => {
     const asked: unknown[] = [];
     const learning = new Learning({
-      state: startLearning(NOON, null),
+      state: startLearning(NOON, null, RUN),
       redact: (args) => args,
       look: (facts) => {
         asked.push(facts);
@@ -237,80 +231,5 @@ describe("learning", () => {
     learning.state = afterLoss(learning.state, NOON + 1);
     learning.observe(sshd, "-", undefined, NOON + 2);
     expect(stopLearning(learning.state, NOON + 3)).toMatchObject({ phase: "stopped", losses: 1, trees: 1 });
-  });
-});
-
-describe("on its way to root", () => {
-  const tree: LearnedTree = {
-    id: "0123456789abcdef0123456789abcdef",
-    scope: "cron.service",
-    exact: "/cron/sh",
-    path: "/usr/bin/dash",
-    tree: "/cron/base",
-    complete: true,
-    first: NOON,
-    last: NOON + 60,
-    count: 2,
-    users: "0,33",
-    executables: "-",
-    arguments: "sh -c x",
-  };
-  const started = NOON - 60;
-  const row = { ...tree, origin: "run:1", complete: 1 };
-
-  test.each<LearnedUpdate>([
-    { kind: "tree", started, tree },
-    { kind: "counts", started, counts: [{ id: tree.id, last: NOON, count: 3, users: "-" }] },
-    { kind: "executables", started, id: tree.id, executables: "/usr/bin/dash,dash,-" },
-  ])("a report survives the wire: %#", (update) => {
-    expect(parseLearnedUpdate(JSON.parse(JSON.stringify(update)))).toEqual(update);
-  });
-
-  test("a report with a field that is none is refused whole", () => {
-    for (const wrong of [
-      { kind: "tree", started, tree: { ...tree, users: "33,0" } },
-      { kind: "tree", started, tree: { ...tree, id: "x" } },
-      { kind: "tree", started: -1, tree },
-      { kind: "executables", started, id: tree.id, executables: "dash" },
-      { kind: "other", started },
-    ])
-      expect(parseLearnedUpdate(wrong)).toBeUndefined();
-  });
-
-  test("no value makes the reporter's parser throw", () => {
-    const fields = fc.dictionary(fc.constantFrom(...Object.keys(tree)), fc.jsonValue());
-    const kind = fc.constantFrom("tree", "counts", "executables");
-    fc.assert(
-      fc.property(kind, fields, fc.jsonValue(), (of, changed, counts) => {
-        parseLearnedUpdate({ ...changed, kind: of, started, tree: { ...tree, ...changed }, counts });
-      }),
-    );
-  });
-
-  test("rows of several wardens are one entry whose counts add up", () => {
-    const entries = [row, { ...row, origin: "run:2", count: 5 }]
-      .map(entryOfRow)
-      .filter((one) => typeof one !== "string");
-    expect(mergeEntries([entries], false)).toEqual([
-      expect.objectContaining({
-        scope: "cron.service",
-        exact: "/cron/sh",
-        count: 7,
-        hosts: 1,
-        users: [0, 33],
-      }),
-    ]);
-  });
-
-  test("a row that a taken-over reporter made up is refused, with the reason", () => {
-    expect(entryOfRow({ ...row, exact: "x\n/y" })).toBe("an empty column, or one that is not printable");
-    expect(entryOfRow({ ...row, path: "\u001b[2J" })).toContain("not printable");
-    expect(entryOfRow({ ...row, first: -1 })).toContain("first and last seen");
-    fc.assert(
-      fc.property(fc.constantFrom(...Object.keys(row)), fc.jsonValue(), (name, value) => {
-        const made = entryOfRow({ ...row, [name]: value });
-        expect(["string", "object"]).toContain(typeof made);
-      }),
-    );
   });
 });

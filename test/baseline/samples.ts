@@ -5,6 +5,8 @@ import { type Executable, executableOf, joinExecutables } from "../../src/baseli
 import { unambiguous } from "../../src/linux/text.ts";
 
 export const NOON = Date.UTC(2026, 0, 31, 12) / 1000;
+/** The id of a learning run. */
+export const RUN = "7".repeat(32);
 
 export function entry(exact: string, rest: Partial<BaselineEntry> = {}): BaselineEntry {
   return {

@@ -71,6 +71,11 @@ describe("capabilities", () => {
 });
 
 describe("system calls", () => {
+  test("of no process include clone3, whose flags a filter cannot see", () => {
+    for (const mode of modes)
+      for (const role of processRoles) expect([...systemCallsOf(role, mode).keys()]).not.toContain("clone3");
+  });
+
   test("nobody traces processes, reads their memory, mounts, or loads modules", () => {
     const filters = modes.flatMap((mode) => processRoles.map((role) => systemCallsOf(role, mode)));
     for (const filter of filters)

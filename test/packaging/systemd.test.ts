@@ -30,7 +30,7 @@ if (Bun.which("systemd-analyze") !== null)
     try {
       const path = join(folder, "treewarden.service");
       // The command need not be installed where the tests run.
-      writeFileSync(path, unit.replace("ExecStart=/usr/bin/treewarden", "ExecStart=/bin/true"));
+      writeFileSync(path, unit.replaceAll("=/usr/bin/treewarden", "=/bin/true"));
       const verify = Bun.spawnSync(["systemd-analyze", "verify", path]);
       // It also complains of the host's own units.
       const complaints = verify.stderr.toString().split("\n");

@@ -177,6 +177,17 @@ describe("where signatures are asked for", () => {
     ]);
   });
 
+  test("the role inside the binary does not take the place of a signed policy whose file is gone", () => {
+    const files = someFiles();
+    const newest = new Map([["base", NOON]]);
+    expect(messages(loadTrusted(files, ["base"], undefined, newest))).toEqual([
+      'base:0 a signed policy of role "base" was in force, and its file is gone',
+    ]);
+    // As a parent it is what it always was.
+    signed(files);
+    expect(loadTrusted(files, undefined, undefined, newest).policy).toBeDefined();
+  });
+
   test("a signature that is right, over a text that is none of ours, is refused", () => {
     const files = someFiles();
     for (const text of [

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { LearnedTree, LearnedUpdate } from "../../src/baseline/learned.ts";
+import type { LearnedTree, SealedUpdate } from "../../src/baseline/learned.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair, tryReceive, trySend } from "../../src/linux/socketpair.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -113,10 +113,13 @@ const learnedTree = (exact: string): LearnedTree => ({
   ...{ id: "0".repeat(32), scope: "-", exact, path: "/b", tree: "/b", complete: true },
   ...{ first: 1, last: 1, count: 1, users: "0", executables: "-", arguments: null },
 });
-const learnedUpdate = (exact: string): LearnedUpdate => ({
+const seal = "f".repeat(32);
+const learnedUpdate = (exact: string): SealedUpdate => ({
   kind: "tree",
   started: 1,
+  learning: "1".repeat(32),
   tree: learnedTree(exact),
+  seals: { tree: seal, count: seal, executables: seal },
 });
 
 test("what is learned goes in frames of its own, numbered together with events, and is acknowledged with them", () => {

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LearnedTree, LearnedUpdate } from "../../src/baseline/learned.ts";
+import type { LearnedTree } from "../../src/baseline/learned.ts";
+import { sealUpdate, verifyRow } from "../../src/baseline/learned-seal.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Journal } from "../../src/reporter/journal.ts";
@@ -158,27 +159,26 @@ describe("the journal", () => {
     expect(uids()).toEqual(["a", "b"]);
   });
 
-  test("of an older version gets the column for executables, and what is learned is kept with it", () => {
+  test("of an older version forgets learned trees that have no seals, and keeps new ones with theirs", () => {
     using old = new Database(path, { create: true });
-    old.run(LEARNED_TABLE.replace("executables TEXT", "package TEXT, digest TEXT"));
-    old.run(
-      "INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, NULL, NULL)",
-    );
+    old.run(LEARNED_TABLE.replaceAll(/ \w+_seal TEXT NOT NULL,/g, "").replace("learning TEXT NOT NULL,", ""));
+    old.run("INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, '-')");
     using journal = new Journal(path, bounds);
     const tree: LearnedTree = {
       ...{ id: "0".repeat(32), scope: "-", exact: "/b", path: "/b", tree: "/b", complete: true },
       ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", arguments: null },
     };
     const { id } = tree;
-    const updates: LearnedUpdate[] = [
-      { kind: "tree", started: 1, tree },
-      { kind: "executables", started: 1, id, executables: "/b,!,-" },
+    const origin = { learning: "1".repeat(32), warden: "r:1", started: 1 };
+    const key = new Uint8Array(32);
+    const updates = [
+      sealUpdate({ kind: "tree", started: 1, tree }, key, origin),
+      sealUpdate({ kind: "executables", started: 1, id, executables: "/b,!,-" }, key, origin),
     ];
     journal.append({ records: [], learned: { run: "r", generation: 1, updates } });
-    expect(old.query("SELECT exact, executables FROM learned ORDER BY exact").values()).toEqual([
-      ["/a", null],
-      ["/b", "/b,!,-"],
-    ]);
+    const rows = old.query("SELECT * FROM learned ORDER BY exact").all();
+    expect(rows).toMatchObject([{ exact: "/b", executables: "/b,!,-", origin: "r:1:1" }]);
+    expect(verifyRow(JSON.stringify(rows[0]), key)?.tree).toEqual({ ...tree, executables: "/b,!,-" });
   });
 
   test("written by somebody else shows nothing that moves a terminal", () => {

@@ -88,6 +88,15 @@ describe("a directory from which root must not take decisions is refused:", () =
     expect(take()).toEqual({ kind: "usage", reason: `${directory} is not a directory` });
   });
 
+  test.skipIf(process.geteuid?.() !== 0)("one below a folder of another user, who can replace it", () => {
+    const home = join(folder, "home");
+    mkdirSync(join(home, "state"), { recursive: true });
+    Bun.spawnSync(["chown", "65534", home]);
+    directory = join(home, "state");
+    const reason = `${directory} lies below ${home}, which belongs to user 65534, not to root: chown root ${home}`;
+    expect(take()).toEqual({ kind: "usage", reason });
+  });
+
   test.skipIf(process.geteuid?.() !== 0)("another user's", () => {
     mkdirSync(directory);
     Bun.spawnSync(["chown", "65534", directory]);

@@ -299,16 +299,6 @@ describe.skipIf(reason !== undefined)("what the system does not allow ends with 
     expect(answer.code).toBe(3);
     rmSync(closed, { recursive: true });
   });
-
-  test("a port that is taken", () => {
-    using server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const answer = ask(["run", "--listen", `127.0.0.1:${server.port}`, "--state-dir", join(folder, "port")]);
-    expect(answer.stdout).toBe("");
-    expect(answer.stderr).toMatch(/cannot listen on 127.0.0.1:\d+/);
-    expect(answer.stderr).toMatch(/--listen/);
-    expect(answer.code).toBe(3);
-    rmSync(join(folder, "port"), { recursive: true });
-  });
 });
 
 describe.skipIf(reason !== undefined)("the answer no ends with 1", () => {

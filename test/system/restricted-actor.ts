@@ -5,7 +5,7 @@ import { ptr } from "bun:ffi";
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type PrivilegeMode, processRoles } from "../../src/hardening/privileges.ts";
-import { filterSystemCalls, giveUp } from "../../src/hardening/restrict.ts";
+import { giveUp, restrictFurther } from "../../src/hardening/restrict.ts";
 import { bindLibc, errno, errnoName } from "../../src/linux/libc.ts";
 import { replaceProcess } from "../../src/linux/process.ts";
 import { ownArguments } from "../../src/linux/spawn.ts";
@@ -51,7 +51,8 @@ function attempted(action: () => void): string {
 const address = new Uint8Array([2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
 const nowhere = new BigUint64Array([0n]);
 const vector = new BigUint64Array([BigInt(ptr(new Uint8Array(8))), 8n]);
-const [PTRACE_ATTACH, SIGCONT, CLONE_NEWUSER, MAP_PRIVATE_ANONYMOUS, RWX] = [16, 18, 0x1000_0000, 0x22, 7];
+const [PTRACE_ATTACH, SIGCONT, CLONE_NEWUSER] = [16, 18, 0x1000_0000];
+const [MAP_PRIVATE_ANONYMOUS, READ_WRITE, RWX] = [0x22, 3, 7];
 
 const attempts: Readonly<Record<string, () => string>> = {
   // No such file: what is allowed fails with ENOENT.
@@ -65,6 +66,8 @@ const attempts: Readonly<Record<string, () => string>> = {
   // On /dev/null: what is allowed fails with ENOTSOCK.
   connect: () => called(libc.connect(0, address, address.length)),
   "executable memory": () => called(libc.mmap(null, 4096, RWX, MAP_PRIVATE_ANONYMOUS, -1, 0)),
+  // Half as much again as the limit; reserved, not used.
+  "too much memory": () => called(libc.mmap(null, 3 << 29, READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)),
   "read /etc/shadow": () => attempted(() => closeSync(openSync("/etc/shadow", "r"))),
   "read /etc/passwd": () => attempted(() => closeSync(openSync("/etc/passwd", "r"))),
   "read /var": () => attempted(() => closeSync(openSync("/var/lib", "r"))),
@@ -72,7 +75,7 @@ const attempts: Readonly<Record<string, () => string>> = {
   "write elsewhere": () => attempted(() => closeSync(openSync(join(folder, "../elsewhere"), "w"))),
 };
 
-const problems = [process.env.PROBLEMS ?? "", ...filterSystemCalls(role, mode)].join("");
+const problems = [process.env.PROBLEMS ?? "", ...restrictFurther(role, mode)].join("");
 const results = Object.fromEntries(Object.entries(attempts).map(([name, attempt]) => [name, attempt()]));
 // The runtime still works: it compiles, collects and starts threads.
 Bun.gc(true);

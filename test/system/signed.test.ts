@@ -1,9 +1,10 @@
 // A treewarden with keys judges by nothing that was not signed; a baseline that comes with the role is known.
 import { describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
+import { pidOf } from "./live.ts";
 import { binary, type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
@@ -98,6 +99,10 @@ function parsed(lines: string): JsonRecord[] {
     .map((line) => JSON.parse(line));
 }
 
+function isStart(one: JsonRecord): boolean {
+  return one["event.name"] === "warden.started";
+}
+
 function isUnknown(one: JsonRecord): boolean {
   return one["security_rule.name"] === "unknown" && String(one["tree.path"]).endsWith("/tw-met");
 }
@@ -138,13 +143,82 @@ describe.skipIf(reason !== undefined)("treewarden with keys", () => {
     using site = new Site();
     chmodSync(`${site.key}.pub`, 0o666);
     expect(site.refusal()).toMatchObject({ exitCode: 2 });
-    expect(site.refusal().stderr).toContain(`${site.key}.pub: others than root can change it`);
+    expect(site.refusal().stderr).toContain(
+      `${site.key}.pub: can be written by others: its mode is 0666\n  hint: chmod go-w ${site.key}.pub`,
+    );
     chmodSync(`${site.key}.pub`, 0o644);
     chownSync(`${site.key}.pub`, 65_534, 0);
     expect(site.refusal()).toMatchObject({ exitCode: 2 });
     rmSync(`${site.key}.pub`);
     expect(site.refusal()).toMatchObject({ exitCode: 2 });
   }, 30_000);
+
+  test("does not fall back to the embedded role when the signed policies are gone", () => {
+    using site = new Site();
+    // What /etc has is this test's: it is another one for this process.
+    const script = [
+      "mount -t tmpfs none /etc && mkdir -p -m 755 /etc/treewarden/policies",
+      "echo nobody:x:65534:65534::/:/bin/false > /etc/passwd",
+      'exec "$@"',
+    ].join(" && ");
+    const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+    const flags = ["--config", join(site.folder, "config.yaml"), "--state-dir", join(site.folder, "state")];
+    const { exitCode, stderr } = Bun.spawnSync([...inside, binary, "run", "--listen", "off", ...flags], {
+      timeout: 10_000,
+    });
+    expect(exitCode).toBe(2);
+    expect(stderr.toString()).toContain(
+      "/etc/treewarden/policies: has no policy, and with policy_keys one must be there",
+    );
+  });
+
+  test("refuses an older policy also after it was away, and after every kind of restart", async () => {
+    using site = new Site();
+    const older = readFileSync(`${site.path}.sig`);
+    await Bun.sleep(1_100);
+    site.sign();
+    const newer = readFileSync(`${site.path}.sig`);
+    const put = (signature: Buffer): void => writeFileSync(`${site.path}.sig`, signature);
+    const state = join(site.folder, "state");
+    {
+      await using running = await Running.start(site.flags(), {}, site.folder);
+      const rejected = () => running.records.filter((one) => one["event.name"] === "policy.rejected");
+      // The file is away, and then an older one is there.
+      rmSync(`${site.path}.sig`);
+      running.signal("SIGHUP");
+      await running.seen(() => rejected().length === 1);
+      put(older);
+      running.signal("SIGHUP");
+      await running.seen(() => rejected().length === 2);
+      expect(String(rejected().at(-1)?.["policy.errors"])).toContain("before the one in force");
+      // The warden of the same run dies.
+      process.kill(pidOf(running, "warden"), "SIGKILL");
+      await until("the next warden has refused it", () => running.stderr.includes("before the one in force"));
+      expect(running.records.filter((one) => one["event.name"] === "policy.loaded")).toEqual([]);
+      put(newer);
+      await until("the next warden watches", () => running.records.filter(isStart).length === 2, 20_000);
+      // Ends without taking its folder along.
+      expect(await running.stop()).toBe(0);
+      cpSync(state, join(site.folder, "kept"), {
+        recursive: true,
+        filter: (path) => !path.includes("report"),
+      });
+      // Another run, after a boot say.
+      put(older);
+      const again = treewarden(
+        "run",
+        ...site.flags(),
+        "--listen",
+        "off",
+        "--state-dir",
+        join(site.folder, "kept"),
+      );
+      expect(again).toMatchObject({
+        exitCode: 2,
+        stderr: expect.stringContaining("before the one in force"),
+      });
+    }
+  }, 60_000);
 
   test("keeps the old policy and its baseline when one comes that is not signed, and takes one that is", async () => {
     using site = new Site();

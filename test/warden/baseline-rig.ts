@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE } from "../../src/baseline/file-names.ts";
-import type { LearnedUpdate } from "../../src/baseline/learned.ts";
+import type { SealedUpdate } from "../../src/baseline/learned.ts";
 import {
   formatWardenRequest,
   REQUEST_FOLDER,
@@ -13,6 +13,7 @@ import {
 } from "../../src/baseline/warden-request.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { allSteps, type Steps } from "../../src/vocabulary/steps.ts";
 import { writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
@@ -33,7 +34,7 @@ export class BaselineRig implements Disposable {
   /** What was reported, oldest first. */
   readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
   /** What was reported as learned. */
-  readonly learned: LearnedUpdate[] = [];
+  readonly learned: SealedUpdate[] = [];
   readonly knownTrees: KnownTrees;
   readonly learner: Learner;
   readonly requests: WardenRequests;
@@ -53,13 +54,13 @@ export class BaselineRig implements Disposable {
     this.learner = new Learner({
       ...inputs,
       knownTrees: this.knownTrees,
+      origin: "run:1",
       reportLearned: (update) => this.learned.push(update) > 0,
       look: () => undefined,
     });
-    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, {
-      start: () => undefined,
-      stop: () => undefined,
-    });
+    const capture = { start: () => undefined, stop: () => undefined };
+    const atOnce = { add: (_: string, work: () => Steps<void>) => allSteps(work()) };
+    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, capture, atOnce);
   }
 
   /** The number of reports of `event`. */

@@ -6,6 +6,7 @@ import { EXCLUSIONS, IN_FORCE } from "../../src/baseline/file-names.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
+import { allSteps } from "../../src/vocabulary/steps.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { NOON } from "../baseline/samples.ts";
 import { BaselineRig, baselineOf } from "./baseline-rig.ts";
@@ -31,12 +32,12 @@ function familiarAfter(...steps: readonly ((rig: BaselineRig) => void)[]): strin
 test("the roles' baselines are known beside the host's own, until they are replaced", () => {
   expect(
     familiarAfter(
-      ({ knownTrees }) => knownTrees.reload([ofRole("/later")]),
+      ({ knownTrees }) => allSteps(knownTrees.reloading([ofRole("/later")])),
       (rig) => {
         rmSync(rig.path(IN_FORCE));
-        rig.knownTrees.reload();
+        allSteps(rig.knownTrees.reloading());
       },
-      ({ knownTrees }) => knownTrees.reload([]),
+      ({ knownTrees }) => allSteps(knownTrees.reloading([])),
     ),
   ).toEqual(["/own /roles", "/own /later", "/later", ""]);
 });
@@ -46,19 +47,30 @@ test("while the host's own cannot be used nothing changes, and then what came me
     familiarAfter(
       (rig) => {
         rig.write(IN_FORCE, "broken");
-        rig.knownTrees.reload([ofRole("/later")]);
+        allSteps(rig.knownTrees.reloading([ofRole("/later")]));
       },
       (rig) => {
         rig.putInForce("/own");
         chmodSync(rig.path(IN_FORCE), 0o666);
-        rig.knownTrees.reload();
+        allSteps(rig.knownTrees.reloading());
       },
       (rig) => {
         chmodSync(rig.path(IN_FORCE), 0o600);
-        rig.knownTrees.reload();
+        allSteps(rig.knownTrees.reloading());
       },
     ),
   ).toEqual(["/own /roles", "/own /roles", "/own /roles", "/own /later"]);
+});
+
+test("exclusions that others can write hide nothing more, and it is said how to repair that", () => {
+  using rig = new BaselineRig({ inForce: ["/own"] });
+  rig.write(EXCLUSIONS, formatExclusions([]));
+  chmodSync(rig.path(EXCLUSIONS), 0o666);
+  allSteps(rig.knownTrees.reloading());
+  const [rejected] = rig.changes.filter(({ event }) => event === "baseline.rejected");
+  expect(String(rejected?.details["baseline.errors"])).toContain(
+    `${EXCLUSIONS}:0: can be written by others: its mode is 0666: chmod go-w ${rig.path(EXCLUSIONS)}`,
+  );
 });
 
 const leaf = lineage("/usr/bin/ls");

@@ -10,6 +10,7 @@ import { recordUids } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import { type ProcessFacts, unknownFacts } from "../../src/sensor/event.ts";
+import { LoadShedding } from "../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../src/warden/new-trees.ts";
 import { Tracker, type TrackerListener } from "../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../src/warden/verdict-handler.ts";
@@ -70,6 +71,7 @@ class World {
       bootTimeMs: 0,
       userName: () => undefined,
       newTrees: new NewTrees(),
+      load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: () => ({}),
       learnFrom: () => {},
       recordChange: () => {},

@@ -18,6 +18,24 @@ test.each([
   ["kills depend on what the settle key covers", [byTree, byArguments, byCgroup], {}, "unsettled"],
   ["one of the kills depends on something else", [byTree, byAge], {}, "all"],
   ["an exception of a kill depends on something else", [{ ...byTree, except: [isYoung] }], {}, "all"],
+  [
+    "a kill depends on whether something else can be read",
+    [{ ...byTree, when: { "!!": [{ missing: ["process.executable.age"] }] } }],
+    {},
+    "all",
+  ],
+  [
+    "an allow rule above a kill depends on something else",
+    [{ ...byAge, action: "allow" }, byTree],
+    {},
+    "all",
+  ],
+  [
+    "an allow rule below a kill depends on something else",
+    [byTree, { ...byAge, action: "allow" }],
+    {},
+    "unsettled",
+  ],
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);

@@ -1,14 +1,16 @@
 // The trees that the reporter collected. Its database is its own, and it may be taken over: a process of its user
-// reads it, and what root gets are lines of text that are checked like any other.
+// reads it, and root takes only rows that carry the warden's seals.
 import { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
-import { entryOfRow } from "../../baseline/learned.ts";
+import { entryOfTree } from "../../baseline/learned.ts";
+import { verifyRow } from "../../baseline/learned-seal.ts";
 import { ownArguments } from "../../linux/spawn.ts";
 import { JOURNAL_FILE } from "../../reporter/journal-reader.ts";
+import { readLearningKey } from "../../warden/learning-key.ts";
 import { becomeOwnerOf } from "../become-owner.ts";
-import { CommandError, exitCodes, warn } from "../output.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
 
 /** Rows read, and what they may be together: twice the largest learning. */
 const ROWS_LIMIT = 200_000;
@@ -30,20 +32,74 @@ export function printRows(stateDirectory: string): void {
   database.run("PRAGMA busy_timeout = 2000");
   const table = database.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'learned'").get();
   if (table === null) return;
-  // All columns: a table that an older reporter made has not every one of them.
   const rows = database.query(`SELECT * FROM learned LIMIT ${ROWS_LIMIT + 1}`);
   let text = "";
   for (const row of rows.iterate()) text += `${JSON.stringify(row)}\n`;
   process.stdout.write(text);
 }
 
-/** What was collected, each tree once, in order. */
+/**
+ * What was collected, each tree once, in order. Rows that are not the warden's are left out and reported, and the
+ * command ends with exit code 1.
+ */
 export function readCandidates(stateDirectory: string): BaselineEntry[] {
-  return mergeEntries([readRows(stateDirectory)], false);
+  const { rows, foreign } = readRows(stateDirectory);
+  if (foreign > 0) {
+    warn(`${foreignText(foreign)}, and left out`);
+    hint(FOREIGN_HINT);
+    process.exitCode = exitCodes.no;
+  }
+  return mergeEntries([entriesOfRows(rows)], false);
 }
 
-/** What was collected, a tree once for each warden and each learning. Rows that are none are told and left out. */
-export function readRows(stateDirectory: string): BaselineEntry[] {
+/** A tree that the warden has reported, and the learning run in which it did. */
+export interface CandidateRow {
+  readonly learning: string;
+  /** undefined if a baseline cannot hold it. */
+  readonly entry: BaselineEntry | undefined;
+}
+
+export function entriesOfRows(rows: readonly CandidateRow[]): BaselineEntry[] {
+  return rows.flatMap(({ entry }) => entry ?? []);
+}
+
+export interface CandidateRows {
+  /** A tree once for each warden and each learning run. */
+  readonly rows: readonly CandidateRow[];
+  /** The number of rows that are not as the warden has reported them. */
+  readonly foreign: number;
+}
+
+export const FOREIGN_HINT =
+  "somebody with the rights of the reporter's user has written them, or the key in baseline/learning.key is another one";
+
+export function foreignText(rows: number): string {
+  return `${rows} ${rows === 1 ? "row" : "rows"} of the journal without the warden's seal`;
+}
+
+export function readRows(stateDirectory: string): CandidateRows {
+  const lines = readLines(stateDirectory);
+  if (lines.length === 0) return { rows: [], foreign: 0 };
+  const key = readLearningKey(stateDirectory);
+  // Without a key nothing can be the warden's, unless the key is there and this user must not read it.
+  if (!(key instanceof Uint8Array) && key.kind === "unreadable")
+    throw new CommandError(exitCodes.notAllowed, `the key of the learned trees ${key.reason}`, key.fix);
+  const rows: CandidateRow[] = [];
+  const wrong = new Map<string, number>();
+  for (const line of lines) {
+    const verified = key instanceof Uint8Array ? verifyRow(line, key) : undefined;
+    if (verified === undefined) continue;
+    const { learning, tree } = verified;
+    const entry = entryOfTree(tree);
+    if (typeof entry === "string") wrong.set(entry, (wrong.get(entry) ?? 0) + 1);
+    rows.push({ learning, entry: typeof entry === "string" ? undefined : entry });
+  }
+  for (const [why, count] of wrong) warn(`${count} rows of the journal are no trees: ${why}`);
+  return { rows, foreign: lines.length - rows.length };
+}
+
+/** The rows as JSON. */
+function readLines(stateDirectory: string): readonly string[] {
   const { stdout, stderr, exitCode } = Bun.spawnSync(
     ["/proc/self/exe", ...ownArguments(), "baseline", ROWS_COMMAND, "--state-dir", stateDirectory],
     { argv0: "treewarden", stdin: "ignore", maxBuffer: BYTES_LIMIT, timeout: READING_MS, env: {} },
@@ -59,27 +115,11 @@ export function readRows(stateDirectory: string): BaselineEntry[] {
       `cannot read what was learned${why === "" ? "" : `: ${why}`}`,
     );
   }
-  const entries: BaselineEntry[] = [];
-  const wrong = new Map<string, number>();
-  let rows = 0;
-  for (const line of new TextDecoder().decode(stdout).split("\n")) {
-    if (line === "") continue;
-    rows += 1;
-    const entry = entryOfLine(line);
-    if (typeof entry === "string") wrong.set(entry, (wrong.get(entry) ?? 0) + 1);
-    else entries.push(entry);
-  }
-  for (const [why, count] of wrong) warn(`${count} rows of the journal are no trees: ${why}`);
-  if (rows > ROWS_LIMIT)
+  const lines = new TextDecoder()
+    .decode(stdout)
+    .split("\n")
+    .filter((line) => line !== "");
+  if (lines.length > ROWS_LIMIT)
     warn(`the journal has more than ${ROWS_LIMIT} learned trees; the others were not read`);
-  return entries;
-}
-
-function entryOfLine(line: string): BaselineEntry | string {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? entryOfRow({ ...value }) : "not a row";
-  } catch {
-    return "not a row";
-  }
+  return lines;
 }

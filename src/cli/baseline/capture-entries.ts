@@ -2,7 +2,7 @@
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
 import { scope as scopeNames } from "../../baseline/key.ts";
-import { entryOfRow, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
+import { entryOfTree, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
@@ -42,7 +42,7 @@ export function entriesOf(file: string): Captured {
     else change(update.id, { executables: update.executables });
     return true;
   };
-  const learning = new Learning({ state: startLearning(0, null), redact: redactArguments });
+  const learning = new Learning({ state: startLearning(0, null, ""), redact: redactArguments });
   let losses = 0;
   let hostName = "";
   read(file, (capture) => {
@@ -73,7 +73,7 @@ export function entriesOf(file: string): Captured {
       }
     };
   });
-  const entries = [...trees.values()].map(entryOfRow).filter((entry) => typeof entry !== "string");
+  const entries = [...trees.values()].map(entryOfTree).filter((entry) => typeof entry !== "string");
   const missing = trees.size - entries.length;
   return {
     host: hostName,

@@ -14,10 +14,10 @@ import { durationText } from "../../config/duration.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
-import { readRows } from "./candidates.ts";
+import { type CandidateRows, entriesOfRows, FOREIGN_HINT, foreignText, readRows } from "./candidates.ts";
 import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
-import { leaveRequest, requestWarden, requestWardenOrFail } from "./request-warden.ts";
+import { isWardenRunning, leaveRequest, requestWarden, requestWardenOrFail } from "./request-warden.ts";
 import {
   compiledExclusions,
   headerOf,
@@ -122,8 +122,48 @@ export interface AcceptFlags {
   readonly anyway?: boolean;
 }
 
+/** How long `accept` waits for trees that are on their way from the warden through the reporter to the disk. */
+const ARRIVAL_MS = 5_000;
+const RETRY_MS = 200;
+
+/** The rows of the journal, once all trees that the warden has counted are among them, or after ARRIVAL_MS. */
+async function readLearnedRows(
+  { stateDirectory }: BaselineHost,
+  state: LearningState,
+): Promise<CandidateRows> {
+  const end = performance.now() + ARRIVAL_MS;
+  for (;;) {
+    const found = readRows(stateDirectory);
+    const isComplete = found.foreign > 0 || arrived(found, state) >= state.trees;
+    if (isComplete || performance.now() >= end || !isWardenRunning(stateDirectory)) return found;
+    await Bun.sleep(RETRY_MS);
+  }
+}
+
+/** The number of trees of this learning run. */
+function arrived({ rows }: CandidateRows, { id }: LearningState): number {
+  return rows.filter(({ learning }) => learning === id).length;
+}
+
+/** Refuses rows that the reporter has made up, and a journal from which it has removed some. */
+function checkRows(found: CandidateRows, state: LearningState, { anyway }: AcceptFlags): void {
+  const missing = state.trees - arrived(found, state);
+  const problems = [
+    ...(found.foreign > 0 ? [{ problem: foreignText(found.foreign), fix: FOREIGN_HINT }] : []),
+    ...(missing > 0
+      ? [{ problem: `${missing} of ${state.trees} learned trees are not in the journal`, fix: "learn again" }]
+      : []),
+  ];
+  const [first] = problems;
+  if (first === undefined) return;
+  const lines = problems.map(({ problem }) => `not accepted: ${problem}`);
+  if (anyway !== true)
+    throw new CommandError(exitCodes.no, lines, `${first.fix}; --anyway accepts the others`);
+  warn(...problems.map(({ problem }) => `left out: ${problem}`));
+}
+
 /** Puts into force what was learned. What was first seen after the learning had ended is for compare and review. */
-export function accept(flags: AcceptFlags, host: BaselineHost): void {
+export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<void> {
   const state = readLearning(host.stateDirectory);
   if (state === undefined || state.phase === "watching")
     throw new CommandError(
@@ -138,9 +178,12 @@ export function accept(flags: AcceptFlags, host: BaselineHost): void {
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const end = state.ended ?? now;
-  const rows = readRows(host.stateDirectory);
+  const learnedRows = await readLearnedRows(host, state);
+  checkRows(learnedRows, state, flags);
+  const rows = entriesOfRows(learnedRows.rows);
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
-  const inTime = mergeEntries([rows.filter(({ first }) => first >= state.started && first <= end)], false);
+  const ofRun = entriesOfRows(learnedRows.rows.filter(({ learning }) => learning === state.id));
+  const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);
   const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   if (learned.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   const entries = mergeEntries([before?.entries ?? [], learned], false);

@@ -11,6 +11,7 @@ import {
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { codeOf } from "../../linux/system-error.ts";
+import { distrust } from "../../supervisor/state-directory.ts";
 import { CommandError, exitCodes } from "../output.ts";
 import { writeWhole } from "./store.ts";
 
@@ -30,6 +31,9 @@ function holderOf(stateDirectory: string): number | undefined {
   try {
     // A lock that can be had is nobody's, whatever stands in the file.
     if (tryLock(fd)) return undefined;
+    // In another user's directory the file could name any process of the host, and root would signal that.
+    const reason = distrust(stateDirectory);
+    if (reason !== undefined) throw new CommandError(exitCodes.usage, reason);
     const pid = Number(/^[1-9]\d{0,9}$/m.exec(readFileSync(fd, "latin1"))?.[0]);
     return Number.isSafeInteger(pid) ? pid : undefined;
   } finally {
@@ -44,13 +48,25 @@ export function isWardenRunning(stateDirectory: string): boolean {
 
 /** Leaves a request for the warden; false if none runs, and then nothing is left. */
 export function requestWarden(stateDirectory: string, request: WardenRequest): boolean {
+  return signalWarden(stateDirectory, "SIGUSR1", () => leaveRequest(stateDirectory, request));
+}
+
+/**
+ * Signals the supervisor that holds the state directory, and never a process that has got its pid; false if none does.
+ * `prepare` is called before the signal, if there is a supervisor.
+ */
+export function signalWarden(
+  stateDirectory: string,
+  signal: "SIGHUP" | "SIGUSR1",
+  prepare?: () => void,
+): boolean {
   const pid = holderOf(stateDirectory);
   if (pid === undefined) return false;
   using holder = pidfdOpen(pid);
   // Between the two looks it may have ended, and another process have its pid.
   if (holder === null || holderOf(stateDirectory) !== pid) return false;
-  leaveRequest(stateDirectory, request);
-  return holder.signal(os.signals.SIGUSR1);
+  prepare?.();
+  return holder.signal(os.signals[signal]);
 }
 
 /** Leaves a request for the next warden that starts. */
@@ -59,10 +75,13 @@ export function leaveRequest(stateDirectory: string, request: WardenRequest): vo
   writeWhole(join(stateDirectory, REQUEST_FOLDER, name), formatWardenRequest(request));
 }
 
-/** As `ask`; without a warden it is an error. */
+/** As `requestWarden`; without a warden it is an error. */
 export function requestWardenOrFail(stateDirectory: string, request: WardenRequest): void {
-  if (requestWarden(stateDirectory, request)) return;
-  throw new CommandError(
+  if (!requestWarden(stateDirectory, request)) throw noWardenRuns(stateDirectory);
+}
+
+export function noWardenRuns(stateDirectory: string): CommandError {
+  return new CommandError(
     exitCodes.no,
     `no treewarden runs on ${stateDirectory}`,
     "start it with treewarden run; --state-dir says which one",

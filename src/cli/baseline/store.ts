@@ -12,9 +12,8 @@ import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from ".
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
 import { writeFileAtomic } from "../../linux/files.ts";
-import { readCheckedFile } from "../../linux/root-file.ts";
+import { anyFile, type FileRules, readCheckedFile, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
-import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
@@ -24,14 +23,23 @@ import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts
 /** Larger than the largest baseline that the parser takes. */
 const SIZE_LIMIT = 1 << 30;
 
-/** The content of a file; undefined if it does not exist. Never waits, whatever lies at the path. */
+/** The content of a file that a person named; undefined if it does not exist. Never waits, whatever lies at the path. */
 export function readBytes(path: string): Uint8Array | undefined {
-  const content = readCheckedFile(path, { limit: SIZE_LIMIT, mayBeLink: true });
+  return read(path, anyFile(SIZE_LIMIT), "so it cannot be a baseline");
+}
+
+/** The content of a file in the state directory; undefined if it does not exist. Throws if others can have written it. */
+function readStateFile(path: string): Uint8Array | undefined {
+  return read(path, stateFile(SIZE_LIMIT), "so nothing in it counts");
+}
+
+function read(path: string, rules: FileRules, conclusion: string): Uint8Array | undefined {
+  const content = readCheckedFile(path, rules);
   if (content.ok) return content.bytes;
-  const { kind, cause, reason } = content.problem;
+  const { kind, cause, reason, fix } = content.problem;
   if (kind === "missing") return undefined;
   if (cause !== undefined) throw failure(`cannot read ${path}`, cause);
-  throw new CommandError(exitCodes.usage, `${path} ${reason}, so it cannot be a baseline`);
+  throw new CommandError(exitCodes.usage, `${path} ${reason}, ${conclusion}`, fix);
 }
 
 /** `writeFileAtomic`, whose errors are told to a person. */
@@ -53,9 +61,9 @@ function failure(what: string, error: unknown): CommandError {
 
 function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {
   const lines = errors.map(({ line, message }) =>
-    printable(line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`),
+    line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`,
   );
-  return new CommandError(exitCodes.usage, lines.join("\ntreewarden: "), fix);
+  return new CommandError(exitCodes.usage, lines, fix);
 }
 
 /** A baseline out of a file that somebody named. `edited`: its digest line may be missing. */
@@ -76,7 +84,7 @@ export function readBaselineFile(path: string, edited = false): BaselineFile {
 /** The baseline in force; undefined if there is none. */
 export function readInForce(stateDirectory: string): BaselineFile | undefined {
   const path = join(stateDirectory, IN_FORCE);
-  const bytes = readBytes(path);
+  const bytes = readStateFile(path);
   if (bytes === undefined) return undefined;
   const result = parseBaseline(bytes);
   if (result.ok) return result.value;
@@ -85,13 +93,13 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
 
 /** What comes with the roles that the running warden, or the last one, judges by. */
 function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
-  const bytes = readBytes(join(stateDirectory, OF_ROLES));
+  const bytes = readStateFile(join(stateDirectory, OF_ROLES));
   const list = bytes === undefined ? [] : (parseRoleBaselines(new TextDecoder().decode(bytes)) ?? []);
   return list.flatMap(({ file, digest }) => {
     const content = readBytes(file);
     if (content === undefined || digestOf(content) !== digest) {
-      warn(printable(`${file} was changed since treewarden loaded it, and is left out`));
-      hint("load it: systemctl reload treewarden");
+      warn(`${file} was changed since treewarden loaded it, and is left out`);
+      hint("load it: treewarden reload");
       return [];
     }
     const result = parseBaseline(content);
@@ -115,7 +123,7 @@ export function writeInForce(stateDirectory: string, file: BaselineFile): void {
 /** What stands in the file of exclusions; nothing if there is none. */
 export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const path = join(stateDirectory, EXCLUSIONS);
-  const bytes = readBytes(path);
+  const bytes = readStateFile(path);
   if (bytes === undefined) return [];
   const result = parseExclusions(new TextDecoder().decode(bytes), compileTreeGlob);
   if (result.ok) return result.value;
@@ -132,7 +140,7 @@ export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions
 
 /** How far the warden's learning is; undefined if it never learned. */
 export function readLearning(stateDirectory: string): LearningState | undefined {
-  const bytes = readBytes(join(stateDirectory, LEARNING_STATE));
+  const bytes = readStateFile(join(stateDirectory, LEARNING_STATE));
   return bytes === undefined ? undefined : parseState(new TextDecoder().decode(bytes));
 }
 

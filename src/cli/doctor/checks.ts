@@ -1,14 +1,15 @@
 // The checks of `doctor` other than those of sensors. Each has a result; a failed check also says how to fix it.
-import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { missingHardening } from "../../hardening/support.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
+import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
 import { readConfig } from "../configuration.ts";
-import { CommandError } from "../output.ts";
+import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
-import { checkRunnable, reporterUserOf } from "../refusals.ts";
+import { checkNamespace, checkRunnable, reporterUserOf } from "../refusals.ts";
 
 export interface DoctorCheck {
   readonly name: string;
@@ -16,6 +17,8 @@ export interface DoctorCheck {
   readonly status: "ok" | "missing" | "wrong";
   readonly detail: string;
   readonly fix?: string;
+  /** The exit code of `run` for this, if it is not the one for wrong use. */
+  readonly code?: ExitCode;
 }
 
 /** `config`: path of a configuration file other than the default. */
@@ -30,6 +33,7 @@ export function runChecks(config: string | undefined): {
     user(),
     btf(),
     processFileSystem(),
+    pidNamespace(),
     pidDescriptors(),
     read.check,
     policies(read.config),
@@ -82,7 +86,35 @@ function processFileSystem(): DoctorCheck {
       fix: "run as root, to whom nothing is hidden",
     };
   }
-  return { name, status: "ok", detail: "every process can be read" };
+  return canReadPrograms()
+    ? { name, status: "ok", detail: "every process can be read" }
+    : {
+        name,
+        status: "missing",
+        detail: "the programs of other users cannot be read",
+        fix: "run as root, or give it CAP_SYS_PTRACE",
+      };
+}
+
+/** Whether the program of process 1 can be read (proc_pid_exe(5)), which needs the same rights as that of any other. */
+function canReadPrograms(): boolean {
+  try {
+    return readlinkSync("/proc/1/exe") !== "";
+  } catch {
+    return false;
+  }
+}
+
+function pidNamespace(): DoctorCheck {
+  const name = "pid namespace";
+  try {
+    checkNamespace();
+    return { name, status: "ok", detail: "the host's" };
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const { message: detail, hint, code } = error;
+    return { name, status: "wrong", detail, code, ...(hint === undefined ? {} : { fix: hint }) };
+  }
 }
 
 function pidDescriptors(): DoctorCheck {
@@ -109,15 +141,16 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
   const name = "configuration";
   let config = defaultConfig();
   try {
-    config = readConfig(named);
+    config = readConfig(named, "to decide");
     checkRunnable(config);
     const file = named ?? configFile;
     const detail = existsSync(file) ? file : `no ${file}: the defaults are used`;
     return { check: { name, status: "ok", detail }, config };
   } catch (error) {
-    const detail = error instanceof CommandError ? error.message : String(error);
+    const detail = error instanceof CommandError ? error.lines.join("; ") : String(error);
+    const fix = (error instanceof CommandError ? error.hint : undefined) ?? "correct the file";
     return {
-      check: { name, status: "wrong", detail, fix: "correct the file; until then treewarden does not start" },
+      check: { name, status: "wrong", detail, fix: `${fix}; until then treewarden does not start` },
       config,
     };
   }
@@ -125,15 +158,15 @@ function configuration(named: string | undefined): { readonly check: DoctorCheck
 
 function policies(config: Config): DoctorCheck {
   const name = "policies";
-  const result = loadSettings(config);
+  const result = loadSettings(config, "to decide");
   if (result.ok) {
     const signed = config.policy_keys.length === 0 ? "" : ", signed";
     const detail = `${result.policy.role}, ${result.policy.rules.length} rules${signed}, enforcement ${config.enforcement}`;
     return { name, status: "ok", detail };
   }
-  const first = result.errors[0];
-  const detail = `${first?.file}:${first?.line}: ${first?.message}`;
-  return { name, status: "wrong", detail, fix: "treewarden policy check shows every error" };
+  const [first] = result.errors;
+  const detail = first === undefined ? "cannot be loaded" : formatPolicyError(first);
+  return { name, status: "wrong", detail, fix: first?.fix ?? "treewarden policy check shows every error" };
 }
 
 function reporter(config: Config): DoctorCheck {

@@ -41,7 +41,7 @@ export function keygen(name: string): void {
       exists ? "give another name: treewarden policy keygen NAME" : undefined,
     );
   }
-  process.stdout.write(`${name}.key\n${name}.pub\n`);
+  process.stdout.write(`${printable(name)}.key\n${printable(name)}.pub\n`);
   hint(`keep ${name}.key off servers; put ${name}.pub on them, as policy_keys in config.yaml`);
 }
 
@@ -49,7 +49,7 @@ export function keygen(name: string): void {
 export function sign(name: string, keyFile: string): void {
   const key = readPrivateKey(keyFile);
   if ("message" in key) throw wrongKey(key);
-  const loaded = loadPolicies([name], policySources);
+  const loaded = loadPolicies([name], policySources("to show"));
   if (loaded.policy === undefined) {
     printPolicyErrors(loaded.errors);
     throw new CommandError(exitCodes.usage, `${name} is broken, and was not signed`);
@@ -61,18 +61,18 @@ export function sign(name: string, keyFile: string): void {
   const signature = cryptography().sign(null, Buffer.from(statement), key);
   const path = signatureBeside(place);
   writeWhole(path, formatSignature(statement, signature), 0o644);
-  process.stdout.write(`${path}: ${coverage(files)}\n`);
+  process.stdout.write(`${printable(path)}: ${coverage(files)}\n`);
 }
 
 /** Exits with code 1 if the policy is not signed, not with one of these keys, or was changed since. */
 export function verify(name: string, keyFiles: readonly string[]): void {
   const keys = keyFiles.map((file) => {
-    const key = readPublicKey(file, false);
+    const key = readPublicKey(file, "to show");
     if ("message" in key) throw wrongKey(key);
     return key;
   });
   const trust = { verify: verifierOf(keys), newest: new Map<string, number>() };
-  const loaded = loadPolicies([name], { ...policySources, trust });
+  const loaded = loadPolicies([name], { ...policySources("to show"), trust });
   if (loaded.policy === undefined) {
     printPolicyErrors(loaded.errors);
     throw new CommandError(
@@ -86,7 +86,7 @@ export function verify(name: string, keyFiles: readonly string[]): void {
   const { role } = loaded;
   const signed = loaded.signed.get(role.file.role) ?? 0;
   process.stdout.write(
-    `${place}: role ${role.file.role}, signed ${timeText(signed)}, ${coverage(filesOf(role))}\n`,
+    `${printable(place)}: role ${role.file.role}, signed ${timeText(signed)}, ${coverage(filesOf(role))}\n`,
   );
 }
 
@@ -104,5 +104,5 @@ function coverage(files: readonly { readonly kind: string; readonly role: string
 }
 
 function wrongKey({ file, message, fix }: KeyProblem): CommandError {
-  return new CommandError(exitCodes.usage, printable(`${file}: ${message}`), fix);
+  return new CommandError(exitCodes.usage, `${file}: ${message}`, fix);
 }

@@ -58,13 +58,23 @@ function openNew(path: string): number {
   throw new Error(`${path} is there already and is not overwritten`);
 }
 
+/** A folder can be opened; reading it fails with an error that says so. */
+function openRegular(path: string): number {
+  const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
+  const fd = openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  const file = fstatSync(fd);
+  if (file.isFile() || file.isDirectory()) return fd;
+  closeSync(fd);
+  throw new Error("it is not a regular file");
+}
+
 /** An existing file to read from its start. */
 export class CaptureInput implements Disposable {
   private readonly fd: number;
 
-  /** Throws as node:fs does. */
+  /** Throws as node:fs does, and for a named pipe or a device, which might never end. */
   constructor(path: string) {
-    this.fd = openSync(path, constants.O_RDONLY);
+    this.fd = openRegular(path);
   }
 
   readonly read: ByteSource = (target) => {

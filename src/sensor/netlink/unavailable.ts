@@ -1,8 +1,8 @@
 // Why the process connector cannot be used here, and what to do about it.
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { PROC_PID_INIT_INO, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
 import { SystemCallError } from "../../linux/libc.ts";
+import { isInHostNamespace } from "../../linux/namespaces.ts";
 import { SensorUnavailable } from "../unavailable.ts";
 
 const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
@@ -41,7 +41,7 @@ export function refused(errno: number): SensorUnavailable {
 /** The subscription was not answered: the kernel says nothing to whom it does not want to listen. */
 export function unanswered(): SensorUnavailable {
   const message = "process connector: the kernel did not answer the subscription";
-  const outside = (["pid", "user"] as const).filter((kind) => !inInitialNamespace(kind));
+  const outside = (["pid", "user"] as const).filter((kind) => !isInHostNamespace(kind));
   if (outside.length > 0) {
     return new SensorUnavailable(
       `${message}: this is not the host's ${outside.join(" and ")} namespace`,
@@ -50,16 +50,6 @@ export function unanswered(): SensorUnavailable {
   }
   if (!isRegistered()) return new SensorUnavailable(message, kernelHint);
   return new SensorUnavailable(message, "another answer was lost under load, perhaps: try again");
-}
-
-function inInitialNamespace(kind: "pid" | "user"): boolean {
-  try {
-    return (
-      statSync(`/proc/self/ns/${kind}`).ino === (kind === "pid" ? PROC_PID_INIT_INO : PROC_USER_INIT_INO)
-    );
-  } catch {
-    return true;
-  }
 }
 
 /** /proc/net/connector lists who listens in the kernel; true if it cannot be read. */

@@ -27,6 +27,7 @@ import { writeNow } from "../../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../../src/warden/epoch.ts";
 import { KnownTrees } from "../../../src/warden/known-trees.ts";
 import { Learner } from "../../../src/warden/learner.ts";
+import { LoadShedding } from "../../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
@@ -170,6 +171,7 @@ export class Pipeline implements Disposable {
     const learner = new Learner({
       ...parts,
       knownTrees,
+      origin: "bench:1",
       reportLearned: () => false,
       look: () => undefined,
     });
@@ -204,6 +206,7 @@ export class Pipeline implements Disposable {
       totals,
       stamp,
       newTrees: new NewTrees(),
+      load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
       learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
       recordChange: () => undefined,

@@ -1,0 +1,51 @@
+// Rows of the reporter's table of learned trees, as a warden's reports make them.
+import type { Database } from "bun:sqlite";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
+import { executablesText } from "../../src/baseline/executables.ts";
+import { type LearnedTree, usersText } from "../../src/baseline/learned.ts";
+import { rowOrigin, type SealOrigin, sealUpdate } from "../../src/baseline/learned-seal.ts";
+import { treeId } from "../../src/fingerprint/tree.ts";
+
+export type LearnedRow = Omit<LearnedTree, "complete"> & {
+  readonly complete: number;
+  readonly origin: string;
+  readonly learning: string;
+  readonly tree_seal: string;
+  readonly count_seal: string;
+  readonly executables_seal: string;
+};
+
+/** The row that a report of `tree` becomes. */
+export function rowOf(tree: LearnedTree, key: Uint8Array, origin: SealOrigin): LearnedRow {
+  const update = sealUpdate({ kind: "tree", started: origin.started, tree }, key, origin);
+  if (update.kind !== "tree") throw new Error("not a tree");
+  return {
+    ...tree,
+    complete: tree.complete ? 1 : 0,
+    origin: rowOrigin(origin),
+    learning: update.learning,
+    tree_seal: update.seals.tree,
+    count_seal: update.seals.count,
+    executables_seal: update.seals.executables,
+  };
+}
+
+export function treeOfEntry(entry: BaselineEntry): LearnedTree {
+  const { scope, exact, path, tree, complete, first, last, count, users, executables } = entry;
+  return {
+    ...{ scope, exact, path, tree, complete, first, last, count },
+    id: treeId(scope + exact),
+    users: usersText(users),
+    executables: executablesText(executables),
+    arguments: entry.arguments ?? null,
+  };
+}
+
+export function insertRow(database: Database, row: LearnedRow): void {
+  const columns = Object.entries(row);
+  database
+    .query(
+      `INSERT INTO learned (${columns.map(([name]) => name).join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
+    )
+    .run(...columns.map(([, value]) => value));
+}
