@@ -1,6 +1,7 @@
 // Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
 import { readCheckedFile } from "../linux/root-file.ts";
+import { codeOf } from "../linux/system-error.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
@@ -12,10 +13,11 @@ export function readConfig(path: string | undefined, purpose: ReadPurpose): Conf
   const file = path ?? configFile;
   const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
-    const { kind, reason, fix } = content.problem;
+    const { kind, reason, fix, cause } = content.problem;
     if (kind === "missing" && path === undefined) return defaultConfig();
     const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
-    throw new CommandError(exitCodes.usage, `cannot read the configuration ${file}: ${why}`, fix);
+    const code = codeOf(cause) === "EACCES" ? exitCodes.notAllowed : exitCodes.usage;
+    throw new CommandError(code, `cannot read the configuration ${file}: ${why}`, fix);
   }
   const result = parseConfig(content.bytes.toString("utf8"), file);
   if (result.ok) return result.config;

@@ -23,8 +23,8 @@ export interface Instrument {
 
 /** Why an exec is unattributed: the first of these that is missing. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
-/** The warden's queues of reliable (`numbered`) and best-effort (`plain`) records. */
-const wardenQueues = ["numbered", "plain"] as const;
+/** The warden's queues. */
+const wardenQueues = ["reliable", "best_effort"] as const;
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
@@ -48,7 +48,7 @@ export const instruments = {
     otel: "treewarden.events",
     unit: "{event}",
     kind: "counter",
-    description: "Events that the kernel told.",
+    description: "Events that the kernel reported.",
     attributes: ["event"],
     closed: [countedKinds],
   },
@@ -66,7 +66,7 @@ export const instruments = {
     otel: "treewarden.execs.unattributed",
     unit: "{exec}",
     kind: "counter",
-    description: "Execs of which executable, arguments, ids or tree are not all known.",
+    description: "Execs whose executable, arguments, ids or tree could not be determined.",
     attributes: ["reason"],
     closed: [unattributedReasons],
   },
@@ -75,7 +75,8 @@ export const instruments = {
     otel: "treewarden.names.unscored",
     unit: "{name}",
     kind: "counter",
-    description: "Names of programs that were folded and not scored, because a user made too many new ones.",
+    description:
+      "Program names that were folded without a randomness score, because a user made too many new ones or the warden was behind.",
     attributes: [],
     closed: [],
   },
@@ -92,7 +93,7 @@ export const instruments = {
     otel: "treewarden.verdict.duration",
     unit: "s",
     kind: "histogram",
-    description: "From the kernel's time of the event to the action carried out.",
+    description: "Time from the event in the kernel until the action was carried out.",
     attributes: ["outcome"],
     closed: [outcomes],
     buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 1],

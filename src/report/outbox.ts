@@ -104,8 +104,8 @@ export class Outbox {
     this.beforeTotals = options.beforeTotals ?? (() => undefined);
     this.now = options.now ?? (() => performance.now());
     this.generation = options.hello().generation;
-    this.droppedReliable = options.totals.counter("queueDropped", { queue: "numbered" });
-    this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "plain" });
+    this.droppedReliable = options.totals.counter("queueDropped", { queue: "reliable" });
+    this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "best_effort" });
   }
 
   /** Continues on the socket pair `fd` of a new reporter: with a hello, and every record that was not acknowledged. */

@@ -5,6 +5,9 @@ import type { Counter, Series, Totals } from "./totals.ts";
 export const OVERFLOW_TREE = "/overflow";
 /** The time that an unknown tree keeps its series after its last process ended. */
 const STAY_MS = 3_600_000;
+/** No user's unknown trees but root's get more than this share of the series: one could take all that others need. */
+const USER_SHARE = 0.25;
+const ROOT_UID = 0;
 /** The most folded trees to remember, so that a tree is counted once and not for each of its processes. */
 const FOLDED_LIMIT = 1_024;
 
@@ -23,6 +26,8 @@ export class TreeHandle implements ProcessCount {
   readonly tree: string;
   /** @internal null: not exported */ readonly processes: Series | null;
   /** @internal null: not exported */ readonly duration: Series | null;
+  /** @internal the effective user of its first process; undefined if not known, or if the tree is known */
+  owner: number | undefined;
   /** @internal */ known = false;
   /** @internal processes alive */ running = 0;
   /** @internal when the last one ended, by `TreeTotals.now` */ idleSince = 0;
@@ -44,6 +49,8 @@ export class TreeTotals {
   private readonly idle = new Set<TreeHandle>();
   /** The latest of these trees, not in `idle` yet, because it usually runs again at once. */
   private lastIdle: TreeHandle | null = null;
+  /** How many unknown trees with series each user's processes began. */
+  private readonly ofUsers = new Map<number, number>();
   private readonly folded = new Set<string>();
   private readonly foldedCount: Counter;
   private readonly off = new TreeHandle("", null, null);
@@ -66,10 +73,13 @@ export class TreeTotals {
     return this.trees.size;
   }
 
-  /** Counts a new process of `tree` (its path). `known`: see `tree.known`; a known tree keeps its series. */
-  started(tree: string, known: boolean): TreeHandle {
+  /**
+   * Counts a new process of `tree` (its path). `known`: see `tree.known`; a known tree keeps its series. `user`: the
+   * effective user of the process, if it is known.
+   */
+  started(tree: string, known: boolean, user?: number): TreeHandle {
     if (this.options.mode === "off") return this.off;
-    const series = this.seriesFor(tree, known);
+    const series = this.seriesFor(tree, known, user);
     series.running += 1;
     this.leaveIdle(series);
     series.processes?.set(series.running);
@@ -84,12 +94,12 @@ export class TreeTotals {
   }
 
   /** Moves a process to another tree after an exec. Its duration counts for the tree in which it ends. */
-  moved(handle: TreeHandle, tree: string, known: boolean): TreeHandle {
+  moved(handle: TreeHandle, tree: string, known: boolean, user?: number): TreeHandle {
     if (handle.tree === tree) {
       if (known) this.remember(handle);
       return handle;
     }
-    const next = this.started(tree, known);
+    const next = this.started(tree, known, user);
     if (handle.running > 0) this.left(handle);
     return next;
   }
@@ -123,7 +133,7 @@ export class TreeTotals {
     else this.idle.delete(series);
   }
 
-  private seriesFor(tree: string, known: boolean): TreeHandle {
+  private seriesFor(tree: string, known: boolean, user: number | undefined): TreeHandle {
     const present = this.trees.get(tree);
     if (present !== undefined) {
       if (known) this.remember(present);
@@ -136,10 +146,27 @@ export class TreeTotals {
       if (oldest !== undefined) this.drop(oldest);
     }
     if (this.trees.size >= this.options.limit) return this.fold(tree);
+    if (!known && user !== undefined && this.hasItsShare(user)) return this.fold(tree);
     const created = this.make(tree);
     if (known) this.remember(created);
+    else this.setOwner(created, user);
     this.trees.set(tree, created);
     return created;
+  }
+
+  private hasItsShare(user: number): boolean {
+    return user !== ROOT_UID && (this.ofUsers.get(user) ?? 0) >= this.options.limit * USER_SHARE;
+  }
+
+  private setOwner(series: TreeHandle, user: number | undefined): void {
+    const { owner } = series;
+    if (owner !== undefined) {
+      const left = (this.ofUsers.get(owner) ?? 1) - 1;
+      if (left > 0) this.ofUsers.set(owner, left);
+      else this.ofUsers.delete(owner);
+    }
+    series.owner = user;
+    if (user !== undefined) this.ofUsers.set(user, (this.ofUsers.get(user) ?? 0) + 1);
   }
 
   private fold(tree: string): TreeHandle {
@@ -170,6 +197,7 @@ export class TreeTotals {
   private remember(series: TreeHandle): void {
     if (series.known) return;
     series.known = true;
+    this.setOwner(series, undefined);
     this.leaveIdle(series);
     for (const each of [series.processes, series.duration]) {
       if (each === null) continue;
@@ -180,6 +208,7 @@ export class TreeTotals {
 
   private drop(series: TreeHandle): void {
     this.leaveIdle(series);
+    this.setOwner(series, undefined);
     this.trees.delete(series.tree);
     if (series.processes !== null) this.totals.removeSeries(series.processes);
     if (series.duration !== null) this.totals.removeSeries(series.duration);

@@ -173,7 +173,9 @@ export class Tracker {
     const { trees } = this.inputs;
     // One user's flood of names must not take the series of the others' new trees.
     const path = tree.unscored && !known ? OVERFLOW_TREE : tree.path;
-    const handle = previous === undefined ? trees.started(path, known) : trees.moved(previous, path, known);
+    const { uid } = process.lineage;
+    const handle =
+      previous === undefined ? trees.started(path, known, uid) : trees.moved(previous, path, known, uid);
     if (handle !== previous) process.countedAs = handle;
   }
 

@@ -60,6 +60,19 @@ test.skipIf(process.geteuid?.() !== 0)(
   },
 );
 
+test.skipIf(process.geteuid?.() !== 0)(
+  "a configuration that this user must not read is a matter of rights",
+  () => {
+    chmodSync(folder, 0o755);
+    const path = file("secret.yaml", "policies: [web]\n");
+    chmodSync(path, 0o600);
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const command = ["/proc/self/exe", main, "ps", "--config", path];
+    const { exitCode, stderr } = Bun.spawnSync(command, { env: {}, uid: 65_534, gid: 65_534 });
+    expect([exitCode, stderr.toString()]).toEqual([3, expect.stringContaining("hint: run it with sudo")]);
+  },
+);
+
 test.each(["\u001b[31mfoo: 1\n\u009b2J: 2\n", '? { "\u001b[31mfoo": [1] }\n: 2\n'])(
   "what a file holds cannot move the terminal of who reads the error: %j",
   (content) => {

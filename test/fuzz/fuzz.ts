@@ -19,7 +19,7 @@ export interface FuzzFailure {
   readonly why: string;
 }
 
-const DEFAULT_LIMIT_MS = 100;
+const DEFAULT_LIMIT_MS = 250;
 /** An input that took long is tried again: another program may have had the CPU. */
 const TRIES = 5;
 /** The largest result: this much for each byte of input, and this much for any input. */

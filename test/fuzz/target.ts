@@ -9,7 +9,7 @@ export interface FuzzTarget {
   readonly weight: number;
   /** Texts that a mutation inserts, beside those of the corpus. */
   readonly words?: readonly string[];
-  /** The longest that one input may take, ms; default 100. */
+  /** The longest that one input may take, ms; default 250. */
   readonly limitMs?: number;
   /**
    * Parses one input, and returns the size of the result in characters, bytes or elements. The parser's documented

@@ -23,6 +23,10 @@ test("an exit code that refuses to start is still a failure", () => {
   expect(words("SuccessExitStatus").filter((word) => /^\d+$/.test(word))).toEqual([]);
 });
 
+test("a reload reaches the treewarden that holds the state directory, and no process by a pid in a file", () => {
+  expect(words("ExecReload")).toEqual(["/usr/bin/treewarden", "reload"]);
+});
+
 // Not every machine that runs the tests has systemd.
 if (Bun.which("systemd-analyze") !== null)
   test("systemd finds nothing wrong with the unit", () => {

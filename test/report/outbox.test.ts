@@ -144,7 +144,7 @@ test("what is learned leaves half of the queue to verdicts, and nothing is dropp
   expect(taken).toBe(2_048);
   outbox.reliable(record("verdict"));
   expect(numbers(received()).length + taken).toBe(2_049);
-  expect(changeOf("queueDropped", "numbered")).toBe(0);
+  expect(changeOf("queueDropped", "reliable")).toBe(0);
 });
 
 test("what can wait is not dropped from a full queue but refused, and leaves the reserved share free", () => {
@@ -153,7 +153,7 @@ test("what can wait is not dropped from a full queue but refused, and leaves the
   expect(taken).toBe(3_584);
   expect(outbox.offer(record("kill"), "all")).toBe(true);
   expect(numbers(received()).length).toBe(3_585);
-  expect(changeOf("queueDropped", "numbered")).toBe(0);
+  expect(changeOf("queueDropped", "reliable")).toBe(0);
 });
 
 test("a full queue drops the new record, counts it, and leaves a gap in the numbers", () => {
@@ -162,7 +162,7 @@ test("a full queue drops the new record, counts it, and leaves a gap in the numb
   outbox.receive(alive);
   outbox.reliable(record("after"));
   expect(numbers(received())).toEqual([4_101]);
-  expect(changeOf("queueDropped", "numbered")).toBe(4);
+  expect(changeOf("queueDropped", "reliable")).toBe(4);
 });
 
 test("best-effort records go last and are dropped first", () => {
@@ -172,7 +172,7 @@ test("best-effort records go last and are dropped first", () => {
   expect(frames.map((frame) => frame.type).indexOf("events")).toBe(1);
   const bestEffort = frames.flatMap((frame) => (frame.type === "best-effort" ? frame.records : []));
   expect(bestEffort.length).toBe(2_048);
-  expect(changeOf("queueDropped", "plain")).toBe(952);
+  expect(changeOf("queueDropped", "best_effort")).toBe(952);
 });
 
 /** Asks and reads one total, as a scrape would. */

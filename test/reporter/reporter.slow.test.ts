@@ -33,7 +33,7 @@ test("every numbered record is in the journal once, whenever the reporter is kil
   await until("all records", () => hasRows(rig, made), 20_000);
   await Bun.sleep(200);
   expect(uids(rig)).toEqual(Array.from({ length: made }, (_, i) => `u${i + 1}`));
-  expect(await rig.sample('treewarden_queue_dropped_total{queue="numbered"}')).toBe(0);
+  expect(await rig.sample('treewarden_queue_dropped_total{queue="reliable"}')).toBe(0);
 }, 60_000);
 
 test("a gap in the numbers is told, where it is", async () => {

@@ -202,7 +202,7 @@ describe.skipIf(reason !== undefined)("a storm of alerts", () => {
     await running.seen((one) => one["event.name"] === "report.gap");
     const metrics = await running.metrics();
     const told = running.records.filter((one) => one["security_rule.name"] === "noise").length;
-    const dropped = metrics.value("treewarden_queue_dropped_total", { queue: "numbered" }) ?? 0;
+    const dropped = metrics.value("treewarden_queue_dropped_total", { queue: "reliable" }) ?? 0;
     // Others start programs, too.
     expect(told + dropped).toBeWithin(8_000, 8_050);
     const gaps = running.records.filter((one) => one["event.name"] === "report.gap");

@@ -140,7 +140,7 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
     const { missing, verdicts: written } = journaled(disk.state);
     console.log(`${written} of ${ALERTS} verdicts are in the journal, ${missing} records counted as missing`);
     expect(missing).toBe(dropped);
-    expect(after.sum("treewarden_queue_dropped_total", { queue: "numbered" })).toBe(0);
+    expect(after.sum("treewarden_queue_dropped_total", { queue: "reliable" })).toBe(0);
     await Bun.sleep(1_000);
     expect(exported(collector)).toBe(ALERTS);
     expect(verdicts(collector).length).toBe(ALERTS);
