@@ -50,7 +50,13 @@ export class AcceptedTrees {
 
   private isExcluded(tree: Tree, scope: string | undefined, second: number): boolean {
     if (this.exclusions.size === 0) return false;
-    const excludable = { labels: tree.labels, names: tree.names, scope, users: tree.userIds };
+    const excludable = {
+      labels: tree.labels,
+      names: tree.names,
+      habitNames: tree.habitNames,
+      scope,
+      users: tree.userIds,
+    };
     return this.exclusions.hides(excludable, second) !== undefined;
   }
 }

@@ -32,13 +32,21 @@ export type ParseResult<T> =
   | { readonly ok: false; readonly errors: readonly FileError[] };
 
 const FORMAT = "treewarden-baseline";
-const VERSION = 2;
-/** Version 1 had the columns `package` and `file digest`, which were never filled, in place of `executables`. */
-const OLD_VERSION = 1;
+const VERSION = 3;
+/** Version 2 had no habits, and did not say which incomplete trees stand for longer ones. */
+const VERSION_WITHOUT_HABITS = 2;
+/** Version 1 had in addition the columns `package` and `file digest`, which were never filled, in place of `executables`. */
+const FIRST_VERSION = 1;
+const oldVersions: readonly number[] = [FIRST_VERSION, VERSION_WITHOUT_HABITS];
 const COLUMNS =
-  "# scope, exact tree, runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
-const FIELDS = 12;
-const OLD_FIELDS = 13;
+  "# scope, exact tree, habit (= the same), runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
+const FIELDS = 13;
+const FIELDS_WITHOUT_HABIT = 12;
+const FIRST_FIELDS = 13;
+/** The habit of an entry that was written by a version that knew none. */
+const UNKNOWN_HABIT = "-";
+/** What the column `lineage` says of an incomplete tree that begins with the main program of its unit. */
+const FROM_MAIN = "incomplete,main";
 /** Bounds of a file: ten times the documented number of trees, and lines with room for the longest path, escaped. */
 const ENTRIES_LIMIT = 1_000_000;
 /** Less than a millisecond. */
@@ -73,9 +81,10 @@ export function formatEntry(entry: BaselineEntry): string {
   return [
     entry.scope,
     entry.exact,
+    entry.beforeHabits ? UNKNOWN_HABIT : entry.habit === entry.exact ? "=" : entry.habit,
     entry.path,
     entry.tree === entry.exact ? "=" : entry.tree,
-    entry.complete ? "complete" : "incomplete",
+    lineageText(entry.complete, entry.fromMain),
     timeText(entry.first),
     timeText(entry.last),
     entry.count,
@@ -84,6 +93,11 @@ export function formatEntry(entry: BaselineEntry): string {
     executablesText(entry.executables),
     entry.arguments ?? "-",
   ].join("\t");
+}
+
+/** The column `lineage`. */
+export function lineageText(complete: boolean, fromMain: boolean): string {
+  return complete ? "complete" : fromMain ? FROM_MAIN : "incomplete";
 }
 
 /** Seconds since the epoch as RFC 3339 text, in UTC and whole seconds. */
@@ -143,7 +157,7 @@ export function* readingBaseline(
     if (entry === undefined) continue;
     if (previous !== undefined && compareKeys(previous, entry) >= 0) {
       const why = keyText(previous) === keyText(entry) ? "the same entry twice" : "not in order";
-      if (!edited) addError(line, `${why}: entries are sorted by scope, exact tree and path, each once`);
+      if (!edited) addError(line, `${why}: entries are sorted by scope, habit and path, each once`);
     }
     previous = entry;
     sink(entry);
@@ -201,12 +215,12 @@ function readHeader(bytes: Uint8Array, edited: boolean, addError: AddError): Par
     start = end + 1;
     if (text === undefined) addError(line, "not printable UTF-8");
     else if (line === 1) {
-      version = text === `${FORMAT} ${OLD_VERSION}` ? OLD_VERSION : VERSION;
+      version = oldVersions.find((old) => text === `${FORMAT} ${old}`) ?? VERSION;
       if (text === `${FORMAT} ${version}`) continue;
       addError(
         line,
         text.startsWith(`${FORMAT} `)
-          ? `format ${text.slice(FORMAT.length + 1)} is not known: only ${OLD_VERSION} and ${VERSION} are`
+          ? `format ${text.slice(FORMAT.length + 1)} is not known: only ${[...oldVersions, VERSION].join(", ")} are`
           : `not a baseline: the first line must be "${FORMAT} ${VERSION}"`,
       );
       return undefined;
@@ -292,30 +306,39 @@ function readEntry(
     return undefined;
   }
   const fields = text.split("\t");
-  const result = parseEntry(version === OLD_VERSION ? upgraded(fields) : fields);
+  const result = parseEntry(upgraded(fields, version));
   if (typeof result !== "string") return result;
   onError(result);
   return undefined;
 }
 
-/** Upgrades the columns of version 1 to version 2. Malformed lines become empty, and so are rejected. */
-function upgraded(fields: readonly string[]): readonly string[] {
-  return fields.length === OLD_FIELDS ? [...fields.slice(0, 10), "-", ...fields.slice(12)] : [];
+/** Upgrades the columns of an older version. Malformed lines become empty, and so are rejected. */
+function upgraded(fields: readonly string[], version: number): readonly string[] {
+  if (version === VERSION) return fields;
+  if (version === FIRST_VERSION) {
+    if (fields.length !== FIRST_FIELDS) return [];
+    return upgraded([...fields.slice(0, 10), "-", ...fields.slice(12)], VERSION_WITHOUT_HABITS);
+  }
+  if (fields.length !== FIELDS_WITHOUT_HABIT) return [];
+  const [scope = "", exact = "", ...rest] = fields;
+  return [scope, exact, UNKNOWN_HABIT, ...rest];
 }
 
 /** An entry from the columns of a line or of a row of the journal; a string result is an error message. */
 export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   if (fields.length !== FIELDS) return `${fields.length} columns, separated by tabs, where ${FIELDS} belong`;
-  const [scope = "", exact = "", path = "", tree = "", lineage = "", ...rest] = fields;
+  const [scope = "", exact = "", habit = "", path = "", tree = "", lineage = "", ...rest] = fields;
   const [firstText = "", lastText = "", countText = "", usersText = "", hostsText = "", ...remaining] = rest;
   if (fields.some((field) => field === "" || printable(field) !== field))
     return "an empty column, or one that is not printable";
   if (!exact.startsWith("/")) return "the exact tree must begin with a slash";
+  if (habit !== "=" && habit !== UNKNOWN_HABIT && !habit.startsWith("/"))
+    return "the habit must begin with a slash, be = (the exact tree), or - (not known)";
   if (!/^(?:userns:)?(?:\/|memfd:)/.test(path))
     return "the runnable path must begin with a slash, memfd: or userns:";
   if (tree !== "=" && !tree.startsWith("/")) return "the tree must begin with a slash, or be =";
-  if (lineage !== "complete" && lineage !== "incomplete")
-    return `lineage "${lineage}": expected complete or incomplete`;
+  if (lineage !== "complete" && lineage !== "incomplete" && lineage !== FROM_MAIN)
+    return `lineage "${lineage}": expected complete, incomplete or ${FROM_MAIN}`;
   const first = parseTime(firstText);
   const last = parseTime(lastText);
   if (first === undefined || last === undefined || last < first)
@@ -333,9 +356,12 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   return {
     scope,
     exact,
+    habit: habit === "=" || habit === UNKNOWN_HABIT ? exact : habit,
+    beforeHabits: habit === UNKNOWN_HABIT,
     path,
     tree: tree === "=" ? exact : tree,
     complete: lineage === "complete",
+    fromMain: lineage === FROM_MAIN,
     first,
     last,
     count,

@@ -66,16 +66,23 @@ function enlarged(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   return larger;
 }
 
+/** Tables of trees by scope, path and a text: their habits, or the exact trees of entries written before habits. */
+class TreeTables {
+  readonly whole = new DigestTable();
+  /** Incomplete ones that stand for longer trees. */
+  readonly fromMain = new DigestTable();
+  /** The proper ends of all of them, which incomplete lineages may be. */
+  readonly ends = new DigestTable();
+}
+
 /**
- * The set of known trees. Entries may come from several files, a role's and the host's own. Tables for exact trees: all
- * of them, the incomplete ones, and the ends of both, which are compared with incomplete lineages. One table has the
- * folded trees.
+ * The set of known trees. Entries may come from several files, a role's and the host's own. One table has the folded
+ * trees.
  */
 export class Baseline {
-  private readonly whole = new DigestTable();
-  private readonly incomplete = new DigestTable();
-  private readonly ends = new DigestTable();
-  private readonly incompleteEnds = new DigestTable();
+  private readonly habits = new TreeTables();
+  /** Exact trees of entries that were written before baselines had habits. */
+  private readonly exactTrees = new TreeTables();
   private readonly folded = new DigestTable();
   private readonly exactOccurrences = new Occurrences();
   private readonly foldedOccurrences = new Occurrences();
@@ -86,19 +93,14 @@ export class Baseline {
 
   /** Number of distinct trees. */
   get size(): number {
-    return this.whole.size;
+    return this.habits.whole.size;
   }
 
   /** Adds an entry. Must not be called after the first query, whose cached answers it would not change. */
   add(entry: BaselineEntry): void {
-    const prefix = prefixOf(entry.scope, entry.path);
     const row = this.exactOccurrences.add(entry.first, entry.count);
-    this.keepEarliest(this.whole, prefix + entry.exact, row);
-    if (!entry.complete) this.keepEarliest(this.incomplete, prefix + entry.exact, row);
-    for (const end of properEnds(entry.exact)) {
-      this.keepEarliest(this.ends, prefix + end, row);
-      if (!entry.complete) this.keepEarliest(this.incompleteEnds, prefix + end, row);
-    }
+    this.addTo(this.habits, entry, row);
+    if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
@@ -124,8 +126,8 @@ export class Baseline {
   }
 
   /** Whether the tree of an entry is known; the same query for a tree from a file. */
-  knows(entry: Pick<BaselineEntry, "scope" | "exact" | "path" | "complete">): boolean {
-    return this.find(entry.scope, entry.path, entry.exact, entry.complete) !== -1;
+  knows(entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete">): boolean {
+    return this.find(entry.scope, entry.path, entry, entry.complete) !== -1;
   }
 
   /** Whether the folded tree is in the baseline. */
@@ -155,7 +157,7 @@ export class Baseline {
     const tree = treeOf(lineage);
     const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
-    const exactRow = isReadable ? this.find(scope, path, tree.exact, tree.complete) : -1;
+    const exactRow = isReadable ? this.find(scope, path, tree, tree.complete) : -1;
     setDigest(tree.id);
     const foldedRow = this.folded.get();
     const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
@@ -168,19 +170,41 @@ export class Baseline {
     };
   }
 
-  /** The row of the earliest entry that makes the tree known; -1 if the tree is unknown. */
-  private find(scope: string, path: string, exact: string, complete: boolean): number {
+  private addTo({ whole, fromMain, ends }: TreeTables, entry: BaselineEntry, row: number): void {
+    const prefix = prefixOf(entry.scope, entry.path);
+    this.keepEarliest(whole, prefix + entry.habit, row);
+    if (entry.fromMain) this.keepEarliest(fromMain, prefix + entry.habit, row);
+    for (const end of properEnds(entry.habit)) this.keepEarliest(ends, prefix + end, row);
+  }
+
+  /** The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. */
+  private find(
+    scope: string,
+    path: string,
+    { habit, exact }: Pick<Tree, "habit" | "exact">,
+    complete: boolean,
+  ): number {
     const prefix = prefixOf(scope, path);
-    digest(prefix + exact);
-    const exactRow = this.whole.get();
+    const row = this.findIn(this.habits, prefix, habit, complete);
+    if (row !== -1 || this.exactTrees.whole.size === 0 || exact === habit) return row;
+    return this.findIn(this.exactTrees, prefix, exact, complete);
+  }
+
+  private findIn(
+    { whole, fromMain, ends }: TreeTables,
+    prefix: string,
+    text: string,
+    complete: boolean,
+  ): number {
+    digest(prefix + text);
+    const exactRow = whole.get();
     if (exactRow !== -1) return exactRow;
-    if (complete && this.incomplete.size === 0) return -1;
-    // A tree matches the end of another only if the shorter of the two is incomplete.
-    let row = (complete ? this.incompleteEnds : this.ends).get();
-    const shorter = complete ? this.incomplete : this.whole;
-    for (const end of properEnds(exact)) {
+    // What an incomplete lineage lacks may be the beginning of a tree that is known.
+    let row = complete ? -1 : ends.get();
+    if (fromMain.size === 0) return row;
+    for (const end of properEnds(text)) {
       digest(prefix + end);
-      row = this.earlier(row, shorter.get());
+      row = this.earlier(row, fromMain.get());
     }
     return row;
   }

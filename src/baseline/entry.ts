@@ -4,10 +4,16 @@ import { compareKeys, compareTexts, type Key } from "./key.ts";
 
 /** A tree of a baseline and what was observed of it. */
 export interface BaselineEntry extends Key {
+  /** The exact tree that was seen, to be shown; of several with this habit the least. */
+  readonly exact: string;
+  /** Written by a version that knew no habits: `habit` is the exact tree, and lineages of that tree are known too. */
+  readonly beforeHabits: boolean;
   /** The folded tree's text. */
   readonly tree: string;
   /** Every link of the lineage was observed, see `Lineage.complete`. */
   readonly complete: boolean;
+  /** It is incomplete and begins with the main program of its unit, so it stands for longer trees that end in it. */
+  readonly fromMain: boolean;
   /** First and last seen, in seconds since the epoch. */
   readonly first: number;
   readonly last: number;
@@ -27,7 +33,7 @@ export const USERS_LIMIT = 16;
 
 /** A key as one text, for maps. */
 export function keyText(key: Key): string {
-  return `${key.scope}\t${key.exact}\t${key.path}`;
+  return `${key.scope}\t${key.habit}\t${key.path}`;
 }
 
 /** The union of both sets, ascending, at most USERS_LIMIT. */
@@ -49,10 +55,13 @@ function lesser(a: string | undefined, b: string | undefined): string | undefine
 export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
   return {
     scope: a.scope,
-    exact: a.exact,
+    habit: a.habit,
+    exact: lesser(a.exact, b.exact) ?? a.exact,
+    beforeHabits: a.beforeHabits || b.beforeHabits,
     path: a.path,
     tree: lesser(a.tree, b.tree) ?? a.tree,
     complete: a.complete || b.complete,
+    fromMain: !(a.complete || b.complete) && (a.fromMain || b.fromMain),
     first: Math.min(a.first, b.first),
     last: Math.max(a.last, b.last),
     count: Math.min(a.count + b.count, Number.MAX_SAFE_INTEGER),
@@ -74,6 +83,26 @@ export function mergeEntries(lists: Iterable<Iterable<BaselineEntry>>, apart: bo
     }
   }
   return [...merged.values()].sort(compareKeys);
+}
+
+/**
+ * Entries in force as they count once others were learned: those written before baselines had habits take the habit
+ * that was learned for their exact tree, else their exact tree stays their habit. `unseen`: the number of the latter.
+ */
+export function withHabits(
+  inForce: readonly BaselineEntry[],
+  learned: readonly BaselineEntry[],
+): { readonly entries: readonly BaselineEntry[]; readonly unseen: number } {
+  const textOf = ({ scope, exact, path }: BaselineEntry): string => `${scope}\t${exact}\t${path}`;
+  const habits = new Map(learned.map((entry) => [textOf(entry), entry.habit]));
+  let unseen = 0;
+  const entries = inForce.map((entry) => {
+    if (!entry.beforeHabits) return entry;
+    const habit = habits.get(textOf(entry));
+    if (habit === undefined) unseen += 1;
+    return { ...entry, habit: habit ?? entry.habit, beforeHabits: false };
+  });
+  return { entries, unseen };
 }
 
 /** The difference between two baselines. */

@@ -27,6 +27,8 @@ export type CompileGlob = (pattern: string) => (labels: readonly string[]) => bo
 export interface Excludable {
   readonly labels: readonly string[];
   readonly names: readonly string[];
+  /** The labels of its habit. */
+  readonly habitNames: readonly string[];
   readonly scope: string | undefined;
   /** Effective users of the lineage; undefined if one could not be read. */
   readonly users: readonly number[] | undefined;
@@ -138,7 +140,7 @@ export class Exclusions {
       if (exclusion.until !== undefined && second >= exclusion.until) continue;
       if (exclusion.scope !== undefined && exclusion.scope !== tree.scope) continue;
       if (exclusion.user !== undefined && !isOnly(tree.users, exclusion.user)) continue;
-      if (matches(tree.labels) || matches(tree.names)) return exclusion;
+      if (matches(tree.labels) || matches(tree.names) || matches(tree.habitNames)) return exclusion;
     }
     return undefined;
   }
@@ -154,6 +156,7 @@ export function excludable(entry: BaselineEntry): Excludable {
   return {
     labels: labelsOf(entry.tree).filter((label, index) => index > 0 || label !== "random"),
     names: labelsOf(entry.exact),
+    habitNames: labelsOf(entry.habit),
     scope: entry.scope,
     users: entry.users.length === 0 ? undefined : entry.users,
   };

@@ -19,8 +19,8 @@ export const scope = {
 /** Identifies a tree of a baseline: a tree is known if an entry has all three properties. */
 export interface Key {
   readonly scope: string;
-  /** `tree.exact` */
-  readonly exact: string;
+  /** `tree.habit` */
+  readonly habit: string;
   /** The leaf's runnable path, folded. */
   readonly path: string;
 }
@@ -77,13 +77,13 @@ export function baselinePath(runnable: Runnable): string | undefined {
 /** The key of a lineage's leaf in the scope `within`; undefined if its program is unknown. */
 export function keyOf(lineage: Lineage, within: string, tree: Tree = treeOf(lineage)): Key | undefined {
   const path = baselinePath(lineage.program);
-  return path === undefined ? undefined : { scope: within, exact: tree.exact, path };
+  return path === undefined ? undefined : { scope: within, habit: tree.habit, path };
 }
 
-/** The proper ends of a tree, which incomplete lineages of it may have: `/a/b/c` has `/b/c` and `/c`. */
-export function* properEnds(exact: string): Generator<string> {
-  for (let slash = exact.indexOf("/", 1); slash !== -1; slash = exact.indexOf("/", slash + 1))
-    yield exact.slice(slash);
+/** The proper ends of a habit, which incomplete lineages of it may have: `/a/b/c` has `/b/c` and `/c`. */
+export function* properEnds(habit: string): Generator<string> {
+  for (let slash = habit.indexOf("/", 1); slash !== -1; slash = habit.indexOf("/", slash + 1))
+    yield habit.slice(slash);
 }
 
 /** Compares by UTF-16 code units, so that the order does not depend on the host's language. */
@@ -91,7 +91,7 @@ export function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The order of entries in a file: by scope, tree and path. */
+/** The order of entries in a file: by scope, habit and path. */
 export function compareKeys(a: Key, b: Key): number {
-  return compareTexts(a.scope, b.scope) || compareTexts(a.exact, b.exact) || compareTexts(a.path, b.path);
+  return compareTexts(a.scope, b.scope) || compareTexts(a.habit, b.habit) || compareTexts(a.path, b.path);
 }

@@ -37,7 +37,7 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
   return (...values) =>
     new Bun.CryptoHasher("sha256", key)
       // A JSON array has one reading: no two lists of values have the same text.
-      .update(JSON.stringify(["treewarden learned 1", learning, origin, ...values]))
+      .update(JSON.stringify(["treewarden learned 2", learning, origin, ...values]))
       .digest("hex")
       .slice(0, SEAL_DIGITS);
 }
@@ -46,8 +46,8 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
 // again when a count changes. All three contain the tree's id, which is a digest of its texts.
 
 function treeSeal(seal: Seal, tree: LearnedTree): string {
-  const { id, scope, exact, path, tree: folded, complete, first, arguments: sample } = tree;
-  return seal("tree", id, scope, exact, path, folded, complete, first, sample);
+  const { id, scope, exact, habit, path, tree: folded, complete, fromMain, first, arguments: sample } = tree;
+  return seal("tree", id, scope, exact, habit, path, folded, complete, fromMain, first, sample);
 }
 
 function countSeal(seal: Seal, counted: Pick<LearnedTree, "id" | "last" | "count" | "users">): string {
@@ -82,16 +82,19 @@ export function sealUpdate(update: LearnedUpdate, key: Uint8Array, origin: SealO
   }
 }
 
+/** SQLite has no booleans. */
+const flag = v.pipe(
+  v.picklist([0, 1]),
+  v.transform((value) => value === 1),
+);
+
 /** A row of the learned table, as SQLite has it. */
 const Row = v.object({
   origin: v.string(),
   learning: v.string(),
   ...LearnedTree.entries,
-  /** SQLite has no booleans. */
-  complete: v.pipe(
-    v.picklist([0, 1]),
-    v.transform((value) => value === 1),
-  ),
+  complete: flag,
+  fromMain: flag,
   tree_seal: v.string(),
   count_seal: v.string(),
   executables_seal: v.string(),

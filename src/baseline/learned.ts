@@ -2,7 +2,7 @@
 // the reporter, is a row of its table, and is a line that root's command reads.
 import * as v from "valibot";
 import { count } from "../vocabulary/parse-json.ts";
-import { parseEntry, parseUsers, timeText } from "./baseline-file.ts";
+import { lineageText, parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { parseExecutables } from "./executables.ts";
 
@@ -18,14 +18,17 @@ const executables = v.pipe(
 
 /** The schema of a learned tree. */
 export const LearnedTree = v.object({
-  /** 128 bits of a digest over scope, path, exact tree and `complete`, as 32 hexadecimal digits. */
+  /** 128 bits of a digest over scope, path, habit, `complete` and `fromMain`, as 32 hexadecimal digits. */
   id,
   scope: v.string(),
   exact: v.string(),
+  habit: v.string(),
   /** Folded path of the runnable. */
   path: v.string(),
   tree: v.string(),
   complete: v.boolean(),
+  /** See `BaselineEntry.fromMain`. */
+  fromMain: v.boolean(),
   /** First and last seen, seconds since the epoch. */
   first: count,
   last: count,
@@ -91,13 +94,14 @@ export function usersText(ids: readonly number[]): string {
 
 /** A learned tree as an entry of a baseline; a string result is an error message. Validated like the line of a file. */
 export function entryOfTree(learned: LearnedTree): BaselineEntry | string {
-  const { scope, exact, path, tree, complete, first, last, users, executables } = learned;
+  const { scope, exact, habit, path, tree, complete, fromMain, first, last, users, executables } = learned;
   return parseEntry([
     scope,
     exact,
+    habit,
     path,
     tree,
-    complete ? "complete" : "incomplete",
+    lineageText(complete, fromMain),
     timeText(first),
     timeText(last),
     String(learned.count),

@@ -26,6 +26,8 @@ export interface LearningOptions {
   readonly redact: (args: readonly string[]) => readonly string[];
   /** What is known about the file of a process on the host. Called once for each new lineage, and must not block. */
   readonly look?: (facts: ProcessFacts) => ExaminedFile | undefined;
+  /** Whether the lineage begins with the main program of its unit. Asked once for each new incomplete lineage. */
+  readonly isFromMain?: (lineage: Lineage, facts: ProcessFacts) => boolean;
   readonly limits?: LearningLimits;
 }
 
@@ -199,9 +201,11 @@ export class Learning {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return undefined;
     }
-    const { exact, path: treePath, complete, userIds } = treeOf(lineage);
+    const { exact, habit, path: treePath, complete, userIds } = treeOf(lineage);
+    const isFromMain = !complete && facts !== undefined && this.options.isFromMain?.(lineage, facts);
+    const fromMain = isFromMain === true;
     const users = joinUsers([], userIds ?? []);
-    digest(`${scope}\u0000${path}\u0000${exact}\u0000${complete ? 1 : 0}`);
+    digest(`${scope}\u0000${path}\u0000${habit}\u0000${complete ? 1 : 0}${fromMain ? 1 : 0}`);
     const id = digestText();
     let tree = this.rows[this.table.get()];
     if (tree !== undefined) {
@@ -217,9 +221,11 @@ export class Learning {
         id,
         scope,
         exact,
+        habit,
         path,
         tree: treePath,
         complete,
+        fromMain,
         first: second,
         arguments: sample || null,
       };

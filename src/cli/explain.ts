@@ -378,7 +378,11 @@ function pretty({ steps, identified, subject, decision }: Explanation): string {
   section("runnable", [
     runnable.path ?? "not known",
     ...(runnable.script === undefined ? [] : [`script ${runnable.script}`]),
-    ...(runnable.inline ? ["code from an argument or standard input"] : []),
+    ...(runnable.shellCommand
+      ? ["a shell given its code by -c: as an ancestor it is left out of habits"]
+      : runnable.inline
+        ? ["code from an argument or standard input"]
+        : []),
     ...(runnable.folded === undefined || runnable.folded === runnable.path
       ? []
       : [`folded ${runnable.folded}`]),
@@ -402,6 +406,7 @@ function pretty({ steps, identified, subject, decision }: Explanation): string {
   section("tree", [
     tree.path,
     `exact ${tree.exact}`,
+    ...(tree.habit === tree.exact ? [] : [`habit ${tree.habit}`]),
     `id ${tree.id}`,
     ...(tree.complete ? [] : ["incomplete: not every link was seen"]),
   ]);

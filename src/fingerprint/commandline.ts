@@ -20,6 +20,8 @@ export interface Reading {
   readonly applet: string | undefined;
   /** The code comes from an argument, from standard input or from another descriptor. */
   readonly inline: boolean;
+  /** A shell, not interactive, that was given its code by `-c`. */
+  readonly shellCommand: boolean;
 }
 
 /** Receives a line on each argument that was recognised or skipped, for `explain`. */
@@ -33,6 +35,7 @@ const nothing: Reading = {
   module: undefined,
   applet: undefined,
   inline: false,
+  shellCommand: false,
 };
 
 const grammarOf = new Map(
@@ -86,8 +89,13 @@ export function readCommandLine(
 ): Reading | undefined {
   if (!readsCommandLine(executable)) return undefined;
   const name = nameOf(executable);
-  if (multiCall.has(name)) return readMultiCall(name, filename, args, note);
-  return readProgram(name, args, 0, note);
+  const reading = multiCall.has(name)
+    ? readMultiCall(name, filename, args, note)
+    : readProgram(name, args, 0, note);
+  // Elsewhere a file of a shell's name need not be a shell.
+  return reading.shellCommand && !systemDirectory.test(executable)
+    ? { ...reading, shellCommand: false }
+    : reading;
 }
 
 function readProgram(name: string, args: readonly string[] | undefined, depth: number, note?: Note): Reading {
@@ -173,6 +181,8 @@ interface OptionEffects {
   idle: boolean;
   /** The script is searched in PATH. */
   search: boolean;
+  /** The shell is interactive. */
+  interactive: boolean;
 }
 
 /** What an option led to: how many arguments it took, or what the interpreter runs if the option decides that. */
@@ -180,7 +190,13 @@ type OptionResult = 1 | 2 | Reading;
 
 function readInterpreter(grammar: Grammar, args: readonly string[], note?: Note): Reading {
   const { kind } = grammar;
-  const effects: OptionEffects = { codeOperand: false, stdin: false, idle: false, search: false };
+  const effects: OptionEffects = {
+    codeOperand: false,
+    stdin: false,
+    idle: false,
+    search: false,
+    interactive: false,
+  };
   let hasCommand = false;
   let index = 1;
   while (index < args.length) {
@@ -212,13 +228,18 @@ function readInterpreter(grammar: Grammar, args: readonly string[], note?: Note)
   }
   if (effects.codeOperand || effects.stdin) {
     note?.(effects.codeOperand ? "-c: code as an argument" : "-s: code from standard input");
-    return inlineCode(kind);
+    return effects.codeOperand ? codeArgument(grammar, effects) : inlineCode(kind);
   }
   return readOperand(grammar, args[index], effects, note);
 }
 
 function inlineCode(kind: string): Reading {
   return { ...nothing, kind, inline: true };
+}
+
+/** The code is an argument of an option. */
+function codeArgument(grammar: Grammar, { interactive }: OptionEffects): Reading {
+  return { ...inlineCode(grammar.kind), shellCommand: grammar.shell === true && !interactive };
 }
 
 function isOption(grammar: Grammar, argument: string): boolean {
@@ -238,7 +259,7 @@ function readLongOption(
   const value = attached ?? next;
   if (grammar.longCode?.includes(name)) {
     note?.(`${name}: code as an argument`);
-    return inlineCode(kind);
+    return codeArgument(grammar, effects);
   }
   if (grammar.longFile?.includes(name)) return scripted(kind, value, note);
   if (grammar.longModule?.includes(name)) return { ...nothing, kind, module: value };
@@ -270,8 +291,9 @@ function readShortOptions(
   for (let i = 1; i < cluster.length; i++) {
     const letter = cluster.charAt(i);
     const rest = cluster.slice(i + 1);
-    const decided = readDecidingLetter(grammar, letter, rest === "" ? next : rest, note);
+    const decided = readDecidingLetter(grammar, letter, rest === "" ? next : rest, effects, note);
     if (decided !== undefined) return decided;
+    if (grammar.interactive?.includes(letter)) effects.interactive = cluster.startsWith("-");
     if (grammar.codeOperand?.includes(letter)) effects.codeOperand = true;
     if (grammar.stdin?.includes(letter)) effects.stdin = true;
     if (grammar.search?.includes(letter)) effects.search = true;
@@ -293,12 +315,13 @@ function readDecidingLetter(
   grammar: Grammar,
   letter: string,
   value: string | undefined,
+  effects: OptionEffects,
   note?: Note,
 ): Reading | undefined {
   const { kind } = grammar;
   if (grammar.code?.includes(letter)) {
     note?.(`-${letter}: code as an argument`);
-    return inlineCode(kind);
+    return codeArgument(grammar, effects);
   }
   if (grammar.file?.includes(letter)) return scripted(kind, value, note);
   if (!grammar.module?.includes(letter)) return undefined;
@@ -442,7 +465,8 @@ function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, 
       inner.module !== undefined ||
       inner.inline
     )
-      return inner;
+      // The process is the wrapper, which is no shell.
+      return { ...inner, shellCommand: false };
   }
   if (wrapper.loader === true || program.includes("/")) {
     note?.(`${program}: the program that it runs`);

@@ -8,6 +8,8 @@ export interface Grammar {
   readonly kind: string;
   /** Names of the executable, without a version. */
   readonly names: readonly string[];
+  /** A command shell: with `-c` it stands between two programs only to start the second. */
+  readonly shell?: boolean;
   /** Letters that take a value: the rest of the cluster, or the next argument if the cluster ends there. */
   readonly value?: string;
   /** Letters whose value can only be the rest of the cluster (`perl -i.bak`). */
@@ -18,6 +20,8 @@ export interface Grammar {
   readonly code?: string;
   /** Letters that make the first operand code (`sh -c`). */
   readonly codeOperand?: string;
+  /** Letters that make a shell interactive. */
+  readonly interactive?: string;
   /** Letters whose value is the script. */
   readonly file?: string;
   /** Letters whose value is a module. */

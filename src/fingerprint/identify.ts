@@ -27,6 +27,7 @@ export const kernelThread: Runnable = {
   executableName: undefined,
   script: undefined,
   inline: false,
+  shellCommand: false,
   path: undefined,
   folded: undefined,
   name: labelNames.kernel,
@@ -98,6 +99,7 @@ interface Subject {
   readonly executable: string | undefined;
   readonly script: string | undefined;
   readonly inline: boolean;
+  readonly shellCommand: boolean;
   readonly path: string | undefined;
   /** The name if it does not come from `path`: of a module, of an applet, or of a path whose directory is unknown. */
   readonly name: string | undefined;
@@ -121,7 +123,8 @@ function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   const subject = subjectIgnoringMounts(facts, note);
   if (!hasUserMounts(facts)) return subject;
   note?.("its mounts are a user's: no path there says which file it is");
-  return { ...subject, key: `${USER_MOUNTS}${subject.key}`, userMounts: true };
+  // A user may have mounted anything over the shell.
+  return { ...subject, key: `${USER_MOUNTS}${subject.key}`, userMounts: true, shellCommand: false };
 }
 
 /** Prefix of the key and the folded path of runnables below a user's mounts. No absolute path begins with it. */
@@ -168,9 +171,10 @@ function subject(
   path: string | undefined,
   name: string | undefined,
   applet: string | undefined,
+  shellCommand = false,
 ): Subject {
-  const key = `${executable ?? ""}\u0000${inline ? "i" : ""}${identity}`;
-  return { key, executable, script, inline, path, name, applet };
+  const key = `${executable ?? ""}\u0000${shellCommand ? "c" : inline ? "i" : ""}${identity}`;
+  return { key, executable, script, inline, shellCommand, path, name, applet };
 }
 
 /** The executable is what is run, whatever its arguments are. */
@@ -203,6 +207,7 @@ function fromReading(executable: string | undefined, reading: Reading): Subject 
     executable,
     module ?? applet,
     module === undefined ? applet : undefined,
+    reading.shellCommand,
   );
 }
 
@@ -223,7 +228,7 @@ interface Named {
 }
 
 function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayScore: MayScore): Named {
-  const { key, executable, script, inline, path } = subject;
+  const { key, executable, script, inline, shellCommand, path } = subject;
   const read = readPath(path ?? subject.name, reader, mayScore);
   const worst = read === undefined ? Number.NEGATIVE_INFINITY : worstOdds(read);
   let randomness = read === undefined ? 0 : highestScore(read, worst);
@@ -256,6 +261,7 @@ function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayS
     executableName: executable === undefined ? undefined : nameOf(executable),
     script,
     inline,
+    shellCommand,
     path,
     folded:
       path === undefined || read === undefined

@@ -8,13 +8,15 @@ const savedRunnable = v.object({
   executableName: v.optional(v.string()),
   script: v.optional(v.string()),
   inline: v.boolean(),
+  // Absent in files of earlier versions.
+  shellCommand: v.optional(v.boolean(), false),
   path: v.optional(v.string()),
   folded: v.optional(v.string()),
   name: v.string(),
   label: v.string(),
   random: v.boolean(),
   randomness: v.number(),
-  // Absent in files of earlier versions.
+  // Likewise.
   unscored: v.optional(v.boolean(), false),
   entropy: v.optional(v.number()),
 });
@@ -39,6 +41,7 @@ export function decodeRunnable(saved: unknown): Runnable {
     executableName: output.executableName,
     script: output.script,
     inline: output.inline,
+    shellCommand: output.shellCommand,
     path: output.path,
     folded: output.folded,
     name: output.name,

@@ -93,8 +93,10 @@ export function treeId(path: string): string {
 class LineageTree implements Tree {
   readonly path: string;
   readonly exact: string;
+  readonly habit: string;
   readonly labels: readonly string[];
   readonly names: readonly string[];
+  readonly habitNames: readonly string[];
   readonly random: boolean;
   readonly unscored: boolean;
   readonly randomness: number;
@@ -104,6 +106,10 @@ class LineageTree implements Tree {
   readonly userIds: readonly number[] | undefined;
   readonly labelChain: Chain;
   readonly nameChain: Chain;
+  /** The habit's chain as this node's children continue it: without this node if it is a shell given `-c`. */
+  readonly habitChain: Chain;
+  /** The program of the last name of `habitChain`. */
+  readonly habitLeaf: Runnable | undefined;
   private hash: string | undefined = undefined;
 
   constructor(lineage: Lineage, parent: LineageTree | null) {
@@ -141,6 +147,21 @@ class LineageTree implements Tree {
       if (neighbour === undefined || !sameFile(neighbour, program)) names = append(names, program.name);
     }
     this.labelChain = labels;
+    const begins = entered || lineage.elided !== null || lineage.parent?.init === true;
+    let habits = base?.habitChain ?? emptyChain;
+    if (entered) habits = append(habits, labelNames.container);
+    if (lineage.elided !== null) habits = elide(habits);
+    const habitsAbove = habits;
+    const leafAbove = begins ? undefined : base?.habitLeaf;
+    if (program !== undefined) {
+      const isNoneLeftOut = base === null || base.habitChain === base.nameChain;
+      if (isNoneLeftOut) habits = names;
+      else if (leafAbove === undefined || !sameFile(leafAbove, program))
+        habits = append(habits, program.name);
+    }
+    const isLeftOut = program?.shellCommand === true;
+    this.habitChain = isLeftOut ? habitsAbove : habits;
+    this.habitLeaf = isLeftOut ? leafAbove : program;
     this.nameChain = names;
     this.userIds = usersOf(lineage, base);
 
@@ -164,6 +185,14 @@ class LineageTree implements Tree {
       truncated ||= text.truncated;
     }
     this.truncated = truncated;
+    if (habits === names) {
+      this.habit = this.exact;
+      this.habitNames = this.names;
+    } else {
+      const text = write(habits, "");
+      this.habit = text.path;
+      this.habitNames = text.labels;
+    }
   }
 
   get id(): string {

@@ -12,6 +12,8 @@ export interface Runnable {
   readonly script: string | undefined;
   /** The code comes from an argument or from standard input. */
   readonly inline: boolean;
+  /** A shell that runs the code of its option `-c`. Baselines leave it out of habits, see `Tree.habit`. */
+  readonly shellCommand: boolean;
   /** `process.runnable.path`: the script, else the program that the loader or a wrapper runs, else the executable. */
   readonly path: string | undefined;
   /**

@@ -8,10 +8,17 @@ export interface Tree {
   readonly id: string;
   /** `tree.exact` */
   readonly exact: string;
+  /**
+   * `tree.habit`: the exact tree without those proper ancestors that are a shell given its code by `-c`. Baselines
+   * compare it, because whether such a shell stays depends on the shell and on the command's place in the code.
+   */
+  readonly habit: string;
   /** `tree.labels`: root to leaf, without the `/random` prefix. */
   readonly labels: readonly string[];
   /** The labels of the exact tree. */
   readonly names: readonly string[];
+  /** The labels of the habit. */
+  readonly habitNames: readonly string[];
   readonly random: boolean;
   /** A name in the lineage was not scored, because its user makes too many new ones: the tree is not remembered. */
   readonly unscored: boolean;

@@ -48,7 +48,8 @@ export class CapturedHost {
   scanned = false;
   private readonly other: OtherPolicy | undefined;
   private readonly accepted: AcceptedTrees;
-  private identify = identifyAccounted(createIdentifier());
+  /** Names what a process runs, by the captured host's base list. */
+  identify = identifyAccounted(createIdentifier());
   private readonly users = new Map<number, string>();
   private readonly examinedFiles = new Map<string, ExaminedFile>();
   private readonly containers = new Map<string, string | null>();

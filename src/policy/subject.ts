@@ -126,6 +126,7 @@ const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N
   "tree.path": (s) => s.tree.path,
   "tree.id": (s) => s.tree.id,
   "tree.exact": (s) => s.tree.exact,
+  "tree.habit": (s) => s.tree.habit,
   "tree.labels": (s) => s.tree.labels,
   "tree.depth": (s) => s.tree.labels.length,
   "tree.user_ids": (s) => s.tree.userIds,

@@ -462,6 +462,7 @@ const sharedNames = [
   "tree.path",
   "tree.id",
   "tree.exact",
+  "tree.habit",
   "process.runnable.path",
   "process.executable.path",
   "process.executable.name",

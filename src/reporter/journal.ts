@@ -10,7 +10,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
 import { isKeptRecord } from "./kept-records.ts";
-import { LEARNED_TABLE, pruneLearned, replaceUnsealedTable, writeLearned } from "./learned-table.ts";
+import { LEARNED_TABLE, pruneLearned, replaceOldTable, writeLearned } from "./learned-table.ts";
 import {
   type GivenUp,
   type NumberOfWarden,
@@ -416,7 +416,7 @@ function openDatabase(path: string): Database {
   database.run("PRAGMA cache_size = -256");
   database.run(schema);
   completeRecordsTable(database);
-  replaceUnsealedTable(database);
+  replaceOldTable(database);
   // Only if it changes: a reporter that starts while the disk is full must not have to write.
   if (
     database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version !== SCHEMA_VERSION

@@ -10,7 +10,8 @@ import { rowOrigin, wardenOrigin } from "../baseline/learned-seal.ts";
  */
 export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   origin TEXT NOT NULL, id TEXT NOT NULL, learning TEXT NOT NULL,
-  scope TEXT NOT NULL, exact TEXT NOT NULL, path TEXT NOT NULL, tree TEXT NOT NULL, complete INTEGER NOT NULL,
+  scope TEXT NOT NULL, exact TEXT NOT NULL, habit TEXT NOT NULL, path TEXT NOT NULL, tree TEXT NOT NULL,
+  complete INTEGER NOT NULL, fromMain INTEGER NOT NULL,
   first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, users TEXT NOT NULL,
   arguments TEXT, executables TEXT NOT NULL,
   tree_seal TEXT NOT NULL, count_seal TEXT NOT NULL, executables_seal TEXT NOT NULL,
@@ -20,9 +21,11 @@ const treeColumns = [
   "id",
   "scope",
   "exact",
+  "habit",
   "path",
   "tree",
   "complete",
+  "fromMain",
   "first",
   "last",
   "count",
@@ -36,10 +39,10 @@ const columns = [...otherColumns, ...treeColumns];
 /** The most rows: twice those of one learning run. Beyond that the rows seen longest ago are deleted. */
 const ROWS = 200_000;
 
-/** Replaces the table of an earlier version. Its rows have no seals, so they could not be accepted. */
-export function replaceUnsealedTable(database: Database): void {
+/** Replaces the table of an earlier version. Its rows have no habits or no seals, so they could not be accepted. */
+export function replaceOldTable(database: Database): void {
   const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('learned')").all();
-  if (present.some(({ name }) => name === "tree_seal")) return;
+  if (present.some(({ name }) => name === "habit")) return;
   database.run("DROP TABLE learned");
   database.run(LEARNED_TABLE);
 }

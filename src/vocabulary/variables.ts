@@ -344,6 +344,15 @@ const table = {
     inTests: "derived",
     meaning: "the exact tree: every runnable's own name instead of `base`",
   },
+  "tree.habit": {
+    type: "string",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["lineage"],
+    inTests: "derived",
+    meaning:
+      "what a baseline compares: the exact tree without ancestors that are a shell given its code by `-c`",
+  },
   "tree.labels": {
     type: "string[]",
     judged: true,
@@ -398,7 +407,7 @@ const table = {
     kinds: ["exec"],
     dependsOn: ["lineage", "scope", "baseline"],
     inTests: "derived",
-    meaning: 'the baseline has the exact tree and path in this scope; a test says it by `"known"`',
+    meaning: 'the baseline has the habit and the path in this scope; a test says it by `"known"`',
   },
   "tree.familiar": {
     type: "bool",

@@ -17,18 +17,22 @@ import {
   stopLearning,
 } from "../baseline/learning-state.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { redactArguments } from "../report/redact.ts";
-import type { ProcessFacts } from "../sensor/event.ts";
+import type { ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
 import { newLearningKey, readLearningKey } from "./learning-key.ts";
+import { MainPrograms } from "./main-programs.ts";
 
 export interface LearnerInputs {
+  /** Names what a process runs. */
+  readonly identify: (facts: ProcessFacts) => Runnable;
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
@@ -43,10 +47,14 @@ export interface LearnerInputs {
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
 }
 
-/** A program that ran in a container whose image was not known yet. */
-interface Pending {
+/** A process as a scan of /proc shows it, with its lineage. */
+export interface RunningProgram {
   readonly lineage: Lineage;
   readonly facts: ProcessFacts;
+}
+
+/** A program that ran in a container whose image was not known yet. */
+interface Pending extends RunningProgram {
   readonly second: number;
 }
 
@@ -57,6 +65,7 @@ const STATE_LIMIT = 1 << 16;
 
 export class Learner {
   private readonly inputs: LearnerInputs;
+  private readonly mainPrograms = new MainPrograms();
   private learning: Learning;
   private pending: Pending[] = [];
   private savedState = "";
@@ -91,12 +100,21 @@ export class Learner {
       this.learning.observe(lineage, scope, facts.args, now(), facts);
   }
 
-  /** Collects a program that was running before the learning began. */
-  onRunning(lineage: Lineage, facts: ProcessFacts): void {
+  /** Takes notice of all processes that are running, so that the main program of each service is known. */
+  onScan(processes: readonly Pick<ScannedProcess, "facts">[]): void {
+    this.mainPrograms.clear();
+    for (const { facts } of processes) this.mainPrograms.onRunning(this.inputs.identify(facts), facts);
+  }
+
+  /** Collects the programs that were running before the learning began: all of them, as `onScan` does. */
+  onRunning(running: readonly RunningProgram[]): void {
     const second = this.inputs.now();
-    const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
-    if (scope === "pending") this.wait({ lineage, facts, second });
-    else this.learning.observe(lineage, scope, facts.args, second, facts);
+    this.onScan(running);
+    for (const { lineage, facts } of running) {
+      const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
+      if (scope === "pending") this.wait({ lineage, facts, second });
+      else this.learning.observe(lineage, scope, facts.args, second, facts);
+    }
   }
 
   private wait(pending: Pending): void {
@@ -195,7 +213,12 @@ export class Learner {
   }
 
   private learningFrom(state: LearningState): Learning {
-    return new Learning({ state, redact: (args) => redactArguments(args), look: this.inputs.look });
+    return new Learning({
+      state,
+      redact: (args) => redactArguments(args),
+      look: this.inputs.look,
+      isFromMain: (lineage, facts) => this.mainPrograms.isFromMain(lineage, facts),
+    });
   }
 
   private reportPhase(): void {

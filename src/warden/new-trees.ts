@@ -6,7 +6,7 @@ const LIMIT = 20_000;
 
 export class NewTrees {
   private readonly ids: Set<string>;
-  /** Trees whose exact tree was checked before. Invalidated by: nothing, a checked tree is never new again. */
+  /** Trees whose habit was checked before. Invalidated by: nothing, a checked tree is never new again. */
   private readonly asked = new WeakSet<Tree>();
 
   /** `saved`: the result of `list` in the last run. */
@@ -14,14 +14,14 @@ export class NewTrees {
     this.ids = new Set(saved);
   }
 
-  /** True for the first exec of a tree. `unknown`: a baseline is in force and does not know the exact tree. */
+  /** True for the first exec of a tree. `unknown`: a baseline is in force and does not know the habit. */
   isNew(tree: Tree, unknown: boolean): boolean {
     if (!unknown) return this.isFirst(tree.id);
     if (this.asked.has(tree)) return false;
     this.asked.add(tree);
     this.isFirst(tree.id);
     // A tree's text begins with a slash, so this text cannot be a tree's.
-    return this.isFirst(treeId(`unknown ${tree.exact}`));
+    return this.isFirst(treeId(`unknown ${tree.habit}`));
   }
 
   private isFirst(id: string): boolean {

@@ -28,7 +28,10 @@ export function mailTrees(own: {
 function entry(within: string, names: readonly string[], path: string): BaselineEntry {
   const tree = `/${names.join("/")}`;
   const never = { first: 0, last: 0, count: 0, users: [], hosts: 1, executables: [] };
-  return { scope: within, exact: tree, path, tree, complete: false, ...never, arguments: undefined };
+  return {
+    ...{ scope: within, habit: tree, exact: tree, beforeHabits: false, path, tree },
+    ...{ complete: false, fromMain: true, ...never, arguments: undefined },
+  };
 }
 
 /** `mailTrees` of this process. */

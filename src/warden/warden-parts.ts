@@ -160,6 +160,7 @@ export function buildWardenParts(
     imageOf,
   });
   const learner = new Learner({
+    identify: (facts) => baseList.identify(facts),
     stateDirectory,
     knownTrees,
     recordChange,

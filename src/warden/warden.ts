@@ -12,6 +12,7 @@ import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import { Collection } from "./collection.ts";
+import type { RunningProgram } from "./learner.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
@@ -225,12 +226,14 @@ class Warden {
   /** Learns the running processes: a daemon that started before the learning run causes no exec to learn from. */
   private learnRunningProcesses(): void {
     const { reader, tracker, learner } = this.parts;
+    const running: RunningProgram[] = [];
     for (const { pid, facts } of scanLiveProcesses(reader)) {
       const { startTicks } = facts;
       if (startTicks === undefined) continue;
       const process = tracker.forest.find({ pid, startTicks, startExact: true });
-      if (process !== undefined && !process.kernelThread) learner.onRunning(process.lineage, facts);
+      if (process !== undefined && !process.kernelThread) running.push({ lineage: process.lineage, facts });
     }
+    learner.onRunning(running);
   }
 
   /**
@@ -275,10 +278,12 @@ class Warden {
   }
 
   private initialScan(saved: SavedState | undefined): void {
-    const { forestStore, tracker, reader, source } = this.parts;
+    const { forestStore, tracker, reader, source, learner } = this.parts;
     const time = monotonicNow();
     const restored = forestStore.restore(saved);
-    const { found } = tracker.reconcile(scanLiveProcesses(reader, source.sensor), time, restored?.processes);
+    const processes = scanLiveProcesses(reader, source.sensor);
+    learner.onScan(processes);
+    const { found } = tracker.reconcile(processes, time, restored?.processes);
     restored?.release();
     if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Baseline } from "../../src/baseline/baseline.ts";
-import type { BaselineEntry } from "../../src/baseline/entry.ts";
+import { type BaselineEntry, mergeEntries, withHabits } from "../../src/baseline/entry.ts";
 import { baselinePath } from "../../src/baseline/key.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import type { Lineage } from "../../src/forest/lineage.ts";
@@ -9,8 +9,8 @@ import { incomplete, lineage } from "./lineages.ts";
 import { entry, NOON } from "./samples.ts";
 
 function learned(leaf: Lineage, rest: Partial<BaselineEntry> = {}): BaselineEntry {
-  const { exact, path, complete } = treeOf(leaf);
-  return entry(exact, { tree: path, path: baselinePath(leaf.program) ?? "", complete, ...rest });
+  const { exact, habit, path, complete } = treeOf(leaf);
+  return entry(exact, { habit, tree: path, path: baselinePath(leaf.program) ?? "", complete, ...rest });
 }
 
 function baselineOf(...entries: readonly BaselineEntry[]): Baseline {
@@ -62,6 +62,48 @@ describe("known", () => {
   });
 });
 
+describe("a habit", () => {
+  const cron = { run: "/usr/sbin/cron" };
+  const sh = { run: "/usr/bin/dash", args: ["sh", "-c", "backup; rotate"] };
+  const script = { run: "/usr/bin/dash", args: ["sh", "-s"] };
+  const backup = { run: "/usr/local/bin/backup" };
+  const [direct, byShell, byStdin] = [
+    [cron, backup],
+    [cron, sh, backup],
+    [cron, script, backup],
+  ].map((steps) => lineage(...steps));
+  if (direct === undefined || byShell === undefined || byStdin === undefined) throw new Error("no lineage");
+
+  test("is known with and without the shell that ran its code, whichever of them was learned", () => {
+    for (const known of [direct, byShell])
+      for (const asked of [direct, byShell])
+        expect(baselineOf(learned(known)).knowledge(asked, "-", NOON).known).toBe(true);
+    expect(baselineOf(learned(direct)).knowledge(byStdin, "-", NOON).known).toBe(false);
+    // The shell itself is another tree.
+    expect(baselineOf(learned(direct)).knowledge(lineage(cron, sh), "-", NOON).known).toBe(false);
+  });
+
+  test("that an older file does not have: its exact tree is known as well, until the next accept", () => {
+    const { exact } = treeOf(byShell);
+    const old = learned(byShell, { habit: exact, beforeHabits: true });
+    expect(baselineOf(old).knowledge(byShell, "-", NOON).known).toBe(true);
+    expect(baselineOf(old).knows(learned(byShell))).toBe(true);
+    // It never excuses more than it did: neither the command without its shell, nor by another way to the shell.
+    expect(baselineOf(old).knowledge(direct, "-", NOON).known).toBe(false);
+    const { entries, unseen } = withHabits([old], []);
+    expect([baselineOf(...entries).knowledge(byShell, "-", NOON).known, unseen]).toEqual([false, 1]);
+  });
+
+  test("of an older entry is what was learned for its exact tree", () => {
+    const old = learned(byShell, { habit: treeOf(byShell).exact, beforeHabits: true, count: 2 });
+    const { entries, unseen } = withHabits([old], [learned(byShell, { count: 3 })]);
+    expect(unseen).toBe(0);
+    const [only, ...more] = mergeEntries([entries, [learned(byShell, { count: 3 })]], false);
+    expect(only).toMatchObject({ habit: "/cron/backup", exact: "/cron/dash/backup", count: 5 });
+    expect([only?.beforeHabits, more]).toEqual([false, []]);
+  });
+});
+
 describe("an incomplete lineage", () => {
   const whole = lineage("/usr/bin/pg_ctl", "/usr/lib/postgresql/bin/postgres");
   const end = incomplete("/usr/lib/postgresql/bin/postgres");
@@ -70,12 +112,24 @@ describe("an incomplete lineage", () => {
     expect(baselineOf(learned(whole)).knowledge(end, "-", NOON).known).toBe(true);
   });
 
-  test("that was learned makes the complete tree known: the daemon was there before treewarden", () => {
-    expect(baselineOf(learned(end)).knowledge(whole, "-", NOON).known).toBe(true);
+  test("that begins with its unit's main program makes the complete tree known: the daemon was there before", () => {
+    const baseline = baselineOf(learned(end, { fromMain: true }));
+    expect(baseline.knowledge(whole, "-", NOON).known).toBe(true);
+    expect(baseline.knowledge(whole, "other.service", NOON).known).toBe(false);
+  });
+
+  test("that begins with anything else stands for itself alone", () => {
+    const baseline = baselineOf(learned(end));
+    expect(baseline.knowledge(whole, "-", NOON).known).toBe(false);
+    const longer = incomplete("/usr/bin/pg_ctl", "/usr/lib/postgresql/bin/postgres");
+    expect(baseline.knowledge(longer, "-", NOON).known).toBe(false);
+    expect(baseline.knowledge(end, "-", NOON).known).toBe(true);
+    const complete = lineage("/usr/lib/postgresql/bin/postgres");
+    expect(baseline.knowledge(complete, "-", NOON).known).toBe(true);
   });
 
   test("does not stand for one that ends in part of a name", () => {
-    const baseline = baselineOf(learned(incomplete("/usr/bin/b")));
+    const baseline = baselineOf(learned(incomplete("/usr/bin/b"), { fromMain: true }));
     expect(baseline.knowledge(lineage("/usr/sbin/nginx", "/usr/local/bin/ab"), "-", NOON).known).toBe(false);
   });
 
@@ -94,18 +148,24 @@ describe("an incomplete lineage", () => {
 
 test("the set answers as DESIGN's sentence says, compared with a plain search", () => {
   const names = fc.array(fc.constantFrom("a", "b", "ab"), { minLength: 1, maxLength: 4 });
-  const one = fc.record({ scope: fc.constantFrom("-", "x.service"), names, complete: fc.boolean() });
-  const asEntry = ({ scope, names: list, complete }: { scope: string; names: string[]; complete: boolean }) =>
-    entry(`/${list.join("/")}`, { scope, complete });
+  const one = fc.record({
+    scope: fc.constantFrom("-", "x.service"),
+    names,
+    complete: fc.boolean(),
+    isMain: fc.boolean(),
+  });
+  type One = { scope: string; names: string[]; complete: boolean; isMain: boolean };
+  const asEntry = ({ scope, names: list, complete, isMain }: One) =>
+    entry(`/${list.join("/")}`, { scope, complete, fromMain: !complete && isMain });
   fc.assert(
     fc.property(fc.array(one, { maxLength: 8 }), one, (list, question) => {
       const entries = list.map(asEntry);
       const asked = asEntry(question);
       const expected = entries.some((has) => {
         if (has.scope !== asked.scope || has.path !== asked.path) return false;
-        if (has.exact === asked.exact) return true;
-        if (has.complete && asked.complete) return false;
-        return has.exact.endsWith(asked.exact) || asked.exact.endsWith(has.exact);
+        if (has.habit === asked.habit) return true;
+        if (has.fromMain && asked.habit.endsWith(has.habit)) return true;
+        return !asked.complete && has.habit.endsWith(asked.habit);
       });
       expect(baselineOf(...entries).knows(asked)).toBe(expected);
     }),

@@ -98,7 +98,10 @@ test("the baseline of a capture knows the capture, and names what another one ha
   expect(run("export", "--capture", monday, "--out", file)).toMatchObject({ code: 0, err: "" });
   expect(run("compare", "--capture", monday, "--baseline", file)).toMatchObject({ code: 0 });
   const { code, out } = run("compare", "--capture", tuesday, "--baseline", file, "--output", "pretty");
-  expect([code, out]).toEqual([1, "/cron/nc  /usr/bin/nc  in cron.service  (incomplete)\n"]);
+  expect([code, out]).toEqual([
+    1,
+    "/cron/nc  /usr/bin/nc  in cron.service  (incomplete, from its main program)\n",
+  ]);
 });
 
 test("a baseline holds no secret of the arguments it was made from", () => {

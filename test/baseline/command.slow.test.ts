@@ -178,7 +178,7 @@ describe("accept", () => {
   const implant = entry("/nginx/evil-implant");
   const forgeries = {
     "a row without the warden's key": { ...sealed(implant), tree_seal: "0".repeat(32) },
-    "the seals of another tree": { ...sealed(cron), ...treeOfEntry(implant), complete: 1 },
+    "the seals of another tree": { ...sealed(cron), ...treeOfEntry(implant), complete: 1, fromMain: 0 },
   };
   for (const [what, forged] of Object.entries(forgeries)) {
     test(`refuses everything if there is ${what}, and changes nothing`, () => {

@@ -4,7 +4,7 @@ import { diffEntries, keyText, mergeEntries } from "../../src/baseline/entry.ts"
 import { anyEntry, entry } from "./samples.ts";
 
 const list = fc.array(anyEntry, { maxLength: 10 });
-const keysOf = (entries: readonly { scope: string; exact: string; path: string }[]) => entries.map(keyText);
+const keysOf = (entries: readonly { scope: string; habit: string; path: string }[]) => entries.map(keyText);
 
 describe("merging", () => {
   test("does not depend on the order of hosts", () => {

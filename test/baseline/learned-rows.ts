@@ -6,8 +6,9 @@ import { type LearnedTree, usersText } from "../../src/baseline/learned.ts";
 import { rowOrigin, type SealOrigin, sealUpdate } from "../../src/baseline/learned-seal.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
 
-export type LearnedRow = Omit<LearnedTree, "complete"> & {
+export type LearnedRow = Omit<LearnedTree, "complete" | "fromMain"> & {
   readonly complete: number;
+  readonly fromMain: number;
   readonly origin: string;
   readonly learning: string;
   readonly tree_seal: string;
@@ -22,6 +23,7 @@ export function rowOf(tree: LearnedTree, key: Uint8Array, origin: SealOrigin): L
   return {
     ...tree,
     complete: tree.complete ? 1 : 0,
+    fromMain: tree.fromMain ? 1 : 0,
     origin: rowOrigin(origin),
     learning: update.learning,
     tree_seal: update.seals.tree,
@@ -31,10 +33,11 @@ export function rowOf(tree: LearnedTree, key: Uint8Array, origin: SealOrigin): L
 }
 
 export function treeOfEntry(entry: BaselineEntry): LearnedTree {
-  const { scope, exact, path, tree, complete, first, last, count, users, executables } = entry;
+  const { scope, exact, habit, path, tree, complete, fromMain, first, last, count, users, executables } =
+    entry;
   return {
-    ...{ scope, exact, path, tree, complete, first, last, count },
-    id: treeId(scope + exact),
+    ...{ scope, exact, habit, path, tree, complete, fromMain, first, last, count },
+    id: treeId(scope + habit),
     users: usersText(users),
     executables: executablesText(executables),
     arguments: entry.arguments ?? null,

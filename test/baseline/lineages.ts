@@ -4,6 +4,7 @@ import { type Lineage, Lineages } from "../../src/forest/lineage.ts";
 
 export interface Step {
   readonly run: string;
+  readonly args?: readonly string[];
   readonly uid?: number;
   readonly complete?: boolean;
   readonly container?: string;
@@ -28,7 +29,7 @@ function specOf(step: Step, init: boolean) {
     executableMemfd: false,
     filename: undefined,
     script: undefined,
-    args: undefined,
+    args: step.args,
     cwd: "/",
   };
   return {

@@ -12,9 +12,12 @@ export function entry(exact: string, rest: Partial<BaselineEntry> = {}): Baselin
   return {
     scope: "-",
     exact,
+    habit: exact,
+    beforeHabits: false,
     path: `/usr/bin/${exact.slice(exact.lastIndexOf("/") + 1)}`,
     tree: exact,
     complete: true,
+    fromMain: false,
     first: NOON,
     last: NOON,
     count: 1,
@@ -61,9 +64,11 @@ export const anyEntry: fc.Arbitrary<BaselineEntry> = fc
   .record({
     scope: fc.constantFrom("-", "nginx.service", "container/registry/nginx"),
     exact: tree,
+    habit: fc.option(tree, { nil: undefined }),
+    beforeHabits: fc.boolean(),
     path: fc.oneof(fc.constant("/usr/bin/sh"), tree),
     tree,
-    complete: fc.boolean(),
+    lineage: fc.constantFrom("complete", "incomplete", "main"),
     times: fc.tuple(seconds, seconds),
     count: fc.nat(),
     users: fc.uniqueArray(fc.nat({ max: 0xffff_ffff }), { maxLength: USERS_LIMIT }),
@@ -71,8 +76,11 @@ export const anyEntry: fc.Arbitrary<BaselineEntry> = fc
     executables: fc.array(anyExecutable, { maxLength: 2 }).map((list) => joinExecutables(list, [])),
     arguments: fc.option(fc.constantFrom("sh -c x", '""'), { nil: undefined }),
   })
-  .map(({ times, users, ...rest }) => ({
+  .map(({ times, users, lineage, habit, ...rest }) => ({
     ...rest,
+    habit: rest.beforeHabits ? rest.exact : (habit ?? rest.exact),
+    complete: lineage === "complete",
+    fromMain: lineage === "main",
     first: Math.min(...times),
     last: Math.max(...times),
     users: [...users].sort((a, b) => a - b),

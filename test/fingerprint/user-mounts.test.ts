@@ -52,9 +52,10 @@ test("neither one makes the other known, but a learned one is known again", () =
     const key = keyOf(leafOf(learned), "-");
     if (key === undefined) throw new Error("no key");
     const baseline = new Baseline();
-    const { path: tree } = treeOf(leafOf(learned));
+    const { path: tree, exact } = treeOf(leafOf(learned));
     const times = { first: 0, last: 0, count: 1, users: [], hosts: 1 };
-    baseline.add({ ...key, ...times, tree, complete: true, executables: [], arguments: undefined });
+    const lineage = { complete: true, beforeHabits: false, fromMain: false };
+    baseline.add({ ...key, ...times, ...lineage, tree, exact, executables: [], arguments: undefined });
     for (const asked of [true, false])
       expect(baseline.knowledge(leafOf(asked), "-", 0).known).toBe(asked === learned);
   }

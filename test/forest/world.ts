@@ -12,6 +12,7 @@ export function runnable(key: string): Runnable {
     executableName: key,
     script: undefined,
     inline: false,
+    shellCommand: false,
     path: key,
     folded: key,
     name: key,

@@ -17,7 +17,8 @@ function rule(id: string): object {
 
 function baseline(role: string | undefined, exact = "/cron/dash"): string {
   const entry = {
-    ...{ scope: "cron.service", exact, path: "/usr/bin/dash", tree: exact, complete: true },
+    ...{ scope: "cron.service", exact, habit: exact, beforeHabits: false, path: "/usr/bin/dash" },
+    ...{ tree: exact, complete: true, fromMain: false },
     ...{ first: NOON, last: NOON, count: 1, users: [0], hosts: 1 },
     ...{ executables: [], arguments: undefined },
   };

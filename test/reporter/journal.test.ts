@@ -159,13 +159,16 @@ describe("the journal", () => {
     expect(uids()).toEqual(["a", "b"]);
   });
 
-  test("of an older version forgets learned trees that have no seals, and keeps new ones with theirs", () => {
+  test("of an older version forgets learned trees that have no habits, and keeps new ones", () => {
     using old = new Database(path, { create: true });
-    old.run(LEARNED_TABLE.replaceAll(/ \w+_seal TEXT NOT NULL,/g, "").replace("learning TEXT NOT NULL,", ""));
-    old.run("INSERT INTO learned VALUES ('o', 'i', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, '-')");
+    old.run(LEARNED_TABLE.replace(" habit TEXT NOT NULL,", "").replace(" fromMain INTEGER NOT NULL,", ""));
+    old.run(
+      "INSERT INTO learned VALUES ('o', 'i', 'l', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, '-', 's', 's', 's')",
+    );
     using journal = new Journal(path, bounds);
     const tree: LearnedTree = {
-      ...{ id: "0".repeat(32), scope: "-", exact: "/b", path: "/b", tree: "/b", complete: true },
+      ...{ id: "0".repeat(32), scope: "-", exact: "/b", habit: "/b", path: "/b" },
+      ...{ tree: "/b", complete: true, fromMain: false },
       ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", arguments: null },
     };
     const { id } = tree;

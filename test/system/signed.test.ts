@@ -85,8 +85,9 @@ class Site implements Disposable {
 function entryOf(tree: JsonRecord, at: number): BaselineEntry {
   const text = (name: string): string => String(tree[name]);
   return {
-    ...{ scope: text("baseline.scope"), exact: text("tree.exact"), path: text("process.runnable.path") },
-    ...{ tree: text("tree.path"), complete: tree["tree.complete"] === true },
+    ...{ scope: text("baseline.scope"), exact: text("tree.exact"), habit: text("tree.habit") },
+    ...{ path: text("process.runnable.path"), tree: text("tree.path"), beforeHabits: false },
+    ...{ complete: tree["tree.complete"] === true, fromMain: false },
     ...{ first: at, last: at, count: 1, users: [0], hosts: 1 },
     ...{ executables: [], arguments: undefined },
   };

@@ -11,6 +11,7 @@ import {
   requestName,
   type WardenRequest,
 } from "../../src/baseline/warden-request.ts";
+import { identify } from "../../src/fingerprint/identify.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { allSteps, type Steps } from "../../src/vocabulary/steps.ts";
@@ -53,6 +54,7 @@ export class BaselineRig implements Disposable {
     this.knownTrees = new KnownTrees(inputs);
     this.learner = new Learner({
       ...inputs,
+      identify,
       knownTrees: this.knownTrees,
       origin: "run:1",
       reportLearned: (update) => this.learned.push(update) > 0,

@@ -16,6 +16,7 @@ import { type Capture, openCapture } from "../../sensor/capture/capture-reader.t
 import { type CaptureItem, isEvent } from "../../sensor/capture/items.ts";
 import type { ProcessFacts } from "../../sensor/event.ts";
 import { captureTexts } from "../../warden/capture-texts.ts";
+import { MainPrograms } from "../../warden/main-programs.ts";
 import { refusal, warnOfEnd } from "../capture-errors.ts";
 import { readError } from "../file-errors.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
@@ -42,7 +43,12 @@ export function entriesOf(file: string): Captured {
     else change(update.id, { executables: update.executables });
     return true;
   };
-  const learning = new Learning({ state: startLearning(0, null, ""), redact: redactArguments });
+  const mainPrograms = new MainPrograms();
+  const learning = new Learning({
+    state: startLearning(0, null, ""),
+    redact: redactArguments,
+    isFromMain: (lineage, facts) => mainPrograms.isFromMain(lineage, facts),
+  });
   let losses = 0;
   let hostName = "";
   read(file, (capture) => {
@@ -63,6 +69,8 @@ export function entriesOf(file: string): Captured {
     });
     return (item) => {
       const isFirstScan = item.kind === "scan" && !host.scanned;
+      if (isFirstScan)
+        for (const { facts } of item.processes) mainPrograms.onRunning(host.identify(facts), facts);
       host.take(item);
       // A warden knew what was running before its capture began, so no scan found it.
       if (isFirstScan && capture.header.madeBy === "warden") {

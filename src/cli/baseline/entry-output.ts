@@ -28,6 +28,7 @@ export function entryFields(entry: BaselineEntry): EventRecord {
   return {
     "baseline.scope": entry.scope,
     "tree.exact": entry.exact,
+    "tree.habit": entry.habit,
     "process.runnable.path": entry.path,
     "tree.path": entry.tree,
     "tree.complete": entry.complete,
@@ -46,7 +47,11 @@ export function entryFields(entry: BaselineEntry): EventRecord {
 /** An entry on one line, the tree first. */
 export function entryLine(entry: BaselineEntry): string {
   const where = entry.scope === "-" ? "" : `  in ${entry.scope}`;
-  const part = entry.complete ? "" : "  (incomplete)";
+  const part = entry.complete
+    ? ""
+    : entry.fromMain
+      ? "  (incomplete, from its main program)"
+      : "  (incomplete)";
   return `${entry.exact}  ${entry.path}${where}${part}`;
 }
 
@@ -55,6 +60,7 @@ export function entryFacts(entry: BaselineEntry): readonly string[] {
   const times = entry.count === 1 ? "once" : `${entry.count} times`;
   return [
     `tree       ${entry.tree}`,
+    ...(entry.habit === entry.exact ? [] : [`habit      ${entry.habit}`]),
     `seen       ${times}, first ${timeText(entry.first)}, last ${timeText(entry.last)}`,
     `users      ${entry.users.length === 0 ? "not known" : entry.users.join(", ")}`,
     ...executableFacts(entry.executables),

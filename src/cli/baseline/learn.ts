@@ -1,6 +1,6 @@
 // `baseline learn` and `baseline accept`: from what runs, to what may run.
 import { hostname, uptime } from "node:os";
-import { diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import { diffEntries, mergeEntries, withHabits } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import {
   isSettled,
@@ -186,7 +186,8 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);
   const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   if (learned.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
-  const entries = mergeEntries([before?.entries ?? [], learned], false);
+  const { entries: kept, unseen } = withHabits(before?.entries ?? [], learned);
+  const entries = mergeEntries([kept, learned], false);
   const header = headerOf(entries, [unambiguous(hostname())], flags.role ?? before?.header.role, now);
   writeInForce(host.stateDirectory, { header, entries });
   warn(`${entries.length} trees are in force, ${entries.length - (before?.entries.length ?? 0)} of them new`);
@@ -196,8 +197,16 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   const excluded = inTime.length - learned.length;
   if (excluded > 0)
     hint(`${excluded} trees are hidden by exclusions: treewarden baseline compare --show-excluded`);
-  const incomplete = learned.filter(({ complete }) => !complete).length;
-  if (incomplete > 0)
-    hint(`${incomplete} trees are incomplete: they also stand for longer ones that end in them`);
+  if (unseen > 0)
+    hint(
+      `${unseen} trees of an earlier version were not seen again: their exact tree is their habit from now on`,
+    );
+  const fromMain = learned.filter((entry) => entry.fromMain).length;
+  const alone = learned.filter(({ complete }) => !complete).length - fromMain;
+  if (fromMain > 0)
+    hint(
+      `${fromMain} incomplete trees begin with the main program of their unit: they stand for longer ones too`,
+    );
+  if (alone > 0) hint(`${alone} incomplete trees stand for themselves alone`);
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, keyText, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
+import { compareKeys } from "../../baseline/key.ts";
 import { printable, unambiguous } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
@@ -88,7 +89,7 @@ async function decide(
         const reason = await next("why? ");
         if (reason === undefined) return "quit";
         if (reason === "") continue;
-        const fields = [entry.exact, "-", entry.scope, "-", printable(reason)];
+        const fields = [entry.habit, "-", entry.scope, "-", printable(reason)];
         const exclusion = parseExclusion(fields, compileTreeGlob);
         if (typeof exclusion === "string") {
           process.stderr.write(`  not possible: ${exclusion}\n`);
@@ -110,9 +111,7 @@ function elsewhere(entry: BaselineEntry, others: readonly (readonly BaselineEntr
   if (others.length === 0) return "not asked: --other FILE";
   let hosts = 0;
   for (const entries of others) {
-    const same = entries.find(
-      ({ scope, exact, path }) => scope === entry.scope && exact === entry.exact && path === entry.path,
-    );
+    const same = entries.find((other) => compareKeys(other, entry) === 0);
     hosts += same?.hosts ?? 0;
   }
   return hosts === 0 ? "no other host has it" : `${hosts} other hosts have it`;
@@ -120,11 +119,11 @@ function elsewhere(entry: BaselineEntry, others: readonly (readonly BaselineEntr
 
 /** A rule that alerts on the tree, to be put into a policy. Scope and path of a baseline are folded: no rule can ask for them. */
 function ruleOf(entry: BaselineEntry): object {
-  const { exact } = entry;
+  const { exact, habit } = entry;
   return {
     id: `tree-${new Bun.CryptoHasher("sha256").update(keyText(entry)).digest("hex").slice(0, 8)}`,
     description: `seen and not wanted: ${exact}`,
-    when: { "==": [{ var: "tree.exact" }, exact] },
+    when: { "==": [{ var: "tree.habit" }, habit] },
     action: "alert",
     severity: "high",
   };

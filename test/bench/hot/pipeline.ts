@@ -112,8 +112,11 @@ export class Lesson {
     const key = scope === undefined ? undefined : keyOf(lineage, scope, tree);
     if (key === undefined) return;
     const first = WALL_OFFSET / 1e9;
-    this.entries.set(`${key.scope} ${key.exact} ${key.path}`, {
+    this.entries.set(`${key.scope} ${key.habit} ${key.path}`, {
       ...key,
+      exact: tree.exact,
+      beforeHabits: false,
+      fromMain: false,
       tree: tree.path,
       complete: tree.complete,
       first,
@@ -170,6 +173,7 @@ export class Pipeline implements Disposable {
     });
     const learner = new Learner({
       ...parts,
+      identify: createIdentifier(),
       knownTrees,
       origin: "bench:1",
       reportLearned: () => false,
