@@ -153,8 +153,8 @@ describe("the file of a baseline", () => {
       line: 2,
       message: '"rule": the header has role, host, created, learned, entries and digest',
     });
-    expect(errorsOf("treewarden-baseline 3\n")).toEqual([
-      { line: 1, message: "format 3 is not known: only 1 and 2 are" },
+    expect(errorsOf("treewarden-baseline 4\n")).toEqual([
+      { line: 1, message: "format 4 is not known: only 1, 2, 3 are" },
     ]);
     expect(errorsOf("#!/bin/sh\n")[0]?.line).toBe(1);
   });
