@@ -11,15 +11,18 @@ import { Scopes, scope as scopeNames } from "./key.ts";
 /** A scope (undefined: it could not be read), or that the image of the container is not known yet. */
 export type ScopeOrPending = string | undefined | "pending";
 
+/** What cannot be told: rules that ask for it do not act. */
 const nothing: Knowledge = {};
+/** Where no baseline was ever accepted. */
+const noBaseline: Knowledge = { known: null, familiar: null };
 
 export class AcceptedTrees {
-  /** undefined: none is in force. */
-  baseline: Baseline | undefined;
+  /** null: none was ever accepted; undefined: it could not be read. */
+  baseline: Baseline | null | undefined;
   exclusions: Exclusions;
   private readonly scopes = new Scopes();
 
-  constructor(baseline: Baseline | undefined, exclusions: Exclusions) {
+  constructor(baseline: Baseline | null | undefined, exclusions: Exclusions) {
     this.baseline = baseline;
     this.exclusions = exclusions;
   }
@@ -36,6 +39,7 @@ export class AcceptedTrees {
    */
   lookUp(lineage: Lineage, tree: Tree, scope: ScopeOrPending, second: number): Knowledge {
     if (this.baseline === undefined) return nothing;
+    if (this.baseline === null) return noBaseline;
     if (scope !== "pending") return this.compare(lineage, tree, scope, second) ?? nothing;
     // Under the name of its image it may be known, so an unknown tree is neither known nor unknown yet.
     const knowledge = this.baseline.knowledge(lineage, scopeNames.container, second);
@@ -44,7 +48,9 @@ export class AcceptedTrees {
 
   /** As `lookUp` in a scope that is known; undefined if the tree is unknown and an exclusion hides it. */
   compare(lineage: Lineage, tree: Tree, scope: string | undefined, second: number): Knowledge | undefined {
-    const knowledge = this.baseline?.knowledge(lineage, scope, second) ?? nothing;
+    if (this.baseline === undefined) return nothing;
+    if (this.baseline === null) return noBaseline;
+    const knowledge = this.baseline.knowledge(lineage, scope, second);
     return knowledge.known === false && this.isExcluded(tree, scope, second) ? undefined : knowledge;
   }
 

@@ -6,10 +6,12 @@ import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { baselinePath, properEnds } from "./key.ts";
 
-/** The baseline's answers for a policy (`tree.known` and so on). An absent property is unknown. */
+/** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
 export interface Knowledge {
-  readonly known?: boolean;
-  readonly familiar?: boolean;
+  /** null where no baseline was ever accepted. */
+  readonly known?: boolean | null;
+  /** Likewise. */
+  readonly familiar?: boolean | null;
   /** Seconds since the baseline first saw the exact tree if that is known, else the folded one. */
   readonly age?: number;
   readonly count?: number;

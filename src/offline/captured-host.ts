@@ -162,7 +162,7 @@ export class CapturedHost {
     else if (name === captureTexts.policy) this.policy = this.other?.policy ?? policyOf(text);
     else if (name === captureTexts.exclusions) this.accepted.exclusions = exclusionsOf(text);
     else if (name === captureTexts.baselinesInForce)
-      this.accepted.baseline = this.baselineOf(read(name, () => namesIn(text)));
+      this.accepted.baseline = this.baselineOf(read(name, () => namesIn(text))) ?? null;
     else if (isBaseline(name)) this.keepBaseline(name, text);
     else throw new Malformed("a text has no name that this version knows");
   }

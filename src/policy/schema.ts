@@ -80,7 +80,7 @@ const testSchema = v.strictObject({
     v.array(v.union([v.string(), variables])),
     v.minLength(1, "a lineage has at least the process itself"),
   ),
-  known: v.optional(v.boolean()),
+  known: v.optional(v.nullable(v.union([v.boolean(), v.literal("absent")]))),
   expect: expectSchema,
 });
 

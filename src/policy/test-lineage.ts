@@ -1,4 +1,5 @@
 // Builds a subject from the lineage of a policy test, with the real fingerprint code.
+import type { Knowledge } from "../baseline/baseline.ts";
 import { identify, kernelThread } from "../fingerprint/identify.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
@@ -127,7 +128,7 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
       tree: treeOf(lineage),
       parentPid: parent?.pid,
       parent,
-      knowledge: test.known === undefined ? {} : { known: test.known, familiar: test.known },
+      knowledge: knowledgeOf(test.known),
       containerId,
       containerImage,
       unit,
@@ -139,6 +140,11 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
   }
   if (subject === undefined) throw new Error("a test's lineage is empty");
   return subject;
+}
+
+/** What stands for the baseline in a test; without it there is nothing that could be told. */
+function knowledgeOf(known: TestEntry["known"]): Knowledge {
+  return known === undefined || known === "absent" ? {} : { known, familiar: known };
 }
 
 function memberOf(given: Given, parent: Member): Member {

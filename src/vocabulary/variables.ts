@@ -403,19 +403,23 @@ const table = {
   },
   "tree.known": {
     type: "bool",
+    nullable: true,
     judged: true,
     kinds: ["exec"],
     dependsOn: ["lineage", "scope", "baseline"],
     inTests: "derived",
-    meaning: 'the baseline has the habit and the path in this scope; a test says it by `"known"`',
+    meaning:
+      'the baseline has the habit and the path in this scope; null where no baseline was ever accepted; a test sets it by `"known"`',
   },
   "tree.familiar": {
     type: "bool",
+    nullable: true,
     judged: true,
     kinds: ["exec"],
     dependsOn: ["lineage", "baseline"],
     inTests: "derived",
-    meaning: 'the baseline has the tree; a test says it by `"known"`',
+    meaning:
+      'the baseline has the tree; null where no baseline was ever accepted; a test sets it by `"known"`',
   },
   "tree.age": {
     type: "number",

@@ -50,7 +50,6 @@ interface BaselineSources {
   readonly ofRoles: readonly RoleBaseline[];
 }
 
-const nothing: Knowledge = {};
 /** A baseline of 100,000 trees is some 14 MB. */
 const FILE_LIMIT = 256 << 20;
 
@@ -75,15 +74,14 @@ export class KnownTrees {
 
   /** A baseline is in force. */
   get hasBaseline(): boolean {
-    return this.accepted.baseline !== undefined;
+    return this.accepted.baseline instanceof Baseline;
   }
 
   /**
-   * What the baseline knows of an exec at `second`, since 1970-01-01T00:00:00Z. Says nothing while the image of its
-   * container is not known, or if it is excluded.
+   * What the baseline knows of an exec at `second`, since 1970-01-01T00:00:00Z. Empty while that cannot be told, for
+   * example because the image of its container is not known yet, and if it is excluded.
    */
   lookUp({ process: { lineage }, facts, tree }: KnowableExec, second: number): Knowledge {
-    if (!this.hasBaseline) return nothing;
     return this.accepted.lookUp(lineage, tree, this.scopeOf(lineage, facts), second);
   }
 
@@ -135,7 +133,7 @@ export class KnownTrees {
     this.saveRoles();
     this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
-      this.accepted.baseline = undefined;
+      this.accepted.baseline = null;
       this.inputs.epoch.raise("baseline");
       return;
     }

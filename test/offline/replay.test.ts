@@ -33,7 +33,7 @@ const policyText = JSON.stringify({
     },
     {
       id: "unknown",
-      when: { "!": [{ var: "tree.known" }] },
+      when: { "!": [{ var: ["tree.known", true] }] },
       action: "alert",
     },
   ],

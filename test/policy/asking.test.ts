@@ -99,7 +99,7 @@ describe("the asking", () => {
 });
 
 describe("what is not known", () => {
-  const unknownTree = { "==": [{ var: "tree.known" }, false] };
+  const unknownTree = { "==": [{ var: ["tree.known", true] }, false] };
 
   test("a rule that names an absent variable does not match, and is counted", () => {
     const policy = policyOf([{ id: "new", when: unknownTree, action: "kill" }]);
@@ -108,9 +108,27 @@ describe("what is not known", () => {
     expect(judge(policy, shell, true)).toMatchObject({ action: "allow", undecided: [] });
   });
 
+  test("tree.known is true, false, null without a baseline, or absent, and a default stands for null only", () => {
+    const matchedBy = (rule: object) => {
+      const policy = policyOf([{ id: "it", action: "kill", ...rule }]);
+      return [true, false, null, "absent" as const].map((known) => {
+        const { matched, undecided } = judge(policy, shell, known);
+        return undecided.length > 0 ? "undecided" : matched.length > 0;
+      });
+    };
+    expect(matchedBy({ when: unknownTree })).toEqual([false, true, false, "undecided"]);
+    // An exception for known trees leaves the rule whole where no baseline was ever accepted, and never kills because
+    // something could not be read.
+    const except = [{ var: ["tree.known", false] }];
+    expect(matchedBy({ when: yes, except })).toEqual([false, true, true, "undecided"]);
+    expect(matchedBy({ when: { "!": { var: ["tree.familiar", true] } } })).toEqual([
+      ...[false, true, false, "undecided"],
+    ]);
+  });
+
   test("nor does it match by a negation or an alternative", () => {
     const policy = policyOf([
-      { id: "negated", when: { "!": { var: "tree.known" } }, action: "kill" },
+      { id: "negated", when: { "!": { var: ["tree.known", true] } }, action: "kill" },
       { id: "either", when: { or: [yes, unknownTree] }, action: "kill" },
       { id: "excepted", when: yes, except: [unknownTree], action: "kill" },
     ]);

@@ -242,7 +242,7 @@ describe("a condition", () => {
     ["a number for a text", { "==": [name, 7] }, "is never what it looks like", 'write "7"'],
     [
       "a text for true",
-      { "==": [{ var: "tree.known" }, "true"] },
+      { "==": [{ var: "tree.random" }, "true"] },
       "is never what it looks like",
       "true or false",
     ],

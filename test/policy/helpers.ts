@@ -44,7 +44,7 @@ export function errorsOf(role: unknown): readonly PolicyError[] {
 
 export type LineageOfTest = TestEntry["lineage"];
 
-export function judge(policy: Policy, lineage: LineageOfTest, known?: boolean): Decision {
+export function judge(policy: Policy, lineage: LineageOfTest, known?: TestEntry["known"]): Decision {
   return decide(policy, testSubject(known === undefined ? { lineage } : { lineage, known }));
 }
 

@@ -11,7 +11,7 @@ if (reason !== undefined) console.log(`skipped: ${reason}`);
 const parent = {
   role: "parent",
   rules: [
-    { id: "unknown", when: { "!": [{ var: "tree.known" }] }, action: "alert", severity: "high" },
+    { id: "unknown", when: { "!": [{ var: ["tree.known", true] }] }, action: "alert", severity: "high" },
     { id: "marked", when: { in: ["mail-me", { var: "process.command_args" }] }, action: "alert" },
   ],
   default: "allow",

@@ -28,7 +28,7 @@ export function isServers(exact: unknown): boolean {
 export function robotPolicy(server: Server): string {
   const path = server.path("robot.json");
   const tree = `/**/{${daemons.join(",")}}/**`;
-  const when = { and: [{ tree }, { "!": [{ var: "tree.known" }] }] };
+  const when = { and: [{ tree }, { "!": [{ var: ["tree.known", true] }] }] };
   const ownScripts = { glob: [{ var: "process.script.path" }, server.path("cgi", "status.cgi")] };
   const policy = {
     role: "robot",

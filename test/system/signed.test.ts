@@ -47,7 +47,7 @@ class Site implements Disposable {
       when: {
         and: [
           { glob: [{ var: "process.executable.path" }, `${this.folder}/*`] },
-          { "!": [{ var: "tree.known" }] },
+          { "!": [{ var: ["tree.known", true] }] },
         ],
       },
       action: "alert",

@@ -13,7 +13,7 @@ function policyText(folder: string, alerted: string): string {
   const mine = { starts_with: [{ var: "process.executable.path" }, `${folder}/`] };
   const rules = [
     { id: alerted, when: mine, action: "alert", severity: "low" },
-    { id: "unknown", when: { and: [mine, { "!": [{ var: "tree.known" }] }] }, action: "alert" },
+    { id: "unknown", when: { and: [mine, { "!": [{ var: ["tree.known", true] }] }] }, action: "alert" },
     {
       id: "no-package",
       when: { and: [mine, { var: "process.executable.unpackaged" }] },

@@ -1,5 +1,5 @@
 // The warden's parts that know and learn trees, on a state directory of their own.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
@@ -27,6 +27,8 @@ export interface RigOptions {
   readonly imageOf?: (container: string) => string | null | undefined;
   /** Trees of the baseline in force at the start; undefined: there is none. */
   readonly inForce?: readonly string[];
+  /** The file of the baseline in force is damaged. */
+  readonly broken?: boolean;
 }
 
 export class BaselineRig implements Disposable {
@@ -40,8 +42,9 @@ export class BaselineRig implements Disposable {
   readonly learner: Learner;
   readonly requests: WardenRequests;
 
-  constructor({ ofRoles = [], imageOf = () => null, inForce }: RigOptions = {}) {
+  constructor({ ofRoles = [], imageOf = () => null, inForce, broken = false }: RigOptions = {}) {
     if (inForce !== undefined) this.putInForce(...inForce);
+    if (broken) appendFileSync(this.path(IN_FORCE), "broken\n");
     const inputs: KnownTreesInputs = {
       stateDirectory: this.directory,
       ofRoles,

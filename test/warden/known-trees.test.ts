@@ -96,9 +96,15 @@ test("a tree that an exclusion hides is neither known nor unknown, and is not le
   expect(rig.learner.hasReports).toBe(false);
 });
 
+test("a baseline that cannot be read at the start leaves nothing known, unknown or null", () => {
+  using rig = new BaselineRig({ inForce: ["/cron/sh"], broken: true });
+  expect(rig.count("baseline.rejected")).toBe(1);
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
+});
+
 test("without a baseline nothing is known or unknown, and only a learning collects", () => {
   using rig = new BaselineRig();
-  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
+  expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({ known: null, familiar: null });
   rig.learner.onExec(exec, {});
   expect(rig.learner.hasReports).toBe(false);
   expect(rig.request({ kind: "learn", seconds: null })).toBe(true);

@@ -5,7 +5,7 @@ import { lineage } from "../baseline/lineages.ts";
 
 const scope = "treewarden.service";
 
-function knows(within: string, ...programs: readonly string[]): boolean | undefined {
+function knows(within: string, ...programs: readonly string[]): boolean | null | undefined {
   const baseline = new Baseline();
   const sendmail = "/usr/sbin/exim4";
   for (const entry of mailTrees({ scope, name: "treewarden", sendmail })) baseline.add(entry);
