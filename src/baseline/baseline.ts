@@ -19,9 +19,10 @@ export interface Knowledge {
 
 /** What the baseline has on one lineage in one scope. It does not change. */
 interface LookupResult {
-  /** Undefined if the program or its scope could not be read. */
+  /** Undefined if the program or its scope could not be read, or the lineage is uncertain. */
   readonly known: boolean | undefined;
-  readonly familiar: boolean;
+  /** Undefined if the lineage is uncertain. */
+  readonly familiar: boolean | undefined;
   /** Seconds since the epoch; undefined if neither known nor familiar. */
   readonly first: number | undefined;
   readonly count: number | undefined;
@@ -156,6 +157,7 @@ export class Baseline {
   }
 
   private lookUp(lineage: Lineage, scope: string | undefined): LookupResult {
+    if (lineage.uncertain) return cannotBeTold;
     const tree = treeOf(lineage);
     const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
@@ -223,13 +225,21 @@ export class Baseline {
   }
 }
 
+const cannotBeTold: LookupResult = {
+  known: undefined,
+  familiar: undefined,
+  first: undefined,
+  count: undefined,
+};
+
 function prefixOf(scope: string, path: string): string {
   return `${scope}\u0000${path}\u0000`;
 }
 
 /** A lookup result as policies query it, `second` seconds after the epoch. */
 function knowledgeOf({ known, familiar, first, count }: LookupResult, second: number): Knowledge {
-  const knowledge: { known?: boolean; familiar?: boolean; age?: number; count?: number } = { familiar };
+  const knowledge: { known?: boolean; familiar?: boolean; age?: number; count?: number } = {};
+  if (familiar !== undefined) knowledge.familiar = familiar;
   if (known !== undefined) knowledge.known = known;
   if (first !== undefined) knowledge.age = Math.max(0, second - first);
   if (count !== undefined) knowledge.count = count;

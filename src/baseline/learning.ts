@@ -10,7 +10,7 @@ import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
-import { countNewTree, type LearningState } from "./learning-state.ts";
+import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
@@ -48,6 +48,8 @@ interface CollectedTree {
   files: readonly SeenFile<CollectedTree>[];
   /** Its files have changed since it was reported. */
   filesChanged: boolean;
+  /** It was not seen whole after all, and is collected anew when it is seen again. */
+  dropped: boolean;
   /** Its texts; undefined once it is reported. */
   unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables"> | undefined;
 }
@@ -97,7 +99,7 @@ export class Learning {
   }
 
   /**
-   * Counts an exec at `second` (since the epoch). `scope` is undefined if it could not be read. With `facts`, the file
+   * Counts an exec at `second` (since the epoch), unless its lineage is uncertain. `scope` is undefined if it could not be read. With `facts`, the file
    * that it runs is kept as well.
    */
   observe(
@@ -107,6 +109,10 @@ export class Learning {
     second: number,
     facts?: ProcessFacts,
   ): void {
+    if (lineage.uncertain) {
+      this.current = { ...this.current, uncertain: this.current.uncertain + 1 };
+      return;
+    }
     if (scope === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return;
@@ -128,11 +134,27 @@ export class Learning {
     for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
   }
 
-  /** Reports new trees, then changed ones, until `report` has no room. */
-  report(report: ReportLearned): void {
+  /** Drops the trees that were first seen after `second` and are not reported yet: events were missing by then. */
+  dropAfter(second: number): void {
+    const isFresh = ({ unreported }: CollectedTree): boolean =>
+      unreported !== undefined && unreported.first > second;
+    for (const tree of this.waiting) {
+      if (!isFresh(tree)) continue;
+      tree.dropped = true;
+      this.current = uncountNewTree({ ...this.current, uncertain: this.current.uncertain + tree.count });
+    }
+    this.waiting = this.waiting.filter(({ dropped }) => !dropped);
+  }
+
+  /**
+   * Reports new trees, then changed ones, until `report` has no room. Of new trees only those that were first seen
+   * by `until`, in seconds since the epoch.
+   */
+  report(report: ReportLearned, until = Number.POSITIVE_INFINITY): void {
     const { started } = this.current;
     let done = 0;
     for (const waiting of this.waiting) {
+      if (waiting.unreported !== undefined && waiting.unreported.first > until) break;
       if (waiting.unreported !== undefined) {
         const tree = { ...waiting.unreported, ...countOf(waiting), executables: executablesOf(waiting) };
         if (!report({ kind: "tree", started, tree })) break;
@@ -160,18 +182,18 @@ export class Learning {
 
   private cached(lineage: Lineage, scope: string): CollectedTree | undefined {
     for (let cached = this.cache.get(lineage); cached !== undefined; cached = cached.next)
-      if (cached.scope === scope) return cached.tree;
+      if (cached.scope === scope && !cached.tree.dropped) return cached.tree;
     return undefined;
   }
 
   private markCount(tree: CollectedTree): void {
-    if (tree.dirty || tree.unreported !== undefined) return;
+    if (tree.dirty || tree.dropped || tree.unreported !== undefined) return;
     tree.dirty = true;
     this.dirty.push(tree);
   }
 
   private markFiles(tree: CollectedTree): void {
-    if (tree.filesChanged || tree.unreported !== undefined) return;
+    if (tree.filesChanged || tree.dropped || tree.unreported !== undefined) return;
     tree.filesChanged = true;
     this.withNewFiles.push(tree);
   }
@@ -207,11 +229,14 @@ export class Learning {
     const users = joinUsers([], userIds ?? []);
     digest(`${scope}\u0000${path}\u0000${habit}\u0000${complete ? 1 : 0}${fromMain ? 1 : 0}`);
     const id = digestText();
-    let tree = this.rows[this.table.get()];
+    const row = this.table.get();
+    const found = this.rows[row];
+    let tree = found?.dropped === true ? undefined : found;
     if (tree !== undefined) {
       tree.users = joinUsers(tree.users, users);
     } else {
-      if (this.rows.length >= this.limits.trees || this.waiting.length >= this.limits.waiting) {
+      const isFull = found === undefined && this.rows.length >= this.limits.trees;
+      if (isFull || this.waiting.length >= this.limits.waiting) {
         // The tree is added when it runs again; until then `missed` keeps the run from finishing.
         this.current = { ...this.current, missed: this.current.missed + 1 };
         return undefined;
@@ -229,10 +254,13 @@ export class Learning {
         first: second,
         arguments: sample || null,
       };
-      tree = { id, users, last: second, count: 0, dirty: false, files: [], filesChanged: false, unreported };
-      setDigest(id);
-      this.table.set(this.rows.length);
-      this.rows.push(tree);
+      const flags = { dirty: false, filesChanged: false, dropped: false };
+      tree = { id, users, last: second, count: 0, files: [], ...flags, unreported };
+      if (found === undefined) {
+        setDigest(id);
+        this.table.set(this.rows.length);
+        this.rows.push(tree);
+      } else this.rows[row] = tree;
       this.waiting.push(tree);
       this.current = countNewTree(this.current, second);
     }

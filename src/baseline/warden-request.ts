@@ -27,7 +27,7 @@ const savedRequest = v.variant("kind", [
 ]);
 
 export type WardenRequest =
-  /** Collect every tree until no event was lost for `seconds`; null: until a request to stop. */
+  /** Collect every tree for `seconds`; null: until a request to stop. */
   | { readonly kind: "learn"; readonly seconds: number | null }
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */

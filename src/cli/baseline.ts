@@ -77,10 +77,7 @@ function outOption(): Option {
 function addLearning(command: Command): void {
   withHost(command.command("learn"))
     .description("make the running warden collect every tree")
-    .option(
-      "--for <duration>",
-      `end after this long without lost events: ${durationExamples} (default: at --stop)`,
-    )
+    .option("--for <duration>", `end after this long: ${durationExamples} (default: at --stop)`)
     .option("--stop", "end the learning")
     .option("--show", "show its progress, and whether it has settled")
     .addOption(outputOption())
@@ -88,7 +85,8 @@ function addLearning(command: Command): void {
   withHost(command.command("accept"))
     .description("put what was learned into force")
     .addOption(roleOption("this host"))
-    .option("--anyway", "even if the learning has not ended or has lost events")
+    .option("--anyway", "even if the learning has not ended, or has missed trees for lack of room")
+    .option("--strict", "take only trees that were seen complete, from their root on")
     .action((flags: AcceptFlags & HostFlags) => accept(flags, hostOf(flags)));
 }
 

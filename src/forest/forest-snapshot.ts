@@ -29,6 +29,8 @@ const Snapshot = v.object({
       kernel_thread: v.boolean(),
     }),
   ),
+  /** See `Forest.lossTime`; absent if no loss waits for its scan. */
+  loss_time: v.exactOptional(v.number()),
 });
 type Snapshot = v.InferOutput<typeof Snapshot>;
 
@@ -49,12 +51,15 @@ export function snapshotForest(forest: Forest, encode: (program: Runnable) => un
       kernel_thread: process.kernelThread,
     });
   }
-  return JSON.stringify({ programs: images, nodes, processes });
+  const { lossTime } = forest;
+  const loss = lossTime === undefined ? {} : { loss_time: lossTime };
+  return JSON.stringify({ programs: images, nodes, processes, ...loss });
 }
 
 /** Fills an empty forest with what `snapshotForest` wrote. Throws an Error that names what does not hold together. */
 export function restoreSnapshot(forest: Forest, text: string, decode: (program: unknown) => Runnable): void {
-  const { programs, nodes, processes } = v.parse(Snapshot, JSON.parse(text));
+  const { programs, nodes, processes, loss_time: lossTime } = v.parse(Snapshot, JSON.parse(text));
+  forest.lossTime = lossTime;
   const lineages: Lineage[] = [];
   restoreLineages(forest, programs.map(decode), nodes, lineages);
   const restored = processes.map((one): RestoredProcess => {

@@ -24,6 +24,12 @@ import type { Runnable } from "./runnable.ts";
 /** The earlier programs of most processes, shared so that an exec allocates no array. */
 const noneEarlier: readonly never[] = [];
 
+/**
+ * A loss may be noticed this long after it happened (ns): the kernel's count of program runs that were skipped is read
+ * once a second.
+ */
+const LATE_NS = 1.5e9;
+
 /** What the forest needs from its owner. */
 export interface ForestInputs {
   /** Identifies what a process runs from its facts. */
@@ -72,6 +78,13 @@ export class Forest {
   readonly lineages = new Lineages();
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC in ns; grows while the machine is suspended. Set it before handing in events. */
   suspendedNs = 0;
+  /**
+   * Time of the last loss (ns, CLOCK_MONOTONIC) until a scan that began after it has been applied; undefined while no
+   * event is missing. What a parent runs may be out of date in the meantime, so links found then are uncertain.
+   */
+  lossTime: number | undefined = undefined;
+  /** Time at which the last scan began; undefined before the first. */
+  private scanTime: number | undefined;
   private readonly live = new Map<number, Process>();
   private readonly inputs: ForestInputs;
   private readonly tree = new ProcessTree<Process>();
@@ -132,9 +145,10 @@ export class Forest {
       this.miss(known);
     }
     const parent = this.live.get(event.parentPid);
-    const lineage = parent === undefined ? this.orphanLineage() : this.childLineage(parent);
+    const ancestry = parent === undefined ? null : this.ancestryBelow(parent);
+    const lineage = ancestry === null ? this.orphanLineage(this.wasScanned) : this.childLineage(ancestry);
     const kernel = parent?.kernelThread ?? false;
-    const child = this.add(event.pid, event, lineage, parent?.lineage ?? null, event.parentPid, kernel);
+    const child = this.add(event.pid, event, lineage, ancestry, event.parentPid, kernel);
     this.link(child, parent);
     return child;
   }
@@ -148,7 +162,8 @@ export class Forest {
       this.miss(process);
       process = undefined;
     }
-    if (process === undefined) process = this.adopt(event.pid, facts, this.ticksAt(event.time));
+    if (process === undefined)
+      process = this.adopt(event.pid, facts, this.ticksAt(event.time), this.wasScanned);
     if (facts.startTicks !== undefined) this.learnStart(process, facts.startTicks);
     this.setProgram(process, facts, this.inputs.identify(facts));
     return process;
@@ -169,6 +184,7 @@ export class Forest {
         uid: event.uid,
         container: lineage.container,
         complete: lineage.complete,
+        uncertain: lineage.uncertain,
         init: process.pid === 1,
         elided: hasOwnNode ? lineage.elided : null,
       }),
@@ -199,6 +215,7 @@ export class Forest {
     const ended: Process[] = [];
     const missing: Process[] = [];
     const scanTicks = this.ticksAt(scanTime);
+    this.scanTime = scanTime;
     for (const process of [...this.live.values()]) {
       const scanned = byPid.get(process.pid);
       const isSame =
@@ -237,7 +254,55 @@ export class Forest {
   forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = missing.filter((process) => this.live.get(process.pid) === process);
     for (const process of forgotten) this.remove(process);
+    if (this.lossTime !== undefined && this.scanTime !== undefined && this.lossTime <= this.scanTime)
+      this.lossTime = undefined;
     return forgotten;
+  }
+
+  /**
+   * Events were lost, which was noticed at `time` (ns, CLOCK_MONOTONIC). Until a later scan is applied, links are
+   * uncertain, and so are those of processes that were forked shortly before.
+   */
+  lost(time: number): void {
+    const isFirst = this.lossTime === undefined;
+    this.lossTime = time;
+    if (!isFirst) return;
+    for (const process of this.live.values())
+      if (process.startTime >= time - LATE_NS) this.makeUncertain(process);
+  }
+
+  /** Orphans that an event shows after a scan have lost their ancestors; before it nothing was known anyway. */
+  private get wasScanned(): boolean {
+    return this.scanTime !== undefined;
+  }
+
+  private makeUncertain(process: Process): void {
+    const { ancestry, lineage } = process;
+    // Pid 1 is in no tree, so what it ran cannot be out of date.
+    if (ancestry === null || ancestry.init || ancestry.uncertain) return;
+    const uncertain = this.uncertainTwin(ancestry);
+    this.setAncestry(process, uncertain);
+    this.setLineage(process, lineage === ancestry ? uncertain : this.lineages.intern(uncertain, lineage));
+  }
+
+  /** What a process that `parent` forks now has above it. */
+  private ancestryBelow({ lineage }: Process): Lineage {
+    return this.lossTime === undefined || lineage.init ? lineage : this.uncertainTwin(lineage);
+  }
+
+  /** The same node, but uncertain. */
+  private uncertainTwin(lineage: Lineage): Lineage {
+    if (lineage.uncertain) return lineage;
+    const { program, earlier, uid, container, complete, init, elided } = lineage;
+    const spec = { program, earlier, uid, container, complete, uncertain: true, init, elided };
+    return this.lineages.intern(lineage.parent, spec);
+  }
+
+  private setAncestry(process: Process, ancestry: Lineage): void {
+    const previous = process.ancestry;
+    this.lineages.retain(ancestry);
+    process.ancestry = ancestry;
+    if (previous !== null) this.lineages.release(previous);
   }
 
   /** `scanned` and its ancestors that are not known yet, parents first, so that lineages are complete. */
@@ -272,8 +337,7 @@ export class Forest {
   }
 
   /** The lineage of a new child: its parent's node, unless the parent is pid 1, which no tree shows. */
-  private childLineage(parent: Process): Lineage {
-    const { lineage } = parent;
+  private childLineage(lineage: Lineage): Lineage {
     if (!lineage.init) return lineage;
     const { program, uid, container, complete } = lineage;
     return this.lineages.intern(lineage, {
@@ -290,7 +354,11 @@ export class Forest {
   /** Handles the fork event of a process that was already known: its link to its parent is no longer a guess. */
   private confirmLink(process: Process, parent: Process | undefined): void {
     process.linkGuessed = false;
-    if (process.ancestry === null || parent === undefined || !process.ancestry.complete) return;
+    if (process.ancestry === null || parent === undefined) return;
+    // Only its own link was uncertain, unless events are missing.
+    const isCertain = this.lossTime === undefined && !parent.lineage.uncertain;
+    if (isCertain && process.ancestry.uncertain) this.setAncestry(process, parent.lineage);
+    else if (!process.ancestry.complete) return;
     const { program, earlier, uid, container, elided } = process.lineage;
     const spec = { program, earlier, uid, container, complete: true, init: false, elided };
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
@@ -303,13 +371,14 @@ export class Forest {
   }
 
   /** The lineage of a process of which only the pid is known. */
-  private orphanLineage(): Lineage {
+  private orphanLineage(uncertain: boolean): Lineage {
     return this.lineages.intern(null, {
       program: this.inputs.identify(unknownFacts),
       earlier: [],
       uid: undefined,
       container: null,
       complete: false,
+      uncertain,
       init: false,
       elided: null,
     });
@@ -337,14 +406,15 @@ export class Forest {
   }
 
   /** Adds a process whose fork was missed. `ticks` is the estimate of its start if the facts do not have it. */
-  private adopt(pid: number, facts: ProcessFacts, ticks: number): Process {
+  private adopt(pid: number, facts: ProcessFacts, ticks: number, uncertain: boolean): Process {
     const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
-    const lineage = this.orphanLineage();
+    const lineage = this.orphanLineage(uncertain);
+    const above = parent?.lineage ?? null;
     const process = this.add(
       pid,
       this.startOf(facts.startTicks, ticks),
       lineage,
-      parent?.lineage ?? null,
+      above !== null && uncertain ? this.uncertainTwin(above) : above,
       parent?.pid ?? 0,
       false,
     );
@@ -374,7 +444,7 @@ export class Forest {
       return process;
     }
     if (scanned.kernelThread) return this.adoptKernelThread(scanned, parent);
-    const process = this.adopt(scanned.pid, facts, 0);
+    const process = this.adopt(scanned.pid, facts, 0, this.lossTime !== undefined);
     this.setProgram(process, facts, this.inputs.identify(facts));
     return process;
   }
@@ -418,6 +488,7 @@ export class Forest {
       uid: facts.uid ?? previous.uid,
       container,
       complete,
+      uncertain: process.ancestry === null && previous.uncertain,
       init: process.pid === 1,
       elided: null,
     };

@@ -21,6 +21,8 @@ export class Lineage {
   readonly depth: number;
   /** Every link up to the root comes from a fork event, or from an earlier run within the same boot. */
   readonly complete: boolean;
+  /** A link up to the root was found while events were being lost, or its ancestors were never seen. */
+  readonly uncertain: boolean;
   /** Pid 1 of the host, which is not part of any tree. */
   readonly init: boolean;
   /** Distinct programs of the elided ancestors between `parent` and this node, at most ELIDED_LIMIT; null if none. */
@@ -43,6 +45,7 @@ export class Lineage {
     this.uid = spec.uid;
     this.container = spec.container;
     this.complete = spec.complete && (parent === null || parent.complete);
+    this.uncertain = isUncertain(parent, spec);
     this.init = spec.init;
     this.elided = spec.elided;
     this.depth = parent === null ? 1 : parent.depth + 1;
@@ -57,8 +60,14 @@ export interface LineageSpec {
   readonly uid: number | undefined;
   readonly container: string | null;
   readonly complete: boolean;
+  /** Default: as its parent. */
+  readonly uncertain?: boolean;
   readonly init: boolean;
   readonly elided: readonly Runnable[] | null;
+}
+
+function isUncertain(parent: Lineage | null, spec: LineageSpec): boolean {
+  return spec.uncertain === true || parent?.uncertain === true;
 }
 
 /** Maximum number of earlier programs of a node: enough for any real chain of wrappers. */
@@ -187,6 +196,7 @@ export class Lineages {
         uid: node.uid,
         container: node.container,
         complete: leaf.complete,
+        uncertain: leaf.uncertain,
         init: false,
         elided,
       });
@@ -208,6 +218,7 @@ function addsNothing(parent: Lineage, spec: LineageSpec): boolean {
     parent.uid === spec.uid &&
     parent.container === spec.container &&
     (spec.complete || !parent.complete) &&
+    (spec.uncertain !== true || parent.uncertain) &&
     spec.earlier.length === 0 &&
     spec.elided === null &&
     !parent.init
@@ -221,6 +232,7 @@ function isFor(node: Lineage, spec: LineageSpec): boolean {
     node.uid === spec.uid &&
     node.container === spec.container &&
     node.complete === spec.complete &&
+    node.uncertain === isUncertain(node.parent, spec) &&
     node.init === spec.init &&
     node.elided === null &&
     spec.elided === null &&
@@ -230,7 +242,7 @@ function isFor(node: Lineage, spec: LineageSpec): boolean {
 }
 
 function keyOf(spec: LineageSpec): string {
-  let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}\u0000${spec.container ?? ""}\u0000${spec.program.key}`;
+  let key = `${spec.uid ?? "?"}\u0000${spec.complete ? 1 : 0}${spec.init ? 1 : 0}${spec.uncertain === true ? "u" : ""}\u0000${spec.container ?? ""}\u0000${spec.program.key}`;
   for (const program of spec.earlier) key += `\u0001${program.key}`;
   if (spec.elided !== null) {
     key += "\u0002";

@@ -26,6 +26,8 @@ export const savedNode = v.object({
   c: v.exactOptional(v.string()),
   /** 1 if the lineage is complete. */
   k: v.picklist([0, 1]),
+  /** 1 if the lineage is uncertain. */
+  d: v.exactOptional(v.literal(1)),
   /** 1 for pid 1. */
   n: v.exactOptional(v.literal(1)),
 });
@@ -89,6 +91,7 @@ export function lineageLists<E>(encode: (program: Runnable) => E): LineageLists<
         ...(lineage.uid === undefined ? {} : { u: lineage.uid }),
         ...(lineage.container === null ? {} : { c: lineage.container }),
         k: lineage.complete ? 1 : 0,
+        ...(lineage.uncertain ? { d: 1 as const } : {}),
         ...(lineage.init ? { n: 1 as const } : {}),
       }) - 1;
     nodeIndex.set(lineage, index);
@@ -194,6 +197,7 @@ export function restoreLineages(
       uid: node.u,
       container: node.c ?? null,
       complete: node.k === 1,
+      uncertain: node.d === 1,
       init: node.n === 1,
       elided: node.l === undefined ? null : node.l.map(pick),
     });

@@ -7,11 +7,13 @@ import { sealUpdate } from "../baseline/learned-seal.ts";
 import { Learning } from "../baseline/learning.ts";
 import {
   afterLoss,
+  afterRepair,
   atTime,
   formatState,
   type LearningState,
   parseState,
   secondsLeft,
+  seenWhole,
   startLearning,
   startWatching,
   stopLearning,
@@ -43,6 +45,8 @@ export interface LearnerInputs {
   readonly writeFile: WriteFile;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** Default: HOLD_SECONDS. */
+  readonly holdSeconds?: number;
   /** What the examiner knows of a file of the host's, with its digest; it is asked if it does not know. */
   readonly look: (facts: ProcessFacts) => ExaminedFile | undefined;
 }
@@ -60,6 +64,11 @@ interface Pending extends RunningProgram {
 
 /** Programs that wait for the image of their container; more are counted as missed. */
 const PENDING_LIMIT = 1024;
+/**
+ * A loss becomes known up to 1.5 seconds after it happened, and trees have times in whole seconds. Trees that were first
+ * seen later than this before a loss are not learned.
+ */
+const HOLD_SECONDS = 3;
 /** The state is less than 1 KiB. */
 const STATE_LIMIT = 1 << 16;
 
@@ -146,11 +155,19 @@ export class Learner {
     this.learning.examined(path, examined);
   }
 
+  /** Events were lost. What was found shortly before may not have been seen whole either. */
   onLoss(): void {
-    this.learning.state = afterLoss(this.learning.state, this.inputs.now());
+    const second = this.inputs.now();
+    this.learning.dropAfter(second - this.holdSeconds);
+    this.learning.state = afterLoss(this.learning.state, second);
   }
 
-  /** Begins to learn; `seconds` without loss, null: until `stop`. What was collected before is forgotten. */
+  /** A scan has made up for all events that were lost. */
+  onRepaired(): void {
+    this.learning.state = afterRepair(this.learning.state, this.inputs.now());
+  }
+
+  /** Begins to learn for so many `seconds`; null: until `stop`. What was collected before is forgotten. */
   start(seconds: number | null): void {
     this.learning = this.learningFrom(startLearning(this.inputs.now(), seconds, randomId()));
     this.reportPhase();
@@ -159,13 +176,13 @@ export class Learner {
 
   stop(): void {
     // The state counts every tree that was found, and `accept` compares it with those that have arrived.
-    this.report();
+    this.reportAll();
     this.learning.state = stopLearning(this.learning.state, this.inputs.now());
     this.reportPhase();
     this.save();
   }
 
-  /** Seconds until a learning that loses nothing ends by itself; undefined if it does not. */
+  /** Seconds until a learning ends by itself; undefined if it does not. */
   secondsLeft(): number | undefined {
     // A learning that has missed something never ends by itself.
     if (this.learning.state.missed > 0) return undefined;
@@ -177,22 +194,39 @@ export class Learner {
     return this.pending.length > 0 || this.learning.hasReports;
   }
 
-  /** Reports what was learned as far as there is room, and ends a learning whose time is over. */
+  /**
+   * Reports what was learned as far as there is room, and ends a learning whose time is over. A tree is held back for
+   * as long as a loss of events at its time may still become known.
+   */
   report(): void {
+    this.reportUntil(this.inputs.now() - this.holdSeconds);
+  }
+
+  /** Reports also what was found just now: there is no later report. */
+  reportAll(): void {
+    this.reportUntil(Number.POSITIVE_INFINITY);
+  }
+
+  private get holdSeconds(): number {
+    return this.inputs.holdSeconds ?? HOLD_SECONDS;
+  }
+
+  private reportUntil(second: number): void {
     this.takePending();
     const { state } = this.learning;
     this.learning.state = atTime(state, this.inputs.now());
-    if (this.learning.state.phase !== state.phase) this.reportPhase();
-    if (this.learning.hasReports) this.reportTrees();
+    const isOver = this.learning.state.phase !== state.phase;
+    if (isOver) this.reportPhase();
+    if (this.learning.hasReports) this.reportTrees(isOver ? Number.POSITIVE_INFINITY : second);
     this.save();
   }
 
-  private reportTrees(): void {
+  private reportTrees(until: number): void {
     const { origin, reportLearned } = this.inputs;
     const { id, started } = this.learning.state;
     const key = this.sealKey();
     const from = { learning: id, warden: origin, started };
-    this.learning.report((update) => reportLearned(sealUpdate(update, key, from)));
+    this.learning.report((update) => reportLearned(sealUpdate(update, key, from)), until);
   }
 
   private sealKey(): Uint8Array {
@@ -222,8 +256,12 @@ export class Learner {
   }
 
   private reportPhase(): void {
-    const { phase, trees, losses } = this.learning.state;
-    this.inputs.recordChange(`baseline.${phase}`, { "baseline.trees": trees, "baseline.losses": losses });
+    const { state } = this.learning;
+    this.inputs.recordChange(`baseline.${state.phase}`, {
+      "baseline.trees": state.trees,
+      "baseline.losses": state.losses,
+      "baseline.seen_whole": seenWhole(state, this.inputs.now()),
+    });
   }
 
   private save(): void {

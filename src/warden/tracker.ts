@@ -79,7 +79,7 @@ export class Tracker {
       exec: (event) => this.onExec(event),
       user: (event) => void this.forest.user(event),
       exit: (event) => this.onExit(event),
-      loss: (event) => this.listener.onLoss(event),
+      loss: (event) => this.lost(event),
     };
     this.lastEvent = totals.gauge("lastEvent", {});
     this.forest = new Forest({
@@ -94,6 +94,12 @@ export class Tracker {
     this.lastEventTime = event.time;
     this.counters[event.kind]?.add(1);
     dispatch(this.handlers, event);
+  }
+
+  /** Events were lost: links are uncertain until a scan that begins later has been applied. */
+  lost(event: LossEvent): void {
+    this.forest.lost(event.time);
+    this.listener.onLoss(event);
   }
 
   private onFork(event: ForkEvent): void {

@@ -177,7 +177,7 @@ class Warden {
    * the warden ends with the failure, and the supervisor restarts it.
    */
   private switchSensor(failure: unknown): void {
-    const { verdicts, source, policyInForce, capture, recordChange } = this.parts;
+    const { verdicts, tracker, source, policyInForce, capture, recordChange } = this.parts;
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
@@ -186,7 +186,7 @@ class Warden {
       this.warnAboutPolicy();
       const time = monotonicNow();
       const loss: LossEvent = { kind: "loss", source: failed, time, reason: "switch", count: undefined };
-      verdicts.onLoss(loss);
+      tracker.lost(loss);
       capture.event(loss);
     } catch (error) {
       this.fault = error;
@@ -283,9 +283,13 @@ class Warden {
     const restored = forestStore.restore(saved);
     const processes = scanLiveProcesses(reader, source.sensor);
     learner.onScan(processes);
+    // Another warden saw events until it ended: what it did not see is as after a loss.
+    const isRestart = saved?.run === this.options.run;
+    if (isRestart) tracker.forest.lossTime = time;
     const { found } = tracker.reconcile(processes, time, restored?.processes);
     restored?.release();
-    if (saved?.run === this.options.run) this.countRestart(restored?.processes, found.length, time);
+    tracker.forest.lossTime = undefined;
+    if (isRestart) this.countRestart(restored?.processes, found.length, time);
   }
 
   /**
@@ -293,13 +297,13 @@ class Warden {
    * those that are only in the scan have started, so at least that many events were lost.
    */
   private countRestart(restored: RestoredForest["processes"] | undefined, found: number, time: number): void {
-    const { tracker, source, verdicts } = this.parts;
+    const { tracker, source } = this.parts;
     const known = restored?.size ?? 0;
     let survivors = 0;
     for (const process of restored?.values() ?? [])
       if (tracker.forest.find(process) !== undefined) survivors += 1;
     const count = known - survivors + found - survivors;
-    if (count > 0) verdicts.onLoss({ kind: "loss", source: source.name, time, reason: "restart", count });
+    if (count > 0) tracker.lost({ kind: "loss", source: source.name, time, reason: "restart", count });
   }
 
   /**
@@ -320,7 +324,7 @@ class Warden {
     if (scan?.slices.readSlice() !== true) return;
     this.scan = undefined;
     this.updateClocks();
-    const { source, tracker, rescan, capture, totals, recordChange } = this.parts;
+    const { source, tracker, rescan, capture, totals, learner, recordChange } = this.parts;
     const { time } = scan.slices;
     const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
     const processes = withoutZombies(found, source.sensor);
@@ -331,6 +335,7 @@ class Warden {
     for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
+    if (tracker.forest.lossTime === undefined) learner.onRepaired();
     if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
@@ -390,7 +395,7 @@ class Warden {
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
-    learner.report();
+    learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   afterLoss,
+  afterRepair,
   atTime,
   countNewTree,
   formatState,
@@ -10,6 +11,7 @@ import {
   perHourAt,
   reasonNotToAccept,
   secondsLeft,
+  seenWhole,
   startLearning,
   stopLearning,
 } from "../../src/baseline/learning-state.ts";
@@ -25,24 +27,31 @@ describe("a learning", () => {
     expect(reasonNotToAccept(atTime(state, NOON + DAY))).toBeUndefined();
   });
 
-  test("begins its stretch again after a loss", () => {
-    const state = afterLoss(startLearning(NOON, DAY, RUN), NOON + 3600);
-    expect(secondsLeft(state, NOON + DAY)).toBe(3600);
-    expect(atTime(state, NOON + DAY).phase).toBe("learning");
-    expect(atTime(state, NOON + DAY + 3600).phase).toBe("finished");
+  test("ends after its time although events were lost, and says what share of it was seen whole", () => {
+    const lost = afterLoss(afterLoss(startLearning(NOON, 100, RUN), NOON + 40), NOON + 45);
+    expect(secondsLeft(lost, NOON + 60)).toBe(40);
+    expect(seenWhole(lost, NOON + 50)).toBe(0.8);
+    const repaired = afterRepair(lost, NOON + 50);
+    expect(afterRepair(repaired, NOON + 70)).toEqual(repaired);
+    const finished = atTime(repaired, NOON + 100);
+    expect(finished).toMatchObject({ phase: "finished", losses: 2 });
+    expect(seenWhole(finished, NOON + 500)).toBe(0.9);
+    expect(reasonNotToAccept(finished)).toBeUndefined();
+  });
+
+  test("a loss that is made up for at once still counts a second", () => {
+    const state = afterRepair(afterLoss(startLearning(NOON, 100, RUN), NOON + 5), NOON + 5);
+    expect(seenWhole(state, NOON + 10)).toBe(0.9);
   });
 
   test("until stopped never ends by itself", () => {
     expect(atTime(startLearning(NOON, null, RUN), NOON + 100 * DAY).phase).toBe("learning");
   });
 
-  test("that was stopped should not be accepted if events were lost", () => {
+  test("is accepted once it has ended", () => {
     const state = startLearning(NOON, null, RUN);
     expect(reasonNotToAccept(state)).toBe("the learning run has not ended");
     expect(reasonNotToAccept(stopLearning(state, NOON + 1))).toBeUndefined();
-    expect(reasonNotToAccept(stopLearning(afterLoss(state, NOON), NOON + 1))).toBe(
-      "events were lost, number of losses: 1",
-    );
   });
 
   test("counts new trees hour by hour, and forgets what is a day old", () => {

@@ -109,7 +109,7 @@ describe("what is not known", () => {
   });
 
   test("tree.known is true, false, null without a baseline, or absent, and a default stands for null only", () => {
-    const matchedBy = (rule: object) => {
+    const matchedBy = (rule: object): readonly unknown[] => {
       const policy = policyOf([{ id: "it", action: "kill", ...rule }]);
       return [true, false, null, "absent" as const].map((known) => {
         const { matched, undecided } = judge(policy, shell, known);

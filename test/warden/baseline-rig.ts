@@ -58,6 +58,7 @@ export class BaselineRig implements Disposable {
     this.learner = new Learner({
       ...inputs,
       identify,
+      holdSeconds: 0,
       knownTrees: this.knownTrees,
       origin: "run:1",
       reportLearned: (update) => this.learned.push(update) > 0,

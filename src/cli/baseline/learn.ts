@@ -8,6 +8,7 @@ import {
   perHourAt,
   reasonNotToAccept,
   secondsLeft,
+  seenWhole,
 } from "../../baseline/learning-state.ts";
 import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
 import { durationText } from "../../config/duration.ts";
@@ -50,9 +51,7 @@ export function learn(flags: LearnFlags, host: BaselineHost): void {
   const seconds = learnSeconds(flags.for);
   requestWardenOrFail(host.stateDirectory, { kind: "learn", seconds });
   warn(
-    seconds === null
-      ? "the warden learns until it is told to stop"
-      : `the warden learns for ${flags.for} without loss`,
+    seconds === null ? "the warden learns until it is told to stop" : `the warden learns for ${flags.for}`,
   );
   hint("see how far it is with: treewarden baseline learn --show");
 }
@@ -90,7 +89,9 @@ function stateJson(state: LearningState, now: number): string {
     "baseline.learning.seconds": (state.ended ?? now) - state.started,
     ...(left === undefined ? {} : { "baseline.learning.left": left }),
     "baseline.learning.losses": state.losses,
+    "baseline.seen_whole": seenWhole(state, now),
     "baseline.learning.missed": state.missed,
+    "baseline.learning.uncertain": state.uncertain,
     "baseline.learning.unreadable": state.unreadable,
     "baseline.trees": state.trees,
     "baseline.new_per_hour": perHourAt(state, now),
@@ -107,18 +108,27 @@ function stateText(state: LearningState, now: number): string {
     `${state.trees} trees; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
     isSettled(state, now) ? "settled: no new tree for hours" : "not settled yet",
   ];
-  if (state.losses > 0)
-    lines.push(
-      `events were lost ${state.losses} times, the last time ${durationText(now - state.cleanSince)} ago`,
-    );
+  if (state.losses > 0) lines.push(lossText(state, now));
   if (state.missed > 0)
     lines.push(`${state.missed} executions were not learned, because the table of trees was full`);
   if (state.unreadable > 0) lines.push(`${state.unreadable} programs could not be read`);
   return lines.map((line) => `${line}\n`).join("");
 }
 
+/** What losses mean for what was learned. */
+function lossText(state: LearningState, now: number): string {
+  const times = state.losses === 1 ? "once" : `${state.losses} times`;
+  const percent = Math.floor(seenWhole(state, now) * 1000) / 10;
+  return (
+    `events were lost ${times}: ${percent} % of the time was seen whole; ` +
+    `${state.uncertain} executions of the rest were not learned, and are new when they run again`
+  );
+}
+
 export interface AcceptFlags {
   readonly role?: string;
+  /** Takes complete trees only. */
+  readonly strict?: boolean;
   readonly anyway?: boolean;
 }
 
@@ -184,7 +194,8 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
   const ofRun = entriesOfRows(learnedRows.rows.filter(({ learning }) => learning === state.id));
   const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);
-  const learned = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
+  const visible = inTime.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
+  const learned = flags.strict === true ? visible.filter(({ complete }) => complete) : visible;
   if (learned.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   const { entries: kept, unseen } = withHabits(before?.entries ?? [], learned);
   const entries = mergeEntries([kept, learned], false);
@@ -194,7 +205,7 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   const others = diffEntries(inTime, mergeEntries([rows], false)).added.length;
   if (others > 0)
     hint(`${others} trees were seen only before or after the learning: treewarden baseline review`);
-  const excluded = inTime.length - learned.length;
+  const excluded = inTime.length - visible.length;
   if (excluded > 0)
     hint(`${excluded} trees are hidden by exclusions: treewarden baseline compare --show-excluded`);
   if (unseen > 0)
@@ -208,5 +219,8 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
       `${fromMain} incomplete trees begin with the main program of their unit: they stand for longer ones too`,
     );
   if (alone > 0) hint(`${alone} incomplete trees stand for themselves alone`);
+  const left = visible.length - learned.length;
+  if (left > 0) hint(`${left} incomplete trees were left out: treewarden baseline review`);
+  if (state.losses > 0) hint(lossText(state, now));
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
