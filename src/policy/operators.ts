@@ -110,7 +110,7 @@ function nullAmong(parts: readonly Expression[], how: string): Mistake | undefin
       return {
         part: i,
         message: `"${part.name}" may be null and is ${how}`,
-        fix: `give it a default: ${withDefault(part)}`,
+        fix: `give it a default: ${withDefault(part, how === "negated")}`,
       };
     }
     return {
@@ -264,6 +264,8 @@ export function exampleOf(kind: number): string {
   return kind & valueKinds.number ? "-1" : kind & valueKinds.bool ? "false" : '""';
 }
 
-function withDefault(variable: VariableExpression): string {
-  return `{ "var": ["${variable.name}", ${exampleOf(variable.kind)}] }`;
+/** A truth value that is negated gets the default with which a rule does not match. */
+function withDefault({ name, kind }: VariableExpression, isNegated = false): string {
+  const fallback = isNegated && (kind & valueKinds.bool) !== 0 ? "true" : exampleOf(kind);
+  return `{ "var": ["${name}", ${fallback}] }`;
 }
