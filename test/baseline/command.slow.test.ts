@@ -151,16 +151,31 @@ describe("accept", () => {
     expect(inForce()).toEqual(["/cron/sh"]);
   });
 
-  test("refuses a learning that goes on or lost events, unless it is told to", () => {
+  test("refuses a learning that goes on, unless it is told to, and says what losses mean", () => {
     collected(cron);
     learning(startLearning(NOON, null, RUN));
     expect(here(["accept"])).toMatchObject({
       code: 1,
       err: expect.stringContaining("the learning run has not ended"),
     });
-    learning({ ...learned, losses: 1 });
-    expect(here(["accept"])).toMatchObject({ code: 1, err: expect.stringContaining("events were lost") });
     expect(here(["accept", "--anyway"]).code).toBe(0);
+    learning({ ...learned, losses: 2, lostSeconds: 15, ended: learned.started + 60, uncertain: 7 });
+    const { code, err } = here(["accept"]);
+    expect(code).toBe(0);
+    expect(err).toContain("events were lost 2 times: 75 % of the time was seen whole; 7 executions");
+  });
+
+  test("says which incomplete trees stand for longer ones, and takes none of them with --strict", () => {
+    const main = entry("/postgres", { complete: false, fromMain: true });
+    collected(cron, main, entry("/cat", { complete: false }));
+    learning({ ...learned, trees: 3 });
+    const strict = here(["accept", "--strict"]);
+    expect(strict.err).toContain("2 incomplete trees were left out");
+    expect(inForce()).toEqual(["/cron/sh"]);
+    const { err } = here(["accept"]);
+    expect(err).toContain("1 incomplete trees begin with the main program of their unit");
+    expect(err).toContain("1 incomplete trees stand for themselves alone");
+    expect(inForce()).toEqual(["/cat", "/cron/sh", "/postgres"]);
   });
 
   test("leaves out a tree that a baseline cannot hold", () => {
@@ -257,10 +272,12 @@ describe("compare", () => {
     });
   });
 
-  test("knows a tree by the incomplete end that was learned", () => {
+  test("knows a tree by the incomplete end that was learned of its unit's main program", () => {
     collected(entry("/pg_ctl/postgres", { path: "/p" }));
-    const file = fileOf("db", entry("/postgres", { path: "/p", complete: false }));
-    expect(here(["compare", "--baseline", file]).code).toBe(0);
+    const alone = { path: "/p", complete: false };
+    const main = fileOf("db", entry("/postgres", { ...alone, fromMain: true }));
+    expect(here(["compare", "--baseline", main]).code).toBe(0);
+    expect(here(["compare", "--baseline", fileOf("other", entry("/postgres", alone))]).code).toBe(1);
   });
 
   test("hides what is excluded, and shows it when asked", () => {
@@ -367,7 +384,7 @@ describe("review", () => {
     expect(err).toContain("1 accepted, 1 excluded, 1 turned into rules, 1 left");
     expect(inForce()).toEqual(["/a", "/cron/sh"]);
     expect(here(["exclude", "list", "--output", "pretty"]).out).toContain("/b\t-\t-\t-\tmoving\n");
-    expect(JSON.parse(out)).toMatchObject({ when: { "==": [{ var: "tree.exact" }, "/c"] }, action: "alert" });
+    expect(JSON.parse(out)).toMatchObject({ when: { "==": [{ var: "tree.habit" }, "/c"] }, action: "alert" });
   });
 
   test("an end of the answers decides nothing more", () => {
