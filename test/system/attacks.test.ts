@@ -27,11 +27,11 @@ afterAll(() => {
   for (const folder of folders) Bun.spawnSync(["rm", "-rf", folder]);
 });
 
-/** A folder in which the user nobody may write. */
+/** A folder in which the user nobody may write, but not exchange what root wrote: policies lie there too. */
 function stage(): string {
   const folder = newFolder();
   folders.push(folder);
-  chmodSync(folder, 0o777);
+  chmodSync(folder, 0o1777);
   return folder;
 }
 
