@@ -9,7 +9,16 @@ export function boundedArguments(args: readonly string[], limit: number): readon
   for (const [i, arg] of args.entries()) {
     const room = left;
     left -= arg.length + 1;
-    if (left < 0) return [...args.slice(0, i), `${arg.slice(0, room)}...`];
+    if (left < 0) return [...args.slice(0, i), boundedText(arg, room)];
   }
   return args;
+}
+
+/**
+ * The first `limit` characters of a text, and `...` if that is not all of it. A copy: in JavaScriptCore a slice would
+ * keep the whole text in memory.
+ */
+export function boundedText(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  return `${Buffer.from(text.slice(0, limit), "utf16le").toString("utf16le")}...`;
 }

@@ -128,10 +128,10 @@ export class Outbox {
 
   /**
    * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is skipped, so
-   * that the reporter sees the gap.
+   * that the reporter sees the gap. False if it was dropped.
    */
-  reliable(record: EventRecord, room: Room = "all"): void {
-    this.enqueue("events", fitted(record, BODY_LIMIT - 1), shares[room]);
+  reliable(record: EventRecord, room: Room = "all"): boolean {
+    return this.enqueue("events", fitted(record, BODY_LIMIT - 1), shares[room]);
   }
 
   /**
@@ -142,8 +142,7 @@ export class Outbox {
     const text = fitted(record, BODY_LIMIT - 1);
     const share = shares[room];
     if (!this.hasRoom(Buffer.byteLength(text), share)) return false;
-    this.enqueue("events", text, share);
-    return true;
+    return this.enqueue("events", text, share);
   }
 
   /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
@@ -155,16 +154,17 @@ export class Outbox {
     return true;
   }
 
-  private enqueue(frame: ReliableEntry["frame"], text: string, share: number): void {
+  private enqueue(frame: ReliableEntry["frame"], text: string, share: number): boolean {
     const bytes = Buffer.byteLength(text);
     const number = this.nextNumber;
     this.nextNumber += 1;
     if (!this.hasRoom(bytes, share)) {
       this.droppedReliable.add(1);
-      return;
+      return false;
     }
     this.reliableQueue.push({ number, frame, text, bytes });
     this.reliableBytes += bytes;
+    return true;
   }
 
   private hasRoom(bytes: number, share: number): boolean {

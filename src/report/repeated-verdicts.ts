@@ -10,7 +10,7 @@ import { unambiguous } from "../linux/text.ts";
 import type { Decision, Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import type { JudgedVariable } from "../vocabulary/variables.ts";
-import { boundedArguments } from "./bounded-arguments.ts";
+import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
 import type { Room } from "./outbox.ts";
 import { repeatedRecord, type Stamp, verdictRecord } from "./records.ts";
@@ -76,8 +76,8 @@ export interface Verdict {
 }
 
 export interface RepeatedVerdictsOptions {
-  /** Queues a record, or drops and counts it if there is no room. */
-  readonly report: (record: EventRecord, room: Room) => void;
+  /** Queues a record, or drops and counts it if there is no room; false if it was dropped. */
+  readonly report: (record: EventRecord, room: Room) => boolean;
   /** Queues a record, or returns false if there is no room. */
   readonly offer: (record: EventRecord, room: Room) => boolean;
   readonly stamp: Stamp;
@@ -104,8 +104,8 @@ interface Variant {
   readonly args: readonly string[] | bigint;
   readonly characters: number;
   readonly fold: Fold;
-  /** Time of the last full verdict: ns, CLOCK_MONOTONIC. */
-  fullAt: number;
+  /** Another full verdict from this time on: ns, CLOCK_MONOTONIC. */
+  fullAgainAt: number;
 }
 
 interface Kind {
@@ -230,14 +230,9 @@ export class RepeatedVerdicts {
     const uid = String(record["log.record.uid"]);
     if (kind.full === 0) kind.firstUid = uid;
     kind.full += 1;
-    this.options.report(record, kind.room);
+    const isQueued = this.options.report(record, kind.room);
     this.noteArguments(kind, args);
-    if (kind.isFolded) {
-      const variant = this.addVariant(kind, args);
-      variant.fullAt = time;
-      variant.fold.firstUid = uid;
-      variant.fold.notBefore = time + MINUTE_NS;
-    }
+    if (kind.isFolded) afterFull(this.addVariant(kind, args), time, uid, isQueued);
     this.trim();
   }
 
@@ -254,15 +249,13 @@ export class RepeatedVerdicts {
     const { fold } = variant;
     const { time, wallTime } = verdict.subject;
     // What was counted before belongs to the last full verdict and is reported first.
-    if (time - variant.fullAt < HOUR_NS || fold.count > 0) {
+    if (time < variant.fullAgainAt || fold.count > 0) {
       this.add(fold, time, wallTime);
       return;
     }
     const record = this.fullRecord(verdict);
-    this.options.report(record, fold.kind.room);
-    variant.fullAt = time;
-    fold.firstUid = String(record["log.record.uid"]);
-    fold.notBefore = time + MINUTE_NS;
+    const isQueued = this.options.report(record, fold.kind.room);
+    afterFull(variant, time, String(record["log.record.uid"]), isQueued);
   }
 
   private addToRest(kind: Kind, { facts, time, wallTime }: Subject): void {
@@ -289,6 +282,7 @@ export class RepeatedVerdicts {
     kind.full = 0;
     if (rest !== undefined) rest.notBefore = time + MINUTE_NS;
     if (!isReported) return;
+    for (const sample of kind.samples) this.grow(kind, -sample.length);
     kind.samples.length = 0;
     this.hashes -= kind.hashes.size;
     kind.hashes.clear();
@@ -324,7 +318,7 @@ export class RepeatedVerdicts {
     const comparable = this.comparable(args);
     const shown = boundedArguments(args, SHOWN_CHARACTERS);
     const characters = Math.min(lengthOf(args), COMPARED_CHARACTERS);
-    const variant: Variant = { args: comparable, characters, fold: newFold(kind, shown), fullAt: 0 };
+    const variant: Variant = { args: comparable, characters, fold: newFold(kind, shown), fullAgainAt: 0 };
     kind.variants.push(variant);
     kind.latest = variant;
     this.grow(kind, characters);
@@ -347,8 +341,9 @@ export class RepeatedVerdicts {
     const hash = Bun.hash.xxHash32(`${args.length} ${lengthOf(args)} ${text}`, this.options.seed);
     if (kind.hashes.has(hash)) return;
     if (kind.samples.length < SAMPLES) {
-      const sample = text.length > SAMPLE_CHARACTERS ? `${text.slice(0, SAMPLE_CHARACTERS)}...` : text;
+      const sample = boundedText(text, SAMPLE_CHARACTERS);
       kind.samples.push(sample);
+      this.grow(kind, sample.length);
     }
     if (this.hashes >= HASHES) return;
     this.hashes += 1;
@@ -407,6 +402,13 @@ const noArguments: readonly string[] = Object.freeze([]);
 
 function newFold(kind: Kind, shown: readonly string[] | undefined): Fold {
   return { kind, shown, count: 0, wallTime: 0, notBefore: kind.minute + MINUTE_NS, firstUid: "" };
+}
+
+/** A full verdict that was dropped is made up for as soon as there may be room, and until then by what repeats it. */
+function afterFull(variant: Variant, time: number, uid: string, isQueued: boolean): void {
+  variant.fullAgainAt = time + (isQueued ? HOUR_NS : RETRY_NS);
+  variant.fold.firstUid = uid;
+  variant.fold.notBefore = time + (isQueued ? MINUTE_NS : RETRY_NS);
 }
 
 function keyOf({ subject, decision, outcome, reason, policy }: Verdict): string {

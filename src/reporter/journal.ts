@@ -203,6 +203,11 @@ export class Journal implements Disposable {
     return this.unwritten.firstOf(generation);
   }
 
+  /** The number of records and updates that wait to be written, of all wardens or of one. */
+  unwrittenCount(generation?: number): number {
+    return this.unwritten.count(generation);
+  }
+
   private write({ rows, learned, memory }: UnwrittenEntry): void {
     const insert = this.database.query<void, [number, string, number, number, number, string, number]>(
       "INSERT OR IGNORE INTO records (id, run, generation, n, time, body, kept) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -6,6 +6,7 @@ import type { Journal } from "./journal.ts";
 import { JournalCursor } from "./journal-cursor.ts";
 import { parseJournalRecord } from "./journal-reader.ts";
 import { MetricsInterval } from "./metrics-interval.ts";
+import { notJournaled } from "./not-journaled.ts";
 import type { JournalOutput, LiveOutput, OpenOutput, OutputContext, OutputKind } from "./output.ts";
 import type { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import type { RecordRow } from "./unwritten-entries.ts";
@@ -21,9 +22,6 @@ export interface OutputSetOptions {
   readonly count: (series: OwnSeries, n: number) => void;
   readonly onJournalError: (error: unknown) => void;
 }
-
-/** Counts records that outputs got, but that will never be in the journal, because it could not be written. */
-export const notJournaled: OwnSeries = { instrument: "queueDropped", values: ["journal"] };
 
 /** The series that count failures and losses of outputs. They start at 0 even for outputs that are not in use. */
 export function ownSeriesOf(kinds: readonly OutputKind[]): readonly OwnSeries[] {

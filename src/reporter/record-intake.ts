@@ -16,8 +16,6 @@ export interface RecordIntakeOptions {
   /** Sends a request to the warden. */
   readonly send: (request: Request) => void;
   readonly onPong: (pong: Pong) => void;
-  /** Called with the number of records that were exported and will never be in the journal. */
-  readonly onNotJournaled: (count: number) => void;
   /** Called when a journal that could not be opened at the start can be opened now, by another reporter. */
   readonly onJournalBack: () => void;
   readonly onJournalError: (error: unknown) => void;
@@ -83,7 +81,9 @@ export class RecordIntake {
     if (hello.run !== this.options.run) return;
     const isFirst = !this.helloSeen;
     this.helloSeen = true;
-    if (!this.options.state.onHello(hello.generation)) return;
+    const isNew = this.options.state.onHello(hello.generation);
+    if (this.options.state.hasGivenUp) this.retrySoon();
+    if (!isNew) return;
     // A warden that started after this reporter does not know yet whether best-effort records are wanted.
     if (!isFirst) this.sendWatch();
   }
@@ -127,10 +127,9 @@ export class RecordIntake {
 
   /** Makes room for what the warden sends next. The records that are given up are with the live outputs already. */
   private giveUpExcess(): void {
-    const { state, outputs, onNotJournaled } = this.options;
+    const { state, outputs } = this.options;
     const { rows, count } = state.giveUpExcess();
     if (count === 0) return;
-    onNotJournaled(count);
     outputs.onGivenUp(rows);
     void this.acknowledge();
   }

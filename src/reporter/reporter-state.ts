@@ -5,6 +5,8 @@ import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import { notJournaled } from "./not-journaled.ts";
+import type { Outage, OutageNote } from "./outage-note.ts";
 import type { GivenUp, NumberOfWarden } from "./unwritten-entries.ts";
 
 /** Names in the journal's memory. */
@@ -30,6 +32,7 @@ export interface AppendResult {
 
 export interface ReporterStateOptions {
   readonly journal: Journal;
+  readonly note: OutageNote;
   /** The id of the run. Totals of another run are discarded. */
   readonly run: string;
   /** The series that the reporter counts itself. */
@@ -39,18 +42,29 @@ export interface ReporterStateOptions {
   readonly onJournalError: (error: unknown) => void;
 }
 
+interface MissingRecords {
+  /** The number that the record of the gap gets. */
+  readonly from: NumberOfWarden;
+  readonly count: number;
+  /** How many of them are of the current warden. */
+  readonly ofWarden: number;
+}
+
 export class ReporterState {
   readonly totals: CumulativeTotals;
   /** The time when this run started counting, ms since the epoch. */
   readonly since: number;
   private readonly options: ReporterStateOptions;
   private position: Position | undefined;
-  /** What was given up and is not reported yet. */
-  private givenUp: { readonly from: NumberOfWarden; readonly count: number } | undefined;
+  /** Records that will never be in the journal, and are not reported yet as missing. */
+  private givenUp: MissingRecords | undefined;
+  /** What an earlier reporter noted; undefined after the first hello. */
+  private noted: Outage | undefined;
 
   constructor(options: ReporterStateOptions) {
-    const { journal, run, ownSeries } = options;
+    const { journal, note, run, ownSeries } = options;
     this.options = options;
+    this.noted = note.read();
     this.totals = new CumulativeTotals(ownSeries);
     const position = v.safeParse(Position, journal.recall(POSITION));
     const since = Number(journal.recall(SINCE));
@@ -89,7 +103,9 @@ export class ReporterState {
   onHello(generation: number): boolean {
     const isNew = generation !== this.position?.generation;
     this.totals.onHello(isNew, Date.now());
+    this.takeNoted(generation);
     if (!isNew) return false;
+    if (this.givenUp !== undefined) this.givenUp = { ...this.givenUp, ofWarden: 0 };
     this.position = { run: this.options.run, generation, last: 0 };
     this.storeTotals({ [POSITION]: JSON.stringify(this.position) });
     return true;
@@ -136,22 +152,66 @@ export class ReporterState {
    */
   writeUnwritten(): { readonly written: boolean; readonly gap: EventRecord | undefined } {
     if (!this.write(() => this.options.journal.writeUnwritten())) return { written: false, gap: undefined };
+    // What waited may have stored the position of an earlier warden.
+    if (this.position !== undefined) this.storeTotals({ [POSITION]: JSON.stringify(this.position) });
     const { givenUp } = this;
-    if (givenUp === undefined) return { written: true, gap: undefined };
+    if (givenUp === undefined) {
+      this.noteOutage();
+      return { written: true, gap: undefined };
+    }
     const { from, count } = givenUp;
     const gap = this.gapRecord(count, "not_journaled");
     const records = [{ run: from.run, generation: from.generation, first: from.n, records: [gap] }];
-    const written = this.options.journal.append({ records });
+    const written = this.write(() => this.options.journal.append({ records }));
     this.givenUp = undefined;
+    this.noteOutage();
     return { written, gap };
   }
 
   /** Gives up the oldest of what waits if it has become too much. */
   giveUpExcess(): GivenUp {
     const given = this.options.journal.giveUpExcess();
-    const from = this.givenUp?.from ?? given.from;
-    if (from !== undefined) this.givenUp = { from, count: (this.givenUp?.count ?? 0) + given.count };
+    const { from, count } = given;
+    if (from !== undefined)
+      this.giveUp(from, count, from.generation === this.position?.generation ? count : 0);
+    this.noteOutage();
     return given;
+  }
+
+  /** Whether something is to be reported as missing as soon as the journal can be written. */
+  get hasGivenUp(): boolean {
+    return this.givenUp !== undefined;
+  }
+
+  /**
+   * What an earlier reporter took and could not write is missing, unless its warden is still there: that sends again
+   * what was not acknowledged, and the other numbers are missing in the journal.
+   */
+  private takeNoted(generation: number): void {
+    const { noted } = this;
+    if (noted === undefined) return;
+    this.noted = undefined;
+    const isSameWarden = noted.run === this.options.run && noted.generation === generation;
+    const count = isSameWarden ? noted.missing - noted.ofWarden : noted.missing;
+    // No record of a warden has such a number.
+    const from = { run: noted.run, generation: noted.generation, n: -Date.now() };
+    if (count > 0) this.giveUp(from, count, 0);
+    else this.options.note.write(undefined);
+  }
+
+  private giveUp(from: NumberOfWarden, count: number, ofWarden: number): void {
+    this.totals.add(notJournaled, count);
+    const before = this.givenUp ?? { from, count: 0, ofWarden: 0 };
+    this.givenUp = { ...before, count: before.count + count, ofWarden: before.ofWarden + ofWarden };
+  }
+
+  /** Notes what is missing in the journal, for the case that this reporter is killed before it is written. */
+  private noteOutage(): void {
+    const { journal, note, run } = this.options;
+    const generation = this.position?.generation ?? 0;
+    const missing = journal.unwrittenCount() + (this.givenUp?.count ?? 0);
+    const ofWarden = journal.unwrittenCount(generation) + (this.givenUp?.ofWarden ?? 0);
+    note.write(missing === 0 ? undefined : { run, generation, missing, ofWarden });
   }
 
   /** `entryOf`: returns the entry to write if the first `present` records were taken before. */

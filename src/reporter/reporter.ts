@@ -13,7 +13,8 @@ import { type Endpoint, type Health, openEndpoint } from "./endpoint.ts";
 import { type ExpositionFormat, expose } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
-import { notJournaled, OutputSet, ownSeriesOf } from "./output-set.ts";
+import { OUTAGE_FILE, OutageNote } from "./outage-note.ts";
+import { OutputSet, ownSeriesOf } from "./output-set.ts";
 import { outputKinds } from "./outputs.ts";
 import { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import { RecordIntake } from "./record-intake.ts";
@@ -65,6 +66,7 @@ class Reporter {
   private readonly inputs: ReporterInputs;
   private readonly warnings: RateLimitedWarnings;
   private readonly journal: Journal;
+  private readonly note: OutageNote;
   private readonly state: ReporterState;
   private readonly questions = new WardenQuestions((request) => this.send(request));
   private link: WardenLink | undefined;
@@ -80,8 +82,10 @@ class Reporter {
       maxBytes: config.journal.max_megabytes * 1e6,
     });
     this.warnOfQuarantine();
+    this.note = new OutageNote(join(config.state_directory, OUTAGE_FILE));
     this.state = new ReporterState({
       journal: this.journal,
+      note: this.note,
       run,
       ownSeries: ownSeriesOf(outputKinds),
       uid: recordUids(crypto.getRandomValues(new Uint8Array(5))),
@@ -96,6 +100,7 @@ class Reporter {
     const journalBack = Promise.withResolvers<"journal back">();
     using resources = new DisposableStack();
     resources.use(this.journal);
+    resources.use(this.note);
     resources.use(this.startHeartbeat());
     const address = parseAddress(options.config.metrics.listen);
     if (address !== undefined) {
@@ -112,7 +117,6 @@ class Reporter {
       redact,
       send: (request) => this.send(request),
       onPong: (pong) => this.questions.onPong(pong),
-      onNotJournaled: (count) => this.state.totals.add(notJournaled, count),
       onJournalBack: () => journalBack.resolve("journal back"),
       onJournalError: (error) => this.onJournalError(error),
     });

@@ -77,6 +77,14 @@ export class UnwrittenEntries {
     return this.entries.find(({ from }) => from?.generation === generation)?.from?.n;
   }
 
+  /** The number of records and updates that wait, of all wardens or of one. */
+  count(generation?: number): number {
+    if (generation === undefined) return this.records;
+    let count = 0;
+    for (const entry of this.entries) if (entry.from?.generation === generation) count += countOf(entry);
+    return count;
+  }
+
   /** Gives every row a new id, because they will be written to a new file. */
   renumber(nextId: () => number): void {
     this.entries = this.entries.map((entry) => ({

@@ -36,10 +36,17 @@ class Desk {
   verdicts = 0;
   /** Which part of the queue each record may use. */
   readonly rooms: string[] = [];
-  /** Whether the queue has room. */
+  dropped = 0;
+  /** Whether the queue has room for full verdicts, which are dropped otherwise. */
+  hasRoomForFull = true;
+  /** Whether it has room for what can wait. */
   hasRoom = true;
   private readonly repeated = new RepeatedVerdicts({
-    report: (record, room) => this.queue(record, room),
+    report: (record, room) => {
+      if (this.hasRoomForFull) this.queue(record, room);
+      else this.dropped += 1;
+      return this.hasRoomForFull;
+    },
     offer: (record, room) => {
       if (this.hasRoom) this.queue(record, room);
       return this.hasRoom;
@@ -162,6 +169,20 @@ describe("an alert that repeats", () => {
     desk.wait(10 * MINUTE);
     expect(desk.told).toEqual(["verdict 1", "verdict.repeated 300"]);
   });
+});
+
+test("a full verdict that was dropped is made up for when there is room again", () => {
+  const desk = new Desk();
+  desk.hasRoomForFull = false;
+  desk.hasRoom = false;
+  for (let i = 0; i < 50; i += 1) desk.offer({ at: i * 0.1 * SECOND });
+  desk.hasRoomForFull = true;
+  desk.hasRoom = true;
+  for (let i = 50; i < 100; i += 1) desk.offer({ at: i * 0.1 * SECOND });
+  desk.end();
+  expect(desk.fullVerdicts).toBe(1);
+  expect(desk.told[0]).toBe("verdict.repeated 49");
+  expect(desk.dropped + desk.counted).toBe(100);
 });
 
 describe("an alert with many different arguments", () => {

@@ -170,6 +170,30 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
     await until("every alert is in the journal, or counted as missing", () => counted() >= ALERTS);
   }, 60_000);
 
+  test("and a reporter that is killed with its warden: the next one knows how many records are missing", async () => {
+    using disk = new SmallDisk();
+    const programs = new Programs(disk.folder);
+    await using collector = new Collector();
+    await using treewarden = await running(disk, programs, collector);
+    disk.fill();
+    await programs.run();
+    await until("all alerts are exported", () => exported(collector) === ALERTS, 20_000);
+    const before = journaled(disk.state).verdicts;
+    for (const role of ["warden", "reporter"] as const) process.kill(pidOf(treewarden, role), "SIGKILL");
+    const starts = () => treewarden.records.filter((record) => record["event.name"] === "warden.started");
+    await until("another warden watches", () => starts().length >= 2, 20_000);
+    disk.makeRoom();
+    await until("the gap is journaled", () => journaled(disk.state).missing > 0);
+    const { verdicts, missing } = journaled(disk.state);
+    expect(verdicts).toBe(before);
+    // Programs of the host draw records, too.
+    expect(verdicts + missing).toBeWithin(ALERTS, ALERTS + 100);
+    const metrics = await treewarden.metrics();
+    expect(metrics.sum("treewarden_queue_dropped_total", { queue: "journal" })).toBeGreaterThanOrEqual(
+      missing,
+    );
+  }, 60_000);
+
   test("keeps treewarden from starting no more than from running, and the journal is used when it can be", async () => {
     using disk = new SmallDisk();
     const programs = new Programs(disk.folder);
