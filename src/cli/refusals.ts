@@ -32,8 +32,8 @@ export function checkNamespace(): void {
 }
 
 /**
- * Warns of each right that the processes cannot give up here. Throws a CommandError instead if the configuration
- * requires that they do.
+ * Warns of each right that the processes cannot give up here, and of settings that do not go with the rights that they
+ * have. Throws a CommandError instead if the configuration requires that rights are given up.
  */
 export function checkHardening(config: Config): void {
   const { hardening, mail } = config;
@@ -49,6 +49,12 @@ export function checkHardening(config: Config): void {
       throw new CommandError(exitCodes.notAllowed, `hardening: required, but ${lack}`, `it needs ${fix}`);
     warn(lack);
     hint(`it needs ${fix}`);
+  }
+  if (mail.to.length > 0 && reporterUserOf(config) === "transient") {
+    warn(
+      "mail: the reporter's user has a number and no name, and most mail systems accept no mail from such a user",
+    );
+    hint("add a system user treewarden (packaging/systemd/treewarden.sysusers)");
   }
   const program = mail.to.length > 0 && !mail.set_id ? setIdSendmail() : undefined;
   if (program === undefined) return;

@@ -57,7 +57,8 @@ export class Timer implements Disposable {
    * that a watcher in another process sees whether the owner has set the timer again. Both are 0 while it is disarmed.
    */
   overdue(): { readonly expirations: number; readonly intervalNs: number } {
-    const spec = this.spec;
+    // Not the buffer of `set`, whose upper halves stay zero.
+    const spec = new Uint32Array(new ArrayBuffer(32));
     // The kernel starts the next interval of a timer that has expired only when the timer is read or looked at
     // (fs/timerfd.c, do_timerfd_gettime), so this call must come before the count is read.
     checked("timerfd_gettime", libc.timerfd_gettime(this.fd, spec));
@@ -72,7 +73,6 @@ export class Timer implements Disposable {
 
   private set(value: number, interval: number): void {
     const spec = this.spec;
-    spec.fill(0);
     spec[0] = Math.floor(interval / SECOND);
     spec[2] = interval % SECOND;
     spec[4] = Math.floor(value / SECOND);

@@ -120,10 +120,10 @@ export class Links {
     return this.shutDown.has(name);
   }
 
-  /** For a process that is about to get the pair: replaces it unless no process has got it yet. */
-  renew(name: LinkName): void {
+  /** For a process that is about to get the pair: replaces it unless no process has got it yet. True if replaced. */
+  renew(name: LinkName): boolean {
     const isUnused = this.fresh.delete(name);
-    if (isUnused && !this.shutDown.has(name)) return;
+    if (isUnused && !this.shutDown.has(name)) return false;
     const update = createLink(name);
     if (!this.shutDown.delete(name)) this.unwatch(name);
     const old = links[name].ends.map((end) => this.current[end]);
@@ -131,6 +131,7 @@ export class Links {
     this.watch(name);
     this.onNew(update);
     for (const fd of old) closeDescriptor(fd);
+    return true;
   }
 
   /** Also reports that something can be read at `end` of a pair, until `on` is false. */

@@ -4,14 +4,12 @@ import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
-import { sendDescriptors } from "../linux/descriptor-passing.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
-import { isStopped } from "../linux/proc/cpu-use.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
-import { sendPacket, socketPair } from "../linux/socketpair.ts";
+import { sendPacket } from "../linux/socketpair.ts";
 import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
@@ -24,16 +22,13 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeNewLink, encodeOrder, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
+import { encodeOrder, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
+import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
-import { type DescriptorUpdate, sendUpdate } from "./standby-updates.ts";
-import {
-  type DescriptorName,
-  mapDescriptors,
-  planArguments,
-  type SupervisorPlan,
-} from "./supervisor-plan.ts";
+import { StandbyUpdates } from "./standby-updates.ts";
+import { StoppedProcesses } from "./stopped-processes.ts";
+import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
 import { TerminalCopy } from "./terminal-copy.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -55,16 +50,8 @@ const startIntervals = 3;
 // Exit code: the kernel or the permissions do not allow it.
 const notAllowed = 3;
 
-// A stopped process (SIGSTOP) may have its watchdog timer disarmed, so it is looked for. One that was stopped at four
-// looks in a row, for 7.5 s to 10 s, is killed: about as late as one that hangs.
-const stoppedCheckEvery = 2500 * MS;
-const looksUntilKill = 4;
 // A starved process is reported this often.
 const starvedReportEvery = 60_000 * MS;
-// The wait before the warden's end of a new pair is offered again to a warden that does not read its orders.
-const offerAgainAfter = 100 * MS;
-// A standby reads its updates at once; one that does not is replaced as soon as the next update does not fit.
-const updateBytes = 8 << 10;
 // The warden's share of the CPU where other programs take all of it: it has to see events before the kernel's buffer is
 // full, and needs little CPU for it.
 const wardenNice = -10;
@@ -104,12 +91,6 @@ interface Stopping {
   reporterStopSent: boolean;
 }
 
-/** The warden's end of a pair that it has not got yet. */
-interface Offer {
-  readonly end: DescriptorName;
-  readonly wasShutDown: boolean;
-}
-
 export class Supervisor implements Disposable {
   private readonly plan: SupervisorPlan;
   private readonly poll = new Poll();
@@ -123,19 +104,15 @@ export class Supervisor implements Disposable {
   private readonly watchdogs: ReadonlyMap<ChildSlot, Watchdog>;
   private readonly copies: ReadonlyMap<number, TerminalCopy>;
   private readonly terminals = [0, STDOUT, STDERR].filter((fd) => isatty(fd));
-  private readonly offers = new Map<LinkedProcess, Offer>();
-  private offerAt = Number.POSITIVE_INFINITY;
-  /** The socket of the standby's updates; undefined while there is no standby. */
-  private standbyUpdates: { readonly ours: number; readonly theirs: number } | undefined;
+  private readonly offers = new LinkOffers();
+  private readonly standbyUpdates = new StandbyUpdates();
+  private readonly stopped: StoppedProcesses;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
   private orphanEnds: readonly (readonly [ChildSlot, number])[] = [];
   /** When to look for orphans of the previous supervisor; ns, CLOCK_MONOTONIC. */
   private orphanCheckAt: number | undefined;
-  private stoppedCheckAt: number;
-  /** Pids of watched processes that were stopped at the last look, and at how many looks in a row. */
-  private stoppedLooks: ReadonlyMap<number, number> = new Map();
   private starvedReportAt = 0;
   /** Early crashes of the warden in a row. */
   private earlyCrashes = 0;
@@ -154,7 +131,9 @@ export class Supervisor implements Disposable {
       poll: this.poll,
       firstToken: LINKS,
       areFresh: isFirstSupervisor,
-      onNew: (update) => this.updateStandby(update),
+      onNew: (update) => {
+        if (!this.standbyUpdates.send(update)) this.standby.kill();
+      },
     });
     this.warden = new ChildSlot({
       ...common,
@@ -192,7 +171,7 @@ export class Supervisor implements Disposable {
       [this.warden, new Watchdog(new Timer(deadMan))],
       [this.reporter, new Watchdog(new Timer(deadManOfReporter))],
     ]);
-    this.stoppedCheckAt = now + stoppedCheckEvery;
+    this.stopped = new StoppedProcesses(now);
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -245,8 +224,8 @@ export class Supervisor implements Disposable {
       if (this.stopping !== undefined) return;
     }
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
-    if (this.stoppedCheckAt <= now) this.killStopped(now);
-    if (this.offerAt <= now) this.offerLinks();
+    if (this.stopped.dueAt <= now) this.killStopped(now);
+    if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
@@ -254,7 +233,7 @@ export class Supervisor implements Disposable {
     const { description, permanentFailure, finished } = end;
     // The timer was armed by the process that has ended; it must not expire for the next one.
     this.watchdogs.get(slot)?.disarm();
-    if (slot === this.standby) this.closeStandbyUpdates();
+    if (slot === this.standby) this.standbyUpdates.close();
     if (this.stopping !== undefined) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
     if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
@@ -326,15 +305,14 @@ export class Supervisor implements Disposable {
   }
 
   private killStopped(now: number): void {
-    this.stoppedCheckAt = now + stoppedCheckEvery;
-    const looks = new Map<number, number>();
-    for (const slot of this.watchdogs.keys()) {
-      if (slot.pid === undefined || !isStopped(slot.pid)) continue;
-      const inARow = (this.stoppedLooks.get(slot.pid) ?? 0) + 1;
-      looks.set(slot.pid, inARow);
-      if (inARow >= looksUntilKill && slot.kill()) log(`the ${slot.role} is stopped; killing it`);
-    }
-    this.stoppedLooks = looks;
+    const watched = [...this.watchdogs.keys()];
+    const tooLong = this.stopped.look(
+      watched.flatMap(({ pid }) => pid ?? []),
+      now,
+    );
+    for (const slot of watched)
+      if (slot.pid !== undefined && tooLong.includes(slot.pid) && slot.kill())
+        log(`the ${slot.role} is stopped; killing it`);
   }
 
   // Links.
@@ -357,50 +335,24 @@ export class Supervisor implements Disposable {
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
       this.links.renew("controlWarden");
-      // The new warden gets all current ends.
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
       this.links.renew("controlReporter");
-      this.renewOfWarden("report", { link: "reporter", end: "reportOfWarden", wasShutDown });
+      if (this.links.renew("report")) this.offer("reporter", wasShutDown);
     } else if (slot === this.examiner) {
       const wasShutDown = this.links.wasShutDown("examiner");
       this.links.renew("controlExaminer");
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
-      if (wasShutDown)
-        this.renewOfWarden("examiner", { link: "examiner", end: "examinerOfWarden", wasShutDown });
+      if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
   }
 
-  private renewOfWarden(name: LinkName, { link, ...offer }: Offer & { readonly link: LinkedProcess }): void {
-    const before = this.links.descriptors[offer.end];
-    this.links.renew(name);
-    if (this.links.descriptors[offer.end] === before || !this.warden.isRunning) return;
-    const { wasShutDown } = this.offers.get(link) ?? offer;
-    this.offers.set(link, { ...offer, wasShutDown: wasShutDown || offer.wasShutDown });
-    this.offerLinks();
-  }
-
-  /** Sends the warden its ends of new pairs. A warden that does not read its orders gets them later. */
-  private offerLinks(): void {
-    const { descriptors } = this.links;
-    for (const [link, { end, wasShutDown }] of this.offers) {
-      const packet = encodeNewLink({ link, wasShutDown });
-      if (!sendDescriptors(descriptors.controlWarden, packet, [descriptors[end]])) break;
-      this.offers.delete(link);
-    }
-    this.offerAt = this.offers.size === 0 ? Number.POSITIVE_INFINITY : monotonicNow() + offerAgainAfter;
-  }
-
-  private updateStandby(update: DescriptorUpdate): void {
-    // The next standby gets all current descriptors.
-    const { standbyUpdates } = this;
-    if (standbyUpdates !== undefined && !sendUpdate(standbyUpdates.ours, update)) this.standby.kill();
-  }
-
-  private closeStandbyUpdates(): void {
-    if (this.standbyUpdates !== undefined) Object.values(this.standbyUpdates).forEach(closeDescriptor);
-    this.standbyUpdates = undefined;
+  /** Passes the warden that runs its new end of a link. */
+  private offer(link: LinkedProcess, wasShutDown: boolean): void {
+    if (!this.warden.isRunning) return;
+    this.offers.add(link, wasShutDown);
+    this.offers.send(this.links.descriptors);
   }
 
   private openCopies(): ReadonlyMap<number, TerminalCopy> {
@@ -461,8 +413,8 @@ export class Supervisor implements Disposable {
   private nextStart(): number {
     let earliest = Math.min(
       this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
-      this.stoppedCheckAt,
-      this.offerAt,
+      this.stopped.dueAt,
+      this.offers.dueAt,
     );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
@@ -497,6 +449,8 @@ export class Supervisor implements Disposable {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
+    // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.
+    for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
     this.orphanEnds = this.adoptable().map(([slot, socket]) => [slot, copyHigh(socket)]);
     this.orphanCheckAt = monotonicNow() + orphanCheckAfter;
   }
@@ -561,14 +515,9 @@ export class Supervisor implements Disposable {
   }
 
   private standbyCommand(): SpawnOptions {
-    this.closeStandbyUpdates();
-    const ends = socketPair(updateBytes);
-    const [ours, theirs] = [copyHigh(ends[0]), copyHigh(ends[1])];
-    ends.forEach(closeDescriptor);
-    this.standbyUpdates = { ours, theirs };
     const descriptors: number[] = [];
     const numbers = mapDescriptors(this.links.descriptors, (fd) => FIRST_PASSED - 1 + descriptors.push(fd));
-    const updates = FIRST_PASSED - 1 + descriptors.push(theirs);
+    const updates = FIRST_PASSED - 1 + descriptors.push(this.standbyUpdates.open());
     this.standbyPlan ??= createStandbyPlan({
       ...this.plan,
       descriptors: numbers,

@@ -24,7 +24,7 @@ class Rig implements Disposable {
   readonly bases: BaseSystem[] = [];
   readonly heard: [string, ExaminedFile][] = [];
   readonly changes: string[] = [];
-  private readonly ends = socketPair(1 << 16);
+  private ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
   constructor() {
@@ -49,6 +49,21 @@ class Rig implements Disposable {
     for (const one of told)
       sendPacket(this.ends[1], one instanceof Uint8Array ? one : encodeExaminerMessage(one));
     this.examination.receive();
+  }
+
+  /** Another socket pair, on which a new examiner was started; the old one is gone. */
+  replaceLink(): void {
+    for (const end of this.ends) closeDescriptor(end);
+    this.ends = socketPair(1 << 16);
+    this.examination.connect(this.ends[0]);
+  }
+
+  /** As a process that has the examiner's descriptor can do. */
+  shutDown(): void {
+    const script = "import socket; socket.socket(fileno=3).shutdown(socket.SHUT_WR)";
+    Bun.spawnSync(["/usr/bin/python3", "-c", script], {
+      stdio: ["ignore", "inherit", "inherit", this.ends[1]],
+    });
   }
 
   [Symbol.dispose](): void {
@@ -275,4 +290,16 @@ test("a full socket never blocks the warden: the next exec asks again", () => {
   rig.asked();
   rig.examination.lookup(facts("/usr/bin/x4999", { inode: 4999 }), WALL);
   expect(rig.asked()).toEqual([{ path: "/usr/bin/x4999", device: 1, inode: 4999 }]);
+});
+
+test("a socket that was shut down is given up, and on the next one the unanswered questions are asked again", () => {
+  using rig = new Rig();
+  rig.examination.lookup(facts("/usr/bin/x"), WALL);
+  expect(rig.examination.receive()).toBe(true);
+  rig.shutDown();
+  expect(rig.examination.receive()).toBe(false);
+  rig.replaceLink();
+  rig.says({ type: "ready" });
+  expect(rig.asked()).toContainEqual(question);
+  expect(rig.examination.receive()).toBe(true);
 });

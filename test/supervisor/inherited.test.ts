@@ -1,11 +1,15 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { fstatSync, openSync, readdirSync } from "node:fs";
 import fc from "fast-check";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
+import { sendDescriptors } from "../../src/linux/descriptor-passing.ts";
 import { sendPacket, socketPair } from "../../src/linux/socketpair.ts";
 import {
   decodeOrders,
+  encodeNewLink,
   encodeOrder,
   readControl,
+  readWardenControl,
   type SupervisorOrder,
 } from "../../src/supervisor/inherited.ts";
 
@@ -70,4 +74,31 @@ test("arbitrary bytes between orders are skipped, and no order is lost with them
       expect(decodeOrders(bytes)).toEqual(lines.filter((line) => typeof line === "string"));
     }),
   );
+});
+
+test("the warden gets orders and new links in the order in which they were sent", () => {
+  const file = openSync("/etc/passwd", "r");
+  sendPacket(ours, encodeOrder("reload"));
+  sendDescriptors(ours, encodeNewLink({ link: "reporter", wasShutDown: true }), [file]);
+  sendDescriptors(ours, encodeNewLink({ link: "examiner", wasShutDown: false }), [file]);
+  sendPacket(ours, encodeOrder("stop"));
+  const [first, reporter, examiner, last, ...rest] = readWardenControl(theirs);
+  expect([first, last, rest]).toEqual(["reload", "stop", []]);
+  expect(reporter).toMatchObject({ link: "reporter", wasShutDown: true });
+  expect(examiner).toMatchObject({ link: "examiner", wasShutDown: false });
+  for (const link of [reporter, examiner]) {
+    if (typeof link !== "object") throw new Error("no link");
+    expect(fstatSync(link.fd).ino).toBe(fstatSync(file).ino);
+    closeDescriptor(link.fd);
+  }
+  closeDescriptor(file);
+});
+
+test("a link without a descriptor is skipped, and descriptors without a link are closed", () => {
+  const before = readdirSync("/proc/self/fd").length;
+  sendPacket(ours, encodeNewLink({ link: "reporter", wasShutDown: false }));
+  sendDescriptors(ours, new TextEncoder().encode("link to nobody\n"), [0, 1]);
+  sendDescriptors(ours, encodeOrder("reload"), [0]);
+  expect(readWardenControl(theirs)).toEqual(["reload"]);
+  expect(readdirSync("/proc/self/fd").length).toBe(before);
 });

@@ -123,7 +123,13 @@ print("tried", tries > 100)
     await until("another reporter", isRestarted(running, pid), 15_000);
     expect(performance.now() - begin).toBeLessThan(11_000);
     expect(running.stderr).toContain("the reporter is stopped; killing it");
-    await until("healthy", async () => (await running.health()).status === 200);
+    // It listens a moment after its start.
+    const healthy = () =>
+      running.health().then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await until("healthy", healthy);
   }, 30_000);
 });
 
@@ -205,6 +211,9 @@ describe.skipIf(reason !== undefined)("a reporter that was taken over", () => {
       master.stdin.write("\x03");
       master.stdin.end();
       await Promise.race([master.exited, Bun.sleep(5_000)]);
+      await reading;
+      // What the reporter printed last.
+      expect(shown).toContain("warden.stopped");
       master.kill("SIGKILL");
       await reading;
     }
