@@ -334,7 +334,7 @@ const callRows: readonly CallRow[] = [
 ];
 
 /**
- * Bytes of private memory that each process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
+ * Bytes of private memory that a process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
  * start and hardly uses. A process that needs as much is out of control; at the limit it ends and is started again.
  */
 export const memoryHeadroom = 1 << 30;
