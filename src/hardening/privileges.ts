@@ -197,6 +197,16 @@ const notExecutable: CallRule = [[{ argument: 2, mask: PROT_EXEC, equals: 0 }]];
 const anyOf = (argument: number, values: Readonly<Record<string, number>>): CallRule =>
   Object.values(values).map((equals) => [{ argument, equals }]);
 
+/** Requests of ioctl(2) that the runtime makes on any descriptor. */
+const requests = {
+  TCGETS: 0x5401,
+  TIOCGWINSZ: 0x5413,
+  FIONREAD: 0x541b,
+  FIONBIO: 0x5421,
+  FIONCLEX: 0x5450,
+  FIOCLEX: 0x5451,
+};
+
 /** Calls of the ordinary groups that are allowed with some arguments only. */
 const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   // The runtime maps all memory for its compiled code before its first line runs; later only libraries need some.
@@ -213,14 +223,7 @@ const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
     PR_GET_NO_NEW_PRIVS: 39,
     PR_SET_VMA: 0x5356_4d41,
   }),
-  ioctl: anyOf(1, {
-    TCGETS: 0x5401,
-    TIOCGWINSZ: 0x5413,
-    FIONREAD: 0x541b,
-    FIONBIO: 0x5421,
-    FIONCLEX: 0x5450,
-    FIOCLEX: 0x5451,
-  }),
+  ioctl: anyOf(1, requests),
 };
 
 /** By which the reporter becomes its own user; from then on they change nothing. */
@@ -255,7 +258,8 @@ const callRows: readonly CallRow[] = [
     when: "always",
     what: "bpf",
     groups: [...ordinary, "changes", "sockets"],
-    calls: { ...restrained, bpf: true },
+    // linux/nsfs.h: NS_GET_USERNS tells whose mounts a process sees.
+    calls: { ...restrained, bpf: true, ioctl: anyOf(1, { ...requests, NS_GET_USERNS: 0xb701 }) },
   },
   {
     role: "warden",
