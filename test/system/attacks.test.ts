@@ -27,7 +27,7 @@ afterAll(() => {
   for (const folder of folders) Bun.spawnSync(["rm", "-rf", folder]);
 });
 
-/** A folder in which the user nobody may write. */
+/** A folder in which the user nobody may write, but not exchange what root wrote: policies lie there too. */
 function stage(): string {
   const folder = newFolder();
   folders.push(folder);
