@@ -33,6 +33,8 @@ const OUTPUT_FREE = 65_536;
 const GROWTH_LIMIT = 32 << 20;
 /** Inputs whose results had a size that was not seen before, kept to be mutated further. */
 const POOL_LIMIT = 512;
+/** Longer ones, in bytes, are not kept: their descendants would be ever longer, and take the time of many short ones. */
+const POOL_INPUT_LIMIT = 1_024;
 
 /** Runs `target` on its corpus and on `inputs` mutations of it; stops at the first failure. */
 export async function fuzz(target: FuzzTarget, inputs: number, seed: number): Promise<FuzzFigures> {
@@ -58,7 +60,7 @@ export async function fuzz(target: FuzzTarget, inputs: number, seed: number): Pr
       const size = typeof result === "number" ? result : await result;
       if (size > OUTPUT_FREE + input.length * OUTPUT_PER_BYTE) fail(`a result of size ${size}`);
       largestRatio = Math.max(largestRatio, size / Math.max(1, input.length));
-      if (pool.length < POOL_LIMIT && !seen.has(size)) {
+      if (pool.length < POOL_LIMIT && input.length <= POOL_INPUT_LIMIT && !seen.has(size)) {
         seen.add(size);
         pool.push(bytesOf(input));
       }
