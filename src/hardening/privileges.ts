@@ -3,7 +3,7 @@
 // test/system/privileges.test.ts compares it with every thread of the processes that run.
 import type { Config } from "../config/config.ts";
 import type { Capability } from "../linux/capabilities.ts";
-import { type CallRule, OWN_PID } from "../linux/seccomp.ts";
+import { type ArgumentTest, type CallRule, OWN_PID } from "../linux/seccomp.ts";
 import { callsOf, isSystemCall, type SystemCall, type SystemCallGroup } from "../linux/system-calls.ts";
 
 /** The standby is a supervisor that waits: it has what the supervisor has. */
@@ -187,15 +187,29 @@ const protocol = (equals: number) => ({ argument: 2, equals });
 
 const ordinary: readonly SystemCallGroup[] = ["memory", "threads", "time", "waiting", "files", "identity"];
 
-// What the runtime of every process calls, without what would let injected code leave the process or make more of it.
-// The kernel must know: linux/sched.h, linux/mman.h, linux/prctl.h, asm-generic/ioctls.h.
+// Of some ordinary calls the runtime uses only a part, and the rest would let injected code start processes, signal them
+// or bring in code of its own. Numbers: linux/sched.h, linux/mman.h, linux/prctl.h, asm-generic/ioctls.h.
 const CLONE_THREAD = 0x1_0000;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET */
 const NAMESPACES = 0x7e02_0000;
 const PROT_EXEC = 4;
-const notExecutable: CallRule = [[{ argument: 2, mask: PROT_EXEC, equals: 0 }]];
-const anyOf = (argument: number, values: Readonly<Record<string, number>>): CallRule =>
-  Object.values(values).map((equals) => [{ argument, equals }]);
+const MAP_ANONYMOUS = 0x20;
+const notExecutable = [[{ argument: 2, mask: PROT_EXEC, equals: 0 }]] as const;
+const PR_SET_DUMPABLE = 4;
+const anyOf = (
+  argument: number,
+  values: Readonly<Record<string, number>>,
+): readonly (readonly ArgumentTest[])[] => Object.values(values).map((equals) => [{ argument, equals }]);
+
+/** Requests of ioctl(2) that the runtime makes on any descriptor. */
+const requests = {
+  TCGETS: 0x5401,
+  TIOCGWINSZ: 0x5413,
+  FIONREAD: 0x541b,
+  FIONBIO: 0x5421,
+  FIONCLEX: 0x5450,
+  FIOCLEX: 0x5451,
+};
 
 /** Calls of the ordinary groups that are allowed with some arguments only. */
 const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
@@ -205,22 +219,21 @@ const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   clone: [[{ argument: 0, mask: CLONE_THREAD | NAMESPACES, equals: CLONE_THREAD }]],
   // The collector stops the runtime's threads by signals.
   tgkill: [[{ argument: 0, equals: OWN_PID }]],
-  prctl: anyOf(0, {
-    PR_GET_DUMPABLE: 3,
-    PR_SET_DUMPABLE: 4,
-    PR_SET_NAME: 15,
-    PR_GET_NAME: 16,
-    PR_GET_NO_NEW_PRIVS: 39,
-    PR_SET_VMA: 0x5356_4d41,
-  }),
-  ioctl: anyOf(1, {
-    TCGETS: 0x5401,
-    TIOCGWINSZ: 0x5413,
-    FIONREAD: 0x541b,
-    FIONBIO: 0x5421,
-    FIONCLEX: 0x5450,
-    FIOCLEX: 0x5451,
-  }),
+  prctl: [
+    ...anyOf(0, {
+      PR_GET_DUMPABLE: 3,
+      PR_SET_NAME: 15,
+      PR_GET_NAME: 16,
+      PR_GET_NO_NEW_PRIVS: 39,
+      PR_SET_VMA: 0x5356_4d41,
+    }),
+    // Not the way back.
+    [
+      { argument: 0, equals: PR_SET_DUMPABLE },
+      { argument: 1, equals: 0 },
+    ],
+  ],
+  ioctl: anyOf(1, requests),
 };
 
 /** By which the reporter becomes its own user; from then on they change nothing. */
@@ -232,7 +245,7 @@ const becomeUser: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   setresuid: true,
 };
 
-/** For processes that start programs: a program may do by itself whatever is not one of its parent's rights. */
+/** For processes that start programs, which need more than the runtime does, but no namespaces of their own. */
 const unrestrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   mmap: true,
   mprotect: true,
@@ -246,7 +259,7 @@ const callRows: readonly CallRow[] = [
   {
     role: "supervisor",
     when: "always",
-    what: "start programs as other users, and whatever its children may do",
+    what: "start programs, and whatever its children may do",
     groups: [...ordinary, "changes", "sockets", "network", "programs", "otherPrograms", "rights", "kernel"],
     calls: unrestrained,
   },
@@ -255,7 +268,8 @@ const callRows: readonly CallRow[] = [
     when: "always",
     what: "bpf",
     groups: [...ordinary, "changes", "sockets"],
-    calls: { ...restrained, bpf: true },
+    // linux/nsfs.h: NS_GET_USERNS tells whose mounts a process sees.
+    calls: { ...restrained, bpf: true, ioctl: anyOf(1, { ...requests, NS_GET_USERNS: 0xb701 }) },
   },
   {
     role: "warden",
@@ -299,6 +313,8 @@ const callRows: readonly CallRow[] = [
     what: "connect to a collector, and to what resolves its name",
     groups: [],
     calls: {
+      // The C library may load a library to resolve a name (nsswitch.conf(5)).
+      mmap: [...notExecutable, [{ argument: 3, mask: MAP_ANONYMOUS, equals: 0 }]],
       socket: [
         [family(AF_INET)],
         [family(AF_INET6)],
@@ -318,12 +334,15 @@ const callRows: readonly CallRow[] = [
 ];
 
 /**
- * Bytes of private memory that each process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
+ * Bytes of private memory that a process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
  * start and hardly uses. A process that needs as much is out of control; at the limit it ends and is started again.
  */
 export const memoryHeadroom = 1 << 30;
 
-/** The capabilities of a process: exactly its effective, permitted and, for root's processes, bounding set. */
+/**
+ * The capabilities of a process: exactly its effective, permitted and bounding set. The reporter has only the bounding set
+ * left once it has become its own user.
+ */
 export function capabilitiesOf(role: ProcessRole, mode: PrivilegeMode): ReadonlySet<Capability> {
   const holders: readonly ProcessRole[] = role === "supervisor" ? processRoles : [role];
   return new Set(

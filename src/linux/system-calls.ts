@@ -60,7 +60,6 @@ const groups = {
     timerfd_settime: [286, 86],
     timerfd_gettime: [287, 87],
     setitimer: [38, 103],
-    alarm: [37, null],
   },
   /** Waiting for descriptors. */
   waiting: {
@@ -275,6 +274,13 @@ const numbersOf = new Map<string, Numbers>(
 export function systemCallNumber(call: SystemCall): number | null {
   const numbers = numbersOf.get(call);
   return numbers === undefined ? null : numbers[process.arch === "arm64" ? 1 : 0];
+}
+
+/** The number of a call that both architectures have. */
+export function systemCall(call: SystemCall): number {
+  const number = systemCallNumber(call);
+  if (number === null) throw new RangeError(`no ${call} on this architecture`);
+  return number;
 }
 
 export function isSystemCall(name: string): name is SystemCall {

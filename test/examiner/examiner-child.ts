@@ -13,4 +13,5 @@ runExaminer({
   controlFd: inherited.control,
   packagesFd: watchGrowth(existsSync(`${root}/var/lib/dpkg`) ? `${root}/var/lib/dpkg` : root).fd,
   readOrders: () => readControl(),
+  limitTime: () => undefined,
 });
