@@ -13,8 +13,8 @@ if (reason !== undefined) console.log(`skipped: ${reason}`);
 /** Of each of two runs that go on at the same time: one waits half a second for each new start. */
 const REPORTER_KILLS = 98;
 const WARDEN_KILLS = 2;
-/** What was learned is told every two seconds. */
-const TOLD_MS = 2_500;
+/** What was learned is held for three seconds, in which a loss may become known, and reported every two seconds. */
+const TOLD_MS = 6_000;
 
 const first = ["amber", "black", "green", "ivory", "olive", "brown", "white", "coral", "beige", "khaki"];
 const second = [
