@@ -25,7 +25,7 @@ import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { Dependency } from "../vocabulary/dependencies.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
-import { isJudged, judgedRows } from "../vocabulary/variables.ts";
+import { isJudged, judgedRow } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import {
@@ -240,7 +240,7 @@ const stated: ReadonlySet<Dependency> = new Set<Dependency>([
 
 /** For a name of a record: its value is stated, and so may be shown. */
 export function isStated(name: string): boolean {
-  return isJudged(name) && judgedRows[name].dependsOn.every((dependency) => stated.has(dependency));
+  return isJudged(name) && judgedRow(name).dependsOn.every((dependency) => stated.has(dependency));
 }
 
 function explainProgram(executable: string, args: readonly string[] | undefined, host: Host): Explanation {

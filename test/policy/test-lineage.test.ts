@@ -25,6 +25,7 @@ const samples: Readonly<Record<TestVariable, string | number | boolean | string[
   "process.executable.memfd": true,
   "process.executable.setuid": true,
   "process.executable.age": 12.5,
+  "process.environment_truncated": true,
   "process.unit": "nginx.service",
   "process.login_user.id": 1000,
   "process.session_id": 7,
