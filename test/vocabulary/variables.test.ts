@@ -35,6 +35,7 @@ const subject: Subject = {
         "process.working_directory": "/srv",
         "process.linux.cgroup": "/system.slice/nginx.service",
         "process.executable.age": 12.5,
+        "process.environment_variable.NAME": "value",
         "process.session_id": 7,
         "process.tty": "pts/0",
         "process.login_user.id": 1000,
