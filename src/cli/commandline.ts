@@ -6,7 +6,6 @@ import { codeOf } from "../linux/system-error.ts";
 import { readPlan } from "../supervisor/supervisor-plan.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
-import { restrictOwnProcess } from "./restricted-start.ts";
 
 /**
  * The internal commands, one for each of treewarden's processes. The supervisor starts them with a plan on a
@@ -35,6 +34,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     if (internal !== undefined) {
       // Before the plan is read: it may hold tokens.
       forbidInspection();
+      const { restrictOwnProcess } = await import("./restricted-start.ts");
       restrictOwnProcess(name, rest);
       await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
     } else await parse(args);

@@ -3,7 +3,7 @@
 // test/system/privileges.test.ts compares it with every thread of the processes that run.
 import type { Config } from "../config/config.ts";
 import type { Capability } from "../linux/capabilities.ts";
-import { type CallRule, OWN_PID } from "../linux/seccomp.ts";
+import { type ArgumentTest, type CallRule, OWN_PID } from "../linux/seccomp.ts";
 import { callsOf, isSystemCall, type SystemCall, type SystemCallGroup } from "../linux/system-calls.ts";
 
 /** The standby is a supervisor that waits: it has what the supervisor has. */
@@ -193,9 +193,23 @@ const CLONE_THREAD = 0x1_0000;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET */
 const NAMESPACES = 0x7e02_0000;
 const PROT_EXEC = 4;
-const notExecutable: CallRule = [[{ argument: 2, mask: PROT_EXEC, equals: 0 }]];
-const anyOf = (argument: number, values: Readonly<Record<string, number>>): CallRule =>
-  Object.values(values).map((equals) => [{ argument, equals }]);
+const MAP_ANONYMOUS = 0x20;
+const notExecutable = [[{ argument: 2, mask: PROT_EXEC, equals: 0 }]] as const;
+const PR_SET_DUMPABLE = 4;
+const anyOf = (
+  argument: number,
+  values: Readonly<Record<string, number>>,
+): readonly (readonly ArgumentTest[])[] => Object.values(values).map((equals) => [{ argument, equals }]);
+
+/** Requests of ioctl(2) that the runtime makes on any descriptor. */
+const requests = {
+  TCGETS: 0x5401,
+  TIOCGWINSZ: 0x5413,
+  FIONREAD: 0x541b,
+  FIONBIO: 0x5421,
+  FIONCLEX: 0x5450,
+  FIOCLEX: 0x5451,
+};
 
 /** Calls of the ordinary groups that are allowed with some arguments only. */
 const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
@@ -205,22 +219,21 @@ const restrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   clone: [[{ argument: 0, mask: CLONE_THREAD | NAMESPACES, equals: CLONE_THREAD }]],
   // The collector stops the runtime's threads by signals.
   tgkill: [[{ argument: 0, equals: OWN_PID }]],
-  prctl: anyOf(0, {
-    PR_GET_DUMPABLE: 3,
-    PR_SET_DUMPABLE: 4,
-    PR_SET_NAME: 15,
-    PR_GET_NAME: 16,
-    PR_GET_NO_NEW_PRIVS: 39,
-    PR_SET_VMA: 0x5356_4d41,
-  }),
-  ioctl: anyOf(1, {
-    TCGETS: 0x5401,
-    TIOCGWINSZ: 0x5413,
-    FIONREAD: 0x541b,
-    FIONBIO: 0x5421,
-    FIONCLEX: 0x5450,
-    FIOCLEX: 0x5451,
-  }),
+  prctl: [
+    ...anyOf(0, {
+      PR_GET_DUMPABLE: 3,
+      PR_SET_NAME: 15,
+      PR_GET_NAME: 16,
+      PR_GET_NO_NEW_PRIVS: 39,
+      PR_SET_VMA: 0x5356_4d41,
+    }),
+    // Not the way back.
+    [
+      { argument: 0, equals: PR_SET_DUMPABLE },
+      { argument: 1, equals: 0 },
+    ],
+  ],
+  ioctl: anyOf(1, requests),
 };
 
 /** By which the reporter becomes its own user; from then on they change nothing. */
@@ -255,7 +268,8 @@ const callRows: readonly CallRow[] = [
     when: "always",
     what: "bpf",
     groups: [...ordinary, "changes", "sockets"],
-    calls: { ...restrained, bpf: true },
+    // linux/nsfs.h: NS_GET_USERNS tells whose mounts a process sees.
+    calls: { ...restrained, bpf: true, ioctl: anyOf(1, { ...requests, NS_GET_USERNS: 0xb701 }) },
   },
   {
     role: "warden",
@@ -299,6 +313,8 @@ const callRows: readonly CallRow[] = [
     what: "connect to a collector, and to what resolves its name",
     groups: [],
     calls: {
+      // The C library may load a library to resolve a name (nsswitch.conf(5)).
+      mmap: [...notExecutable, [{ argument: 3, mask: MAP_ANONYMOUS, equals: 0 }]],
       socket: [
         [family(AF_INET)],
         [family(AF_INET6)],

@@ -1,10 +1,12 @@
 // ioprio_set(2): gives other processes precedence for the disk.
 import { bindLibc, checked } from "./libc.ts";
+import { systemCall } from "./system-calls.ts";
 
 const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "i32"], returns: "i32" } });
 
-// asm/unistd.h (the C library has no wrapper), linux/ioprio.h
-const SYS_ioprio_set = process.arch === "arm64" ? 30 : 251;
+// The C library has no wrapper.
+const SYS_ioprio_set = systemCall("ioprio_set");
+// linux/ioprio.h
 const IOPRIO_WHO_PROCESS = 1;
 const IOPRIO_CLASS_IDLE = 3;
 const IOPRIO_CLASS_SHIFT = 13;

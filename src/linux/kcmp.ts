@@ -2,11 +2,12 @@
 import { constants } from "node:os";
 import { bindLibc, errno } from "./libc.ts";
 import { getpid } from "./process.ts";
+import { systemCall } from "./system-calls.ts";
 
 const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "i32", "u64", "u64"], returns: "i32" } });
 
-// asm/unistd.h; linux/kcmp.h
-const SYS_kcmp = process.arch === "arm64" ? 272 : 312;
+const SYS_kcmp = systemCall("kcmp");
+// linux/kcmp.h
 const KCMP_FILE = 0;
 
 /**

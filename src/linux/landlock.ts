@@ -3,6 +3,7 @@
 import { fstatSync, openSync } from "node:fs";
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
+import { systemCall } from "./system-calls.ts";
 import { codeOf } from "./system-error.ts";
 
 // The C library has no wrappers, so syscall(2) is bound once for each list of arguments.
@@ -10,10 +11,9 @@ const create = bindLibc({ syscall: { args: ["i64", "ptr", "u64", "u32"], returns
 const add = bindLibc({ syscall: { args: ["i64", "i32", "i32", "ptr", "u32"], returns: "i64" } });
 const restrict = bindLibc({ syscall: { args: ["i64", "i32", "u32"], returns: "i64" } });
 
-// asm-generic/unistd.h; the same on all architectures
-const SYS_landlock_create_ruleset = 444;
-const SYS_landlock_add_rule = 445;
-const SYS_landlock_restrict_self = 446;
+const SYS_landlock_create_ruleset = systemCall("landlock_create_ruleset");
+const SYS_landlock_add_rule = systemCall("landlock_add_rule");
+const SYS_landlock_restrict_self = systemCall("landlock_restrict_self");
 // linux/landlock.h
 const LANDLOCK_CREATE_RULESET_VERSION = 1;
 const LANDLOCK_RULE_PATH_BENEATH = 1;

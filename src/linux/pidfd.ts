@@ -1,12 +1,13 @@
 // pidfd_open(2), pidfd_send_signal(2): signals one process, and never another one that has got its pid.
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, ESRCH, errno, SystemCallError } from "./libc.ts";
+import { systemCall } from "./system-calls.ts";
 
 const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "ptr", "i32"], returns: "i32" } });
 
-// asm-generic/unistd.h; the same numbers on x86-64 and arm64. The C library has wrappers only since glibc 2.36.
-const SYS_pidfd_send_signal = 424;
-const SYS_pidfd_open = 434;
+// The C library has wrappers only since glibc 2.36.
+const SYS_pidfd_send_signal = systemCall("pidfd_send_signal");
+const SYS_pidfd_open = systemCall("pidfd_open");
 
 /**
  * Opens a handle on the process that has `pid` now (close-on-exec; Linux 5.3); null if there is none. The caller must

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { getPriority } from "node:os";
 import { setCloseOnExec } from "./descriptor.ts";
 import { bindLibc, checked, errno, SystemCallError } from "./libc.ts";
+import { systemCall } from "./system-calls.ts";
 import { cString } from "./text.ts";
 
 const libc = bindLibc({
@@ -26,8 +27,8 @@ const SCHED_FIFO = 1;
 const SCHED_FLAG_RESET_ON_FORK = 1;
 /** The shortest time slice that may be requested (kernel/sched/syscalls.c). */
 const SHORT_SLICE_NS = 100_000;
-// asm/unistd.h. The C library has no wrapper.
-const SYS_sched_setattr = process.arch === "arm64" ? 274 : 314;
+// The C library has no wrapper.
+const SYS_sched_setattr = systemCall("sched_setattr");
 
 export function getpid(): number {
   return libc.getpid();

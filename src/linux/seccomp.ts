@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { encodeFilter, type FilterInstruction } from "./classic-bpf.ts";
 import { bindLibc, checked, EINVAL, EPERM, errno } from "./libc.ts";
 import { getpid } from "./process.ts";
-import { type SystemCall, systemCallNumber } from "./system-calls.ts";
+import { type SystemCall, systemCall, systemCallNumber } from "./system-calls.ts";
 
 const libc = bindLibc({ syscall: { args: ["i64", "u32", "u32", "ptr"], returns: "i64" } });
 
@@ -21,7 +21,7 @@ const NUMBER = 0;
 const ARCHITECTURE = 4;
 const ARGUMENTS = 16;
 /** The C library has no wrapper. */
-const seccompNumber = systemCallNumber("seccomp") ?? -1;
+const SYS_seccomp = systemCall("seccomp");
 /** linux/audit.h: AUDIT_ARCH_AARCH64 and AUDIT_ARCH_X86_64. */
 const auditArchitecture = process.arch === "arm64" ? 0xc000_00b7 : 0xc000_003e;
 
@@ -133,7 +133,7 @@ function sameCode(a: readonly FilterInstruction[], b: readonly FilterInstruction
 /** True if the kernel has filters whose answer is an error number (Linux 4.14 with CONFIG_SECCOMP_FILTER). */
 export function hasSystemCallFilters(): boolean {
   const action = new Uint32Array([SECCOMP_RET_ERRNO]);
-  return Number(libc.syscall(seccompNumber, SECCOMP_GET_ACTION_AVAIL, 0, action)) === 0;
+  return Number(libc.syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, action)) === 0;
 }
 
 /**
@@ -143,7 +143,7 @@ export function hasSystemCallFilters(): boolean {
 export function applyFilter(filter: readonly FilterInstruction[]): void {
   const { header, instructions } = encodeFilter(filter);
   const set = (flags: number): number =>
-    Number(libc.syscall(seccompNumber, SECCOMP_SET_MODE_FILTER, flags, header));
+    Number(libc.syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, header));
   // Before Linux 5.16 a filter would also turn on a slow mitigation in the processor, for code that runs foreign
   // scripts. Kernels before 4.17 do not know the flag.
   let result = set(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW);

@@ -277,6 +277,13 @@ export function systemCallNumber(call: SystemCall): number | null {
   return numbers === undefined ? null : numbers[process.arch === "arm64" ? 1 : 0];
 }
 
+/** The number of a call that both architectures have. */
+export function systemCall(call: SystemCall): number {
+  const number = systemCallNumber(call);
+  if (number === null) throw new RangeError(`no ${call} on this architecture`);
+  return number;
+}
+
 export function isSystemCall(name: string): name is SystemCall {
   return numbersOf.has(name);
 }

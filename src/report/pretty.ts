@@ -1,5 +1,6 @@
 // Formats a record as a line for the terminal.
 
+import { printable } from "../linux/text.ts";
 import { colours, endOfColour } from "../vocabulary/colours.ts";
 import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/variables.ts";
@@ -37,7 +38,7 @@ const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
 /** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
   const paint: Paint = (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
-  const time = paint("dim", text(record.timestamp).slice(11, 23));
+  const time = paint("dim", cut(text(record.timestamp), 11, 23));
   const line = lineOf.get(text(record["event.name"])) ?? nameLine;
   return `${time} ${line(record, paint)}\n`;
 }
@@ -67,7 +68,12 @@ function processAndUser(record: EventRecord): string {
 function command(record: EventRecord): string {
   const args = record["process.command_args"];
   const shown = Array.isArray(args) ? args.join(" ") : text(record["process.executable.path"]);
-  return shown.length > ARGUMENTS ? `${shown.slice(0, ARGUMENTS)}...` : shown;
+  return shown.length > ARGUMENTS ? `${cut(shown, 0, ARGUMENTS)}...` : shown;
+}
+
+/** A part of a text. Half a surrogate pair at its ends is escaped, as it is no character. */
+function cut(shown: string, start: number, end: number): string {
+  return printable(shown.slice(start, end));
 }
 
 const stamps: ReadonlySet<string> = new Set(stampNames);

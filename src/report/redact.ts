@@ -17,28 +17,38 @@ const alone = "pass|pwd|passcode|credentials?|encryption[-_]?key";
 const hint = /pass|pwd|secret|token|key|credential|auth|bearer/i;
 
 // These are RE2 expressions, because hostile arguments could make JavaScript's own expressions run for very long.
+// Compiled they take megabytes, and the warden, which leaves redaction to the reporter, needs them only while it learns.
+
+/** The expression, compiled at its first use. */
+function compiledLate(text: string, flags?: number): () => RE2JS {
+  let expression: RE2JS | undefined;
+  return () => {
+    expression ??= RE2JS.compile(text, flags);
+    return expression;
+  };
+}
 
 /** An option whose value is a secret, in the next argument. */
-const secretOption = RE2JS.compile(
+const secretOption = compiledLate(
   `^--?(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}|auth|authorization|bearer))$`,
   RE2JS.CASE_INSENSITIVE,
 );
 const secretName = `(?:[a-z0-9_.-]*(?:${anywhere})|(?:[a-z0-9_.-]*[_.-])?(?:${alone}))(?:[_.-][a-z0-9_.-]*)?`;
 /** A word that assigns a value to such a name: `--password=...`, `TOKEN=...`. The text after `=` is the secret. */
-const secretAssignment = RE2JS.compile(`(?i)^-{0,2}${secretName}=`);
+const secretAssignment = compiledLate(`(?i)^-{0,2}${secretName}=`);
 /** \`name=secret\` and \`name: secret\` in the middle of a text, as for curl(1) or in source code. */
-const assignment = RE2JS.compile(
+const assignment = compiledLate(
   `(?i)(\\b${secretName}["']?\\s*[=:]\\s*)(?:"(?:[^"\\\\]|\\\\.)*"?|'[^']*'?|[^\\s"'&;,]+)`,
 );
 /** scheme://user:secret@host */
-const urlCredentials = RE2JS.compile("(?i)([a-z][a-z0-9+.-]{0,30}://[^\\s/:@]*):[^\\s/]+@");
+const urlCredentials = compiledLate("(?i)([a-z][a-z0-9+.-]{0,30}://[^\\s/:@]*):[^\\s/]+@");
 /** HTTP's Authorization header and its like, anywhere in an argument. */
-const header = RE2JS.compile(
+const header = compiledLate(
   "(?i)\\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|set-cookie|cookie)(\\s*[:=]\\s*)[^\"']+",
 );
-const bearer = RE2JS.compile("(?i)\\b(bearer|basic)\\s+[a-z0-9._~+/=-]{8,}");
+const bearer = compiledLate("(?i)\\b(bearer|basic)\\s+[a-z0-9._~+/=-]{8,}");
 /** Keys recognized by their form: known prefixes, JSON web tokens, PEM blocks. */
-const keyShapes = RE2JS.compile(
+const keyShapes = compiledLate(
   [
     "\\b(?:AKIA|ASIA)[A-Z0-9]{16}\\b",
     "\\bgh[pousr]_[A-Za-z0-9]{20,}",
@@ -52,7 +62,7 @@ const keyShapes = RE2JS.compile(
   ].join("|"),
 );
 /** A run of characters that occur in keys; `isKey` decides whether it is a key. */
-const run = RE2JS.compile("[A-Za-z0-9+_=-]{32,}");
+const run = compiledLate("[A-Za-z0-9+_=-]{32,}");
 
 /** The one-letter options of a program that carry secrets. */
 interface Letters {
@@ -216,7 +226,7 @@ function secretsIn(words: readonly string[]): readonly (number | undefined)[] {
 }
 
 function isSecretAssignment(word: string): boolean {
-  return word.includes("=") && hint.test(word) && secretAssignment.matcher(word).lookingAt();
+  return word.includes("=") && hint.test(word) && secretAssignment().matcher(word).lookingAt();
 }
 
 /** The program to which further options belong after `name`, a word that is not an option. */
@@ -239,7 +249,7 @@ interface OptionSecret {
 function readOption(program: string, word: string): OptionSecret {
   const sign = word.indexOf("=");
   const name = sign < 0 ? word : word.slice(0, sign);
-  if (hint.test(name) && secretOption.matches(name) && !/^--?no-/.test(name))
+  if (hint.test(name) && secretOption().matches(name) && !/^--?no-/.test(name))
     return sign < 0 ? { next: "secret" } : { from: sign + 1 };
   if (userOption.test(name))
     return sign < 0 ? { next: "user" } : { from: userSecret(program, word, sign + 1) };
@@ -350,20 +360,20 @@ interface Place {
 function redactText(text: string, configured: readonly RE2JS[], place: Place): string {
   let safe = text;
   // Each pattern needs one of these characters. Most arguments have none, which saves the expensive tests.
-  if (safe.includes("://")) safe = urlCredentials.matcher(safe).replaceAll(`$1:${HIDDEN}@`);
+  if (safe.includes("://")) safe = urlCredentials().matcher(safe).replaceAll(`$1:${HIDDEN}@`);
   if (safe.includes(":") || safe.includes("=")) {
-    safe = header.matcher(safe).replaceAll(`$1$2${HIDDEN}`);
-    if (hint.test(safe)) safe = assignment.matcher(safe).replaceAll(`$1${HIDDEN}`);
+    safe = header().matcher(safe).replaceAll(`$1$2${HIDDEN}`);
+    if (hint.test(safe)) safe = assignment().matcher(safe).replaceAll(`$1${HIDDEN}`);
   }
-  if (safe.includes(" ")) safe = bearer.matcher(safe).replaceAll(`$1 ${HIDDEN}`);
-  if (safe.length >= 16) safe = keyShapes.matcher(safe).replaceAll(HIDDEN);
+  if (safe.includes(" ")) safe = bearer().matcher(safe).replaceAll(`$1 ${HIDDEN}`);
+  if (safe.length >= 16) safe = keyShapes().matcher(safe).replaceAll(HIDDEN);
   if (safe.length >= 32) safe = hideKeys(safe, place);
   for (const pattern of configured) safe = pattern.matcher(safe).replaceAll(HIDDEN);
   return safe;
 }
 
 function hideKeys(text: string, place: Place): string {
-  const matcher = run.matcher(text);
+  const matcher = run().matcher(text);
   let safe = "";
   let end = 0;
   while (matcher.find()) {

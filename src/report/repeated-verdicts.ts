@@ -59,8 +59,10 @@ const SHOWN_CHARACTERS = 512;
 /** The most different arguments that one record shows, and the characters of each. */
 const SAMPLES = 8;
 const SAMPLE_CHARACTERS = 256;
-/** The characters that count different arguments beyond the limit; a longer text costs no more than this. */
-const HASHED_CHARACTERS = 1_024;
+/** Of an argument, the characters at its beginning and at its end by which different ones are counted. */
+const HASHED_CHARACTERS = 64;
+/** The most arguments that are hashed, from the end, where they differ most often. */
+const HASHED_ARGUMENTS = 16;
 /** The order of kinds is kept to this precision, so that most verdicts do not change it. */
 const TOUCH_NS = 1e9;
 /** The most records of one `flushDue`: well below a millisecond. */
@@ -83,7 +85,7 @@ export interface RepeatedVerdictsOptions {
   /** Queues a record, or returns false if there is no room. */
   readonly offer: (record: EventRecord, room: Room) => boolean;
   readonly stamp: Stamp;
-  /** Random, so that nobody can choose arguments whose hashes collide. */
+  /** Random, so that nobody can choose long arguments whose hashes collide. */
   readonly seed: number;
 }
 
@@ -111,8 +113,25 @@ interface Variant {
   fullAgainAt: number;
 }
 
+/** What all verdicts of a kind have in common. */
+interface KindValues {
+  readonly ruleset: string;
+  readonly rule: string;
+  readonly version: string;
+  readonly outcome: Outcome;
+  readonly reason: Reason | undefined;
+  readonly exact: string;
+  readonly path: string | undefined;
+  readonly scope: string | null | undefined;
+  readonly container: string | null | undefined;
+  readonly uid: number | undefined;
+  readonly loginUid: number | null | undefined;
+}
+
 interface Kind {
   readonly key: string;
+  /** Its first verdict's values that make the kind. */
+  readonly of: KindValues;
   readonly room: Room;
   readonly isFolded: boolean;
   /** The most full verdicts in a minute. */
@@ -142,6 +161,8 @@ export class RepeatedVerdicts {
   private readonly kinds = new Map<string, Kind>();
   private characters = 0;
   private hashes = 0;
+  /** The kind of the last verdict: in a flood the next one is of the same kind. Invalidated by: `forget`. */
+  private last: Kind | undefined;
   private readonly waiting = new Set<Fold>();
   /** The earliest time at which a waiting record may be due: ns, CLOCK_MONOTONIC. */
   private nextDue = Number.POSITIVE_INFINITY;
@@ -154,12 +175,8 @@ export class RepeatedVerdicts {
   onVerdict(verdict: Verdict): void {
     const { subject } = verdict;
     const { time } = subject;
-    const key = keyOf(verdict);
-    const kind = this.kinds.get(key);
-    if (kind === undefined) {
-      this.begin(key, verdict);
-      return;
-    }
+    const kind = this.kindOf(verdict);
+    if (kind === undefined) return;
     this.touch(kind, time);
     if (time - kind.minute >= MINUTE_NS) this.beginMinute(kind, time);
     const variant = kind.isFolded ? this.variantOf(kind, givenTo(subject)) : undefined;
@@ -199,7 +216,19 @@ export class RepeatedVerdicts {
     for (const fold of this.waiting) this.force(fold);
   }
 
-  private begin(key: string, verdict: Verdict): void {
+  /** The kind of a verdict; undefined if this is its first one, which is reported then. */
+  private kindOf(verdict: Verdict): Kind | undefined {
+    const { last } = this;
+    if (last !== undefined && isOf(last.of, verdict)) return last;
+    const values = valuesOf(verdict);
+    const key = Object.values(values).join("\0");
+    const kind = this.kinds.get(key);
+    if (kind === undefined) this.begin(key, values, verdict);
+    else this.last = kind;
+    return kind;
+  }
+
+  private begin(key: string, values: KindValues, verdict: Verdict): void {
     const { decision, outcome, policy, subject } = verdict;
     const isFolded = foldedOutcomes.has(outcome);
     const record = this.fullRecord(verdict);
@@ -207,6 +236,7 @@ export class RepeatedVerdicts {
     const first = sharedFields(record);
     const kind: Kind = {
       key,
+      of: values,
       room: rooms[outcome],
       isFolded,
       limit: isFolded ? distinct : EACH_VERDICT,
@@ -223,6 +253,7 @@ export class RepeatedVerdicts {
       characters: key.length + charactersOf(first),
     };
     this.kinds.set(key, kind);
+    this.last = kind;
     this.characters += kind.characters;
     this.reportFull(kind, verdict, record);
   }
@@ -344,11 +375,10 @@ export class RepeatedVerdicts {
 
   /** Counts different arguments, and keeps the first ones as samples. */
   private noteArguments(kind: Kind, given: readonly string[]): void {
-    const text = beginningOf(given, HASHED_CHARACTERS);
-    const hash = Bun.hash.xxHash32(`${given.length} ${lengthOf(given)} ${text}`, this.options.seed);
+    const hash = hashOf(given, this.options.seed);
     if (kind.hashes.has(hash)) return;
     if (kind.samples.length < SAMPLES) {
-      const sample = boundedText(text, SAMPLE_CHARACTERS);
+      const sample = boundedText(beginningOf(given, SAMPLE_CHARACTERS + 1), SAMPLE_CHARACTERS);
       kind.samples.push(sample);
       this.grow(kind, sample.length);
     }
@@ -400,6 +430,7 @@ export class RepeatedVerdicts {
     for (const { fold } of kind.variants) if (fold.count > 0) this.force(fold);
     if (kind.rest !== undefined && kind.rest.count > 0) this.force(kind.rest);
     this.kinds.delete(kind.key);
+    if (this.last === kind) this.last = undefined;
     this.characters -= kind.characters;
     this.hashes -= kind.hashes.size;
   }
@@ -433,12 +464,41 @@ function afterFull(variant: Variant, time: number, uid: string, isQueued: boolea
   variant.fold.notBefore = time + (isQueued ? MINUTE_NS : RETRY_NS);
 }
 
-function keyOf({ subject, decision, outcome, reason, policy }: Verdict): string {
-  const { tree, runnable, facts } = subject;
-  const scope = subject.containerImage ?? subject.unit ?? "";
-  const rule = `${decision.ruleset}\0${decision.rule}\0${policy.version}\0${outcome}\0${reason ?? ""}`;
-  const who = `${facts.uid}\0${facts.loginUid}`;
-  return `${rule}\0${who}\0${scope}\0${subject.containerId ?? ""}\0${runnable.path ?? ""}\0${tree.exact}`;
+function scopeOf({ containerImage, unit }: Subject): string | null | undefined {
+  return containerImage ?? unit;
+}
+
+function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): KindValues {
+  return {
+    ruleset: decision.ruleset,
+    rule: decision.rule,
+    version: policy.version,
+    outcome,
+    reason,
+    exact: subject.tree.exact,
+    path: subject.runnable.path,
+    scope: scopeOf(subject),
+    container: subject.containerId,
+    uid: subject.facts.uid,
+    loginUid: subject.facts.loginUid,
+  };
+}
+
+function isOf(values: KindValues, { subject, decision, outcome, reason, policy }: Verdict): boolean {
+  const { tree, runnable, containerId, facts } = subject;
+  return (
+    values.exact === tree.exact &&
+    values.path === runnable.path &&
+    values.rule === decision.rule &&
+    values.ruleset === decision.ruleset &&
+    values.version === policy.version &&
+    values.outcome === outcome &&
+    values.reason === reason &&
+    values.uid === facts.uid &&
+    values.loginUid === facts.loginUid &&
+    values.container === containerId &&
+    values.scope === scopeOf(subject)
+  );
 }
 
 function namesArguments(policy: Policy, { rule, ruleset }: Decision): boolean {
@@ -459,6 +519,27 @@ function lengthOf(args: readonly string[]): number {
   for (const arg of args) length += arg.length;
   return length;
 }
+
+/**
+ * A hash for counting: cheap, since it is made for each verdict of a flood, of bounded cost, and no proof that two lists
+ * are equal.
+ */
+function hashOf(args: readonly string[], seed: number): number {
+  let hash = Math.imul(seed ^ args.length, FNV_PRIME);
+  for (let i = Math.max(0, args.length - HASHED_ARGUMENTS); i < args.length; i += 1) {
+    const arg = args[i] ?? "";
+    const { length } = arg;
+    hash = Math.imul(hash ^ length, FNV_PRIME);
+    const head = Math.min(length, HASHED_CHARACTERS);
+    for (let at = 0; at < head; at += 1) hash = Math.imul(hash ^ arg.charCodeAt(at), FNV_PRIME);
+    for (let at = Math.max(head, length - HASHED_CHARACTERS); at < length; at += 1)
+      hash = Math.imul(hash ^ arg.charCodeAt(at), FNV_PRIME);
+  }
+  return hash ^ (hash >>> 15);
+}
+
+/** FNV-1a, 32 bits. */
+const FNV_PRIME = 0x0100_0193;
 
 /** The arguments joined by spaces, up to `limit` characters of them. */
 function beginningOf(args: readonly string[], limit: number): string {

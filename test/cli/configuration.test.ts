@@ -40,7 +40,7 @@ describe.each<ReadPurpose>(["to decide", "to show"])("a configuration %s", (read
     expect(refusal(endless, reading)).toContain("it is not a regular file");
     const large = file("large.yaml", "");
     truncateSync(large, 1 << 30);
-    expect(refusal(large, reading)).toContain("it is larger than 1048576 bytes");
+    expect(refusal(large, reading)).toContain("it is larger than 65536 bytes");
   });
 });
 
@@ -72,6 +72,12 @@ test.skipIf(process.geteuid?.() !== 0)(
     expect([exitCode, stderr.toString()]).toEqual([3, expect.stringContaining("hint: run it with sudo")]);
   },
 );
+
+test("of many errors the first are shown, and how many more there are", () => {
+  const answer = refusal(file("wrong.yaml", "a: *b [\n".repeat(100)), "to show");
+  expect(answer.split("\n")).toHaveLength(21);
+  expect(answer).toMatch(/\n\d+ more errors in F\/wrong.yaml;/);
+});
 
 test.each(["\u001b[31mfoo: 1\n\u009b2J: 2\n", '? { "\u001b[31mfoo": [1] }\n: 2\n'])(
   "what a file holds cannot move the terminal of who reads the error: %j",

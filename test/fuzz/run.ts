@@ -40,16 +40,18 @@ for (const target of chosen) {
   seconds += figures.seconds;
   const { failure } = figures;
   if (failure === undefined) continue;
+  process.exitCode = 1;
+  console.error(`fuzz: ${target.name}: ${failure.why}`);
+  if (failure.input === undefined) continue;
   const path = addToCorpus(
     target.name,
     `found with seed ${seed}: ${failure.why.split("\n")[0]}`,
     failure.input,
   );
-  console.error(`fuzz: ${target.name}: ${failure.why}\nfuzz: the input was added to ${path}`);
-  process.exitCode = 1;
+  console.error(`fuzz: the input was added to ${path}`);
 }
 console.log(`\n${total} inputs in ${seconds.toFixed(0)} s, seed ${seed}`);
-process.exit();
+process.exit(process.exitCode);
 
 function rowOf(name: string, { inputs, seconds, slowestMs, failure }: FuzzFigures): string {
   const rate = Math.round(inputs / seconds);

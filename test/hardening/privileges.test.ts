@@ -14,6 +14,7 @@ import {
 } from "../../src/hardening/privileges.ts";
 import { systemCallFilter } from "../../src/linux/seccomp.ts";
 import type { SystemCall } from "../../src/linux/system-calls.ts";
+import { liveSources, sensors } from "../../src/vocabulary/sensors.ts";
 
 const modes: readonly PrivilegeMode[] = (["ebpf", "netlink", "auto"] as const).flatMap((source) =>
   (["observe", "kill"] as const).flatMap((enforcement) =>
@@ -53,6 +54,12 @@ describe("capabilities", () => {
       "CAP_SYS_NICE",
       "CAP_SYS_PTRACE",
     ]);
+  });
+
+  test("the warden has what its source needs", () => {
+    for (const source of liveSources)
+      for (const capability of sensors[source].capabilities)
+        expect(names("warden", { ...least, source })).toContain(capability);
   });
 
   test("the examiner reads files of every user, the reporter only changes its user, in every mode", () => {

@@ -176,6 +176,8 @@ describe.skipIf(reason !== undefined)("code that was injected into", () => {
       ...refused,
       unshare: "EPERM",
       connect: "EPERM",
+      "be inspected": "EPERM",
+      "not be inspected": "ok",
       "executable memory": "EPERM",
       "too much memory": "ENOMEM",
       "read /etc/shadow": "EACCES",
@@ -190,6 +192,7 @@ describe.skipIf(reason !== undefined)("code that was injected into", () => {
     // ENOTSOCK: the kernel has looked at the descriptor.
     expect(injected("reporter", { ...least, exports: true }, nobody)).toMatchObject({
       ...refused,
+      "executable memory": "EPERM",
       socket: "ok",
       connect: "ENOTSOCK",
     });

@@ -20,6 +20,7 @@ const libc = bindLibc({
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "i64" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   unshare: { args: ["i32"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   process_vm_readv: { args: ["i32", "ptr", "u64", "ptr", "u64", "u64"], returns: "i64" },
 });
 
@@ -51,6 +52,7 @@ function attempted(action: () => void): string {
 const address = new Uint8Array([2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
 const nowhere = new BigUint64Array([0n]);
 const vector = new BigUint64Array([BigInt(ptr(new Uint8Array(8))), 8n]);
+const PR_SET_DUMPABLE = 4;
 const [PTRACE_ATTACH, SIGCONT, CLONE_NEWUSER] = [16, 18, 0x1000_0000];
 const [MAP_PRIVATE_ANONYMOUS, READ_WRITE, RWX] = [0x22, 3, 7];
 
@@ -65,6 +67,8 @@ const attempts: Readonly<Record<string, () => string>> = {
   socket: () => called(libc.socket(2, 1, 0)),
   // On /dev/null: what is allowed fails with ENOTSOCK.
   connect: () => called(libc.connect(0, address, address.length)),
+  "be inspected": () => called(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)),
+  "not be inspected": () => called(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)),
   "executable memory": () => called(libc.mmap(null, 4096, RWX, MAP_PRIVATE_ANONYMOUS, -1, 0)),
   // Half as much again as the limit; reserved, not used.
   "too much memory": () => called(libc.mmap(null, 3 << 29, READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0)),

@@ -2,11 +2,11 @@
 import { ptr } from "bun:ffi";
 import { closeDescriptor } from "../descriptor.ts";
 import { bindLibc, EAGAIN, errno, SystemCallError } from "../libc.ts";
+import { systemCall } from "../system-calls.ts";
 
 const libc = bindLibc({ syscall: { args: ["i64", "i64", "ptr", "i64"], returns: "i64" } });
 
-// asm/unistd.h
-const SYS_bpf = process.arch === "arm64" ? 280 : 321;
+const SYS_bpf = systemCall("bpf");
 
 // enum bpf_cmd
 const BPF_MAP_CREATE = 0;

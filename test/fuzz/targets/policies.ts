@@ -17,7 +17,7 @@ const NAME = "/fuzz/policy.json";
 export const policies: FuzzTarget = {
   name: "policies",
   parses: "a policy with its conditions, patterns and tests",
-  weight: 2,
+  weight: 1,
   words: [
     '{"var":"',
     '{"==":[',
@@ -61,7 +61,7 @@ export const baselines: FuzzTarget = {
 export const configuration: FuzzTarget = {
   name: "configuration",
   parses: "config.yaml",
-  weight: 1,
+  weight: 0.5,
   words: ["policies: ", "otlp: { ", "&a ", "*a", "- ", "\n  ", "!!binary ", "? ", "<<: "],
   parse(input) {
     const result = parseConfig(latin1(input), "config.yaml");

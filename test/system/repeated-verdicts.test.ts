@@ -1,0 +1,44 @@
+// Repeated alerts of a real run: few records, and every verdict is in their counts.
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { newFolder, Running, until, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+const SAME = 200;
+const DIFFERENT = 20;
+
+describe.skipIf(reason !== undefined)("a program that draws an alert each time it runs", () => {
+  test("is reported at once and in full, then by its count, the last of it when treewarden ends", async () => {
+    const folder = newFolder();
+    const program = join(folder, "tw-again");
+    copyFileSync("/bin/true", program);
+    const when = { "==": [{ var: "process.executable.path" }, program] };
+    const policy = join(folder, "policy.json");
+    writeFileSync(policy, JSON.stringify({ role: "again", rules: [{ id: "seen", when, action: "alert" }] }));
+    await using running = await Running.start(["--policy", policy], {}, folder);
+    const told = () => running.records.filter((record) => record["security_rule.name"] === "seen");
+
+    for (let i = 0; i < SAME; i += 1) Bun.spawnSync([program, "same"]);
+    for (let i = 0; i < DIFFERENT; i += 1) Bun.spawnSync([program, `different ${i}`]);
+    const count = async (): Promise<number> =>
+      (await running.metrics()).sum("treewarden_verdicts_total", { rule: "seen" });
+    await until("all are judged", async () => (await count()) === SAME + DIFFERENT);
+    await until("the full verdicts are there", () => told().length >= 8);
+    expect(told().map((record) => [record["event.name"], record["policy.count"]])).toEqual(
+      new Array(8).fill(["policy.verdict", 1]),
+    );
+
+    expect(await running.stop()).toBe(0);
+    const repeated = told().slice(8);
+    expect(repeated.map((record) => [record["event.name"], record["policy.count"]])).toEqual([
+      ["policy.verdict.repeated", SAME - 1],
+      ["policy.verdict.repeated", DIFFERENT - 7],
+    ]);
+    expect(repeated[0]?.["policy.first_uid"]).toBe(told()[0]?.["log.record.uid"]);
+    expect(repeated[1]?.["policy.distinct_arguments"]).toBe(1 + DIFFERENT);
+    expect(new Set(told().map((record) => record["log.record.uid"])).size).toBe(10);
+  }, 30_000);
+});
