@@ -13,7 +13,7 @@ import { receivePacket } from "../linux/socketpair.ts";
  *   process that does not, see watchdog.ts. The supervisor sets it when it starts the process.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
  * - `warden`: the examiner only, the other end of `examiner`.
- * - `packages`: the examiner only, a `GrowthWatch` on the package database. It lives as long as the run, so changes
+ * - `packages`: the examiner only, a `GrowthWatch` on the package database and on /etc. It lives as long as the run, so changes
  *   that happen while no examiner runs wait for the next one.
  */
 export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3, packages: 5 } as const;

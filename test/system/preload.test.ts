@@ -1,11 +1,13 @@
 // An intruder puts a library into a program that everybody knows: the program's path, arguments and tree are ordinary.
 import { describe, expect, test } from "bun:test";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
 
 const reason = Bun.which("gcc") === null ? "no gcc to compile the library" : whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+const LIST = "/etc/ld.so.preload";
 
 /** A library that changes nothing. */
 function library(folder: string): string {
@@ -43,6 +45,24 @@ describe.skipIf(reason !== undefined)("a library preloaded into a known program"
     expect(running.records.some(alertOn("0.0301"))).toBe(false);
     expect(JSON.stringify(running.records)).not.toContain("hunter2");
   }, 30_000);
+
+  // The file is made empty, so that it changes no program, and removed again; a host that has one is left alone.
+  test.skipIf(existsSync(LIST))(
+    "by the loader's list is a change that is told at once, also while the examiner sleeps",
+    async () => {
+      await using running = await Running.start(["--source", "ebpf", "--policy", "base"]);
+      const changes = () => running.records.filter((record) => record["event.name"] === "preload.changed");
+      await Bun.sleep(6_000);
+      expect(changes()).toHaveLength(0);
+      writeFileSync(LIST, "");
+      try {
+        await running.seen((record) => record["event.name"] === "preload.changed");
+      } finally {
+        rmSync(LIST);
+      }
+    },
+    30_000,
+  );
 
   test("behind an environment that is too large to be read is told as that", async () => {
     const folder = newFolder();
