@@ -25,8 +25,9 @@ and \`treewarden doctor\` prints the lines that are in force with this host's co
   than Linux 5.1, and ends nothing. Every process computes, has threads, reads and waits; what it may do beyond that is
   below. What no line allows, such as ptrace(2), mount(2), setns(2) or loading a module, no process may do. No memory can
   become executable once the filter is in force, but the runtime's own area for compiled code is writable all the time.
-- **Limits**: no core dumps; ${memoryHeadroom / (1 << 30)} GiB of private memory beyond what the runtime reserves at its start. A process that
-  reaches the limit ends, and the supervisor starts another.
+- **Limits**: no core dumps; ${memoryHeadroom / (1 << 30)} GiB of private memory beyond what the runtime reserves at its start, except for the
+  supervisor, from which the others would inherit the limit. A process that reaches it ends, and the supervisor starts
+  another.
 
 Where the kernel lacks something, treewarden warns and starts without it; with \`hardening: required\` in the
 configuration it does not start. With \`mail.set_id: true\` supervisor and reporter run without no_new_privs, without a

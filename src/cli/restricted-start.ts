@@ -4,12 +4,14 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import type { PrivilegeMode, ProcessRole } from "../hardening/privileges.ts";
 import { giveUp, type OwnFiles, restrictFurther } from "../hardening/restrict.ts";
+import { missingHardening } from "../hardening/support.ts";
 import { replaceProcess } from "../linux/process.ts";
+import { hasSystemCallFilters } from "../linux/seccomp.ts";
 import { FIRST_PASSED, ownArguments } from "../linux/spawn.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
 import type { SupervisorPlan } from "../supervisor/supervisor-plan.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
-import { CommandError, exitCodes } from "./output.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
 
 /** Environment variable that marks a process that has given up its rights. */
 const RESTRICTED = "TREEWARDEN_RESTRICTED";
@@ -38,10 +40,11 @@ export function restrictOwnProcess(role: string, args: readonly string[]): void 
   if (restrictions === undefined) return;
   const { role: restricted, config, mode, files, descriptors } = restrictions;
   if (process.env[RESTRICTED] === "1") {
-    refuseIfRequired(restricted, config, restrictFurther(restricted, mode));
+    onProblems(restricted, config, restrictFurther(restricted, mode), hasSystemCallFilters());
     return;
   }
-  refuseIfRequired(restricted, config, giveUp(restricted, mode, files));
+  const isExpectedToWork = missingHardening().length === 0;
+  onProblems(restricted, config, giveUp(restricted, mode, files), isExpectedToWork);
   const environment: Record<string, string> = { [RESTRICTED]: "1" };
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined) environment[name] = value;
   // SQLite may need temporary files, and its other folders are out of reach.
@@ -50,13 +53,23 @@ export function restrictOwnProcess(role: string, args: readonly string[]): void 
   replaceProcess(argv, environment, [...descriptors, plan]);
 }
 
-function refuseIfRequired(role: ProcessRole, config: Config, problems: readonly string[]): void {
-  if (problems.length === 0 || config.hardening !== "required") return;
-  throw new CommandError(
-    exitCodes.notAllowed,
-    `hardening: required, but in the ${role} ${problems.join("; ")}`,
-    "treewarden doctor shows what this kernel lacks; with hardening: best_effort treewarden starts without it",
-  );
+/** `isExpectedToWork`: false if `treewarden run` has warned that something is missing here. */
+function onProblems(
+  role: ProcessRole,
+  config: Config,
+  problems: readonly string[],
+  isExpectedToWork: boolean,
+): void {
+  if (problems.length === 0) return;
+  const found = `in the ${role} ${problems.join("; ")}`;
+  if (config.hardening === "required") {
+    throw new CommandError(
+      exitCodes.notAllowed,
+      `hardening: required, but ${found}`,
+      "treewarden doctor shows what this kernel lacks; with hardening: best_effort treewarden starts without it",
+    );
+  }
+  if (isExpectedToWork) warn(found);
 }
 
 /** Undefined if there is no plan; the command then refuses the arguments. */

@@ -3,7 +3,6 @@
 import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import { imageName } from "../fingerprint/image-reference.ts";
-import { endAfter } from "../linux/alarm.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
 import { GrowthWatch } from "../linux/inotify.ts";
@@ -33,15 +32,18 @@ export interface ExaminerOptions {
   /** A `GrowthWatch` on the package database's folder and on /etc. */
   readonly packagesFd: number;
   readonly readOrders: () => readonly string[];
+  /**
+   * Has this process killed if it has not called again after `seconds`, because a file system does not answer; 0 ends
+   * the limit. The time in which the process waits for a CPU does not count.
+   */
+  readonly limitTime: (seconds: number) => void;
 }
 
 const ASK = 1;
 const CONTROL = 2;
 const WATCH = 3;
 
-/**
- * Time limits in seconds for one question and for reading the database. The kernel ends a process that exceeds them.
- */
+/** Time limits in seconds for one question and for reading the database, see `limitTime`. */
 const ANSWER_TIMEOUT = 10;
 const READ_TIMEOUT = 120;
 /** The database is read again once it was not written for 3 s (in ns) and is not locked. */
@@ -176,7 +178,7 @@ class Examiner {
   }
 
   private answer(question: ExaminerQuestion, options: ExamineOptions): void {
-    endAfter(ANSWER_TIMEOUT);
+    this.options.limitTime(ANSWER_TIMEOUT);
     try {
       const answer = examine(question, this.database, options);
       this.send(answer);
@@ -187,14 +189,14 @@ class Examiner {
       const { path, device, inode } = question;
       this.send({ type: "answer", path, device, inode, final: false });
     }
-    endAfter(0);
+    this.options.limitTime(0);
   }
 
   private sendContainerImage(id: string): void {
-    endAfter(ANSWER_TIMEOUT);
+    this.options.limitTime(ANSWER_TIMEOUT);
     const image = findContainerImage(id, this.system.root);
     this.send({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
-    endAfter(0);
+    this.options.limitTime(0);
   }
 
   private onWardenStart(generation: number, packages: string | undefined): void {
@@ -217,7 +219,7 @@ class Examiner {
     }
     const path = this.prefetch.pop();
     if (path === undefined) return;
-    endAfter(ANSWER_TIMEOUT);
+    this.options.limitTime(ANSWER_TIMEOUT);
     try {
       const { dev: device, ino: inode } = statSync(`${this.system.root}${path}`);
       const answer = examine({ path, device, inode }, this.database, this.system);
@@ -225,14 +227,14 @@ class Examiner {
     } catch {
       // The file cannot be examined now; the warden asks when it runs.
     }
-    endAfter(0);
+    this.options.limitTime(0);
     if (this.prefetch.length === 0) this.postponeExit();
   }
 
   private readDatabase(): void {
-    endAfter(READ_TIMEOUT);
+    this.options.limitTime(READ_TIMEOUT);
     this.database = openPackages(this.system.root);
-    endAfter(0);
+    this.options.limitTime(0);
     if (this.generation >= 0) this.sendBase();
   }
 
@@ -249,9 +251,9 @@ class Examiner {
   }
 
   private sendBase(): void {
-    endAfter(READ_TIMEOUT);
+    this.options.limitTime(READ_TIMEOUT);
     const { files } = baseOf(this.database, this.options.base);
-    endAfter(0);
+    this.options.limitTime(0);
     this.prefetch = this.database === undefined ? [] : [...files.keys()];
     const all = [...files].filter(([path]) => path.length < 4096).sort(([a], [b]) => (a < b ? -1 : 1));
     const parts: [string, string][][] = [[]];

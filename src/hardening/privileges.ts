@@ -187,8 +187,8 @@ const protocol = (equals: number) => ({ argument: 2, equals });
 
 const ordinary: readonly SystemCallGroup[] = ["memory", "threads", "time", "waiting", "files", "identity"];
 
-// What the runtime of every process calls, without what would let injected code leave the process or make more of it.
-// The kernel must know: linux/sched.h, linux/mman.h, linux/prctl.h, asm-generic/ioctls.h.
+// Of some ordinary calls the runtime uses only a part, and the rest would let injected code start processes, signal them
+// or bring in code of its own. Numbers: linux/sched.h, linux/mman.h, linux/prctl.h, asm-generic/ioctls.h.
 const CLONE_THREAD = 0x1_0000;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET */
 const NAMESPACES = 0x7e02_0000;
@@ -245,7 +245,7 @@ const becomeUser: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   setresuid: true,
 };
 
-/** For processes that start programs: a program may do by itself whatever is not one of its parent's rights. */
+/** For processes that start programs, which need more than the runtime does, but no namespaces of their own. */
 const unrestrained: Readonly<Partial<Record<SystemCall, CallRule>>> = {
   mmap: true,
   mprotect: true,
@@ -259,7 +259,7 @@ const callRows: readonly CallRow[] = [
   {
     role: "supervisor",
     when: "always",
-    what: "start programs as other users, and whatever its children may do",
+    what: "start programs, and whatever its children may do",
     groups: [...ordinary, "changes", "sockets", "network", "programs", "otherPrograms", "rights", "kernel"],
     calls: unrestrained,
   },
@@ -334,12 +334,15 @@ const callRows: readonly CallRow[] = [
 ];
 
 /**
- * Bytes of private memory that each process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
+ * Bytes of private memory that a process may have (setrlimit(2), RLIMIT_DATA) beyond what the runtime reserves at its
  * start and hardly uses. A process that needs as much is out of control; at the limit it ends and is started again.
  */
 export const memoryHeadroom = 1 << 30;
 
-/** The capabilities of a process: exactly its effective, permitted and, for root's processes, bounding set. */
+/**
+ * The capabilities of a process: exactly its effective, permitted and bounding set. The reporter has only the bounding set
+ * left once it has become its own user.
+ */
 export function capabilitiesOf(role: ProcessRole, mode: PrivilegeMode): ReadonlySet<Capability> {
   const holders: readonly ProcessRole[] = role === "supervisor" ? processRoles : [role];
   return new Set(

@@ -86,7 +86,8 @@ function reservedMemory(): number {
 export function restrictFurther(role: ProcessRole, mode: PrivilegeMode): readonly string[] {
   const problems: string[] = [];
   try {
-    lowerLimit("data", BigInt(reservedMemory() + memoryHeadroom));
+    // Not for the supervisor: its children would inherit the limit, and the runtime reserves gigabytes at its start.
+    if (role !== "supervisor") lowerLimit("data", BigInt(reservedMemory() + memoryHeadroom));
   } catch (error) {
     problems.push(`memory is not limited (${messageOf(error)})`);
   }

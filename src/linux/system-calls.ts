@@ -60,7 +60,6 @@ const groups = {
     timerfd_settime: [286, 86],
     timerfd_gettime: [287, 87],
     setitimer: [38, 103],
-    alarm: [37, null],
   },
   /** Waiting for descriptors. */
   waiting: {

@@ -11,12 +11,21 @@ import { receivePacket } from "../linux/socketpair.ts";
  * - `control`: orders from the supervisor, see `readControl`. A hang-up means that no supervisor is left.
  * - `deadMan`: warden and reporter. A watchdog timer that the process sets again and again, and the supervisor kills a
  *   process that does not, see watchdog.ts. The supervisor sets it when it starts the process.
+ * - `deadManOfExaminer`: the same for the examiner, which sets it for each file and each reading of the database.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
  * - `warden`: the examiner only, the other end of `examiner`.
  * - `packages`: the examiner only, a `GrowthWatch` on the package database and on /etc. It lives as long as the run, so changes
  *   that happen while no examiner runs wait for the next one.
  */
-export const inherited = { report: 3, control: 4, deadMan: 5, examiner: 6, warden: 3, packages: 5 } as const;
+export const inherited = {
+  report: 3,
+  control: 4,
+  deadMan: 5,
+  examiner: 6,
+  warden: 3,
+  packages: 5,
+  deadManOfExaminer: 6,
+} as const;
 
 /**
  * The longest time between two polls of the warden, or two turns of the reporter's event loop, in ms: many times the
@@ -28,8 +37,12 @@ export const DEAD_MAN_MS = 10_000;
  * process has done so far, at the last one it decides.
  */
 export const DEAD_MAN_EXPIRATIONS = 5;
-/** The interval of the watchdog timers, ns. */
-export const DEAD_MAN_INTERVAL_NS = (DEAD_MAN_MS * 1e6) / DEAD_MAN_EXPIRATIONS;
+/** The interval at which a watchdog timer must expire for a time limit of `limitMs`, ns. */
+export function watchdogInterval(limitMs: number): number {
+  return Math.max(1, Math.floor((limitMs * 1e6) / DEAD_MAN_EXPIRATIONS));
+}
+/** That of warden and reporter. */
+export const DEAD_MAN_INTERVAL_NS = watchdogInterval(DEAD_MAN_MS);
 
 /**
  * - `reload`: read policies and configuration again.

@@ -79,6 +79,7 @@ function openDescriptors(lock: number, packagesFolder: string | undefined, plans
     lock,
     deadMan: new Timer().fd,
     deadManOfReporter: new Timer().fd,
+    deadManOfExaminer: new Timer().fd,
     packages: openWatch(packagesFolder),
     wardenPlan: createSealedFile("warden-plan", plans.warden),
     reporterPlan: createSealedFile("reporter-plan", plans.reporter),

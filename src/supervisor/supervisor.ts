@@ -1,5 +1,5 @@
-// The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a warden or
-// reporter that hangs, replaces sockets that were shut down, and shuts everything down in order.
+// The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a child
+// that hangs, replaces sockets that were shut down, and shuts everything down in order.
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
@@ -65,8 +65,9 @@ const EXAMINER = 6;
 const TERMINAL = 7;
 const WORK = 8;
 const DEAD_MAN_OF_REPORTER = 9;
-const OUTPUT = 10;
-const ERRORS = 11;
+const DEAD_MAN_OF_EXAMINER = 10;
+const OUTPUT = 11;
+const ERRORS = 12;
 /** And the next four. */
 const LINKS = 16;
 
@@ -166,15 +167,17 @@ export class Supervisor implements Disposable {
       failureEndsRun: false,
     });
     this.slots = [this.warden, this.reporter, this.examiner, this.standby];
-    const { deadMan, deadManOfReporter } = plan.descriptors;
+    const { deadMan, deadManOfReporter, deadManOfExaminer } = plan.descriptors;
     this.watchdogs = new Map([
       [this.warden, new Watchdog(new Timer(deadMan))],
       [this.reporter, new Watchdog(new Timer(deadManOfReporter))],
+      [this.examiner, new Watchdog(new Timer(deadManOfExaminer))],
     ]);
     this.stopped = new StoppedProcesses(now);
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
+    this.poll.add(deadManOfExaminer, DEAD_MAN_OF_EXAMINER, EPOLLIN | EPOLLET);
     this.copies = this.openCopies();
     // A terminal that is closed does not always send SIGHUP: under npm scripts, for example, it does not.
     if (isatty(LIVE_VIEW)) this.poll.add(LIVE_VIEW, TERMINAL, 0);
@@ -206,6 +209,7 @@ export class Supervisor implements Disposable {
     if (token === SIGNALS) this.handleSignals();
     else if (token === DEAD_MAN) this.handleExpiration(this.warden);
     else if (token === DEAD_MAN_OF_REPORTER) this.handleExpiration(this.reporter);
+    else if (token === DEAD_MAN_OF_EXAMINER) this.handleExpiration(this.examiner);
     else if (token === TERMINAL) this.handleHangUp();
     else if (token === WARDEN) await this.onChildEnd(this.warden);
     else if (token === REPORTER) await this.onChildEnd(this.reporter);
@@ -305,7 +309,8 @@ export class Supervisor implements Disposable {
   }
 
   private killStopped(now: number): void {
-    const watched = [...this.watchdogs.keys()];
+    // Nobody waits for the examiner.
+    const watched = [this.warden, this.reporter];
     const tooLong = this.stopped.look(
       watched.flatMap(({ pid }) => pid ?? []),
       now,
@@ -509,8 +514,9 @@ export class Supervisor implements Disposable {
 
   private examinerCommand(): SpawnOptions {
     this.renewLinks(this.examiner);
-    const { wardenOfExaminer, controlOfExaminer, packages, examinerPlan } = this.links.descriptors;
-    const descriptors = [wardenOfExaminer, controlOfExaminer, packages];
+    const { wardenOfExaminer, controlOfExaminer, packages, deadManOfExaminer, examinerPlan } =
+      this.links.descriptors;
+    const descriptors = [wardenOfExaminer, controlOfExaminer, packages, deadManOfExaminer];
     return this.command("examiner", descriptors, examinerPlan, examinerEnvironment(process.env));
   }
 

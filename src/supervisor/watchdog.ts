@@ -4,7 +4,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { type CpuUse, readCpuUse } from "../linux/proc/cpu-use.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { judgeStall, type Stall } from "./hang.ts";
-import { DEAD_MAN_EXPIRATIONS } from "./inherited.ts";
+import { DEAD_MAN_EXPIRATIONS, watchdogInterval } from "./inherited.ts";
 
 interface Look {
   readonly at: number;
@@ -33,7 +33,7 @@ export class Watchdog {
 
   /** Sets the timer for a child that is being started, which may take `limitMs`. */
   arm(limitMs: number): void {
-    this.timer.armEvery(Math.max(1, Math.floor((limitMs * 1e6) / DEAD_MAN_EXPIRATIONS)));
+    this.timer.armEvery(watchdogInterval(limitMs));
   }
 
   /** For a child that has ended. */

@@ -37,7 +37,12 @@ const WRITE_POLL_NS = 5e6;
 /** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
-  await startWarden(options, loaded).run();
+  const warden = startWarden(options, loaded);
+  // Loading the policy and scanning /proc need many times the memory that the loop needs. Part of it is held until the
+  // event loop has had a turn, and a collection before that leaves 3 MB more.
+  await Bun.sleep(0);
+  Bun.gc(true);
+  await warden.run();
 }
 
 /**
@@ -48,8 +53,6 @@ function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
   const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
   warden.start(saved);
-  // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  Bun.gc(true);
   return warden;
 }
 
@@ -93,7 +96,7 @@ class Warden {
     const { deadMan, controlFd, examinerFd } = this.options;
     const { poll, link, fileWriter, source, loop } = this.parts;
     loop.hasBegun = true;
-    // Measure memory now: startWarden has just collected garbage.
+    // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);

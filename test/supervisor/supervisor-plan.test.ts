@@ -31,6 +31,7 @@ const descriptors: Descriptors = {
   reporterPlan: 46,
   examinerPlan: 47,
   deadManOfReporter: 48,
+  deadManOfExaminer: 52,
   output: 49,
   outputOfReporter: 50,
 };
@@ -76,7 +77,7 @@ test("a command line without a plan's descriptor, as a user would type it, is re
 test("a standby is never mistaken for a child: its descriptor 4 is never a child's control socket", () => {
   let next = 3;
   const numbers = mapDescriptors(descriptors, () => next++);
-  expect(next).toBe(22);
+  expect(next).toBe(23);
   expect(numbers.controlOfWarden).not.toBe(inherited.control);
   expect(numbers.controlOfReporter).not.toBe(inherited.control);
   expect(numbers.controlOfExaminer).not.toBe(inherited.control);

@@ -1,7 +1,7 @@
 // A stand-in for treewarden: the real supervisor over a warden that sends numbers, a reporter that notes them and an
 // examiner that sleeps.
 //   run DIRECTORY BEHAVIOUR, and what the supervisor starts: supervisor, standby, warden, reporter, examiner
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { becomeUser, forbidInspection, type User } from "../../src/linux/process.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
@@ -120,6 +120,22 @@ function reporter({ directory, user, behaviour }: ReporterFixture): number {
   return 0;
 }
 
+function examiner(directory: string, behaviour: string): void {
+  const deadMan = new Timer(inherited.deadManOfExaminer);
+  deadMan.disarm();
+  if (behaviour === "examiner hangs" && !existsSync(`${directory}/hung`)) {
+    deadMan.armEvery(intervalNs);
+    appendFileSync(`${directory}/hung`, "");
+    // As a file system does that does not answer: nobody ever opens the other end.
+    Bun.spawnSync(["mkfifo", `${directory}/fifo`]);
+    readFileSync(`${directory}/fifo`);
+  }
+  work(
+    () => undefined,
+    () => undefined,
+  );
+}
+
 const [command, ...words] = process.argv.slice(2);
 if (command === "run") {
   const [directory = "", behaviour = ""] = words;
@@ -128,7 +144,7 @@ if (command === "run") {
     plans: (user) => ({
       warden: JSON.stringify([directory, behaviour]),
       reporter: JSON.stringify({ directory, user, behaviour }),
-      examiner: "",
+      examiner: JSON.stringify([directory, behaviour]),
     }),
     sensorFallback: behaviour !== "crash with ebpf",
     stateDirectory: directory,
@@ -143,9 +159,8 @@ if (command === "run") {
     const [directory, behaviour] = JSON.parse(plan);
     process.exitCode = warden(directory, behaviour, words[2]);
   } else if (command === "reporter") process.exitCode = reporter(JSON.parse(plan));
-  else if (command === "examiner")
-    work(
-      () => undefined,
-      () => undefined,
-    );
+  else if (command === "examiner") {
+    const [directory, behaviour] = JSON.parse(plan);
+    examiner(directory, behaviour);
+  }
 }

@@ -190,11 +190,12 @@ describe.skipIf(!root)("a run", () => {
     await until(complete);
     process.kill(pidOf("supervisor"), "SIGHUP");
     const orders = join(directory, "warden.orders");
-    await until(() => existsSync(orders));
+    const ofReporter = join(directory, "report/orders");
+    await until(() => existsSync(orders) && existsSync(ofReporter));
     process.kill(pidOf("supervisor"), "SIGUSR1");
-    await until(() => readFileSync(orders, "utf8").includes("request"));
+    await until(() => [orders, ofReporter].every((path) => readFileSync(path, "utf8").includes("request")));
     expect(readFileSync(orders, "utf8")).toBe("reload\nrequest\n");
-    expect(readFileSync(join(directory, "report/orders"), "utf8")).toBe("reload\nrequest\n");
+    expect(readFileSync(ofReporter, "utf8")).toBe("reload\nrequest\n");
   });
 
   test("gives each process its own environment, and none of the caller's secrets", async () => {
@@ -313,6 +314,18 @@ describe.skipIf(!root)("when a process dies", () => {
     await stopBy("SIGTERM");
     expect(await run.stderr.text()).toContain(
       "the warden has not come back to its poll for 400 ms, and it sleeps; killing it",
+    );
+  });
+
+  test("an examiner that waits for a file system that does not answer is killed and replaced", async () => {
+    const run = start("examiner hangs");
+    await until(() => existsSync(join(directory, "hung")));
+    const [hung, warden] = [pidOf("examiner"), pidOf("warden")];
+    expect(await until(() => replaced("examiner", hung))).toBeLessThan(2000);
+    expect(pidOf("warden")).toBe(warden);
+    await stopBy("SIGTERM");
+    expect(await run.stderr.text()).toContain(
+      "the examiner has not come back to its poll for 400 ms, and it sleeps",
     );
   });
 
