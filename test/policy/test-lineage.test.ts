@@ -69,3 +69,26 @@ describe.each(names.map((name) => [name] as const))("%s in a test", (name) => {
     expect(value).toBe(name === "container.image.name" ? null : ordinary);
   });
 });
+
+describe("an environment variable in a test", () => {
+  const preload = "process.environment_variable.LD_PRELOAD";
+  const program = { "process.executable.path": "/usr/bin/ls" };
+  const valueIn = (member: object) =>
+    readerOf(preload)(
+      testSubject({
+        lineage: [
+          { ...program, [preload]: "/parent.so" },
+          { ...program, ...member },
+        ],
+      }),
+    );
+
+  test("is what the entry gives, and not set if it gives none: a parent's is not inherited", () => {
+    expect(valueIn({ [preload]: "/x.so" })).toBe("/x.so");
+    expect(valueIn({})).toBeNull();
+  });
+
+  test("is absent in an environment that is too large", () => {
+    expect(valueIn({ [preload]: "/x.so", "process.environment_truncated": true })).toBeUndefined();
+  });
+});
