@@ -23,9 +23,10 @@ import type { EventRecord, RecordDraft } from "../report/event-record.ts";
 import { records } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import { isTrustedFile } from "../sensor/trusted-file.ts";
 import type { Dependency } from "../vocabulary/dependencies.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
-import { isJudged, judgedRows } from "../vocabulary/variables.ts";
+import { isJudged, judgedRow } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import {
@@ -240,7 +241,7 @@ const stated: ReadonlySet<Dependency> = new Set<Dependency>([
 
 /** For a name of a record: its value is stated, and so may be shown. */
 export function isStated(name: string): boolean {
-  return isJudged(name) && judgedRows[name].dependsOn.every((dependency) => stated.has(dependency));
+  return isJudged(name) && judgedRow(name).dependsOn.every((dependency) => stated.has(dependency));
 }
 
 function explainProgram(executable: string, args: readonly string[] | undefined, host: Host): Explanation {
@@ -253,6 +254,7 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
     script: undefined,
     args,
     cwd,
+    executableTrusted: isTrustedAt(executable),
   };
   const steps: string[] = [];
   if (!isMemory && !existsSync(executable))
@@ -281,6 +283,13 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
   const whole = records.exec(subject, "process.exec", stamp);
   const record = Object.fromEntries(Object.entries(whole).filter(([name]) => isStated(name)));
   return judged(steps, identified, subject, host.policy, record);
+}
+
+/** undefined: there is no such file here, so its owner is not known. */
+function isTrustedAt(path: string): boolean | undefined {
+  if (!existsSync(path)) return undefined;
+  const { uid, mode } = statSync(path);
+  return isTrustedFile(uid, mode);
 }
 
 function aloneAs(program: Runnable): [Lineage, Tree] {

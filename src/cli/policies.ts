@@ -20,8 +20,12 @@ import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
 /** Where policies are read from; see `ReadPurpose` for the difference. */
-export function policySources(purpose: ReadPurpose): PolicySources {
+export function policySources(
+  purpose: ReadPurpose,
+  environmentNames: PolicySources["environmentNames"],
+): PolicySources {
   return {
+    environmentNames,
     read(path, limit) {
       const content = readCheckedFile(path, fileRules(purpose, limit));
       if (content.ok) return content.bytes;
@@ -47,6 +51,7 @@ export interface PolicySettings {
   readonly policy_keys: readonly string[];
   /** Keeps when the policies that were in force before were signed. */
   readonly state_directory: string;
+  readonly environment: { readonly read: readonly string[] };
 }
 
 /**
@@ -68,9 +73,9 @@ export function* loadingSettings(
   purpose: ReadPurpose,
   newest: SigningTimes = new Map(),
 ): Steps<PolicySettingsResult> {
-  const { policies, policy_keys, state_directory } = settings;
+  const { policies, policy_keys, state_directory, environment } = settings;
   const mustBeSigned = policy_keys.length > 0;
-  const sources = policySources(purpose);
+  const sources = policySources(purpose, environment.read);
   const names = policies ?? installed(purpose, mustBeSigned);
   if ("message" in names) return { ok: false, errors: [names] };
   if (!mustBeSigned) return resultOf(yield* loadingPolicies(names, sources));

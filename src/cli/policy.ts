@@ -5,7 +5,9 @@ import { loadPolicies } from "../policy/load.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type PolicyTestResult, runTests } from "../policy/run-tests.ts";
+import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
+import { readConfig } from "./configuration.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
@@ -133,10 +135,20 @@ function test(names: readonly string[], flags: OutputFlags): void {
 }
 
 function loadOne(name: string) {
-  const loaded = loadPolicies([name], policySources("to show"));
+  const loaded = loadPolicies([name], policySources("to show", readNames()));
   return loaded.policy === undefined
     ? { policy: undefined, role: undefined, errors: loaded.errors, baselines: [] }
     : { ...loaded, errors: [] };
+}
+
+/** What this host reads of an environment; the default for a user who may not read its configuration. */
+function readNames(): readonly string[] {
+  try {
+    return readConfig(undefined, "to show").environment.read;
+  } catch (error) {
+    if (error instanceof CommandError) return defaultEnvironmentNames;
+    throw error;
+  }
 }
 
 function flat(result: PolicyTestResult) {
@@ -172,7 +184,7 @@ function printTestResult(policy: string, result: PolicyTestResult): void {
 }
 
 function show(name: string): void {
-  const { policy, errors } = loadPolicies([name], policySources("to show"));
+  const { policy, errors } = loadPolicies([name], policySources("to show", "any"));
   if (policy === undefined) {
     printPolicyErrors(errors);
     throw new CommandError(exitCodes.usage, `${name} is broken`);

@@ -27,6 +27,7 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
           {
             reader,
             argumentBytes: plan.config.arguments.limit,
+            environmentNames: plan.config.environment.read,
             enforces: plan.config.enforcement !== "observe",
             lastResort: lastResort ?? crashing,
           },

@@ -3,6 +3,7 @@ import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { parseAddress } from "../linux/socket-address.ts";
+import { defaultEnvironmentNames, environmentName } from "../vocabulary/environment.ts";
 import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
@@ -108,6 +109,22 @@ const sections = {
     /** Bytes of arguments read for each exec. */
     limit: v.optional(count(256, 131_072), 4096),
   },
+  environment: {
+    /**
+     * Names of the environment variables that rules may name. The environment is read at each exec while a rule in
+     * force names one of them, and not otherwise.
+     */
+    read: v.optional(
+      v.pipe(
+        listOf(
+          v.pipe(text, v.regex(environmentName, mustBe("the name of an environment variable"))),
+          "names",
+        ),
+        v.maxLength(64, ({ input }) => `must have at most 64 names, not ${input.length}`),
+      ),
+      [...defaultEnvironmentNames],
+    ),
+  },
   kill: {
     /**
      * Maximum number of distinct offenders (user, exact tree, rule) that are killed in a minute; further kill verdicts
@@ -179,6 +196,7 @@ export const configSchema = section({
   reporter_user: v.optional(text, "treewarden"),
   base: v.optional(section(sections.base), {}),
   arguments: v.optional(section(sections.arguments), {}),
+  environment: v.optional(section(sections.environment), {}),
   kill: v.optional(section(sections.kill), {}),
   metrics: v.optional(section(sections.metrics), {}),
   journal: v.optional(section(sections.journal), {}),

@@ -53,6 +53,8 @@ export interface ExaminerListener {
   examined?(path: string, examined: ExaminedFile): void;
   /** An answer that was given earlier has changed. */
   changed?(what: "packages" | "container image"): void;
+  /** /etc/ld.so.preload has changed. */
+  preloadChanged?(): void;
 }
 
 export class ExaminerClient {
@@ -141,6 +143,7 @@ export class ExaminerClient {
       else if (message?.type === "ready") this.onRestart();
       else if (message?.type === "asleep") this.asleep = true;
       else if (message?.type === "packages") this.onPackages(message.state);
+      else if (message?.type === "preload") this.listener.preloadChanged?.();
       this.askWaiting();
     }
     return true;

@@ -29,7 +29,7 @@ export interface ExaminerOptions {
   /** The examiner's end of the socket pair with the warden. */
   readonly askFd: number;
   readonly controlFd: number;
-  /** A `GrowthWatch` on the package database's folder. */
+  /** A `GrowthWatch` on the package database's folder and on /etc. */
   readonly packagesFd: number;
   readonly readOrders: () => readonly string[];
   /**
@@ -50,6 +50,8 @@ const READ_TIMEOUT = 120;
 const SETTLE_NS = 3e9;
 /** An idle examiner exits after 3 s (in ns), to free the memory that the package database takes. */
 const IDLE_NS = 3e9;
+/** ld.so(8): in /etc, the libraries that the loader puts into every program. */
+const PRELOAD_FILE = "ld.so.preload";
 /** At most this many files wait for their digests. */
 const MAX_UNREAD = 4096;
 /** At most 1,000 entries and 40,000 characters per packet: as JSON they stay below EXAMINE_PACKET. */
@@ -93,9 +95,9 @@ class Examiner {
     this.poll.add(this.options.controlFd, CONTROL, EPOLLIN);
     this.poll.add(this.options.askFd, ASK, EPOLLIN);
     this.poll.add(this.watch.fd, WATCH, EPOLLIN);
-    // The database is read below, so earlier changes do not matter.
-    this.watch.clear();
     this.send({ type: "ready" });
+    // The database is read below, so earlier changes of packages do not matter.
+    this.readWatch();
     this.readDatabase();
     this.postponeExit();
     while (!this.stopping) {
@@ -133,13 +135,18 @@ class Examiner {
     this.stopping = !this.blocked;
   }
 
+  /** Empties the watch. A change that concerns every program is reported at once. */
+  private readWatch(): void {
+    if (this.watch.takeNames().has(PRELOAD_FILE)) this.send({ type: "preload" });
+  }
+
   /** Handles one ready descriptor; true if it was a question. */
   private handle(token: number): boolean {
     if (token === CONTROL) {
       const orders = this.options.readOrders();
       this.stopping = orders.includes("stop") || orders.includes("hangup");
     } else if (token === WATCH) {
-      this.watch.clear();
+      this.readWatch();
       this.postponeExit();
       this.rereadAt = monotonicNow() + SETTLE_NS;
     } else if (token === ASK && !this.blocked) return this.answerNext();

@@ -78,6 +78,8 @@ const Message = v.variant("type", [
     id: container,
     image: v.optional(v.pipe(v.string(), v.check(isImageReference))),
   }),
+  /** /etc/ld.so.preload was written, made, replaced or removed. */
+  v.strictObject({ type: v.literal("preload") }),
   Answer,
   Base,
 ]);

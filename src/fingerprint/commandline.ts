@@ -383,6 +383,10 @@ function readWrapper(wrapper: Wrapper, args: readonly string[], depth: number, n
       continue;
     }
     const option = wrapperOption(wrapper, word, words[index + 1], maySplit);
+    if (option !== undefined && wrapper.loader === true) {
+      note?.(`${word}: the loader can put other code before the program's, so it is the program itself`);
+      return nothing;
+    }
     if (option?.effect === "code") return { ...nothing, inline: true };
     if (option?.effect === "split") {
       maySplit = false;

@@ -115,8 +115,12 @@ const MODULE_LENGTH = 255;
  * Any user can create a user namespace, mount a file over /usr/bin/ls there, and run it. Containers are excepted: their
  * paths are the image's anyway, and the tree starts at the container.
  */
-function hasUserMounts({ userMounts, cgroup }: RunnableFacts): boolean {
-  return userMounts === true && (cgroup === undefined || containerOf(cgroup) === null);
+function hasUserMounts(facts: RunnableFacts): boolean {
+  return facts.userMounts === true && !inContainer(facts);
+}
+
+function inContainer({ cgroup }: RunnableFacts): boolean {
+  return cgroup !== undefined && containerOf(cgroup) !== null;
 }
 
 function subjectOf(facts: RunnableFacts, note?: Note): Subject {
@@ -132,6 +136,12 @@ const USER_MOUNTS = "userns:";
 
 function subjectIgnoringMounts(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
+  // Whoever can write an interpreter decides what it makes of its arguments.
+  if (executable !== undefined && facts.executableTrusted === false && !inContainer(facts)) {
+    if (readsCommandLine(executable))
+      note?.("its file is not root's alone: whatever its arguments are, it is the program");
+    return ordinary(executable);
+  }
   const reading =
     executable === undefined
       ? undefined

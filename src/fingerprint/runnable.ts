@@ -9,4 +9,4 @@ export type RunnableFacts = Pick<
   ProcessFacts,
   "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"
 > &
-  Partial<Pick<ProcessFacts, "argsTruncated" | "userMounts" | "cgroup" | "uid">>;
+  Partial<Pick<ProcessFacts, "argsTruncated" | "userMounts" | "cgroup" | "uid" | "executableTrusted">>;

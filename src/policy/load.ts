@@ -1,5 +1,6 @@
 // Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
+import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
@@ -25,7 +26,7 @@ import {
   resolve,
 } from "./resolve.ts";
 import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readingRoleBaseline } from "./role-baseline.ts";
-import { ruleNames } from "./rule-names.ts";
+import { type EnvironmentNames, ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
 import { checkTests } from "./test-lineage.ts";
@@ -45,6 +46,8 @@ export interface PolicySources {
   readonly searchPath: readonly string[];
   /** The trusted keys: every file that is not embedded must be signed with one. undefined: no signature is required. */
   readonly trust?: Trust | undefined;
+  /** The environment variables that rules may name; by default those that are read by default. */
+  readonly environmentNames?: EnvironmentNames | undefined;
 }
 
 /** The most bytes of a role's file: UTF-8 can take several for each character that document.ts permits. */
@@ -104,7 +107,7 @@ export function* loadingPolicies(names: readonly string[], sources: PolicySource
     yield;
   }
   const resolved = resolve(role);
-  const rules = yield* readingRules(resolved);
+  const rules = yield* readingRules(resolved, sources.environmentNames ?? defaultEnvironmentNames);
   if (loader.errors().length > 0) return loader.failed();
   const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
   return { policy: yield* compiling(role, resolved, rules), role, baselines, signed: loader.signed };
@@ -329,10 +332,10 @@ interface ReadRule {
 }
 
 /** Disabled rules are checked too, so that enabling one later cannot reveal an error. */
-function* readingRules(resolved: Resolved): Steps<ReadRule[]> {
+function* readingRules(resolved: Resolved, environmentNames: EnvironmentNames): Steps<ReadRule[]> {
   const rules: ReadRule[] = [];
   for (const rule of resolved.rules) {
-    const names = ruleNames(resolved.lists, rule.on);
+    const names = ruleNames(resolved.lists, rule.on, environmentNames);
     rules.push({
       resolved: rule,
       when: readCondition(rule.when.document, rule.when.node, names),

@@ -1,6 +1,6 @@
 // Finds rules that cannot match, because the sensor in use never provides a variable that they name.
 import { type SensorSource, sensors } from "../vocabulary/sensors.ts";
-import type { JudgedVariable } from "../vocabulary/variables.ts";
+import { type JudgedVariable, listedName } from "../vocabulary/variables.ts";
 import type { Policy } from "./policy.ts";
 
 export interface NeverMatchingRule {
@@ -22,7 +22,7 @@ export function neverMatching(policy: Policy, source: SensorSource): readonly Ne
     .map(({ id, ruleset, variables }) => ({
       rule: id,
       ruleset,
-      variables: neverKnown.filter((name) => variables.has(name)),
+      variables: [...variables].filter((name) => neverKnown.includes(listedName(name))),
     }))
     .filter(({ variables }) => variables.length > 0);
 }

@@ -1,4 +1,5 @@
 // Runs the tests in a policy file.
+import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
@@ -15,8 +16,9 @@ export interface PolicyTestResult {
 
 /** Runs the tests of the policy's own file, not those of its parents. */
 export function runTests(policy: Policy, role: LoadedRole): PolicyTestResult[] {
+  const names = [...policy.variables].filter(isEnvironmentVariable).map(nameInEnvironment);
   return (role.file.tests ?? []).map((test) => {
-    const subject = testSubject(test);
+    const subject = testSubject(test, names);
     const decision = decide(policy, subject);
     const { action, rule } = test.expect;
     const passed = decision.action === action && (rule === undefined || decision.rule === rule);

@@ -5,6 +5,11 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import {
+  type EnvironmentVariable,
+  isEnvironmentVariable,
+  nameInEnvironment,
+} from "../vocabulary/environment.ts";
 import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import {
@@ -86,7 +91,9 @@ function containerImage(subject: Subject): string | null | undefined {
 }
 
 /** One reader for each variable that is known before the verdict, with the type of the variable's row. */
-const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N> | undefined } = {
+const readers: {
+  readonly [N in Exclude<JudgedVariable, EnvironmentVariable>]: (subject: Subject) => ValueOf<N> | undefined;
+} = {
   "event.name": (s) => eventKinds[s.kind].eventName,
   "process.pid": (s) => s.process.pid,
   "process.creation.time": (s) => creationTime(s.process, s.bootTimeMs),
@@ -113,6 +120,7 @@ const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N
   "process.executable.memfd": (s) => s.facts.executableMemfd,
   "process.executable.setuid": (s) => s.facts.executableSetuid,
   "process.executable.age": (s) => s.facts.executableAge,
+  "process.environment_truncated": (s) => s.facts.environmentTruncated,
   "process.executable.package": (s) => s.examined?.package,
   "process.executable.unpackaged": (s) => s.examined?.unpackaged,
   "process.executable.modified": (s) => s.examined?.modified,
@@ -144,7 +152,9 @@ const readers: { readonly [N in JudgedVariable]: (subject: Subject) => ValueOf<N
 
 /** The reader of a variable. Callers look it up once, not for each subject. */
 export function readerOf(name: JudgedVariable): Reader {
-  return readers[name];
+  if (!isEnvironmentVariable(name)) return readers[name];
+  const wanted = nameInEnvironment(name);
+  return ({ facts }) => facts.environment?.get(wanted);
 }
 
 /** Tests whether an expensive variable is known, without computing its value. */

@@ -4,9 +4,22 @@ import { identify, kernelThread } from "../fingerprint/identify.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { containerOf, unitOf } from "../linux/cgroup-names.ts";
-import { type ProcessFacts, unknownFacts } from "../sensor/event.ts";
+import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
+import {
+  defaultEnvironmentNames,
+  type EnvironmentVariable,
+  environmentVariable,
+  isEnvironmentVariable,
+  nameInEnvironment,
+} from "../vocabulary/environment.ts";
 import type { VariableType } from "../vocabulary/variable-row.ts";
-import { isTestVariable, judgedRows, type TestVariable, variableNames } from "../vocabulary/variables.ts";
+import {
+  isTestVariable,
+  judgedRow,
+  judgedRows,
+  type TestVariable,
+  variableNames,
+} from "../vocabulary/variables.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
@@ -15,7 +28,7 @@ import type { Parent, Subject } from "./subject.ts";
 type Given = TestEntry["lineage"][number];
 type Value = string | number | boolean | null | readonly string[];
 /** One process of the lineage. */
-type Member = { readonly [N in TestVariable]?: Value };
+type Member = { readonly [N in TestVariable]?: Value } & Readonly<Record<EnvironmentVariable, Value>>;
 
 /** The variables that a test may set for a process; all others are derived from them. */
 const testVariables = variableNames.filter(isTestVariable);
@@ -42,12 +55,12 @@ export function checkTests(role: LoadedRole): void {
       }
       for (const [name, value] of Object.entries(member)) {
         const at = property(node, name)?.key ?? node;
-        if (isTestVariable(name)) checkType(source.document, at, name, value);
+        if (isTestVariable(name) || isEnvironmentVariable(name)) checkType(source.document, at, name, value);
         else
           source.document.report(
             at,
             `"${name}" follows from the rest and cannot be set`,
-            `can be set: ${testVariables.join(", ")}`,
+            `can be set: ${[...testVariables, environmentVariable("NAME")].join(", ")}`,
           );
       }
     }
@@ -66,10 +79,10 @@ const typeChecks: Readonly<Record<VariableType, (value: Value) => boolean>> = {
 function checkType(
   document: Document,
   at: Parameters<Document["report"]>[0],
-  name: TestVariable,
+  name: TestVariable | EnvironmentVariable,
   value: Value,
 ): void {
-  const { type, nullable } = judgedRows[name];
+  const { type, nullable } = judgedRow(name);
   // A kernel thread has no executable.
   if (value === null && (nullable === true || name === "process.executable.path")) return;
   if (!typeChecks[type](value))
@@ -84,8 +97,14 @@ const NOW = Date.UTC(2000, 0, 1);
 const DAY_MS = 86_400_000;
 const FIRST_PID = 1000;
 
-/** The subject of a test. Its lineage is listed from root to leaf; the leaf has just been executed. */
-export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject {
+/**
+ * The subject of a test. Its lineage is listed from root to leaf; the leaf has just been executed. `environmentNames`:
+ * what is read of its environment.
+ */
+export function testSubject(
+  test: Pick<TestEntry, "lineage" | "known">,
+  environmentNames: readonly string[] = defaultEnvironmentNames,
+): Subject {
   const lineages = new Lineages();
   const names = new Map<number, string>();
   let lineage: Lineage | null = null;
@@ -102,7 +121,7 @@ export function testSubject(test: Pick<TestEntry, "lineage" | "known">): Subject
       containerId,
       containerImage,
       ...facts
-    } = processOf(member);
+    } = processOf(member, environmentNames);
     const runnable = isKernelThread ? kernelThread : identify(facts);
     const pid = ownPid ?? FIRST_PID + i;
     lineage = lineages.intern(lineage, {
@@ -203,6 +222,7 @@ const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProc
   "process.executable.memfd": (value) => ({ executableMemfd: truthOf(value) }),
   "process.executable.setuid": (value) => ({ executableSetuid: truthOf(value) }),
   "process.executable.age": (value) => ({ executableAge: numberOf(value) }),
+  "process.environment_truncated": (value) => ({ environmentTruncated: truthOf(value) }),
   "process.unit": (value) => ({ unit: textOrNull(value) }),
   "process.login_user.id": (value) => ({ loginUid: value === null ? null : numberOf(value) }),
   "process.session_id": (value) => ({ sessionId: numberOf(value) }),
@@ -211,13 +231,23 @@ const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProc
   "container.image.name": (value) => ({ containerImage: textOf(value) }),
 };
 
-function processOf(member: Member): TestProcess {
+function processOf(member: Member, environmentNames: readonly string[]): TestProcess {
   let process = unknownProcess;
   for (const name of testVariables) {
     const value = member[name];
     if (value !== undefined) process = { ...process, ...readings[name](value) };
   }
-  return process;
+  if (process.environmentTruncated === true) return process;
+  return { ...process, environment: environmentOf(member, environmentNames) };
+}
+
+/** What a test does not give is not set. */
+function environmentOf(member: Member, names: readonly string[]): EnvironmentVariables {
+  const environment = new Map<string, string | null>(names.map((name) => [name, null]));
+  for (const [name, value] of Object.entries(member))
+    if (isEnvironmentVariable(name) && (value === null || typeof value === "string"))
+      environment.set(nameInEnvironment(name), value);
+  return environment;
 }
 
 function textOf(value: Value): string | undefined {

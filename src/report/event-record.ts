@@ -1,10 +1,13 @@
 // The record of an event: a flat object whose names come from the vocabulary. All outputs use it.
-import { stampNames, type VariableName } from "../vocabulary/variables.ts";
+import type { EnvironmentVariable } from "../vocabulary/environment.ts";
+import { type ListedVariable, stampNames } from "../vocabulary/variables.ts";
 
 export type RecordValue = string | number | boolean | null | readonly string[] | readonly number[];
 
 /** A record under construction. */
-export type RecordDraft = { [N in VariableName]?: RecordValue };
+export type RecordDraft = { [N in ListedVariable]?: RecordValue } & {
+  [N in EnvironmentVariable]: RecordValue;
+};
 
 /**
  * A record that this process creates has all of `stampNames`; names with unknown values are absent, and text is already

@@ -5,17 +5,21 @@ import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { readerOf, type Subject } from "../policy/subject.ts";
 import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import { environmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
-import { boundedArguments } from "./bounded-arguments.ts";
+import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
 /** The variables of the subject that the record of an exec or a verdict contains. */
 export const subjectNames = judgedNames.filter(
-  (name) => judgedRows[name].policiesOnly !== true && !stampNames.some((stamp) => stamp === name),
+  (name) =>
+    judgedRows[name].policiesOnly !== true &&
+    !isEnvironmentVariable(name) &&
+    !stampNames.some((stamp) => stamp === name),
 );
 const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
 
@@ -25,6 +29,9 @@ const ARGUMENTS = "process.command_args";
 
 /** The arguments in a record, in characters: as many as `arguments.limit` reads by default. */
 const ARGUMENT_CHARACTERS = 4_096;
+
+/** The value of an environment variable in a record, in characters. */
+const ENVIRONMENT_CHARACTERS = 1_024;
 
 /** Generates a record's uid from the event's time in nanoseconds since the epoch. */
 export type Stamp = (wallNs: number) => string;
@@ -131,6 +138,10 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
     else if (isTexts(value)) record[name] = isEscaped ? value : value.map(unambiguous);
     else record[name] = value;
   }
+  // Nearly all of them are not set nearly always, so a record has only those that are.
+  for (const [name, value] of subject.facts.environment ?? [])
+    if (value !== null)
+      record[environmentVariable(name)] = unambiguous(boundedText(value, ENVIRONMENT_CHARACTERS));
   return record;
 }
 

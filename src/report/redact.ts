@@ -1,6 +1,7 @@
 // Replaces secrets in arguments before a record leaves the host.
 import { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
+import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 import type { EventRecord, RecordDraft } from "./event-record.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
@@ -143,13 +144,20 @@ export function createRedaction(
     const { "process.command_line": _line, ...rest } = record;
     const args = record["process.command_args"];
     const lines = record["policy.arguments"];
-    const hasNone = !Array.isArray(args) && !Array.isArray(lines);
+    const set = Object.keys(record).filter(isEnvironmentVariable);
+    const hasNone = !Array.isArray(args) && !Array.isArray(lines) && set.length === 0;
     if (hasNone || mode === "full") return "process.command_line" in record ? rest : record;
-    if (mode === "off") {
-      const { "process.command_args": _args, "policy.arguments": _lines, ...without } = rest;
-      return without;
-    }
     const safe: RecordDraft = { ...rest };
+    if (mode === "off") {
+      delete safe["process.command_args"];
+      delete safe["policy.arguments"];
+      for (const name of set) delete safe[name];
+      return safe;
+    }
+    for (const name of set)
+      safe[name] = unambiguous(
+        redactVariable(nameInEnvironment(name), given([String(record[name])])[0] ?? "", configured),
+      );
     if (Array.isArray(args))
       safe["process.command_args"] = redactArguments(given(args), configured).map(unambiguous);
     // Arguments that were joined are redacted like the code of a shell.
@@ -159,6 +167,13 @@ export function createRedaction(
       );
     return safe;
   };
+}
+
+/** Redacts the value of an environment variable like the assignment that sets it. */
+export function redactVariable(name: string, value: string, configured: readonly RE2JS[] = []): string {
+  const assigned = `${name}=`;
+  const [, redacted = ""] = redactArguments(["env", assigned + value], configured);
+  return redacted.startsWith(assigned) ? redacted.slice(assigned.length) : redacted;
 }
 
 /** Patterns see the arguments as the program had them: an escaped backslash would be two. */

@@ -2,14 +2,15 @@
 // reported together, once a minute. So a program that runs again and again neither hides other alerts nor fills the
 // journal, and costs hardly more than one that draws no alert.
 //
-// A kind is a rule, an outcome and who ran what where. Within a kind, execs with the same arguments are one variant.
+// A kind is a rule, an outcome and who ran what where. Within a kind, execs with the same arguments and the same
+// environment, as far as it was read, are one variant.
 // Variants beyond a minute's limit share one record, as do verdicts beyond the limit of a kind that is not folded
 // otherwise. `policy.count` says how many verdicts a record stands for; its sum is the number of verdicts.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
 import type { Decision, Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
-import type { JudgedVariable } from "../vocabulary/variables.ts";
+import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
 import type { Room } from "./outbox.ts";
@@ -37,10 +38,11 @@ const rooms: Readonly<Record<Outcome, Room>> = {
   killed: "all",
   prevented: "all",
 };
-const argumentNames = [
-  "process.command_args",
-  "process.command_line",
-] as const satisfies readonly JudgedVariable[];
+
+/** Whether execs with other arguments, or another environment, may differ in the variable. */
+function variesWithArguments(name: JudgedVariable): boolean {
+  return judgedRow(name).dependsOn.some((one) => one === "arguments" || one === "environment");
+}
 
 /** Limits of what is remembered. Beyond them the kinds seen longest ago are reported and forgotten. */
 const KINDS = 4_096;
@@ -103,7 +105,8 @@ interface Fold {
 
 /** Execs of a kind with the same arguments. */
 interface Variant {
-  readonly args: readonly string[] | bigint;
+  /** See `givenTo`; a hash of it if it is long. */
+  readonly given: readonly string[] | bigint;
   readonly characters: number;
   readonly fold: Fold;
   /** Another full verdict from this time on: ns, CLOCK_MONOTONIC. */
@@ -176,7 +179,7 @@ export class RepeatedVerdicts {
     if (kind === undefined) return;
     this.touch(kind, time);
     if (time - kind.minute >= MINUTE_NS) this.beginMinute(kind, time);
-    const variant = kind.isFolded ? this.variantOf(kind, subject.facts.args ?? noArguments) : undefined;
+    const variant = kind.isFolded ? this.variantOf(kind, givenTo(subject)) : undefined;
     if (variant !== undefined) this.repeat(variant, verdict);
     else if (kind.full < kind.limit) this.reportFull(kind, verdict);
     else this.addToRest(kind, subject);
@@ -257,13 +260,16 @@ export class RepeatedVerdicts {
 
   private reportFull(kind: Kind, verdict: Verdict, record = this.fullRecord(verdict)): void {
     const { time, facts } = verdict.subject;
-    const args = facts.args ?? noArguments;
+    const given = givenTo(verdict.subject);
     const uid = String(record["log.record.uid"]);
     if (kind.full === 0) kind.firstUid = uid;
     kind.full += 1;
     const isQueued = this.options.report(record, kind.room);
-    this.noteArguments(kind, args);
-    if (kind.isFolded) afterFull(this.addVariant(kind, args), time, uid, isQueued);
+    this.noteArguments(kind, given);
+    if (kind.isFolded) {
+      const variant = this.addVariant(kind, given, facts.args ?? noArguments);
+      afterFull(variant, time, uid, isQueued);
+    }
     this.trim();
   }
 
@@ -289,8 +295,9 @@ export class RepeatedVerdicts {
     afterFull(variant, time, String(record["log.record.uid"]), isQueued);
   }
 
-  private addToRest(kind: Kind, { facts, time, wallTime }: Subject): void {
-    this.noteArguments(kind, facts.args ?? noArguments);
+  private addToRest(kind: Kind, subject: Subject): void {
+    const { time, wallTime } = subject;
+    this.noteArguments(kind, givenTo(subject));
     kind.rest ??= newFold(kind, undefined);
     kind.rest.firstUid = kind.firstUid;
     this.add(kind.rest, time, wallTime);
@@ -326,19 +333,19 @@ export class RepeatedVerdicts {
     this.kinds.set(kind.key, kind);
   }
 
-  private variantOf(kind: Kind, args: readonly string[]): Variant | undefined {
-    const wanted = this.comparable(args);
+  private variantOf(kind: Kind, given: readonly string[]): Variant | undefined {
+    const wanted = this.comparable(given);
     const { latest } = kind;
-    if (latest !== undefined && isSame(latest.args, wanted)) return latest;
+    if (latest !== undefined && isSame(latest.given, wanted)) return latest;
     for (const variant of kind.variants) {
-      if (!isSame(variant.args, wanted)) continue;
+      if (!isSame(variant.given, wanted)) continue;
       kind.latest = variant;
       return variant;
     }
     return undefined;
   }
 
-  private addVariant(kind: Kind, args: readonly string[]): Variant {
+  private addVariant(kind: Kind, given: readonly string[], args: readonly string[]): Variant {
     if (kind.variants.length >= VARIANTS) {
       const oldest = kind.variants.shift();
       if (oldest !== undefined) {
@@ -346,10 +353,10 @@ export class RepeatedVerdicts {
         this.grow(kind, -oldest.characters);
       }
     }
-    const comparable = this.comparable(args);
+    const comparable = this.comparable(given);
     const shown = boundedArguments(args, SHOWN_CHARACTERS);
-    const characters = Math.min(lengthOf(args), COMPARED_CHARACTERS);
-    const variant: Variant = { args: comparable, characters, fold: newFold(kind, shown), fullAgainAt: 0 };
+    const characters = Math.min(lengthOf(given), COMPARED_CHARACTERS);
+    const variant: Variant = { given: comparable, characters, fold: newFold(kind, shown), fullAgainAt: 0 };
     kind.variants.push(variant);
     kind.latest = variant;
     this.grow(kind, characters);
@@ -361,17 +368,17 @@ export class RepeatedVerdicts {
     this.characters += characters;
   }
 
-  private comparable(args: readonly string[]): readonly string[] | bigint {
-    if (lengthOf(args) <= COMPARED_CHARACTERS) return args;
-    return Bun.hash.wyhash(args.join("\0"), BigInt(this.options.seed));
+  private comparable(given: readonly string[]): readonly string[] | bigint {
+    if (lengthOf(given) <= COMPARED_CHARACTERS) return given;
+    return Bun.hash.wyhash(given.join("\0"), BigInt(this.options.seed));
   }
 
   /** Counts different arguments, and keeps the first ones as samples. */
-  private noteArguments(kind: Kind, args: readonly string[]): void {
-    const hash = hashOf(args, this.options.seed);
+  private noteArguments(kind: Kind, given: readonly string[]): void {
+    const hash = hashOf(given, this.options.seed);
     if (kind.hashes.has(hash)) return;
     if (kind.samples.length < SAMPLES) {
-      const sample = boundedText(beginningOf(args, SAMPLE_CHARACTERS + 1), SAMPLE_CHARACTERS);
+      const sample = boundedText(beginningOf(given, SAMPLE_CHARACTERS + 1), SAMPLE_CHARACTERS);
       kind.samples.push(sample);
       this.grow(kind, sample.length);
     }
@@ -431,6 +438,21 @@ export class RepeatedVerdicts {
 
 const noArguments: readonly string[] = Object.freeze([]);
 
+/** The arguments and, behind a text that can be none of them, the environment as far as it was read and is set. */
+function givenTo({ facts }: Subject): readonly string[] {
+  const { args = noArguments, environment } = facts;
+  let given: string[] | undefined;
+  for (const [name, value] of environment ?? []) {
+    if (value === null) continue;
+    given ??= [...args, ENVIRONMENT_FOLLOWS];
+    given.push(`${name}=${value}`);
+  }
+  return given ?? args;
+}
+
+/** Arguments end at a NUL, so none of them has one. */
+const ENVIRONMENT_FOLLOWS = "\0";
+
 function newFold(kind: Kind, shown: readonly string[] | undefined): Fold {
   return { kind, shown, count: 0, wallTime: 0, notBefore: kind.minute + MINUTE_NS, firstUid: "" };
 }
@@ -481,7 +503,7 @@ function isOf(values: KindValues, { subject, decision, outcome, reason, policy }
 
 function namesArguments(policy: Policy, { rule, ruleset }: Decision): boolean {
   const deciding = policy.rules.find(({ id, ruleset: role }) => id === rule && role === ruleset);
-  return deciding !== undefined && argumentNames.some((name) => deciding.variables.has(name));
+  return deciding !== undefined && [...deciding.variables].some(variesWithArguments);
 }
 
 function isSame(a: readonly string[] | bigint, b: readonly string[] | bigint): boolean {
@@ -523,6 +545,7 @@ const FNV_PRIME = 0x0100_0193;
 function beginningOf(args: readonly string[], limit: number): string {
   let text = "";
   for (const arg of args) {
+    if (arg === ENVIRONMENT_FOLLOWS) continue;
     text += text === "" ? arg : ` ${arg}`;
     if (text.length >= limit) return text.slice(0, limit);
   }

@@ -7,6 +7,12 @@ import type { SensorSource } from "../vocabulary/sensors.ts";
 export type { SensorSource };
 
 /**
+ * Variables of an environment by name: each that was looked for, null if it is not set. The values of one that is set
+ * more than once are joined by a colon, because programs differ in which of them they take.
+ */
+export type EnvironmentVariables = ReadonlyMap<string, string | null>;
+
+/**
  * What is known of the program a process runs. `undefined`: could not be read. `null`: the process really has none.
  * Text is as `decodeText` (linux/text.ts) makes it: nothing is lost, nothing is escaped yet.
  */
@@ -54,6 +60,12 @@ export interface ProcessFacts {
    * whoever made it, and no right was needed for that.
    */
   readonly userMounts: boolean | undefined;
+  /** Root owns the executable's file, and the mode lets nobody else write it. */
+  readonly executableTrusted: boolean | undefined;
+  /** The variables that were asked for; undefined if nobody asked, or if the environment could not be read whole. */
+  readonly environment: EnvironmentVariables | undefined;
+  /** The environment was asked for and could not be read whole; undefined if nobody asked. */
+  readonly environmentTruncated: boolean | undefined;
 }
 
 /** The facts of a process of which nothing could be read. */
@@ -82,6 +94,9 @@ export const unknownFacts: ProcessFacts = {
   mountNamespace: undefined,
   pidNamespace: undefined,
   userMounts: undefined,
+  executableTrusted: undefined,
+  environment: undefined,
+  environmentTruncated: undefined,
 };
 
 /** The new process is the event's own ProcessKey. */
@@ -197,6 +212,8 @@ export interface Sensor extends Disposable {
   settle?(event: ExecEvent): void;
   /** A live view is attached, which shows an exec within 100 ms. False: the source may flush less often. */
   live?: boolean;
+  /** Whether the environment is read at each exec; the default is not. Absent where the source cannot do that. */
+  readEnvironment?(on: boolean): void;
   /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
 }

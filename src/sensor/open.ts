@@ -24,6 +24,8 @@ export interface SensorOptions {
   readonly reader: FactsReader;
   /** Bytes of arguments that are kept. */
   readonly argumentBytes: number;
+  /** The environment variables that are kept while the environment is read. */
+  readonly environmentNames?: readonly string[] | undefined;
   /** Verdicts are carried out: what is lost while the reader is held up must not get away. */
   readonly enforces?: boolean | undefined;
   /** For a source that is a file: where it is. */
@@ -40,8 +42,12 @@ export interface LastResort {
 
 /** How each source is opened. Throws SensorUnavailable where the host does not allow it. */
 const openers: Readonly<Record<OpenableSource, (options: SensorOptions) => Sensor>> = {
-  ebpf: ({ argumentBytes, enforces }) =>
-    openEbpfSensor({ argumentBytes, bufferBytes: enforces === true ? ENFORCING_BUFFER_BYTES : BUFFER_BYTES }),
+  ebpf: ({ argumentBytes, enforces, environmentNames }) =>
+    openEbpfSensor({
+      argumentBytes,
+      bufferBytes: enforces === true ? ENFORCING_BUFFER_BYTES : BUFFER_BYTES,
+      environmentNames,
+    }),
   netlink: ({ reader }) => openNetlinkSensor({ reader }),
   acct: ({ file = "" }) => openAcctSensor(file),
 };

@@ -14,7 +14,7 @@ import { receivePacket } from "../linux/socketpair.ts";
  * - `deadManOfExaminer`: the same for the examiner, which sets it for each file and each reading of the database.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
  * - `warden`: the examiner only, the other end of `examiner`.
- * - `packages`: the examiner only, a `GrowthWatch` on the package database. It lives as long as the run, so changes
+ * - `packages`: the examiner only, a `GrowthWatch` on the package database and on /etc. It lives as long as the run, so changes
  *   that happen while no examiner runs wait for the next one.
  */
 export const inherited = {

@@ -4,7 +4,7 @@
 import { isatty } from "node:tty";
 import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
-import { watchGrowth } from "../linux/inotify.ts";
+import { createWatch, watchGrowth } from "../linux/inotify.ts";
 import { createSealedFile } from "../linux/memfd.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
@@ -54,12 +54,18 @@ export interface SuperviseOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** Has the loader's list of libraries to preload, which the examiner reports. */
+const SETTINGS_FOLDER = "/etc";
+
 /**
- * A descriptor that becomes readable when `folder` changes. Without it, changes are noticed only at the next question.
+ * A descriptor that becomes readable when the package database in `folder` or a file in /etc changes. Without it,
+ * changes of packages are noticed only at the next question.
  */
 function openWatch(folder: string | undefined): number {
   try {
-    if (folder !== undefined) return watchGrowth(folder).fd;
+    const watch = folder === undefined ? createWatch() : watchGrowth(folder);
+    watch.addFolder(SETTINGS_FOLDER);
+    return watch.fd;
   } catch {
     // The user's limit of inotify watches may be reached.
   }

@@ -34,9 +34,9 @@ export type DescriptorName = (typeof names)[number];
 /**
  * The numbers of the run's descriptors in one process. `report*` and `*Of*` are the ends of the socket pairs between
  * warden and reporter, and between warden and examiner. `control*` without `Of` are the supervisor's ends. `packages`
- * is the watch on the package database, `lock` the state directory's lock. `deadMan*` are the watchdog timers of warden,
- * reporter and examiner. `*Plan` are sealed files that each child reads. `output` and `errors` are the reading ends of pipes
- * that the reporter has as standard output and error.
+ * is the watch on the package database and on /etc, `lock` the state directory's lock. `deadMan*` are the watchdog
+ * timers of warden, reporter and examiner. `*Plan` are sealed files that each child reads. `output` and `errors` are the
+ * reading ends of pipes that the reporter has as standard output and error.
  */
 export type Descriptors = { readonly [name in DescriptorName]: number } & {
   readonly [name in (typeof pipeNames)[number]]?: number;

@@ -68,6 +68,13 @@ const table = {
     sharedByLineage: false,
     meaning: "the state of the executable's file: its mode, its ctime, whether it is deleted",
   },
+  // The kernel programs cannot pick names, and a hash of all of it would cost more than the read itself, for nothing:
+  // hardly two environments are equal, as they hold session ids, sockets and times.
+  environment: {
+    settleKey: "missed",
+    sharedByLineage: false,
+    meaning: "the environment variables given to execve(2)",
+  },
   examiner: {
     settleKey: "missed",
     sharedByLineage: false,

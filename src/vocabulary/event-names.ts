@@ -31,6 +31,11 @@ const table = {
     about: "change",
     meaning: "a socket between treewarden's processes was shut down, by none of them, and was replaced",
   },
+  "preload.changed": {
+    about: "change",
+    meaning:
+      "/etc/ld.so.preload, which puts libraries into every program, was written, made, replaced or removed",
+  },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
   "load.shed": {

@@ -59,7 +59,7 @@ const table = {
     scope: "while it runs",
     when: "once it runs",
     capabilities: ["CAP_NET_ADMIN", "CAP_SYS_PTRACE"],
-    neverKnown: [],
+    neverKnown: ["process.environment_variable.NAME", "process.environment_truncated"],
   },
   acct: {
     label: "process accounting",
@@ -97,6 +97,8 @@ const table = {
       "process.executable.package",
       "process.executable.unpackaged",
       "process.executable.modified",
+      "process.environment_variable.NAME",
+      "process.environment_truncated",
       "process.in_container",
       "process.unit",
       "process.login_user.id",
@@ -119,7 +121,7 @@ const table = {
     scope: "while it runs",
     when: "at a scan",
     capabilities: ["CAP_SYS_PTRACE"],
-    neverKnown: [],
+    neverKnown: ["process.environment_variable.NAME", "process.environment_truncated"],
   },
 } as const satisfies Readonly<Record<string, SensorDescription>>;
 

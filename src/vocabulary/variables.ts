@@ -2,6 +2,12 @@
 // Whatever needs a list of names derives it from here; `npm run docs` writes docs/variables.md from it.
 
 import { dependencies } from "./dependencies.ts";
+import {
+  defaultEnvironmentNames,
+  ENVIRONMENT_PREFIX,
+  type EnvironmentVariable,
+  isEnvironmentVariable,
+} from "./environment.ts";
 import type { JudgedKind } from "./event-kinds.ts";
 import { sourcesText } from "./sensors.ts";
 import { type JudgedRow, reported, type VariableRow } from "./variable-row.ts";
@@ -250,6 +256,28 @@ const table = {
     dependsOn: ["examiner"],
     inTests: "absent",
     meaning: "the executable is not as its package has it",
+  },
+  // Stands for one variable for each name that the configuration has, see environment.ts.
+  "process.environment_variable.NAME": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["environment"],
+    inTests: "set",
+    ordinary: null,
+    otel: true,
+    meaning: `the environment variable NAME at the exec, for each name in the configuration's \`environment.read\` (default: ${defaultEnvironmentNames.join(", ")}), if a rule asks for one; null: not set, and then no record has it; values of one that is set twice are joined by a colon`,
+  },
+  "process.environment_truncated": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["environment"],
+    inTests: "set",
+    ordinary: false,
+    meaning:
+      "the environment was too large (8 KiB) or could not be read: any of these variables may be set, and all of them are absent",
   },
   "process.in_container": {
     type: "bool",
@@ -636,14 +664,20 @@ const table = {
 } as const satisfies Readonly<Record<string, VariableRow>>;
 
 type Table = typeof table;
-type NamesOf<Part> = { [N in keyof Table]: Table[N] extends Part ? N : never }[keyof Table];
+/** A name that has a row of its own; `process.environment_variable.NAME` has it for all names. */
+export type ListedVariable = keyof Table;
+type NamesOf<Part> = { [N in ListedVariable]: Table[N] extends Part ? N : never }[ListedVariable];
+type ListedJudged = NamesOf<{ readonly judged: true }>;
 
-export type VariableName = keyof Table;
+export type VariableName = ListedVariable | EnvironmentVariable;
 /** Known before the verdict. policy/subject.ts has a reader for each. */
-export type JudgedVariable = NamesOf<{ readonly judged: true }>;
+export type JudgedVariable = ListedJudged | EnvironmentVariable;
 export type ExpensiveVariable = NamesOf<{ readonly expensive: true }>;
-/** What a member of a policy test's lineage may give. policy/test-lineage.ts puts each in its place. */
-export type TestVariable = NamesOf<{ readonly inTests: "set" | "inherited" }>;
+/**
+ * What a member of a policy test's lineage may give, besides environment variables. policy/test-lineage.ts puts each in
+ * its place.
+ */
+export type TestVariable = Exclude<NamesOf<{ readonly inTests: "set" | "inherited" }>, EnvironmentVariable>;
 
 interface ValuesOfTypes {
   readonly string: string;
@@ -655,52 +689,77 @@ interface ValuesOfTypes {
 }
 
 /** What the value of a variable may be where it is known. */
-export type ValueOf<N extends VariableName> =
+export type ValueOf<N extends ListedVariable> =
   | ValuesOfTypes[Table[N]["type"]]
   | (Table[N] extends { readonly nullable: true } ? null : never);
 
 /** Every name and its row, in the table's order. */
-export const variables: Readonly<Record<VariableName, VariableRow>> = table;
+export const variables: Readonly<Record<ListedVariable, VariableRow>> = table;
 /** The rows of what rules may name. */
-export const judgedRows: Readonly<Record<JudgedVariable, JudgedRow>> = table;
+export const judgedRows: Readonly<Record<ListedJudged, JudgedRow>> = table;
 
-export function isVariableName(name: string): name is VariableName {
+function isListed(name: string): name is ListedVariable {
   return Object.hasOwn(table, name);
 }
 
+function isListedJudged(name: string): name is ListedJudged {
+  return isListed(name) && variables[name].judged;
+}
+
+/** The name under which the table has a variable. */
+export function listedName(name: JudgedVariable): ListedJudged {
+  return isEnvironmentVariable(name) ? ENVIRONMENT_FAMILY : name;
+}
+
+const ENVIRONMENT_FAMILY = `${ENVIRONMENT_PREFIX}NAME` as const;
+
+/** The row of what a rule may name. */
+export function judgedRow(name: JudgedVariable): JudgedRow {
+  return judgedRows[listedName(name)];
+}
+
+export function isVariableName(name: string): name is VariableName {
+  return isListed(name) || isEnvironmentVariable(name);
+}
+
 export function isJudged(name: string): name is JudgedVariable {
-  return isVariableName(name) && variables[name].judged;
+  return isListedJudged(name) || isEnvironmentVariable(name);
 }
 
 export function isExpensive(name: string): name is ExpensiveVariable {
-  return isJudged(name) && judgedRows[name].expensive === true;
+  return isJudged(name) && judgedRow(name).expensive === true;
 }
 
 export function isTestVariable(name: string): name is TestVariable {
-  if (!isJudged(name)) return false;
+  if (!isListedJudged(name) || isEnvironmentVariable(name)) return false;
   const { inTests } = judgedRows[name];
   return inTests === "set" || inTests === "inherited";
 }
 
-export const variableNames: readonly VariableName[] = Object.keys(table).filter(isVariableName);
-export const judgedNames: readonly JudgedVariable[] = variableNames.filter(isJudged);
+export const variableNames: readonly ListedVariable[] = Object.keys(table).filter(isListed);
+export const judgedNames: readonly ListedJudged[] = variableNames.filter(isListedJudged);
 /** What every record has, and every line of `--output json`. */
 export const stampNames = ["timestamp", "event.name", "log.record.uid"] as const satisfies VariableName[];
 
 /** The kinds among `kinds` whose events do not have the variable. */
 export function kindsWithout(name: JudgedVariable, kinds: readonly JudgedKind[]): readonly JudgedKind[] {
-  const has = judgedRows[name].kinds;
+  const has = judgedRow(name).kinds;
   return has === "all" ? [] : kinds.filter((kind) => !has.includes(kind));
 }
 
 /** The variable is the same for every event of a kind that shares a lineage. False for what is no variable. */
 export function isSharedByLineage(name: string): boolean {
-  return isJudged(name) && judgedRows[name].dependsOn.every((one) => dependencies[one].sharedByLineage);
+  return isJudged(name) && judgedRow(name).dependsOn.every((one) => dependencies[one].sharedByLineage);
 }
 
 /** Two execs of one settle key are alike in this variable, see dependencies.ts. */
 export function isCoveredBySettleKey(name: JudgedVariable): boolean {
-  return judgedRows[name].dependsOn.every((one) => dependencies[one].settleKey !== "missed");
+  return judgedRow(name).dependsOn.every((one) => dependencies[one].settleKey !== "missed");
+}
+
+/** The variable is known only while the sensor reads environments. */
+export function needsEnvironment(name: JudgedVariable): boolean {
+  return judgedRow(name).dependsOn.includes("environment");
 }
 
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */
@@ -708,5 +767,6 @@ export const OTLP_PREFIX = "treewarden.";
 
 /** The name of a record's field as an OTLP attribute. */
 export function otlpAttribute(name: string): string {
-  return isVariableName(name) && variables[name].otel === true ? name : OTLP_PREFIX + name;
+  const listed = isEnvironmentVariable(name) ? ENVIRONMENT_FAMILY : name;
+  return isListed(listed) && variables[listed].otel === true ? name : OTLP_PREFIX + name;
 }

@@ -7,6 +7,7 @@ import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
+import { needsEnvironment } from "../vocabulary/variables.ts";
 import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
 
@@ -59,8 +60,9 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Sets which execs wake the reader at once under `policy`. Returns whether execs can be settled. */
-  applyWakeupPolicy(policy: Policy): boolean {
+  /** Has the sensor deliver what `policy` needs, and as early as it needs it. Returns whether execs can be settled. */
+  applyPolicy(policy: Policy): boolean {
+    this.sensor.readEnvironment?.(readsEnvironment(policy));
     const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
     this.sensor.setWakeupPolicy?.(wakeup);
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
@@ -94,4 +96,9 @@ export class EventSource implements Disposable {
     if (previous !== undefined) totals.remove("info", { version, source: previous, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);
   }
+}
+
+/** Whether any rule asks for the environment. Reading it costs something at each exec. */
+function readsEnvironment({ rules }: Policy): boolean {
+  return rules.some(({ read }) => [...read].some(needsEnvironment));
 }

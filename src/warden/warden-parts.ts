@@ -142,6 +142,7 @@ export function buildWardenParts(
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
     changed: (what) => epoch.raise(what),
+    preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
     const image = examiner.images.imageOf(container);

@@ -84,7 +84,7 @@ class Warden {
   start(saved: SavedState | undefined): void {
     const { work, verdicts, source, policyInForce, requests, learner } = this.parts;
     this.updateClocks();
-    verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
+    verdicts.settling = source.applyPolicy(policyInForce.current);
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
@@ -184,7 +184,7 @@ class Warden {
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
-      verdicts.settling = source.applyWakeupPolicy(policyInForce.current);
+      verdicts.settling = source.applyPolicy(policyInForce.current);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -272,7 +272,7 @@ class Warden {
     policyInForce.replace(result.policy);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
-    verdicts.settling = source.applyWakeupPolicy(result.policy);
+    verdicts.settling = source.applyPolicy(result.policy);
     recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,

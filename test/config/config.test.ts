@@ -36,6 +36,16 @@ describe("a configuration file", () => {
     ]);
   });
 
+  test("names the environment variables that rules may name", () => {
+    const result = parseConfig("environment: { read: [LD_PRELOAD, PGOPTIONS] }\n", "config.yaml");
+    if (!result.ok) throw new Error("it is good");
+    expect(result.config.environment.read).toEqual(["LD_PRELOAD", "PGOPTIONS"]);
+    expect(defaultConfig().environment.read).toContain("LD_AUDIT");
+    expect(errors("environment: { read: [A=B] }\n")).toEqual([
+      '1:23 environment.read[0] must be the name of an environment variable, not "A=B"',
+    ]);
+  });
+
   test("names the recipients of mailed alarms", () => {
     const result = parseConfig("mail: { to: [root, a.b+c@mail.example.org] }\n", "config.yaml");
     if (!result.ok) throw new Error("it is good");

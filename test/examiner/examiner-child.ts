@@ -6,12 +6,15 @@ import { inherited, readControl } from "../../src/supervisor/inherited.ts";
 
 const root = process.argv[2] ?? "/nowhere";
 
+const watch = watchGrowth(existsSync(`${root}/var/lib/dpkg`) ? `${root}/var/lib/dpkg` : root);
+if (existsSync(`${root}/etc`)) watch.addFolder(`${root}/etc`);
+
 runExaminer({
   base: { packages: [], paths: [] },
   root,
   askFd: inherited.warden,
   controlFd: inherited.control,
-  packagesFd: watchGrowth(existsSync(`${root}/var/lib/dpkg`) ? `${root}/var/lib/dpkg` : root).fd,
+  packagesFd: watch.fd,
   readOrders: () => readControl(),
   limitTime: () => undefined,
 });

@@ -136,6 +136,21 @@ describe("an examiner", () => {
     });
   }, 30_000);
 
+  test("reports at once that the loader's list of preloaded libraries changed, and nothing of its neighbours", async () => {
+    using root = debian();
+    root.file("/etc/hosts", "");
+    await using child = new Child(root.path);
+    await child.tells(isReady);
+    child.says({ type: "begin", generation: 1 });
+    await child.tells(isPackages);
+    root.file("/etc/hosts", "127.0.0.1 x\n");
+    await Bun.sleep(300);
+    const isPreload = (told: ExaminerMessage): boolean => told.type === "preload";
+    expect(child.told.some(isPreload)).toBe(false);
+    root.file("/etc/ld.so.preload", "/usr/lib/x.so\n");
+    await child.tells(isPreload, 1_000);
+  });
+
   test("changes no file", async () => {
     using root = debian();
     const list = () => Bun.spawnSync(["find", root.path, "-printf", "%p %s %T@ %C@ %m\n"]).stdout.toString();

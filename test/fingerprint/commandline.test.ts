@@ -247,10 +247,14 @@ const rows: readonly Row[] = [
     "/lib64/ld-linux-x86-64.so.2 /tmp/payload",
     "/tmp/payload",
   ],
+  ["/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "ld.so ./payload", "/srv/payload"],
+  // By an option the loader runs more than the program: it is the program itself.
+  ["/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "ld.so --preload y.so /usr/bin/gzip", "itself"],
+  ["/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "ld.so --library-path /x /usr/bin/gzip", "itself"],
   [
-    "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-    "ld.so --library-path /x --preload y.so ./payload",
-    "/srv/payload",
+    "/usr/bin/env",
+    "env /lib64/ld-linux-x86-64.so.2 --audit y.so /usr/bin/gzip",
+    "/lib64/ld-linux-x86-64.so.2",
   ],
   ["/usr/lib/ld-musl-x86_64.so.1", "ld-musl-x86_64.so.1 /usr/bin/python3 x.py", "/srv/x.py"],
   // Many programs in one.

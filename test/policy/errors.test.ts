@@ -355,3 +355,27 @@ test("a policy with an error is not loaded at all", () => {
   });
   expect(result.policy).toBeUndefined();
 });
+
+describe("an environment variable", () => {
+  test("that is not read is refused with what to add to the configuration", () => {
+    const text = told({ "!!": { var: "process.environment_variable.PGPASSWORD" } });
+    expect(text).toStartWith(
+      "the environment variable PGPASSWORD is not read / add it in config.yaml: environment",
+    );
+    expect(text).toContain("LD_PRELOAD");
+    expect(text).toEndWith("PGPASSWORD] }");
+  });
+
+  test("that is read can be compared like any text, and may be null", () => {
+    const preload = "process.environment_variable.LD_PRELOAD";
+    expect(told({ "!!": { var: preload } })).toBe("");
+    expect(told({ "!=": [{ var: preload }, ""] })).toContain("may be null");
+    expect(told({ starts_with: [{ var: ["process.environment_variable.BASH_ENV", ""] }, "/tmp/"] })).toBe("");
+  });
+
+  test("whose name is misspelt gets the name that was meant", () => {
+    expect(told({ "!!": { var: "process.environment_variables.LD_PRELOAD" } })).toContain(
+      'did you mean "process.environment_variable.LD_PRELOAD"?',
+    );
+  });
+});

@@ -25,7 +25,7 @@ for (const name of embeddedPolicies.keys()) {
 
     test("what a tree has shown before changes no answer, whatever else is another's", () => {
       const tests = role.file.tests ?? [];
-      const subjects = tests.map(testSubject);
+      const subjects = tests.map((entry) => testSubject(entry));
       for (const [i, { lineage, runnable, tree, ...own }] of subjects.entries()) {
         for (const other of [own, ...subjects.slice(i + 1, i + 6), { ...own, facts: unknownFacts }, own]) {
           const subject = { ...other, lineage, runnable, tree };

@@ -25,6 +25,7 @@ const samples: Readonly<Record<TestVariable, string | number | boolean | string[
   "process.executable.memfd": true,
   "process.executable.setuid": true,
   "process.executable.age": 12.5,
+  "process.environment_truncated": true,
   "process.unit": "nginx.service",
   "process.login_user.id": 1000,
   "process.session_id": 7,
@@ -66,5 +67,28 @@ describe.each(names.map((name) => [name] as const))("%s in a test", (name) => {
     const value = read(["/bin/true"], name);
     const { ordinary } = judgedRows[name];
     expect(value).toBe(name === "container.image.name" ? null : ordinary);
+  });
+});
+
+describe("an environment variable in a test", () => {
+  const preload = "process.environment_variable.LD_PRELOAD";
+  const program = { "process.executable.path": "/usr/bin/ls" };
+  const valueIn = (member: object) =>
+    readerOf(preload)(
+      testSubject({
+        lineage: [
+          { ...program, [preload]: "/parent.so" },
+          { ...program, ...member },
+        ],
+      }),
+    );
+
+  test("is what the entry gives, and not set if it gives none: a parent's is not inherited", () => {
+    expect(valueIn({ [preload]: "/x.so" })).toBe("/x.so");
+    expect(valueIn({})).toBeNull();
+  });
+
+  test("is absent in an environment that is too large", () => {
+    expect(valueIn({ [preload]: "/x.so", "process.environment_truncated": true })).toBeUndefined();
   });
 });

@@ -27,3 +27,16 @@ test("a label that is escaped already is not escaped again", () => {
 test("an escaped backslash hides no secret from redaction", () => {
   expect(argumentsOf("env", "TOKEN=a\\b")).toEqual(["env", "TOKEN=[redacted]"]);
 });
+
+test("a record has the environment variables that are set, each with its beginning, and no others", () => {
+  const program = {
+    "process.executable.path": "/usr/bin/ls",
+    "process.environment_variable.LD_PRELOAD": "/srv/x\ny.so",
+    "process.environment_variable.BASH_ENV": "x".repeat(8_000),
+  };
+  const record = records.exec(testSubject({ lineage: [program] }), "process.exec", () => "uid");
+  const names = Object.keys(record).filter((name) => name.startsWith("process.environment_variable."));
+  expect(names).toHaveLength(2);
+  expect(record["process.environment_variable.LD_PRELOAD"]).toBe("/srv/x\\x0ay.so");
+  expect(String(record["process.environment_variable.BASH_ENV"])).toHaveLength(1_027);
+});

@@ -242,3 +242,25 @@ test("the number of arguments never changes, whatever they are", () => {
     ),
   );
 });
+
+describe("an environment variable", () => {
+  const record = {
+    "process.environment_variable.LD_PRELOAD": "/tmp/x.so",
+    "process.environment_variable.API_TOKEN": "hunter2",
+    "process.environment_variable.NODE_OPTIONS": "--require /srv/x.js --password=hunter2 C:\\\\x",
+  };
+
+  test("loses its secrets like an argument, and a path stays as it is", () => {
+    const safe = createRedaction("redacted", ["x\\.js"])(record);
+    expect(safe).toEqual({
+      "process.environment_variable.LD_PRELOAD": "/tmp/x.so",
+      "process.environment_variable.API_TOKEN": "[redacted]",
+      "process.environment_variable.NODE_OPTIONS": "--require /srv/[redacted] --password=[redacted] C:\\\\x",
+    });
+  });
+
+  test("leaves with the arguments or not at all", () => {
+    expect(createRedaction("full", [])(record)).toEqual(record);
+    expect(createRedaction("off", [])(record)).toEqual({});
+  });
+});

@@ -24,6 +24,8 @@ interface Offered {
   readonly at: number;
   readonly program?: string;
   readonly args?: readonly string[];
+  /** LD_PRELOAD */
+  readonly preload?: string | null;
   readonly outcome?: Outcome;
   readonly policy?: Policy;
 }
@@ -55,9 +57,22 @@ class Desk {
     seed: 4711,
   });
 
-  offer({ at, program = "/usr/bin/curl", args = ["x"], outcome = "alerted", policy = everything }: Offered) {
+  offer({
+    at,
+    program = "/usr/bin/curl",
+    args = ["x"],
+    preload = null,
+    outcome = "alerted",
+    policy = everything,
+  }: Offered) {
     this.wait(at);
-    const lineage = [{ "process.executable.path": program, "process.command_args": [...args] }];
+    const lineage = [
+      {
+        "process.executable.path": program,
+        "process.command_args": [...args],
+        "process.environment_variable.LD_PRELOAD": preload,
+      },
+    ];
     const subject = { ...testSubject({ lineage }), time: at, wallTime: NOON_MS + at / 1e6 };
     const decision = decide(policy, subject);
     this.repeated.onVerdict({ subject, decision, outcome, reason: undefined, policy });
@@ -147,6 +162,28 @@ describe("an alert that repeats", () => {
     for (let i = 0; i <= 150; i += 1) desk.offer({ at: i * MINUTE });
     expect(desk.fullVerdicts).toBe(3);
     expect(desk.counted).toBe(151);
+  });
+
+  test("is another one if the environment differs, as far as it was read", () => {
+    const desk = new Desk();
+    desk.offer({ at: 0 });
+    desk.offer({ at: 1, preload: "/srv/a.so" });
+    desk.offer({ at: 2, preload: "/srv/b.so" });
+    desk.offer({ at: 3, args: ["x", "LD_PRELOAD=/srv/b.so"] });
+    for (let i = 0; i < 10; i += 1) desk.offer({ at: 4 + i, preload: "/srv/b.so" });
+    expect(desk.fullVerdicts).toBe(4);
+    expect(desk.records[2]).toMatchObject({ "process.environment_variable.LD_PRELOAD": "/srv/b.so" });
+    desk.wait(2 * MINUTE);
+    expect(desk.records.at(-1)).toMatchObject({ "policy.count": 10, "process.command_args": ["x"] });
+  });
+
+  test("with ever other environments is no flood: they are folded like arguments, and shown", () => {
+    const desk = new Desk();
+    for (let i = 0; i < 100; i += 1) desk.offer({ at: i, preload: `/srv/${i}.so` });
+    desk.end();
+    expect(desk.fullVerdicts).toBe(8);
+    expect(desk.counted).toBe(100);
+    expect(desk.records.at(-1)?.["policy.arguments"]).toContain("x LD_PRELOAD=/srv/0.so");
   });
 
   test("is another one if program, outcome or arguments differ", () => {

@@ -65,6 +65,13 @@ export const facts: fc.Arbitrary<ProcessFacts> = fc.record({
   mountNamespace: maybe(uint32),
   pidNamespace: maybe(uint32),
   userMounts: maybe(fc.boolean()),
+  executableTrusted: maybe(fc.boolean()),
+  environment: maybe(
+    fc
+      .array(fc.tuple(fc.constantFrom("LD_PRELOAD", "BASH_ENV", "ENV"), fc.option(text)), { maxLength: 3 })
+      .map((variables) => new Map(variables)),
+  ),
+  environmentTruncated: maybe(fc.boolean()),
 });
 
 const accounted: fc.Arbitrary<AccountedFacts> = fc

@@ -44,6 +44,12 @@ const program: ProcessFacts = {
   mountNamespace: 4_026_531_841,
   pidNamespace: 4_026_531_836,
   userMounts: true,
+  executableTrusted: true,
+  environment: new Map([
+    ["LD_PRELOAD", "/usr/lib/libx=1.so"],
+    ["BASH_ENV", null],
+  ]),
+  environmentTruncated: false,
 };
 
 function exec(facts: Partial<ProcessFacts>): ExecEvent {
@@ -166,14 +172,18 @@ describe("a capture", () => {
 
   test("that is redacted has neither secrets nor the names of people", () => {
     const frames: Uint8Array[] = [];
-    const redaction = { args: () => ["sh", "[redacted]"], userName: (uid: number) => `user${uid}` };
+    const redaction = {
+      args: () => ["sh", "[redacted]"],
+      environment: () => new Map([["ENV", "[redacted]"]]),
+      userName: (uid: number) => `user${uid}`,
+    };
     const writer = new CaptureWriter(
       (frame) => frames.push(frame),
       header,
       () => "alice",
       redaction,
     );
-    writer.event(exec({ args: ["sh", "secret"] }));
+    writer.event(exec({ args: ["sh", "secret"], environment: new Map([["ENV", "secret"]]) }));
     writer.end();
     const text = JSON.stringify(linesOf(joined(frames)));
     expect(text).toContain("[redacted]");

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -23,10 +24,21 @@ const NOBODY = 65_534;
 const SLOW_MS = 60_000;
 
 /** Without what is not read from /proc, or only to the clock's precision. */
-type Compared = Omit<ProcessFacts, "filename" | "script" | "executableAge" | "pidNamespace">;
+type Compared = Omit<
+  ProcessFacts,
+  "filename" | "script" | "executableAge" | "pidNamespace" | "environment" | "environmentTruncated"
+>;
 
 function compared(facts: ProcessFacts): Compared {
-  const { filename: _filename, script: _script, executableAge: _age, pidNamespace: _pids, ...rest } = facts;
+  const {
+    filename: _filename,
+    script: _script,
+    executableAge: _age,
+    pidNamespace: _pids,
+    environment: _environment,
+    environmentTruncated: _truncated,
+    ...rest
+  } = facts;
   return rest;
 }
 
@@ -42,7 +54,7 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
   beforeAll(() => {
     stage = new Stage();
     // Other programs of the machine may be busy while a test is slow: nothing of ours may be lost by that.
-    watch = new Watch({ bufferBytes: 16 << 20 });
+    watch = new Watch({ bufferBytes: 16 << 20, environmentNames: ["LD_PRELOAD", "BASH_ENV"] });
     reader = new FactsReader();
   });
 
@@ -164,6 +176,71 @@ describe.skipIf(reason !== undefined)("the program of an exec", () => {
     expect(facts.argsTruncated).toBe(true);
     const start = [stage.actor, "hold", ...many].join("\0").slice(0, 4096);
     expect(facts.args?.join("\0")).toBe(start);
+  });
+
+  describe("the environment", () => {
+    /** What is said of `actor hold` with these variables in its environment. */
+    async function saidOf(variables: readonly string[], on = true): Promise<ProcessFacts> {
+      watch.sensor.readEnvironment(on);
+      try {
+        const held = await agreed(["env", "-i", ...variables, stage.actor, "hold"]);
+        return held.facts;
+      } finally {
+        watch.sensor.readEnvironment(false);
+      }
+    }
+
+    test("has the variables that were asked for", async () => {
+      const { environment, environmentTruncated } = await saidOf(["A=1", "LD_PRELOAD=/srv/x y.so", "B=2"]);
+      expect([...(environment ?? [])]).toEqual([
+        ["LD_PRELOAD", "/srv/x y.so"],
+        ["BASH_ENV", null],
+      ]);
+      expect(environmentTruncated).toBe(false);
+    });
+
+    test("may be empty", async () => {
+      const { environment, environmentTruncated } = await saidOf([]);
+      expect(environment?.get("LD_PRELOAD")).toBeNull();
+      expect(environmentTruncated).toBe(false);
+    });
+
+    test("may have hundreds of variables before the one that matters", async () => {
+      const many = Array.from({ length: 500 }, (_, i) => `A${i}=1`);
+      const { environment } = await saidOf([...many, "BASH_ENV=/srv/e"]);
+      expect(environment?.get("BASH_ENV")).toBe("/srv/e");
+    });
+
+    test("of 8 KiB is read whole, and of a byte more not at all", async () => {
+      const filled = (bytes: number) => {
+        const preload = "LD_PRELOAD=/srv/x.so";
+        return [`A=${"x".repeat(bytes - "A=".length - preload.length - 2)}`, preload];
+      };
+      const whole = await saidOf(filled(8192));
+      expect(whole.environment?.get("LD_PRELOAD")).toBe("/srv/x.so");
+      expect(whole.environmentTruncated).toBe(false);
+      const longer = await saidOf(filled(8193));
+      expect(longer.environment).toBeUndefined();
+      expect(longer.environmentTruncated).toBe(true);
+    });
+
+    test("is not read unless somebody asks", async () => {
+      const { environment, environmentTruncated } = await saidOf(["LD_PRELOAD=/srv/x.so"], false);
+      expect([environment, environmentTruncated]).toEqual([undefined, undefined]);
+    });
+  });
+
+  test("is trusted if its file is root's and nobody else can write it", async () => {
+    const path = copied(join(folder("owners"), "tool"));
+    const trusted = async (mode: number, owner: number) => {
+      chownSync(path, owner, 0);
+      chmodSync(path, mode);
+      const { facts } = await agreed([path, "hold"]);
+      return facts.executableTrusted;
+    };
+    expect(await trusted(0o755, 0)).toBe(true);
+    expect(await trusted(0o775, 0)).toBe(false);
+    expect(await trusted(0o755, NOBODY)).toBe(false);
   });
 
   describe("that is a script", () => {

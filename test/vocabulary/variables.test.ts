@@ -9,10 +9,12 @@ import { eventNames } from "../../src/vocabulary/event-names.ts";
 import type { VariableType } from "../../src/vocabulary/variable-row.ts";
 import {
   isCoveredBySettleKey,
+  isJudged,
   isSharedByLineage,
   isVariableName,
   judgedNames,
   judgedRows,
+  listedName,
   otlpAttribute,
   variableNames,
   variables,
@@ -33,6 +35,7 @@ const subject: Subject = {
         "process.working_directory": "/srv",
         "process.linux.cgroup": "/system.slice/nginx.service",
         "process.executable.age": 12.5,
+        "process.environment_variable.NAME": "value",
         "process.session_id": 7,
         "process.tty": "pts/0",
         "process.login_user.id": 1000,
@@ -92,7 +95,7 @@ describe("records", () => {
 
   test.each(made)("of an event of kind %s have only names whose rows have that kind", (kind, record) => {
     const strangers = Object.keys(record).filter((name) => {
-      const kinds = isVariableName(name) ? variables[name].kinds : [];
+      const kinds = isVariableName(name) ? variables[isJudged(name) ? listedName(name) : name].kinds : [];
       return kinds !== "all" && !kinds.includes(kind);
     });
     expect(strangers).toEqual([]);

@@ -8,17 +8,26 @@ import type { LastResort } from "../../src/sensor/open.ts";
 import type { LiveSource, SourceChoice } from "../../src/vocabulary/sensors.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { EventSource } from "../../src/warden/event-source.ts";
+import { policyOf } from "../policy/helpers.ts";
 
 const failure = new Error("recvmmsg: ENOMEM");
 
-function pretendedSensor(source: LiveSource): Sensor {
+function pretendedSensor(source: LiveSource, reads: boolean[]): Sensor {
   const timer = new Timer();
-  return { source, fd: timer.fd, drain() {}, [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  return {
+    source,
+    fd: timer.fd,
+    drain() {},
+    readEnvironment: (on) => void reads.push(on),
+    [Symbol.dispose]: () => timer[Symbol.dispose](),
+  };
 }
 
 /** An event source under this choice; `opened` collects what it asked for. */
 function eventSource(choice: SourceChoice) {
   const opened: { readonly choice: SourceChoice; readonly lastResort: LastResort | undefined }[] = [];
+  /** What the sensors were told of the environment. */
+  const reads: boolean[] = [];
   const poll = new Poll();
   const totals = new Totals();
   const source = new EventSource({
@@ -30,12 +39,13 @@ function eventSource(choice: SourceChoice) {
     open(asked, lastResort) {
       opened.push({ choice: asked, lastResort });
       const next = lastResort?.source === "ebpf" ? "netlink" : "ebpf";
-      return { sensor: pretendedSensor(asked === "auto" ? next : asked), why: "because" };
+      return { sensor: pretendedSensor(asked === "auto" ? next : asked, reads), why: "because" };
     },
   });
   return {
     source,
     opened,
+    reads,
     [Symbol.dispose]() {
       source[Symbol.dispose]();
       poll[Symbol.dispose]();
@@ -61,4 +71,17 @@ test("a source that was chosen by name is never exchanged: its failure ends the 
     expect(rig.source.name).toBe(choice);
     expect(rig.opened).toHaveLength(1);
   }
+});
+
+test("the environment is read only while a rule in force asks for it", () => {
+  using rig = eventSource("ebpf");
+  const preload = "process.environment_variable.LD_PRELOAD";
+  const conditions = [
+    { "==": [{ var: "process.user.id" }, 0] },
+    { "!!": { var: preload } },
+    { "!": { missing: [preload] } },
+    { var: "process.environment_truncated" },
+  ];
+  for (const when of conditions) rig.source.applyPolicy(policyOf([{ id: "a", when, action: "alert" }]));
+  expect(rig.reads).toEqual([false, true, true, true]);
 });

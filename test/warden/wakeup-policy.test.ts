@@ -11,12 +11,18 @@ const byArguments = {
 };
 const byCgroup = { id: "by-cgroup", when: { var: "process.in_container" }, action: "kill" };
 const isYoung = { "<": [{ var: "process.executable.age" }, 60] };
+const byPreload = {
+  id: "by-preload",
+  when: { "!!": { var: "process.environment_variable.LD_PRELOAD" } },
+  action: "kill",
+};
 const byAge = { id: "by-age", when: isYoung, action: "kill" };
 
 test.each([
   ["nothing is killed", [{ ...byAge, action: "alert" }], {}, "none"],
   ["kills depend on what the settle key covers", [byTree, byArguments, byCgroup], {}, "unsettled"],
   ["one of the kills depends on something else", [byTree, byAge], {}, "all"],
+  ["a kill depends on the environment, which the kernel does not compare", [byPreload], {}, "all"],
   ["an exception of a kill depends on something else", [{ ...byTree, except: [isYoung] }], {}, "all"],
   [
     "a kill depends on whether something else can be read",

@@ -49,7 +49,7 @@ export function keygen(name: string): void {
 export function sign(name: string, keyFile: string): void {
   const key = readPrivateKey(keyFile);
   if ("message" in key) throw wrongKey(key);
-  const loaded = loadPolicies([name], policySources("to show"));
+  const loaded = loadPolicies([name], policySources("to show", "any"));
   if (loaded.policy === undefined) {
     printPolicyErrors(loaded.errors);
     throw new CommandError(exitCodes.usage, `${name} is broken, and was not signed`);
@@ -72,7 +72,7 @@ export function verify(name: string, keyFiles: readonly string[]): void {
     return key;
   });
   const trust = { verify: verifierOf(keys), newest: new Map<string, number>() };
-  const loaded = loadPolicies([name], { ...policySources("to show"), trust });
+  const loaded = loadPolicies([name], { ...policySources("to show", "any"), trust });
   if (loaded.policy === undefined) {
     printPolicyErrors(loaded.errors);
     throw new CommandError(

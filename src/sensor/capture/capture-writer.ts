@@ -1,5 +1,5 @@
 // A capture that is being written: items into lines, lines into blocks.
-import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../event.ts";
+import type { EnvironmentVariables, ProcessEvent, ProcessFacts, ScannedProcess } from "../event.ts";
 import { BlockWriter, type EndReason } from "./blocks.ts";
 import { type CaptureHeader, headerLine } from "./header.ts";
 import { type LineItems, type LineKind, writeItem } from "./items.ts";
@@ -14,6 +14,7 @@ const USERS_LIMIT = 65_536;
 /** What leaves the host in place of what was read there. */
 export interface CaptureRedaction {
   readonly args: (args: readonly string[]) => readonly string[];
+  readonly environment: (environment: EnvironmentVariables) => EnvironmentVariables;
   readonly userName: (uid: number, name: string) => string;
 }
 
@@ -117,8 +118,14 @@ export class CaptureWriter {
   /** Facts as they are written, after the name of their user. */
   private prepared(facts: ProcessFacts): ProcessFacts {
     if (facts.uid !== undefined && !this.usersWritten.has(facts.uid)) this.writeUser(facts.uid);
-    if (this.redaction === undefined || facts.args === undefined) return facts;
-    return { ...facts, args: this.redaction.args(facts.args) };
+    const { redaction } = this;
+    if (redaction === undefined) return facts;
+    const { args, environment } = facts;
+    return {
+      ...facts,
+      args: args === undefined ? undefined : redaction.args(args),
+      environment: environment === undefined ? undefined : redaction.environment(environment),
+    };
   }
 
   private writeUser(uid: number): void {

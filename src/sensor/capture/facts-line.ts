@@ -4,6 +4,7 @@ import type { ProcessFacts } from "../event.ts";
 import type { Line, OpenLine } from "./blocks.ts";
 import {
   bool,
+  environment,
   type Field,
   field,
   nullable,
@@ -44,6 +45,9 @@ const fields: { readonly [F in keyof ProcessFacts]: Field<ProcessFacts[F]> } = {
   mountNamespace: field("process.mount_namespace", optional(uint32)),
   pidNamespace: field("process.pid_namespace", optional(uint32)),
   userMounts: field("process.user_mounts", optional(bool)),
+  executableTrusted: field("process.executable.trusted", optional(bool)),
+  environment: field("process.environment", optional(environment)),
+  environmentTruncated: field("process.environment_truncated", optional(bool)),
 };
 /** The kernel's short name, which is all that process accounting knows. */
 const comm = field("process.comm", optional(text));
@@ -90,6 +94,9 @@ export function readFacts(line: Line): ProcessFacts {
     mountNamespace: valueIn(line, fields.mountNamespace),
     pidNamespace: valueIn(line, fields.pidNamespace),
     userMounts: valueIn(line, fields.userMounts),
+    executableTrusted: valueIn(line, fields.executableTrusted),
+    environment: valueIn(line, fields.environment),
+    environmentTruncated: valueIn(line, fields.environmentTruncated),
   };
   const short = valueIn(line, comm);
   return short === undefined ? facts : withComm(facts, short);

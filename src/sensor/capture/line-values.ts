@@ -2,6 +2,7 @@
 // that writes it and one that reads it. A name that is absent is not known; null is really none.
 import { unambiguous, undoUnambiguous } from "../../linux/text.ts";
 import type { VariableName } from "../../vocabulary/variables.ts";
+import type { EnvironmentVariables } from "../event.ts";
 import type { Line } from "./blocks.ts";
 import type { CaptureField } from "./names.ts";
 
@@ -93,6 +94,19 @@ export const texts: ValueCodec<readonly string[]> = {
     if (!Array.isArray(value)) throw new Malformed(`${name} must be a list`);
     return value.map((each) => readText(each, name));
   },
+};
+
+/** Variables of an environment: `NAME=value`, or `NAME` alone for one that was not set. */
+export const environment: ValueCodec<EnvironmentVariables> = {
+  write: (value) =>
+    texts.write([...value].map(([name, content]) => (content === null ? name : `${name}=${content}`))),
+  read: (value, name) =>
+    new Map(
+      texts.read(value, name).map((entry) => {
+        const equals = entry.indexOf("=");
+        return equals === -1 ? [entry, null] : [entry.slice(0, equals), entry.slice(equals + 1)];
+      }),
+    ),
 };
 
 /** Text that treewarden has written itself, such as a policy: not escaped, and limited only by the length of a line. */

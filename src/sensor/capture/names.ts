@@ -33,6 +33,8 @@ export const captureFields = {
   "process.user_mounts": "the mount namespace belongs to a user's namespace",
   "process.executable.device": "st_dev of the executable",
   "process.executable.inode": "st_ino of the executable",
+  "process.executable.trusted": "root owns the executable, and nobody else can write it",
+  "process.environment": "what was read of the environment: NAME=value, or NAME alone if it was not set",
   "process.executable.examined": "the examiner has answered",
 } as const;
 export type CaptureField = keyof typeof captureFields;

@@ -3,8 +3,10 @@ import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
 import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
+import { EnvironmentReader } from "../environment-reader.ts";
 import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
+import { isTrustedFile } from "../trusted-file.ts";
 import { KnownUsers } from "./known-users.ts";
 import {
   commonLayout,
@@ -38,6 +40,8 @@ export interface DecoderOptions {
   readonly audit: boolean;
   /** The kernel keeps control groups. */
   readonly cgroups: boolean;
+  /** The environment variables to keep, where the environment was read. */
+  readonly environmentNames?: readonly string[] | undefined;
 }
 
 export class Decoder {
@@ -50,12 +54,14 @@ export class Decoder {
   private readonly cgroups = new StringCache(256, decodePath);
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
+  private readonly environments: EnvironmentReader;
 
   /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
 
   constructor(options: DecoderOptions) {
     this.options = options;
+    this.environments = new EnvironmentReader(options.environmentNames ?? []);
     const decoders: Readonly<Record<RecordKind, Decode>> = {
       fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
       exec: (bytes, words, start, end, sink) => {
@@ -141,6 +147,10 @@ export class Decoder {
     const cgroupEnd = start + word(words, start, execLayout.cgroupEnd);
     const executableEnd = start + word(words, start, execLayout.executableEnd);
     const cwdEnd = start + word(words, start, execLayout.cwdEnd);
+    const environmentBytes = word(words, start, execLayout.environmentEnd);
+    const isUnread = (flags & recordFlags.environmentUnread) !== 0;
+    const environment =
+      environmentBytes === 0 ? undefined : this.environments.take(bytes, cwdEnd, start + environmentBytes);
 
     const hasPath = executableEnd > cgroupEnd && (flags & recordFlags.executableCut) === 0;
     const path = hasPath ? this.executables.text(bytes, cgroupEnd, executableEnd) : undefined;
@@ -150,6 +160,7 @@ export class Decoder {
     const nanoseconds = word(words, start, execLayout.changedNanoseconds) & ~I_CTIME_QUERIED;
     const changed = long(words, start, execLayout.changed) * 1e9 + nanoseconds;
     const device = word(words, start, execLayout.device);
+    const mode = word(words, start, execLayout.mode);
     const session = word(words, start, execLayout.sessionId);
     const login = word(words, start, execLayout.loginUid);
     return {
@@ -159,7 +170,7 @@ export class Decoder {
       // A memfd has no name in a file system, so it cannot be deleted.
       executableDeleted: memfd === undefined ? undefined : !memfd && (flags & recordFlags.deleted) !== 0,
       executableMemfd: memfd,
-      executableSetuid: (word(words, start, execLayout.mode) & S_ISUID_OR_S_ISGID) !== 0,
+      executableSetuid: (mode & S_ISUID_OR_S_ISGID) !== 0,
       executableAge: Math.max(0, (time + this.realtime - changed) / 1e9),
       filename,
       script: (flags & recordFlags.script) !== 0 ? filename : undefined,
@@ -183,6 +194,9 @@ export class Decoder {
       mountNamespace: word(words, start, execLayout.mountNamespace),
       pidNamespace: word(words, start, execLayout.pidNamespace),
       userMounts: (flags & recordFlags.userMounts) !== 0,
+      executableTrusted: isTrustedFile(word(words, start, execLayout.owner), mode),
+      environment,
+      environmentTruncated: isUnread ? true : environment === undefined ? undefined : false,
     };
   }
 }

@@ -80,6 +80,7 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     begin(recordKinds.exec),
     storeImm(4, r7, execLayout.flags, 0),
     storeImm(8, r7, execLayout.settleKey, 0),
+    storeImm(4, r7, execLayout.environmentEnd, 0),
     movImm(r9, execLayout.texts),
     filename(kernel),
     ids(kernel),
@@ -228,6 +229,7 @@ function executable(kernel: KernelLayout): Code {
 
     load(8, r8, r8, file.inode),
     [load(2, r4, r8, inode.mode), store(4, r7, execLayout.mode, r4)],
+    [load(4, r4, r8, inode.uid), store(4, r7, execLayout.owner, r4)],
     [load(8, r4, r8, inode.ino), store(8, r7, execLayout.inode, r4)],
     [load(8, r4, r8, inode.ctime), store(8, r7, execLayout.changed, r4)],
     [load(4, r4, r8, inode.ctimeNanoseconds), store(4, r7, execLayout.changedNanoseconds, r4)],

@@ -51,7 +51,16 @@ const programStructs = {
     members: { live: "live", flags: "flags", groupExitCode: "group_exit_code", tty: "tty" },
   },
   tty: { struct: "tty_struct", members: { name: "name" } },
-  mm: { struct: "mm_struct", members: { argStart: "arg_start", argEnd: "arg_end", exeFile: "exe_file" } },
+  mm: {
+    struct: "mm_struct",
+    members: {
+      argStart: "arg_start",
+      argEnd: "arg_end",
+      envStart: "env_start",
+      envEnd: "env_end",
+      exeFile: "exe_file",
+    },
+  },
   bprm: { struct: "linux_binprm", members: { filename: "filename", interp: "interp" } },
   file: { struct: "file", members: { mnt: "f_path.mnt", dentry: "f_path.dentry", inode: "f_inode" } },
   inode: {
@@ -59,6 +68,7 @@ const programStructs = {
     members: {
       ino: "i_ino",
       mode: "i_mode",
+      uid: "i_uid",
       sb: "i_sb",
       // From 6.11, from 6.6, before.
       ctime: ["i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"],

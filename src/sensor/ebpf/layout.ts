@@ -67,7 +67,9 @@ export const execLayout = {
   cgroupEnd: 108, // u32, elements leaf to root, each NUL-terminated
   executableEnd: 112, // u32, elements leaf to root, each NUL-terminated
   cwdEnd: 116, // u32, elements leaf to root, each NUL-terminated
-  texts: 120,
+  environmentEnd: 120, // u32, as it lies on the new stack; 0 if it was not read
+  owner: 124, // u32, the executable's st_uid, in the host's user namespace
+  texts: 128,
 } as const;
 
 export const recordFlags = {
@@ -85,14 +87,22 @@ export const recordFlags = {
   cgroupCut: 128,
   /** The mount namespace of the process, or of the executable's mount, is not of the host's user namespace. */
   userMounts: 256,
+  /** The environment was asked for, and was too large or could not be read. */
+  environmentUnread: 512,
 } as const;
+
+/**
+ * Maximum bytes of an environment. One read of 0.5 kB costs about 0.4 us and of 8 kB 1.7 us, with the copy into the
+ * ring; a walk over 64 strings costs 6 us.
+ */
+export const ENVIRONMENT_BYTES = 8192;
 
 /** NAME_MAX and a NUL. */
 export const ELEMENT_MAX = 256;
 /** sizeof tty_struct.name */
 export const TTY_MAX = 64;
 
-/** Maximum size of a record with at most `argsBytes` of arguments; a scratch value must hold it. */
+/** Maximum size of a record with at most `argsBytes` of arguments, without the environment that may follow. */
 export function recordLimit(argsBytes: number): number {
   return execLayout.texts + PATH_MAX + TTY_MAX + PATH_MAX + argsBytes + 2 * PATH_MAX + ELEMENT_MAX;
 }
@@ -139,5 +149,7 @@ export const sharedLayout = {
   wakeupPolicy: 24, // u32
   /** Part of every settle key, so that keys settled in another epoch do not match. */
   epoch: 28, // u32, the lower half of the number
-  size: 32,
+  /** 1: the environment is read at each exec. */
+  environment: 32, // u32
+  size: 40,
 } as const;

@@ -10,7 +10,14 @@ import { execProgram } from "./exec.ts";
 import { exitProgram } from "./exit.ts";
 import { forkProgram } from "./fork.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { FIELD_BYTES, lineageLayout, recordLimit, sharedLayout, walkState } from "./layout.ts";
+import {
+  ENVIRONMENT_BYTES,
+  FIELD_BYTES,
+  lineageLayout,
+  recordLimit,
+  sharedLayout,
+  walkState,
+} from "./layout.ts";
 import { randomHashKey } from "./wakeup.ts";
 import { walkProgram } from "./walk.ts";
 
@@ -99,7 +106,8 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
     entries: number,
     flags = 0,
   ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
-  const scratchBytes = roundUp(FIELD_BYTES + walkState.size + recordLimit(argsBytes) + HASH_WORD);
+  const record = recordLimit(argsBytes) + ENVIRONMENT_BYTES + HASH_WORD;
+  const scratchBytes = roundUp(FIELD_BYTES + walkState.size + record);
   return {
     ring: map("ringBuffer", "events", 0, 0, ringBytes),
     fillLevel: ringBytes / 4,

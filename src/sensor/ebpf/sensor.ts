@@ -24,9 +24,14 @@ export interface EbpfOptions {
   readonly bufferBytes?: number;
   /** Milliseconds after which waiting events are read. By default that depends on the wake-up policy and on `live`. */
   readonly flushIntervalMs?: number;
+  /** The environment variables that are kept while the environment is read; see `Sensor.readEnvironment`. */
+  readonly environmentNames?: readonly string[] | undefined;
 }
 
-/** Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. */
+/**
+ * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. While the
+ * environment is read, which is most often 1 to 3 kB, there is room for some 1,000.
+ */
 export const BUFFER_BYTES = 2 << 20;
 /**
  * Room for 1,300 execs with the longest arguments and paths (12 KiB), a third of a second of the fastest storm of them,
@@ -98,6 +103,7 @@ export class EbpfSensor implements Sensor {
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
+      environmentNames: options.environmentNames,
     });
     this.stack.use(opened.move());
   }
@@ -153,6 +159,10 @@ export class EbpfSensor implements Sensor {
     if (key === 0) return false;
     this.keyView.setBigUint64(0, BigInt(key), true);
     return this.loaded.settled.update(this.key, this.value);
+  }
+
+  readEnvironment(on: boolean): void {
+    this.page[sharedLayout.environment >>> 2] = on ? 1 : 0;
   }
 
   /** Sets the epoch, which is part of every settle key: keys settled in another epoch no longer match. */

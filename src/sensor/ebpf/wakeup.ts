@@ -99,7 +99,8 @@ function mix({ first, second }: HashKey, value: Register): Code {
   ];
 }
 
-function readShared(maps: ProgramMaps, dst: Register, field: number): Code {
+/** Loads a word of the shared page. */
+export function readShared(maps: ProgramMaps, dst: Register, field: number): Code {
   return [loadMapValue(dst, maps.shared, field), load(4, dst, dst, 0)];
 }
 

@@ -1,7 +1,8 @@
 // Second half of an exec's record: the paths of the executable and of the working directory across mounts, as seen from
 // the host's root. No helper returns a path to this type of program, so it walks up the directory entries, like d_path
 // in fs/d_path.c, and writes the names from leaf to root. The verifier limits loops, so after STEPS names the program
-// calls itself, up to the kernel's limit of 33 times.
+// calls itself, up to the kernel's limit of 33 times. The environment comes last, after the wake-up was decided, because
+// it is no part of the settle key.
 import {
   aluImm,
   type Code,
@@ -30,6 +31,7 @@ import {
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
 import { appendName, beginStep, countLost, emit, findScratch, type ProgramMaps, setFlag } from "./code.ts";
+import { readEnvironment } from "./environment.ts";
 import { FieldSpace } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
 import {
@@ -134,7 +136,10 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(4, r7, execLayout.cwdEnd, r9),
 
     jumpIfImm(r9, ">", limit, "lost"),
-    emit(maps, mov(r3, r9), sharedLayout.lostExecs, execWakeup(kernel, maps, CONTEXT)),
+    emit(maps, mov(r3, r9), sharedLayout.lostExecs, [
+      execWakeup(kernel, maps, CONTEXT),
+      readEnvironment(kernel, maps, CONTEXT),
+    ]),
 
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),

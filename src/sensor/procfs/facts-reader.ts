@@ -4,7 +4,8 @@
 // Two things that could be read are not. The path given to execve(2) lies in the process's memory, where a hostile
 // process can map a page whose reading never ends (FUSE, userfaultfd); the kernel reads `cmdline` with care for that
 // (FOLL_ANON, Linux 4.17). And reading `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block
-// for as long as an execve(2) takes.
+// for as long as an execve(2) takes; by then the program may also have written over its environment, so that what stands
+// there would excuse the very program that a rule on it is about.
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
 import { AUDIT_UNSET, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
@@ -23,6 +24,7 @@ import {
 import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
+import { isTrustedFile } from "../trusted-file.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
@@ -257,6 +259,7 @@ function executableOf(link: string | undefined): Partial<ProcessFacts> {
 function fileOf(folder: ProcessFolder): Partial<ProcessFacts> {
   return {
     executableSetuid: (folder.mode & 0o6000) !== 0,
+    executableTrusted: isTrustedFile(folder.uid, folder.mode),
     executableAge: Math.max(0, (realtimeNow() - folder.ctime) / 1e9),
     device: folder.device,
     inode: folder.inode,

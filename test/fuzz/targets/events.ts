@@ -22,7 +22,7 @@ const ends = [
 const DESCRIPTION = 1 + 2 * ends.length;
 const kinds = [recordKinds.exec, recordKinds.exec, recordKinds.fork, recordKinds.exit];
 
-const decoder = new Decoder({ audit: true, cgroups: true });
+const decoder = new Decoder({ audit: true, cgroups: true, environmentNames: ["LD_PRELOAD", "ENV"] });
 
 function sizeOfKind(kind: number, length: number): number {
   if (kind === recordKinds.fork) return forkLayout.size;

@@ -9,6 +9,8 @@ export interface ExecRecord {
   readonly cgroup?: string;
   readonly executable?: string;
   readonly cwd?: string;
+  /** Strings of the environment, if it was read. */
+  readonly environment?: readonly string[];
   readonly flags?: number;
   readonly words?: Readonly<Record<number, number>>;
   readonly longs?: Readonly<Record<number, bigint>>;
@@ -62,6 +64,12 @@ export function execRecord(from: ExecRecord): Uint8Array {
     ...from.words,
   };
   for (const [i, field] of fields.entries()) words[field] = ends[i] ?? 0;
+  if (from.environment !== undefined) {
+    const environment = from.environment.map(terminated).join("");
+    texts.push(environment);
+    end += Buffer.byteLength(environment);
+    words[execLayout.environmentEnd] = end;
+  }
   const bytes = record(end, words, from.longs);
   bytes.set(Buffer.from(texts.join("")), execLayout.texts);
   return bytes;

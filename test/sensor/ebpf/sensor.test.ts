@@ -274,3 +274,64 @@ test("a process that shares its place with another is told again", () => {
   expect(users.update(1, 0, 0)).toBe(true);
   expect(users.update(1, 0, 0)).toBe(false);
 });
+
+describe("an environment", () => {
+  const names = ["LD_PRELOAD", "BASH_ENV", "ENV"];
+  const reading = () => new Decoder({ audit: true, cgroups: true, environmentNames: names });
+  const environmentOf = (environment: readonly string[]) => [
+    ...(decodeExec({ executable: "/x", environment }, reading()).facts.environment ?? []),
+  ];
+
+  test("gives the variables that were asked for, and null for those that are not set", () => {
+    expect(environmentOf(["HOME=/root", "LD_PRELOAD=/tmp/x=1.so", "BASH_ENV=", "PATH=/bin"])).toEqual([
+      ["LD_PRELOAD", "/tmp/x=1.so"],
+      ["BASH_ENV", ""],
+      ["ENV", null],
+    ]);
+  });
+
+  test("has a name only where it is the whole name", () => {
+    const none: [string, null][] = names.map((name) => [name, null]);
+    expect(environmentOf(["LD_PRELOADED=1", "XLD_PRELOAD=1", "LD_PRELOAD", "ld_preload=1", "=", ""])).toEqual(
+      none,
+    );
+    expect(environmentOf([])).toEqual(none);
+  });
+
+  test("with a name twice has both values, because programs differ in which of them they take", () => {
+    expect(environmentOf(["ENV=", "LD_PRELOAD=", "LD_PRELOAD=/tmp/x.so", "ENV=/a", "ENV=/b"])).toEqual([
+      ["LD_PRELOAD", ":/tmp/x.so"],
+      ["BASH_ENV", null],
+      ["ENV", ":/a:/b"],
+    ]);
+  });
+
+  test("that was not asked for is not known, nor is whether it could have been read", () => {
+    const { facts } = decodeExec({ executable: "/x" }, reading());
+    expect([facts.environment, facts.environmentTruncated]).toEqual([undefined, undefined]);
+  });
+
+  test("that was too large leaves every variable unknown, and says so", () => {
+    const { facts } = decodeExec({ executable: "/x", flags: recordFlags.environmentUnread }, reading());
+    expect([facts.environment, facts.environmentTruncated]).toEqual([undefined, true]);
+  });
+
+  test("is wiped where it lay, with the secrets that nobody asked for", () => {
+    const bytes = execRecord({ executable: "/x", cwd: "/srv", environment: ["TOKEN=hunter2", "ENV=/a"] });
+    decodeWith(reading(), bytes);
+    const text = Buffer.from(bytes).toString("latin1");
+    expect(text).toContain("srv");
+    expect(text).not.toMatch(/TOKEN|hunter2|ENV/);
+  });
+});
+
+test("an executable is the host's own only if root owns it and nobody else can write it", () => {
+  const isTrusted = (owner: number, mode: number) =>
+    decodeExec({ executable: "/x", words: { [execLayout.owner]: owner, [execLayout.mode]: mode } }).facts
+      .executableTrusted;
+  expect(isTrusted(0, 0o100755)).toBe(true);
+  expect(isTrusted(0, 0o104755)).toBe(true);
+  expect(isTrusted(1000, 0o100755)).toBe(false);
+  expect(isTrusted(0, 0o100775)).toBe(false);
+  expect(isTrusted(0, 0o100757)).toBe(false);
+});
