@@ -57,7 +57,18 @@ describe.skipIf(reason !== undefined)("a small server whose life was learned", (
     }, 30_000);
   }
 
-  for (const { name, act } of intrusions.filter(({ unknown }) => !unknown)) {
+  for (const { name, act, rules } of intrusions.filter((one) => !one.unknown && one.rules.length > 0)) {
+    test(`tells an intruder by ${name}, although the tree is known`, async () => {
+      const from = running.records.length;
+      await act(server);
+      const matched = (): string[] => alarms(running, from).flatMap(rulesOf);
+      await until(`rules ${rules}`, () => rules.every((rule) => matched().includes(rule)));
+      await Bun.sleep(SETTLED_MS / 4);
+      expect(matched()).not.toContain("unknown-tree");
+    }, 30_000);
+  }
+
+  for (const { name, act } of intrusions.filter((one) => !one.unknown && one.rules.length === 0)) {
     test(`cannot tell an intruder by ${name}`, async () => {
       const from = running.records.length;
       await act(server);

@@ -19,6 +19,13 @@ const unknown = (name: string, act: Intrusion["act"], ...rules: readonly string[
   unknown: true,
   rules,
 });
+/** The tree is known: only rules notice it. */
+const known = (name: string, act: Intrusion["act"], ...rules: readonly string[]): Intrusion => ({
+  name,
+  act,
+  unknown: false,
+  rules,
+});
 const unnoticed = (name: string, act: Intrusion["act"]): Intrusion => ({
   name,
   act,
@@ -232,13 +239,17 @@ export const intrusions: readonly Intrusion[] = [
     await server.stopCron();
     await server.startCron();
   }),
-  unnoticed("a library put into a known program, that starts nothing", async (server) => {
-    const source = server.path("run", "in.c");
-    writeFileSync(source, library);
-    const made = Bun.spawnSync(["gcc", "-shared", "-fPIC", "-o", server.path("run", "in.so"), source]);
-    if (!made.success) throw new Error(made.stderr.toString());
-    await through(server, `/ ; LD_PRELOAD=${server.path("run", "in.so")} df /`);
-  }),
+  known(
+    "a library put into a known program, that starts nothing",
+    async (server) => {
+      const source = server.path("run", "in.c");
+      writeFileSync(source, library);
+      const made = Bun.spawnSync(["gcc", "-shared", "-fPIC", "-o", server.path("run", "in.so"), source]);
+      if (!made.success) throw new Error(made.stderr.toString());
+      await through(server, `/ ; LD_PRELOAD=${server.path("run", "in.so")} df /`);
+    },
+    "preload-for-service",
+  ),
   unnoticed("an own program replaced, under its name and in its place", async (server) => {
     server.script(
       "cgi/status.cgi",
