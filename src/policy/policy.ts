@@ -274,10 +274,11 @@ export class RuleEvaluator {
     return {
       ...deciding.alone,
       matched: matched.map(({ rule }) => rule.id),
-      undecided: undecided ?? noNames,
+      undecided: undecided === undefined ? noNames : this.undecidedDecision(undecided).undecided,
     };
   }
 
+  /** The default decision with these undecided rules. The list is the last one's if they are the same. */
   private undecidedDecision(undecided: readonly string[]): Decision {
     const last = this.lastUndecided.undecided;
     if (undecided.length !== last.length || undecided.some((rule, i) => rule !== last[i]))
