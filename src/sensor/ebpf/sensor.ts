@@ -29,10 +29,10 @@ export interface EbpfOptions {
 }
 
 /**
- * Room for some 20,000 short-lived processes, or 4,000 with environments of 2 KiB, which rules may have the kernel read:
- * more than a second of the fastest storm of ordinary programs.
+ * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. While the
+ * environment is read, which is most often 1 to 3 kB, there is room for some 1,000.
  */
-export const BUFFER_BYTES = 8 << 20;
+export const BUFFER_BYTES = 2 << 20;
 /**
  * Room for 1,300 execs with the longest arguments and paths (12 KiB), a third of a second of the fastest storm of them,
  * or for six seconds of one of ordinary programs.
