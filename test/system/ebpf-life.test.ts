@@ -9,7 +9,16 @@ import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-everySensor("ebpf", () => openEbpfSensor(), reason);
+everySensor(
+  "ebpf",
+  () => {
+    // The table names the whole family of variables by a variable called NAME.
+    const sensor = openEbpfSensor({ environmentNames: ["NAME"] });
+    sensor.readEnvironment(true);
+    return sensor;
+  },
+  reason,
+);
 
 describe.skipIf(reason !== undefined)("the life of a process", () => {
   let stage: Stage;
