@@ -1,6 +1,6 @@
 // Births, ends and changes as the eBPF sensor tells them: what every sensor must, and what only this one can.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
+import { type EbpfSensor, openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import type { ForkEvent } from "../../src/sensor/event.ts";
 import { FactsReader } from "../../src/sensor/procfs/facts-reader.ts";
 import { everySensor } from "../sensor/suite.ts";
@@ -9,16 +9,14 @@ import { Held, Stage, Watch, whyNot } from "./ebpf-watch.ts";
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-everySensor(
-  "ebpf",
-  () => {
-    // The table names the whole family of variables by a variable called NAME.
-    const sensor = openEbpfSensor({ environmentNames: ["NAME"] });
-    sensor.readEnvironment(true);
-    return sensor;
-  },
-  reason,
-);
+/** The table names the whole family of environment variables by one called NAME. */
+function open(): EbpfSensor {
+  const sensor = openEbpfSensor({ environmentNames: ["NAME"] });
+  sensor.readEnvironment(true);
+  return sensor;
+}
+
+everySensor("ebpf", open, reason);
 
 describe.skipIf(reason !== undefined)("the life of a process", () => {
   let stage: Stage;

@@ -31,6 +31,7 @@ const second = [
   "seal",
   "mole",
 ];
+const UNCERTAIN_MS = 2_000;
 const third = ["house", "field", "river", "stone"];
 
 /** Programs of ordinary names, each a tree of its own. */
@@ -86,6 +87,8 @@ async function learnUnderFire(): Promise<void> {
     await until("there is a warden", () => kill(running, "warden"), 5_000);
     await until("there is another", () => processesOf(running).some(({ role }) => role === "warden"));
     await until("it is at work", async () => (await running.health().catch(() => undefined))?.status === 200);
+    // Its start is a loss, and what is forked shortly before a loss is known is not learned.
+    await Bun.sleep(UNCERTAIN_MS);
   }
   await run();
   await Bun.sleep(TOLD_MS);
@@ -109,5 +112,5 @@ async function learnUnderFire(): Promise<void> {
 describe.skipIf(reason !== undefined)("what is learned", () => {
   test(`survives ${2 * (REPORTER_KILLS + WARDEN_KILLS)} kill -9 at random moments: nothing that was acknowledged is lost`, async () => {
     await Promise.all([learnUnderFire(), learnUnderFire()]);
-  }, 120_000);
+  }, 180_000);
 });
