@@ -131,6 +131,24 @@ export function appendString(end: Register, room: number, skip: string): Code {
 }
 
 /**
+ * Appends r2 bytes of the process's own memory at r3 to the record at offset r9, and moves r9. `bytes` is a word on the
+ * stack, `limit` the most that r2 can be. Jumps to `unreadable` if they cannot be read. Loses r0 to r5.
+ */
+export function appendUserMemory(bytes: number, limit: number, unreadable: string): Code {
+  return [
+    store(8, fp, bytes, r2),
+    mov(r1, r7),
+    alu("add", r1, r9),
+    callHelper(helpers.probeReadUser),
+    jumpIfImm(r0, "!=", 0, unreadable),
+    load(8, r4, fp, bytes),
+    // Checked before, but older verifiers forget the bounds of values saved on the stack.
+    jumpIfImm(r4, ">", limit, unreadable),
+    alu("add", r9, r4),
+  ];
+}
+
+/**
  * Begins a step of a loop that appends names. r9 is loaded from memory, so that the verifier knows no bounds of it: all
  * paths through a step then end in the same state, and it need not check 2^steps of them. `end` is the offset from r7
  * where r9 is saved. Jumps to `full` unless the record, of at most `limit` bytes, has room for another name.

@@ -2,24 +2,20 @@
 import {
   alu,
   type Code,
-  callHelper,
   fp,
   jump,
   jumpIfImm,
   labelHere,
   load,
-  mov,
   r0,
   r1,
   r2,
   r3,
-  r4,
   r7,
   r9,
   store,
 } from "../../linux/bpf/assembler.ts";
-import { helpers } from "../../linux/bpf/helpers.ts";
-import { type ProgramMaps, setFlag } from "./code.ts";
+import { appendUserMemory, type ProgramMaps, setFlag } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { ENVIRONMENT_BYTES, execLayout, recordFlags, sharedLayout } from "./layout.ts";
 import { readShared } from "./wakeup.ts";
@@ -43,15 +39,7 @@ export function readEnvironment({ task, mm }: KernelLayout, maps: ProgramMaps, c
     load(8, r2, r1, mm.envEnd),
     alu("sub", r2, r3),
     jumpIfImm(r2, ">", ENVIRONMENT_BYTES, "environment unread"),
-    store(8, fp, BYTES, r2),
-    mov(r1, r7),
-    alu("add", r1, r9),
-    callHelper(helpers.probeReadUser),
-    jumpIfImm(r0, "!=", 0, "environment unread"),
-    load(8, r4, fp, BYTES),
-    // Checked before, but older verifiers forget the bounds of values saved on the stack.
-    jumpIfImm(r4, ">", ENVIRONMENT_BYTES, "environment unread"),
-    alu("add", r9, r4),
+    appendUserMemory(BYTES, ENVIRONMENT_BYTES, "environment unread"),
     store(4, r7, execLayout.environmentEnd, r9),
     jump("environment done"),
     labelHere("environment unread"),

@@ -32,6 +32,7 @@ import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { cgroupPath } from "./cgroup.ts";
 import {
   appendString,
+  appendUserMemory,
   begin,
   countLost,
   findScratch,
@@ -173,15 +174,7 @@ function args({ task, mm }: KernelLayout, maps: ProgramMaps): Code {
     setFlag(execLayout.flags, recordFlags.argsTruncated),
     movImm(r2, maps.argsBytes),
     labelHere("args fit"),
-    store(8, fp, KEPT, r2),
-    mov(r1, r7),
-    alu("add", r1, r9),
-    callHelper(helpers.probeReadUser),
-    jumpIfImm(r0, "!=", 0, "args unreadable"),
-    load(8, r4, fp, KEPT),
-    // Checked before, but older verifiers forget the bounds of values saved on the stack.
-    jumpIfImm(r4, ">", maps.argsBytes, "args unreadable"),
-    alu("add", r9, r4),
+    appendUserMemory(KEPT, maps.argsBytes, "args unreadable"),
     jump("args done"),
     labelHere("args unreadable"),
     setFlag(execLayout.flags, recordFlags.argsUnreadable),
