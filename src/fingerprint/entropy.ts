@@ -23,3 +23,8 @@ export function metricEntropy(text: string): number | undefined {
   }
   return bits / length;
 }
+
+/** The lower of two entropies, of which either may be unknown. */
+export function lowerEntropy(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+}

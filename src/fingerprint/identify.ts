@@ -5,9 +5,10 @@ import { PATH_MAX } from "../linux/kernel-constants.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
 import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
+import { lowerEntropy } from "./entropy.ts";
 import { labelNames, labelOf } from "./label.ts";
 import { nameOf, resolvePath } from "./path.ts";
-import { lower, type MayScore, type PathElement, PathReader, type ReadPath } from "./path-elements.ts";
+import { type MayScore, type PathElement, PathReader, type ReadPath } from "./path-elements.ts";
 import {
   type ElementScore,
   looksRandom,
@@ -282,7 +283,7 @@ function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayS
     random: randomness >= RANDOM_FROM,
     randomness,
     unscored: isUnscored,
-    entropy: read === undefined ? undefined : lower(read.directory.entropy, read.last?.entropy),
+    entropy: read === undefined ? undefined : lowerEntropy(read.directory.entropy, read.last?.entropy),
   };
   return { runnable, read, base: verdict };
 }
@@ -312,22 +313,10 @@ function isMemfd(path: string | undefined): boolean {
 
 function readPath(path: string | undefined, reader: PathReader, mayScore: MayScore): ReadPath | undefined {
   if (path === undefined) return undefined;
-  // The name of a memfd is any text, slashes included.
-  if (isMemfd(path)) {
-    const last = reader.readElement(path.slice(MEMFD.length), "", mayScore);
-    return { directory: noDirectory, last };
-  }
-  return reader.readPath(path, mayScore);
+  return isMemfd(path)
+    ? reader.readName(path.slice(MEMFD.length), mayScore)
+    : reader.readPath(path, mayScore);
 }
-
-const noDirectory: ReadPath["directory"] = {
-  elements: [],
-  folded: "",
-  worst: Number.NEGATIVE_INFINITY,
-  entropy: undefined,
-  isTemporary: false,
-  unscored: false,
-};
 
 function elementsOf({ directory, last }: ReadPath): readonly PathElement[] {
   return last === undefined ? directory.elements : [...directory.elements, last];
@@ -345,12 +334,12 @@ function worstOdds({ directory, last }: ReadPath): number {
 }
 
 /** False if it is certain without a look at each element that none is random or unscored. */
-function hasRandomNames(read: ReadPath, worst: number): boolean {
+function mayHaveRandomNames(read: ReadPath, worst: number): boolean {
   return raises(worst) || hasUnscored(read);
 }
 
 function highestScore(read: ReadPath, worst: number): number {
-  if (!hasRandomNames(read, worst)) return worst === Number.NEGATIVE_INFINITY ? 0 : scoreOf(worst);
+  if (!mayHaveRandomNames(read, worst)) return worst === Number.NEGATIVE_INFINITY ? 0 : scoreOf(worst);
   let highest = 0;
   for (const { suspicion } of elementsOf(read)) highest = Math.max(highest, scoreBeside(suspicion, worst));
   return highest;
@@ -358,7 +347,7 @@ function highestScore(read: ReadPath, worst: number): number {
 
 function foldedPath(path: string, read: ReadPath, worst: number): string {
   if (isMemfd(path)) return MEMFD + foldedName(read.last, worst);
-  if (!hasRandomNames(read, worst))
+  if (!mayHaveRandomNames(read, worst))
     return read.last === undefined && read.directory.folded !== ""
       ? read.directory.folded
       : `${read.directory.folded}/${read.last?.text ?? ""}`;

@@ -2,7 +2,7 @@
 // program, and anybody may rename a file before each exec. So an element is read once and remembered by itself, and so
 // is a directory with all its elements: a new file in a known directory costs one name, however deep the directory is.
 import { BoundedCache } from "./cache.ts";
-import { metricEntropy } from "./entropy.ts";
+import { lowerEntropy, metricEntropy } from "./entropy.ts";
 import { type FoldedElement, foldAs, MAX_ELEMENTS, readElements, shapeIn, shapesOf } from "./fold.ts";
 import { isTemporaryDirectory, type Suspicion, suspect, unscored } from "./randomness.ts";
 import type { Shape } from "./shapes.ts";
@@ -66,6 +66,11 @@ export class PathReader {
     return { directory, last };
   }
 
+  /** Reads a name that lies in no directory and may hold slashes. */
+  readName(name: string, mayScore: MayScore): ReadPath {
+    return { directory: noDirectory, last: this.readElement(name, "", mayScore) };
+  }
+
   /** Reads one element of the directory `within`, an unfolded path. */
   readElement(element: string, within: string, mayScore: MayScore): PathElement {
     return this.readIn(element, within, isTemporaryDirectory(within), mayScore);
@@ -125,12 +130,9 @@ function directoryOf(elements: readonly PathElement[], isTemporary: boolean): Di
     folded += `/${element.text}`;
     if (element.suspicion === unscored) isUnscored = true;
     else worst = Math.max(worst, element.suspicion.odds);
-    entropy = lower(entropy, element.entropy);
+    entropy = lowerEntropy(entropy, element.entropy);
   }
   return { elements, folded, worst, entropy, isTemporary, unscored: isUnscored };
 }
 
-/** The lower of two numbers, of which either may be missing. */
-export function lower(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
-}
+const noDirectory = directoryOf([], false);

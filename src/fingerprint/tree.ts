@@ -1,6 +1,7 @@
 // Derives the tree of a lineage: its labels, its text and its id.
 import type { Lineage } from "../forest/lineage.ts";
 import type { Tree } from "../forest/tree.ts";
+import { lowerEntropy } from "./entropy.ts";
 import { labelNames } from "./label.ts";
 import type { Runnable } from "./runnable.ts";
 
@@ -117,11 +118,11 @@ class LineageTree implements Tree {
     const program = lineage.init ? undefined : lineage.program;
     let random = (parent?.random ?? false) || (program?.random ?? false);
     let randomness = Math.max(parent?.randomness ?? 0, program?.randomness ?? 0);
-    let entropy = least(parent?.entropy, program?.entropy);
+    let entropy = lowerEntropy(parent?.entropy, program?.entropy);
     for (const elided of lineage.elided ?? []) {
       random ||= elided.random;
       randomness = Math.max(randomness, elided.randomness);
-      entropy = least(entropy, elided.entropy);
+      entropy = lowerEntropy(entropy, elided.entropy);
     }
     this.random = random;
     this.unscored = (parent?.unscored ?? false) || (program?.unscored ?? false);
@@ -224,10 +225,6 @@ function entersContainer(lineage: Lineage): boolean {
 /** Whether both run the same file under the same name, regardless of interpreter and options. */
 function sameFile(a: Runnable, b: Runnable): boolean {
   return a.key === b.key || (a.path !== undefined && a.path === b.path && a.name === b.name);
-}
-
-function least(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b);
 }
 
 function usersOf(lineage: Lineage, base: LineageTree | null): readonly number[] | undefined {

@@ -4,9 +4,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { type ProcessEvent, type ScannedGroup, unknownFacts } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { listPids, readGroup } from "../sensor/procfs/scan.ts";
-
-/** How long a slice takes, ns. */
-const SLICE_NS = 1e6;
+import { SLICE_NS } from "./sliced-work.ts";
 
 export class SlicedScan {
   /** When the scan began; ns, CLOCK_MONOTONIC. */
@@ -24,7 +22,7 @@ export class SlicedScan {
     this.pids = listPids();
   }
 
-  /** Reads for a millisecond; true when every process was read. */
+  /** Reads for a slice of time; true when every process was read. */
   readSlice(): boolean {
     const end = monotonicNow() + SLICE_NS;
     for (; this.next < this.pids.length; this.next += 1) {

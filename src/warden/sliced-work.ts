@@ -3,8 +3,8 @@
 import { monotonicNow } from "../linux/clock.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 
-/** How long a turn's part of the work takes, ns; a single step may take longer. */
-const SLICE_NS = 1e6;
+/** How long a turn's part of long work takes, ns; a single step may take longer. */
+export const SLICE_NS = 1e6;
 
 export class SlicedWork {
   private readonly waiting = new Map<string, () => Steps<void>>();
@@ -21,6 +21,7 @@ export class SlicedWork {
 
   /** Does as much as fits into a slice. */
   run(): void {
+    if (!this.isBusy) return;
     const end = monotonicNow() + SLICE_NS;
     while (this.isBusy && monotonicNow() < end) this.step();
   }
