@@ -23,25 +23,8 @@ const imageDirectories: ReadonlySet<string> = new Set([
   "/usr/local/sbin",
 ]);
 
-interface OfRunnable {
-  readonly onHost: ExecutableClasses | undefined;
-  readonly inImage: ExecutableClasses | undefined;
-}
-
-/** Invalidated by: nothing, the classes depend on the runnable alone. */
-const ofRunnables = new WeakMap<Runnable, OfRunnable>();
-
 /** The classes of what a process runs; undefined if its executable could not be read. */
 export function classesOfRunnable(runnable: Runnable, isImage: boolean): ExecutableClasses | undefined {
-  let classes = ofRunnables.get(runnable);
-  if (classes === undefined) {
-    classes = { onHost: classesSeen(runnable, false), inImage: classesSeen(runnable, true) };
-    ofRunnables.set(runnable, classes);
-  }
-  return isImage ? classes.inImage : classes.onHost;
-}
-
-function classesSeen(runnable: Runnable, isImage: boolean): ExecutableClasses | undefined {
   const { executable, foldedExecutable, folded } = runnable;
   if (executable === undefined || foldedExecutable === undefined || folded === undefined) return undefined;
   return classesOf(executable, foldedExecutable, unambiguous(folded), isImage, true);
