@@ -93,7 +93,9 @@ export interface EachExpression extends Typed {
 /** An operator on text that treewarden adds: true if any text of `left` matches. */
 export interface TextExpression extends Typed {
   readonly is: "text";
+  readonly operator: string;
   readonly left: Expression;
+  readonly texts: readonly string[];
   readonly test: (text: string) => boolean;
 }
 
@@ -104,6 +106,7 @@ export interface UnderExpression extends Typed {
 
 export interface TreeExpression extends Typed {
   readonly is: "tree";
+  readonly patterns: readonly string[];
   readonly tests: readonly ((labels: readonly string[]) => boolean)[];
 }
 
