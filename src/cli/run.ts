@@ -21,6 +21,7 @@ import {
   stateDirOption,
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, mayColour, warn } from "./output.ts";
+import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
 import { policyOrError, policyRefusal } from "./policies.ts";
 import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
@@ -28,7 +29,7 @@ interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: "json" | "pretty" | "none";
+  readonly output?: OutputFormat | "none";
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -51,13 +52,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(
-      new Option("--output <format>", "standard output (default: pretty on a terminal, else json)").choices([
-        "json",
-        "pretty",
-        "none",
-      ]),
-    )
+    .addOption(streamOption("none"))
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -92,11 +87,15 @@ function run(flags: RunFlags): ExitCode {
     hint(`name the rules that may act: ${armedExample}`);
   }
   printWhatMayAct(config, policy);
-  const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+  const output = streamFormat(flags.output);
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
-    environment: openTelemetryVariables(process.env),
+    // The reporter cannot read the host's files, and shows local times.
+    environment: {
+      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      ...openTelemetryVariables(process.env),
+    },
   };
   return asExitCode(
     supervise({

@@ -42,6 +42,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The fields of a record that describe the ancestors of its process. */
+  readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: Execution) => Knowledge;
   /** Learns from an exec, of which the baseline knows this. */
@@ -113,7 +115,10 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
+      outbox.reliable(
+        records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
+        "common",
+      );
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;

@@ -26,6 +26,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
@@ -231,10 +232,18 @@ export function buildWardenParts(
     new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const ancestors = new AncestorRecords({
+    forest: tracker.forest,
+    reader,
+    bootTimeMs: boot.bootTimeMs,
+    userName: (uid) => users.nameOf(uid),
+    now: monotonicNow,
+  });
   const repeatedVerdicts = new RepeatedVerdicts({
     report: (record, room) => outbox.reliable(record, room),
     offer: (record, room) => outbox.offer(record, room),
     stamp,
+    ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
   const verdicts = new VerdictHandler({
@@ -255,6 +264,7 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());
