@@ -114,12 +114,15 @@ export function policyOrError(
 ): PolicySettingsResult & { readonly ok: true } {
   const result = loadSettings(settings, purpose);
   if (result.ok) return result;
-  printPolicyErrors(result.errors);
-  const count = result.errors.length;
-  throw new CommandError(
-    exitCodes.usage,
-    `the policy has ${count === 1 ? "an error" : `${count} errors`}; nothing was changed`,
-  );
+  throw policyRefusal("the policy", result.errors);
+}
+
+/** Prints each error with its place and fix. The CommandError that it returns names what has them. */
+export function policyRefusal(what: string, errors: readonly PolicyError[]): CommandError {
+  printPolicyErrors(errors);
+  const count = errors.length;
+  const found = count === 1 ? "an error" : `${count} errors`;
+  return new CommandError(exitCodes.usage, `${what} has ${found}; nothing was changed`);
 }
 
 /** Prints each error with its place and fix on stderr. */

@@ -10,11 +10,12 @@ import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { readConfig } from "./configuration.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
 
 interface OutputFlags {
-  readonly output: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
 interface CheckFlags extends OutputFlags {
@@ -74,12 +75,6 @@ export function policyCommand(): Command {
     .argument("[name]", "where, without ending", "policy")
     .action((name: string) => keygen(name));
   return command;
-}
-
-function outputOption(): Option {
-  return new Option("--output <format>", "for people or for programs")
-    .choices(["pretty", "json"])
-    .default("pretty");
 }
 
 /** Prints every error on stderr, with its place and fix. */
