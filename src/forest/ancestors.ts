@@ -68,6 +68,9 @@ function indexOn(node: Lineage, live: readonly Process[], start: number): number
 /** A process that has run another program since was on a node below its parent's, or on that one. */
 function wasOn({ lineage, ancestry }: Process, node: Lineage): boolean {
   if (isSameState(lineage, node)) return true;
+  // A copy of a process further up has run nothing since.
+  for (let above = node.parent; above !== null; above = above.parent)
+    if (isSameState(lineage, above)) return false;
   if (ancestry === null) return node.parent === null;
   return (node.parent !== null && isSameState(ancestry, node.parent)) || isSameState(ancestry, node);
 }

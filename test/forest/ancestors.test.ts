@@ -83,6 +83,15 @@ test("processes that run the same program as their parent are listed each", () =
   expect(ancestors(world, 200)).toEqual(["systemd 1", "sshd 100", "sshd 101*", "sshd 102"]);
 });
 
+test("a copy of a process that runs another program below is listed with the process it copies", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "bash");
+  world.fork(200, 201);
+  world.spawn(201, 300, "flock");
+  world.spawn(300, 400, "curl");
+  expect(ancestors(world, 400)).toEqual(["systemd 1", "sshd 100", "bash 200", "bash 201", "flock 300"]);
+});
+
 test("of many the nearest are kept, and nothing is made up for a process without parents", () => {
   const world = smallHost();
   world.spawn(100, 200, "bash");
