@@ -772,6 +772,11 @@ export function needsEnvironment(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("environment");
 }
 
+/** The variable tells nothing but what the environment is. False for what is no variable. */
+export function isOfEnvironment(name: string): boolean {
+  return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
+}
+
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */
 export const OTLP_PREFIX = "treewarden.";
 

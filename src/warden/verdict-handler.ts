@@ -9,6 +9,7 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import type { RuleStates } from "../policy/rule-state.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
@@ -24,7 +25,8 @@ import type { Execution, TrackerListener } from "./tracker.ts";
 export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
-  readonly enforcement: Enforcement;
+  /** What verdicts may do; another one may take its place between two events. */
+  readonly enforcement: { readonly enforcement: Enforcement; readonly states: RuleStates };
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
@@ -98,7 +100,7 @@ export class VerdictHandler implements TrackerListener {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const { current: policy } = this.inputs.policy;
-    const decision = decide(policy, subject);
+    const decision = decide(policy, subject, this.inputs.enforcement.states);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
@@ -144,7 +146,7 @@ export class VerdictHandler implements TrackerListener {
   private carryOut(exec: Execution, decision: Decision): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
-    if (this.inputs.enforcement === "observe") return wouldKill;
+    if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);

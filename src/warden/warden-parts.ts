@@ -31,6 +31,7 @@ import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
@@ -100,6 +101,7 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -252,7 +254,7 @@ export function buildWardenParts(
   });
   const verdicts = new VerdictHandler({
     policy: policyInForce,
-    enforcement: config.enforcement,
+    enforcement,
     killer,
     outbox,
     repeatedVerdicts,
@@ -280,6 +282,7 @@ export function buildWardenParts(
   });
   return {
     capture,
+    enforcement,
     epoch,
     examiner,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */
