@@ -14,6 +14,8 @@ const needed: readonly (readonly [string, string])[] = [
   ["/usr/bin/perl", "perl"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/curl", "curl"],
+  ["/usr/bin/java", "default-jre-headless"],
+  ["/usr/sbin/logrotate", "logrotate"],
 ];
 
 /** Set to `no` by `npm test -- --no-install`: packages that are missing stay missing, and the tests that need them skip. */
