@@ -4,9 +4,10 @@ import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
-import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
@@ -15,7 +16,7 @@ export interface CompareFlags {
   readonly capture?: string;
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export function compare(flags: CompareFlags, host: BaselineHost): void {
@@ -24,7 +25,7 @@ export function compare(flags: CompareFlags, host: BaselineHost): void {
     return;
   }
   const { shown, hidden } = findUnknown(flags, host);
-  const format = formatOf(flags.output);
+  const { output: format } = flags;
   let text = "";
   for (const entry of shown)
     text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
@@ -76,7 +77,7 @@ function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost):
   return entries;
 }
 
-export function excludedText(hidden: readonly Hidden[], format: EntryFormat): string {
+export function excludedText(hidden: readonly Hidden[], format: OutputFormat): string {
   let text = "";
   for (const { entry, exclusion } of hidden) {
     text +=
