@@ -18,12 +18,12 @@ export interface CompareFlags {
   readonly output?: EntryFormat;
 }
 
-export function compare(flags: CompareFlags, host: BaselineHost): void {
+export async function compare(flags: CompareFlags, host: BaselineHost): Promise<void> {
   if (flags.format === "forrest") {
     compareForrest(flags);
     return;
   }
-  const { shown, hidden } = findUnknown(flags, host);
+  const { shown, hidden } = await findUnknown(flags, host);
   const format = formatOf(flags.output);
   let text = "";
   for (const entry of shown)
@@ -47,7 +47,10 @@ export interface Unknown {
 }
 
 /** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
-export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
+export async function findUnknown(
+  flags: Pick<CompareFlags, "baseline" | "capture">,
+  host: BaselineHost,
+): Promise<Unknown> {
   const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
@@ -58,7 +61,7 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags, host).filter((entry) => !known.knows(entry));
+  const unknown = (await candidatesOf(flags, host)).filter((entry) => !known.knows(entry));
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   return {
@@ -68,7 +71,10 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
-function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
+async function candidatesOf(
+  flags: Pick<CompareFlags, "capture">,
+  host: BaselineHost,
+): Promise<readonly BaselineEntry[]> {
   if (flags.capture === undefined) return readCandidates(host.stateDirectory);
   const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
