@@ -39,6 +39,7 @@ import {
   stateDirOption,
 } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 
 interface Program {
   readonly executable: string;
@@ -50,13 +51,13 @@ interface Program {
 export interface ExplainRequest {
   readonly pid: number | undefined;
   readonly programs: readonly Program[];
-  readonly output: "json" | "pretty" | undefined;
+  readonly output: OutputFormat;
   readonly host: HostFlags;
 }
 
 interface ExplainFlags extends HostFlags {
   readonly exe?: readonly Program[];
-  readonly output?: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
 export function explainCommand(onRequest: (request: ExplainRequest) => void = printExplanations): Command {
@@ -86,9 +87,7 @@ export function explainCommand(onRequest: (request: ExplainRequest) => void = pr
     .addOption(configOption())
     .addOption(policyOption())
     .addOption(stateDirOption())
-    .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
+    .addOption(outputOption())
     .action((pid: number | undefined, flags: ExplainFlags) => {
       onRequest(requestOf(pid, flags));
     });
@@ -180,7 +179,7 @@ interface Explanation {
 function* explain(request: ExplainRequest): Generator<string> {
   const config = hostConfig(request.host);
   const { policy } = policyToTry(request.host, config);
-  const isPretty = (request.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "pretty";
+  const isPretty = request.output === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
   const host: Host = { policy, database: openPackages(), base: hostBase(config) };
   if (request.pid !== undefined) yield show(explainProcess(request.pid, config.state_directory, host));

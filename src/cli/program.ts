@@ -26,7 +26,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: "policy",
-    summary: "check, test, show and sign policies",
+    summary: "check, lint, test, show and sign policies",
     load: async () => (await import("./policy.ts")).policyCommand(),
   },
   {

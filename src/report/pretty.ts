@@ -5,6 +5,7 @@ import { colours, endOfColour } from "../vocabulary/colours.ts";
 import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
+import { localTime } from "./local-time.ts";
 
 /** The most characters of arguments in a line. */
 const ARGUMENTS = 160;
@@ -38,7 +39,7 @@ const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
 /** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
   const paint: Paint = (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
-  const time = paint("dim", cut(text(record.timestamp), 11, 23));
+  const time = paint("dim", localTime(record.timestamp) ?? text(record.timestamp));
   const line = lineOf.get(text(record["event.name"])) ?? nameLine;
   return `${time} ${line(record, paint)}\n`;
 }

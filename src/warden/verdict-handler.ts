@@ -9,6 +9,7 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import type { RuleStates } from "../policy/rule-state.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
@@ -24,7 +25,8 @@ import type { Execution, TrackerListener } from "./tracker.ts";
 export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
-  readonly enforcement: Enforcement;
+  /** What verdicts may do; another one may take its place between two events. */
+  readonly enforcement: { readonly enforcement: Enforcement; readonly states: RuleStates };
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
@@ -40,6 +42,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The fields of a record that describe the ancestors of its process. */
+  readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: Execution) => Knowledge;
   /** Learns from an exec, of which the baseline knows this. */
@@ -96,7 +100,7 @@ export class VerdictHandler implements TrackerListener {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const { current: policy } = this.inputs.policy;
-    const decision = decide(policy, subject);
+    const decision = decide(policy, subject, this.inputs.enforcement.states);
     const { outcome, reason } = this.carryOut(exec, decision);
     this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
@@ -111,7 +115,10 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
+      outbox.reliable(
+        records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
+        "common",
+      );
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
@@ -139,7 +146,7 @@ export class VerdictHandler implements TrackerListener {
   private carryOut(exec: Execution, decision: Decision): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
-    if (this.inputs.enforcement === "observe") return wouldKill;
+    if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);

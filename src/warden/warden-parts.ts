@@ -26,10 +26,12 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
@@ -98,6 +100,7 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -229,15 +232,23 @@ export function buildWardenParts(
     new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const ancestors = new AncestorRecords({
+    forest: tracker.forest,
+    reader,
+    bootTimeMs: boot.bootTimeMs,
+    userName: (uid) => users.nameOf(uid),
+    now: monotonicNow,
+  });
   const repeatedVerdicts = new RepeatedVerdicts({
     report: (record, room) => outbox.reliable(record, room),
     offer: (record, room) => outbox.offer(record, room),
     stamp,
+    ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
   const verdicts = new VerdictHandler({
     policy: policyInForce,
-    enforcement: config.enforcement,
+    enforcement,
     killer,
     outbox,
     repeatedVerdicts,
@@ -253,6 +264,7 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());
@@ -264,6 +276,7 @@ export function buildWardenParts(
   });
   return {
     capture,
+    enforcement,
     epoch,
     examiner,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */

@@ -3,8 +3,9 @@ import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, withHabits } from "../../baseline/entry.ts";
 import { type LearningState, reasonNotToAccept } from "../../baseline/learning-state.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { type CandidateRows, FOREIGN_HINT, foreignText, readRows } from "./candidates.ts";
-import { type EntryFormat, formatOf, nowSeconds } from "./entry-output.ts";
+import { nowSeconds } from "./entry-output.ts";
 import { entryCounts, entryListing, type InForce } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { lossText } from "./learn.ts";
@@ -15,7 +16,7 @@ import { mergedFile, readInForce, readLearning, writeInForce } from "./store.ts"
 /** Options of every command that shows trees and then puts them into force. */
 export interface ConfirmFlags {
   readonly yes?: boolean;
-  readonly output?: EntryFormat;
+  readonly output?: OutputFormat;
 }
 
 export interface AcceptFlags extends ProposalFlags, ConfirmFlags {
@@ -93,7 +94,7 @@ export function showEntries(
   { output }: ConfirmFlags,
 ): void {
   if (output === undefined && !process.stdout.isTTY) return;
-  process.stdout.write(entryListing(entries, known, formatOf(output), "baseline.learned"));
+  process.stdout.write(entryListing(entries, known, output ?? "pretty", "baseline.learned"));
 }
 
 /** Says what the learning run left out, and what its entries stand for. */

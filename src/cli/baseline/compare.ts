@@ -4,9 +4,10 @@ import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
-import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
@@ -15,7 +16,7 @@ export interface CompareFlags {
   readonly capture?: string;
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export async function compare(flags: CompareFlags, host: BaselineHost): Promise<void> {
@@ -24,7 +25,7 @@ export async function compare(flags: CompareFlags, host: BaselineHost): Promise<
     return;
   }
   const { shown, hidden } = await findUnknown(flags, host);
-  const format = formatOf(flags.output);
+  const { output: format } = flags;
   let text = "";
   for (const entry of shown)
     text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
@@ -82,7 +83,7 @@ async function candidatesOf(
   return entries;
 }
 
-export function excludedText(hidden: readonly Hidden[], format: EntryFormat): string {
+export function excludedText(hidden: readonly Hidden[], format: OutputFormat): string {
   let text = "";
   for (const { entry, exclusion } of hidden) {
     text +=

@@ -6,7 +6,8 @@ import { compareTexts, scope } from "../../baseline/key.ts";
 import { compileGlob, compileTreeGlob, GlobError } from "../../policy/glob.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes } from "../output.ts";
-import { type EntryFormat, entryFields, incompleteMark, jsonLine } from "./entry-output.ts";
+import type { OutputFormat } from "../output-format.ts";
+import { entryFields, incompleteMark, jsonLine } from "./entry-output.ts";
 
 /** Options that select entries. */
 export interface EntryFilterFlags {
@@ -62,7 +63,7 @@ export function inTreeOrder(entries: readonly BaselineEntry[]): BaselineEntry[] 
 export function entryListing(
   entries: readonly BaselineEntry[],
   known: InForce,
-  format: EntryFormat,
+  format: OutputFormat,
   event: OutputName,
 ): string {
   const sorted = inTreeOrder(entries);

@@ -14,8 +14,9 @@ import { shownValue } from "../../vocabulary/error-text.ts";
 import { nearest } from "../../vocabulary/nearest.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { excludedText, findUnknown } from "./compare.ts";
-import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { loadBaseline, requestWarden } from "./request-warden.ts";
 import { appendExclusions, compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
@@ -26,7 +27,7 @@ export interface PatternFlags {
   readonly for?: string;
   readonly until?: string;
   readonly reason?: string;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): void {
@@ -114,7 +115,7 @@ export type ListFlags = Pick<PatternFlags, "output">;
 
 export function listExclusions(flags: ListFlags, host: BaselineHost): void {
   const exclusions = readExclusions(host.stateDirectory);
-  if (formatOf(flags.output) === "pretty") {
+  if (flags.output === "pretty") {
     process.stdout.write(formatExclusions(exclusions));
     return;
   }
@@ -154,7 +155,7 @@ export async function testExclusions(
           [...shown, ...hidden.map(({ entry }) => entry)],
           nowSeconds(),
         );
-  process.stdout.write(excludedText(excluded, formatOf(flags.output)));
+  process.stdout.write(excludedText(excluded, flags.output));
   warn(`${excluded.length} of ${shown.length + hidden.length} unknown trees are hidden`);
   if (excluded.length === 0) process.exitCode = exitCodes.no;
 }

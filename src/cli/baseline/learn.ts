@@ -11,8 +11,9 @@ import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
 import { durationText } from "../../config/duration.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { readRows, withoutForeign } from "./candidates.ts";
-import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { jsonLine, nowSeconds } from "./entry-output.ts";
 import { type EntryFilterFlags, entryCounts, entryListing } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { proposalOf } from "./proposal.ts";
@@ -23,7 +24,7 @@ export interface LearnFlags extends EntryFilterFlags {
   readonly for?: string;
   readonly stop?: boolean;
   readonly show?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export async function learn(flags: LearnFlags, host: BaselineHost): Promise<void> {
@@ -73,7 +74,7 @@ async function show(flags: LearnFlags, host: BaselineHost): Promise<void> {
       "start with: treewarden baseline learn --for 24h",
     );
   const now = nowSeconds();
-  const format = formatOf(flags.output);
+  const { output: format } = flags;
   process.stdout.write(format === "json" ? stateJson(state, now) : stateText(state, now));
   // Without a learning run nothing is proposed: what the baseline does not know is for compare and review.
   if (state.phase === "watching") return;

@@ -7,9 +7,10 @@ import { compareKeys } from "../../baseline/key.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { findUnknown } from "./compare.ts";
 import { Decisions } from "./decisions.ts";
-import { type EntryFormat, entryFacts, entryLine, formatOf } from "./entry-output.ts";
+import { entryFacts, entryLine } from "./entry-output.ts";
 import { entryFilter, entryListing, inTreeOrder, treeMatcher } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { readBaselineFile } from "./store.ts";
@@ -24,7 +25,7 @@ export interface ReviewFlags {
   readonly accept?: readonly string[];
   readonly exclude?: readonly string[];
   readonly reason?: string;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 interface Counts {
@@ -71,7 +72,7 @@ function decideByGlobs(unknown: readonly BaselineEntry[], flags: ReviewFlags, de
     if (excludes.some(({ matches }) => matches(entry))) excluded.push(entry);
     else if (accepts.some(({ matches }) => matches(entry))) accepted.push(entry);
   }
-  const format = formatOf(flags.output);
+  const { output: format } = flags;
   if (exclusions.length > 0) decisions.exclude(exclusions);
   if (accepted.length > 0) decisions.accept(accepted);
   process.stdout.write(
