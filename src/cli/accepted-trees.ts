@@ -1,0 +1,32 @@
+// What root has accepted, as the running warden knows it, for commands that show.
+import { AcceptedTrees } from "../baseline/accepted-trees.ts";
+import type { Knowledge } from "../baseline/baseline.ts";
+import { Baseline } from "../baseline/baseline.ts";
+import { treeOf } from "../fingerprint/tree.ts";
+import type { FoundProcess } from "../forest/forest.ts";
+import { compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
+import { CommandError } from "./output.ts";
+
+/** The baselines in force and the exclusions. Where they cannot be read, nothing can be told of any tree. */
+function readAcceptedTrees(stateDirectory: string): AcceptedTrees {
+  try {
+    const entries = readKnown(stateDirectory);
+    const exclusions = compiledExclusions(readExclusions(stateDirectory));
+    if (entries === undefined) return new AcceptedTrees(null, exclusions);
+    const baseline = new Baseline();
+    for (const entry of entries) baseline.add(entry);
+    return new AcceptedTrees(baseline, exclusions);
+  } catch (error) {
+    // Only root may read them, and `doctor` says what else is wrong with them.
+    if (error instanceof CommandError) return new AcceptedTrees(undefined, compiledExclusions([]));
+    throw error;
+  }
+}
+
+/** What the baseline in force knows of a process now. The images of containers are not asked for. */
+export function knowledgeReader(stateDirectory: string): (found: FoundProcess) => Knowledge {
+  const accepted = readAcceptedTrees(stateDirectory);
+  const second = Math.floor(Date.now() / 1_000);
+  return ({ process: { lineage }, facts }) =>
+    accepted.lookUp(lineage, treeOf(lineage), accepted.scopeOf(lineage, facts, undefined), second);
+}
