@@ -2,6 +2,7 @@
 import { AcceptedTrees } from "../baseline/accepted-trees.ts";
 import type { Knowledge } from "../baseline/baseline.ts";
 import { Baseline } from "../baseline/baseline.ts";
+import { findContainerImage } from "../examiner/runtime-images.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { FoundProcess } from "../forest/forest.ts";
 import { compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
@@ -23,10 +24,22 @@ function readAcceptedTrees(stateDirectory: string): AcceptedTrees {
   }
 }
 
-/** What the baseline in force knows of a process now. The images of containers are not asked for. */
+/** What the baseline in force knows of a process now. */
 export function knowledgeReader(stateDirectory: string): (found: FoundProcess) => Knowledge {
   const accepted = readAcceptedTrees(stateDirectory);
   const second = Math.floor(Date.now() / 1_000);
-  return ({ process: { lineage }, facts }) =>
-    accepted.lookUp(lineage, treeOf(lineage), accepted.scopeOf(lineage, facts, undefined), second);
+  /** Invalidated by: nothing, a container keeps its image. */
+  const images = new Map<string, string | null>();
+  const imageOf = (container: string): string | null => {
+    const known = images.get(container);
+    if (known !== undefined) return known;
+    const image = findContainerImage(container) ?? null;
+    images.set(container, image);
+    return image;
+  };
+  return ({ process: { lineage }, facts }) => {
+    const { container } = lineage;
+    const scope = accepted.scopeOf(lineage, facts, container === null ? null : imageOf(container));
+    return accepted.lookUp(lineage, treeOf(lineage), scope, second);
+  };
 }
