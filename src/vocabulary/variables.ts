@@ -662,6 +662,7 @@ const table = {
   "explain.base": reported("string", [], "why it is, or is not, of the base system"),
   "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
   "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
   "check.detail": reported("string", [], "what was found"),

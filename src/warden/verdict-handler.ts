@@ -101,7 +101,7 @@ export class VerdictHandler implements TrackerListener {
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const { current: policy } = this.inputs.policy;
     const decision = decide(policy, subject, this.inputs.enforcement.states);
-    const { outcome, reason } = this.carryOut(exec, decision);
+    const { outcome, reason } = this.carryOut(exec, decision, knowledge.known === true);
     this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
@@ -143,11 +143,11 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  private carryOut(exec: Execution, decision: Decision): CarriedOut {
+  private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
     if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
-    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
+    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);
     return result;

@@ -43,6 +43,7 @@ import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
@@ -200,6 +201,7 @@ export function buildWardenParts(
   const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
 
   const newTrees = new NewTrees(savedTrees);
+  const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
       identify: (facts) => baseList.identify(facts),
@@ -210,7 +212,10 @@ export function buildWardenParts(
     },
     {
       onFork: (child) => verdicts.onFork(child),
-      onExec: (exec) => verdicts.onExec(exec),
+      onExec: (exec) => {
+        recentExecs.add(exec);
+        verdicts.onExec(exec);
+      },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onLoss: (event) => verdicts.onLoss(event),
     },
@@ -235,6 +240,7 @@ export function buildWardenParts(
   const ancestors = new AncestorRecords({
     forest: tracker.forest,
     reader,
+    recent: recentExecs,
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
     now: monotonicNow,

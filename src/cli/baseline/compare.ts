@@ -1,6 +1,6 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
-import type { BaselineEntry } from "../../baseline/entry.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
@@ -24,11 +24,15 @@ export function compare(flags: CompareFlags, host: BaselineHost): void {
     compareForrest(flags);
     return;
   }
-  const { shown, hidden } = findUnknown(flags, host);
+  const unknown = findUnknown(flags, host);
+  const { shown, hidden } = unknown;
   const { output: format } = flags;
   let text = "";
   for (const entry of shown)
-    text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
+    text +=
+      format === "json"
+        ? jsonLine("baseline.unknown", entryFields(entry))
+        : `${unknownLine(entry, unknown)}\n`;
   if (flags.showExcluded === true) text += excludedText(hidden, format);
   process.stdout.write(text);
   if (shown.length > 0) process.exitCode = exitCodes.no;
@@ -44,6 +48,8 @@ export interface Hidden {
 
 export interface Unknown {
   readonly shown: readonly BaselineEntry[];
+  /** Those of `shown` whose scope, habit and path are known: their executables are new. */
+  readonly withNewExecutable: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
@@ -59,13 +65,22 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags, host).filter((entry) => !known.knows(entry));
+  // Before they are merged, so that what is shown has the executables that are new and no others.
+  const unknown = mergeEntries([candidatesOf(flags, host).filter((entry) => !known.knows(entry))], false);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
+  const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
-    shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
+    shown,
+    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
+}
+
+/** An unknown entry on one line. */
+export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+  if (!withNewExecutable.has(entry)) return entryLine(entry);
+  return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */

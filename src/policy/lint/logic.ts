@@ -119,6 +119,7 @@ export class Logic {
   ): boolean {
     let ofA = answers.get(a);
     if (ofA === undefined) {
+      // Invalidated by: nothing, an expression never changes.
       ofA = new WeakMap();
       answers.set(a, ofA);
     }
