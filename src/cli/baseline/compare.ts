@@ -19,12 +19,12 @@ export interface CompareFlags {
   readonly output: OutputFormat;
 }
 
-export function compare(flags: CompareFlags, host: BaselineHost): void {
+export async function compare(flags: CompareFlags, host: BaselineHost): Promise<void> {
   if (flags.format === "forrest") {
     compareForrest(flags);
     return;
   }
-  const unknown = findUnknown(flags, host);
+  const unknown = await findUnknown(flags, host);
   const { shown, hidden } = unknown;
   const { output: format } = flags;
   let text = "";
@@ -54,7 +54,10 @@ export interface Unknown {
 }
 
 /** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
-export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
+export async function findUnknown(
+  flags: Pick<CompareFlags, "baseline" | "capture">,
+  host: BaselineHost,
+): Promise<Unknown> {
   const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
@@ -66,7 +69,10 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
     );
   for (const entry of entries) known.add(entry);
   // Before they are merged, so that what is shown has the executables that are new and no others.
-  const unknown = mergeEntries([candidatesOf(flags, host).filter((entry) => !known.knows(entry))], false);
+  const unknown = mergeEntries(
+    [(await candidatesOf(flags, host)).filter((entry) => !known.knows(entry))],
+    false,
+  );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
@@ -84,7 +90,10 @@ export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
-function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
+async function candidatesOf(
+  flags: Pick<CompareFlags, "capture">,
+  host: BaselineHost,
+): Promise<readonly BaselineEntry[]> {
   if (flags.capture === undefined) return readCandidates(host.stateDirectory);
   const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
