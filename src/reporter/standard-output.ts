@@ -36,9 +36,10 @@ export const standardOutput: OutputKind<never> = {
   },
 };
 
-/** The terminal shows starts only: an exit or a new tree would be a second line for the same program. */
+/** The terminal shows no silenced verdict, and starts only: an exit or a new tree would be a second line for the same program. */
 function isForLiveView(record: EventRecord): boolean {
   const name = record["event.name"];
+  if (record["policy.outcome"] === "silenced") return false;
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
 }
 
