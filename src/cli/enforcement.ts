@@ -5,8 +5,8 @@ import type { Overrides } from "../enforcement/overrides.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import { ruleKey } from "../policy/rule-state.ts";
+import { localTimeOf } from "../report/local-time.ts";
 import { nearest } from "../vocabulary/nearest.ts";
-import { localTime } from "./local-time.ts";
 import { hint, warn } from "./output.ts";
 
 /** The settings that decide which rules may act. */
@@ -84,5 +84,5 @@ export function printWhatMayAct(
   }
   if (may.length < acting.length)
     hint("the others report would_kill; treewarden arm ROLE/RULE arms one of them");
-  for (const { end } of overrides.pause) warn(`enforcement is paused until ${localTime(end.wall)}`);
+  for (const { end } of overrides.pause) warn(`enforcement is paused until ${localTimeOf(end.wall * 1_000)}`);
 }

@@ -31,6 +31,7 @@ import { compileTreeGlob } from "../policy/glob.ts";
 import type { Policy } from "../policy/policy.ts";
 import { ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";
+import { localTimeOf } from "../report/local-time.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { momentNow, ordersInForce, overridePath, readOverrides } from "../warden/overrides-store.ts";
@@ -39,7 +40,6 @@ import { writeWhole } from "./baseline/store.ts";
 import { wholeSeconds } from "./duration-options.ts";
 import { enforcementOf } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
-import { localTime } from "./local-time.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { loadSettings } from "./policies.ts";
 import { requester } from "./requester.ts";
@@ -152,7 +152,7 @@ async function disarm(name: string | undefined, flags: OrderFlags): Promise<void
     },
   });
   const until =
-    length === null ? "until it is armed by hand" : `until ${localTime(Date.now() / 1e3 + length)}`;
+    length === null ? "until it is armed by hand" : `until ${localTimeOf(Date.now() + length * 1_000)}`;
   warn(`${rule === null ? "every rule" : rule} is disarmed${placeText(unit, null)} ${until}`);
 }
 
@@ -177,7 +177,9 @@ async function pause(flags: OrderFlags): Promise<void> {
   });
   const [inForcePause] = given.pause;
   if (inForcePause !== undefined)
-    warn(`enforcement is paused until ${localTime(inForcePause.end.wall)}: nothing acts until then`);
+    warn(
+      `enforcement is paused until ${localTimeOf(inForcePause.end.wall * 1_000)}: nothing acts until then`,
+    );
   hint("treewarden resume ends it before");
 }
 
@@ -221,7 +223,7 @@ async function silence(name: string | undefined, flags: OrderFlags): Promise<voi
     },
   });
   const number = given.silence.at(-1)?.number;
-  warn(`${rule} is silenced until ${localTime(Date.now() / 1e3 + length)}`);
+  warn(`${rule} is silenced until ${localTimeOf(Date.now() + length * 1_000)}`);
   hint(`it still acts where it is armed; treewarden silence --end ${number} ends the silence`);
 }
 
@@ -248,7 +250,7 @@ function silencesText({ silence: orders }: Overrides): string {
   return orders
     .map(({ number, rule, tree, unit, end, reason }) => {
       const where = `${tree === null ? "" : ` in ${tree}`}${placeText(unit, null)}`;
-      return `${number}  ${rule}${printable(where)}  until ${localTime(end.wall)}  ${printable(reason ?? "-")}\n`;
+      return `${number}  ${rule}${printable(where)}  until ${localTimeOf(end.wall * 1_000)}  ${printable(reason ?? "-")}\n`;
     })
     .join("");
 }

@@ -101,7 +101,10 @@ function errorOf({ file, message, fix }: Pick<PolicyError, "file" | "message" | 
 }
 
 function resultOf(result: LoadResult): PolicySettingsResult {
-  return result.policy === undefined ? { ok: false, errors: result.errors } : { ok: true, ...result };
+  if (result.policy === undefined) return { ok: false, errors: result.errors };
+  // Without the files' text and the conditions as trees, which would stay in memory as long as the policy.
+  const { policy, baselines, signed } = result;
+  return { ok: true, policy, baselines, signed };
 }
 
 /** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */

@@ -22,6 +22,7 @@ import {
   stateDirOption,
 } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, mayColour, warn } from "./output.ts";
+import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
 import { policyOrError, policyRefusal } from "./policies.ts";
 import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
@@ -29,7 +30,7 @@ interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: "json" | "pretty" | "none";
+  readonly output?: OutputFormat | "none";
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -52,13 +53,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(
-      new Option("--output <format>", "standard output (default: pretty on a terminal, else json)").choices([
-        "json",
-        "pretty",
-        "none",
-      ]),
-    )
+    .addOption(streamOption("none"))
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -95,11 +90,15 @@ function run(flags: RunFlags): ExitCode {
   const stored = readOverrides(config.state_directory);
   for (const { text } of stored.problems) warn(text);
   printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
-  const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+  const output = streamFormat(flags.output);
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
-    environment: openTelemetryVariables(process.env),
+    // The reporter cannot read the host's files, and shows local times.
+    environment: {
+      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      ...openTelemetryVariables(process.env),
+    },
   };
   return asExitCode(
     supervise({

@@ -1,12 +1,20 @@
 // A policy in force, and what it decides about one event.
 import type { Tree } from "../fingerprint/tree.ts";
+import type { EnvironmentVariables, ProcessFacts } from "../sensor/event.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { DEFAULT_SEVERITY, type Severity, severities } from "../vocabulary/severities.ts";
 import type { Steps } from "../vocabulary/steps.ts";
-import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
+import {
+  isExpensive,
+  isJudged,
+  isOfEnvironment,
+  type JudgedVariable,
+  judgedRow,
+} from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   callExpression,
+  decidedByEnvironment,
   decidedByLineage,
   type Expression,
   namesIn,
@@ -125,6 +133,8 @@ interface EvaluatedRule {
    * on the lineage alone.
    */
   readonly prefilter: Program | undefined;
+  /** If none of the environment variables that are asked for is set, `program` is false. */
+  readonly needsVariableSet: boolean;
   /** The slots of the variables that the rule names, as a bit set with 32 slots in a word. */
   readonly needs: readonly number[];
   /** The decisions if this rule alone matched and none was undecided, see `standingOf`. */
@@ -165,7 +175,18 @@ export class RuleEvaluator {
    */
   private readonly prefilters = new WeakMap<Tree, RulePrefilter>();
   private readonly names: readonly JudgedVariable[];
+  /** By slot. */
   private readonly readers: readonly Reader[];
+  /** The slots of variables that depend on the environment alone, and all others. */
+  private readonly environmentSlots: readonly number[];
+  private readonly otherSlots: readonly number[];
+  /** The values of `environmentSlots` are those of an empty environment. */
+  private hasEmptyEnvironment = false;
+  /**
+   * The last environment that was found empty: the sensor has one for all such execs. Invalidated by: nothing, an
+   * environment never changes.
+   */
+  private emptyEnvironment: EnvironmentVariables | undefined;
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
   private readonly defaults: Standings;
@@ -185,8 +206,6 @@ export class RuleEvaluator {
     defaultRuleset: string,
   ) {
     const words = (slots.size + 31) >> 5;
-    this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
-    this.all = [...this.asked.keys()];
     this.names = [...slots.keys()].filter(isJudged);
     const late = this.names.map((name) => (isExpensive(name) ? readerOf(name) : undefined));
     this.readers = this.names.map((name) => presenceReaderOf(name) ?? readerOf(name));
@@ -196,6 +215,15 @@ export class RuleEvaluator {
       subject: undefined,
       ancestry: undefined,
     };
+    const isEnvironmentSlot = (slot: number): boolean => isOfEnvironment(this.names[slot] ?? "");
+    this.environmentSlots = [...this.names.keys()].filter(isEnvironmentSlot);
+    this.otherSlots = [...this.names.keys()].filter((slot) => !isEnvironmentSlot(slot));
+    this.asked = asked.map(({ environmentFilter, ...rule }) => ({
+      ...rule,
+      needs: masks(rule.slots, words),
+      needsVariableSet: environmentFilter !== undefined && !this.holdsInEmptyEnvironment(environmentFilter),
+    }));
+    this.all = [...this.asked.keys()];
     this.absent = new Int32Array(words);
     this.defaults = standingsOf({
       action: defaultAction,
@@ -210,9 +238,10 @@ export class RuleEvaluator {
     [this.undecidedOf] = this.defaults;
   }
 
-  decide(subject: Subject, states: RuleStates | undefined): Decision {
+  decide(subject: Subject, states?: RuleStates): Decision {
     const { evaluation } = this;
-    this.read(subject);
+    const isEmpty = this.isEnvironmentEmpty(subject.facts);
+    this.read(subject, isEmpty);
     let matched: EvaluatedRule[] | undefined;
     let undecided: string[] | undefined;
     for (const i of this.rulesFor(subject.tree)) {
@@ -223,7 +252,7 @@ export class RuleEvaluator {
         undecided.push(asked.rule.id);
         continue;
       }
-      if (!asked.program(evaluation)) continue;
+      if ((isEmpty && asked.needsVariableSet) || !asked.program(evaluation)) continue;
       matched ??= [];
       matched.push(asked);
       if (asked.rule.action === "allow") break;
@@ -233,12 +262,38 @@ export class RuleEvaluator {
     return this.decisionOf(matched, undecided, subject, states);
   }
 
-  private read(subject: Subject): void {
+  /** The environment was read, and none of the variables that are asked for is set. It is so for nearly all execs. */
+  private isEnvironmentEmpty({ environment, environmentTruncated }: ProcessFacts): boolean {
+    if (environment === undefined || environmentTruncated !== false || this.environmentSlots.length === 0)
+      return false;
+    if (environment === this.emptyEnvironment) return true;
+    for (const value of environment.values()) if (value !== null) return false;
+    this.emptyEnvironment = environment;
+    return true;
+  }
+
+  private holdsInEmptyEnvironment(filter: Program): boolean {
+    for (const slot of this.environmentSlots) {
+      const name = this.names[slot];
+      this.evaluation.values[slot] = name === undefined ? undefined : judgedRow(name).ordinary;
+    }
+    return filter(this.evaluation);
+  }
+
+  /** `isEmpty`: the subject's environment is. Then the values are those of the last such subject. */
+  private read(subject: Subject, isEmpty: boolean): void {
     const { evaluation, absent } = this;
     evaluation.subject = subject;
     evaluation.ancestry = undefined;
     absent.fill(0);
-    for (let slot = 0; slot < this.readers.length; slot++) {
+    this.readSlots(this.otherSlots, subject);
+    if (!(isEmpty && this.hasEmptyEnvironment)) this.readSlots(this.environmentSlots, subject);
+    this.hasEmptyEnvironment = isEmpty;
+  }
+
+  private readSlots(slots: readonly number[], subject: Subject): void {
+    const { evaluation, absent } = this;
+    for (const slot of slots) {
       const value = this.readers[slot]?.(subject);
       evaluation.values[slot] = value;
       if (value === undefined) absent[slot >> 5] = (absent[slot >> 5] ?? 0) | (1 << (slot & 31));
@@ -311,6 +366,12 @@ export class RuleEvaluator {
   }
 }
 
+interface PreparedRule extends Omit<EvaluatedRule, "needs" | "needsVariableSet"> {
+  readonly slots: readonly number[];
+  /** If this is false in an environment, `program` is. undefined if no part depends on the environment alone. */
+  readonly environmentFilter: Program | undefined;
+}
+
 function aloneOf(
   evaluated: EvaluatedRule | undefined,
   subject: Subject,
@@ -370,8 +431,6 @@ function standingsOf(decision: Omit<Decision, "armed" | "silenced">): Standings 
   return [of(false, false), of(true, false), of(false, true), of(true, true)];
 }
 
-type PreparedRule = Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] };
-
 /** Compiles the rules for one kind of event, which are in evaluation order, one at a time. */
 export function* compilingEvaluator(
   rules: readonly RuleCondition[],
@@ -403,8 +462,9 @@ function prepare(
   for (const name of [...names, ...namesTestedByMissing(condition)]) slotOf(name);
   const asked = rule.unknownMatches ? possible(condition) : condition;
   const program = compiler.compile(asked);
-  const decided = decidedByLineage(asked);
-  const prefilter = decided === undefined ? undefined : compiler.compile(decided);
+  const compiled = (part: Expression | undefined): Program | undefined => part && compiler.compile(part);
+  const prefilter = compiled(decidedByLineage(asked));
+  const environmentFilter = compiled(decidedByEnvironment(asked));
   const { action, ruleset, severity, tags, id } = rule;
   const alone = standingsOf({
     action,
@@ -415,7 +475,7 @@ function prepare(
     matched: Object.freeze([id]),
     undecided: noNames,
   });
-  return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
+  return { rule, program, prefilter, environmentFilter, alone, slots: [...names].map(slotOf) };
 }
 
 function anyKind(expressions: readonly Expression[]): number {

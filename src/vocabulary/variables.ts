@@ -497,6 +497,16 @@ const table = {
   "host.name": { ...reported("string", [], "host name; over OTLP an attribute of the resource"), otel: true },
   "error.message": { ...reported("string", ["change"], "what the system or the runtime said"), otel: true },
 
+  "process.ancestor_pids": reported(
+    "int[]",
+    ["exec"],
+    "`policy.verdict`, `tree.new`: process ids of the ancestors, as far as they are known, root first",
+  ),
+  "process.ancestors": reported(
+    "string[]",
+    ["exec"],
+    "likewise the ancestors, the nearest 16, each a JSON object with the names of this table: what it was when it forked the next one, and as it is at the verdict what only /proc has (arguments, terminal, login user). Of one that has ended only what it ran, its user and perhaps its pid are known",
+  ),
   "process.exit.code": {
     ...reported("int", ["exit"], "exit code; 128 and the signal's number if a signal ended the process"),
     otel: true,
@@ -666,6 +676,7 @@ const table = {
   "explain.base": reported("string", [], "why it is, or is not, of the base system"),
   "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
   "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
   "check.detail": reported("string", [], "what was found"),
@@ -774,6 +785,11 @@ export function isCoveredBySettleKey(name: JudgedVariable): boolean {
 /** The variable is known only while the sensor reads environments. */
 export function needsEnvironment(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("environment");
+}
+
+/** The variable tells nothing but what the environment is. False for what is no variable. */
+export function isOfEnvironment(name: string): boolean {
+  return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
 }
 
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */

@@ -47,6 +47,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The fields of a record that describe the ancestors of its process. */
+  readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: Execution) => Knowledge;
   /** Learns from an exec, of which the baseline knows this. */
@@ -108,7 +110,7 @@ export class VerdictHandler implements TrackerListener {
     let decision = decide(policy, subject, enforcement.states);
     if (decision.armed && enforcement.mayAct && enforcement.refresh())
       decision = decide(policy, subject, enforcement.states);
-    const { outcome, reason } = this.carryOut(exec, decision);
+    const { outcome, reason } = this.carryOut(exec, decision, knowledge.known === true);
     this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
@@ -122,7 +124,10 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
+      outbox.reliable(
+        records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
+        "common",
+      );
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
@@ -147,11 +152,11 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  private carryOut(exec: Execution, decision: Decision): CarriedOut {
+  private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return decision.silenced ? silenced : alerted;
     if (!this.inputs.enforcement.mayAct || !decision.armed) return decision.silenced ? silenced : wouldKill;
-    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
+    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);
     return result;

@@ -26,6 +26,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
@@ -44,6 +45,7 @@ import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
@@ -237,6 +239,7 @@ export function buildWardenParts(
   });
 
   const newTrees = new NewTrees(savedTrees);
+  const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
       identify: (facts) => baseList.identify(facts),
@@ -247,7 +250,10 @@ export function buildWardenParts(
     },
     {
       onFork: (child) => verdicts.onFork(child),
-      onExec: (exec) => verdicts.onExec(exec),
+      onExec: (exec) => {
+        recentExecs.add(exec);
+        verdicts.onExec(exec);
+      },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onLoss: (event) => verdicts.onLoss(event),
     },
@@ -269,10 +275,19 @@ export function buildWardenParts(
     new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const ancestors = new AncestorRecords({
+    forest: tracker.forest,
+    reader,
+    recent: recentExecs,
+    bootTimeMs: boot.bootTimeMs,
+    userName: (uid) => users.nameOf(uid),
+    now: monotonicNow,
+  });
   const repeatedVerdicts = new RepeatedVerdicts({
     report: (record, room) => outbox.reliable(record, room),
     offer: (record, room) => outbox.offer(record, room),
     stamp,
+    ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
   const verdicts = new VerdictHandler({
@@ -293,6 +308,7 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());

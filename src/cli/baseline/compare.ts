@@ -1,12 +1,13 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
-import type { BaselineEntry } from "../../baseline/entry.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
-import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
@@ -15,19 +16,23 @@ export interface CompareFlags {
   readonly capture?: string;
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
-export function compare(flags: CompareFlags, host: BaselineHost): void {
+export async function compare(flags: CompareFlags, host: BaselineHost): Promise<void> {
   if (flags.format === "forrest") {
     compareForrest(flags);
     return;
   }
-  const { shown, hidden } = findUnknown(flags, host);
-  const format = formatOf(flags.output);
+  const unknown = await findUnknown(flags, host);
+  const { shown, hidden } = unknown;
+  const { output: format } = flags;
   let text = "";
   for (const entry of shown)
-    text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
+    text +=
+      format === "json"
+        ? jsonLine("baseline.unknown", entryFields(entry))
+        : `${unknownLine(entry, unknown)}\n`;
   if (flags.showExcluded === true) text += excludedText(hidden, format);
   process.stdout.write(text);
   if (shown.length > 0) process.exitCode = exitCodes.no;
@@ -43,11 +48,16 @@ export interface Hidden {
 
 export interface Unknown {
   readonly shown: readonly BaselineEntry[];
+  /** Those of `shown` whose scope, habit and path are known: their executables are new. */
+  readonly withNewExecutable: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
 /** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
-export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
+export async function findUnknown(
+  flags: Pick<CompareFlags, "baseline" | "capture">,
+  host: BaselineHost,
+): Promise<Unknown> {
   const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
@@ -58,17 +68,32 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags, host).filter((entry) => !known.knows(entry));
+  // Before they are merged, so that what is shown has the executables that are new and no others.
+  const unknown = mergeEntries(
+    [(await candidatesOf(flags, host)).filter((entry) => !known.knows(entry))],
+    false,
+  );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
+  const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
-    shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
+    shown,
+    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
 }
 
+/** An unknown entry on one line. */
+export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+  if (!withNewExecutable.has(entry)) return entryLine(entry);
+  return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
+}
+
 /** What runs: as the running warden found it, or as a capture shows it. */
-function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
+async function candidatesOf(
+  flags: Pick<CompareFlags, "capture">,
+  host: BaselineHost,
+): Promise<readonly BaselineEntry[]> {
   if (flags.capture === undefined) return readCandidates(host.stateDirectory);
   const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
@@ -76,7 +101,7 @@ function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost):
   return entries;
 }
 
-export function excludedText(hidden: readonly Hidden[], format: EntryFormat): string {
+export function excludedText(hidden: readonly Hidden[], format: OutputFormat): string {
   let text = "";
   for (const { entry, exclusion } of hidden) {
     text +=

@@ -8,13 +8,6 @@ import { records } from "../../report/records.ts";
 import { recordUids } from "../../report/stamp.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 
-export type EntryFormat = "json" | "pretty";
-
-/** `--output`, or what suits where standard output goes. */
-export function formatOf(chosen: EntryFormat | undefined): EntryFormat {
-  return chosen ?? (process.stdout.isTTY ? "pretty" : "json");
-}
-
 let uids: ((wallNs: number) => string) | undefined;
 
 /** One JSON line with the stamps that every one has. */
@@ -47,12 +40,13 @@ export function entryFields(entry: BaselineEntry): EventRecord {
 /** An entry on one line, the tree first. */
 export function entryLine(entry: BaselineEntry): string {
   const where = entry.scope === "-" ? "" : `  in ${entry.scope}`;
-  const part = entry.complete
-    ? ""
-    : entry.fromMain
-      ? "  (incomplete, from its main program)"
-      : "  (incomplete)";
-  return `${entry.exact}  ${entry.path}${where}${part}`;
+  return `${entry.exact}  ${entry.path}${where}${incompleteMark(entry)}`;
+}
+
+/** What a line says of an entry that was not seen from its root on; empty for others. */
+export function incompleteMark({ complete, fromMain }: BaselineEntry): string {
+  if (complete) return "";
+  return fromMain ? "  (incomplete, from its main program)" : "  (incomplete)";
 }
 
 /** What else is known of an entry, a fact a line. */

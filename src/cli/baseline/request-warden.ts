@@ -17,7 +17,7 @@ import { pidfdOpen } from "../../linux/pidfd.ts";
 import { readCheckedFileOrNothing, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
-import { CommandError, exitCodes } from "../output.ts";
+import { CommandError, exitCodes, hint } from "../output.ts";
 import { writeWhole } from "./store.ts";
 
 /** The process that holds the state directory; undefined if none does. */
@@ -116,6 +116,12 @@ export async function askWarden(
       );
     await Bun.sleep(LOOK_MS);
   }
+}
+
+/** Has the warden read the baseline in force and the exclusions again. Without one they hold from the next start. */
+export function loadBaseline(stateDirectory: string): void {
+  if (!requestWarden(stateDirectory, { kind: "reload-baseline" }))
+    hint("no treewarden runs: it holds from the next start");
 }
 
 /** As `requestWarden`; without a warden it is an error. */
