@@ -23,19 +23,26 @@ const imageDirectories: ReadonlySet<string> = new Set([
   "/usr/local/sbin",
 ]);
 
-/** The classes of what a process runs; undefined if its executable could not be read. */
-export function classesOfRunnable(runnable: Runnable, isImage: boolean): ExecutableClasses | undefined {
-  const { executable, foldedExecutable, folded } = runnable;
-  if (executable === undefined || foldedExecutable === undefined || folded === undefined) return undefined;
-  return classesOf(executable, foldedExecutable, unambiguous(folded), isImage, true);
+/** The classes of what a process runs, whose compared path is `path`; undefined if its executable could not be read. */
+export function classesOfRunnable(
+  { executable, foldedExecutable, folded }: Runnable,
+  path: string,
+  isImage: boolean,
+): ExecutableClasses | undefined {
+  if (executable === undefined || foldedExecutable === undefined) return undefined;
+  if (foldedExecutable === folded) return [path];
+  return classesOf(executable, comparedPath(unambiguous(foldedExecutable)), path, isImage);
 }
 
 /** The classes of a learned executable of an entry whose runnable path is `path`. */
 export function classesOfLearned(executable: Executable, path: string, isImage: boolean): ExecutableClasses {
+  const comparedRunnable = comparedPath(path);
   // Most programs are their own executable, and folding one costs as much as naming it.
-  if (executable.path === path) return [comparedPath(path)];
+  if (executable.path === path) return [comparedRunnable];
   const raw = undoUnambiguous(executable.path) ?? executable.path;
-  return classesOf(raw, foldedExecutablePath(raw), path, isImage, executable.package !== null);
+  const compared = comparedPath(unambiguous(foldedExecutablePath(raw)));
+  // Nothing else of its family is the same as an interpreter that no package has installed.
+  return executable.package === null ? [compared] : classesOf(raw, compared, comparedRunnable, isImage);
 }
 
 /** An executable's path as it is compared with that of another one. */
@@ -43,17 +50,10 @@ export function comparedExecutable({ foldedExecutable }: Runnable): string | und
   return foldedExecutable === undefined ? undefined : comparedPath(unambiguous(foldedExecutable));
 }
 
-/** `isPackaged`: false if no package owns the file. */
-function classesOf(
-  executable: string,
-  folded: string,
-  path: string,
-  isImage: boolean,
-  isPackaged: boolean,
-): ExecutableClasses {
-  const compared = comparedPath(unambiguous(folded));
+/** `compared`, `path`: the executable and the runnable as they are compared. */
+function classesOf(executable: string, compared: string, path: string, isImage: boolean): ExecutableClasses {
   // What is run is the executable itself, or a user chose which file is at its path.
-  if (compared === comparedPath(path) || path.startsWith(USER_MOUNTS) || !isPackaged) return [compared];
+  if (compared === path || path.startsWith(USER_MOUNTS)) return [compared];
   const directories = isImage ? imageDirectories : packageDirectories;
   if (!directories.has(directoryOf(mergedPath(executable)))) return [compared];
   return [compared, ...interpreterFamilies(nameOf(executable))];
