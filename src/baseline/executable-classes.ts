@@ -11,6 +11,9 @@ import type { Executable } from "./executables.ts";
 /** Executables are the same if they have one of these in common. */
 export type ExecutableClasses = readonly string[];
 
+/** The executable is what is run: one set for most programs, which the runnable's path tells apart. */
+const itself: ExecutableClasses = [""];
+
 /**
  * Where packages put interpreters. The package of a file is not known yet when it is executed, but only root can write
  * here; a file that no package owns has `process.executable.unpackaged`.
@@ -30,19 +33,19 @@ export function classesOfRunnable(
   isImage: boolean,
 ): ExecutableClasses | undefined {
   if (executable === undefined || foldedExecutable === undefined) return undefined;
-  if (foldedExecutable === folded) return [path];
+  if (foldedExecutable === folded) return itself;
   return classesOf(executable, comparedPath(unambiguous(foldedExecutable)), path, isImage);
 }
 
 /** The classes of a learned executable of an entry whose runnable path is `path`. */
 export function classesOfLearned(executable: Executable, path: string, isImage: boolean): ExecutableClasses {
-  const comparedRunnable = comparedPath(path);
   // Most programs are their own executable, and folding one costs as much as naming it.
-  if (executable.path === path) return [comparedRunnable];
+  if (executable.path === path) return itself;
   const raw = undoUnambiguous(executable.path) ?? executable.path;
   const compared = comparedPath(unambiguous(foldedExecutablePath(raw)));
+  const classes = classesOf(raw, compared, comparedPath(path), isImage);
   // Nothing else of its family is the same as an interpreter that no package has installed.
-  return executable.package === null ? [compared] : classesOf(raw, compared, comparedRunnable, isImage);
+  return executable.package === null ? classes.slice(0, 1) : classes;
 }
 
 /** An executable's path as it is compared with that of another one. */
@@ -52,8 +55,9 @@ export function comparedExecutable({ foldedExecutable }: Runnable): string | und
 
 /** `compared`, `path`: the executable and the runnable as they are compared. */
 function classesOf(executable: string, compared: string, path: string, isImage: boolean): ExecutableClasses {
-  // What is run is the executable itself, or a user chose which file is at its path.
-  if (compared === path || path.startsWith(USER_MOUNTS)) return [compared];
+  if (compared === path) return itself;
+  // A user chose which file is at its path.
+  if (path.startsWith(USER_MOUNTS)) return [compared];
   const directories = isImage ? imageDirectories : packageDirectories;
   if (!directories.has(directoryOf(mergedPath(executable)))) return [compared];
   return [compared, ...interpreterFamilies(nameOf(executable))];
