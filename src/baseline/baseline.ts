@@ -2,6 +2,7 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { baselinePath, properEnds } from "./key.ts";
@@ -89,6 +90,8 @@ export class Baseline {
   private readonly folded = new DigestTable();
   private readonly exactOccurrences = new Occurrences();
   private readonly foldedOccurrences = new Occurrences();
+  /** By path as entries have it; a path without is unknown. */
+  private readonly contents = new Map<string, Contents>();
   /** Invalidated by: nothing, the set does not change after the first query; a reload creates another Baseline. */
   private readonly cache = new WeakMap<Lineage, Cached>();
   /** Invalidated by: nothing, likewise. */
@@ -104,6 +107,10 @@ export class Baseline {
     const row = this.exactOccurrences.add(entry.first, entry.count);
     this.addTo(this.habits, entry, row);
     if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
+    if (entry.contents !== "unknown") {
+      const others = this.contents.get(entry.path) ?? "unknown";
+      this.contents.set(entry.path, joinContents(others, entry.contents));
+    }
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
@@ -131,6 +138,11 @@ export class Baseline {
   /** Whether the tree of an entry is known; the same query for a tree from a file. */
   knows(entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete">): boolean {
     return this.find(entry.scope, entry.path, entry, entry.complete) !== -1;
+  }
+
+  /** The contents that any tree was learned with at a path of the host, which is written as entries have it. */
+  contentsOf(path: string): Contents {
+    return this.contents.get(path) ?? "unknown";
   }
 
   /** Whether the folded tree is in the baseline. */

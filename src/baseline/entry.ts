@@ -1,4 +1,5 @@
 // One tree of a baseline with its observations, and how two entries of the same tree are joined.
+import { type Contents, joinContents } from "./contents.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, type Key } from "./key.ts";
 
@@ -24,6 +25,8 @@ export interface BaselineEntry extends Key {
   readonly hosts: number;
   /** Distinct executables of its leaf, ascending, at most EXECUTABLES_LIMIT; empty if unknown. */
   readonly executables: readonly Executable[];
+  /** The contents of its runnable's file. */
+  readonly contents: Contents;
   /** One sample, as `argumentsText` formats it; undefined if unknown. */
   readonly arguments: string | undefined;
 }
@@ -68,6 +71,7 @@ export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean):
     users: joinUsers(a.users, b.users),
     hosts: apart ? Math.min(a.hosts + b.hosts, Number.MAX_SAFE_INTEGER) : Math.max(a.hosts, b.hosts),
     executables: joinExecutables(a.executables, b.executables),
+    contents: joinContents(a.contents, b.contents),
     arguments: lesser(a.arguments, b.arguments),
   };
 }

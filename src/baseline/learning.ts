@@ -5,12 +5,14 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
+import { contentPath, contentsText } from "./contents.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
 import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
+import { type FoundContent, type SeenContent, SeenContents } from "./seen-contents.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
@@ -46,12 +48,14 @@ interface CollectedTree {
   /** Its count has changed since it was reported. */
   dirty: boolean;
   files: readonly SeenFile<CollectedTree>[];
-  /** Its files have changed since it was reported. */
+  /** The content of its runnable; undefined if its digests would say nothing. */
+  content: SeenContent<CollectedTree> | undefined;
+  /** Its files or contents have changed since it was reported. */
   filesChanged: boolean;
   /** It was not seen whole after all, and is collected anew when it is seen again. */
   dropped: boolean;
   /** Its texts; undefined once it is reported. */
-  unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables"> | undefined;
+  unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables" | "contents"> | undefined;
 }
 
 interface Cached {
@@ -75,6 +79,7 @@ export class Learning {
   private dirty: CollectedTree[] = [];
   private withNewFiles: CollectedTree[] = [];
   private readonly files = new SeenFiles<CollectedTree>();
+  private readonly contents = new SeenContents<CollectedTree>();
   private current: LearningState;
 
   constructor(options: LearningOptions) {
@@ -134,6 +139,18 @@ export class Learning {
     for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
   }
 
+  /** Whether the content of the file at `path` (`contentPath`) is wanted: always in a learning run, else once. */
+  wantsContent(path: string): boolean {
+    const contents = this.contents.contentsOf(path);
+    return contents !== undefined && (this.current.phase === "learning" || contents === "unknown");
+  }
+
+  /** Adds what was found at `path` of the host, see `contentPath`. */
+  foundContent(path: string, found: FoundContent): void {
+    const isLearning = this.current.phase === "learning";
+    for (const tree of this.contents.found(path, found, isLearning)) this.markFiles(tree);
+  }
+
   /** Drops the trees that were first seen after `second` and are not reported yet: events were missing by then. */
   dropAfter(second: number): void {
     const isFresh = ({ unreported }: CollectedTree): boolean =>
@@ -156,7 +173,7 @@ export class Learning {
     for (const waiting of this.waiting) {
       if (waiting.unreported !== undefined && waiting.unreported.first > until) break;
       if (waiting.unreported !== undefined) {
-        const tree = { ...waiting.unreported, ...countOf(waiting), executables: executablesOf(waiting) };
+        const tree = { ...waiting.unreported, ...countOf(waiting), ...filesOf(waiting) };
         if (!report({ kind: "tree", started, tree })) break;
       }
       waiting.unreported = undefined;
@@ -174,7 +191,7 @@ export class Learning {
     for (done = 0; done < this.withNewFiles.length; done++) {
       const tree = this.withNewFiles[done];
       if (tree?.filesChanged !== true) continue;
-      if (!report({ kind: "executables", started, id: tree.id, executables: executablesOf(tree) })) break;
+      if (!report({ kind: "executables", started, id: tree.id, ...filesOf(tree) })) break;
       tree.filesChanged = false;
     }
     this.withNewFiles = this.withNewFiles.slice(done);
@@ -201,7 +218,7 @@ export class Learning {
   /** Adds the file that the process runs to its tree. */
   private addFile(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (facts?.executable === undefined || tree.files.length >= EXECUTABLES_LIMIT) return;
-    const isHost = lineage.container === null && facts.userMounts !== true;
+    const isHost = isOnHost(lineage, facts);
     const file = this.files.of(facts.executable, isHost);
     if (file === undefined || tree.files.includes(file)) return;
     tree.files = [...tree.files, file];
@@ -209,6 +226,17 @@ export class Learning {
     this.markFiles(tree);
     const examined = isHost ? this.options.look?.(facts) : undefined;
     if (examined !== undefined) this.examined(facts.executable, examined);
+  }
+
+  /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
+  private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
+    if (tree.content !== undefined || facts === undefined) return;
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
+    const content = path === undefined ? undefined : this.contents.of(path);
+    if (content === undefined) return;
+    tree.content = content;
+    content.users.push(tree);
+    if (content.contents !== "unknown") this.markFiles(tree);
   }
 
   private findOrAdd(
@@ -255,7 +283,7 @@ export class Learning {
         arguments: sample || null,
       };
       const flags = { dirty: false, filesChanged: false, dropped: false };
-      tree = { id, users, last: second, count: 0, files: [], ...flags, unreported };
+      tree = { id, users, last: second, count: 0, files: [], content: undefined, ...flags, unreported };
       if (found === undefined) {
         setDigest(id);
         this.table.set(this.rows.length);
@@ -265,6 +293,7 @@ export class Learning {
       this.current = countNewTree(this.current, second);
     }
     this.addFile(tree, lineage, facts);
+    this.addContent(tree, lineage, facts);
     this.addToCache(lineage, scope, tree);
     return tree;
   }
@@ -286,8 +315,13 @@ function countOf({
   return { id, last, count, users: usersText(users) };
 }
 
-function executablesOf({ files }: CollectedTree): string {
+function filesOf({ files, content }: CollectedTree): Pick<LearnedTree, "executables" | "contents"> {
   let all: readonly Executable[] = [];
   for (const { executables } of files) all = joinExecutables(all, executables);
-  return executablesText(all);
+  return { executables: executablesText(all), contents: contentsText(content?.contents ?? "unknown") };
+}
+
+/** Whether paths name files of the host, and not those that an image or a user has mounted there. */
+export function isOnHost({ container }: Lineage, { userMounts }: ProcessFacts): boolean {
+  return container === null && userMounts !== true;
 }

@@ -3,7 +3,7 @@ import type { Tree } from "../fingerprint/tree.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import type { Steps } from "../vocabulary/steps.ts";
-import { isExpensive, isJudged, type JudgedVariable } from "../vocabulary/variables.ts";
+import { isExpensive, isJudged, type JudgedVariable, needsContent } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   callExpression,
@@ -48,6 +48,8 @@ export interface Policy {
   readonly defaults: Readonly<Record<JudgedKind, Action>>;
   /** The variables that any rule names. */
   readonly variables: ReadonlySet<JudgedVariable>;
+  /** Contents that are never changed: `sha256:` and 64 hexadecimal digits each. */
+  readonly digests: ReadonlySet<string>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
@@ -60,6 +62,8 @@ export interface ResolvedPolicy {
   readonly description?: string;
   readonly lists: Readonly<Record<string, readonly (string | number)[]>>;
   readonly rules: readonly Readonly<Record<string, unknown>>[];
+  /** The contents of all files of digests. */
+  readonly digests?: readonly string[];
   readonly default: Action | Readonly<Record<JudgedKind, Action>>;
   /** The role whose file holds the default, if that is another one. */
   readonly default_ruleset?: string;
@@ -81,6 +85,29 @@ export interface Decision {
 /** Evaluates a policy for one event. Synchronous; uses no clock, no file and no system call. */
 export function decide(policy: Policy, subject: Subject): Decision {
   return policy.evaluators[subject.kind].decide(subject);
+}
+
+/**
+ * What the rules with these ids decide about an event that the others were asked about before. An `allow` among all rules
+ * still ends the asking. If none of them matches, the default decision with the action `allow`.
+ */
+export function decideAmong(policy: Policy, subject: Subject, ids: readonly string[]): Decision {
+  return policy.evaluators[subject.kind].decideAmong(subject, ids);
+}
+
+/** Whether the rule that decided names a variable of which `test` is true. */
+export function namesAny(
+  { rules }: Policy,
+  { rule, ruleset }: Decision,
+  test: (name: JudgedVariable) => boolean,
+): boolean {
+  const deciding = rules.find(({ id, ruleset: role }) => id === rule && role === ruleset);
+  return deciding !== undefined && [...deciding.variables].some(test);
+}
+
+/** Whether the rule that decided names the content of a file: its verdict is given once for each content. */
+export function namesContent(policy: Policy, decision: Decision): boolean {
+  return namesAny(policy, decision, needsContent);
 }
 
 export interface RuleSource {
@@ -190,6 +217,15 @@ export class RuleEvaluator {
   }
 
   decide(subject: Subject): Decision {
+    return this.evaluate(subject, undefined);
+  }
+
+  decideAmong(subject: Subject, ids: readonly string[]): Decision {
+    const decision = this.evaluate(subject, ids);
+    return decision.rule === DEFAULT_RULE ? { ...decision, action: "allow" } : decision;
+  }
+
+  private evaluate(subject: Subject, ids: readonly string[] | undefined): Decision {
     const { evaluation } = this;
     this.read(subject);
     let matched: EvaluatedRule[] | undefined;
@@ -203,8 +239,10 @@ export class RuleEvaluator {
         continue;
       }
       if (!asked.program(evaluation)) continue;
-      matched ??= [];
-      matched.push(asked);
+      if (ids === undefined || ids.includes(asked.rule.id)) {
+        matched ??= [];
+        matched.push(asked);
+      }
       if (asked.rule.action === "allow") break;
     }
     evaluation.subject = undefined;

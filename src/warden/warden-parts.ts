@@ -2,7 +2,7 @@
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
-import { ExaminerClient } from "../examiner/client.ts";
+import { ExaminerClient, imageKey } from "../examiner/client.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
@@ -30,11 +30,13 @@ import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { ChangedRunnables } from "./changed-runnables.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
+import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
@@ -43,12 +45,13 @@ import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
+import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
-import { VerdictHandler } from "./verdict-handler.ts";
+import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
@@ -141,7 +144,16 @@ export function buildWardenParts(
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
-    changed: (what) => epoch.raise(what),
+    changed: (what) => {
+      if (what === "packages") contents.forgetAll();
+      epoch.raise(what);
+    },
+    answered: (key) => late.answered(key),
+    content: (question, answer) => {
+      const seen = contents.take(question, answer);
+      if (seen !== undefined) changes.onAnswer(seen);
+      late.answered(contentKey(question));
+    },
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
@@ -170,6 +182,19 @@ export function buildWardenParts(
     writeFile,
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
+  });
+  const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
+  const changes = new ChangedRunnables({
+    contents,
+    accepted: (path) => knownTrees.contentsOf(path),
+    permitted: () => policyInForce.current.digests,
+    isWanted: (path) => learner.wantsContent(path),
+    onContent: (path, content) => learner.onContent(path, content),
+    onChanged: (program) => learner.onChanged(program),
+  });
+  const late = new LateVerdicts({
+    judge: (exec) => verdicts.onLate(exec),
+    missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
   });
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
   const capture = new WardenCapture({
@@ -253,6 +278,14 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    changes,
+    late,
+    awaited: ({ containerId, examined, facts }) => {
+      if (typeof containerId === "string")
+        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
+      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
+      return answer === undefined ? [] : [answer];
+    },
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());
@@ -264,6 +297,7 @@ export function buildWardenParts(
   });
   return {
     capture,
+    changes,
     epoch,
     examiner,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */
@@ -271,6 +305,7 @@ export function buildWardenParts(
     fileWriter,
     forestStore,
     knownTrees,
+    late,
     learner,
     link,
     outbox,

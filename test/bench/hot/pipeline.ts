@@ -125,6 +125,7 @@ export class Lesson {
       users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
       hosts: 1,
       executables: [],
+      contents: "unknown",
       arguments: undefined,
     });
   }
