@@ -654,6 +654,11 @@ const table = {
   "baseline.last": reported("string", [], "when the entry was last seen, likewise"),
   "baseline.hosts": reported("int", [], "how many hosts have the entry"),
   "baseline.executables": reported("string[]", [], "files that were run: path, package and digest"),
+  "baseline.contents": reported(
+    "string",
+    [],
+    "contents of the runnable's file: digests, `packaged`, or `varies`",
+  ),
   "baseline.arguments": reported("string", [], "arguments of the first exec, redacted"),
   "baseline.exclusion": reported("string", [], "pattern of the exclusion"),
   "baseline.exclusion.until": reported("string", [], "when the exclusion ends: RFC 3339, UTC; absent: never"),

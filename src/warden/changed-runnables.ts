@@ -92,14 +92,15 @@ export class ChangedRunnables {
     return changed;
   }
 
-  /** Looks at the file for the learning, if that wants its content. */
-  learn(program: RanProgram): void {
+  /** Looks at the file for the learning, if that wants its content. undefined: it does not. */
+  learn(program: RanProgram): SeenState | undefined {
     const { lineage, facts } = program;
-    if (!isOnHost(lineage, facts)) return;
+    if (!isOnHost(lineage, facts)) return undefined;
     const path = this.comparedPath(lineage.program)?.path;
-    if (path === undefined || !this.inputs.isWanted(path)) return;
-    const content = this.see(path, program, lineage.program)?.content;
-    if (content !== undefined) this.inputs.onContent(path, content);
+    if (path === undefined || !this.inputs.isWanted(path)) return undefined;
+    const seen = this.see(path, program, lineage.program);
+    if (seen?.content !== undefined) this.inputs.onContent(path, seen.content);
+    return seen;
   }
 
   /** Takes an answer that was outstanding. */

@@ -116,11 +116,12 @@ export class VerdictHandler implements TrackerListener {
       ({ outcome, reason } = this.carryOut(exec, decision));
     }
     this.count(decision, outcome, exec);
+    let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
-      changes?.learn(subject);
+      wanted ??= changes?.learn(subject);
     }
-    if (exec.event !== undefined && this.maySettle(decision, subject, seen)) this.inputs.settle(exec.event);
+    if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;

@@ -1,5 +1,6 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
+import { hasNewContent } from "../../baseline/contents.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
@@ -46,7 +47,7 @@ export interface Unknown {
   readonly hidden: readonly Hidden[];
 }
 
-/** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
+/** The trees of the journal or of a capture that the baseline does not know, or not with this content, and those among them that exclusions hide. */
 export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
   const known = new Baseline();
   const entries =
@@ -58,7 +59,9 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags, host).filter((entry) => !known.knows(entry));
+  const unknown = candidatesOf(flags, host).filter(
+    (entry) => !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(entry.path)),
+  );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   return {

@@ -1,6 +1,6 @@
 // `baseline learn` and `baseline accept`: from what runs, to what may run.
 import { hostname, uptime } from "node:os";
-import { diffEntries, mergeEntries, withHabits } from "../../baseline/entry.ts";
+import { type BaselineEntry, diffEntries, mergeEntries, withHabits } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import {
   isSettled,
@@ -135,6 +135,8 @@ export interface AcceptFlags {
 /** How long `accept` waits for trees that are on their way from the warden through the reporter to the disk. */
 const ARRIVAL_MS = 5_000;
 const RETRY_MS = 200;
+/** Files whose content varies that `accept` names. */
+const VARYING_SHOWN = 20;
 
 /** The rows of the journal, once all trees that the warden has counted are among them, or after ARRIVAL_MS. */
 async function readLearnedRows(
@@ -170,6 +172,14 @@ function checkRows(found: CandidateRows, state: LearningState, { anyway }: Accep
   if (anyway !== true)
     throw new CommandError(exitCodes.no, lines, `${first.fix}; --anyway accepts the others`);
   warn(...problems.map(({ problem }) => `left out: ${problem}`));
+}
+
+/** The paths whose content varied while learning: the first of them, and how many more there are. */
+function varyingLines(entries: readonly BaselineEntry[]): readonly string[] {
+  const paths = [...new Set(entries.flatMap(({ contents, path }) => (contents === "varies" ? [path] : [])))];
+  const shown = paths.slice(0, VARYING_SHOWN).map((path) => `${path} varies: its content is never compared`);
+  const more = paths.length - shown.length;
+  return more > 0 ? [...shown, `${more} more files vary: treewarden baseline export`] : shown;
 }
 
 /** Puts into force what was learned. What was first seen after the learning had ended is for compare and review. */
@@ -221,6 +231,7 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   if (alone > 0) hint(`${alone} incomplete trees stand for themselves alone`);
   const left = visible.length - learned.length;
   if (left > 0) hint(`${left} incomplete trees were left out: treewarden baseline review`);
+  for (const line of varyingLines(learned)) hint(line);
   if (state.losses > 0) hint(lossText(state, now));
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
