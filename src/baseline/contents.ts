@@ -1,6 +1,9 @@
 // The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
+
+import { mergedPath } from "../fingerprint/path.ts";
 import { isTemporaryDirectory } from "../fingerprint/randomness.ts";
 import type { Runnable } from "../forest/runnable.ts";
+import { comparedPath } from "./compared-path.ts";
 import { isDigest } from "./executables.ts";
 import { compareTexts } from "./key.ts";
 
@@ -55,6 +58,7 @@ export function hasNewContent(contents: Contents, known: Contents): boolean {
  */
 export function contentPath({ path, folded }: Runnable): string | undefined {
   if (path === undefined || path !== folded || !path.startsWith("/")) return undefined;
+  if (comparedPath(path) !== mergedPath(path)) return undefined;
   for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1))
     if (isTemporaryDirectory(path.slice(0, slash))) return undefined;
   return path;

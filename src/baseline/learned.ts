@@ -24,7 +24,7 @@ const contents = v.pipe(
 
 /** The schema of a learned tree. */
 export const LearnedTree = v.object({
-  /** 128 bits of a digest over scope, path, habit, `complete` and `fromMain`, as 32 hexadecimal digits. */
+  /** 128 bits of a digest over scope, path, habit, `complete`, `fromMain` and executable, as 32 hexadecimal digits. */
   id,
   scope: v.string(),
   exact: v.string(),

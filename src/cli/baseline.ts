@@ -24,6 +24,7 @@ import type { BaselineHost } from "./baseline/host.ts";
 import { type AcceptFlags, accept, type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { outputOption } from "./output-format.ts";
 
 export function baselineCommand(): Command {
   const command = new Command("baseline").description("learn what this host runs, and show what is new");
@@ -47,13 +48,6 @@ function withHost(command: Command): Command {
 
 function hostOf(flags: HostFlags): BaselineHost {
   return { stateDirectory: hostConfig(flags, "to decide").state_directory };
-}
-
-function outputOption(): Option {
-  return new Option("--output <format>", "default: pretty on a terminal, else json").choices([
-    "json",
-    "pretty",
-  ]);
 }
 
 function formatOption(): Option {

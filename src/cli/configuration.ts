@@ -10,19 +10,31 @@ const CONFIG_LIMIT = 65_536;
 /** The number of errors that are shown. */
 const ERRORS_SHOWN = 20;
 
-/** `path`: from the option, undefined without it. Throws a CommandError that lists the errors with line and column. */
+/** A configuration, and whether a file holds it. */
+export interface ReadConfig {
+  readonly config: Config;
+  /** The file's path; undefined if there is none, and these are the defaults. */
+  readonly file: string | undefined;
+}
+
+/** As `readConfigFile`, for those who do not ask where the settings come from. */
 export function readConfig(path: string | undefined, purpose: ReadPurpose): Config {
+  return readConfigFile(path, purpose).config;
+}
+
+/** `path`: from the option, undefined without it. Throws a CommandError that lists the errors with line and column. */
+export function readConfigFile(path: string | undefined, purpose: ReadPurpose): ReadConfig {
   const file = path ?? configFile;
   const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
     const { kind, reason, fix, cause } = content.problem;
-    if (kind === "missing" && path === undefined) return defaultConfig();
+    if (kind === "missing" && path === undefined) return { config: defaultConfig(), file: undefined };
     const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
     const code = codeOf(cause) === "EACCES" ? exitCodes.notAllowed : exitCodes.usage;
     throw new CommandError(code, `cannot read the configuration ${file}: ${why}`, fix);
   }
   const result = parseConfig(content.bytes.toString("utf8"), file);
-  if (result.ok) return result.config;
+  if (result.ok) return { config: result.config, file };
   const { errors } = result;
   const lines = errors
     .slice(0, ERRORS_SHOWN)

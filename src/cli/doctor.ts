@@ -1,6 +1,6 @@
 // `treewarden doctor`: shows what this kernel supports, what is missing, and how to fix it.
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { type PrivilegeLine, privilegeLines } from "../hardening/privileges.ts";
 import { realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
@@ -11,21 +11,19 @@ import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
 import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
 import { type ExitCode, exitCodes, mayColour } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 import { privilegeMode } from "./restricted-start.ts";
 
 export function doctorCommand(): Command {
   return new Command("doctor")
     .description("show what this kernel supports, what is missing, and how to fix it")
-    .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
+    .addOption(outputOption())
     .option("--config <file>", "configuration file to check")
-    .action((flags: { readonly output?: "json" | "pretty"; readonly config?: string }) => {
-      const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+    .action((flags: { readonly output: OutputFormat; readonly config?: string }) => {
       const sensors = trySensors();
       const { checks, config } = runChecks(flags.config);
       const privileges = privilegeLines(privilegeMode(config, openTelemetryVariables(process.env)));
-      const print = format === "json" ? json : pretty;
+      const print = flags.output === "json" ? json : pretty;
       process.stdout.write(print(sensors, checks, privileges));
       process.exitCode = verdict(sensors, checks);
     });

@@ -1,89 +1,116 @@
 // `treewarden events`: shows the content of the journal, oldest first.
-import { statSync } from "node:fs";
-import { join } from "node:path";
-import { Command, Option } from "commander";
-import { durationExamples, parseDuration } from "../config/duration.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
-import { prettyLine } from "../report/pretty.ts";
-import { JOURNAL_FILE, JournalReader } from "../reporter/journal-reader.ts";
-import { messageOf } from "../vocabulary/errors.ts";
-import { becomeOwnerOf } from "./become-owner.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import { painter, prettyLine } from "../report/pretty.ts";
+import type { EventFilter } from "../reporter/event-filter.ts";
+import type { JournalReader } from "../reporter/journal-reader.ts";
+import { type FilterFlags, filterOf, withFilterOptions } from "./event-filter-options.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
-import { CommandError, exitCodes, mayColour } from "./output.ts";
+import { openJournal } from "./open-journal.ts";
+import { hint, mayColour } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 
-interface EventsFlags extends HostFlags {
-  readonly since?: string;
+interface EventsFlags extends HostFlags, FilterFlags {
+  readonly limit?: number;
   readonly follow?: boolean;
-  readonly output?: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
-const BATCH = 500;
 const FOLLOW_MS = 250;
+/** Lines after which they are written, so that a long answer needs little memory. */
+const LINES_AT_ONCE = 500;
+
+/** The time of the record, which tells nearly all verdicts apart. */
+const UID_CHARACTERS = 10;
+
+const examples = `
+Examples:
+  treewarden events --since 1h                        what happened in the last hour
+  treewarden events --severity high,critical --since yesterday --until today
+  treewarden events --rule web/shell-under-web-server --unit nginx --limit 20
+  treewarden events --under 812 --follow              what process 812 and its descendants do, as it happens
+  treewarden show UID                                 all about one of them; its uid is in front of the line
+`;
 
 export function eventsCommand(): Command {
-  return new Command("events")
-    .description("show the content of the journal: verdicts, new trees, loss and changes")
-    .option(
-      "--since <when>",
-      `only newer events: ${durationExamples}, or a time such as 2026-01-31T12:00:00Z`,
-    )
-    .option("--follow", "keep printing new events (without --since: only new ones)")
+  const command = new Command("events").description(
+    "show the content of the journal: verdicts, new trees, loss and changes. Of several filters, all must hold",
+  );
+  return withFilterOptions(command)
     .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
+      new Option("--limit <number>", "only the newest of them, at most this many").argParser(limitArgument),
     )
+    .option("--follow", "keep printing new events (without --since or --limit: only new ones)")
+    .addOption(outputOption())
     .addOption(configOption())
     .addOption(stateDirOption())
+    .addHelpText("after", examples)
     .action(events);
 }
 
 async function events(flags: EventsFlags): Promise<void> {
-  const since = flags.since === undefined ? undefined : startOf(flags.since, Date.now());
-  const path = join(hostConfig(flags).state_directory, JOURNAL_FILE);
-  becomeOwnerOf(path);
-  using journal = open(path);
-  const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
-  const colour = mayColour(process.stdout);
-  const output = new PipeWriter();
-  let after = flags.follow === true && since === undefined ? journal.newest() : 0;
-  for (;;) {
-    const rows = journal.rows(since ?? 0, after, BATCH);
-    for (const { id, record } of rows) {
-      after = id;
-      output.write(format === "json" ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
-    }
-    if (!output.flush()) return;
-    if (rows.length === BATCH) continue;
-    if (flags.follow !== true) return;
+  const filter = filterOf(flags, Date.now());
+  using journal = openJournal(hostConfig(flags).state_directory);
+  const printer = new Printer(flags.output);
+  let last = journal.newest();
+  for (const record of first(flags, filter, journal, last)) if (!printer.print(record)) return;
+  if (!printer.flush()) return;
+  if (printer.count === 0 && flags.follow !== true && flags.output === "pretty") hint("no such events");
+  while (flags.follow === true) {
     await Bun.sleep(FOLLOW_MS);
+    const newest = journal.newest();
+    for (const { record } of journal.rows(filter, last, newest)) if (!printer.print(record)) return;
+    if (!printer.flush()) return;
+    last = newest;
   }
 }
 
-/** Parses the value of `--since` into milliseconds since the epoch. */
-export function startOf(text: string, now: number): number {
-  const seconds = parseDuration(text);
-  const time = seconds === undefined ? Date.parse(text) : now - seconds * 1_000;
-  if (/^\d+$/.test(text) || Number.isNaN(time)) {
-    throw new CommandError(
-      exitCodes.usage,
-      `--since must be a duration or a time, not ${text}`,
-      `try ${durationExamples}, or 2026-01-31T12:00:00Z`,
-    );
-  }
-  return time;
+/** What is printed of the rows up to `last`. */
+function* first(
+  { follow, limit }: EventsFlags,
+  filter: EventFilter,
+  journal: JournalReader,
+  last: number,
+): Generator<EventRecord> {
+  if (limit !== undefined) for (const { record } of journal.newestRows(filter, last, limit)) yield record;
+  else if (follow !== true || filter.since !== undefined)
+    for (const { record } of journal.rows(filter, 0, last)) yield record;
 }
 
-function open(path: string): JournalReader {
-  try {
-    return new JournalReader(path);
-  } catch (error) {
-    const why = messageOf(error);
-    if (statSync(path, { throwIfNoEntry: false }) !== undefined) {
-      throw new CommandError(exitCodes.notAllowed, `cannot read ${path}: ${why}`, "run it with sudo");
-    }
-    throw new CommandError(
-      exitCodes.usage,
-      `no journal at ${path}`,
-      "treewarden run makes it; --state-dir names its state directory",
-    );
+class Printer {
+  count = 0;
+  private readonly format: (record: EventRecord) => string;
+  private readonly output = new PipeWriter();
+
+  constructor(output: OutputFormat) {
+    const colour = mayColour(process.stdout);
+    this.format =
+      output === "json"
+        ? (record) => `${JSON.stringify(record)}\n`
+        : (record) => uidText(record, colour) + prettyLine(record, colour);
   }
+
+  /** False once nobody reads any more. */
+  print(record: EventRecord): boolean {
+    this.output.write(this.format(record));
+    this.count += 1;
+    return this.count % LINES_AT_ONCE > 0 || this.output.flush();
+  }
+
+  flush(): boolean {
+    return this.output.flush();
+  }
+}
+
+/** Enough of a uid for `show`, where there is more to show than the line has. */
+function uidText(record: EventRecord, colour: boolean): string {
+  const uid = record["log.record.uid"];
+  if (typeof uid !== "string") return "";
+  return `${painter(colour)("dim", uid.slice(0, UID_CHARACTERS).padEnd(UID_CHARACTERS))} `;
+}
+
+function limitArgument(text: string): number {
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1.");
+  return Number(text);
 }

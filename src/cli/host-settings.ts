@@ -11,7 +11,7 @@ import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
-import { readConfig } from "./configuration.ts";
+import { type ReadConfig, readConfigFile } from "./configuration.ts";
 import type { ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
@@ -46,7 +46,12 @@ export function policyOption(): Option {
  * every error with its place.
  */
 export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): Config {
-  const config = readConfig(flags.config, purpose);
+  return hostConfigFile(flags, purpose).config;
+}
+
+/** As `hostConfig`, with the configuration file that the settings come from. */
+export function hostConfigFile(flags: HostFlags, purpose: ReadPurpose): ReadConfig {
+  const { config, file } = readConfigFile(flags.config, purpose);
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))
@@ -54,7 +59,7 @@ export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): 
       exitCodes.usage,
       `--state-dir must be an absolute path, not ${shownValue(stateDir)}`,
     );
-  return { ...config, policies, state_directory: stateDir };
+  return { config: { ...config, policies, state_directory: stateDir }, file };
 }
 
 /**

@@ -101,7 +101,10 @@ function errorOf({ file, message, fix }: Pick<PolicyError, "file" | "message" | 
 }
 
 function resultOf(result: LoadResult): PolicySettingsResult {
-  return result.policy === undefined ? { ok: false, errors: result.errors } : { ok: true, ...result };
+  if (result.policy === undefined) return { ok: false, errors: result.errors };
+  // Without the files' text and the conditions as trees, which would stay in memory as long as the policy.
+  const { policy, baselines, signed } = result;
+  return { ok: true, policy, baselines, signed };
 }
 
 /** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */
@@ -111,12 +114,15 @@ export function policyOrError(
 ): PolicySettingsResult & { readonly ok: true } {
   const result = loadSettings(settings, purpose);
   if (result.ok) return result;
-  printPolicyErrors(result.errors);
-  const count = result.errors.length;
-  throw new CommandError(
-    exitCodes.usage,
-    `the policy has ${count === 1 ? "an error" : `${count} errors`}; nothing was changed`,
-  );
+  throw policyRefusal("the policy", result.errors);
+}
+
+/** Prints each error with its place and fix. The CommandError that it returns names what has them. */
+export function policyRefusal(what: string, errors: readonly PolicyError[]): CommandError {
+  printPolicyErrors(errors);
+  const count = errors.length;
+  const found = count === 1 ? "an error" : `${count} errors`;
+  return new CommandError(exitCodes.usage, `${what} has ${found}; nothing was changed`);
 }
 
 /** Prints each error with its place and fix on stderr. */

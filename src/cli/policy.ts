@@ -1,6 +1,7 @@
 // `treewarden policy`: checks, tests, shows and signs policies, without any effect on a running warden.
 import { Command, Option } from "commander";
 import { printable } from "../linux/text.ts";
+import { lint } from "../policy/lint.ts";
 import { loadPolicies } from "../policy/load.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -9,11 +10,12 @@ import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { readConfig } from "./configuration.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
 
 interface OutputFlags {
-  readonly output: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
 interface CheckFlags extends OutputFlags {
@@ -21,10 +23,10 @@ interface CheckFlags extends OutputFlags {
 }
 
 export function policyCommand(): Command {
-  const command = new Command("policy").description("check, test, show and sign policies");
+  const command = new Command("policy").description("check, lint, test, show and sign policies");
   command
     .command("check")
-    .description("check policies and show every error; exit code 2 if there is one")
+    .description("check policies and show every error (exit code 2 if there is one); warn of what lint finds")
     .argument("<role-or-file...>", "roles, or files")
     .addOption(outputOption())
     .addOption(
@@ -34,6 +36,14 @@ export function policyCommand(): Command {
       ).choices(openableSources),
     )
     .action((names: string[], flags: CheckFlags) => check(names, flags));
+  command
+    .command("lint")
+    .description(
+      "find rules that never match, match everything or are never reached, and kill rules that are too wide; exit code 1 if there is one",
+    )
+    .argument("<role-or-file...>", "roles, or files")
+    .addOption(outputOption())
+    .action((names: string[], flags: OutputFlags) => lintAll(names, flags));
   command
     .command("test")
     .description("run the tests in policies; exit code 1 if one fails")
@@ -67,17 +77,12 @@ export function policyCommand(): Command {
   return command;
 }
 
-function outputOption(): Option {
-  return new Option("--output <format>", "for people or for programs")
-    .choices(["pretty", "json"])
-    .default("pretty");
-}
-
 /** Prints every error on stderr, with its place and fix. */
 function check(names: readonly string[], flags: CheckFlags): void {
   let broken = 0;
   for (const name of names) {
-    const { policy, errors, baselines } = loadOne(name);
+    const { policy, errors, baselines, rules } = loadOne(name);
+    const findings = lint(rules);
     const warnings = policy === undefined ? [] : warningsOf(policy, flags.source);
     if (flags.output === "json") {
       line({
@@ -85,12 +90,14 @@ function check(names: readonly string[], flags: CheckFlags): void {
         ok: policy !== undefined,
         ...(policy === undefined ? { errors } : summary(policy)),
         ...(warnings.length === 0 ? {} : { warnings }),
+        ...(findings.length === 0 ? {} : { lint: findings }),
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
       const text = `${name}: ${policy.rules.length} rules, version ${policy.version}${known}`;
       process.stdout.write(`${printable(text)}\n`);
       for (const text of warnings) warn(text);
+      printPolicyErrors(findings);
     }
     if (policy === undefined) {
       broken += 1;
@@ -137,8 +144,29 @@ function test(names: readonly string[], flags: OutputFlags): void {
 function loadOne(name: string) {
   const loaded = loadPolicies([name], policySources("to show", readNames()));
   return loaded.policy === undefined
-    ? { policy: undefined, role: undefined, errors: loaded.errors, baselines: [] }
+    ? { policy: undefined, role: undefined, errors: loaded.errors, baselines: [], rules: [] }
     : { ...loaded, errors: [] };
+}
+
+/** Prints what is valid and yet not meant; every finding is an error here. */
+function lintAll(names: readonly string[], flags: OutputFlags): void {
+  let broken = 0;
+  let found = 0;
+  for (const name of names) {
+    const { policy, errors, rules } = loadOne(name);
+    const findings = lint(rules);
+    found += findings.length;
+    if (policy === undefined) broken += 1;
+    if (flags.output === "json")
+      line({ policy: name, ok: policy !== undefined && findings.length === 0, errors, lint: findings });
+    else printPolicyErrors([...errors, ...findings]);
+  }
+  if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
+  if (found > 0) process.exitCode = exitCodes.no;
+  else if (flags.output === "pretty")
+    process.stdout.write(
+      `${names.length === 1 ? "1 policy" : `${names.length} policies`} without findings\n`,
+    );
 }
 
 /** What this host reads of an environment; the default for a user who may not read its configuration. */

@@ -26,7 +26,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: "policy",
-    summary: "check, test, show and sign policies",
+    summary: "check, lint, test, show and sign policies",
     load: async () => (await import("./policy.ts")).policyCommand(),
   },
   {
@@ -51,8 +51,13 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: "events",
-    summary: "show what the journal holds",
+    summary: "show what the journal holds: verdicts, new trees, loss, changes",
     load: async () => (await import("./events.ts")).eventsCommand(),
+  },
+  {
+    name: "show",
+    summary: "show one verdict with its lineage and what followed",
+    load: async () => (await import("./show.ts")).showCommand(),
   },
   {
     name: "doctor",
@@ -71,6 +76,7 @@ Examples:
   treewarden run                          watch this host and kill nothing
   treewarden run --policy web --enforcement kill
   treewarden trace --output json          every exec with its tree, as it happens
+  treewarden events --since 1h            the verdicts of the last hour
   treewarden explain 4711                 why that process has its label, tree and verdict
 
 Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not permitted, 4 internal error

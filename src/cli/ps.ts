@@ -1,5 +1,5 @@
 // `treewarden ps`: shows the current forest.
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { treeOf } from "../fingerprint/tree.ts";
 import { bootTimeMs, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
@@ -9,24 +9,22 @@ import { recordUids } from "../report/stamp.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 
 interface PsFlags extends HostFlags {
-  readonly output?: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
 export function psCommand(): Command {
   return new Command("ps")
     .description("show every process with its label and tree")
-    .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
+    .addOption(outputOption())
     .addOption(configOption())
     .addOption(stateDirOption())
     .action((flags: PsFlags) => {
-      const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
       const config = hostConfig(flags);
       const snapshot = takeSnapshot(config.state_directory, hostBase(config));
-      process.stdout.write(format === "json" ? json(snapshot) : pretty(snapshot));
+      process.stdout.write(flags.output === "json" ? json(snapshot) : pretty(snapshot));
     });
 }
 

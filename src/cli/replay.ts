@@ -1,5 +1,5 @@
 // `treewarden replay F`: the warden's verdicts again, or with --policy P those that P would have given.
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import { type ReplayResult, replay } from "../offline/replay.ts";
 import type { EventRecord } from "../report/event-record.ts";
@@ -10,9 +10,10 @@ import { refusal, warnOfEnd } from "./capture-errors.ts";
 import { readError } from "./file-errors.ts";
 import { configOption, type HostFlags, hostConfig, policyToTry } from "./host-settings.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
 
 interface ReplayFlags extends HostFlags {
-  readonly output?: "json" | "pretty";
+  readonly output: OutputFormat;
 }
 
 /** Rules that are named in the summary. */
@@ -28,9 +29,7 @@ export function replayCommand(): Command {
       (value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value],
     )
     .addOption(configOption())
-    .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
+    .addOption(outputOption())
     .action((file: string, flags: ReplayFlags) => replayFile(file, flags));
 }
 
@@ -41,7 +40,7 @@ function replayFile(file: string, flags: ReplayFlags): void {
   const { capture } = opened;
   const hasPolicy = capture.header.madeBy === "warden";
   const other = hasPolicy && flags.policy === undefined ? undefined : policyToTry(flags, hostConfig(flags));
-  const isJson = (flags.output ?? (process.stdout.isTTY ? "pretty" : "json")) === "json";
+  const isJson = flags.output === "json";
   const colour = mayColour(process.stdout);
   const output = new PipeWriter();
   const onRecord = (record: EventRecord): void =>

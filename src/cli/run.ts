@@ -11,23 +11,25 @@ import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
+import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
 import {
   computeBase,
   configOption,
   type HostFlags,
-  hostConfig,
+  hostConfigFile,
   policyOption,
   stateDirOption,
 } from "./host-settings.ts";
-import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
-import { policyOrError } from "./policies.ts";
+import { CommandError, type ExitCode, exitCodes, hint, mayColour, warn } from "./output.ts";
+import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
+import { policyOrError, policyRefusal } from "./policies.ts";
 import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: "json" | "pretty" | "none";
+  readonly output?: OutputFormat | "none";
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -50,13 +52,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(
-      new Option("--output <format>", "standard output (default: pretty on a terminal, else json)").choices([
-        "json",
-        "pretty",
-        "none",
-      ]),
-    )
+    .addOption(streamOption("none"))
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -68,7 +64,7 @@ export function runCommand(): Command {
 }
 
 function run(flags: RunFlags): ExitCode {
-  const config = configOf(flags);
+  const { config, file, why } = configOf(flags);
   checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
@@ -82,13 +78,24 @@ function run(flags: RunFlags): ExitCode {
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   checkHardening(config);
-  // Tells of a broken policy before anything is started; the warden loads it again by itself.
-  policyOrError(config, "to decide");
-  const output = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+  // Reports a broken policy before anything is started; the warden loads it again by itself.
+  const { policy } = policyOrError(config, "to decide");
+  const unarmed = armedErrors(config, policy, file);
+  if (unarmed.length > 0) throw policyRefusal("the configuration", unarmed);
+  if (why !== undefined) {
+    warn(why);
+    hint(`name the rules that may act: ${armedExample}`);
+  }
+  printWhatMayAct(config, policy);
+  const output = streamFormat(flags.output);
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
-    environment: openTelemetryVariables(process.env),
+    // The reporter cannot read the host's files, and shows local times.
+    environment: {
+      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      ...openTelemetryVariables(process.env),
+    },
   };
   return asExitCode(
     supervise({
@@ -136,15 +143,26 @@ function asExitCode(code: number): ExitCode {
   return code === 0 || code === 1 || code === 2 || code === 3 ? code : exitCodes.fault;
 }
 
-function configOf(flags: RunFlags): Config {
-  const config = hostConfig(flags, "to decide");
+interface RunConfig {
+  readonly config: Config;
+  readonly file: string | undefined;
+  /** Why it only observes, although the configuration or the command line asks for more. */
+  readonly why: string | undefined;
+}
+
+function configOf(flags: RunFlags): RunConfig {
+  const { config, file } = hostConfigFile(flags, "to decide");
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }
   return {
-    ...config,
-    source: flags.source ?? config.source,
-    enforcement: flags.enforcement ?? config.enforcement,
-    metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
+    config: {
+      ...config,
+      ...enforcementOf(config, flags.enforcement, file),
+      source: flags.source ?? config.source,
+      metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
+    },
+    file,
+    why: whyOnlyObserved(config, flags.enforcement, file),
   };
 }

@@ -1,5 +1,5 @@
 // `treewarden trace`: shows every exec with its tree as it happens, without a policy.
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { endingSignals } from "../offline/follow-events.ts";
 import { runTrace } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
@@ -14,17 +14,16 @@ import {
   watchesThisHost,
 } from "./open-source.ts";
 import { mayColour } from "./output.ts";
+import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
 
 interface TraceFlags extends HostFlags, SourceFlags {
-  readonly output?: "json" | "pretty";
+  readonly output?: OutputFormat;
 }
 
 export function traceCommand(): Command {
   return new Command("trace")
     .description("show every exec with its tree, as it happens; no policy")
-    .addOption(
-      new Option("--output <format>", "default: pretty on a terminal, else json").choices(["json", "pretty"]),
-    )
+    .addOption(streamOption())
     .addOption(sourceOption())
     .addOption(fileOption())
     .addOption(configOption())
@@ -37,7 +36,7 @@ function trace(flags: TraceFlags): void {
   const source = chooseSource(flags, config);
   restartWithSignalsBlocked(endingSignals);
   const { limit } = config.arguments;
-  const format = flags.output ?? (process.stdout.isTTY ? "pretty" : "json");
+  const format = streamFormat(flags.output);
   const colour = mayColour(process.stdout);
   runTrace({
     openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),

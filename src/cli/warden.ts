@@ -5,6 +5,7 @@ import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../superviso
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
+import { armedErrors } from "./enforcement.ts";
 import { openSource } from "./open-source.ts";
 import { warn } from "./output.ts";
 import { loadingSettings, policyOrError } from "./policies.ts";
@@ -35,6 +36,8 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       warn,
       *loadingPolicy() {
         const result = yield* loadingSettings(plan.config, "to decide", newest);
+        const unarmed = result.ok ? armedErrors(plan.config, result.policy, undefined) : [];
+        if (unarmed.length > 0) return { ok: false, errors: unarmed };
         if (result.ok) newest = newestOf(newest, result.signed);
         return result;
       },

@@ -8,6 +8,7 @@ import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
+import { parseDuration } from "./duration.ts";
 import { isMailbox } from "./mailbox.ts";
 
 export const enforcements = ["observe", "kill", "prevent"] as const;
@@ -47,6 +48,28 @@ const oneOf = <const T extends readonly string[]>(...values: T) =>
     const near = nearest(String(issue.input), values);
     return `${mustBe(eitherOf(values))(issue)}${near === undefined ? "" : `: did you mean ${near}?`}`;
   });
+
+/** ROLE/RULE, in which `*` stands for any characters of a name. */
+const armedPattern = v.pipe(
+  v.string(mustBe("ROLE/RULE")),
+  v.regex(/^(?:all|[A-Za-z0-9_.*-]{1,64}\/[A-Za-z0-9_.*-]{1,64})$/, mustBe("ROLE/RULE or all")),
+);
+
+const armedPatterns = v.pipe(
+  v.array(armedPattern),
+  v.maxLength(1_000, ({ input }) => `must have at most 1000 patterns, not ${input.length}`),
+);
+const armedAll = v.literal("all", mustBe("all, or a list of patterns ROLE/RULE"));
+
+/** The longest pause that may be configured: a week, in seconds. */
+const LONGEST_PAUSE = 604_800;
+const pauseLength = v.pipe(
+  v.string(mustBe("a duration such as 4h")),
+  v.check((text) => {
+    const seconds = parseDuration(text);
+    return seconds !== undefined && seconds >= 1 && seconds <= LONGEST_PAUSE;
+  }, mustBe("a duration from 1s to 7d, such as 4h")),
+);
 
 const pattern = v.pipe(
   text,
@@ -125,6 +148,11 @@ const sections = {
       [...defaultEnvironmentNames],
     ),
   },
+  /** `treewarden pause`: for a time nothing acts. */
+  pause: {
+    /** The longest time for which one command may pause enforcement. */
+    max: v.optional(pauseLength, "4h"),
+  },
   kill: {
     /**
      * Maximum number of distinct offenders (user, exact tree, rule) that are killed in a minute; further kill verdicts
@@ -183,6 +211,11 @@ export const configSchema = section({
    */
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
+  /**
+   * The rules that may act where enforcement is `kill`: patterns `ROLE/RULE`, in which the role is the one whose file
+   * holds the rule and `*` stands for any characters, or `all`. Without it nothing acts.
+   */
+  armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   /**
@@ -197,6 +230,7 @@ export const configSchema = section({
   base: v.optional(section(sections.base), {}),
   arguments: v.optional(section(sections.arguments), {}),
   environment: v.optional(section(sections.environment), {}),
+  pause: v.optional(section(sections.pause), {}),
   kill: v.optional(section(sections.kill), {}),
   metrics: v.optional(section(sections.metrics), {}),
   journal: v.optional(section(sections.journal), {}),

@@ -18,6 +18,8 @@ import {
   encodeExaminerMessage,
 } from "./protocol.ts";
 
+export type { ExaminedContent };
+
 interface Entry {
   readonly path: string;
   readonly device: number;

@@ -118,6 +118,11 @@ export class Forest {
     return this.live.values();
   }
 
+  /** The live ancestors of a process, the nearest first. */
+  liveAncestors(process: Process): readonly Process[] {
+    return this.tree.above(process.node);
+  }
+
   /** Fills an empty forest with processes as they were, whatever the host runs now. */
   restore(processes: Iterable<RestoredProcess>): void {
     for (const one of processes) {

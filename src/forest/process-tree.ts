@@ -47,6 +47,14 @@ export class ProcessTree<T> {
     }
   }
 
+  /** The live members above `node`, the nearest first. */
+  above(node: TreeNode<T>): T[] {
+    const members: T[] = [];
+    for (let { parent } = node; parent !== null; { parent } = parent)
+      if (parent.member !== null) members.push(parent.member);
+    return members;
+  }
+
   /** Removes a node without a member and with at most one branch, then its parent if that has become such a node. */
   private unlink(node: TreeNode<T>): void {
     const { parent } = node;

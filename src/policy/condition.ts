@@ -156,7 +156,9 @@ class Reader extends NameReader {
       return { is: "under", entries, kind: valueKinds.bool, varies: true };
     }
     const tests = compileTrees(entries, (message) => this.fail(value, message));
-    return tests === undefined ? undefined : { is: "tree", tests, kind: valueKinds.bool, varies: true };
+    return tests === undefined
+      ? undefined
+      : { is: "tree", patterns: entries, tests, kind: valueKinds.bool, varies: true };
   }
 
   /** Reads literal texts: a single one, an array, a list, or an array that contains lists. */
@@ -220,7 +222,7 @@ class Reader extends NameReader {
     const test = compileTexts(operator, texts, (message) => this.fail(rightNode, message));
     return test === undefined
       ? undefined
-      : { is: "text", left, test, kind: valueKinds.bool, varies: left.varies };
+      : { is: "text", operator, left, texts, test, kind: valueKinds.bool, varies: left.varies };
   }
 
   private readIterator(

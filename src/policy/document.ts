@@ -11,8 +11,12 @@ export interface PolicyError {
 }
 
 export function formatPolicyError(error: PolicyError): string {
-  const place = error.line === 0 ? error.file : `${error.file}:${error.line}:${error.column}`;
-  return `${place}: ${error.message}`;
+  return `${formatPlace(error)}: ${error.message}`;
+}
+
+/** `FILE:LINE:COLUMN`, or the file alone if the error concerns all of it. */
+export function formatPlace({ file, line, column }: Omit<PolicyError, "message" | "fix">): string {
+  return line === 0 ? file : `${file}:${line}:${column}`;
 }
 
 /** The most characters in a policy file; a role with thousands of rules is far below this. */
@@ -63,8 +67,13 @@ export class Document {
   }
 
   report(at: Node | number, message: string, fix?: string): void {
+    this.errors.push(this.errorAt(at, message, fix));
+  }
+
+  /** An error at this place, which is not added to `errors`. */
+  errorAt(at: Node | number, message: string, fix?: string): PolicyError {
     const { line, column } = this.place(typeof at === "number" ? at : at.offset);
-    this.errors.push({ file: this.file, line, column, message, fix });
+    return { file: this.file, line, column, message, fix };
   }
 
   private place(offset: number): { line: number; column: number } {

@@ -1,7 +1,7 @@
 // A checked condition as a typed tree, which the compiler turns into a function.
 
 import type { VariableType } from "../vocabulary/variable-row.ts";
-import { isSharedByLineage } from "../vocabulary/variables.ts";
+import { isOfEnvironment, isSharedByLineage } from "../vocabulary/variables.ts";
 
 /** The types of value that an expression may yield, as a set of bits. */
 export const valueKinds = {
@@ -93,7 +93,9 @@ export interface EachExpression extends Typed {
 /** An operator on text that treewarden adds: true if any text of `left` matches. */
 export interface TextExpression extends Typed {
   readonly is: "text";
+  readonly operator: string;
   readonly left: Expression;
+  readonly texts: readonly string[];
   readonly test: (text: string) => boolean;
 }
 
@@ -104,6 +106,7 @@ export interface UnderExpression extends Typed {
 
 export interface TreeExpression extends Typed {
   readonly is: "tree";
+  readonly patterns: readonly string[];
   readonly tests: readonly ((labels: readonly string[]) => boolean)[];
 }
 
@@ -215,26 +218,38 @@ export function possible(expression: Expression, positive = true): Expression {
     : callExpression("and", [callExpression("!", [absent]), expression], expression.kind | valueKinds.bool);
 }
 
+/** Whether an expression has the same value for all events that are alike in one respect. */
+type Test = (expression: Expression) => boolean;
+
 /**
  * The part of a condition that depends on the lineage alone. If it is false (below a negation: true), no exec of that
  * lineage can fulfil the condition. undefined if no part depends on the lineage alone. The result holds only while the
  * same variables are absent.
  */
-export function decidedByLineage(expression: Expression, positive = true): Expression | undefined {
+export function decidedByLineage(expression: Expression): Expression | undefined {
+  return decidedBy(ofLineage, expression, true);
+}
+
+/** The same for the part that depends on the environment alone. */
+export function decidedByEnvironment(expression: Expression): Expression | undefined {
+  return decidedBy(ofEnvironment, expression, true);
+}
+
+function decidedBy(isDecided: Test, expression: Expression, positive: boolean): Expression | undefined {
   if (expression.is === "call") {
     const { operator, parts } = expression;
     if (operator === "and" || operator === "or") {
-      const decided = parts.flatMap((part) => decidedByLineage(part, positive) ?? []);
+      const decided = parts.flatMap((part) => decidedBy(isDecided, part, positive) ?? []);
       const oneDecides = (operator === "and") === positive;
       if (decided.length === 0 || (!oneDecides && decided.length < parts.length)) return undefined;
       return callExpression(operator, decided, expression.kind | valueKinds.bool);
     }
     if (operator === "!") {
-      const decided = parts.flatMap((part) => decidedByLineage(part, !positive) ?? []);
+      const decided = parts.flatMap((part) => decidedBy(isDecided, part, !positive) ?? []);
       return decided.length === 0 ? undefined : callExpression("!", decided);
     }
   }
-  return ofLineage(expression) ? expression : undefined;
+  return isDecided(expression) ? expression : undefined;
 }
 
 function ofLineage(expression: Expression): boolean {
@@ -248,5 +263,20 @@ function ofLineage(expression: Expression): boolean {
       return false;
     default:
       return partsOf(expression).every(ofLineage);
+  }
+}
+
+function ofEnvironment(expression: Expression): boolean {
+  switch (expression.is) {
+    case "variable":
+      return isOfEnvironment(expression.name);
+    case "missing":
+    case "absent":
+      return expression.names.every(isOfEnvironment);
+    case "under":
+    case "tree":
+      return false;
+    default:
+      return partsOf(expression).every(ofEnvironment);
   }
 }

@@ -20,6 +20,7 @@ import {
 import {
   DEFAULT_ON,
   type LoadedRole,
+  type Placed,
   plainOf,
   preorder,
   type Resolved,
@@ -62,6 +63,8 @@ export interface LoadedRoles {
   readonly role: LoadedRole;
   /** The baselines that come with the roles. */
   readonly baselines: readonly RoleBaseline[];
+  /** The enabled rules in evaluation order, with their conditions: what `lint` examines. */
+  readonly rules: readonly PlacedRule[];
   /** The signing time of each named policy by role, in seconds since the epoch; empty without `trust`. */
   readonly signed: ReadonlyMap<string, number>;
   readonly errors?: undefined;
@@ -70,6 +73,7 @@ export interface LoadedRoles {
 export interface RefusedRoles {
   readonly policy?: undefined;
   readonly role?: undefined;
+  readonly rules?: undefined;
   readonly errors: readonly PolicyError[];
   /** True if the reason is a missing or wrong signature, not an error in a file. */
   readonly refused: boolean;
@@ -122,7 +126,9 @@ export function* loadingPolicies(names: readonly string[], sources: PolicySource
   const rules = yield* readingRules(resolved, sources.environmentNames ?? defaultEnvironmentNames);
   if (loader.errors().length > 0) return loader.failed();
   const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
-  return { policy: yield* compiling(role, resolved, rules, digests), role, baselines, signed: loader.signed };
+  const placed = rules.flatMap((rule) => placedRule(rule) ?? []);
+  const policy = yield* compiling(role, resolved, placed, digests);
+  return { policy, role, baselines, rules: placed, signed: loader.signed };
 }
 
 function together(parents: readonly LoadedRole[]): LoadedRole {
@@ -381,6 +387,11 @@ class Loader {
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** A rule with its conditions, and where it was defined. */
+export interface PlacedRule extends RuleSource {
+  readonly definition: Placed;
+}
+
 interface ReadRule {
   readonly resolved: ResolvedRule;
   readonly when: Expression | undefined;
@@ -402,24 +413,25 @@ function* readingRules(resolved: Resolved, environmentNames: EnvironmentNames): 
   return rules;
 }
 
+/** undefined for a rule that is disabled or has an error. */
+function placedRule({ resolved, when, except }: ReadRule): PlacedRule | undefined {
+  if (!resolved.enabled || when === undefined) return undefined;
+  const { id, ruleset, description, on, action, severity, tags, unknownMatches, definition } = resolved;
+  return {
+    rule: { id, ruleset, description, on, action, severity, tags, unknownMatches },
+    when,
+    except: except.filter((expression) => expression !== undefined),
+    definition,
+  };
+}
+
 function* compiling(
   role: LoadedRole,
   resolved: Resolved,
-  rules: readonly ReadRule[],
+  rules: readonly PlacedRule[],
   digests: ReadonlySet<string>,
 ): Steps<Policy> {
-  const sources: RuleSource[] = [];
-  for (const { resolved: rule, when, except } of rules) {
-    if (!rule.enabled || when === undefined) continue;
-    const { id, ruleset, description, on, action, severity, tags, unknownMatches } = rule;
-    const exceptions = except.filter((expression) => expression !== undefined);
-    sources.push({
-      rule: { id, ruleset, description, on, action, severity, tags, unknownMatches },
-      when,
-      except: exceptions,
-    });
-  }
-  const conditions = sources.map(ruleCondition);
+  const conditions = rules.map(ruleCondition);
   const compiled = conditions.map(({ rule }) => rule);
   const evaluatorFor = (kind: JudgedKind): Steps<RuleEvaluator> => {
     const { action, ruleset } = resolved.defaults[kind];

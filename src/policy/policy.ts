@@ -1,12 +1,21 @@
 // A policy in force, and what it decides about one event.
 import type { Tree } from "../fingerprint/tree.ts";
+import type { EnvironmentVariables, ProcessFacts } from "../sensor/event.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
-import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
+import { DEFAULT_SEVERITY, type Severity, severities } from "../vocabulary/severities.ts";
 import type { Steps } from "../vocabulary/steps.ts";
-import { isExpensive, isJudged, type JudgedVariable, needsContent } from "../vocabulary/variables.ts";
+import {
+  isExpensive,
+  isJudged,
+  isOfEnvironment,
+  type JudgedVariable,
+  judgedRow,
+  needsContent,
+} from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
   callExpression,
+  decidedByEnvironment,
   decidedByLineage,
   type Expression,
   namesIn,
@@ -14,7 +23,8 @@ import {
   possible,
   valueKinds,
 } from "./expression.ts";
-import { type Action, DEFAULT_RULE } from "./schema.ts";
+import { holdsFor, type RuleStates, ruleKey } from "./rule-state.ts";
+import { type Action, actions, DEFAULT_RULE } from "./schema.ts";
 import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
 
 /** A rule with inheritance resolved. */
@@ -80,19 +90,31 @@ export interface Decision {
   readonly matched: readonly string[];
   /** The ids of the evaluated rules that name an absent variable and do not have `"unknown": "match"`. */
   readonly undecided: readonly string[];
+  /** The rule that decided may act on this event. Only actions that end something can be armed. */
+  readonly armed: boolean;
+  /** Every rule that matched with this action is silenced. */
+  readonly silenced: boolean;
 }
 
-/** Evaluates a policy for one event. Synchronous; uses no clock, no file and no system call. */
-export function decide(policy: Policy, subject: Subject): Decision {
-  return policy.evaluators[subject.kind].decide(subject);
+/**
+ * Evaluates a policy for one event. Synchronous; uses no clock, no file and no system call. Without `states` every rule
+ * is armed and none is silenced, as in the tests of a policy.
+ */
+export function decide(policy: Policy, subject: Subject, states?: RuleStates): Decision {
+  return policy.evaluators[subject.kind].decide(subject, states);
 }
 
 /**
  * What the rules with these ids decide about an event that the others were asked about before. An `allow` among all rules
  * still ends the asking. If none of them matches, the default decision with the action `allow`.
  */
-export function decideAmong(policy: Policy, subject: Subject, ids: readonly string[]): Decision {
-  return policy.evaluators[subject.kind].decideAmong(subject, ids);
+export function decideAmong(
+  policy: Policy,
+  subject: Subject,
+  ids: readonly string[],
+  states?: RuleStates,
+): Decision {
+  return policy.evaluators[subject.kind].decideAmong(subject, ids, states);
 }
 
 /** Whether the rule that decided names a variable of which `test` is true. */
@@ -144,11 +166,21 @@ interface EvaluatedRule {
    * on the lineage alone.
    */
   readonly prefilter: Program | undefined;
+  /** If none of the environment variables that are asked for is set, `program` is false. */
+  readonly needsVariableSet: boolean;
   /** The slots of the variables that the rule names, as a bit set with 32 slots in a word. */
   readonly needs: readonly number[];
-  /** The decision if this rule alone matched and none was undecided. */
-  readonly alone: Decision;
+  /** The decisions if this rule alone matched and none was undecided, see `standingOf`. */
+  readonly alone: Standings;
 }
+
+/** One decision for each standing that its rule may have for an event. */
+type Standings = readonly [Decision, Decision, Decision, Decision];
+const ARMED = 1;
+const SILENCED = 2;
+
+/** Which of a rule's decisions holds: the sum of ARMED and SILENCED. */
+type Standing = 0 | 1 | 2 | 3;
 
 /** The rules that can matter for the events of one tree. */
 interface RulePrefilter {
@@ -161,7 +193,9 @@ interface RulePrefilter {
 /** Marks a tree of which one event was judged: a prefilter pays off only from the second event on. */
 const seenOnce: RulePrefilter = { absent: [], rules: [] };
 
-const strength: Readonly<Record<Action, number>> = { allow: 0, alert: 1, kill: 2 };
+const strength = (action: Action): number => actions.indexOf(action);
+/** Actions that end something, so that only an armed rule may carry them out. */
+const needsArming: Readonly<Record<Action, boolean>> = { allow: false, alert: false, kill: true };
 const noNames: readonly string[] = Object.freeze([]);
 
 /** The compiled rules for one kind of event. They share one `Evaluation`, because deciding is synchronous. */
@@ -174,15 +208,28 @@ export class RuleEvaluator {
    */
   private readonly prefilters = new WeakMap<Tree, RulePrefilter>();
   private readonly names: readonly JudgedVariable[];
+  /** By slot. */
   private readonly readers: readonly Reader[];
+  /** The slots of variables that depend on the environment alone, and all others. */
+  private readonly environmentSlots: readonly number[];
+  private readonly otherSlots: readonly number[];
+  /** The values of `environmentSlots` are those of an empty environment. */
+  private hasEmptyEnvironment = false;
+  /**
+   * The last environment that was found empty: the sensor has one for all such execs. Invalidated by: nothing, an
+   * environment never changes.
+   */
+  private emptyEnvironment: EnvironmentVariables | undefined;
   private readonly evaluation: Evaluation;
   private readonly absent: Int32Array;
-  private readonly defaultDecision: Decision;
+  private readonly defaults: Standings;
   /**
    * The last default decision with undecided rules, reused because the next event usually leaves the same rules
-   * undecided. Invalidated by: nothing, the undecided rules are compared.
+   * undecided. Invalidated by: nothing, the undecided rules and the default decision are compared.
    */
   private lastUndecided: Decision;
+  /** The default decision that `lastUndecided` was made of. */
+  private undecidedOf: Decision;
 
   /** `slots`: the place of each variable's value. To be called by `compilingEvaluator` only. */
   constructor(
@@ -192,8 +239,6 @@ export class RuleEvaluator {
     defaultRuleset: string,
   ) {
     const words = (slots.size + 31) >> 5;
-    this.asked = asked.map((rule) => ({ ...rule, needs: masks(rule.slots, words) }));
-    this.all = [...this.asked.keys()];
     this.names = [...slots.keys()].filter(isJudged);
     const late = this.names.map((name) => (isExpensive(name) ? readerOf(name) : undefined));
     this.readers = this.names.map((name) => presenceReaderOf(name) ?? readerOf(name));
@@ -203,8 +248,17 @@ export class RuleEvaluator {
       subject: undefined,
       ancestry: undefined,
     };
+    const isEnvironmentSlot = (slot: number): boolean => isOfEnvironment(this.names[slot] ?? "");
+    this.environmentSlots = [...this.names.keys()].filter(isEnvironmentSlot);
+    this.otherSlots = [...this.names.keys()].filter((slot) => !isEnvironmentSlot(slot));
+    this.asked = asked.map(({ environmentFilter, ...rule }) => ({
+      ...rule,
+      needs: masks(rule.slots, words),
+      needsVariableSet: environmentFilter !== undefined && !this.holdsInEmptyEnvironment(environmentFilter),
+    }));
+    this.all = [...this.asked.keys()];
     this.absent = new Int32Array(words);
-    this.defaultDecision = {
+    this.defaults = standingsOf({
       action: defaultAction,
       rule: DEFAULT_RULE,
       ruleset: defaultRuleset,
@@ -212,22 +266,28 @@ export class RuleEvaluator {
       tags: noNames,
       matched: noNames,
       undecided: noNames,
-    };
-    this.lastUndecided = this.defaultDecision;
+    });
+    [this.lastUndecided] = this.defaults;
+    [this.undecidedOf] = this.defaults;
   }
 
-  decide(subject: Subject): Decision {
-    return this.evaluate(subject, undefined);
+  decide(subject: Subject, states?: RuleStates): Decision {
+    return this.evaluate(subject, states, undefined);
   }
 
-  decideAmong(subject: Subject, ids: readonly string[]): Decision {
-    const decision = this.evaluate(subject, ids);
+  decideAmong(subject: Subject, ids: readonly string[], states?: RuleStates): Decision {
+    const decision = this.evaluate(subject, states, ids);
     return decision.rule === DEFAULT_RULE ? { ...decision, action: "allow" } : decision;
   }
 
-  private evaluate(subject: Subject, ids: readonly string[] | undefined): Decision {
+  private evaluate(
+    subject: Subject,
+    states: RuleStates | undefined,
+    ids: readonly string[] | undefined,
+  ): Decision {
     const { evaluation } = this;
-    this.read(subject);
+    const isEmpty = this.isEnvironmentEmpty(subject.facts);
+    this.read(subject, isEmpty);
     let matched: EvaluatedRule[] | undefined;
     let undecided: string[] | undefined;
     for (const i of this.rulesFor(subject.tree)) {
@@ -238,7 +298,7 @@ export class RuleEvaluator {
         undecided.push(asked.rule.id);
         continue;
       }
-      if (!asked.program(evaluation)) continue;
+      if ((isEmpty && asked.needsVariableSet) || !asked.program(evaluation)) continue;
       if (ids === undefined || ids.includes(asked.rule.id)) {
         matched ??= [];
         matched.push(asked);
@@ -247,15 +307,41 @@ export class RuleEvaluator {
     }
     evaluation.subject = undefined;
     evaluation.ancestry = undefined;
-    return this.decisionOf(matched, undecided);
+    return this.decisionOf(matched, undecided, subject, states);
   }
 
-  private read(subject: Subject): void {
+  /** The environment was read, and none of the variables that are asked for is set. It is so for nearly all execs. */
+  private isEnvironmentEmpty({ environment, environmentTruncated }: ProcessFacts): boolean {
+    if (environment === undefined || environmentTruncated !== false || this.environmentSlots.length === 0)
+      return false;
+    if (environment === this.emptyEnvironment) return true;
+    for (const value of environment.values()) if (value !== null) return false;
+    this.emptyEnvironment = environment;
+    return true;
+  }
+
+  private holdsInEmptyEnvironment(filter: Program): boolean {
+    for (const slot of this.environmentSlots) {
+      const name = this.names[slot];
+      this.evaluation.values[slot] = name === undefined ? undefined : judgedRow(name).ordinary;
+    }
+    return filter(this.evaluation);
+  }
+
+  /** `isEmpty`: the subject's environment is. Then the values are those of the last such subject. */
+  private read(subject: Subject, isEmpty: boolean): void {
     const { evaluation, absent } = this;
     evaluation.subject = subject;
     evaluation.ancestry = undefined;
     absent.fill(0);
-    for (let slot = 0; slot < this.readers.length; slot++) {
+    this.readSlots(this.otherSlots, subject);
+    if (!(isEmpty && this.hasEmptyEnvironment)) this.readSlots(this.environmentSlots, subject);
+    this.hasEmptyEnvironment = isEmpty;
+  }
+
+  private readSlots(slots: readonly number[], subject: Subject): void {
+    const { evaluation, absent } = this;
+    for (const slot of slots) {
       const value = this.readers[slot]?.(subject);
       evaluation.values[slot] = value;
       if (value === undefined) absent[slot >> 5] = (absent[slot >> 5] ?? 0) | (1 << (slot & 31));
@@ -299,33 +385,99 @@ export class RuleEvaluator {
   private decisionOf(
     matched: readonly EvaluatedRule[] | undefined,
     undecided: readonly string[] | undefined,
+    subject: Subject,
+    states: RuleStates | undefined,
   ): Decision {
-    if (matched === undefined)
-      return undecided === undefined ? this.defaultDecision : this.undecidedDecision(undecided);
-    let deciding = matched[0];
-    for (const asked of matched) {
-      if (deciding === undefined || strength[asked.rule.action] > strength[deciding.rule.action])
-        deciding = asked;
+    if (matched === undefined) {
+      const decision = this.defaults[standingOf(this.defaults[0], subject, states)];
+      return undecided === undefined ? decision : this.undecidedDecision(decision, undecided);
     }
-    if (deciding === undefined) return this.defaultDecision;
-    if (matched.length === 1 && undecided === undefined) return deciding.alone;
+    const deciding = matched.length === 1 ? aloneOf(matched[0], subject, states) : undefined;
+    const decision = deciding ?? strongestOf(matched, subject, states);
+    if (matched.length === 1 && undecided === undefined) return decision;
     return {
-      ...deciding.alone,
+      ...decision,
       matched: matched.map(({ rule }) => rule.id),
-      undecided: undecided === undefined ? noNames : this.undecidedDecision(undecided).undecided,
+      undecided:
+        undecided === undefined ? noNames : this.undecidedDecision(this.undecidedOf, undecided).undecided,
     };
   }
 
   /** The default decision with these undecided rules. The list is the last one's if they are the same. */
-  private undecidedDecision(undecided: readonly string[]): Decision {
+  private undecidedDecision(decision: Decision, undecided: readonly string[]): Decision {
     const last = this.lastUndecided.undecided;
-    if (undecided.length !== last.length || undecided.some((rule, i) => rule !== last[i]))
-      this.lastUndecided = { ...this.defaultDecision, undecided };
+    const isSameList = undecided.length === last.length && undecided.every((rule, i) => rule === last[i]);
+    if (isSameList && decision === this.undecidedOf) return this.lastUndecided;
+    this.undecidedOf = decision;
+    this.lastUndecided = { ...decision, undecided: isSameList ? last : undecided };
     return this.lastUndecided;
   }
 }
 
-type PreparedRule = Omit<EvaluatedRule, "needs"> & { readonly slots: readonly number[] };
+interface PreparedRule extends Omit<EvaluatedRule, "needs" | "needsVariableSet"> {
+  readonly slots: readonly number[];
+  /** If this is false in an environment, `program` is. undefined if no part depends on the environment alone. */
+  readonly environmentFilter: Program | undefined;
+}
+
+function aloneOf(
+  evaluated: EvaluatedRule | undefined,
+  subject: Subject,
+  states: RuleStates | undefined,
+): Decision | undefined {
+  return evaluated?.alone[standingOf(evaluated.alone[0], subject, states)];
+}
+
+/** What the host lets the rule of `decision` do about this event. */
+function standingOf(
+  { action, ruleset, rule }: Decision,
+  subject: Subject,
+  states: RuleStates | undefined,
+): Standing {
+  if (action === "allow") return 0;
+  const mayBeArmed = needsArming[action];
+  if (states === undefined) return mayBeArmed ? ARMED : 0;
+  const state = states.get(ruleKey({ ruleset, id: rule }));
+  if (state === undefined) return 0;
+  const isArmed = mayBeArmed && holdsFor(state.armed, subject);
+  if (!holdsFor(state.silenced, subject)) return isArmed ? ARMED : 0;
+  return isArmed ? 3 : SILENCED;
+}
+
+/**
+ * The decision of the rule that names the verdict: of the strongest action, the armed before the others, those not
+ * silenced before the silenced, then the higher severity, then the earlier rule. Otherwise a rule that does not act, or
+ * of which nobody wants to be alerted, would hide one that does.
+ */
+function strongestOf(
+  matched: readonly EvaluatedRule[],
+  subject: Subject,
+  states: RuleStates | undefined,
+): Decision {
+  let strongest = Number.NEGATIVE_INFINITY;
+  for (const { rule } of matched) strongest = Math.max(strongest, strength(rule.action));
+  let first: Decision | undefined;
+  let areAllSilenced = true;
+  for (const evaluated of matched) {
+    if (strength(evaluated.rule.action) !== strongest) continue;
+    const decision = evaluated.alone[standingOf(evaluated.alone[0], subject, states)];
+    areAllSilenced &&= decision.silenced;
+    if (first === undefined || comesBefore(decision, first)) first = decision;
+  }
+  if (first === undefined) throw new RangeError("no rule matched");
+  return first.silenced === areAllSilenced ? first : { ...first, silenced: areAllSilenced };
+}
+
+function comesBefore(a: Decision, b: Decision): boolean {
+  if (a.armed !== b.armed) return a.armed;
+  if (a.silenced !== b.silenced) return !a.silenced;
+  return severities.indexOf(a.severity) > severities.indexOf(b.severity);
+}
+
+function standingsOf(decision: Omit<Decision, "armed" | "silenced">): Standings {
+  const of = (armed: boolean, silenced: boolean): Decision => ({ ...decision, armed, silenced });
+  return [of(false, false), of(true, false), of(false, true), of(true, true)];
+}
 
 /** Compiles the rules for one kind of event, which are in evaluation order, one at a time. */
 export function* compilingEvaluator(
@@ -358,10 +510,11 @@ function prepare(
   for (const name of [...names, ...namesTestedByMissing(condition)]) slotOf(name);
   const asked = rule.unknownMatches ? possible(condition) : condition;
   const program = compiler.compile(asked);
-  const decided = decidedByLineage(asked);
-  const prefilter = decided === undefined ? undefined : compiler.compile(decided);
+  const compiled = (part: Expression | undefined): Program | undefined => part && compiler.compile(part);
+  const prefilter = compiled(decidedByLineage(asked));
+  const environmentFilter = compiled(decidedByEnvironment(asked));
   const { action, ruleset, severity, tags, id } = rule;
-  const alone: Decision = {
+  const alone = standingsOf({
     action,
     rule: id,
     ruleset,
@@ -369,8 +522,8 @@ function prepare(
     tags,
     matched: Object.freeze([id]),
     undecided: noNames,
-  };
-  return { rule, program, prefilter, alone, slots: [...names].map(slotOf) };
+  });
+  return { rule, program, prefilter, environmentFilter, alone, slots: [...names].map(slotOf) };
 }
 
 function anyKind(expressions: readonly Expression[]): number {

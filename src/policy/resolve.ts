@@ -38,6 +38,8 @@ export interface ResolvedRule {
   readonly tags: readonly string[];
   readonly enabled: boolean;
   readonly unknownMatches: boolean;
+  /** The whole rule. */
+  readonly definition: Placed;
   readonly when: Placed;
   readonly except: readonly Placed[];
 }
@@ -144,6 +146,7 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     tags: entry.tags ?? [],
     enabled: entry.enabled ?? true,
     unknownMatches: entry.unknown === "match",
+    definition: { document, node },
     when: { document, node: property(node, "when")?.value ?? node },
     except: exceptOf(document, node),
   };

@@ -22,6 +22,16 @@ export function isEventRecord(value: unknown): value is EventRecord {
   return true;
 }
 
+/** The record that `text` holds as JSON; undefined if it holds none. */
+export function parseRecord(text: string): EventRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isEventRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function isRecordValue(value: unknown): value is RecordValue {
   switch (typeof value) {
     case "string":

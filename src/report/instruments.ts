@@ -153,6 +153,15 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  armedRules: {
+    prometheus: "treewarden_armed_rules",
+    otel: "treewarden.rules.armed",
+    unit: "{rule}",
+    kind: "gauge",
+    description: "Rules that may act on this host; 0 where enforcement is observe.",
+    attributes: [],
+    closed: [],
+  },
   killBudgetRemaining: {
     prometheus: "treewarden_kill_budget_remaining",
     otel: "treewarden.kill.budget.remaining",

@@ -40,16 +40,20 @@ function draft(event: EventName, wallNs: number, uid: Stamp): RecordDraft {
   return { timestamp: timestamp(wallNs), "event.name": event, "log.record.uid": uid(wallNs) };
 }
 
-/** The record of an exec. `event`: `tree.new` for the first exec of a tree, otherwise `process.exec`. */
+/**
+ * The record of an exec. `event`: `tree.new` for the first exec of a tree, otherwise `process.exec`. `ancestors`: fields
+ * that describe the ancestors of the process.
+ */
 function execRecord(
   subject: Subject,
   event: typeof eventKinds.exec.eventName | "tree.new",
   uid: Stamp,
+  ancestors?: EventRecord,
 ): EventRecord {
-  return describe(draft(event, subject.wallTime * 1e6, uid), subject);
+  return describe({ ...draft(event, subject.wallTime * 1e6, uid), ...ancestors }, subject);
 }
 
-/** The record of a verdict and its outcome. */
+/** The record of a verdict and its outcome. `ancestors`: as in the record of an exec. */
 export function verdictRecord(
   subject: Subject,
   decision: Decision,
@@ -57,8 +61,9 @@ export function verdictRecord(
   reason: Reason | undefined,
   version: string,
   uid: Stamp,
+  ancestors?: EventRecord,
 ): EventRecord {
-  const record = draft("policy.verdict", subject.wallTime * 1e6, uid);
+  const record = { ...draft("policy.verdict", subject.wallTime * 1e6, uid), ...ancestors };
   record["policy.action"] = decision.action;
   record["policy.outcome"] = outcome;
   if (reason !== undefined) record["policy.reason"] = reason;

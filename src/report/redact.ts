@@ -2,7 +2,7 @@
 import { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
-import type { EventRecord, RecordDraft } from "./event-record.ts";
+import { type EventRecord, parseRecord, type RecordDraft } from "./event-record.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
 
@@ -140,14 +140,17 @@ export function createRedaction(
   patterns: readonly string[],
 ): (record: EventRecord) => EventRecord {
   const configured = patterns.map((pattern) => RE2JS.compile(pattern));
-  return (record) => {
+  const redact = (record: EventRecord): EventRecord => {
     const { "process.command_line": _line, ...rest } = record;
     const args = record["process.command_args"];
     const lines = record["policy.arguments"];
+    const ancestors = record["process.ancestors"];
     const set = Object.keys(record).filter(isEnvironmentVariable);
-    const hasNone = !Array.isArray(args) && !Array.isArray(lines) && set.length === 0;
+    const hasNone =
+      !Array.isArray(args) && !Array.isArray(lines) && !Array.isArray(ancestors) && set.length === 0;
     if (hasNone || mode === "full") return "process.command_line" in record ? rest : record;
     const safe: RecordDraft = { ...rest };
+    if (Array.isArray(ancestors)) safe["process.ancestors"] = ancestors.flatMap(redactAncestor);
     if (mode === "off") {
       delete safe["process.command_args"];
       delete safe["policy.arguments"];
@@ -167,6 +170,12 @@ export function createRedaction(
       );
     return safe;
   };
+  /** An ancestor is a record by itself. What is none is left out, because it cannot be checked. */
+  const redactAncestor = (text: unknown): string[] => {
+    const ancestor = parseRecord(String(text));
+    return ancestor === undefined ? [] : [JSON.stringify(redact(ancestor))];
+  };
+  return redact;
 }
 
 /** Redacts the value of an environment variable like the assignment that sets it. */

@@ -10,6 +10,7 @@ import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
 import { type Decision, namesAny, namesContent, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
@@ -85,6 +86,8 @@ export interface RepeatedVerdictsOptions {
   /** Queues a record, or returns false if there is no room. */
   readonly offer: (record: EventRecord, room: Room) => boolean;
   readonly stamp: Stamp;
+  /** The fields of a full verdict that describe the ancestors of its process; called for nothing else. */
+  readonly ancestorsOf?: (process: ProcessKey) => EventRecord;
   /** Random, so that nobody can choose long arguments whose hashes collide. */
   readonly seed: number;
 }
@@ -389,7 +392,9 @@ export class RepeatedVerdicts {
   }
 
   private fullRecord({ subject, decision, outcome, reason, policy }: Verdict): EventRecord {
-    return verdictRecord(subject, decision, outcome, reason, policy.version, this.options.stamp);
+    const { stamp, ancestorsOf } = this.options;
+    const ancestors = ancestorsOf?.(subject.process);
+    return verdictRecord(subject, decision, outcome, reason, policy.version, stamp, ancestors);
   }
 
   /** Reports a fold; false if there was no room, and then it goes on counting. */

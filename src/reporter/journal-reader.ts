@@ -3,10 +3,14 @@ import { constants, Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { printable } from "../linux/text.ts";
-import { type EventRecord, isEventRecord, type RecordValue } from "../report/event-record.ts";
+import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
+import { type EventFilter, isWanted, sqlOf } from "./event-filter.ts";
 
 /** Relative to the state directory. */
 export const JOURNAL_FILE = "report/journal.sqlite";
+
+/** Rows that are read by one statement: some 2 MB. */
+const PAGE_ROWS = 500;
 
 export interface JournalRow {
   /** Increases with every row and is never reused. */
@@ -22,21 +26,72 @@ export class JournalReader implements Disposable {
     this.database = openReadOnly(path);
   }
 
-  /** Rows of at least time `since` (ms since the epoch) after row `after`, oldest first. */
-  rows(since: number, after: number, limit: number): JournalRow[] {
-    if (!this.hasRecords()) return [];
-    const rows = this.database
-      .query<{ id: number; body: string }, [number, number, number]>(
-        "SELECT id, body FROM records WHERE id > ? AND time >= ? ORDER BY id LIMIT ?",
-      )
-      .all(after, since, limit);
-    return rows.map(({ id, body }) => ({ id, record: parseJournalRecord(body) }));
+  /**
+   * The rows after row `after` up to row `last` that the filter wants, oldest first. They are read page by page, so that a
+   * slow consumer keeps no transaction open, which would make the write-ahead log grow.
+   */
+  *rows(filter: EventFilter = {}, after = 0, last = this.newest()): Generator<JournalRow> {
+    const { from, to } = this.range(filter, after + 1, last);
+    for (let next = from; next <= to; ) {
+      const page = this.page(filter, next, to, PAGE_ROWS, "ASC");
+      yield* wantedOf(filter, page);
+      const end = page.at(-1)?.id;
+      if (end === undefined || page.length < PAGE_ROWS) return;
+      next = end + 1;
+    }
+  }
+
+  /** The newest `limit` rows that the filter wants, among those up to row `last`, oldest first. */
+  newestRows(filter: EventFilter, last: number, limit: number): JournalRow[] {
+    const found: JournalRow[] = [];
+    const { from, to } = this.range(filter, 1, last);
+    for (let next = to; next >= from && found.length < limit; ) {
+      const page = this.page(filter, from, next, PAGE_ROWS, "DESC");
+      found.push(...wantedOf(filter, page));
+      const end = page.at(-1)?.id;
+      if (end === undefined || page.length < PAGE_ROWS) break;
+      next = end - 1;
+    }
+    return found.slice(0, limit).reverse();
   }
 
   /** The id of the last row, 0 if there is none. */
   newest(): number {
     if (!this.hasRecords()) return 0;
     return this.database.query<{ id: number | null }, []>("SELECT max(id) AS id FROM records").get()?.id ?? 0;
+  }
+
+  /** Narrows the ids by the filter's times, through the index of times. */
+  private range(
+    filter: EventFilter,
+    from: number,
+    to: number,
+  ): { readonly from: number; readonly to: number } {
+    if (!this.hasRecords()) return { from: 1, to: 0 };
+    const { since, until } = filter;
+    if (since === undefined && until === undefined) return { from, to };
+    const ids = this.database
+      .query<{ first: number | null; last: number | null }, [number, number]>(
+        "SELECT min(id) AS first, max(id) AS last FROM records WHERE time >= ? AND time <= ?",
+      )
+      .get(Math.floor(since ?? 0), Math.floor(until ?? Number.MAX_SAFE_INTEGER));
+    if (ids === null || ids.first === null || ids.last === null) return { from: 1, to: 0 };
+    return { from: Math.max(from, ids.first), to: Math.min(to, ids.last) };
+  }
+
+  private page(
+    filter: EventFilter,
+    from: number,
+    to: number,
+    limit: number,
+    order: "ASC" | "DESC",
+  ): readonly { readonly id: number; readonly body: string }[] {
+    const { sql, values } = sqlOf(filter);
+    return this.database
+      .query<{ id: number; body: string }, (number | string)[]>(
+        `SELECT id, body FROM records WHERE id BETWEEN ? AND ? AND ${sql} ORDER BY id ${order} LIMIT ?`,
+      )
+      .all(from, to, ...values, limit);
   }
 
   /** False while a reporter is still creating the file. */
@@ -46,6 +101,16 @@ export class JournalReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.database.close();
+  }
+}
+
+function* wantedOf(
+  filter: EventFilter,
+  page: readonly { readonly id: number; readonly body: string }[],
+): Generator<JournalRow> {
+  for (const { id, body } of page) {
+    const record = parseJournalRecord(body);
+    if (isWanted(filter, record)) yield { id, record };
   }
 }
 
@@ -71,15 +136,10 @@ function openReadOnly(path: string): Database {
 
 /** The record in a row. Text is made printable again, because a compromised reporter may not have done so. */
 export function parseJournalRecord(body: string): EventRecord {
-  try {
-    const value: unknown = JSON.parse(body);
-    if (!isEventRecord(value)) return {};
-    const record: Record<string, RecordValue> = {};
-    for (const [name, each] of Object.entries(value)) record[printable(name)] = printableValue(each);
-    return record;
-  } catch {
-    return {};
-  }
+  const record: Record<string, RecordValue> = {};
+  for (const [name, value] of Object.entries(parseRecord(body) ?? {}))
+    record[printable(name)] = printableValue(value);
+  return record;
 }
 
 function printableValue(value: RecordValue): RecordValue {

@@ -265,6 +265,7 @@ const table = {
     kinds: ["exec"],
     dependsOn: ["examiner"],
     inTests: "set",
+    ordinary: false,
     meaning: "the executable is not as its package has it",
   },
   // Stands for one variable for each name that the configuration has, see environment.ts.
@@ -507,6 +508,16 @@ const table = {
   "host.name": { ...reported("string", [], "host name; over OTLP an attribute of the resource"), otel: true },
   "error.message": { ...reported("string", ["change"], "what the system or the runtime said"), otel: true },
 
+  "process.ancestor_pids": reported(
+    "int[]",
+    ["exec"],
+    "`policy.verdict`, `tree.new`: process ids of the ancestors, as far as they are known, root first",
+  ),
+  "process.ancestors": reported(
+    "string[]",
+    ["exec"],
+    "likewise the ancestors, the nearest 16, each a JSON object with the names of this table: what it was when it forked the next one, and as it is at the verdict what only /proc has (arguments, terminal, login user). Of one that has ended only what it ran, its user and perhaps its pid are known",
+  ),
   "process.exit.code": {
     ...reported("int", ["exit"], "exit code; 128 and the signal's number if a signal ended the process"),
     otel: true,
@@ -671,6 +682,7 @@ const table = {
   "explain.base": reported("string", [], "why it is, or is not, of the base system"),
   "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
   "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
   "check.detail": reported("string", [], "what was found"),
@@ -784,6 +796,11 @@ export function needsEnvironment(name: JudgedVariable): boolean {
 /** The variable is about the content of a file, which must be opened while the process runs it. */
 export function needsContent(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("content");
+}
+
+/** The variable tells nothing but what the environment is. False for what is no variable. */
+export function isOfEnvironment(name: string): boolean {
+  return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
 }
 
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */

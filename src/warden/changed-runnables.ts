@@ -1,6 +1,7 @@
 // Whether a known program's file holds what it was learned with (`process.runnable.changed`), and which new contents
 // were reported already.
 import type { Knowledge } from "../baseline/baseline.ts";
+import { comparedPath } from "../baseline/compared-path.ts";
 import { type Contents, contentPath } from "../baseline/contents.ts";
 import { isOnHost } from "../baseline/learning.ts";
 import type { FoundContent } from "../baseline/seen-contents.ts";
@@ -22,7 +23,7 @@ export interface RanProgram {
 
 export interface ChangedRunnablesInputs {
   readonly contents: RunnableContents;
-  /** What was accepted for a path, which is written as a baseline has it. */
+  /** What was accepted for a path, given as it is compared. */
   readonly accepted: (path: string) => Contents;
   /** Further contents that are never changed: the policy's `digests`. */
   readonly permitted: () => ReadonlySet<string>;
@@ -40,7 +41,7 @@ const MAX_REPORTED = 4096;
 /** Absent: it cannot be told, or not yet. */
 export type Changed = boolean | undefined;
 
-/** A path whose contents are compared, as it is and as a baseline has it. */
+/** A path whose contents are compared: as it is, and as the baseline compares it. */
 interface ComparedPath {
   readonly path: string;
   readonly inBaseline: string;
@@ -66,7 +67,7 @@ export class ChangedRunnables {
   look(program: RanProgram, { known }: Knowledge): SeenState | undefined {
     const { lineage, facts } = program;
     if (known !== true || !isOnHost(lineage, facts)) return undefined;
-    const compared = this.comparedPath(lineage.program);
+    const compared = this.pathOf(lineage.program);
     if (compared === null || typeof this.inputs.accepted(compared.inBaseline) === "string") return undefined;
     return this.see(compared.path, program, lineage.program);
   }
@@ -76,7 +77,7 @@ export class ChangedRunnables {
     if (known === undefined) return undefined;
     if (known !== true) return false;
     const { lineage, facts } = program;
-    const compared = this.comparedPath(lineage.program);
+    const compared = this.pathOf(lineage.program);
     if (compared === null) return false;
     if (!isOnHost(lineage, facts)) return undefined;
     const { path, inBaseline } = compared;
@@ -96,7 +97,7 @@ export class ChangedRunnables {
   learn(program: RanProgram): SeenState | undefined {
     const { lineage, facts } = program;
     if (!isOnHost(lineage, facts)) return undefined;
-    const path = this.comparedPath(lineage.program)?.path;
+    const path = this.pathOf(lineage.program)?.path;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
     const seen = this.see(path, program, lineage.program);
     if (seen?.content !== undefined) this.inputs.onContent(path, seen.content);
@@ -123,11 +124,11 @@ export class ChangedRunnables {
     return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, runnable });
   }
 
-  private comparedPath(runnable: Runnable): ComparedPath | null {
+  private pathOf(runnable: Runnable): ComparedPath | null {
     const known = this.paths.get(runnable);
     if (known !== undefined) return known;
     const path = contentPath(runnable);
-    const compared = path === undefined ? null : { path, inBaseline: unambiguous(path) };
+    const compared = path === undefined ? null : { path, inBaseline: comparedPath(unambiguous(path)) };
     this.paths.set(runnable, compared);
     return compared;
   }

@@ -97,7 +97,7 @@ export class KnownTrees {
     return this.accepted.compare(lineage, tree, scope, this.inputs.now());
   }
 
-  /** The contents that were accepted for a path of the host, which is written as entries have it. */
+  /** The contents that were accepted for a path of the host, given as it is compared (`comparedPath`). */
   contentsOf(path: string): Contents {
     return this.accepted.baseline?.contentsOf(path) ?? "unknown";
   }

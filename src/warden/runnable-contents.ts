@@ -1,12 +1,11 @@
 // What the files of runnables hold, as far as it is known: asks the examiner whenever a file is seen in another state
 // than before, with a descriptor of the very file that the process runs, and never waits for the answer.
-import type { FileContents } from "../examiner/file-contents.ts";
-import type { ExaminedContent } from "../examiner/protocol.ts";
+import type { ExaminedContent, ExaminerClient } from "../examiner/client.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import {
   type FileState,
-  isSameState,
+  isSameFileState,
   type OpenedFile,
   openExecutable,
   openInRootOf,
@@ -40,7 +39,7 @@ export interface SeenState {
 }
 
 export interface RunnableContentsInputs {
-  readonly questions: Pick<FileContents, "ask">;
+  readonly questions: Pick<ExaminerClient["contents"], "ask">;
   readonly openExecutable?: (pid: number) => OpenedFile | undefined;
   readonly openInRootOf?: (pid: number, path: Uint8Array) => OpenedFile | undefined;
   /** ns, CLOCK_MONOTONIC */
@@ -93,7 +92,7 @@ export class RunnableContents {
     const now = this.inputs.now();
     if (file === undefined) {
       if (latest !== undefined && now - latest.askedAt < RETRY_NS) return latest;
-    } else if (latest?.state !== undefined && isSameState(latest.state, file.state)) {
+    } else if (latest?.state !== undefined && isSameFileState(latest.state, file.state)) {
       closeDescriptor(file.fd);
       return latest;
     }

@@ -9,6 +9,7 @@ import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, decideAmong, namesContent, type Policy } from "../policy/policy.ts";
+import type { RuleStates } from "../policy/rule-state.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
@@ -28,7 +29,8 @@ import type { Execution, TrackerListener } from "./tracker.ts";
 export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
-  readonly enforcement: Enforcement;
+  /** What verdicts may do; another one may take its place between two events. */
+  readonly enforcement: { readonly enforcement: Enforcement; readonly states: RuleStates };
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
@@ -44,6 +46,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The fields of a record that describe the ancestors of its process. */
+  readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
   readonly knowledgeOf: (exec: KnowableExec & Pick<Execution, "time">) => Knowledge;
   /** Tells whether what runs holds what was learned. */
@@ -109,11 +113,13 @@ export class VerdictHandler implements TrackerListener {
     const seen = changes?.look(subject, knowledge);
     subject.changed = changes?.isChanged(subject, knowledge, seen);
     const { current: policy } = this.inputs.policy;
-    let decision = decide(policy, subject);
-    let { outcome, reason } = this.carryOut(exec, decision);
+    const isKnown = knowledge.known === true;
+    const { states } = this.inputs.enforcement;
+    let decision = decide(policy, subject, states);
+    let { outcome, reason } = this.carryOut(exec, decision, isKnown);
     if (!isCarriedOut(outcome) && this.wasReported(policy, decision, subject, seen)) {
-      decision = decide(policy, { ...subject, changed: false });
-      ({ outcome, reason } = this.carryOut(exec, decision));
+      decision = decide(policy, { ...subject, changed: false }, states);
+      ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
     this.count(decision, outcome, exec);
     let wanted = seen;
@@ -126,7 +132,10 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
-      outbox.reliable(records.exec(subject, "tree.new", stamp), "common");
+      outbox.reliable(
+        records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
+        "common",
+      );
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
@@ -151,9 +160,10 @@ export class VerdictHandler implements TrackerListener {
       examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     };
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
-    let decision = decideAmong(policy, late, undecided);
+    const { states } = inputs.enforcement;
+    let decision = decideAmong(policy, late, undecided, states);
     if (this.wasReported(policy, decision, late, seen))
-      decision = decideAmong(policy, { ...late, changed: false }, undecided);
+      decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
     if (decision.action === "allow") return;
     const outcome = decision.action === "kill" ? "would_kill" : "alerted";
     this.countedWith(decision, outcome).verdicts.add(1);
@@ -201,7 +211,7 @@ export class VerdictHandler implements TrackerListener {
    */
   private maySettle(decision: Decision, { runnable }: ExecSubject, seen: SeenState | undefined): boolean {
     if (!this.settling || (seen !== undefined && seen.path !== runnable.executable)) return false;
-    if (this.inputs.enforcement === "observe") return true;
+    if (this.inputs.enforcement.enforcement === "observe") return true;
     return decision.action !== "kill" && decision.undecided.length === 0;
   }
 
@@ -220,11 +230,11 @@ export class VerdictHandler implements TrackerListener {
     if (all.length > 0) late.add({ subject, seen, undecided, policy }, all, monotonicNow());
   }
 
-  private carryOut(exec: Execution, decision: Decision): CarriedOut {
+  private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
     if (decision.action === "alert") return alerted;
-    if (this.inputs.enforcement === "observe") return wouldKill;
-    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
+    if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
+    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);
     return result;

@@ -26,11 +26,13 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
+import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
@@ -43,6 +45,7 @@ import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { RunnableContents } from "./runnable-contents.ts";
@@ -101,6 +104,7 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -222,6 +226,7 @@ export function buildWardenParts(
   const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
 
   const newTrees = new NewTrees(savedTrees);
+  const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
       identify: (facts) => baseList.identify(facts),
@@ -232,7 +237,10 @@ export function buildWardenParts(
     },
     {
       onFork: (child) => verdicts.onFork(child),
-      onExec: (exec) => verdicts.onExec(exec),
+      onExec: (exec) => {
+        recentExecs.add(exec);
+        verdicts.onExec(exec);
+      },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onLoss: (event) => verdicts.onLoss(event),
     },
@@ -254,15 +262,24 @@ export function buildWardenParts(
     new KillBudget(config.kill.max_per_minute),
     { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
   );
+  const ancestors = new AncestorRecords({
+    forest: tracker.forest,
+    reader,
+    recent: recentExecs,
+    bootTimeMs: boot.bootTimeMs,
+    userName: (uid) => users.nameOf(uid),
+    now: monotonicNow,
+  });
   const repeatedVerdicts = new RepeatedVerdicts({
     report: (record, room) => outbox.reliable(record, room),
     offer: (record, room) => outbox.offer(record, room),
     stamp,
+    ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
   const verdicts = new VerdictHandler({
     policy: policyInForce,
-    enforcement: config.enforcement,
+    enforcement,
     killer,
     outbox,
     repeatedVerdicts,
@@ -286,6 +303,7 @@ export function buildWardenParts(
       const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
       return answer === undefined ? [] : [answer];
     },
+    ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
       rescan.want(monotonicNow());
@@ -298,6 +316,7 @@ export function buildWardenParts(
   return {
     capture,
     changes,
+    enforcement,
     epoch,
     examiner,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */

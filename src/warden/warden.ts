@@ -257,7 +257,8 @@ class Warden {
 
   /** Reads users, baselines and policies again. If a policy is broken, the one in force stays. */
   private *reloading(): Steps<void> {
-    const { users, epoch, knownTrees, totals, policyInForce, verdicts, source, recordChange } = this.parts;
+    const { users, epoch, knownTrees, totals, policyInForce, enforcement, verdicts, source, recordChange } =
+      this.parts;
     users.nameOf = readUserNames();
     epoch.raise("users");
     const result = yield* this.options.loadingPolicy();
@@ -272,6 +273,7 @@ class Warden {
       return;
     }
     policyInForce.replace(result.policy);
+    enforcement.apply(result.policy);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyPolicy(result.policy);

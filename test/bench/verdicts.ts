@@ -84,7 +84,7 @@ function killing(loads: Loads, source: Source): Tool {
     action: "kill",
   };
   writeFileSync(policy, JSON.stringify({ role: "bench", rules: [rule], default: "allow" }));
-  writeFileSync(config, "kill:\n  max_per_minute: 10000\n");
+  writeFileSync(config, "armed: all\nkill:\n  max_per_minute: 10000\n");
   return runOf(source, "--config", config, "--policy", policy, "--enforcement", "kill");
 }
 

@@ -118,6 +118,15 @@ const forms: Readonly<Record<string, (sh: (code: string) => Program) => readonly
     [sh("other; job"), { ...job, how: "here" }],
   ],
   "job; other": (sh) => [[sh("job; other"), job]],
+  "other && job": (sh) => [
+    [sh("other && job"), job],
+    [sh("other && job"), { ...job, how: "here" }],
+  ],
+  "job && other": (sh) => [[sh("job && other"), job]],
+  "job > file": (sh) => [
+    [sh("job > file"), job],
+    [sh("job > file"), { ...job, how: "here" }],
+  ],
   "exec job": (sh) => [[sh("exec job"), { ...job, how: "here" }]],
   "job | other": (sh) => [[sh("job | other"), { ...sh(""), how: "copy" }, { ...job, how: "here" }]],
   "(job; other)": (sh) => [[sh("(job; other)"), { ...sh(""), how: "copy" }, job]],

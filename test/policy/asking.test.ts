@@ -48,6 +48,8 @@ describe("the asking", () => {
       tags: ["attack.t1505.003"],
       matched: ["weak", "strong", "also-strong"],
       undecided: [],
+      armed: true,
+      silenced: false,
     });
   });
 

@@ -110,6 +110,42 @@ describe("test", () => {
   });
 });
 
+describe("lint", () => {
+  const wide = file("wide.json", {
+    role: "wide",
+    rules: [{ id: "root", when: { "==": [{ var: "process.user.id" }, 0] }, action: "kill" }],
+  });
+  const finding = `${wide}:1:25: rule "root" kills without a bound on the lineage: it asks neither`;
+
+  test("exits with 0 if nothing is found, as in the roles that come with treewarden", () => {
+    const { exitCode, stdout, stderr } = policy("lint", good, "web");
+    expect([exitCode, stdout, stderr]).toEqual([0, "2 policies without findings\n", ""]);
+  });
+
+  test("names file, line, column, reason and fix of each finding, and exits with 1", () => {
+    const { exitCode, stderr } = policy("lint", wide);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(finding);
+    expect(stderr).toContain("  hint: say below what");
+  });
+
+  test("a broken policy is an error of its own, with exit code 2", () => {
+    expect(policy("lint", wide, broken).exitCode).toBe(2);
+  });
+
+  test("check warns of the same and exits with 0", () => {
+    const { exitCode, stderr } = policy("check", wide);
+    expect([exitCode, stderr.includes(finding)]).toEqual([0, true]);
+  });
+
+  test("as JSON it is one object a line", () => {
+    const { exitCode, stdout } = policy("lint", "--output", "json", wide);
+    expect(exitCode).toBe(1);
+    const result: unknown = JSON.parse(stdout);
+    expect(result).toMatchObject({ policy: wide, ok: false, lint: [{ line: 1, column: 25 }] });
+  });
+});
+
 describe("show", () => {
   test("writes a policy without parents that is itself a policy", () => {
     const { exitCode, stdout } = policy("show", good);

@@ -1,10 +1,20 @@
 // A small server of Debian's packages, started by hand: own configuration, own ports on the loopback, everything it
 // writes in one folder. It runs its daemons the way their packages do, and lives an ordinary life on request.
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { directly, type Service, type Starter } from "./service-manager.ts";
 import { until } from "./treewarden.ts";
 
 let servers = 0;
+
+/** A new folder of a server. Not in /tmp: rules look at programs there, and a server's own are not. */
+export function serverFolder(): string {
+  servers += 1;
+  const folder = `/srv/treewarden-test-${process.pid}-${servers}`;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { mode: 0o755, recursive: true });
+  return folder;
+}
 
 export class Server implements AsyncDisposable {
   readonly folder: string;
@@ -12,16 +22,16 @@ export class Server implements AsyncDisposable {
   readonly apachePort: number;
   private readonly sshPort: number;
   private readonly madeRunSshd: boolean;
-  private cron: Bun.Subprocess | undefined;
-  private wrap: Bun.Subprocess | undefined;
-  private at: Bun.Subprocess | undefined;
+  private readonly starter: Starter;
+  private cron: Service | undefined;
+  private wrap: Service | undefined;
+  private at: Service | undefined;
   private atJobs = 0;
 
   /** Files and keys are made, nothing runs yet. */
-  constructor() {
-    servers += 1;
-    // Not in /tmp: rules look at programs there, and a server's own are not.
-    this.folder = `/srv/treewarden-test-${process.pid}-${servers}`;
+  constructor(starter: Starter = directly, folder: string = serverFolder()) {
+    this.starter = starter;
+    this.folder = folder;
     // Below the ports that connections get by themselves.
     const port = 10_000 + Math.floor(Math.random() * 3_000) * 3;
     this.webPort = port;
@@ -29,7 +39,6 @@ export class Server implements AsyncDisposable {
     this.sshPort = port + 2;
     this.madeRunSshd = !existsSync("/run/sshd");
     if (this.madeRunSshd) mkdirSync("/run/sshd", { mode: 0o755 });
-    rmSync(this.folder, { recursive: true, force: true });
     for (const name of ["", "html", "cgi", "run", "spool", "cron.d", "jobs", "apache", "data"])
       mkdirSync(join(this.folder, name), { mode: 0o755, recursive: true });
     this.writeWeb();
@@ -45,16 +54,18 @@ export class Server implements AsyncDisposable {
 
   /** Starts every daemon, and waits until each answers. */
   async start(): Promise<void> {
-    run(["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf")]);
-    run(["/usr/sbin/sshd", "-f", this.path("sshd_config")]);
-    this.startDatabase();
-    run(["/usr/sbin/apachectl", "start"], { APACHE_CONFDIR: this.path("apache") });
-    this.wrap = Bun.spawn(
-      ["setpriv", ...as("www-data"), "fcgiwrap", "-c", "1", "-s", `unix:${this.path("run", "cgi.sock")}`],
-      quiet,
-    );
+    const { starter } = this;
+    await starter.run("nginx.service", ["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf")]);
+    await starter.run("ssh.service", ["/usr/sbin/sshd", "-f", this.path("sshd_config")]);
+    await this.startDatabase();
+    const apache = { APACHE_CONFDIR: this.path("apache") };
+    await starter.run("apache2.service", ["/usr/sbin/apachectl", "start"], apache);
+    this.wrap = await starter.spawn("fcgiwrap.service", [
+      ...["setpriv", ...asUser("www-data"), "fcgiwrap", "-c", "1"],
+      ...["-s", `unix:${this.path("run", "cgi.sock")}`],
+    ]);
     // Its spool and pid file are the system's, as its jobs are: nothing else may use it meanwhile.
-    this.at = Bun.spawn(["unshare", "-m", "sh", this.path("atd-start")], quiet);
+    this.at = await starter.spawn("atd.service", ["unshare", "-m", "sh", this.path("atd-start")]);
     await this.startCron();
     await until("nginx, fcgiwrap and apache answer", async () => {
       const [page, status, other] = await Promise.all([
@@ -70,26 +81,23 @@ export class Server implements AsyncDisposable {
   async startCron(): Promise<void> {
     const mark = this.path("run", "job-done");
     rmSync(mark, { force: true });
-    this.cron = Bun.spawn(["unshare", "-m", "sh", this.path("cron-start")], quiet);
+    this.cron = await this.starter.spawn("cron.service", ["unshare", "-m", "sh", this.path("cron-start")]);
     await until("cron's job ran", () => existsSync(mark));
   }
 
   async stopCron(): Promise<void> {
-    this.cron?.kill("SIGTERM");
-    await this.cron?.exited;
+    await this.cron?.stop();
     this.cron = undefined;
   }
 
   /** Ends every daemon that was started. */
   async stop(): Promise<void> {
-    for (const one of [this.wrap, this.at]) {
-      one?.kill("SIGTERM");
-      await one?.exited;
-    }
+    await this.wrap?.stop();
+    await this.at?.stop();
     // fcgiwrap does not take over a socket that is there.
     rmSync(this.path("run", "cgi.sock"), { force: true });
     await this.stopCron();
-    this.stopDatabase();
+    await this.stopDatabase();
     const pids = ["nginx.pid", "sshd.pid", "apache2/apache2.pid"].map((name) =>
       pidIn(this.path("run", name)),
     );
@@ -112,8 +120,9 @@ export class Server implements AsyncDisposable {
     this.ssh(`cd ${this.folder} && ls html | wc -l`);
     this.sftp(`get ${this.path("html", "index.html")} ${this.path("run", "copy")}`);
     await this.atJob("date");
-    this.query("select 1");
-    run(["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf"), "-s", "reload"]);
+    await this.query("select 1");
+    const reload = ["/usr/sbin/nginx", "-p", this.folder, "-c", this.path("nginx.conf"), "-s", "reload"];
+    await this.starter.run("nginx.service", reload);
     await this.stopCron();
     await this.startCron();
   }
@@ -143,13 +152,29 @@ export class Server implements AsyncDisposable {
     return answer?.status ?? 0;
   }
 
+  /** Has the script of words sort them by ptx(1), a packaged program that hardly anybody else uses. */
+  words(words: string): Promise<number> {
+    return this.post(words, "words.cgi");
+  }
+
   /** A command by a login; what it printed. */
-  ssh(command: string, key = "key"): string {
-    return Bun.spawnSync(["ssh", ...this.sshFlags(key), "-p", `${this.sshPort}`, "root@127.0.0.1", command], {
+  ssh(command: string, key = "key", flags: readonly string[] = []): string {
+    const host = ["-p", `${this.sshPort}`, "root@127.0.0.1"];
+    return Bun.spawnSync(["ssh", ...this.sshFlags(key), ...flags, ...host, command], {
       stdin: "ignore",
       stderr: "ignore",
-      timeout: 10_000,
+      timeout: 60_000,
     }).stdout.toString();
+  }
+
+  /** A login with a terminal and these lines typed into it. */
+  login(lines: readonly string[]): void {
+    Bun.spawnSync(["ssh", ...this.sshFlags("key"), "-tt", "-p", `${this.sshPort}`, "root@127.0.0.1"], {
+      stdin: Buffer.from(`${lines.join("\n")}\n`),
+      stdout: "ignore",
+      stderr: "ignore",
+      timeout: 10_000,
+    });
   }
 
   sftp(batch: string): void {
@@ -176,18 +201,10 @@ export class Server implements AsyncDisposable {
     await until("the job by at ran", () => existsSync(mark));
   }
 
-  query(sql: string): void {
-    run([
-      "setpriv",
-      ...as("postgres"),
-      join(postgres(), "psql"),
-      "-h",
-      this.path("run"),
-      "-d",
-      "postgres",
-      "-c",
-      sql,
-    ]);
+  async query(sql: string): Promise<void> {
+    const client = join(postgresFolder(), "bin/psql");
+    const flags = ["-h", this.path("run"), "-d", "postgres", "-c", sql];
+    await this.starter.run("report.service", ["setpriv", ...asUser("postgres"), client, ...flags]);
   }
 
   /** A key that may log in; `options` as in authorized_keys. */
@@ -231,6 +248,10 @@ export class Server implements AsyncDisposable {
     this.script(
       "cgi/status.cgi",
       '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
+    );
+    this.script(
+      "cgi/words.cgi",
+      '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r words\necho "$words" | ptx\nexit 0\n',
     );
     writeFileSync(
       this.path("nginx.conf"),
@@ -339,8 +360,8 @@ DirectoryIndex index.html
     chownSync(this.path("data"), ...idsOf("postgres"));
     run([
       "setpriv",
-      ...as("postgres"),
-      join(postgres(), "initdb"),
+      ...asUser("postgres"),
+      join(postgresFolder(), "bin/initdb"),
       "-A",
       "trust",
       "--no-sync",
@@ -353,28 +374,35 @@ DirectoryIndex index.html
     );
   }
 
-  private startDatabase(): void {
-    const flags = ["-D", this.path("data"), "-l", this.path("data", "log"), "-w", "start"];
-    run(["setpriv", ...as("postgres"), join(postgres(), "pg_ctl"), ...flags]);
+  private async startDatabase(): Promise<void> {
+    await this.pgCtl("-l", this.path("data", "log"), "-w", "start");
   }
 
-  private stopDatabase(): void {
-    if (!existsSync(this.path("data", "postmaster.pid"))) return;
-    const flags = ["-D", this.path("data"), "-m", "fast", "-w", "stop"];
-    run(["setpriv", ...as("postgres"), join(postgres(), "pg_ctl"), ...flags]);
+  private async stopDatabase(): Promise<void> {
+    if (existsSync(this.path("data", "postmaster.pid"))) await this.pgCtl("-m", "fast", "-w", "stop");
+  }
+
+  private async pgCtl(...flags: readonly string[]): Promise<void> {
+    const command = [
+      "setpriv",
+      ...asUser("postgres"),
+      join(postgresFolder(), "bin/pg_ctl"),
+      "-D",
+      this.path("data"),
+      ...flags,
+    ];
+    await this.starter.run("postgresql@15-main.service", command);
   }
 }
 
-const quiet = { stdin: "ignore", stdout: "ignore", stderr: "ignore" } as const;
-
-function run(command: readonly string[], environment: Record<string, string> = {}): void {
-  // No pipes: daemons would keep them open.
-  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...environment };
-  const { exitCode } = Bun.spawnSync([...command], { ...quiet, env, cwd: "/", timeout: 30_000 });
-  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ended with ${exitCode}`);
+/** Runs what prepares the server. */
+function run(command: readonly string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync([...command], { stdin: "ignore", cwd: "/", timeout: 30_000 });
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ended with ${exitCode}: ${stderr}`);
 }
 
-function as(user: string): string[] {
+/** setpriv(1)'s flags. */
+export function asUser(user: string): string[] {
   return [`--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
 }
 
@@ -386,11 +414,15 @@ function idsOf(user: string): [number, number] {
   return [Number(uid), Number(gid)];
 }
 
-function postgres(): string {
-  const [newest] = [...new Bun.Glob("*/bin").scanSync({ cwd: "/usr/lib/postgresql", onlyFiles: false })]
-    .sort()
-    .reverse();
-  return join("/usr/lib/postgresql", newest ?? "");
+export function chownTo(path: string, user: string): void {
+  chownSync(path, ...idsOf(user));
+}
+
+/** The folder of the oldest major of PostgreSQL: a test may put another beside it. */
+export function postgresFolder(): string {
+  const folder = "/usr/lib/postgresql";
+  const [oldest] = [...new Bun.Glob("*/bin/postgres").scanSync({ cwd: folder })].sort();
+  return join(folder, dirname(dirname(oldest ?? "none/bin/postgres")));
 }
 
 function pidIn(path: string): number | undefined {

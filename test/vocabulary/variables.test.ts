@@ -83,6 +83,8 @@ describe("records", () => {
     tags: ["t"],
     matched: ["a"],
     undecided: [],
+    armed: true,
+    silenced: false,
   } as const;
   const common = { source: "ebpf", time: 0, pid: 1 } as const;
   const ended = { pid: 1, startTicks: 1, startExact: true, parentPid: 2 };
@@ -154,6 +156,7 @@ describe("what two execs of one settle key have in common", () => {
     "process.pid",
     "process.executable.age",
     "process.executable.modified",
+    "process.runnable.changed",
     "tree.age",
     "tree.complete",
     "sensor.source",

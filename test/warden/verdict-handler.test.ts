@@ -62,7 +62,7 @@ class World {
     });
     this.judge = new VerdictHandler({
       policy: this.policy,
-      enforcement: "observe",
+      enforcement: { enforcement: "observe", states: new Map() },
       killer,
       outbox,
       repeatedVerdicts,

@@ -3,7 +3,7 @@
 import { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import type { BaselineEntry } from "../../baseline/entry.ts";
 import { entryOfTree } from "../../baseline/learned.ts";
 import { verifyRow } from "../../baseline/learned-seal.ts";
 import { ownArguments } from "../../linux/spawn.ts";
@@ -39,8 +39,8 @@ export function printRows(stateDirectory: string): void {
 }
 
 /**
- * What was collected, each tree once, in order. Rows that are not the warden's are left out and reported, and the
- * command ends with exit code 1.
+ * What was collected; a tree once for each executable and learning run. Rows that are not the warden's are left out and
+ * reported, and the command ends with exit code 1.
  */
 export function readCandidates(stateDirectory: string): BaselineEntry[] {
   const { rows, foreign } = readRows(stateDirectory);
@@ -49,7 +49,7 @@ export function readCandidates(stateDirectory: string): BaselineEntry[] {
     hint(FOREIGN_HINT);
     process.exitCode = exitCodes.no;
   }
-  return mergeEntries([entriesOfRows(rows)], false);
+  return entriesOfRows(rows);
 }
 
 /** A tree that the warden has reported, and the learning run in which it did. */

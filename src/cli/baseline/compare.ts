@@ -1,13 +1,15 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
+import { comparedPath } from "../../baseline/compared-path.ts";
 import { hasNewContent } from "../../baseline/contents.ts";
-import type { BaselineEntry } from "../../baseline/entry.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
-import { type EntryFormat, entryFields, entryLine, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
 
@@ -16,7 +18,7 @@ export interface CompareFlags {
   readonly capture?: string;
   readonly format: "trees" | "forrest";
   readonly showExcluded?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export function compare(flags: CompareFlags, host: BaselineHost): void {
@@ -24,11 +26,15 @@ export function compare(flags: CompareFlags, host: BaselineHost): void {
     compareForrest(flags);
     return;
   }
-  const { shown, hidden } = findUnknown(flags, host);
-  const format = formatOf(flags.output);
+  const unknown = findUnknown(flags, host);
+  const { shown, hidden } = unknown;
+  const { output: format } = flags;
   let text = "";
   for (const entry of shown)
-    text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
+    text +=
+      format === "json"
+        ? jsonLine("baseline.unknown", entryFields(entry))
+        : `${unknownLine(entry, unknown)}\n`;
   if (flags.showExcluded === true) text += excludedText(hidden, format);
   process.stdout.write(text);
   if (shown.length > 0) process.exitCode = exitCodes.no;
@@ -44,6 +50,8 @@ export interface Hidden {
 
 export interface Unknown {
   readonly shown: readonly BaselineEntry[];
+  /** Those of `shown` whose scope, habit and path are known: their executables are new. */
+  readonly withNewExecutable: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
@@ -59,15 +67,24 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
-  const unknown = candidatesOf(flags, host).filter(
-    (entry) => !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(entry.path)),
-  );
+  const isNew = (entry: BaselineEntry): boolean =>
+    !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
+  // Before they are merged, so that what is shown has the executables that are new and no others.
+  const unknown = mergeEntries([candidatesOf(flags, host).filter(isNew)], false);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
+  const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
-    shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
+    shown,
+    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
+}
+
+/** An unknown entry on one line. */
+export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+  if (!withNewExecutable.has(entry)) return entryLine(entry);
+  return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
@@ -79,7 +96,7 @@ function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost):
   return entries;
 }
 
-export function excludedText(hidden: readonly Hidden[], format: EntryFormat): string {
+export function excludedText(hidden: readonly Hidden[], format: OutputFormat): string {
   let text = "";
   for (const { entry, exclusion } of hidden) {
     text +=

@@ -9,13 +9,6 @@ import { records } from "../../report/records.ts";
 import { recordUids } from "../../report/stamp.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 
-export type EntryFormat = "json" | "pretty";
-
-/** `--output`, or what suits where standard output goes. */
-export function formatOf(chosen: EntryFormat | undefined): EntryFormat {
-  return chosen ?? (process.stdout.isTTY ? "pretty" : "json");
-}
-
 let uids: ((wallNs: number) => string) | undefined;
 
 /** One JSON line with the stamps that every one has. */

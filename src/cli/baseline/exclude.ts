@@ -15,8 +15,9 @@ import { compileTreeGlob } from "../../policy/glob.ts";
 import { shownValue } from "../../vocabulary/error-text.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { excludedText, findUnknown } from "./compare.ts";
-import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import { compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
@@ -27,7 +28,7 @@ export interface PatternFlags {
   readonly for?: string;
   readonly until?: string;
   readonly reason?: string;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): void {
@@ -53,7 +54,7 @@ export type ListFlags = Pick<PatternFlags, "output">;
 
 export function listExclusions(flags: ListFlags, host: BaselineHost): void {
   const exclusions = readExclusions(host.stateDirectory);
-  if (formatOf(flags.output) === "pretty") {
+  if (flags.output === "pretty") {
     process.stdout.write(formatExclusions(exclusions));
     return;
   }
@@ -89,7 +90,7 @@ export function testExclusions(tree: string | undefined, flags: TestFlags, host:
           [...shown, ...hidden.map(({ entry }) => entry)],
           nowSeconds(),
         );
-  process.stdout.write(excludedText(excluded, formatOf(flags.output)));
+  process.stdout.write(excludedText(excluded, flags.output));
   warn(`${excluded.length} of ${shown.length + hidden.length} unknown trees are hidden`);
   if (excluded.length === 0) process.exitCode = exitCodes.no;
 }

@@ -4,16 +4,9 @@ import { type BaselineFile, formatBaseline } from "../../baseline/baseline-file.
 import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
-import {
-  type EntryFormat,
-  entryFields,
-  entryLine,
-  executableFacts,
-  formatOf,
-  jsonLine,
-  nowSeconds,
-} from "./entry-output.ts";
+import { entryFields, entryLine, executableFacts, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
@@ -25,7 +18,7 @@ function deliver(text: string, out: string | undefined): void {
 }
 
 export interface DiffFlags {
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 /** What `after` has and `before` has not, and the other way round; with one file, that is compared with what is in force. */
@@ -33,7 +26,7 @@ export function diff(first: string, second: string | undefined, flags: DiffFlags
   const before = second === undefined ? known(host.stateDirectory) : readBaselineFile(first, true).entries;
   const after = readBaselineFile(second ?? first, true);
   const { added, removed } = diffEntries(before, after.entries);
-  const json = formatOf(flags.output) === "json";
+  const json = flags.output === "json";
   const lines = (entries: readonly BaselineEntry[], sign: string, event: OutputName): string =>
     entries
       .map((entry) =>
@@ -95,7 +88,8 @@ export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
     deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
     return;
   }
-  const { host: hostName, entries, losses } = entriesOf(flags.capture);
+  const { host: hostName, entries: captured, losses } = entriesOf(flags.capture);
+  const entries = mergeEntries([captured], false);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
   const header = headerOf(entries, hostName === "" ? [] : [hostName], flags.role, nowSeconds());
   deliver(formatBaseline({ header, entries }), flags.out);

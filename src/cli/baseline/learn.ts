@@ -15,8 +15,9 @@ import { durationText } from "../../config/duration.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
 import { type CandidateRows, entriesOfRows, FOREIGN_HINT, foreignText, readRows } from "./candidates.ts";
-import { type EntryFormat, formatOf, jsonLine, nowSeconds } from "./entry-output.ts";
+import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { isWardenRunning, leaveRequest, requestWarden, requestWardenOrFail } from "./request-warden.ts";
 import {
@@ -32,7 +33,7 @@ export interface LearnFlags {
   readonly for?: string;
   readonly stop?: boolean;
   readonly show?: boolean;
-  readonly output?: EntryFormat;
+  readonly output: OutputFormat;
 }
 
 export function learn(flags: LearnFlags, host: BaselineHost): void {
@@ -79,7 +80,7 @@ function show(flags: LearnFlags, host: BaselineHost): void {
       "start with: treewarden baseline learn --for 24h",
     );
   const now = nowSeconds();
-  process.stdout.write(formatOf(flags.output) === "json" ? stateJson(state, now) : stateText(state, now));
+  process.stdout.write(flags.output === "json" ? stateJson(state, now) : stateText(state, now));
 }
 
 function stateJson(state: LearningState, now: number): string {

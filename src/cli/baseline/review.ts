@@ -3,12 +3,11 @@ import { hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, keyText, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
-import { compareKeys } from "../../baseline/key.ts";
 import { printable, unambiguous } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
-import { findUnknown } from "./compare.ts";
-import { entryFacts, entryLine, nowSeconds } from "./entry-output.ts";
+import { findUnknown, unknownLine } from "./compare.ts";
+import { entryFacts, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { requestWarden } from "./request-warden.ts";
 import {
@@ -38,7 +37,8 @@ const question = "accept, exclude, rule, skip or quit [a/e/r/s/q]? ";
 export async function review(flags: ReviewFlags, host: BaselineHost): Promise<void> {
   if (process.stdin.isTTY && !process.stderr.isTTY)
     throw new CommandError(exitCodes.usage, "review asks on standard error, which is not a terminal");
-  const { shown } = findUnknown(flags, host);
+  const unknown = findUnknown(flags, host);
+  const { shown } = unknown;
   const others = (flags.other ?? []).map((path) => readBaselineFile(path, true).entries);
   const decided: Decided = { accepted: [], excluded: [], rules: [] };
   const answers = createInterface({ input: process.stdin, terminal: false });
@@ -50,7 +50,7 @@ export async function review(flags: ReviewFlags, host: BaselineHost): Promise<vo
   };
   let left = shown.length;
   for (const [at, entry] of shown.entries()) {
-    process.stderr.write(`\n${at + 1} of ${shown.length}: ${entryLine(entry)}\n`);
+    process.stderr.write(`\n${at + 1} of ${shown.length}: ${unknownLine(entry, unknown)}\n`);
     for (const fact of [...entryFacts(entry), `elsewhere  ${elsewhere(entry, others)}`])
       process.stderr.write(`  ${fact}\n`);
     const went = await decide(entry, decided, next);
@@ -111,7 +111,7 @@ function elsewhere(entry: BaselineEntry, others: readonly (readonly BaselineEntr
   if (others.length === 0) return "not asked: --other FILE";
   let hosts = 0;
   for (const entries of others) {
-    const same = entries.find((other) => compareKeys(other, entry) === 0);
+    const same = entries.find((other) => keyText(other) === keyText(entry));
     hosts += same?.hosts ?? 0;
   }
   return hosts === 0 ? "no other host has it" : `${hosts} other hosts have it`;

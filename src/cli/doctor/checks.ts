@@ -2,11 +2,13 @@
 import { accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
+import { actingRules, isArmedBy } from "../../enforcement/arming.ts";
 import { missingHardening } from "../../hardening/support.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
-import { readConfig } from "../configuration.ts";
+import { readConfigFile } from "../configuration.ts";
+import { armedErrors, armedExample, enforcementOf, whyOnlyObserved } from "../enforcement.ts";
 import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
 import { checkNamespace, checkRunnable, reporterUserOf } from "../refusals.ts";
@@ -36,7 +38,8 @@ export function runChecks(config: string | undefined): {
     pidNamespace(),
     pidDescriptors(),
     read.check,
-    policies(read.config),
+    policies(read.config, read.file),
+    enforcement(read.config, read.file),
     reporter(read.config),
     stateDirectory(read.config.state_directory),
     hardening(read.config),
@@ -137,36 +140,65 @@ function pidDescriptors(): DoctorCheck {
   }
 }
 
-function configuration(named: string | undefined): { readonly check: DoctorCheck; readonly config: Config } {
+function configuration(named: string | undefined): {
+  readonly check: DoctorCheck;
+  readonly config: Config;
+  readonly file: string | undefined;
+} {
   const name = "configuration";
   let config = defaultConfig();
+  let file: string | undefined;
   try {
-    config = readConfig(named, "to decide");
+    ({ config, file } = readConfigFile(named, "to decide"));
     checkRunnable(config);
-    const file = named ?? configFile;
-    const detail = existsSync(file) ? file : `no ${file}: the defaults are used`;
-    return { check: { name, status: "ok", detail }, config };
+    const detail = file ?? `no ${configFile}: the defaults are used`;
+    return { check: { name, status: "ok", detail }, config, file };
   } catch (error) {
     const detail = error instanceof CommandError ? error.lines.join("; ") : String(error);
     const fix = (error instanceof CommandError ? error.hint : undefined) ?? "correct the file";
     return {
       check: { name, status: "wrong", detail, fix: `${fix}; until then treewarden does not start` },
       config,
+      file,
     };
   }
 }
 
-function policies(config: Config): DoctorCheck {
+function policies(config: Config, file: string | undefined): DoctorCheck {
   const name = "policies";
   const result = loadSettings(config, "to decide");
-  if (result.ok) {
+  const errors = result.ok ? armedErrors(config, result.policy, file) : result.errors;
+  if (result.ok && errors.length === 0) {
     const signed = config.policy_keys.length === 0 ? "" : ", signed";
-    const detail = `${result.policy.role}, ${result.policy.rules.length} rules${signed}, enforcement ${config.enforcement}`;
-    return { name, status: "ok", detail };
+    return {
+      name,
+      status: "ok",
+      detail: `${result.policy.role}, ${result.policy.rules.length} rules${signed}`,
+    };
   }
-  const [first] = result.errors;
+  const [first] = errors;
   const detail = first === undefined ? "cannot be loaded" : formatPolicyError(first);
   return { name, status: "wrong", detail, fix: first?.fix ?? "treewarden policy check shows every error" };
+}
+
+function enforcement(config: Config, file: string | undefined): DoctorCheck {
+  const name = "enforcement";
+  const why = whyOnlyObserved(config, undefined, file);
+  if (why !== undefined)
+    return { name, status: "missing", detail: why, fix: `name the rules that may act: ${armedExample}` };
+  const { enforcement: inForce, armed } = enforcementOf(config, undefined, file);
+  if (inForce === "observe") return { name, status: "ok", detail: "observe: nothing is killed" };
+  const result = loadSettings(config, "to decide");
+  if (!result.ok)
+    return {
+      name,
+      status: "missing",
+      detail: "not checked: the policy cannot be loaded",
+      fix: "correct the policy",
+    };
+  const acting = actingRules(result.policy);
+  const may = acting.filter((rule) => isArmedBy(armed, rule)).length;
+  return { name, status: "ok", detail: `${inForce}: ${may} of ${acting.length} rules that kill are armed` };
 }
 
 function reporter(config: Config): DoctorCheck {

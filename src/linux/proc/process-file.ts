@@ -44,7 +44,7 @@ export interface FileState {
 }
 
 /** Whether both are states of one file, between which nobody has touched it. */
-export function isSameState(a: FileState, b: FileState): boolean {
+export function isSameFileState(a: FileState, b: FileState): boolean {
   return a.changed === b.changed && a.inode === b.inode && a.device === b.device && sameContent(a, b);
 }
 

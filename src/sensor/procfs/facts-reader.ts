@@ -130,6 +130,20 @@ export class FactsReader implements Disposable {
     return stat?.startTicks;
   }
 
+  /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
+  invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
+    if (this.folder.open(pid) < 0) return unknownFacts;
+    const length = this.folder.read(procEntry.cmdline, this.argumentBytes + 1);
+    const args =
+      length < 0 ? undefined : parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
+    const session = this.number(procEntry.sessionid);
+    const loginUid = session === undefined ? undefined : this.loginUser(session);
+    const stat = this.readStat();
+    this.folder.close();
+    const tty = stat === undefined ? undefined : terminalName(stat.ttyNumber, this.terminals);
+    return { startTicks: stat?.startTicks, args, tty, loginUid };
+  }
+
   [Symbol.dispose](): void {
     this.folder[Symbol.dispose]();
   }

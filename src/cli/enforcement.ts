@@ -1,0 +1,74 @@
+// What `run` lets verdicts do, and what it prints about it before it starts.
+import { type Config, configFile, type Enforcement } from "../config/config.ts";
+import { actingRules, isArmedBy, patternsWithoutRule } from "../enforcement/arming.ts";
+import type { PolicyError } from "../policy/document.ts";
+import type { Policy } from "../policy/policy.ts";
+import { ruleKey } from "../policy/rule-state.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { hint, warn } from "./output.ts";
+
+/** The settings that decide which rules may act. */
+export type EnforcementSettings = Pick<Config, "enforcement" | "armed">;
+
+/**
+ * The enforcement in force: `observe` where the configuration names no armed rules, because a host must not kill by
+ * rules that nobody has named. `asked`: of the command line. `file`: the configuration file; undefined if there is none,
+ * and then the command line arms every rule.
+ */
+export function enforcementOf(
+  { enforcement: configured, armed }: EnforcementSettings,
+  asked: Enforcement | undefined,
+  file: string | undefined,
+): EnforcementSettings {
+  const enforcement = asked ?? configured;
+  if (enforcement === "observe" || armed !== undefined) return { enforcement, armed };
+  return file === undefined ? { enforcement, armed: "all" } : { enforcement: "observe", armed };
+}
+
+/** The reason why the warden only observes although another enforcement was asked for; undefined if it does not. */
+export function whyOnlyObserved(
+  settings: EnforcementSettings,
+  asked: Enforcement | undefined,
+  file: string | undefined,
+): string | undefined {
+  const wanted = asked ?? settings.enforcement;
+  if (enforcementOf(settings, asked, file).enforcement === wanted) return undefined;
+  return `enforcement ${wanted} needs \`armed\` in ${file ?? configFile}: until then treewarden only observes`;
+}
+
+/** What to write into the configuration, for hints. */
+export const armedExample =
+  "armed: [web/shell-under-web-server], or armed: all; armed: [] for `treewarden arm` alone";
+
+/** An error for each pattern of `armed` that fits no rule of the policy. */
+export function armedErrors(
+  { armed }: EnforcementSettings,
+  policy: Policy,
+  file: string | undefined,
+): readonly PolicyError[] {
+  const names = policy.rules.map(ruleKey);
+  return patternsWithoutRule(armed, policy).map((pattern) => {
+    const meant = nearest(pattern, names);
+    return {
+      file: file ?? configFile,
+      line: 0,
+      column: 0,
+      message: `armed: no rule fits ${pattern}`,
+      fix: meant === undefined ? "treewarden policy show lists the rules" : `did you mean ${meant}?`,
+    };
+  });
+}
+
+/** Prints each rule that may act, and marks those that come from another role. */
+export function printWhatMayAct({ enforcement, armed }: EnforcementSettings, policy: Policy): void {
+  if (enforcement === "observe") return;
+  const acting = actingRules(policy);
+  const may = acting.filter((rule) => isArmedBy(armed, rule));
+  warn(`enforcement ${enforcement}: ${may.length} of ${acting.length} rules that kill are armed`);
+  for (const rule of may) {
+    const origin = rule.inherited ? ", inherited" : "";
+    warn(`  may kill: ${ruleKey(rule)} (${rule.severity}${origin})`);
+  }
+  if (may.length < acting.length)
+    hint("the others report would_kill; treewarden arm ROLE/RULE arms one of them");
+}

@@ -1,0 +1,81 @@
+// The ancestors of a process as a report shows them: each node of its lineage with the process that it describes.
+import type { Lineage } from "./lineage.ts";
+import type { Process } from "./process.ts";
+
+export interface Ancestor {
+  /** What it was when it forked the process below it. */
+  readonly lineage: Lineage;
+  /** Undefined: not known, because it has ended. */
+  readonly pid: number | undefined;
+  /** Undefined: it has ended, and nobody remembers it. */
+  readonly process: Process | undefined;
+  readonly hasEnded: boolean;
+}
+
+export interface AncestorSources {
+  /** The live ancestors of the process, the nearest first. */
+  readonly live: readonly Process[];
+  /** A process that had this pid, has ended, and is remembered. */
+  readonly ended: (pid: number) => Process | undefined;
+}
+
+/**
+ * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. Live processes that share a
+ * node, because they run the same program as the same user, are listed each.
+ */
+export function ancestorsOf(
+  process: Process,
+  { live, ended }: AncestorSources,
+  limit: number,
+): readonly Ancestor[] {
+  const found: Ancestor[] = [];
+  let next = 0;
+  /** The process below; undefined if it is not known, and then neither is its parent's pid. */
+  let below: Process | undefined = process;
+  for (let node = process.ancestry; node !== null && found.length < limit; node = node.parent) {
+    const first = indexOn(node, live, next);
+    if (first < 0) {
+      const pid: number | undefined =
+        below === undefined || below.parentPid === 0 ? undefined : below.parentPid;
+      const parent: Process | undefined = pid === undefined ? undefined : ended(pid);
+      const isIt: boolean = parent !== undefined && wasOn(parent, node) && startedBefore(parent, below);
+      found.push({ lineage: node, pid, process: isIt ? parent : undefined, hasEnded: true });
+      below = isIt ? parent : undefined;
+    }
+    for (let i = first; i >= 0; i = indexOn(node, live, next)) {
+      below = live[i];
+      found.push({ lineage: node, pid: below?.pid, process: below, hasEnded: false });
+      next = i + 1;
+    }
+  }
+  return found.slice(0, limit).reverse();
+}
+
+/** A process that was given the pid later cannot be the parent. */
+function startedBefore(parent: Process, child: Process | undefined): boolean {
+  return child !== undefined && parent.startTicks <= child.startTicks;
+}
+
+/** The first of the live processes from `start` on that was on `node` when it forked; -1: none. */
+function indexOn(node: Lineage, live: readonly Process[], start: number): number {
+  for (let i = start; i < live.length; i += 1) {
+    const process = live[i];
+    if (process !== undefined && wasOn(process, node)) return i;
+  }
+  return -1;
+}
+
+/** A process that has run another program since was on a node below its parent's, or on that one. */
+function wasOn({ lineage, ancestry }: Process, node: Lineage): boolean {
+  if (isSameState(lineage, node)) return true;
+  // A copy of a process further up has run nothing since.
+  for (let above = node.parent; above !== null; above = above.parent)
+    if (isSameState(lineage, above)) return false;
+  if (ancestry === null) return node.parent === null;
+  return (node.parent !== null && isSameState(ancestry, node.parent)) || isSameState(ancestry, node);
+}
+
+/** Whether both are the same program, run by the same user; they may differ in how certain they are. */
+export function isSameState(a: Lineage, b: Lineage): boolean {
+  return a === b || (a.program === b.program && a.uid === b.uid && a.container === b.container);
+}

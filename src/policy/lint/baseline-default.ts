@@ -1,0 +1,59 @@
+// Kill rules that a variable's default makes match on a host without a baseline.
+import { Compiler } from "../compiler.ts";
+import { type Expression, namesIn } from "../expression.ts";
+import type { Finding, LintedRule } from "./finding.ts";
+
+/** Null on a host that never accepted a baseline. */
+const baselineNames: ReadonlySet<string> = new Set(["tree.known", "tree.familiar"]);
+
+/**
+ * Exceptions are left out: one for what is known does not hold on a host without a baseline, which leaves the rule as
+ * it is without it.
+ */
+export function killsByDefault(rules: readonly LintedRule[]): readonly Finding[] {
+  return rules.flatMap(({ placed }) => {
+    if (placed.rule.action !== "kill") return [];
+    const names = trueWithoutBaseline(placed.when, true);
+    return names === undefined ? [] : [finding(placed, names)];
+  });
+}
+
+function finding(rule: LintedRule["placed"], names: readonly string[]): Finding {
+  const [name = "tree.known"] = names;
+  return {
+    rule,
+    message: `rule "${rule.rule.id}" kills where there is no baseline: the default of ${names.join(" and ")} makes its condition true there`,
+    fix: `give the default with which it does not match: { "!": { "var": ["${name}", true] } }, or { "var": ["${name}", false] }`,
+  };
+}
+
+/** The variables of a part that asks for the baseline alone and is fulfilled by null; undefined if there is none. */
+function trueWithoutBaseline(expression: Expression, positive: boolean): readonly string[] | undefined {
+  const names = [...namesIn(expression)];
+  if (!names.some((name) => baselineNames.has(name))) return undefined;
+  if (expression.is === "call") {
+    const { operator, parts } = expression;
+    if (operator === "and" || operator === "or" || operator === "!") {
+      for (const part of parts) {
+        const found = trueWithoutBaseline(part, operator === "!" ? !positive : positive);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    }
+  }
+  if (!names.every((name) => baselineNames.has(name)) || !isOfVariables(expression)) return undefined;
+  return isTrueOfNull(expression, names.length) === positive ? names : undefined;
+}
+
+/** The value depends on variables alone, not on the lineage. */
+function isOfVariables(expression: Expression): boolean {
+  if (expression.is === "variable" || expression.is === "literal") return true;
+  return expression.is === "call" && expression.parts.every(isOfVariables);
+}
+
+function isTrueOfNull(expression: Expression, count: number): boolean {
+  const slots = [...namesIn(expression)];
+  const compiler = new Compiler({ slotOf: (name) => slots.indexOf(name), isLate: () => false });
+  const values = Array.from({ length: count }, () => null);
+  return compiler.compile(expression)({ values, late: [], subject: undefined, ancestry: undefined });
+}

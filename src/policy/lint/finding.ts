@@ -1,0 +1,15 @@
+// What the checks of lint take and report.
+import type { PlacedRule } from "../load.ts";
+import type { RuleCondition } from "../policy.ts";
+
+/** An enabled rule, its conditions as they were written, and both joined. */
+export interface LintedRule extends RuleCondition {
+  readonly placed: PlacedRule;
+}
+
+/** What is wrong with a rule, and how to fix it. */
+export interface Finding {
+  readonly rule: PlacedRule;
+  readonly message: string;
+  readonly fix: string;
+}
