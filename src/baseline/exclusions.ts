@@ -44,16 +44,18 @@ const ROOT = 0;
 
 /** The text of the file. */
 export function formatExclusions(exclusions: readonly Exclusion[]): string {
-  const lines = exclusions.map(({ tree, user, scope, until, reason }) =>
-    [
-      printable(tree),
-      user ?? "-",
-      scope ?? "*",
-      until === undefined ? "-" : timeText(until),
-      reason === "" ? "-" : printable(reason),
-    ].join("\t"),
-  );
-  return [FORMAT, COLUMNS, ...lines, ""].join("\n");
+  return [FORMAT, COLUMNS, ...exclusions.map(formatExclusion), ""].join("\n");
+}
+
+/** One exclusion as a line without its line feed. */
+export function formatExclusion({ tree, user, scope, until, reason }: Exclusion): string {
+  return [
+    printable(tree),
+    user ?? "-",
+    scope ?? "*",
+    until === undefined ? "-" : timeText(until),
+    reason === "" ? "-" : printable(reason),
+  ].join("\t");
 }
 
 /** Parses the file. The result has every error with its line; a file with an error is refused as a whole. */

@@ -130,6 +130,24 @@ export class Learning {
     this.markCount(tree);
   }
 
+  /**
+   * Proposes the content of a known tree that nobody has accepted, see `observe`. It is a tree of its own, so that it
+   * does not add to what a learning run has found.
+   */
+  observeContent(
+    lineage: Lineage,
+    scope: string | undefined,
+    second: number,
+    facts: ProcessFacts,
+    content: string,
+  ): void {
+    if (lineage.uncertain || scope === undefined) return;
+    const tree = this.findOrAdd(lineage, scope, facts.args, second, facts, content);
+    if (tree === undefined) return;
+    tree.count += 1;
+    this.markCount(tree);
+  }
+
   /** Counts an exec whose tree could not be kept. */
   miss(): void {
     this.current = { ...this.current, missed: this.current.missed + 1 };
@@ -246,6 +264,7 @@ export class Learning {
     args: readonly string[] | undefined,
     second: number,
     facts: ProcessFacts | undefined,
+    newContent?: string,
   ): CollectedTree | undefined {
     const path = baselinePath(lineage.program);
     if (path === undefined) {
@@ -259,7 +278,7 @@ export class Learning {
     const flags = `${complete ? 1 : 0}${fromMain ? 1 : 0}`;
     // Each executable is a tree of its own: what is seen after a learning run does not add to what it has learned.
     const executable = comparedExecutable(lineage.program) ?? "";
-    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}`);
+    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${newContent ?? ""}`);
     const id = digestText();
     const row = this.table.get();
     const found = this.rows[row];
@@ -297,6 +316,10 @@ export class Learning {
       this.current = countNewTree(this.current, second);
     }
     this.addFile(tree, lineage, facts);
+    if (newContent !== undefined) {
+      tree.content = { contents: [newContent], users: [] };
+      return tree;
+    }
     this.addContent(tree, lineage, facts);
     this.addToCache(lineage, scope, tree);
     return tree;

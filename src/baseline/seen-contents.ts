@@ -1,5 +1,5 @@
 // The contents of the files that learned trees run. Each path is kept once and shared by all trees that run it.
-import { CONTENTS_LIMIT, CONTENTS_OF_A_RUN, type Contents, joinContents } from "./contents.ts";
+import { CONTENTS_OF_A_RUN, type Contents, joinContents } from "./contents.ts";
 
 /** What was found at a path. */
 export interface FoundContent {
@@ -36,18 +36,18 @@ export class SeenContents<User> {
 
   /**
    * Adds what was found at a path, and returns the path's users if that is new. In a learning run the third content
-   * marks the path as one that varies; afterwards contents are only collected.
+   * marks the path as one that varies; afterwards nothing is added to what the run has found.
    */
   found(path: string, { digest, packaged }: FoundContent, isLearning: boolean): readonly User[] {
     const seen = this.paths.get(path);
     if (seen === undefined) return [];
     const { contents } = seen;
-    const limit = isLearning ? CONTENTS_OF_A_RUN : CONTENTS_LIMIT;
+    if (!isLearning && contents !== "unknown") return [];
     let joined = contents;
     if (packaged) joined = joinContents(contents, "packaged");
     else if (digest !== undefined && !contents.includes(digest)) {
-      const isFull = typeof contents !== "string" && contents.length >= limit;
-      joined = isFull ? (isLearning ? "varies" : contents) : joinContents(contents, [digest]);
+      const isFull = typeof contents !== "string" && contents.length >= CONTENTS_OF_A_RUN;
+      joined = isFull ? "varies" : joinContents(contents, [digest]);
     }
     if (joined === contents) return [];
     seen.contents = joined;

@@ -1,6 +1,7 @@
 // `treewarden baseline`: learn what this host runs, keep it, and show what is new.
 import { Command, Option } from "commander";
 import { durationExamples } from "../config/duration.ts";
+import { type AcceptFlags, accept } from "./baseline/accept.ts";
 import { printRows, ROWS_COMMAND } from "./baseline/candidates.ts";
 import { type CompareFlags, compare } from "./baseline/compare.ts";
 import {
@@ -8,6 +9,8 @@ import {
   type ListFlags,
   listExclusions,
   type PatternFlags,
+  type RemoveFlags,
+  removeExclusions,
   type TestFlags,
   testExclusions,
 } from "./baseline/exclude.ts";
@@ -21,7 +24,7 @@ import {
   merge,
 } from "./baseline/files.ts";
 import type { BaselineHost } from "./baseline/host.ts";
-import { type AcceptFlags, accept, type LearnFlags, learn } from "./baseline/learn.ts";
+import { type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { outputOption } from "./output-format.ts";
@@ -60,6 +63,14 @@ function captureOption(): Option {
   return new Option("--capture <file>", "read trees from this capture instead of from the running warden");
 }
 
+function unitOption(): Option {
+  return new Option("--unit <glob>", "only trees of this unit or container image");
+}
+
+function treeOption(): Option {
+  return new Option("--tree <glob>", "only these trees: a glob over labels, as in policies: /sshd/**");
+}
+
 function roleOption(of: string): Option {
   return new Option("--role <name>", `role of ${of}`);
 }
@@ -73,14 +84,27 @@ function addLearning(command: Command): void {
     .description("make the running warden collect every tree")
     .option("--for <duration>", `end after this long: ${durationExamples} (default: at --stop)`)
     .option("--stop", "end the learning")
-    .option("--show", "show its progress, and whether it has settled")
+    .option("--show", "show its progress, and each tree that accept would put into force")
+    .addOption(unitOption())
+    .addOption(treeOption())
+    .option("--new", "show only trees that the baseline in force does not know")
     .addOption(outputOption())
     .action((flags: LearnFlags & HostFlags) => learn(flags, hostOf(flags)));
   withHost(command.command("accept"))
-    .description("put what was learned into force")
+    .description("show what was learned and put it into force; on a terminal, after a question")
     .addOption(roleOption("this host"))
+    .addOption(unitOption())
+    .addOption(treeOption())
+    .option("--new", "only trees that the baseline in force does not know")
+    .option("--yes", "do not ask")
     .option("--anyway", "even if the learning has not ended, or has missed trees for lack of room")
     .option("--strict", "take only trees that were seen complete, from their root on")
+    .addOption(
+      new Option("--output <format>", "list the trees also where standard output is no terminal").choices([
+        "json",
+        "pretty",
+      ]),
+    )
     .action((flags: AcceptFlags & HostFlags) => accept(flags, hostOf(flags)));
 }
 
@@ -95,9 +119,15 @@ function addComparing(command: Command): void {
     .action((flags: CompareFlags & HostFlags) => compare(flags, hostOf(flags)));
   withHost(command.command("review"))
     .description(
-      "go through new trees one by one: accept, exclude or turn into a rule; exit code 1 if some are left",
+      "go through new trees: accept, exclude or turn into a rule, alone or with all below; exit code 1 if some are left",
     )
+    .option("--accept <glob...>", "ask nothing, and put the new trees that match into force")
+    .option("--exclude <glob...>", "ask nothing, and exclude this pattern; excluded trees are not accepted")
+    .option("--reason <text>", "why the trees are excluded")
+    .addOption(unitOption())
+    .addOption(treeOption())
     .addOption(captureOption())
+    .addOption(outputOption())
     .option("--other <file...>", "baselines of other hosts, to show which of them have a tree")
     .action((flags: ReviewFlags & HostFlags) => review(flags, hostOf(flags)));
 }
@@ -148,6 +178,16 @@ function excludeCommand(): Command {
     .argument("<tree>", "a glob over labels, as in policies: /**/sshd/**")
     .option("--reason <text>", "why the trees are excluded")
     .action((tree: string, flags: PatternFlags & HostFlags) => addExclusion(tree, flags, hostOf(flags)));
+  withHost(command.command("remove"))
+    .description("remove a pattern")
+    .argument("[tree]", "the pattern, as it was added")
+    .option("--user <user>", "of several with this pattern, the one for this user")
+    .option("--scope <scope>", "of several with this pattern, the one for this unit or container image")
+    .option("--all", "all exclusions with this pattern")
+    .option("--ended", "all exclusions that have ended")
+    .action((tree: string | undefined, flags: RemoveFlags & HostFlags) =>
+      removeExclusions(tree, flags, hostOf(flags)),
+    );
   withHost(command.command("list"))
     .description("show all patterns")
     .addOption(outputOption())

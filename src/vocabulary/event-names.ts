@@ -83,13 +83,21 @@ const table = {
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
+  "baseline.learned": {
+    about: "command",
+    meaning: "`baseline learn --show`, `baseline accept`: a tree that is not in force before it is accepted",
+  },
+  "baseline.accepted": {
+    about: "command",
+    meaning: "`baseline review --accept`: a tree that was put into force",
+  },
   "baseline.unknown": {
     about: "command",
     meaning: "`baseline compare`: a tree that the baseline does not know",
   },
   "baseline.excluded": {
     about: "command",
-    meaning: "`baseline compare`: such a tree, hidden by an exclusion",
+    meaning: "`baseline compare`, `baseline review --exclude`: such a tree, hidden by an exclusion",
   },
   "baseline.exclusion": { about: "command", meaning: "`baseline exclude list`: an exclusion" },
   "baseline.added": { about: "command", meaning: "`baseline diff`: a tree that only the newer baseline has" },

@@ -32,7 +32,7 @@ export interface ChangedRunnablesInputs {
   /** The content at a path is known. */
   readonly onContent: (path: string, content: FoundContent) => void;
   /** A known program ran with a new content, for the first time. */
-  readonly onChanged: (program: RanProgram) => void;
+  readonly onChanged: (program: RanProgram, digest: string) => void;
 }
 
 /** Maximum number of contents that count as reported; the oldest is forgotten, and then reported once more. */
@@ -86,10 +86,9 @@ export class ChangedRunnables {
     const content = seen?.content;
     if (content === undefined) return undefined;
     const changed = isNew(content, accepted, this.inputs.permitted());
-    if (changed === true && add(this.proposed, keyOf(path, content))) {
-      this.inputs.onChanged(program);
-      if (content.digest !== undefined) this.inputs.onContent(path, content);
-    }
+    const { digest } = content;
+    if (changed === true && digest !== undefined && add(this.proposed, keyOf(path, content)))
+      this.inputs.onChanged(program, digest);
     return changed;
   }
 

@@ -167,10 +167,10 @@ export class Learner {
   }
 
   /** A known program ran with a content that nobody has accepted: it is proposed like an unknown tree. */
-  onChanged({ lineage, facts }: RunningProgram): void {
+  onChanged({ lineage, facts }: RunningProgram, content: string): void {
     if (this.isLearning) return;
     const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
-    if (scope !== "pending") this.learning.observe(lineage, scope, facts.args, this.inputs.now(), facts);
+    if (scope !== "pending") this.learning.observeContent(lineage, scope, this.inputs.now(), facts, content);
   }
 
   /** Events were lost. What was found shortly before may not have been seen whole either. */

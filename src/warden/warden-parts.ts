@@ -194,7 +194,7 @@ export function buildWardenParts(
     permitted: () => policyInForce.current.digests,
     isWanted: (path) => learner.wantsContent(path),
     onContent: (path, content) => learner.onContent(path, content),
-    onChanged: (program) => learner.onChanged(program),
+    onChanged: (program, digest) => learner.onChanged(program, digest),
   });
   const late = new LateVerdicts({
     judge: (exec) => verdicts.onLate(exec),

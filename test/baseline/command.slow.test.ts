@@ -1,109 +1,40 @@
-import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatBaseline, parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
+import { parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
-import { SEAL_KEY_BYTES } from "../../src/baseline/learned-seal.ts";
-import {
-  formatState,
-  type LearningState,
-  startLearning,
-  stopLearning,
-} from "../../src/baseline/learning-state.ts";
+import { type LearningState, startLearning, stopLearning } from "../../src/baseline/learning-state.ts";
 import { formatRoleBaselines } from "../../src/policy/role-baseline.ts";
 import { digestOf } from "../../src/policy/signature.ts";
-import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
-import { insertRow, type LearnedRow, rowOf, treeOfEntry } from "./learned-rows.ts";
+import { type LearnedRow, treeOfEntry } from "./learned-rows.ts";
 import { entry, NOON, RUN } from "./samples.ts";
+import {
+  asRoot,
+  COMMAND,
+  NOBODY,
+  origin,
+  type Result,
+  run,
+  StateDirectory,
+  sealed,
+} from "./state-directory.ts";
 
+let directory: StateDirectory;
 let state = "";
 beforeEach(() => {
-  state = mkdtempSync(join(tmpdir(), "baseline-"));
-  chmodSync(state, 0o755);
+  directory = new StateDirectory();
+  state = directory.path;
 });
-afterEach(() => rmSync(state, { recursive: true }));
+afterEach(() => directory[Symbol.dispose]());
 
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(args: readonly string[], stdin = ""): Result {
-  const { exitCode, stdout, stderr } = Bun.spawnSync(
-    [process.execPath, join(import.meta.dir, "command.ts"), "baseline", ...args],
-    { stdin: Buffer.from(stdin), env: {} },
-  );
-  return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
-}
-
-/** One with the state directory of the test. */
-function here(args: readonly string[], stdin?: string): Result {
-  return run([...args, "--state-dir", state], stdin);
-}
-
-const asRoot = process.geteuid?.() === 0;
-const NOBODY = 65_534;
-
-/** The warden's key, and the seals that it makes with it. */
-const key = new Uint8Array(SEAL_KEY_BYTES).fill(9);
-const origin = { learning: RUN, warden: "run:1", started: NOON };
-
-function sealed(entry: BaselineEntry, by = origin): LearnedRow {
-  return rowOf(treeOfEntry(entry), key, by);
-}
-
-/** What the warden has reported, in its own folder and file of the reporter's user. */
-function collected(...entries: readonly BaselineEntry[]): void {
-  collectedRows(entries.map((entry) => sealed(entry)));
-}
-
-function collectedRows(rows: readonly LearnedRow[]): void {
-  mkdirSync(join(state, "baseline"), { recursive: true, mode: 0o700 });
-  writeFileSync(join(state, "baseline/learning.key"), `${Buffer.from(key).toString("hex")}\n`, {
-    mode: 0o600,
-  });
-  const folder = join(state, "report");
-  mkdirSync(folder);
-  const path = join(folder, "journal.sqlite");
-  const database = new Database(path, { create: true });
-  database.run("PRAGMA journal_mode = WAL");
-  database.run(LEARNED_TABLE);
-  for (const row of rows) insertRow(database, row);
-  database.close();
-  if (!asRoot) return;
-  chmodSync(folder, 0o750);
-  for (const each of [folder, path]) chownSync(each, NOBODY, NOBODY);
-}
-
-function learning(of: LearningState): void {
-  mkdirSync(join(state, "baseline"), { recursive: true });
-  writeFileSync(join(state, "baseline/learning.json"), formatState(of));
-}
-
-function fileOf(name: string, ...entries: readonly BaselineEntry[]): string {
-  const path = join(state, name);
-  const header = { role: "web", hosts: [name], created: NOON, learnedFrom: NOON, learnedTo: NOON };
-  writeFileSync(path, formatBaseline({ header, entries }));
-  return path;
-}
-
-function inForce(): readonly string[] {
-  const parsed = parseBaseline(readFileSync(join(state, "baseline/in-force")));
-  return parsed.ok ? parsed.value.entries.map(({ exact }) => exact) : ["broken"];
-}
+/** Runs the command with the state directory of the test. */
+const here = (args: readonly string[], stdin?: string): Result => directory.run(args, stdin);
+const collected = (...entries: readonly BaselineEntry[]): void => directory.collected(...entries);
+const collectedRows = (rows: readonly LearnedRow[]): void => directory.collectedRows(rows);
+const learning = (of: LearningState): void => directory.learning(of);
+const fileOf = (name: string, ...entries: readonly BaselineEntry[]): string =>
+  directory.file(name, ...entries);
+const inForce = (): readonly string[] => directory.inForce();
 
 const nginx = {
   path: "/usr/sbin/nginx",
@@ -232,7 +163,7 @@ describe("accept", () => {
     chmodSync(join(state, "baseline"), 0o755);
     chmodSync(join(state, "baseline/learning.json"), 0o644);
     const { exitCode, stderr } = Bun.spawnSync(
-      [process.execPath, join(import.meta.dir, "command.ts"), "baseline", "accept", "--state-dir", state],
+      [process.execPath, COMMAND, "baseline", "accept", "--state-dir", state],
       { env: {}, uid: NOBODY, gid: NOBODY },
     );
     expect([exitCode, stderr.toString()]).toEqual([3, expect.stringContaining("run it with sudo")]);

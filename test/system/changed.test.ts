@@ -106,7 +106,7 @@ test.skipIf(reason !== undefined)(
       await Bun.sleep(1_000);
     }
     expect(alarms(running, job)).toHaveLength(6);
-    expect(baseline(running, "compare").lines).toContainEqual(
+    expect(baseline(running, "compare", "--output", "json").lines).toContainEqual(
       expect.objectContaining({
         "process.runnable.path": job,
         "baseline.contents": expect.stringContaining(newContent),

@@ -1,7 +1,7 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
 import { comparedPath } from "../../baseline/compared-path.ts";
-import { hasNewContent } from "../../baseline/contents.ts";
+import { contentsText, hasNewContent } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
@@ -21,12 +21,12 @@ export interface CompareFlags {
   readonly output: OutputFormat;
 }
 
-export function compare(flags: CompareFlags, host: BaselineHost): void {
+export async function compare(flags: CompareFlags, host: BaselineHost): Promise<void> {
   if (flags.format === "forrest") {
     compareForrest(flags);
     return;
   }
-  const unknown = findUnknown(flags, host);
+  const unknown = await findUnknown(flags, host);
   const { shown, hidden } = unknown;
   const { output: format } = flags;
   let text = "";
@@ -52,11 +52,16 @@ export interface Unknown {
   readonly shown: readonly BaselineEntry[];
   /** Those of `shown` whose scope, habit and path are known: their executables are new. */
   readonly withNewExecutable: ReadonlySet<BaselineEntry>;
+  /** Those of `shown` that are known, but not with this content. */
+  readonly withNewContent: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
 /** The trees of the journal or of a capture that the baseline does not know, or not with this content, and those among them that exclusions hide. */
-export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, host: BaselineHost): Unknown {
+export async function findUnknown(
+  flags: Pick<CompareFlags, "baseline" | "capture">,
+  host: BaselineHost,
+): Promise<Unknown> {
   const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
@@ -70,25 +75,33 @@ export function findUnknown(flags: Pick<CompareFlags, "baseline" | "capture">, h
   const isNew = (entry: BaselineEntry): boolean =>
     !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
   // Before they are merged, so that what is shown has the executables that are new and no others.
-  const unknown = mergeEntries([candidatesOf(flags, host).filter(isNew)], false);
+  const unknown = mergeEntries([(await candidatesOf(flags, host)).filter(isNew)], false);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
     shown,
-    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
+    withNewExecutable: new Set(
+      shown.filter((entry) => known.knows({ ...entry, executables: [] }) && !known.knows(entry)),
+    ),
+    withNewContent: new Set(shown.filter((entry) => known.knows(entry))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
 }
 
 /** An unknown entry on one line. */
-export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+export function unknownLine(entry: BaselineEntry, { withNewExecutable, withNewContent }: Unknown): string {
+  if (withNewContent.has(entry))
+    return `${entryLine(entry)}  (known, with another content: ${contentsText(entry.contents)})`;
   if (!withNewExecutable.has(entry)) return entryLine(entry);
   return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */
-function candidatesOf(flags: Pick<CompareFlags, "capture">, host: BaselineHost): readonly BaselineEntry[] {
+async function candidatesOf(
+  flags: Pick<CompareFlags, "capture">,
+  host: BaselineHost,
+): Promise<readonly BaselineEntry[]> {
   if (flags.capture === undefined) return readCandidates(host.stateDirectory);
   const { entries, losses, unreadable } = entriesOf(flags.capture);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);

@@ -42,12 +42,13 @@ export function entryFields(entry: BaselineEntry): EventRecord {
 /** An entry on one line, the tree first. */
 export function entryLine(entry: BaselineEntry): string {
   const where = entry.scope === "-" ? "" : `  in ${entry.scope}`;
-  const part = entry.complete
-    ? ""
-    : entry.fromMain
-      ? "  (incomplete, from its main program)"
-      : "  (incomplete)";
-  return `${entry.exact}  ${entry.path}${where}${part}`;
+  return `${entry.exact}  ${entry.path}${where}${incompleteMark(entry)}`;
+}
+
+/** What a line says of an entry that was not seen from its root on; empty for others. */
+export function incompleteMark({ complete, fromMain }: BaselineEntry): string {
+  if (complete) return "";
+  return fromMain ? "  (incomplete, from its main program)" : "  (incomplete)";
 }
 
 /** What else is known of an entry, a fact a line. */

@@ -1,26 +1,25 @@
 // `baseline exclude`: adds, lists and tests the exclusions, which hide unknown trees during maintenance.
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseTime, timeText } from "../../baseline/baseline-file.ts";
 import {
-  EXCLUSIONS_LIMIT,
   type Exclusion,
+  formatExclusion,
   formatExclusions,
   hiddenBy,
   parseExclusion,
 } from "../../baseline/exclusions.ts";
-import { EXCLUSIONS } from "../../baseline/file-names.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { shownValue } from "../../vocabulary/error-text.ts";
+import { nearest } from "../../vocabulary/nearest.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { excludedText, findUnknown } from "./compare.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
-import { requestWarden } from "./request-warden.ts";
-import { compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
+import { loadBaseline, requestWarden } from "./request-warden.ts";
+import { appendExclusions, compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
 
 export interface PatternFlags {
   readonly user?: string;
@@ -35,19 +34,81 @@ export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHo
   const added = exclusionOf(tree, flags);
   if (added.reason === "")
     throw new CommandError(exitCodes.usage, "an exclusion must have a reason", 'add --reason "..."');
-  const before = readExclusions(host.stateDirectory);
-  if (before.length >= EXCLUSIONS_LIMIT)
-    throw new CommandError(
-      exitCodes.usage,
-      `there are already ${EXCLUSIONS_LIMIT} exclusions, the most that are allowed`,
-      `remove some from ${join(host.stateDirectory, EXCLUSIONS)}`,
-    );
-  writeExclusions(host.stateDirectory, [...before, added]);
+  appendExclusions(host.stateDirectory, [added]);
   warn(
     `${added.tree} is excluded ${added.until === undefined ? "permanently" : `until ${timeText(added.until)}`}`,
   );
   hint("show what it hides: treewarden baseline exclude test");
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
+}
+
+export interface RemoveFlags {
+  readonly user?: string;
+  readonly scope?: string;
+  readonly all?: boolean;
+  readonly ended?: boolean;
+}
+
+/**
+ * Removes the exclusion of this pattern; of several with the same pattern those that `--user` and `--scope` select, or
+ * all of them. `--ended` removes every exclusion that has ended.
+ */
+export function removeExclusions(tree: string | undefined, flags: RemoveFlags, host: BaselineHost): void {
+  if ((tree === undefined) !== (flags.ended === true))
+    throw new CommandError(exitCodes.usage, "either a pattern or --ended must be given");
+  const exclusions = readExclusions(host.stateDirectory);
+  const removed = tree === undefined ? endedOf(exclusions) : selected(exclusions, printable(tree), flags);
+  if (removed.length === 0)
+    throw new CommandError(
+      exitCodes.no,
+      tree === undefined ? "no exclusion has ended" : `no exclusion has the pattern ${tree}`,
+      nearestPattern(tree, exclusions),
+    );
+  if (tree !== undefined && removed.length > 1 && flags.all !== true)
+    throw new CommandError(
+      exitCodes.usage,
+      [
+        `${removed.length} exclusions have the pattern ${tree}:`,
+        ...removed.map((one) => formatExclusion(one).replaceAll("\t", "  ")),
+      ],
+      "select one with --user or --scope, or remove them with --all",
+    );
+  writeExclusions(
+    host.stateDirectory,
+    exclusions.filter((one) => !removed.includes(one)),
+  );
+  for (const one of removed) warn(`${one.tree} is no longer excluded`);
+  loadBaseline(host.stateDirectory);
+}
+
+function endedOf(exclusions: readonly Exclusion[]): readonly Exclusion[] {
+  const now = nowSeconds();
+  return exclusions.filter(({ until }) => until !== undefined && until <= now);
+}
+
+function selected(
+  exclusions: readonly Exclusion[],
+  pattern: string,
+  flags: RemoveFlags,
+): readonly Exclusion[] {
+  const user = flags.user === undefined ? undefined : userId(flags.user);
+  return exclusions.filter(
+    (one) =>
+      one.tree === pattern &&
+      (user === undefined || one.user === user) &&
+      (flags.scope === undefined || one.scope === flags.scope),
+  );
+}
+
+function nearestPattern(tree: string | undefined, exclusions: readonly Exclusion[]): string {
+  const near =
+    tree === undefined
+      ? undefined
+      : nearest(
+          tree,
+          exclusions.map((one) => one.tree),
+        );
+  return near === undefined ? "treewarden baseline exclude list shows all" : `perhaps ${near}`;
 }
 
 export type ListFlags = Pick<PatternFlags, "output">;
@@ -80,8 +141,12 @@ export interface TestFlags extends PatternFlags {
  * Prints the unknown trees that the exclusions in force hide, or, with `tree`, those that an exclusion of that pattern
  * would hide. Exit code 1 if it hides none.
  */
-export function testExclusions(tree: string | undefined, flags: TestFlags, host: BaselineHost): void {
-  const { shown, hidden } = findUnknown(flags, host);
+export async function testExclusions(
+  tree: string | undefined,
+  flags: TestFlags,
+  host: BaselineHost,
+): Promise<void> {
+  const { shown, hidden } = await findUnknown(flags, host);
   const excluded =
     tree === undefined
       ? hidden

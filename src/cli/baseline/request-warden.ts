@@ -12,7 +12,7 @@ import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
-import { CommandError, exitCodes } from "../output.ts";
+import { CommandError, exitCodes, hint } from "../output.ts";
 import { writeWhole } from "./store.ts";
 
 /** The process that holds the state directory; undefined if none does. */
@@ -73,6 +73,12 @@ export function signalWarden(
 export function leaveRequest(stateDirectory: string, request: WardenRequest): void {
   const name = requestName(Date.now(), Math.random() * 2 ** 32);
   writeWhole(join(stateDirectory, REQUEST_FOLDER, name), formatWardenRequest(request));
+}
+
+/** Has the warden read the baseline in force and the exclusions again. Without one they hold from the next start. */
+export function loadBaseline(stateDirectory: string): void {
+  if (!requestWarden(stateDirectory, { kind: "reload-baseline" }))
+    hint("no treewarden runs: it holds from the next start");
 }
 
 /** As `requestWarden`; without a warden it is an error. */

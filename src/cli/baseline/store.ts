@@ -1,4 +1,5 @@
 // The files of the baseline in the state directory: only root writes them, whole or not at all.
+import { hostname } from "node:os";
 import { join } from "node:path";
 import {
   type BaselineFile,
@@ -8,17 +9,25 @@ import {
   parseBaseline,
 } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
-import { type Exclusion, Exclusions, formatExclusions, parseExclusions } from "../../baseline/exclusions.ts";
+import {
+  EXCLUSIONS_LIMIT,
+  type Exclusion,
+  Exclusions,
+  formatExclusions,
+  parseExclusions,
+} from "../../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
 import { writeFileAtomic } from "../../linux/files.ts";
 import { anyFile, type FileRules, readCheckedFile, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
+import { unambiguous } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
 import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
+import { nowSeconds } from "./entry-output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
 const SIZE_LIMIT = 1 << 30;
@@ -120,6 +129,17 @@ export function writeInForce(stateDirectory: string, file: BaselineFile): void {
   writeWhole(join(stateDirectory, IN_FORCE), formatBaseline(file));
 }
 
+/** A baseline with `added` entries; `role` replaces its role if it is given. */
+export function mergedFile(
+  before: BaselineFile | undefined,
+  added: readonly BaselineEntry[],
+  role: string | undefined,
+): BaselineFile {
+  const entries = mergeEntries([before?.entries ?? [], added], false);
+  const hosts = [...new Set([...(before?.header.hosts ?? []), unambiguous(hostname())])].sort();
+  return { header: headerOf(entries, hosts, role ?? before?.header.role, nowSeconds()), entries };
+}
+
 /** What stands in the file of exclusions; nothing if there is none. */
 export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const path = join(stateDirectory, EXCLUSIONS);
@@ -128,6 +148,18 @@ export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const result = parseExclusions(new TextDecoder().decode(bytes), compileTreeGlob);
   if (result.ok) return result.value;
   throw refuse(path, result.errors);
+}
+
+/** Adds exclusions to the file. Throws a CommandError if they would be more than are allowed. */
+export function appendExclusions(stateDirectory: string, added: readonly Exclusion[]): void {
+  const before = readExclusions(stateDirectory);
+  if (before.length + added.length > EXCLUSIONS_LIMIT)
+    throw new CommandError(
+      exitCodes.usage,
+      `more than ${EXCLUSIONS_LIMIT} exclusions are not allowed`,
+      "remove those that have ended: treewarden baseline exclude remove --ended",
+    );
+  writeExclusions(stateDirectory, [...before, ...added]);
 }
 
 export function writeExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
