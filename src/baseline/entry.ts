@@ -1,5 +1,6 @@
 // One tree of a baseline with its observations, and how two entries of the same tree are joined.
 import { comparedPath } from "./compared-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { classesOfLearned } from "./executable-classes.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, isImageScope, type Key } from "./key.ts";
@@ -26,6 +27,8 @@ export interface BaselineEntry extends Key {
   readonly hosts: number;
   /** Distinct executables of its leaf, ascending, at most EXECUTABLES_LIMIT; empty if unknown. */
   readonly executables: readonly Executable[];
+  /** The contents of its runnable's file. */
+  readonly contents: Contents;
   /** One sample, as `argumentsText` formats it; undefined if unknown. */
   readonly arguments: string | undefined;
 }
@@ -70,6 +73,7 @@ export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean):
     users: joinUsers(a.users, b.users),
     hosts: apart ? Math.min(a.hosts + b.hosts, Number.MAX_SAFE_INTEGER) : Math.max(a.hosts, b.hosts),
     executables: joinExecutables(a.executables, b.executables),
+    contents: joinContents(a.contents, b.contents),
     arguments: lesser(a.arguments, b.arguments),
   };
 }
