@@ -9,6 +9,7 @@ import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
+import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
@@ -88,7 +89,9 @@ function run(flags: RunFlags): ExitCode {
     warn(why);
     hint(`name the rules that may act: ${armedExample}`);
   }
-  printWhatMayAct(config, policy);
+  const stored = readOverrides(config.state_directory);
+  for (const { text } of stored.problems) warn(text);
+  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
   const output = streamFormat(flags.output);
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {

@@ -1,5 +1,6 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
+import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
@@ -23,6 +24,8 @@ export interface Instrument {
 
 /** Why an exec is unattributed: the first of these that is missing. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
+/** Why an exec is not judged again with the answer for which it waits. */
+export const lateReasons = ["full", "timeout"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
 export const instruments = {
@@ -79,6 +82,16 @@ export const instruments = {
       "Program names that were folded without a randomness score, because a user made too many new ones or the warden was behind.",
     attributes: [],
     closed: [],
+  },
+  lateVerdictsMissed: {
+    prometheus: "treewarden_late_verdicts_missed_total",
+    otel: "treewarden.late_verdicts.missed",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "Execs that waited for an answer that a rule needs, and were not judged again (full) or without the answer (timeout).",
+    attributes: ["reason"],
+    closed: [lateReasons],
   },
   verdicts: {
     prometheus: "treewarden_verdicts_total",
@@ -149,6 +162,24 @@ export const instruments = {
     description: "Rules that may act on this host; 0 where enforcement is observe.",
     attributes: [],
     closed: [],
+  },
+  paused: {
+    prometheus: "treewarden_paused",
+    otel: "treewarden.enforcement.paused",
+    unit: "1",
+    kind: "gauge",
+    description: "1 while root has paused enforcement: nothing acts.",
+    attributes: [],
+    closed: [],
+  },
+  overrides: {
+    prometheus: "treewarden_overrides",
+    otel: "treewarden.overrides",
+    unit: "{order}",
+    kind: "gauge",
+    description: "Orders of root that are in force besides the configuration.",
+    attributes: ["kind"],
+    closed: [overrideKinds],
   },
   killBudgetRemaining: {
     prometheus: "treewarden_kill_budget_remaining",

@@ -29,7 +29,7 @@ export const standardOutput: OutputKind<never> = {
         takesBestEffort: showsAll,
         write(record) {
           if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
-          else if (!showsAll || isOneOfAll(record)) writer.write(prettyLine(record, colour));
+          else if (isForTerminal(record, showsAll)) writer.write(prettyLine(record, colour));
         },
         end: () => void writer.flush(),
       },
@@ -37,8 +37,13 @@ export const standardOutput: OutputKind<never> = {
   },
 };
 
-/** Among all execs, an exit or a new tree would be a second line for the same program. */
-function isOneOfAll(record: EventRecord): boolean {
+/**
+ * A terminal shows no silenced verdict. Among all execs, an exit or a new tree would be a second line for the same
+ * program.
+ */
+function isForTerminal(record: EventRecord, showsAll: boolean): boolean {
+  if (record["policy.outcome"] === "silenced") return false;
+  if (!showsAll) return true;
   const name = record["event.name"];
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
 }

@@ -156,6 +156,16 @@ const table = {
     inTests: "derived",
     meaning: "what is really run: the script if there is one, else the executable",
   },
+  "process.runnable.changed": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["content"],
+    inTests: "set",
+    ordinary: false,
+    meaning:
+      "the baseline knows the program, and its file holds none of the contents that were learned, accepted or listed in `digests`; absent until the examiner has answered",
+  },
   "process.script.path": {
     type: "string",
     nullable: true,
@@ -238,7 +248,7 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
     meaning: "the distribution package that owns the executable; null: none",
   },
   "process.executable.unpackaged": {
@@ -246,7 +256,7 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
     meaning: "the executable is in the host's root, and no package owns it",
   },
   "process.executable.modified": {
@@ -254,7 +264,8 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
+    ordinary: false,
     meaning: "the executable is not as its package has it",
   },
   // Stands for one variable for each name that the configuration has, see environment.ts.
@@ -520,13 +531,17 @@ const table = {
   "policy.outcome": reported(
     "string",
     ["exec"],
-    "what became of the action: `alerted`, `would_kill`, `killed`, `withheld` or `failed`",
+    "what became of the action: `alerted`, `would_kill`, `killed`, `withheld`, `silenced` or `failed`",
   ),
-  "policy.reason": reported("string", ["exec"], "why a kill was withheld or failed"),
-  "policy.severity": reported(
+  "policy.reason": reported(
     "string",
     ["exec"],
-    "severity of the rule that decided: `low`, `medium`, `high` or `critical`",
+    "why a kill was withheld or failed; `late`: an answer that the rule needs came after the first verdict",
+  ),
+  "policy.severity": reported(
+    "string",
+    ["exec", "change"],
+    "severity of the rule that decided, or of the change: `low`, `medium`, `high` or `critical`",
   ),
   "policy.tags": reported(
     "string[]",
@@ -589,6 +604,20 @@ const table = {
     "why events were lost: `overrun`, `restart` or `switch`",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "override.rule": reported("string", ["change"], "the rule that root's order concerns: ROLE/RULE, or `all`"),
+  "override.unit": reported("string", ["change"], "only in this unit"),
+  "override.user.id": reported("int", ["change"], "only of this effective user"),
+  "override.tree": reported("string", ["change"], "only for trees that fit this pattern"),
+  "override.number": reported("int", ["change"], "number of the silence"),
+  "override.since": reported("string", ["change"], "when it was ordered: RFC 3339, UTC"),
+  "override.until": reported("string", ["change"], "when it ends: RFC 3339, UTC; absent: never"),
+  "override.reason": reported("string", ["change"], "why it was ordered"),
+  "override.ended_by": reported("string", ["change"], "`time`, or `order` of root"),
+  "override.by.pid": reported("int", ["change"], "process that ordered it"),
+  "override.by.login_user.id": reported("int", ["change"], "its audit login user; null if it has none"),
+  "override.by.session_id": reported("int", ["change"], "its audit session; null if it has none"),
+  "override.by.tree": reported("string", ["change"], "its exact tree"),
+  "override.problems": reported("string[]", ["change"], "files of orders that cannot be used, and why"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
   "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
   "resync.found": reported("int", ["change"], "processes that only the scan found"),
@@ -650,6 +679,11 @@ const table = {
   "baseline.last": reported("string", [], "when the entry was last seen, likewise"),
   "baseline.hosts": reported("int", [], "how many hosts have the entry"),
   "baseline.executables": reported("string[]", [], "files that were run: path, package and digest"),
+  "baseline.contents": reported(
+    "string",
+    [],
+    "contents of the runnable's file: digests, `packaged`, or `varies`",
+  ),
   "baseline.arguments": reported("string", [], "arguments of the first exec, redacted"),
   "baseline.exclusion": reported("string", [], "pattern of the exclusion"),
   "baseline.exclusion.until": reported("string", [], "when the exclusion ends: RFC 3339, UTC; absent: never"),
@@ -771,6 +805,11 @@ export function isCoveredBySettleKey(name: JudgedVariable): boolean {
 /** The variable is known only while the sensor reads environments. */
 export function needsEnvironment(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("environment");
+}
+
+/** The variable is about the content of a file, which must be opened while the process runs it. */
+export function needsContent(name: JudgedVariable): boolean {
+  return judgedRow(name).dependsOn.includes("content");
 }
 
 /** The variable tells nothing but what the environment is. False for what is no variable. */

@@ -2,7 +2,7 @@
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
-import { ExaminerClient } from "../examiner/client.ts";
+import { ExaminerClient, imageKey } from "../examiner/client.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
@@ -31,27 +31,32 @@ import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { ChangedRunnables } from "./changed-runnables.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
+import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
+import { OverrideRecords } from "./override-records.ts";
+import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
+import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
-import { VerdictHandler } from "./verdict-handler.ts";
+import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
@@ -101,7 +106,6 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
-  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -136,6 +140,24 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const enforcement = new EnforcementInForce({
+    settings: config,
+    policy,
+    totals,
+    read: () => readOverrides(stateDirectory),
+    version: () => overridesVersion(stateDirectory),
+    moment: momentNow,
+    records: new OverrideRecords({
+      saved: readRecorded(stateDirectory),
+      save: (text) =>
+        writeFile(recordedPath(stateDirectory), text, (error) =>
+          recordChange("overrides.not_saved", { "error.message": String(error) }),
+        ),
+      recordChange,
+    }),
+    onProblems: (problems) =>
+      recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+  });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
@@ -145,7 +167,16 @@ export function buildWardenParts(
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
-    changed: (what) => epoch.raise(what),
+    changed: (what) => {
+      if (what === "packages") contents.forgetAll();
+      epoch.raise(what);
+    },
+    answered: (key) => late.answered(key),
+    content: (question, answer) => {
+      const seen = contents.take(question, answer);
+      if (seen !== undefined) changes.onAnswer(seen);
+      late.answered(contentKey(question));
+    },
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
@@ -175,6 +206,19 @@ export function buildWardenParts(
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
   });
+  const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
+  const changes = new ChangedRunnables({
+    contents,
+    accepted: (path) => knownTrees.contentsOf(path),
+    permitted: () => policyInForce.current.digests,
+    isWanted: (path) => learner.wantsContent(path),
+    onContent: (path, content) => learner.onContent(path, content),
+    onChanged: (program, digest) => learner.onChanged(program, digest),
+  });
+  const late = new LateVerdicts({
+    judge: (exec) => verdicts.onLate(exec),
+    missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
+  });
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
   const capture = new WardenCapture({
     stateDirectory,
@@ -198,7 +242,26 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
+  /** Puts into force what has changed of the orders and of what is armed. */
+  const applyEnforcement = (): void => {
+    if (!enforcement.takeChange()) return;
+    epoch.raise("enforcement");
+    verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+  };
+  const requests = new WardenRequests({
+    stateDirectory,
+    learner,
+    knownTrees,
+    capture,
+    work,
+    writeFile,
+    reloadOverrides: () => {
+      enforcement.reload();
+      applyEnforcement();
+      return enforcement.problems;
+    },
+    epoch: () => epoch.current,
+  });
 
   const newTrees = new NewTrees(savedTrees);
   const recentExecs = new RecentExecs(config.arguments.limit);
@@ -270,6 +333,14 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    changes,
+    late,
+    awaited: ({ containerId, examined, facts }) => {
+      if (typeof containerId === "string")
+        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
+      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
+      return answer === undefined ? [] : [answer];
+    },
     ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
@@ -281,7 +352,9 @@ export function buildWardenParts(
     settle: (event) => source.settle(event),
   });
   return {
+    applyEnforcement,
     capture,
+    changes,
     enforcement,
     epoch,
     examiner,
@@ -290,6 +363,7 @@ export function buildWardenParts(
     fileWriter,
     forestStore,
     knownTrees,
+    late,
     learner,
     link,
     outbox,

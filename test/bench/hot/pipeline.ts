@@ -129,6 +129,7 @@ export class Lesson {
       users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
       hosts: 1,
       executables: joinExecutables(executables, this.entries.get(text)?.executables ?? []),
+      contents: "unknown",
       arguments: undefined,
     });
   }
@@ -208,7 +209,7 @@ export class Pipeline implements Disposable {
       ...inputs,
       repeatedVerdicts,
       policy: { current: policy },
-      enforcement: { enforcement: "observe", states: new Map() },
+      enforcement: { mayAct: false, states: new Map(), refresh: () => false },
       killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,
