@@ -80,6 +80,7 @@ export function recordedSubject(record: EventRecord, options: RecordedSubjects):
       unpackaged: truth(record["process.executable.unpackaged"]),
       modified: truth(record["process.executable.modified"]),
     },
+    changed: truth(record["process.runnable.changed"]),
     bootTimeMs: 0,
     userName: (uid) => (uid === facts.uid ? userName : undefined),
   };
