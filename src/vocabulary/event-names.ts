@@ -104,6 +104,10 @@ const table = {
   "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
 
+  "policy.impact": {
+    about: "command",
+    meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
+  },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
