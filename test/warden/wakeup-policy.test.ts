@@ -48,3 +48,10 @@ test.each([
   expect(wakeupPolicyOf(policy, "kill")).toBe(expected);
   expect(wakeupPolicyOf(policy, "observe")).toBe("none");
 });
+
+test("a script is opened while it runs, so a rule on its content wakes the reader also where nothing is killed", () => {
+  const changed = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
+  for (const enforcement of ["observe", "kill"] as const)
+    expect(wakeupPolicyOf(policyOf([changed]), enforcement)).toBe("unsettled");
+  expect(wakeupPolicyOf(policyOf([{ ...changed, action: "kill" }]), "kill")).toBe("all");
+});
