@@ -105,6 +105,7 @@ const table = {
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
 
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
