@@ -32,6 +32,7 @@ interface RunFlags extends HostFlags {
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
   readonly output?: OutputFormat | "none";
+  readonly all?: boolean;
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -55,6 +56,7 @@ export function runCommand(): Command {
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
     .addOption(streamOption("none"))
+    .option("--all", "print every exec, not only new trees and verdicts")
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -100,7 +102,7 @@ function run(flags: RunFlags): ExitCode {
     startedMs: Date.now(),
   };
   const reporter: Omit<ReporterPlan, "user"> = {
-    options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
+    options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
     // The reporter cannot read the host's files, and shows local times.
     environment: {
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
