@@ -3,6 +3,7 @@
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { comparedPath } from "./compared-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
@@ -94,6 +95,8 @@ export class Baseline {
   private readonly folded = new DigestTable();
   private readonly exactOccurrences = new Occurrences();
   private readonly foldedOccurrences = new Occurrences();
+  /** By path as it is compared; a path without is unknown. */
+  private readonly contents = new Map<string, Contents>();
   /** Invalidated by: nothing, the set does not change after the first query; a reload creates another Baseline. */
   private readonly cache = new WeakMap<Lineage, Cached>();
   /** Invalidated by: nothing, likewise. */
@@ -111,6 +114,11 @@ export class Baseline {
     const row = this.exactOccurrences.add(entry.first, entry.count, this.executablesOf(entry));
     this.addTo(this.habits, entry, row);
     if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
+    if (entry.contents !== "unknown") {
+      const path = comparedPath(entry.path);
+      const others = this.contents.get(path) ?? "unknown";
+      this.contents.set(path, joinContents(others, entry.contents));
+    }
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
@@ -146,6 +154,11 @@ export class Baseline {
     if (executables.length === 0) return knowsAs(undefined);
     const isImage = isImageScope(scope);
     return executables.every((executable) => knowsAs(classesOfLearned(executable, path, isImage)));
+  }
+
+  /** The contents that any tree was learned with at a path of the host, given as it is compared (`comparedPath`). */
+  contentsOf(path: string): Contents {
+    return this.contents.get(path) ?? "unknown";
   }
 
   /** Whether the folded tree is in the baseline. */
