@@ -148,8 +148,9 @@ export class Baseline {
     entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete" | "executables">,
   ): boolean {
     const { scope, path, executables } = entry;
+    const compared = comparedPath(path);
     const knowsAs = (seen: ExecutableClasses | undefined): boolean =>
-      this.find(scope, path, entry, entry.complete, seen) !== -1;
+      this.find(scope, compared, entry, entry.complete, seen) !== -1;
     if (executables.length === 0) return knowsAs(undefined);
     const isImage = isImageScope(scope);
     return executables.every((executable) => knowsAs(classesOfLearned(executable, path, isImage)));
@@ -188,9 +189,7 @@ export class Baseline {
     const tree = treeOf(lineage);
     const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
-    const exactRow = isReadable
-      ? this.find(scope, path, tree, tree.complete, classesOfRunnable(lineage.program, isImageScope(scope)))
-      : -1;
+    const exactRow = isReadable ? this.rowOf(lineage, tree, scope, comparedPath(path)) : -1;
     setDigest(tree.id);
     const foldedRow = this.folded.get();
     const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
@@ -203,8 +202,12 @@ export class Baseline {
     };
   }
 
+  private rowOf({ program }: Lineage, tree: Tree, scope: string, path: string): number {
+    return this.find(scope, path, tree, tree.complete, classesOfRunnable(program, path, isImageScope(scope)));
+  }
+
   private addTo({ whole, fromMain, ends }: TreeTables, entry: BaselineEntry, row: number): void {
-    const prefix = prefixOf(entry.scope, entry.path);
+    const prefix = prefixOf(entry.scope, comparedPath(entry.path));
     this.addRow(whole, prefix + entry.habit, row, true);
     if (entry.fromMain) this.addRow(fromMain, prefix + entry.habit, row, true);
     for (const end of properEnds(entry.habit)) this.addRow(ends, prefix + end, row, false);
@@ -226,8 +229,8 @@ export class Baseline {
   }
 
   /**
-   * The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. `seen`: the
-   * classes of what runs; undefined if they are not known.
+   * The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. `path`: as it
+   * is compared. `seen`: the classes of what runs; undefined if they are not known.
    */
   private find(
     scope: string,
@@ -306,8 +309,9 @@ const cannotBeTold: LookupResult = {
   count: undefined,
 };
 
+/** `path`: as it is compared. */
 function prefixOf(scope: string, path: string): string {
-  return `${scope}\u0000${comparedPath(path)}\u0000`;
+  return `${scope}\u0000${path}\u0000`;
 }
 
 /** A lookup result as policies query it, `second` seconds after the epoch. */

@@ -122,11 +122,12 @@ export interface Difference {
  * if its key is, and its executables are, as far as both are known.
  */
 export function diffEntries(before: readonly BaselineEntry[], after: readonly BaselineEntry[]): Difference {
+  const [earlier, later] = [mergeEntries([before], false), mergeEntries([after], false)];
   const without = (list: readonly BaselineEntry[], others: readonly BaselineEntry[]): BaselineEntry[] => {
-    const byKey = new Map(mergeEntries([others], false).map((entry) => [keyText(entry), entry]));
-    return list.filter((entry) => !isSameProgram(entry, byKey.get(keyText(entry)))).sort(compareKeys);
+    const byKey = new Map(others.map((entry) => [keyText(entry), entry]));
+    return list.filter((entry) => !isSameProgram(entry, byKey.get(keyText(entry))));
   };
-  return { added: without(after, before), removed: without(before, after) };
+  return { added: without(later, earlier), removed: without(earlier, later) };
 }
 
 function isSameProgram(a: BaselineEntry, b: BaselineEntry | undefined): boolean {

@@ -9,6 +9,8 @@ import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
+import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import type { ConfigurationOrigin } from "../warden/warden-options.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
@@ -30,6 +32,7 @@ interface RunFlags extends HostFlags {
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
   readonly output?: OutputFormat | "none";
+  readonly all?: boolean;
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -53,6 +56,7 @@ export function runCommand(): Command {
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
     .addOption(streamOption("none"))
+    .option("--all", "print every exec, not only new trees and verdicts")
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -64,7 +68,8 @@ export function runCommand(): Command {
 }
 
 function run(flags: RunFlags): ExitCode {
-  const { config, file, why } = configOf(flags);
+  const { config, origin } = configOf(flags);
+  const { file, why } = origin;
   checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
@@ -86,11 +91,18 @@ function run(flags: RunFlags): ExitCode {
     warn(why);
     hint(`name the rules that may act: ${armedExample}`);
   }
-  printWhatMayAct(config, policy);
+  const stored = readOverrides(config.state_directory);
+  for (const { text } of stored.problems) warn(text);
+  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
   const output = streamFormat(flags.output);
-  const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
+  const plan: WardenPlan = {
+    run: `tw-${randomUUID()}`,
+    config: withoutSecrets(config),
+    origin,
+    startedMs: Date.now(),
+  };
   const reporter: Omit<ReporterPlan, "user"> = {
-    options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
+    options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
     // The reporter cannot read the host's files, and shows local times.
     environment: {
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
@@ -145,13 +157,11 @@ function asExitCode(code: number): ExitCode {
 
 interface RunConfig {
   readonly config: Config;
-  readonly file: string | undefined;
-  /** Why it only observes, although the configuration or the command line asks for more. */
-  readonly why: string | undefined;
+  readonly origin: ConfigurationOrigin;
 }
 
 function configOf(flags: RunFlags): RunConfig {
-  const { config, file } = hostConfigFile(flags, "to decide");
+  const { config, file, digest } = hostConfigFile(flags, "to decide");
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }
@@ -162,7 +172,6 @@ function configOf(flags: RunFlags): RunConfig {
       source: flags.source ?? config.source,
       metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
     },
-    file,
-    why: whyOnlyObserved(config, flags.enforcement, file),
+    origin: { file, digest, why: whyOnlyObserved(config, flags.enforcement, file) },
   };
 }

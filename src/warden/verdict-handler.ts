@@ -1,6 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
 import type { Knowledge } from "../baseline/baseline.ts";
-import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
@@ -30,7 +29,13 @@ export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
   /** What verdicts may do; another one may take its place between two events. */
-  readonly enforcement: { readonly enforcement: Enforcement; readonly states: RuleStates };
+  readonly enforcement: {
+    /** Whether any verdict may act now. */
+    readonly mayAct: boolean;
+    readonly states: RuleStates;
+    /** Looks whether root has ordered otherwise; true if something has changed. */
+    refresh(): boolean;
+  };
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
@@ -76,6 +81,7 @@ const QUIET_NS = 60e9;
 
 const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
+const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
 
 /** What verdicts of one kind are counted with. */
@@ -92,6 +98,8 @@ export class VerdictHandler implements TrackerListener {
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
+  /** Events that were lost; a loss of unknown size counts as one. */
+  lost = 0;
   private readonly inputs: VerdictInputs;
   /** Time of the last kill that was withheld because the budget was used up (ns); undefined if that is over. */
   private limitedAt: number | undefined;
@@ -113,12 +121,14 @@ export class VerdictHandler implements TrackerListener {
     const seen = changes?.look(subject, knowledge);
     subject.changed = changes?.isChanged(subject, knowledge, seen);
     const { current: policy } = this.inputs.policy;
+    const { enforcement } = this.inputs;
     const isKnown = knowledge.known === true;
-    const { states } = this.inputs.enforcement;
-    let decision = decide(policy, subject, states);
+    let decision = decide(policy, subject, enforcement.states);
+    if (decision.armed && enforcement.mayAct && enforcement.refresh())
+      decision = decide(policy, subject, enforcement.states);
     let { outcome, reason } = this.carryOut(exec, decision, isKnown);
     if (!isCarriedOut(outcome) && this.wasReported(policy, decision, subject, seen)) {
-      decision = decide(policy, { ...subject, changed: false }, states);
+      decision = decide(policy, { ...subject, changed: false }, enforcement.states);
       ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
     this.count(decision, outcome, exec);
@@ -184,6 +194,7 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp, totals } = this.inputs;
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
+    this.lost += event.count ?? 1;
     this.inputs.onLoss();
   }
 
@@ -211,7 +222,7 @@ export class VerdictHandler implements TrackerListener {
    */
   private maySettle(decision: Decision, { runnable }: ExecSubject, seen: SeenState | undefined): boolean {
     if (!this.settling || (seen !== undefined && seen.path !== runnable.executable)) return false;
-    if (this.inputs.enforcement.enforcement === "observe") return true;
+    if (!this.inputs.enforcement.mayAct) return true;
     return decision.action !== "kill" && decision.undecided.length === 0;
   }
 
@@ -232,8 +243,8 @@ export class VerdictHandler implements TrackerListener {
 
   private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
-    if (decision.action === "alert") return alerted;
-    if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
+    if (decision.action === "alert") return decision.silenced ? silenced : alerted;
+    if (!this.inputs.enforcement.mayAct || !decision.armed) return decision.silenced ? silenced : wouldKill;
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);

@@ -43,6 +43,8 @@ import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
+import { OverrideRecords } from "./override-records.ts";
+import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
@@ -58,6 +60,7 @@ import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
+import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
 export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
@@ -104,7 +107,6 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
-  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -139,6 +141,24 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const enforcement = new EnforcementInForce({
+    settings: config,
+    policy,
+    totals,
+    read: () => readOverrides(stateDirectory),
+    version: () => overridesVersion(stateDirectory),
+    moment: momentNow,
+    records: new OverrideRecords({
+      saved: readRecorded(stateDirectory),
+      save: (text) =>
+        writeFile(recordedPath(stateDirectory), text, (error) =>
+          recordChange("overrides.not_saved", { "error.message": String(error) }),
+        ),
+      recordChange,
+    }),
+    onProblems: (problems) =>
+      recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+  });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
@@ -223,7 +243,65 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
+  /** Puts into force what has changed of the orders and of what is armed. */
+  const applyEnforcement = (): void => {
+    if (!enforcement.takeChange()) return;
+    epoch.raise("enforcement");
+    verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+  };
+  const requests = new WardenRequests({
+    stateDirectory,
+    learner,
+    knownTrees,
+    capture,
+    work,
+    writeFile,
+    reloadOverrides: () => {
+      enforcement.reload();
+      applyEnforcement();
+      return enforcement.problems;
+    },
+    status: () => status(),
+    epoch: () => epoch.current,
+  });
+  /** Why what is in force is not what was asked for. */
+  const degraded = (): readonly string[] => {
+    const [pause] = enforcement.overrides.pause;
+    return [
+      ...(options.origin.why === undefined ? [] : [options.origin.why]),
+      ...enforcement.problems,
+      ...(pause === undefined ? [] : [`enforcement is paused: ${pause.reason ?? "no reason was given"}`]),
+      ...(source.replaced === undefined
+        ? []
+        : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+    ];
+  };
+  const status = (): WardenStatus => ({
+    version,
+    run,
+    started: started / 1e9,
+    runStarted: options.runStartedMs / 1e3,
+    sensor: { source: source.name, reason: source.why },
+    enforcement: enforcement.enforcement,
+    mayAct: enforcement.mayAct,
+    rules: enforcement.actingRules(),
+    policy: {
+      ...policyInForce.summary(),
+      since: policyInForce.since / 1e3,
+      rules: policyInForce.current.rules.length,
+    },
+    baseline: knownTrees.summary,
+    configuration: {
+      file: options.origin.file ?? null,
+      digest: options.origin.digest ?? null,
+      since: options.runStartedMs / 1e3,
+    },
+    degraded: [...degraded()],
+    lost: verdicts.lost,
+    backlog: outbox.unacknowledged,
+    killBudget: killer.budgetRemaining,
+    epoch: epoch.current,
+  });
 
   const newTrees = new NewTrees(savedTrees);
   const recentExecs = new RecentExecs(config.arguments.limit);
@@ -314,6 +392,7 @@ export function buildWardenParts(
     settle: (event) => source.settle(event),
   });
   return {
+    applyEnforcement,
     capture,
     changes,
     enforcement,

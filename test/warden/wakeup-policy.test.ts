@@ -1,5 +1,7 @@
 // Which execs wake the reader depends on what the rules that kill depend on.
 import { expect, test } from "bun:test";
+import { ruleStatesOf } from "../../src/enforcement/arming.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { wakeupPolicyOf } from "../../src/warden/wakeup-policy.ts";
 import { policyOf } from "../policy/helpers.ts";
 
@@ -45,13 +47,23 @@ test.each([
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);
-  expect(wakeupPolicyOf(policy, "kill")).toBe(expected);
-  expect(wakeupPolicyOf(policy, "observe")).toBe("none");
+  const states = ruleStatesOf(policy, ["role/*", "role/default"], noOverrides);
+  expect(wakeupPolicyOf(policy, states)).toBe(expected);
+  expect(wakeupPolicyOf(policy, undefined)).toBe("none");
+  expect(wakeupPolicyOf(policy, new Map())).toBe("none");
+});
+
+test("what is not armed need not be in time", () => {
+  const policy = policyOf([byTree, byAge], { default: "kill" });
+  const states = ruleStatesOf(policy, ["role/by-tree"], noOverrides);
+  expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
 });
 
 test("a script is opened while it runs, so a rule on its content wakes the reader also where nothing is killed", () => {
   const changed = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
-  for (const enforcement of ["observe", "kill"] as const)
-    expect(wakeupPolicyOf(policyOf([changed]), enforcement)).toBe("unsettled");
-  expect(wakeupPolicyOf(policyOf([{ ...changed, action: "kill" }]), "kill")).toBe("all");
+  const policy = policyOf([changed]);
+  for (const states of [undefined, ruleStatesOf(policy, "all", noOverrides)])
+    expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
+  const killing = policyOf([{ ...changed, action: "kill" }]);
+  expect(wakeupPolicyOf(killing, ruleStatesOf(killing, "all", noOverrides))).toBe("all");
 });
