@@ -730,6 +730,11 @@ const table = {
   "explain.base": reported("string", [], "why it is, or is not, of the base system"),
   "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
   "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "explain.content": reported(
+    "string",
+    [],
+    "whether the content of the runnable's file was accepted, and why it is not compared",
+  ),
   "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),
