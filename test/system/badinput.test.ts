@@ -266,7 +266,7 @@ describe.skipIf(reason !== undefined)("a broken configuration ends with 2", () =
   test("a time without its unit", () => {
     const recorded = Bun.spawnSync([binary, "record", "--out", join(folder, "none"), "--for", "8"]);
     expect(recorded.exitCode).toBe(2);
-    expect(recorded.stderr.toString()).toContain("It must be a duration, such as 90s");
+    expect(recorded.stderr.toString()).toContain("--for must be a duration such as 90s");
   });
 });
 
