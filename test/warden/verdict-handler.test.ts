@@ -1,7 +1,9 @@
 // What verdicts are counted as.
 import { expect, test } from "bun:test";
+import { ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { ProcessKiller } from "../../src/enforcement/kill.ts";
 import { KillBudget } from "../../src/enforcement/kill-budget.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -175,7 +177,7 @@ test("an exec that lacks an answer is judged again by the rules that lacked it: 
     late,
     awaited: () => (knowledge.known === undefined ? ["image"] : []),
     knowledgeOf: () => knowledge,
-    enforcement: { enforcement: "kill", states: new Map() },
+    enforcement: { mayAct: true, states: ruleStatesOf(policy, "all", noOverrides), refresh: () => false },
   });
   world.run("/usr/bin/odd");
   world.run("/usr/bin/other");
