@@ -2,7 +2,7 @@
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
-import { anyOf, compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
+import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
 
 type Compile = (texts: readonly string[]) => TextTest;
 
@@ -17,13 +17,15 @@ const EXPRESSION_LIMIT = 2_000;
 function compileExpression(text: string): TextTest {
   if (text.length > EXPRESSION_LIMIT)
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
-  let expression: RE2JS;
   try {
-    expression = RE2JS.compile(text);
+    RE2JS.compile(text);
   } catch (error) {
     throw new TextError(`not a regular expression of RE2: ${messageOf(error)}`);
   }
-  return (value) => expression.test(value);
+  // Most expressions are never asked for, because the other conditions of their rules are false: as a text it takes a
+  // hundredth of the memory.
+  const expression = madeOnce(() => RE2JS.compile(text));
+  return (value) => expression().test(value);
 }
 
 const textOperators: Readonly<Record<string, Compile>> = {
