@@ -45,6 +45,31 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./replay.ts")).replayCommand(),
   },
   {
+    name: "arm",
+    summary: "let a rule act on this host",
+    load: async () => (await import("./orders.ts")).armCommand(),
+  },
+  {
+    name: "disarm",
+    summary: "keep a rule, or all, from acting",
+    load: async () => (await import("./orders.ts")).disarmCommand(),
+  },
+  {
+    name: "pause",
+    summary: "for a while let nothing act",
+    load: async () => (await import("./orders.ts")).pauseCommand(),
+  },
+  {
+    name: "resume",
+    summary: "end a pause",
+    load: async () => (await import("./orders.ts")).resumeCommand(),
+  },
+  {
+    name: "silence",
+    summary: "for a while do not alert by a rule",
+    load: async () => (await import("./orders.ts")).silenceCommand(),
+  },
+  {
     name: "reload",
     summary: "have the running warden read its policies and baselines again",
     load: async () => (await import("./reload.ts")).reloadCommand(),

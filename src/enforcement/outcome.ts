@@ -9,6 +9,7 @@ export const outcomes = [
   "would_prevent",
   "prevented",
   "withheld",
+  "silenced",
   "failed",
 ] as const;
 export type Outcome = (typeof outcomes)[number];

@@ -1,4 +1,5 @@
 // The ancestors of a process as a report shows them: each node of its lineage with the process that it describes.
+import { START_SLACK_TICKS } from "../vocabulary/process-key.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Process } from "./process.ts";
 
@@ -20,8 +21,8 @@ export interface AncestorSources {
 }
 
 /**
- * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. Live processes that share a
- * node, because they run the same program as the same user, are listed each.
+ * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. Processes that share a node,
+ * because they run the same program as the same user, are listed each, as far as they are alive or remembered.
  */
 export function ancestorsOf(
   process: Process,
@@ -33,27 +34,39 @@ export function ancestorsOf(
   /** The process below; undefined if it is not known, and then neither is its parent's pid. */
   let below: Process | undefined = process;
   for (let node = process.ancestry; node !== null && found.length < limit; node = node.parent) {
-    const first = indexOn(node, live, next);
-    if (first < 0) {
-      const pid: number | undefined =
-        below === undefined || below.parentPid === 0 ? undefined : below.parentPid;
-      const parent: Process | undefined = pid === undefined ? undefined : ended(pid);
-      const isIt: boolean = parent !== undefined && wasOn(parent, node) && startedBefore(parent, below);
-      found.push({ lineage: node, pid, process: isIt ? parent : undefined, hasEnded: true });
-      below = isIt ? parent : undefined;
+    const before = found.length;
+    while (found.length < limit) {
+      const index = indexOn(node, live, next);
+      const candidate = index < 0 ? undefined : live[index];
+      const isParent: boolean = candidate !== undefined && candidate.pid === below?.parentPid;
+      const dead: Process | undefined = isParent ? undefined : deadParent(below, node, ended);
+      const parent: Process | undefined = dead ?? candidate;
+      // Only the first on a node may run another program by now: the others are on it because they run the same.
+      if (parent === undefined) break;
+      if (found.length > before && dead !== undefined && !isSameState(dead.lineage, node)) break;
+      found.push({ lineage: node, pid: parent.pid, process: parent, hasEnded: dead !== undefined });
+      if (dead === undefined) next = index + 1;
+      below = parent;
     }
-    for (let i = first; i >= 0; i = indexOn(node, live, next)) {
-      below = live[i];
-      found.push({ lineage: node, pid: below?.pid, process: below, hasEnded: false });
-      next = i + 1;
-    }
+    if (found.length > before) continue;
+    const pid = below === undefined || below.parentPid === 0 ? undefined : below.parentPid;
+    found.push({ lineage: node, pid, process: undefined, hasEnded: true });
+    below = undefined;
   }
-  return found.slice(0, limit).reverse();
+  return found.reverse();
 }
 
-/** A process that was given the pid later cannot be the parent. */
-function startedBefore(parent: Process, child: Process | undefined): boolean {
-  return child !== undefined && parent.startTicks <= child.startTicks;
+/** The parent of `child` if it has ended, is remembered and was on `node`. */
+function deadParent(
+  child: Process | undefined,
+  node: Lineage,
+  ended: AncestorSources["ended"],
+): Process | undefined {
+  if (child === undefined || child.parentPid === 0) return undefined;
+  const parent = ended(child.parentPid);
+  if (parent === undefined || parent === child || !wasOn(parent, node)) return undefined;
+  // A process that was given the pid later cannot be the parent.
+  return parent.startTicks <= child.startTicks + START_SLACK_TICKS ? parent : undefined;
 }
 
 /** The first of the live processes from `start` on that was on `node` when it forked; -1: none. */

@@ -41,6 +41,8 @@ import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
+import { OverrideRecords } from "./override-records.ts";
+import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
@@ -101,7 +103,6 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
-  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -136,6 +137,24 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const enforcement = new EnforcementInForce({
+    settings: config,
+    policy,
+    totals,
+    read: () => readOverrides(stateDirectory),
+    version: () => overridesVersion(stateDirectory),
+    moment: momentNow,
+    records: new OverrideRecords({
+      saved: readRecorded(stateDirectory),
+      save: (text) =>
+        writeFile(recordedPath(stateDirectory), text, (error) =>
+          recordChange("overrides.not_saved", { "error.message": String(error) }),
+        ),
+      recordChange,
+    }),
+    onProblems: (problems) =>
+      recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+  });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
@@ -198,7 +217,26 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
+  /** Puts into force what has changed of the orders and of what is armed. */
+  const applyEnforcement = (): void => {
+    if (!enforcement.takeChange()) return;
+    epoch.raise("enforcement");
+    verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+  };
+  const requests = new WardenRequests({
+    stateDirectory,
+    learner,
+    knownTrees,
+    capture,
+    work,
+    writeFile,
+    reloadOverrides: () => {
+      enforcement.reload();
+      applyEnforcement();
+      return enforcement.problems;
+    },
+    epoch: () => epoch.current,
+  });
 
   const newTrees = new NewTrees(savedTrees);
   const recentExecs = new RecentExecs(config.arguments.limit);
@@ -281,6 +319,7 @@ export function buildWardenParts(
     settle: (event) => source.settle(event),
   });
   return {
+    applyEnforcement,
     capture,
     enforcement,
     epoch,

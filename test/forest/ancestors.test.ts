@@ -56,6 +56,19 @@ test("... unless the lower one is remembered", () => {
   expect(ancestors(world, 400, 16, remembered)).toEqual(["systemd 1", "sshd 100", "bash 200-", "sh 300-"]);
 });
 
+test("a shell in a shell, both ended and remembered, are two", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "sh");
+  world.spawn(200, 300, "sh");
+  world.spawn(300, 400, "curl");
+  const remembered = [200, 300].flatMap((pid) => world.forest.get(pid) ?? []);
+  world.exit(300);
+  const inner = ["systemd 1", "sshd 100", "sh 200", "sh 300-"];
+  expect(ancestors(world, 400, 16, remembered)).toEqual(inner);
+  world.exit(200);
+  expect(ancestors(world, 400, 16, remembered)).toEqual(["systemd 1", "sshd 100", "sh 200-", "sh 300-"]);
+});
+
 test("a pid that was given to another process since is not taken for the ancestor's", () => {
   const world = smallHost();
   world.spawn(100, 200, "bash");

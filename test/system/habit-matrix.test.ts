@@ -135,7 +135,7 @@ describe.skipIf(reason !== undefined)("one habit with the real shells", () => {
       for (const [by, way] of Object.entries(ways))
         for (const shell of SHELLS)
           for (const form of way.forms ?? SHORT_FORMS) await startJob(by, way, shell, form);
-      await until("every job runs", () => [...habits.keys()].every((id) => pidOf(id) !== undefined));
+      await until("every job runs", () => [...habits.keys()].every((id) => pidOf(id) !== undefined), 30_000);
       await step(running, 1);
       await running.stop();
       running = await Running.start(flags, {}, stateFolder);

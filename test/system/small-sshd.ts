@@ -29,6 +29,7 @@ StrictModes no
 UsePAM no
 PermitRootLogin prohibit-password
 LogLevel QUIET
+MaxStartups 100
 `,
     );
     await starter.run("ssh.service", ["/usr/sbin/sshd", "-f", join(folder, "sshd_config")]);

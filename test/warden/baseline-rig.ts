@@ -66,7 +66,16 @@ export class BaselineRig implements Disposable {
     });
     const capture = { start: () => undefined, stop: () => undefined };
     const atOnce = { add: (_: string, work: () => Steps<void>) => allSteps(work()) };
-    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, capture, atOnce);
+    this.requests = new WardenRequests({
+      stateDirectory: this.directory,
+      learner: this.learner,
+      knownTrees: this.knownTrees,
+      capture,
+      work: atOnce,
+      writeFile: writeNow,
+      reloadOverrides: () => [],
+      epoch: () => this.epoch.current,
+    });
   }
 
   /** The number of reports of `event`. */

@@ -1,5 +1,4 @@
 // `baseline exclude`: adds, lists and tests the exclusions, which hide unknown trees during maintenance.
-import { readFileSync } from "node:fs";
 import { parseTime, timeText } from "../../baseline/baseline-file.ts";
 import {
   type Exclusion,
@@ -15,6 +14,7 @@ import { nearest } from "../../vocabulary/nearest.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { userId } from "../user-option.ts";
 import { excludedText, findUnknown } from "./compare.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
@@ -182,17 +182,4 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
   );
   if (typeof parsed === "string") throw new CommandError(exitCodes.usage, parsed);
   return parsed;
-}
-
-/** The id of a user that is given by number or by a name in /etc/passwd. */
-function userId(user: string): number {
-  if (/^\d{1,10}$/.test(user)) return Number(user);
-  for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
-    const [name, , uid = ""] = line.split(":");
-    if (name === user && /^\d+$/.test(uid)) return Number(uid);
-  }
-  throw new CommandError(
-    exitCodes.usage,
-    `--user must be a user of this host or a number, not ${shownValue(user)}`,
-  );
 }

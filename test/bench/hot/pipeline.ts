@@ -208,7 +208,7 @@ export class Pipeline implements Disposable {
       ...inputs,
       repeatedVerdicts,
       policy: { current: policy },
-      enforcement: { enforcement: "observe", states: new Map() },
+      enforcement: { mayAct: false, states: new Map(), refresh: () => false },
       killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,
