@@ -37,7 +37,7 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
   return (...values) =>
     new Bun.CryptoHasher("sha256", key)
       // A JSON array has one reading: no two lists of values have the same text.
-      .update(JSON.stringify(["treewarden learned 2", learning, origin, ...values]))
+      .update(JSON.stringify(["treewarden learned 3", learning, origin, ...values]))
       .digest("hex")
       .slice(0, SEAL_DIGITS);
 }
@@ -54,8 +54,11 @@ function countSeal(seal: Seal, counted: Pick<LearnedTree, "id" | "last" | "count
   return seal("count", counted.id, counted.last, counted.count, counted.users);
 }
 
-function executablesSeal(seal: Seal, { id, executables }: Pick<LearnedTree, "id" | "executables">): string {
-  return seal("executables", id, executables);
+function executablesSeal(
+  seal: Seal,
+  { id, executables, contents }: Pick<LearnedTree, "id" | "executables" | "contents">,
+): string {
+  return seal("executables", id, executables, contents);
 }
 
 /** The update with its seals, as it crosses to the reporter. */

@@ -70,6 +70,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./orders.ts")).silenceCommand(),
   },
   {
+    name: "status",
+    summary: "show what is enforced here, since when and by whom",
+    load: async () => (await import("./status.ts")).statusCommand(),
+  },
+  {
     name: "reload",
     summary: "have the running warden read its policies and baselines again",
     load: async () => (await import("./reload.ts")).reloadCommand(),

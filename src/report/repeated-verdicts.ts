@@ -8,7 +8,7 @@
 // otherwise. `policy.count` says how many verdicts a record stands for; its sum is the number of verdicts.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
-import type { Decision, Policy } from "../policy/policy.ts";
+import { type Decision, namesAny, namesContent, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
@@ -234,7 +234,8 @@ export class RepeatedVerdicts {
 
   private begin(key: string, values: KindValues, verdict: Verdict): void {
     const { decision, outcome, policy, subject } = verdict;
-    const isFolded = foldedOutcomes.has(outcome);
+    const isFolded =
+      foldedOutcomes.has(outcome) && verdict.reason !== "late" && !namesContent(policy, decision);
     const record = this.fullRecord(verdict);
     const distinct = namesArguments(policy, decision) ? DISTINCT_NAMED_ARGUMENTS : DISTINCT_ARGUMENTS;
     const first = sharedFields(record);
@@ -507,9 +508,8 @@ function isOf(values: KindValues, { subject, decision, outcome, reason, policy }
   );
 }
 
-function namesArguments(policy: Policy, { rule, ruleset }: Decision): boolean {
-  const deciding = policy.rules.find(({ id, ruleset: role }) => id === rule && role === ruleset);
-  return deciding !== undefined && [...deciding.variables].some(variesWithArguments);
+function namesArguments(policy: Policy, decision: Decision): boolean {
+  return namesAny(policy, decision, variesWithArguments);
 }
 
 function isSame(a: readonly string[] | bigint, b: readonly string[] | bigint): boolean {

@@ -104,7 +104,12 @@ const table = {
   "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
 
+  "policy.impact": {
+    about: "command",
+    meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
+  },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
+import type { Contents } from "../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
@@ -57,6 +58,8 @@ export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
   private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], compileTreeGlob));
   private ofRoles: readonly RoleBaseline[];
+  /** When the baseline in force was read: seconds since 1970. */
+  private since = 0;
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
   /** The file that the exclusions in force were read from; empty if there was none. */
@@ -70,6 +73,13 @@ export class KnownTrees {
     this.ofRoles = inputs.ofRoles;
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
     allSteps(this.reloading());
+  }
+
+  /** The baseline in force: the digest of the host's own file, trees, and since when (seconds since 1970); or null. */
+  get summary(): { readonly digest: string | null; readonly trees: number; readonly since: number } | null {
+    const { baseline } = this.accepted;
+    if (!(baseline instanceof Baseline)) return null;
+    return { digest: this.sources.host ?? null, trees: baseline.size, since: this.since };
   }
 
   /** A baseline is in force. */
@@ -94,6 +104,11 @@ export class KnownTrees {
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
   compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
     return this.accepted.compare(lineage, tree, scope, this.inputs.now());
+  }
+
+  /** The contents that were accepted for a path of the host, given as it is compared (`comparedPath`). */
+  contentsOf(path: string): Contents {
+    return this.accepted.baseline?.contentsOf(path) ?? "unknown";
   }
 
   /** The folded tree is in the baseline: its metrics stay. */
@@ -140,6 +155,7 @@ export class KnownTrees {
     const trees = baseline.size;
     for (const entry of this.inputs.own ?? []) baseline.add(entry);
     this.accepted.baseline = baseline;
+    this.since = this.inputs.now();
     this.inputs.epoch.raise("baseline");
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.recordChange("baseline.loaded", {

@@ -58,3 +58,10 @@ test("what is not armed need not be in time", () => {
   const states = ruleStatesOf(policy, ["role/by-tree"], noOverrides);
   expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
 });
+
+test("a script is opened while it runs, so a rule on its content wakes the reader also where nothing is killed", () => {
+  const changed = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
+  for (const enforcement of ["observe", "kill"] as const)
+    expect(wakeupPolicyOf(policyOf([changed]), enforcement)).toBe("unsettled");
+  expect(wakeupPolicyOf(policyOf([{ ...changed, action: "kill" }]), "kill")).toBe("all");
+});

@@ -1,5 +1,7 @@
 // `baseline compare`: each tree that the baseline does not know, once.
 import { Baseline } from "../../baseline/baseline.ts";
+import { comparedPath } from "../../baseline/compared-path.ts";
+import { contentsText, hasNewContent } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
@@ -50,10 +52,12 @@ export interface Unknown {
   readonly shown: readonly BaselineEntry[];
   /** Those of `shown` whose scope, habit and path are known: their executables are new. */
   readonly withNewExecutable: ReadonlySet<BaselineEntry>;
+  /** Those of `shown` that are known, but not with this content. */
+  readonly withNewContent: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
-/** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
+/** The trees of the journal or of a capture that the baseline does not know, or not with this content, and those among them that exclusions hide. */
 export async function findUnknown(
   flags: Pick<CompareFlags, "baseline" | "capture">,
   host: BaselineHost,
@@ -68,23 +72,27 @@ export async function findUnknown(
       "learn and accept one, or name a file with --baseline",
     );
   for (const entry of entries) known.add(entry);
+  const isNew = (entry: BaselineEntry): boolean =>
+    !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
   // Before they are merged, so that what is shown has the executables that are new and no others.
-  const unknown = mergeEntries(
-    [(await candidatesOf(flags, host)).filter((entry) => !known.knows(entry))],
-    false,
-  );
+  const unknown = mergeEntries([(await candidatesOf(flags, host)).filter(isNew)], false);
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
     shown,
-    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
+    withNewExecutable: new Set(
+      shown.filter((entry) => known.knows({ ...entry, executables: [] }) && !known.knows(entry)),
+    ),
+    withNewContent: new Set(shown.filter((entry) => known.knows(entry))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
 }
 
 /** An unknown entry on one line. */
-export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+export function unknownLine(entry: BaselineEntry, { withNewExecutable, withNewContent }: Unknown): string {
+  if (withNewContent.has(entry))
+    return `${entryLine(entry)}  (known, with another content: ${contentsText(entry.contents)})`;
   if (!withNewExecutable.has(entry)) return entryLine(entry);
   return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }

@@ -106,7 +106,8 @@ function indentOf(depth: number): string {
 function factsOf(entry: BaselineEntry, known: InForce): string {
   const runs = entry.count === 1 ? "once" : `${entry.count} times`;
   const isNew = known !== undefined && !known.knows(entry);
-  return `  ${entry.path}  ${runs}${isNew ? "  new" : ""}${incompleteMark(entry)}`;
+  const varies = entry.contents === "varies" ? "  varies" : "";
+  return `  ${entry.path}  ${runs}${isNew ? "  new" : ""}${varies}${incompleteMark(entry)}`;
 }
 
 /** `12 trees in 3 units (2 new)`. */
