@@ -32,7 +32,7 @@ const textOperators: Readonly<Record<string, Compile>> = {
   glob: (texts) => anyOf(texts.map(compileGlob)),
   contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),
   matches: (texts) => anyOf(texts.map(compileExpression)),
-  starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),
+  starts_with: (texts) => anyOf(texts.map(startsWith)),
   ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),
   cidr: (texts) => {
     const networks = networksOf(
@@ -46,6 +46,13 @@ const textOperators: Readonly<Record<string, Compile>> = {
     return (value) => hasAddressIn(value, networks);
   },
 };
+
+/** The last character tells most texts apart, and costs less than a comparison of all of them. */
+function startsWith(text: string): TextTest {
+  const last = text.length - 1;
+  const code = text.charCodeAt(last);
+  return (value) => value.charCodeAt(last) === code && value.startsWith(text);
+}
 
 export const addedOperators: readonly string[] = ["tree", "under", ...Object.keys(textOperators)];
 
