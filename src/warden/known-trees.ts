@@ -116,15 +116,15 @@ export class KnownTrees {
     return this.accepted.baseline?.isFamiliar(tree) ?? false;
   }
 
-  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
-  exclusionEndsIn(wallNow: number): number | undefined {
-    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  /** Nanoseconds from now (`wallNow`: ns since 1970) until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(wallNow: () => number): number | undefined {
+    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow());
   }
 
   /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
-  endExclusions(wallNow: number): void {
+  endExclusions(wallNow: () => number): void {
     if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow / 1e9);
+    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow() / 1e9);
     this.inputs.epoch.raise("exclusion ended");
   }
 
