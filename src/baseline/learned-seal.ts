@@ -37,7 +37,7 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
   return (...values) =>
     new Bun.CryptoHasher("sha256", key)
       // A JSON array has one reading: no two lists of values have the same text.
-      .update(JSON.stringify(["treewarden learned 2", learning, origin, ...values]))
+      .update(JSON.stringify(["treewarden learned 3", learning, origin, ...values]))
       .digest("hex")
       .slice(0, SEAL_DIGITS);
 }
@@ -46,8 +46,10 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
 // again when a count changes. All three contain the tree's id, which is a digest of its texts.
 
 function treeSeal(seal: Seal, tree: LearnedTree): string {
-  const { id, scope, exact, habit, path, tree: folded, complete, fromMain, first, arguments: sample } = tree;
-  return seal("tree", id, scope, exact, habit, path, folded, complete, fromMain, first, sample);
+  const { id, scope, exact, habit, path, complete, fromMain, first, change } = tree;
+  return seal(
+    ...["tree", id, scope, exact, habit, path, tree.tree, complete, fromMain, first, tree.arguments, change],
+  );
 }
 
 function countSeal(seal: Seal, counted: Pick<LearnedTree, "id" | "last" | "count" | "users">): string {

@@ -18,7 +18,7 @@ const executables = v.pipe(
 
 /** The schema of a learned tree. */
 export const LearnedTree = v.object({
-  /** 128 bits of a digest over scope, path, habit, `complete` and `fromMain`, as 32 hexadecimal digits. */
+  /** 128 bits of a digest over scope, path, habit, `complete`, `fromMain` and `change`, as 32 hexadecimal digits. */
   id,
   scope: v.string(),
   exact: v.string(),
@@ -40,6 +40,8 @@ export const LearnedTree = v.object({
   executables,
   /** One sample of arguments, as `argumentsText` formats it; null if unknown. */
   arguments: v.nullable(v.string()),
+  /** The id of the change that it belongs to; null for none. */
+  change: v.nullable(v.string()),
 });
 
 /** A tree that a learning run found. */

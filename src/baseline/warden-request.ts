@@ -22,6 +22,7 @@ const savedRequest = v.variant("kind", [
   }),
   v.strictObject({ version, kind: v.literal("stop-learning") }),
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
+  v.strictObject({ version, kind: v.literal("end-change") }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
   v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
 ]);
@@ -32,6 +33,8 @@ export type WardenRequest =
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }
+  /** Report all that was collected, then read the exclusions again, from which a change was removed. */
+  | { readonly kind: "end-change" }
   /** Write a capture into the named pipe of this name, which is in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
   /** End the capture into this pipe. */

@@ -55,6 +55,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./events.ts")).eventsCommand(),
   },
   {
+    name: "change",
+    summary: "collect what a planned change starts, without alarms, and accept it",
+    load: async () => (await import("./change.ts")).changeCommand(),
+  },
+  {
     name: "doctor",
     summary: "show what this kernel supports, what is missing, and how to fix it",
     load: async () => (await import("./doctor.ts")).doctorCommand(),

@@ -4,7 +4,8 @@ import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
 /** A file that a signature covers, identified by its purpose. Its location is not signed. */
 export interface SignedFile {
-  readonly kind: "policy" | "baseline";
+  readonly kind: "policy" | "baseline" | "change";
+  /** Of a change: its id. */
   readonly role: string;
   /** `sha256:` and 64 hexadecimal digits, over the file's bytes. */
   readonly digest: string;
@@ -72,9 +73,9 @@ function parseStatement(text: string): Statement | undefined {
   const signed = parseTime(signedLine.replace(/^signed /, ""));
   const files: SignedFile[] = [];
   for (const line of lines.slice(0, -1)) {
-    const [, kind, role, digest] = /^(policy|baseline) (\S+) (sha256:[0-9a-f]{64})$/.exec(line) ?? [];
+    const [, kind, role, digest] = /^(policy|baseline|change) (\S+) (sha256:[0-9a-f]{64})$/.exec(line) ?? [];
     if (role === undefined || digest === undefined) return undefined;
-    files.push({ kind: kind === "policy" ? "policy" : "baseline", role, digest });
+    files.push({ kind: kind === "policy" || kind === "change" ? kind : "baseline", role, digest });
   }
   if (signed === undefined) return undefined;
   const statement = { role: roleLine.replace(/^role /, ""), signed, files };

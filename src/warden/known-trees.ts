@@ -4,12 +4,18 @@ import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.t
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
-import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
+import {
+  Exclusions,
+  formatExclusions,
+  type Moment,
+  type NextEnds,
+  parseExclusions,
+} from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
-import { compileTreeGlob } from "../policy/glob.ts";
+import { globCompilers } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
@@ -19,6 +25,7 @@ import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
+import { OpenChanges } from "./open-changes-file.ts";
 import type { Execution } from "./tracker.ts";
 import type { NamedText } from "./warden-capture.ts";
 
@@ -39,6 +46,8 @@ export interface KnownTreesInputs {
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  /** The boot, and seconds of CLOCK_BOOTTIME: what has an end ends by this clock too. */
+  readonly boot: { readonly id: string; readonly uptime: () => number };
   /** The image that a container was made of; null: not known; undefined: not known yet. */
   readonly imageOf: (container: string) => string | null | undefined;
 }
@@ -55,19 +64,19 @@ const FILE_LIMIT = 256 << 20;
 
 export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
-  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], compileTreeGlob));
+  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], globCompilers));
   private ofRoles: readonly RoleBaseline[];
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
-  /** The file that the exclusions in force were read from; empty if there was none. */
-  private exclusionsFile = "";
   private savedRoles: string;
-  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
-  private exclusionEnd: number | undefined;
+  /** When the next exclusion ends. */
+  private nextEnds: NextEnds = { second: undefined, uptime: undefined };
+  private readonly openChanges: OpenChanges;
 
   constructor(inputs: KnownTreesInputs) {
     this.inputs = inputs;
     this.ofRoles = inputs.ofRoles;
+    this.openChanges = new OpenChanges(inputs);
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
     allSteps(this.reloading());
   }
@@ -103,14 +112,28 @@ export class KnownTrees {
 
   /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
   exclusionEndsIn(wallNow: number): number | undefined {
-    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+    const { second, uptime } = this.nextEnds;
+    const byWall = second === undefined ? undefined : second * 1e9 - wallNow;
+    const byUptime = uptime === undefined ? undefined : (uptime - this.inputs.boot.uptime()) * 1e9;
+    if (byWall === undefined && byUptime === undefined) return undefined;
+    return Math.max(0, Math.min(byWall ?? Number.POSITIVE_INFINITY, byUptime ?? Number.POSITIVE_INFINITY));
   }
 
   /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
   endExclusions(wallNow: number): void {
     if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow / 1e9);
+    this.endBy(wallNow / 1e9);
     this.inputs.epoch.raise("exclusion ended");
+  }
+
+  /** Ends what has ended at `second`, since 1970, and reports changes that began or ended. */
+  private endBy(second: number): void {
+    const { boot } = this.inputs;
+    const { exclusions } = this.accepted;
+    const now: Moment = { second, boot: boot.id, uptime: boot.uptime() };
+    exclusions.end(now);
+    this.nextEnds = exclusions.nextEnds(boot.id);
+    this.openChanges.update(exclusions.current);
   }
 
   /**
@@ -151,20 +174,20 @@ export class KnownTrees {
   private reloadExclusions(): void {
     const bytes = this.readOrReject(EXCLUSIONS);
     if (bytes === "rejected") return;
-    const result = bytes && parseExclusions(bytes.toString("utf8"), compileTreeGlob);
+    const result = bytes && parseExclusions(bytes.toString("utf8"), globCompilers);
     if (result?.ok === false) {
       this.reject(EXCLUSIONS, result.errors);
       return;
     }
-    this.exclusionsFile = bytes?.toString("utf8") ?? "";
-    this.accepted.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
-    this.exclusionEnd = this.accepted.exclusions.nextEnd(this.inputs.now());
+    this.accepted.exclusions = new Exclusions(result?.value ?? [], globCompilers);
+    this.endBy(this.inputs.now());
     this.inputs.epoch.raise("exclusions");
   }
 
-  /** The exclusions in force, as their file has them; empty if there is none. */
+  /** The exclusions in force as the text of a file; empty if there are none. */
   exclusionsInForce(): string {
-    return this.exclusionsFile;
+    const { current } = this.accepted.exclusions;
+    return current.length === 0 ? "" : formatExclusions(current);
   }
 
   /**

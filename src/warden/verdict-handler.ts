@@ -114,7 +114,7 @@ export class VerdictHandler implements TrackerListener {
     }
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
@@ -192,6 +192,11 @@ export class VerdictHandler implements TrackerListener {
       undecided: decision.undecided.map((name) => totals.counter("rulesUndecided", { rule: name })),
     };
   }
+}
+
+/** A baseline is in force and does not know the habit. In a change window `known` is absent. */
+function isUnknown({ known, change }: Knowledge): boolean {
+  return known === false || change !== undefined;
 }
 
 function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {

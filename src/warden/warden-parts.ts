@@ -161,6 +161,7 @@ export function buildWardenParts(
     writeFile,
     epoch,
     now,
+    boot: { id: boot.bootId, uptime: () => boottimeNow() / 1e9 },
     imageOf,
   });
   const learner = new Learner({

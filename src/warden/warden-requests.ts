@@ -58,6 +58,11 @@ export class WardenRequests {
       case "reload-baseline":
         this.work.add("baseline", () => this.knownTrees.reloading());
         break;
+      case "end-change":
+        // Before the change is reported as ended: then what it has collected is on its way.
+        this.learner.reportAll();
+        this.work.add("baseline", () => this.knownTrees.reloading());
+        break;
       case "record":
         this.capture.start(request.pipe, request.redact, monotonicNow());
         break;

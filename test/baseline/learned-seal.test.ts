@@ -31,6 +31,7 @@ const tree: LearnedTree = {
   users: "0,33",
   executables: "-",
   arguments: "sh -c x",
+  change: null,
 };
 const row = rowOf(tree, key, origin);
 

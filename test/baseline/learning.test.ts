@@ -139,6 +139,7 @@ describe("learning", () => {
         users: "0,33",
         executables: "-",
         arguments: "sh -c TOKEN=...",
+        change: null,
       },
     ]);
     expect(learning.hasReports).toBe(false);

@@ -77,7 +77,7 @@ describe("learn --show", () => {
         .run(["learn", "--show", "--output", "json", ...filter])
         .out.split("\n")
         .flatMap((line) => /"tree.habit":"([^"]*)"/.exec(line)?.[1] ?? []);
-    expect(shown("--unit", "nginx.service")).toEqual(["/nginx", "/nginx/sh", "/nginx/sh/curl"]);
+    expect(shown("--unit", "nginx")).toEqual(["/nginx", "/nginx/sh", "/nginx/sh/curl"]);
     expect(shown("--unit", "cron.*")).toEqual(["/cron/backup.sh/tar"]);
     expect(shown("--tree", "/**/sh/**")).toEqual(["/nginx/sh", "/nginx/sh/curl"]);
     expect(host.run(["learn", "--show", "--tree", "nginx"])).toMatchObject({

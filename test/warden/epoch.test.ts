@@ -75,6 +75,8 @@ class Host implements Disposable {
       scope: undefined,
       until,
       reason: "moving",
+      bootEnd: undefined,
+      change: undefined,
     });
     this.rig.write(EXCLUSIONS, formatExclusions(untils.map(exclusion)));
   }

@@ -38,9 +38,11 @@ export function proposalOf(
   const end = state.ended ?? now;
   const known = baselineOf(readKnown(stateDirectory));
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
-  const ofRun = entriesOfRows(rows.filter(({ learning }) => learning === state.id));
+  // What belongs to a change is accepted with it.
+  const withoutChanges = rows.filter(({ change }) => change === null);
+  const ofRun = entriesOfRows(withoutChanges.filter(({ learning }) => learning === state.id));
   const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);
-  const others = diffEntries(inTime, mergeEntries([entriesOfRows(rows)], false)).added.length;
+  const others = diffEntries(inTime, mergeEntries([entriesOfRows(withoutChanges)], false)).added.length;
   const selected = inTime.filter(entryFilter(flags, known));
   const visible = selected.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   const entries = flags.strict === true ? visible.filter(({ complete }) => complete) : visible;

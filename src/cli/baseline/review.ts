@@ -5,7 +5,7 @@ import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
 import { compareKeys } from "../../baseline/key.ts";
 import { printable } from "../../linux/text.ts";
-import { compileTreeGlob } from "../../policy/glob.ts";
+import { globCompilers } from "../../policy/glob.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { findUnknown } from "./compare.ts";
@@ -85,7 +85,7 @@ function decideByGlobs(unknown: readonly BaselineEntry[], flags: ReviewFlags, de
 
 /** Throws a CommandError for a pattern that is invalid or matches every tree. */
 function exclusionOf(pattern: string, scope: string, reason: string): Exclusion {
-  const exclusion = parseExclusion([pattern, "-", scope, "-", printable(reason)], compileTreeGlob);
+  const exclusion = parseExclusion([pattern, "-", scope, "-", printable(reason)], globCompilers);
   if (typeof exclusion === "string") throw new CommandError(exitCodes.usage, exclusion);
   return exclusion;
 }

@@ -16,17 +16,19 @@ import {
   formatExclusions,
   parseExclusions,
 } from "../../baseline/exclusions.ts";
-import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES, OPEN_CHANGES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
+import { parseOpenChanges } from "../../baseline/open-changes.ts";
 import { writeFileAtomic } from "../../linux/files.ts";
 import { anyFile, type FileRules, readCheckedFile, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { unambiguous } from "../../linux/text.ts";
-import { compileTreeGlob } from "../../policy/glob.ts";
+import { globCompilers } from "../../policy/glob.ts";
 import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
+import { nowMoment } from "./ends.ts";
 import { nowSeconds } from "./entry-output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
@@ -68,7 +70,8 @@ function failure(what: string, error: unknown): CommandError {
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
 }
 
-function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {
+/** The error of a file with these errors. */
+export function refusedFile(path: string, errors: readonly FileError[], fix?: string): CommandError {
   const lines = errors.map(({ line, message }) =>
     line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`,
   );
@@ -81,7 +84,7 @@ export function readBaselineFile(path: string, edited = false): BaselineFile {
   if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${path}`);
   const result = parseBaseline(bytes, edited);
   if (result.ok) return result.value;
-  throw refuse(
+  throw refusedFile(
     path,
     result.errors,
     edited
@@ -97,7 +100,7 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
   if (bytes === undefined) return undefined;
   const result = parseBaseline(bytes);
   if (result.ok) return result.value;
-  throw refuse(path, result.errors, "restore it from a copy, or learn again");
+  throw refusedFile(path, result.errors, "restore it from a copy, or learn again");
 }
 
 /** What comes with the roles that the running warden, or the last one, judges by. */
@@ -113,7 +116,7 @@ function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
     }
     const result = parseBaseline(content);
     if (result.ok) return [result.value];
-    throw refuse(file, result.errors);
+    throw refusedFile(file, result.errors);
   });
 }
 
@@ -145,29 +148,38 @@ export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const path = join(stateDirectory, EXCLUSIONS);
   const bytes = readStateFile(path);
   if (bytes === undefined) return [];
-  const result = parseExclusions(new TextDecoder().decode(bytes), compileTreeGlob);
+  const result = parseExclusions(new TextDecoder().decode(bytes), globCompilers);
   if (result.ok) return result.value;
-  throw refuse(path, result.errors);
+  throw refusedFile(path, result.errors);
 }
 
 /** Adds exclusions to the file. Throws a CommandError if they would be more than are allowed. */
 export function appendExclusions(stateDirectory: string, added: readonly Exclusion[]): void {
-  const before = readExclusions(stateDirectory);
-  if (before.length + added.length > EXCLUSIONS_LIMIT)
+  replaceExclusions(stateDirectory, [...readExclusions(stateDirectory), ...added]);
+}
+
+/** Replaces all exclusions. Throws a CommandError if they are more than are allowed. */
+export function replaceExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
+  if (exclusions.length > EXCLUSIONS_LIMIT)
     throw new CommandError(
       exitCodes.usage,
       `more than ${EXCLUSIONS_LIMIT} exclusions are not allowed`,
       "remove those that have ended: treewarden baseline exclude remove --ended",
     );
-  writeExclusions(stateDirectory, [...before, ...added]);
-}
-
-export function writeExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
   writeWhole(join(stateDirectory, EXCLUSIONS), formatExclusions(exclusions));
 }
 
+/** Compiled; what has ended hides nothing. */
 export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions {
-  return new Exclusions(exclusions, compileTreeGlob);
+  const compiled = new Exclusions(exclusions, globCompilers);
+  compiled.end(nowMoment());
+  return compiled;
+}
+
+/** The changes that the warden has open. */
+export function readOpenChanges(stateDirectory: string): readonly string[] {
+  const bytes = readStateFile(join(stateDirectory, OPEN_CHANGES));
+  return (bytes && parseOpenChanges(new TextDecoder().decode(bytes))) ?? [];
 }
 
 /** How far the warden's learning is; undefined if it never learned. */

@@ -164,6 +164,7 @@ export class Pipeline implements Disposable {
       recordChange: () => undefined,
       writeFile: writeNow,
       now: () => this.second(),
+      boot: { id: "", uptime: () => this.second() },
     };
     const knownTrees = new KnownTrees({
       ...parts,

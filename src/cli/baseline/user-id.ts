@@ -1,0 +1,17 @@
+// The user that an option names.
+import { readFileSync } from "node:fs";
+import { shownValue } from "../../vocabulary/error-text.ts";
+import { CommandError, exitCodes } from "../output.ts";
+
+/** The id of a user that is given by number or by a name in /etc/passwd. Throws a CommandError. */
+export function userId(user: string): number {
+  if (/^\d{1,10}$/.test(user)) return Number(user);
+  for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
+    const [name, , uid = ""] = line.split(":");
+    if (name === user && /^\d+$/.test(uid)) return Number(uid);
+  }
+  throw new CommandError(
+    exitCodes.usage,
+    `--user must be a user of this host or a number, not ${shownValue(user)}`,
+  );
+}
