@@ -2,9 +2,11 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { comparedPath } from "./compared-path.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
-import { baselinePath, properEnds } from "./key.ts";
+import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
+import { baselinePath, isImageScope, properEnds } from "./key.ts";
 
 /** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
 export interface Knowledge {
@@ -46,19 +48,22 @@ interface Cached extends LookupResult {
 const SCOPES_OF_LINEAGE = 8;
 const INITIAL_ROWS = 64;
 
-/** First seen and count of each entry, by row number. */
+/** First seen, count and executables of each entry, by row number. */
 class Occurrences {
   first = new Float64Array(INITIAL_ROWS);
   count = new Float64Array(INITIAL_ROWS);
+  /** Equal ones are one object. Undefined: not known, so that the executable decides nothing. */
+  readonly executables: (ExecutableClasses | undefined)[] = [];
   length = 0;
 
-  add(first: number, count: number): number {
+  add(first: number, count: number, executables: ExecutableClasses | undefined): number {
     if (this.length === this.first.length) {
       this.first = enlarged(this.first);
       this.count = enlarged(this.count);
     }
     this.first[this.length] = first;
     this.count[this.length] = count;
+    this.executables.push(executables);
     this.length += 1;
     return this.length - 1;
   }
@@ -98,6 +103,8 @@ export class Baseline {
   private readonly cache = new WeakMap<Lineage, Cached>();
   /** Invalidated by: nothing, likewise. */
   private readonly familiarTrees = new WeakMap<Tree, boolean>();
+  /** One object for each set of executables, by its classes: most entries share theirs with others. */
+  private readonly executableSets = new Map<string, ExecutableClasses>();
 
   /** Number of distinct trees. */
   get size(): number {
@@ -106,13 +113,13 @@ export class Baseline {
 
   /** Adds an entry. Must not be called after the first query, whose cached answers it would not change. */
   add(entry: BaselineEntry): void {
-    const row = this.exactOccurrences.add(entry.first, entry.count);
+    const row = this.exactOccurrences.add(entry.first, entry.count, this.executablesOf(entry));
     this.addTo(this.habits, entry, row);
     if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
-      this.folded.set(this.foldedOccurrences.add(entry.first, entry.count));
+      this.folded.set(this.foldedOccurrences.add(entry.first, entry.count, undefined));
       return;
     }
     const { first, count } = this.foldedOccurrences;
@@ -133,9 +140,16 @@ export class Baseline {
     return knowledge;
   }
 
-  /** Whether the tree of an entry is known; the same query for a tree from a file. */
-  knows(entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete">): boolean {
-    return this.find(entry.scope, entry.path, entry, entry.complete) !== -1;
+  /** Whether the tree of an entry is known with each of its executables; the same query for a tree from a file. */
+  knows(
+    entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete" | "executables">,
+  ): boolean {
+    const { scope, path, executables } = entry;
+    const knowsAs = (seen: ExecutableClasses | undefined): boolean =>
+      this.find(scope, path, entry, entry.complete, seen) !== -1;
+    if (executables.length === 0) return knowsAs(undefined);
+    const isImage = isImageScope(scope);
+    return executables.every((executable) => knowsAs(classesOfLearned(executable, path, isImage)));
   }
 
   /** Whether the folded tree is in the baseline. */
@@ -166,7 +180,9 @@ export class Baseline {
     const tree = treeOf(lineage);
     const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
-    const exactRow = isReadable ? this.find(scope, path, tree, tree.complete) : -1;
+    const exactRow = isReadable
+      ? this.find(scope, path, tree, tree.complete, classesOfRunnable(lineage.program, isImageScope(scope)))
+      : -1;
     setDigest(tree.id);
     const foldedRow = this.folded.get();
     const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
@@ -181,22 +197,41 @@ export class Baseline {
 
   private addTo({ whole, fromMain, ends }: TreeTables, entry: BaselineEntry, row: number): void {
     const prefix = prefixOf(entry.scope, entry.path);
-    this.keepEarliest(whole, prefix + entry.habit, row);
-    if (entry.fromMain) this.keepEarliest(fromMain, prefix + entry.habit, row);
-    for (const end of properEnds(entry.habit)) this.keepEarliest(ends, prefix + end, row);
+    this.addRow(whole, prefix + entry.habit, row, true);
+    if (entry.fromMain) this.addRow(fromMain, prefix + entry.habit, row, true);
+    for (const end of properEnds(entry.habit)) this.addRow(ends, prefix + end, row, false);
   }
 
-  /** The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. */
+  private executablesOf({ scope, path, executables }: BaselineEntry): ExecutableClasses | undefined {
+    if (executables.length === 0) return undefined;
+    const isImage = isImageScope(scope);
+    return this.shared(executables.flatMap((executable) => classesOfLearned(executable, path, isImage)));
+  }
+
+  private shared(classes: ExecutableClasses): ExecutableClasses {
+    const distinct = [...new Set(classes)].sort();
+    const text = distinct.join("\u0000");
+    const existing = this.executableSets.get(text);
+    if (existing !== undefined) return existing;
+    this.executableSets.set(text, distinct);
+    return distinct;
+  }
+
+  /**
+   * The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. `seen`: the
+   * classes of what runs; undefined if they are not known.
+   */
   private find(
     scope: string,
     path: string,
     { habit, exact }: Pick<Tree, "habit" | "exact">,
     complete: boolean,
+    seen: ExecutableClasses | undefined,
   ): number {
     const prefix = prefixOf(scope, path);
-    const row = this.findIn(this.habits, prefix, habit, complete);
+    const row = this.findIn(this.habits, prefix, habit, complete, seen);
     if (row !== -1 || this.exactTrees.whole.size === 0 || exact === habit) return row;
-    return this.findIn(this.exactTrees, prefix, exact, complete);
+    return this.findIn(this.exactTrees, prefix, exact, complete, seen);
   }
 
   private findIn(
@@ -204,18 +239,27 @@ export class Baseline {
     prefix: string,
     text: string,
     complete: boolean,
+    seen: ExecutableClasses | undefined,
   ): number {
     digest(prefix + text);
-    const exactRow = whole.get();
+    const exactRow = this.rowFor(whole, seen);
     if (exactRow !== -1) return exactRow;
     // What an incomplete lineage lacks may be the beginning of a tree that is known.
-    let row = complete ? -1 : ends.get();
+    let row = complete ? -1 : this.rowFor(ends, seen);
     if (fromMain.size === 0) return row;
     for (const end of properEnds(text)) {
       digest(prefix + end);
-      row = this.earlier(row, fromMain.get());
+      row = this.earlier(row, this.rowFor(fromMain, seen));
     }
     return row;
+  }
+
+  /** The row of the current digest; -1 if there is none, or only one with other executables. */
+  private rowFor(table: DigestTable, seen: ExecutableClasses | undefined): number {
+    const row = table.get();
+    const known = row === -1 ? undefined : this.exactOccurrences.executables[row];
+    if (known === undefined || seen === undefined) return row;
+    return seen.some((each) => known.includes(each)) ? row : -1;
   }
 
   private earlier(a: number, b: number): number {
@@ -223,10 +267,27 @@ export class Baseline {
     return this.exactOccurrences.firstOf(b) < this.exactOccurrences.firstOf(a) ? b : a;
   }
 
-  private keepEarliest(table: DigestTable, text: string, row: number): void {
+  /** Adds a row to what the table has under a text: the earliest time counts, and the executables of all. */
+  private addRow(table: DigestTable, text: string, row: number, isSameKey: boolean): void {
     digest(text);
     const existing = table.get();
-    if (this.earlier(existing, row) === row && existing !== row) table.set(row);
+    const joined = existing === -1 ? row : this.joined(existing, row, isSameKey);
+    if (joined !== existing) table.set(joined);
+  }
+
+  /**
+   * A row for both. Of entries with one key those whose executables are not known add none, as when they are merged; of
+   * others each stands for itself.
+   */
+  private joined(a: number, b: number, isSameKey: boolean): number {
+    const { executables, first, count } = this.exactOccurrences;
+    const earliest = this.earlier(a, b);
+    const [ofA, ofB] = [executables[a], executables[b]];
+    if (ofA === ofB) return earliest;
+    const isKnown = ofA !== undefined && ofB !== undefined;
+    const all = isKnown ? this.shared([...ofA, ...ofB]) : isSameKey ? (ofA ?? ofB) : undefined;
+    if (all === executables[earliest]) return earliest;
+    return this.exactOccurrences.add(first[earliest] ?? 0, count[earliest] ?? 0, all);
   }
 }
 
@@ -238,7 +299,7 @@ const cannotBeTold: LookupResult = {
 };
 
 function prefixOf(scope: string, path: string): string {
-  return `${scope}\u0000${path}\u0000`;
+  return `${scope}\u0000${comparedPath(path)}\u0000`;
 }
 
 /** A lookup result as policies query it, `second` seconds after the epoch. */

@@ -1,6 +1,8 @@
 // One tree of a baseline with its observations, and how two entries of the same tree are joined.
+import { comparedPath } from "./compared-path.ts";
+import { classesOfLearned } from "./executable-classes.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
-import { compareKeys, compareTexts, type Key } from "./key.ts";
+import { compareKeys, compareTexts, isImageScope, type Key } from "./key.ts";
 
 /** A tree of a baseline and what was observed of it. */
 export interface BaselineEntry extends Key {
@@ -31,9 +33,9 @@ export interface BaselineEntry extends Key {
 /** Maximum number of users kept for a tree; the lowest ids stay. */
 export const USERS_LIMIT = 16;
 
-/** A key as one text, for maps. */
+/** A key as one text, for maps: equal for paths that are compared as equal. */
 export function keyText(key: Key): string {
-  return `${key.scope}\t${key.habit}\t${key.path}`;
+  return `${key.scope}\t${key.habit}\t${comparedPath(key.path)}`;
 }
 
 /** The union of both sets, ascending, at most USERS_LIMIT. */
@@ -58,7 +60,7 @@ export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean):
     habit: a.habit,
     exact: lesser(a.exact, b.exact) ?? a.exact,
     beforeHabits: a.beforeHabits || b.beforeHabits,
-    path: a.path,
+    path: lesser(a.path, b.path) ?? a.path,
     tree: lesser(a.tree, b.tree) ?? a.tree,
     complete: a.complete || b.complete,
     fromMain: !(a.complete || b.complete) && (a.fromMain || b.fromMain),
@@ -111,11 +113,26 @@ export interface Difference {
   readonly removed: readonly BaselineEntry[];
 }
 
-/** The entries whose keys only `after` has, and those that only `before` has, both in the order of a file. */
+/**
+ * The entries that only `after` has, and those that only `before` has, both in the order of a file. An entry is the same
+ * if its key is, and its executables are, as far as both are known.
+ */
 export function diffEntries(before: readonly BaselineEntry[], after: readonly BaselineEntry[]): Difference {
   const without = (list: readonly BaselineEntry[], others: readonly BaselineEntry[]): BaselineEntry[] => {
-    const keys = new Set(others.map(keyText));
-    return list.filter((entry) => !keys.has(keyText(entry))).sort(compareKeys);
+    const byKey = new Map(mergeEntries([others], false).map((entry) => [keyText(entry), entry]));
+    return list.filter((entry) => !isSameProgram(entry, byKey.get(keyText(entry)))).sort(compareKeys);
   };
   return { added: without(after, before), removed: without(before, after) };
+}
+
+function isSameProgram(a: BaselineEntry, b: BaselineEntry | undefined): boolean {
+  if (b === undefined) return false;
+  if (a.executables.length === 0 || b.executables.length === 0) return true;
+  const [ofA, ofB] = [classesOfAll(a), classesOfAll(b)];
+  return ofA.size === ofB.size && [...ofA].every((each) => ofB.has(each));
+}
+
+function classesOfAll({ scope, path, executables }: BaselineEntry): ReadonlySet<string> {
+  const isImage = isImageScope(scope);
+  return new Set(executables.flatMap((executable) => classesOfLearned(executable, path, isImage)));
 }

@@ -5,28 +5,15 @@
 import type { Lineage } from "../forest/lineage.ts";
 import { printable } from "../linux/text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
+import { type End, type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import { type FileError, type ParseResult, parseCount, parseTime, timeText } from "./baseline-file.ts";
 import { type BelowProgram, belowProgram, type CompilePathGlob, programProblem } from "./below-program.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { compareTexts } from "./key.ts";
 import { PACKAGES } from "./package-managers.ts";
 
-/** What has an end ends at the earlier of two times, so that a clock that is set does not prolong it. */
-export interface Moment {
-  /** Seconds since the epoch. */
-  readonly second: number;
-  /** /proc/sys/kernel/random/boot_id */
-  readonly boot: string;
-  /** Seconds of CLOCK_BOOTTIME. */
-  readonly uptime: number;
-}
-
-/** The end within one boot. */
-export interface BootEnd {
-  readonly boot: string;
-  /** Seconds of CLOCK_BOOTTIME. */
-  readonly uptime: number;
-}
+/** The end by CLOCK_BOOTTIME. */
+export type BootEnd = Omit<End, "wall">;
 
 /** Makes an exclusion a change window. */
 export interface Change {
@@ -74,7 +61,7 @@ export interface Excludable {
 }
 
 const FORMAT = "treewarden-exclusions 1";
-const COLUMNS = "# tree, user, scope, until, reason, end in this boot, change, under";
+const COLUMNS = "# tree, user, scope, until, reason, end by CLOCK_BOOTTIME, change, under";
 /** A line may end after `reason`: one that a person wrote. */
 const SHORT_FIELDS = 5;
 const FIELDS = 8;
@@ -100,7 +87,7 @@ export function formatExclusion(exclusion: Exclusion): string {
     scope ?? "*",
     until === undefined ? "-" : timeText(until),
     reason === "" ? "-" : printable(reason),
-    bootEnd === undefined ? "-" : `${bootEnd.boot} ${bootEnd.uptime}`,
+    bootEnd === undefined ? "-" : `${bootEnd.boot} ${bootEnd.boottime} ${bootEnd.length}`,
     change?.id ?? "-",
     change === undefined ? "-" : printable(change.under),
   ].join("\t");
@@ -127,7 +114,7 @@ export function parseExclusions(text: string, compilers: GlobCompilers): ParseRe
 /** An exclusion from its columns, of which the last three may be missing; a string result is an error message. */
 export function parseExclusion(fields: readonly string[], compilers: GlobCompilers): Exclusion | string {
   if (fields.length !== SHORT_FIELDS && fields.length !== FIELDS)
-    return `${fields.length} columns, separated by tabs, where ${SHORT_FIELDS} or ${FIELDS} belong: tree, user, scope, until, reason, end in this boot, change, under`;
+    return `${fields.length} columns, separated by tabs, where ${SHORT_FIELDS} or ${FIELDS} belong: tree, user, scope, until, reason, end by CLOCK_BOOTTIME, change, under`;
   const [tree = "", userText = "", scope = "", untilText = "", reason = "", ...rest] = fields;
   const [bootText = "-", id = "-", under = "-"] = rest;
   if (fields.some((field) => field === "" || printable(field) !== field))
@@ -139,7 +126,7 @@ export function parseExclusion(fields: readonly string[], compilers: GlobCompile
     return `until "${untilText}": expected a time such as 2026-01-31T12:00:00Z, or - for good`;
   const bootEnd = bootText === "-" ? undefined : parseBootEnd(bootText);
   if (bootText !== "-" && bootEnd === undefined)
-    return `end in this boot "${bootText}": expected the id of a boot and seconds, or -`;
+    return `end by CLOCK_BOOTTIME "${bootText}": expected the id of a boot, its second and the length, or -`;
   const change = id === "-" && under === "-" ? undefined : { id, under };
   const problem =
     change === undefined ? globProblem(tree, compilers.tree) : changeProblem(tree, until, change, compilers);
@@ -156,9 +143,11 @@ export function parseExclusion(fields: readonly string[], compilers: GlobCompile
 }
 
 function parseBootEnd(text: string): BootEnd | undefined {
-  const [, boot, uptimeText = ""] = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\d+)$/.exec(text) ?? [];
-  const uptime = parseCount(uptimeText);
-  return boot === undefined || uptime === undefined ? undefined : { boot, uptime };
+  const [boot = "", boottimeText = "", lengthText = "", extra] = text.split(" ");
+  const boottime = parseCount(boottimeText);
+  const length = parseCount(lengthText);
+  const isWhole = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(boot) && extra === undefined;
+  return isWhole && boottime !== undefined && length !== undefined ? { boot, boottime, length } : undefined;
 }
 
 /** Why a change window is not valid; undefined if it is. */
@@ -202,12 +191,6 @@ interface Compiled {
   isOver: boolean;
 }
 
-/** The earliest ends of exclusions: by the time of day (seconds since the epoch), and by CLOCK_BOOTTIME (seconds). */
-export interface NextEnds {
-  readonly second: number | undefined;
-  readonly uptime: number | undefined;
-}
-
 /** Compiled exclusions. */
 export class Exclusions {
   private readonly patterns: readonly Compiled[];
@@ -240,15 +223,9 @@ export class Exclusions {
     for (const compiled of this.windows) compiled.isOver ||= hasEnded(compiled.exclusion, now);
   }
 
-  /** When the next one ends, in the boot `boot`. */
-  nextEnds(boot: string): NextEnds {
-    let second: number | undefined;
-    let uptime: number | undefined;
-    for (const { until, bootEnd } of this.current) {
-      if (until !== undefined) second = Math.min(second ?? until, until);
-      if (bootEnd?.boot === boot) uptime = Math.min(uptime ?? bootEnd.uptime, bootEnd.uptime);
-    }
-    return { second, uptime };
+  /** Seconds from `now` until the next one ends; undefined if none does. */
+  nextEndIn(now: Moment): number | undefined {
+    return earlier(nextEnd(this.patterns, now), nextEnd(this.windows, now));
   }
 
   /** The first exclusion that hides the tree at `second` (since the epoch); undefined if no exclusion does. */
@@ -270,10 +247,26 @@ export class Exclusions {
   }
 }
 
-/** Whether an exclusion has ended at the earlier of its two ends. */
-export function hasEnded({ until, bootEnd }: Exclusion, now: Moment): boolean {
-  if (until !== undefined && now.second >= until) return true;
-  return bootEnd?.boot === now.boot && now.uptime >= bootEnd.uptime;
+function nextEnd(compiled: readonly Compiled[], now: Moment): number | undefined {
+  let next: number | undefined;
+  for (const { exclusion, isOver } of compiled)
+    if (!isOver) next = earlier(next, secondsLeft(exclusion, now));
+  return next;
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}
+
+/** Whether an exclusion has ended by `now`. */
+export function hasEnded(exclusion: Exclusion, now: Moment): boolean {
+  return (secondsLeft(exclusion, now) ?? 1) <= 0;
+}
+
+/** Undefined if it never ends. */
+function secondsLeft({ until, bootEnd }: Exclusion, now: Moment): number | undefined {
+  if (until === undefined) return undefined;
+  return bootEnd === undefined ? until - now.wall : secondsUntil({ ...bootEnd, wall: until }, now);
 }
 
 function appliesTo(

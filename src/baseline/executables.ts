@@ -14,7 +14,7 @@ export interface Executable {
   readonly digest: string | undefined;
 }
 
-/** Maximum number of executables kept for a tree; the first in order stay. */
+/** Maximum number of executables kept for a tree: first one of each path, then further ones, each in order. */
 export const EXECUTABLES_LIMIT = 8;
 /** Longer paths, in characters, are not kept; no package has such a path. */
 export const EXECUTABLE_PATH_LIMIT = 512;
@@ -93,11 +93,26 @@ export function parseExecutables(text: string): readonly Executable[] | undefine
 export function joinExecutables(a: readonly Executable[], b: readonly Executable[]): readonly Executable[] {
   const all = new Map<string, Executable>();
   for (const executable of [...a, ...b]) all.set(executableText(executable), executable);
-  return [...all]
+  const kept = [...all]
     .filter(([text, less]) => ![...all].some(([key, more]) => key !== text && isMoreDetailed(more, less)))
     .sort(([x], [y]) => compareTexts(x, y))
-    .slice(0, EXECUTABLES_LIMIT)
     .map(([, executable]) => executable);
+  return kept.length <= EXECUTABLES_LIMIT ? kept : withMostPaths(kept);
+}
+
+/** The first executables of each path: paths decide what is known, and must not be displaced by further contents. */
+function withMostPaths(sorted: readonly Executable[]): readonly Executable[] {
+  const ranks = new Map<Executable, number>();
+  const perPath = new Map<string, number>();
+  for (const executable of sorted) {
+    const rank = perPath.get(executable.path) ?? 0;
+    perPath.set(executable.path, rank + 1);
+    ranks.set(executable, rank);
+  }
+  const rankOf = (executable: Executable): number => ranks.get(executable) ?? 0;
+  // Sorting is stable: those of one rank stay in order.
+  const first = new Set([...sorted].sort((a, b) => rankOf(a) - rankOf(b)).slice(0, EXECUTABLES_LIMIT));
+  return sorted.filter((executable) => first.has(executable));
 }
 
 /** Whether `more` has every detail of `less`, for the same file. */

@@ -69,6 +69,11 @@ export class Scopes {
   }
 }
 
+/** Whether trees of this scope run in a container, where paths are those of its image. */
+export function isImageScope(within: string): boolean {
+  return within === scope.container || within.startsWith(`${scope.container}/`);
+}
+
 /** The path under which a baseline keeps a runnable; undefined if its path is unknown. */
 export function baselinePath(runnable: Runnable): string | undefined {
   return runnable.folded === undefined ? undefined : unambiguous(runnable.folded);

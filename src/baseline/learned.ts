@@ -18,7 +18,10 @@ const executables = v.pipe(
 
 /** The schema of a learned tree. */
 export const LearnedTree = v.object({
-  /** 128 bits of a digest over scope, path, habit, `complete`, `fromMain` and `change`, as 32 hexadecimal digits. */
+  /**
+   * 128 bits of a digest over scope, path, habit, `complete`, `fromMain`, executable and `change`, as 32 hexadecimal
+   * digits.
+   */
   id,
   scope: v.string(),
   exact: v.string(),

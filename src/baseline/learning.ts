@@ -7,6 +7,7 @@ import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
+import { comparedExecutable } from "./executable-classes.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
@@ -231,7 +232,10 @@ export class Learning {
     const isFromMain = !complete && facts !== undefined && this.options.isFromMain?.(lineage, facts);
     const fromMain = isFromMain === true;
     const users = joinUsers([], userIds ?? []);
-    digest(`${scope}\u0000${path}\u0000${habit}\u0000${complete ? 1 : 0}${fromMain ? 1 : 0}${change ?? ""}`);
+    const flags = `${complete ? 1 : 0}${fromMain ? 1 : 0}`;
+    // Each executable is a tree of its own: what is seen after a learning run does not add to what it has learned.
+    const executable = comparedExecutable(lineage.program) ?? "";
+    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${change ?? ""}`);
     const id = digestText();
     const row = this.table.get();
     const found = this.rows[row];
@@ -259,8 +263,8 @@ export class Learning {
         arguments: sample || null,
         change,
       };
-      const flags = { dirty: false, filesChanged: false, dropped: false };
-      tree = { id, users, last: second, count: 0, files: [], ...flags, unreported };
+      const initial = { dirty: false, filesChanged: false, dropped: false };
+      tree = { id, users, last: second, count: 0, files: [], ...initial, unreported };
       if (found === undefined) {
         setDigest(id);
         this.table.set(this.rows.length);

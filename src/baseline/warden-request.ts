@@ -22,7 +22,8 @@ const savedRequest = v.variant("kind", [
   }),
   v.strictObject({ version, kind: v.literal("stop-learning") }),
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
-  v.strictObject({ version, kind: v.literal("end-change") }),
+  v.strictObject({ version, kind: v.literal("reload-changes") }),
+  v.strictObject({ version, kind: v.literal("reload-overrides") }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
   v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
 ]);
@@ -33,8 +34,10 @@ export type WardenRequest =
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }
-  /** Report all that was collected, then read the exclusions again, from which a change was removed. */
-  | { readonly kind: "end-change" }
+  /** Report all that was collected so far, then read the exclusions again, with their change windows. Answered. */
+  | { readonly kind: "reload-changes" }
+  /** Read the orders of root's commands again. Answered. */
+  | { readonly kind: "reload-overrides" }
   /** Write a capture into the named pipe of this name, which is in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
   /** End the capture into this pipe. */
@@ -48,6 +51,17 @@ export function pipeName(ms: number, random: number): string {
 /** Name of a request's file. Names sort by time (ms since the epoch), so that requests are handled in order. */
 export function requestName(ms: number, random: number): string {
   return `${String(Math.floor(ms)).padStart(15, "0")}-${Math.floor(random).toString(16).padStart(8, "0").slice(-8)}.json`;
+}
+
+/** The name of the answer to the request of this name, in the same folder. The command that has asked removes it. */
+export function answerName(request: string): string {
+  return request.replace(/json$/, "answer");
+}
+
+/** Whether a file in the folder is an answer that was left `seconds` ago or earlier: nobody waits for it any more. */
+export function isAbandonedAnswer(name: string, nowMs: number, seconds: number): boolean {
+  const match = /^(\d{15})-[0-9a-f]{8}\.answer$/.exec(name);
+  return match !== null && Number(match[1]) <= nowMs - seconds * 1_000;
 }
 
 /** Whether a file in the folder is a request; other files are ignored. */
@@ -73,4 +87,31 @@ export function parseWardenRequest(bytes: Uint8Array): WardenRequest | undefined
   if (saved === undefined) return undefined;
   const { version: _version, ...request } = saved;
   return request;
+}
+
+/** Maximum size of an answer in bytes. */
+export const ANSWER_LIMIT = 4 << 20;
+
+const savedAnswer = v.strictObject({
+  version,
+  /** The epoch in which the request is in force. */
+  epoch: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  /** What is wrong; empty if the request was carried out. */
+  problems: v.array(v.string()),
+});
+
+/** What the warden answers to a request, once it is carried out. */
+export type WardenAnswer = Readonly<Omit<v.InferOutput<typeof savedAnswer>, "version">>;
+
+/** The content of an answer's file. */
+export function formatWardenAnswer(answer: WardenAnswer): string {
+  return `${JSON.stringify({ version: 1, ...answer })}\n`;
+}
+
+/** Parses the content of an answer's file; undefined if it is not a valid answer. */
+export function parseWardenAnswer(text: string): WardenAnswer | undefined {
+  const saved = parseJson(savedAnswer, text);
+  if (saved === undefined) return undefined;
+  const { version: _version, ...answer } = saved;
+  return answer;
 }

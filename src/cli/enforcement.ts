@@ -1,9 +1,11 @@
 // What `run` lets verdicts do, and what it prints about it before it starts.
 import { type Config, configFile, type Enforcement } from "../config/config.ts";
-import { actingRules, isArmedBy, patternsWithoutRule } from "../enforcement/arming.ts";
+import { actingRules, isArmedBy, patternsWithoutRule, ruleStatesOf } from "../enforcement/arming.ts";
+import type { Overrides } from "../enforcement/overrides.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import { ruleKey } from "../policy/rule-state.ts";
+import { localTimeOf } from "../report/local-time.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { hint, warn } from "./output.ts";
 
@@ -59,16 +61,28 @@ export function armedErrors(
   });
 }
 
-/** Prints each rule that may act, and marks those that come from another role. */
-export function printWhatMayAct({ enforcement, armed }: EnforcementSettings, policy: Policy): void {
+/**
+ * Prints each rule that may act, by the configuration or by an order of root's in `overrides`, and marks those that come
+ * from another role.
+ */
+export function printWhatMayAct(
+  { enforcement, armed }: EnforcementSettings,
+  policy: Policy,
+  overrides: Overrides,
+): void {
   if (enforcement === "observe") return;
   const acting = actingRules(policy);
-  const may = acting.filter((rule) => isArmedBy(armed, rule));
+  const states = ruleStatesOf(policy, armed, overrides);
+  const may = acting.filter((rule) => (states.get(ruleKey(rule))?.armed ?? false) !== false);
   warn(`enforcement ${enforcement}: ${may.length} of ${acting.length} rules that kill are armed`);
   for (const rule of may) {
-    const origin = rule.inherited ? ", inherited" : "";
-    warn(`  may kill: ${ruleKey(rule)} (${rule.severity}${origin})`);
+    const facts: string[] = [rule.severity];
+    if (rule.inherited) facts.push("inherited");
+    if (!isArmedBy(armed, rule)) facts.push("armed by hand");
+    if (states.get(ruleKey(rule))?.armed !== true) facts.push("not everywhere");
+    warn(`  may kill: ${ruleKey(rule)} (${facts.join(", ")})`);
   }
   if (may.length < acting.length)
     hint("the others report would_kill; treewarden arm ROLE/RULE arms one of them");
+  for (const { end } of overrides.pause) warn(`enforcement is paused until ${localTimeOf(end.wall * 1_000)}`);
 }

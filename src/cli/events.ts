@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { prettyLine } from "../report/pretty.ts";
+import { painter, prettyLine } from "../report/pretty.ts";
 import type { EventFilter } from "../reporter/event-filter.ts";
 import type { JournalReader } from "../reporter/journal-reader.ts";
 import { type FilterFlags, filterOf, withFilterOptions } from "./event-filter-options.ts";
@@ -21,13 +21,16 @@ const FOLLOW_MS = 250;
 /** Lines after which they are written, so that a long answer needs little memory. */
 const LINES_AT_ONCE = 500;
 
+/** The time of the record, which tells nearly all verdicts apart. */
+const UID_CHARACTERS = 10;
+
 const examples = `
 Examples:
   treewarden events --since 1h                        what happened in the last hour
   treewarden events --severity high,critical --since yesterday --until today
   treewarden events --rule web/shell-under-web-server --unit nginx --limit 20
   treewarden events --under 812 --follow              what process 812 and its descendants do, as it happens
-  treewarden show UID                                 all about one of them (uids: --output json)
+  treewarden show UID                                 all about one of them; its uid is in front of the line
 `;
 
 export function eventsCommand(): Command {
@@ -83,7 +86,9 @@ class Printer {
   constructor(output: OutputFormat) {
     const colour = mayColour(process.stdout);
     this.format =
-      output === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour);
+      output === "json"
+        ? (record) => `${JSON.stringify(record)}\n`
+        : (record) => uidText(record, colour) + prettyLine(record, colour);
   }
 
   /** False once nobody reads any more. */
@@ -96,6 +101,13 @@ class Printer {
   flush(): boolean {
     return this.output.flush();
   }
+}
+
+/** Enough of a uid for `show`, where there is more to show than the line has. */
+function uidText(record: EventRecord, colour: boolean): string {
+  const uid = record["log.record.uid"];
+  if (typeof uid !== "string") return "";
+  return `${painter(colour)("dim", uid.slice(0, UID_CHARACTERS).padEnd(UID_CHARACTERS))} `;
 }
 
 function limitArgument(text: string): number {

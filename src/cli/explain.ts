@@ -29,6 +29,7 @@ import type { OutputName } from "../vocabulary/event-names.ts";
 import { isJudged, judgedRow } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
+import { askBaseline } from "./explain-baseline.ts";
 import {
   configOption,
   type HostFlags,
@@ -173,6 +174,8 @@ interface Explanation {
   readonly identified: Identification | undefined;
   readonly subject: Subject;
   readonly decision: Decision;
+  /** What the baseline knows of it; undefined if it was not asked. */
+  readonly baseline: string | undefined;
   readonly record: EventRecord;
 }
 
@@ -217,13 +220,16 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   };
   const tree = treeOf(of.lineage);
   const exec = { process: of, facts, tree, source: "procfs", time, event: undefined } as const;
-  const subject = execSubject(exec, wallClockOffset(), inputs);
+  const second = Math.floor(realtimeNow() / 1e9);
+  const answer = of.kernelThread ? undefined : askBaseline(of.lineage, facts, stateDirectory, second);
+  const subject = execSubject(exec, wallClockOffset(), inputs, answer?.knowledge);
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
   if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
-  return judged(steps, identified, subject, host.policy, records.exec(subject, "process.exec", stamp));
+  const record = records.exec(subject, "process.exec", stamp);
+  return judged(steps, identified, subject, host.policy, record, answer?.why);
 }
 
 /**
@@ -312,6 +318,7 @@ function judged(
   subject: Subject,
   policy: Policy,
   known: EventRecord,
+  baseline?: string,
 ): Explanation {
   const decision = decide(policy, subject);
   const now = realtimeNow();
@@ -331,12 +338,13 @@ function judged(
     if (identified.runnable.folded !== undefined)
       record["explain.folded"] = printable(identified.runnable.folded);
   }
+  if (baseline !== undefined) record["explain.baseline"] = printable(baseline);
   record["policy.action"] = decision.action;
   record["security_rule.name"] = decision.rule;
   record["security_rule.ruleset.name"] = decision.ruleset;
   record["policy.matched_rules"] = decision.matched;
   record["policy.undecided_rules"] = decision.undecided;
-  return { steps, identified, subject, decision, record };
+  return { steps, identified, subject, decision, baseline, record };
 }
 
 /** Root to leaf. */
@@ -372,7 +380,7 @@ function ownerLine(examined: ExaminedFile | undefined): string | undefined {
   return `${examined.package}, ${content}`;
 }
 
-function pretty({ steps, identified, subject, decision }: Explanation): string {
+function pretty({ steps, identified, subject, decision, baseline }: Explanation): string {
   const { runnable, tree, lineage } = subject;
   const lines: string[] = [];
   const section = (title: string, content: readonly string[]): void => {
@@ -418,6 +426,7 @@ function pretty({ steps, identified, subject, decision }: Explanation): string {
     `id ${tree.id}`,
     ...(tree.complete ? [] : ["incomplete: not every link was seen"]),
   ]);
+  if (baseline !== undefined) section("baseline", [baseline]);
   section("verdict", [
     `${decision.action}: ${decision.ruleset}/${decision.rule}`,
     ...(decision.matched.length > 0 ? [`matched ${decision.matched.join(", ")}`] : []),

@@ -45,19 +45,49 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./replay.ts")).replayCommand(),
   },
   {
+    name: "arm",
+    summary: "let a rule act on this host",
+    load: async () => (await import("./orders.ts")).armCommand(),
+  },
+  {
+    name: "disarm",
+    summary: "keep a rule, or all, from acting",
+    load: async () => (await import("./orders.ts")).disarmCommand(),
+  },
+  {
+    name: "pause",
+    summary: "for a while let nothing act",
+    load: async () => (await import("./orders.ts")).pauseCommand(),
+  },
+  {
+    name: "resume",
+    summary: "end a pause",
+    load: async () => (await import("./orders.ts")).resumeCommand(),
+  },
+  {
+    name: "silence",
+    summary: "for a while do not alert by a rule",
+    load: async () => (await import("./orders.ts")).silenceCommand(),
+  },
+  {
     name: "reload",
     summary: "have the running warden read its policies and baselines again",
     load: async () => (await import("./reload.ts")).reloadCommand(),
   },
   {
     name: "events",
-    summary: "show what the journal holds",
+    summary: "show what the journal holds: verdicts, new trees, loss, changes",
     load: async () => (await import("./events.ts")).eventsCommand(),
   },
   {
     name: "change",
     summary: "collect what a planned change starts, without alarms, and accept it",
     load: async () => (await import("./change.ts")).changeCommand(),
+  },
+  {
+    name: "show",
+    summary: "show one verdict with its lineage and what followed",
+    load: async () => (await import("./show.ts")).showCommand(),
   },
   {
     name: "doctor",
@@ -76,6 +106,7 @@ Examples:
   treewarden run                          watch this host and kill nothing
   treewarden run --policy web --enforcement kill
   treewarden trace --output json          every exec with its tree, as it happens
+  treewarden events --since 1h            the verdicts of the last hour
   treewarden explain 4711                 why that process has its label, tree and verdict
 
 Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not permitted, 4 internal error

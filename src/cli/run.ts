@@ -9,6 +9,7 @@ import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
+import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
@@ -30,6 +31,7 @@ interface RunFlags extends HostFlags {
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
   readonly output?: OutputFormat | "none";
+  readonly all?: boolean;
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -53,6 +55,7 @@ export function runCommand(): Command {
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
     .addOption(streamOption("none"))
+    .option("--all", "print every exec, not only new trees and verdicts")
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
       "--for <duration>",
@@ -86,11 +89,13 @@ function run(flags: RunFlags): ExitCode {
     warn(why);
     hint(`name the rules that may act: ${armedExample}`);
   }
-  printWhatMayAct(config, policy);
+  const stored = readOverrides(config.state_directory);
+  for (const { text } of stored.problems) warn(text);
+  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
   const output = streamFormat(flags.output);
   const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
   const reporter: Omit<ReporterPlan, "user"> = {
-    options: { run: plan.run, config, output, colour: mayColour(process.stdout) },
+    options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
     // The reporter cannot read the host's files, and shows local times.
     environment: {
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,

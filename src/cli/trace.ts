@@ -13,17 +13,19 @@ import {
   sourceOption,
   watchesThisHost,
 } from "./open-source.ts";
-import { mayColour } from "./output.ts";
+import { hint, mayColour } from "./output.ts";
 import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
 
 interface TraceFlags extends HostFlags, SourceFlags {
   readonly output?: OutputFormat;
+  readonly all?: boolean;
 }
 
 export function traceCommand(): Command {
   return new Command("trace")
     .description("show every exec with its tree, as it happens; no policy")
     .addOption(streamOption())
+    .option("--all", "as text too, print every exec and not only the first of each tree")
     .addOption(sourceOption())
     .addOption(fileOption())
     .addOption(configOption())
@@ -38,10 +40,13 @@ function trace(flags: TraceFlags): void {
   const { limit } = config.arguments;
   const format = streamFormat(flags.output);
   const colour = mayColour(process.stdout);
+  if (format === "pretty" && flags.all !== true)
+    hint("the first exec of each tree is shown; --all shows every one");
   runTrace({
     openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
+    newTreesOnly: format === "pretty" && flags.all !== true,
     argumentBytes: limit,
     base: hostBase(config),
     stateDirectory: config.state_directory,

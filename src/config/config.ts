@@ -113,30 +113,18 @@ function typeText(value: unknown): string {
 const section = <const Entries extends v.ObjectEntries>(entries: Entries) =>
   v.strictObject(entries, mustBe("a section of settings", typeText));
 
+/** What each setting means, with an example, is in settings.ts. */
 const sections = {
-  /**
-   * Further programs that are `base` in a tree on this host. Programs that grant a connection or rights keep their
-   * names.
-   */
   base: {
-    /** Packages whose programs are all `base`. */
     packages: v.optional(listOf(text, "packages"), []),
-    /** Paths of programs, with all links resolved. */
     paths: v.optional(listOf(absolutePath, "paths"), []),
   },
   arguments: {
-    /** How a program's arguments appear in what leaves the host. */
     report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
-    /** Regular expressions (RE2) that match further secrets. */
     redact: v.optional(listOf(pattern, "regular expressions"), []),
-    /** Bytes of arguments read for each exec. */
     limit: v.optional(count(256, 131_072), 4096),
   },
   environment: {
-    /**
-     * Names of the environment variables that rules may name. The environment is read at each exec while a rule in
-     * force names one of them, and not otherwise.
-     */
     read: v.optional(
       v.pipe(
         listOf(
@@ -148,23 +136,15 @@ const sections = {
       [...defaultEnvironmentNames],
     ),
   },
-  /** `treewarden pause`: for a time nothing acts. */
   pause: {
-    /** The longest time for which one command may pause enforcement. */
     max: v.optional(pauseLength, "4h"),
   },
   kill: {
-    /**
-     * Maximum number of distinct offenders (user, exact tree, rule) that are killed in a minute; further kill verdicts
-     * only alert. No user but root can use up more than half of it.
-     */
     max_per_minute: v.optional(count(0, 10_000), 10),
-    /** Never kill processes that started before treewarden's first start in this boot. */
     spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),
   },
   metrics: {
     listen: v.optional(listen, "127.0.0.1:9501"),
-    /** Series for each tree: none, only the number of running processes, or durations too. */
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
     max_trees: v.optional(count(1, 100_000), 2000),
   },
@@ -172,9 +152,7 @@ const sections = {
     max_days: v.optional(count(1, 3650), 90),
     max_megabytes: v.optional(count(1, 1_048_576), 1024),
   },
-  /** Alarms by mail, through the host's /usr/sbin/sendmail. */
   mail: {
-    /** Recipients such as `root` or `alarm@example.org`; no mail is sent if the list is empty. */
     to: v.optional(
       v.pipe(
         listOf(mailbox, "addresses"),
@@ -182,12 +160,9 @@ const sections = {
       ),
       [],
     ),
-    /** Minimum number of minutes between two mails. */
     every_minutes: v.optional(count(1, 1440), 15),
-    /** sendmail works by its set-id bits: supervisor and reporter then run without what would keep it from that. */
-    set_id: v.optional(v.boolean("expected true or false"), false),
+    set_id: v.optional(v.boolean(mustBe("true or false")), false),
   },
-  /** OTEL_* environment variables take precedence over these settings. */
   otlp: {
     endpoint: v.optional(collectorUrl),
     headers: v.optional(
@@ -204,28 +179,14 @@ const sections = {
 };
 
 export const configSchema = section({
-  /** Roles or policy files; default: every file in /etc/treewarden/policies, or else the embedded role `base`. */
   policies: v.optional(listOf(text, "roles or files")),
-  /**
-   * Files of public keys (Ed25519 in PEM, owned by root). If there are any, only policies signed with one are loaded.
-   */
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
-  /**
-   * The rules that may act where enforcement is `kill`: patterns `ROLE/RULE`, in which the role is the one whose file
-   * holds the rule and `*` stands for any characters, or `all`. Without it nothing acts.
-   */
   armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
-  /**
-   * `required`: do not start where the kernel cannot take from each process the rights that it does not need.
-   * `best_effort`: start with a warning.
-   */
   hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),
-  /** Which events are reported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec. */
   events: v.optional(oneOf("notable", "all"), "notable"),
-  /** The unprivileged user that the reporter runs as; if the default user does not exist, a number that nobody has. */
   reporter_user: v.optional(text, "treewarden"),
   base: v.optional(section(sections.base), {}),
   arguments: v.optional(section(sections.arguments), {}),
@@ -237,6 +198,18 @@ export const configSchema = section({
   mail: v.optional(section(sections.mail), {}),
   otlp: v.optional(section(sections.otlp), {}),
 });
+
+export type SectionName = keyof typeof sections;
+
+/** Whether a top-level key is a section of settings. */
+export function isSectionName(name: string): name is SectionName {
+  return Object.hasOwn(sections, name);
+}
+
+/** The names of all settings, `kill.max_per_minute` say, in the order of the schema. */
+export const settingNames: readonly string[] = Object.keys(configSchema.entries).flatMap((name) =>
+  isSectionName(name) ? Object.keys(sections[name]).map((each) => `${name}.${each}`) : [name],
+);
 
 export type Config = v.InferOutput<typeof configSchema>;
 

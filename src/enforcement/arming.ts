@@ -1,10 +1,12 @@
-// Which rules may act on a host: what the configuration arms.
+// Which rules may act on a host: what the configuration arms, and what root has ordered by hand.
 import type { Config } from "../config/config.ts";
+import { compileTreeGlob } from "../policy/glob.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type RuleState, type RuleStates, ruleKey } from "../policy/rule-state.ts";
+import { type Holds, type RuleState, type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";
-import type { Severity } from "../vocabulary/severities.ts";
-import { DEFAULT_SEVERITY } from "../vocabulary/severities.ts";
+import type { Subject } from "../policy/subject.ts";
+import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
+import type { ArmTarget, DisarmOrder, Overrides } from "./overrides.ts";
 
 /** The configuration's `armed`; undefined if it does not have it. */
 export type ArmedSetting = Config["armed"];
@@ -53,12 +55,63 @@ export function patternsWithoutRule(armed: ArmedSetting, policy: Policy): readon
   return patternsOf(armed).filter((pattern) => pattern !== ALL && !rules.some((rule) => fits(pattern, rule)));
 }
 
-/** The state of each rule that may act, by the configuration alone. */
-export function configuredStates(policy: Policy, armed: ArmedSetting): RuleStates {
+/**
+ * The state of each rule and of the default action on this host: what the configuration arms, and what root has armed by
+ * hand, less what root has disarmed. `overrides`: those in force. A rule that is neither armed nor silenced is not listed.
+ */
+export function ruleStatesOf(policy: Policy, armed: ArmedSetting, overrides: Overrides): RuleStates {
   const states = new Map<string, RuleState>();
-  for (const rule of actingRules(policy))
-    states.set(ruleKey(rule), { armed: isArmedBy(armed, rule), silenced: false });
+  const byDefault = { ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE };
+  const acting = new Set(actingRules(policy).map(ruleKey));
+  for (const rule of [...policy.rules, byDefault]) {
+    const key = ruleKey(rule);
+    const state = {
+      armed: acting.has(key) && armedState(key, isArmedBy(armed, rule), overrides),
+      silenced: silencedState(key, overrides),
+    };
+    if (state.armed !== false || state.silenced !== false) states.set(key, state);
+  }
   return states;
+}
+
+function armedState(rule: string, isConfigured: boolean, overrides: Overrides): Holds {
+  const arm = overrides.arm.filter((order) => order.rule === rule);
+  const disarm = overrides.disarm.filter((order) => order.rule === null || order.rule === rule);
+  const isEverywhere = isConfigured || arm.some(({ unit, user }) => unit === null && user === null);
+  if (!isEverywhere && arm.length === 0) return false;
+  if (isEverywhere && disarm.length === 0) return true;
+  const hasException = ({ except }: DisarmOrder): boolean => except.some((target) => target.rule === rule);
+  if (disarm.some((order) => order.unit === null && !hasException(order))) return false;
+  return (subject) =>
+    (isEverywhere || arm.some((order) => isTarget(order, subject))) &&
+    !disarm.some((order) => isDisarmed(order, rule, subject));
+}
+
+/** A unit or user that could not be read is not the one that was armed. */
+function isTarget({ unit, user }: ArmTarget, subject: Subject): boolean {
+  return (unit === null || subject.unit === unit) && (user === null || subject.facts.uid === user);
+}
+
+/** A unit that could not be read may be the one that was disarmed. */
+function isDisarmed({ unit, except }: DisarmOrder, rule: string, subject: Subject): boolean {
+  if (unit !== null && subject.unit !== undefined && subject.unit !== unit) return false;
+  return !except.some((target) => target.rule === rule && isTarget(target, subject));
+}
+
+function silencedState(rule: string, { silence }: Overrides): Holds {
+  const orders = silence.filter((order) => order.rule === rule);
+  if (orders.length === 0) return false;
+  if (orders.some(({ tree, unit }) => tree === null && unit === null)) return true;
+  const tests = orders.map(({ tree, unit }) => ({
+    unit,
+    fits: tree === null ? null : compileTreeGlob(tree),
+  }));
+  return (subject) =>
+    tests.some(
+      ({ unit, fits: fitsTree }) =>
+        (unit === null || subject.unit === unit) &&
+        (fitsTree === null || fitsTree(subject.tree.labels) || fitsTree(subject.tree.names)),
+    );
 }
 
 function patternsOf(armed: ArmedSetting): readonly string[] {

@@ -43,10 +43,15 @@ export interface KillCause {
   readonly rule: string;
   /** The real user of the process; undefined if it could not be read. */
   readonly realUid: number | undefined;
+  /** The baseline knows what the process runs. */
+  readonly isKnown: boolean;
 }
 
 export interface KillOptions {
-  /** Start ticks of treewarden's first start in this boot; processes that started before are spared. 0 spares none. */
+  /**
+   * Start ticks of treewarden's first start in this boot. Processes that started before are spared while they run what
+   * they ran then, or what the baseline knows. 0 spares none.
+   */
   readonly spareBefore: number;
 }
 
@@ -74,7 +79,8 @@ export class ProcessKiller {
 
   /** Carries out a kill verdict. `exec` is undefined if the process was found by a scan and not by an event. */
   kill(process: Process, cause: KillCause, exec?: ObservedExec): KillResult {
-    const spared = this.safeguard(process, exec?.args);
+    const isFoundRunning = exec === undefined && !hasExecuted(process);
+    const spared = this.safeguard(process, cause.isKnown || isFoundRunning, exec?.args);
     if (spared !== undefined) return { outcome: "withheld", reason: spared, killed: 0 };
     // Of a process that was sent SIGKILL, or is a child of one, the kill was paid for.
     if (this.marked.has(process)) return this.killTree(process, exec);
@@ -95,7 +101,7 @@ export class ProcessKiller {
     let killed = 0;
     let reason: Reason | undefined = "gone";
     for (const target of this.forest.descendants(process)) {
-      if (target !== process && this.safeguard(target) !== undefined) continue;
+      if (target !== process && this.safeguard(target, !hasExecuted(target)) !== undefined) continue;
       const result = this.sendKill(target, target === process ? exec?.time : undefined);
       if (result === "sent") killed += 1;
       if (target === process) reason = result === "sent" ? undefined : result;
@@ -106,7 +112,8 @@ export class ProcessKiller {
   /** Must be called for every fork: kills the child of a marked process; true if it was sent the signal. */
   forked(child: Process): boolean {
     const parent = this.forest.get(child.parentPid);
-    if (parent === undefined || !this.marked.has(parent) || this.safeguard(child) !== undefined) return false;
+    if (parent === undefined || !this.marked.has(parent) || this.safeguard(child, true) !== undefined)
+      return false;
     return this.sendKill(child) === "sent";
   }
 
@@ -120,12 +127,20 @@ export class ProcessKiller {
     });
   }
 
-  /** Why `process` must not be killed; undefined if it may be killed. */
-  private safeguard(process: Process, args?: readonly string[]): Reason | undefined {
+  /**
+   * Why `process` must not be killed; undefined if it may be killed. `isUnchanged`: if it was there before treewarden, it
+   * still runs what it ran then, or what the baseline knows.
+   */
+  private safeguard(process: Process, isUnchanged: boolean, args?: readonly string[]): Reason | undefined {
     if (process.pid <= 1) return "pid_1";
     if (process.kernelThread) return "kernel_thread";
-    if (process.startTicks < this.options.spareBefore) return "preexisting";
+    if (isUnchanged && process.startTicks < this.options.spareBefore) return "preexisting";
     if (this.signals.isOwnProcess(process, args)) return "treewarden";
     return undefined;
   }
+}
+
+/** Whether the process has executed another program since it was first seen. */
+function hasExecuted({ lineage }: Process): boolean {
+  return lineage.earlier.length > 0;
 }

@@ -9,6 +9,7 @@ export const outcomes = [
   "would_prevent",
   "prevented",
   "withheld",
+  "silenced",
   "failed",
 ] as const;
 export type Outcome = (typeof outcomes)[number];
@@ -18,7 +19,8 @@ export const reasons = {
   pid_1: "pid 1 is never killed",
   treewarden: "treewarden never kills itself",
   kernel_thread: "a kernel thread cannot be killed",
-  preexisting: "the process was there before treewarden first started in this boot",
+  preexisting:
+    "the process was there before treewarden first started in this boot, and runs what it ran then or what is known",
   rate_limited: "the kill budget was used up: too many offenders in the last minute",
   gone: "the process had ended",
   not_permitted: "the kernel refused the signal",

@@ -74,6 +74,22 @@ export function readsCommandLine(executable: string): boolean {
   return wrapperFor(name) !== undefined && systemDirectory.test(executable);
 }
 
+/** The family of env, nice and the like. */
+const WRAPPER = "wrapper";
+/** What a multi-call binary may be when it runs a script or another program. */
+const multiCallFamilies: readonly string[] = ["shell", "awk", WRAPPER];
+
+/**
+ * The kinds of interpreter that a program of this name may be: `shell` for bash, dash and busybox, `python` for
+ * python3.11. Empty for what runs neither scripts nor other programs, and for the dynamic loader, which runs any program.
+ */
+export function interpreterFamilies(name: string): readonly string[] {
+  if (multiCall.has(name)) return multiCallFamilies;
+  const grammar = grammarFor(name);
+  if (grammar !== undefined) return [grammar.kind];
+  return wrapperOf.has(name) && !loader.test(name) ? [WRAPPER] : [];
+}
+
 /** Maximum nesting of wrappers that is followed. */
 const MAX_WRAPPER_DEPTH = 6;
 

@@ -31,6 +31,7 @@ export const kernelThread: Runnable = {
   shellCommand: false,
   path: undefined,
   folded: undefined,
+  foldedExecutable: undefined,
   name: labelNames.kernel,
   label: labelNames.kernel,
   random: false,
@@ -133,7 +134,7 @@ function subjectOf(facts: RunnableFacts, note?: Note): Subject {
 }
 
 /** Prefix of the key and the folded path of runnables below a user's mounts. No absolute path begins with it. */
-const USER_MOUNTS = "userns:";
+export const USER_MOUNTS = "userns:";
 
 function subjectIgnoringMounts(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
@@ -244,11 +245,16 @@ function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayS
   const worst = read === undefined ? Number.NEGATIVE_INFINITY : worstOdds(read);
   let randomness = read === undefined ? 0 : highestScore(read, worst);
   let isUnscored = read !== undefined && hasUnscored(read);
-  if (executable !== undefined && executable !== path) {
+  const foldedOwn = path === undefined || read === undefined ? undefined : foldedPath(path, read, worst);
+  let foldedExecutable = foldedOwn;
+  if (executable !== path) {
+    foldedExecutable = undefined;
     const ofExecutable = readPath(executable, reader, mayScore);
-    if (ofExecutable !== undefined) {
-      randomness = Math.max(randomness, highestScore(ofExecutable, worstOdds(ofExecutable)));
+    if (executable !== undefined && ofExecutable !== undefined) {
+      const worstOfExecutable = worstOdds(ofExecutable);
+      randomness = Math.max(randomness, highestScore(ofExecutable, worstOfExecutable));
       isUnscored ||= hasUnscored(ofExecutable);
+      foldedExecutable = foldedPath(executable, ofExecutable, worstOfExecutable);
     }
   }
 
@@ -274,10 +280,8 @@ function identifyAs(subject: Subject, base: BaseSystem, reader: PathReader, mayS
     inline,
     shellCommand,
     path,
-    folded:
-      path === undefined || read === undefined
-        ? undefined
-        : (subject.userMounts === true ? USER_MOUNTS : "") + foldedPath(path, read, worst),
+    folded: foldedOwn === undefined || subject.userMounts !== true ? foldedOwn : USER_MOUNTS + foldedOwn,
+    foldedExecutable,
     name,
     label: verdict.base ? labelNames.base : name,
     random: randomness >= RANDOM_FROM,

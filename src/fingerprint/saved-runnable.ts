@@ -12,6 +12,8 @@ const savedRunnable = v.object({
   shellCommand: v.optional(v.boolean(), false),
   path: v.optional(v.string()),
   folded: v.optional(v.string()),
+  // Likewise.
+  foldedExecutable: v.optional(v.string()),
   name: v.string(),
   label: v.string(),
   random: v.boolean(),
@@ -44,6 +46,7 @@ export function decodeRunnable(saved: unknown): Runnable {
     shellCommand: output.shellCommand,
     path: output.path,
     folded: output.folded,
+    foldedExecutable: output.foldedExecutable,
     name: output.name,
     label: output.label,
     random: output.random,

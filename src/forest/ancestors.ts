@@ -1,52 +1,72 @@
-// The ancestors of a live process as a report shows them: each node of its lineage with the live process, if any, that
-// it describes.
+// The ancestors of a process as a report shows them: each node of its lineage with the process that it describes.
+import { START_SLACK_TICKS } from "../vocabulary/process-key.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Process } from "./process.ts";
 
 export interface Ancestor {
   /** What it was when it forked the process below it. */
   readonly lineage: Lineage;
-  /** Undefined: not known, because it has ended and only its child's parent would be. */
+  /** Undefined: not known, because it has ended. */
   readonly pid: number | undefined;
-  /** Undefined: it has ended. */
+  /** Undefined: it has ended, and nobody remembers it. */
   readonly process: Process | undefined;
-  /** It still runs what it ran when it forked the process below it. */
-  readonly isCurrent: boolean;
+  readonly hasEnded: boolean;
+}
+
+export interface AncestorSources {
+  /** The live ancestors of the process, the nearest first. */
+  readonly live: readonly Process[];
+  /** A process that had this pid, has ended, and is remembered. */
+  readonly ended: (pid: number) => Process | undefined;
 }
 
 /**
- * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. `live`: its live ancestors,
- * the nearest first. Processes that share a node, because they run the same program as the same user, are listed each.
+ * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. Processes that share a node,
+ * because they run the same program as the same user, are listed each, as far as they are alive or remembered.
  */
-export function ancestorsOf(process: Process, live: readonly Process[], limit: number): readonly Ancestor[] {
+export function ancestorsOf(
+  process: Process,
+  { live, ended }: AncestorSources,
+  limit: number,
+): readonly Ancestor[] {
   const found: Ancestor[] = [];
   let next = 0;
-  let below = process;
+  /** The process below; undefined if it is not known, and then neither is its parent's pid. */
+  let below: Process | undefined = process;
   for (let node = process.ancestry; node !== null && found.length < limit; node = node.parent) {
-    let isLive = false;
-    for (let i = indexOn(node, live, next); i >= 0; i = indexOn(node, live, next)) {
-      const ancestor = live[i];
-      if (ancestor === undefined) break;
-      found.push({
-        lineage: node,
-        pid: ancestor.pid,
-        process: ancestor,
-        isCurrent: isSameState(ancestor.lineage, node),
-      });
-      isLive = true;
-      below = ancestor;
-      next = i + 1;
+    const before = found.length;
+    while (found.length < limit) {
+      const index = indexOn(node, live, next);
+      const candidate = index < 0 ? undefined : live[index];
+      const isParent: boolean = candidate !== undefined && candidate.pid === below?.parentPid;
+      const dead: Process | undefined = isParent ? undefined : deadParent(below, node, ended);
+      const parent: Process | undefined = dead ?? candidate;
+      // Only the first on a node may run another program by now: the others are on it because they run the same.
+      if (parent === undefined) break;
+      if (found.length > before && dead !== undefined && !isSameState(dead.lineage, node)) break;
+      found.push({ lineage: node, pid: parent.pid, process: parent, hasEnded: dead !== undefined });
+      if (dead === undefined) next = index + 1;
+      below = parent;
     }
-    if (isLive) continue;
-    // Only the parent of a live process is known after it has ended.
-    const pid = found.at(-1)?.process === undefined && found.length > 0 ? undefined : pidAbove(below);
-    found.push({ lineage: node, pid, process: undefined, isCurrent: false });
+    if (found.length > before) continue;
+    const pid = below === undefined || below.parentPid === 0 ? undefined : below.parentPid;
+    found.push({ lineage: node, pid, process: undefined, hasEnded: true });
+    below = undefined;
   }
-  return found.slice(0, limit).reverse();
+  return found.reverse();
 }
 
-function pidAbove({ parentPid }: Process): number | undefined {
-  return parentPid === 0 ? undefined : parentPid;
+/** The parent of `child` if it has ended, is remembered and was on `node`. */
+function deadParent(
+  child: Process | undefined,
+  node: Lineage,
+  ended: AncestorSources["ended"],
+): Process | undefined {
+  if (child === undefined || child.parentPid === 0) return undefined;
+  const parent = ended(child.parentPid);
+  if (parent === undefined || parent === child || !wasOn(parent, node)) return undefined;
+  // A process that was given the pid later cannot be the parent.
+  return parent.startTicks <= child.startTicks + START_SLACK_TICKS ? parent : undefined;
 }
 
 /** The first of the live processes from `start` on that was on `node` when it forked; -1: none. */
@@ -61,11 +81,14 @@ function indexOn(node: Lineage, live: readonly Process[], start: number): number
 /** A process that has run another program since was on a node below its parent's, or on that one. */
 function wasOn({ lineage, ancestry }: Process, node: Lineage): boolean {
   if (isSameState(lineage, node)) return true;
+  // A copy of a process further up has run nothing since.
+  for (let above = node.parent; above !== null; above = above.parent)
+    if (isSameState(lineage, above)) return false;
   if (ancestry === null) return node.parent === null;
   return (node.parent !== null && isSameState(ancestry, node.parent)) || isSameState(ancestry, node);
 }
 
-/** Nodes of the same process may differ in whether they are certain or complete. */
-function isSameState(a: Lineage, b: Lineage): boolean {
+/** Whether both are the same program, run by the same user; they may differ in how certain they are. */
+export function isSameState(a: Lineage, b: Lineage): boolean {
   return a === b || (a.program === b.program && a.uid === b.uid && a.container === b.container);
 }

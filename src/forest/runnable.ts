@@ -21,6 +21,8 @@ export interface Runnable {
    * elements. Prefixed with `userns:` if a user controls the mounts.
    */
   readonly folded: string | undefined;
+  /** `executable`, folded like `path`, but without the prefix; undefined if there is none. */
+  readonly foldedExecutable: string | undefined;
   /** Its label in the exact tree: the folded and escaped name, or `random` for a randomly named file. */
   readonly name: string;
   /** Its label in the tree: `name`, `base` or `random`. */

@@ -12,6 +12,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import type { LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { scanLiveProcesses } from "../warden/live-scan.ts";
+import { NewTrees } from "../warden/new-trees.ts";
 import { Rescan } from "../warden/rescan.ts";
 import { type Execution, Tracker, type TrackerListener } from "../warden/tracker.ts";
 import { readUserNames } from "../warden/user-names.ts";
@@ -24,6 +25,8 @@ export interface TraceOptions {
   readonly openSensor: (reader: FactsReader) => { readonly sensor: Sensor; readonly why: string };
   /** A record as a line of text, its newline included. */
   readonly format: (record: EventRecord) => string;
+  /** Prints an exec only if it is the first of its tree. */
+  readonly newTreesOnly: boolean;
   readonly argumentBytes: number;
   /** The base list by which programs are named. */
   readonly base: BaseSystem;
@@ -54,7 +57,11 @@ class Tracer implements Follower {
 
   constructor(options: TraceOptions, sensor: Sensor, reader: FactsReader, requestScan: () => void) {
     this.sensor = sensor;
-    this.printer = new Printer(options.format, requestScan);
+    this.printer = new Printer(
+      options.format,
+      options.newTreesOnly ? new NewTrees() : undefined,
+      requestScan,
+    );
     const totals = new Totals();
     this.tracker = new Tracker(
       {
@@ -107,6 +114,8 @@ class Printer implements TrackerListener {
   live = false;
   private readonly stamp: Stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   private readonly format: (record: EventRecord) => string;
+  /** Trees that were printed; undefined if every exec is. */
+  private readonly newTrees: NewTrees | undefined;
   private readonly requestRescan: () => void;
   private readonly inputs = {
     bootTimeMs: bootTimeMs(),
@@ -114,8 +123,13 @@ class Printer implements TrackerListener {
   };
   private readonly output = new PipeWriter();
 
-  constructor(format: (record: EventRecord) => string, requestRescan: () => void) {
+  constructor(
+    format: (record: EventRecord) => string,
+    newTrees: NewTrees | undefined,
+    requestRescan: () => void,
+  ) {
     this.format = format;
+    this.newTrees = newTrees;
     this.requestRescan = requestRescan;
   }
 
@@ -124,7 +138,7 @@ class Printer implements TrackerListener {
   onExit(): void {}
 
   onExec(exec: Execution): void {
-    if (!this.live) return;
+    if (!this.live || this.newTrees?.isNew(exec.tree, false) === false) return;
     const subject = execSubject(exec, this.wallOffset, this.inputs);
     this.output.write(this.format(records.exec(subject, "process.exec", this.stamp)));
   }

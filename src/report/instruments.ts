@@ -1,5 +1,6 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
+import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
@@ -149,6 +150,24 @@ export const instruments = {
     description: "Rules that may act on this host; 0 where enforcement is observe.",
     attributes: [],
     closed: [],
+  },
+  paused: {
+    prometheus: "treewarden_paused",
+    otel: "treewarden.enforcement.paused",
+    unit: "1",
+    kind: "gauge",
+    description: "1 while root has paused enforcement: nothing acts.",
+    attributes: [],
+    closed: [],
+  },
+  overrides: {
+    prometheus: "treewarden_overrides",
+    otel: "treewarden.overrides",
+    unit: "{order}",
+    kind: "gauge",
+    description: "Orders of root that are in force besides the configuration.",
+    attributes: ["kind"],
+    closed: [overrideKinds],
   },
   killBudgetRemaining: {
     prometheus: "treewarden_kill_budget_remaining",

@@ -10,7 +10,7 @@ import { localTime } from "./local-time.ts";
 /** The most characters of arguments in a line. */
 const ARGUMENTS = 160;
 
-type Paint = (kind: keyof typeof colours, text: string) => string;
+export type Paint = (kind: keyof typeof colours, text: string) => string;
 /** Formats the part of the line after the time. */
 type Line = (record: EventRecord, paint: Paint) => string;
 
@@ -24,27 +24,33 @@ const lines: Readonly<Record<LineName, Line>> = {
     return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
   },
   "policy.verdict": (record, paint) =>
-    `${verdict(record, paint)} ${processAndUser(record)} ${text(record["tree.path"])}  ${command(record)}`,
+    `${verdictText(record, paint)} ${processAndUser(record)} ${text(record["tree.path"])}  ${commandText(record)}`,
   "policy.verdict.repeated": (record, paint) => {
     const distinct = record["policy.distinct_arguments"];
     const what =
-      distinct === undefined ? command(record) : paint("dim", `${text(distinct)} different arguments`);
+      distinct === undefined ? commandText(record) : paint("dim", `${text(distinct)} different arguments`);
     const times = paint("dim", `${text(record["policy.count"])} times more`);
-    return `${verdict(record, paint)} ${times} ${processAndUser(record)} ${text(record["tree.path"])}  ${what}`;
+    return `${verdictText(record, paint)} ${times} ${processAndUser(record)} ${text(record["tree.path"])}  ${what}`;
   },
   "sensor.loss": nameLine,
 };
 const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
 
+/** Paints text, or leaves it as it is. */
+export function painter(colour: boolean): Paint {
+  return (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
+}
+
 /** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
-  const paint: Paint = (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
+  const paint = painter(colour);
   const time = paint("dim", localTime(record.timestamp) ?? text(record.timestamp));
   const line = lineOf.get(text(record["event.name"])) ?? nameLine;
   return `${time} ${line(record, paint)}\n`;
 }
 
-function verdict(record: EventRecord, paint: Paint): string {
+/** Outcome, reason and rule of a verdict. */
+export function verdictText(record: EventRecord, paint: Paint): string {
   const kind = record["policy.action"] === "kill" ? "kill" : "alert";
   const outcome = text(record["policy.outcome"]);
   const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
@@ -53,7 +59,7 @@ function verdict(record: EventRecord, paint: Paint): string {
 }
 
 function execLine(mark: string, record: EventRecord, paint: Paint): string {
-  return `${mark} ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", command(record))}`;
+  return `${mark} ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", commandText(record))}`;
 }
 
 /** The event's name and all of its values. */
@@ -66,9 +72,11 @@ function processAndUser(record: EventRecord): string {
   return `${text(record["process.pid"]).padStart(7)} ${text(user).padEnd(8)}`;
 }
 
-function command(record: EventRecord): string {
+/** The arguments, or else the path of what is run, cut. */
+export function commandText(record: EventRecord): string {
   const args = record["process.command_args"];
-  const shown = Array.isArray(args) ? args.join(" ") : text(record["process.executable.path"]);
+  const path = record["process.runnable.path"] ?? record["process.executable.path"];
+  const shown = Array.isArray(args) ? args.join(" ") : text(path);
   return shown.length > ARGUMENTS ? `${cut(shown, 0, ARGUMENTS)}...` : shown;
 }
 

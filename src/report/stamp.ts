@@ -50,6 +50,22 @@ export function recordUids(random: Uint8Array): (wallNs: number) => string {
   };
 }
 
+/** Characters of a uid that are its time. */
+const TIME_DIGITS = 10;
+
+/**
+ * When records whose uid begins with `prefix` can have happened: first and last millisecond since the epoch. Undefined if
+ * no uid begins so.
+ */
+export function uidTimes(prefix: string): { readonly first: number; readonly last: number } | undefined {
+  let first = 0;
+  for (const digit of prefix) if (!digits.includes(digit)) return undefined;
+  const known = prefix.slice(0, TIME_DIGITS);
+  for (const digit of known) first = first * 32 + digits.indexOf(digit);
+  const unit = 32 ** (TIME_DIGITS - known.length);
+  return { first: first * unit, last: (first + 1) * unit - 1 };
+}
+
 function encode(value: number, length: number): string {
   let text = "";
   let rest = value;

@@ -27,7 +27,8 @@ export interface AlarmGroup extends Alarm {
 
 /** Whether a record is a verdict other than a plain allow, or a tree that the baseline in force does not know. */
 export function isAlarm(record: EventRecord): boolean {
-  if (isVerdictRecord(record)) return record["policy.action"] !== "allow";
+  if (isVerdictRecord(record))
+    return record["policy.action"] !== "allow" && record["policy.outcome"] !== "silenced";
   return record["event.name"] === "tree.new" && record["tree.known"] === false;
 }
 

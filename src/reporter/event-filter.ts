@@ -25,6 +25,9 @@ export interface EventFilter {
   readonly uid?: string | undefined;
 }
 
+/** The most texts of a pattern that SQL looks for: each is one more pass over the body. */
+const LITERALS = 4;
+
 /** A condition on the columns of a row, with its parameters. */
 export interface SqlCondition {
   readonly sql: string;
@@ -49,8 +52,7 @@ export function sqlOf(filter: EventFilter): SqlCondition {
   if (pid !== undefined) parts.push(either(numberField("process.pid", pid)));
   if (under !== undefined) parts.push(contains(String(under)));
   if (unit !== undefined) parts.push(contains(field("process.unit", unit)));
-  const literal = tree === undefined ? "" : longestLiteral(tree.pattern);
-  if (literal !== "") parts.push(contains(literal));
+  if (tree !== undefined) parts.push(...literalsOf(tree.pattern).map(contains));
   return {
     sql: parts.map(({ sql }) => sql).join(" AND ") || "true",
     values: parts.flatMap(({ values }) => values),
@@ -126,11 +128,8 @@ function opened(text: string): string {
   return JSON.stringify(text).slice(0, -1);
 }
 
-/**
- * The longest text that every match of the pattern contains and that JSON does not escape; empty if there is none. What
- * stands in braces is a choice.
- */
-function longestLiteral(pattern: string): string {
+/** Texts that every match of the pattern contains and that JSON does not escape. What stands in braces is a choice. */
+function literalsOf(pattern: string): string[] {
   const literals = pattern.replace(/\{[^}]*\}/g, "*").split(/[^A-Za-z0-9._@:+-]+/);
-  return literals.reduce((longest, text) => (text.length > longest.length ? text : longest), "");
+  return literals.filter((text) => text !== "").slice(0, LITERALS);
 }

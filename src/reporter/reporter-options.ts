@@ -8,6 +8,8 @@ const options = {
   run: v.string(),
   /** The records that standard output shows. */
   output: v.picklist(["json", "pretty", "none"]),
+  /** Whether standard output shows every exec, or only the first of a tree. */
+  all: v.boolean(),
   /** Whether standard output may use colour. */
   colour: v.boolean(),
 };

@@ -18,17 +18,18 @@ export const standardOutput: OutputKind<never> = {
   signals: {},
   queue: "stdout",
   open({ options, continuesRun, onDrop }) {
-    const { output, colour, config } = options;
+    const { output, all, colour, config } = options;
+    const showsAll = all || config.events === "all";
     if (output === "none") return undefined;
     const writer = new StandardOutput(() => onDrop(1));
     // A killed reporter may have left an incomplete line, so start with a new one.
     if (continuesRun) writer.write("\n");
     return {
       live: {
-        takesBestEffort: output === "pretty" || config.events === "all",
+        takesBestEffort: showsAll,
         write(record) {
           if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
-          else if (isForLiveView(record)) writer.write(prettyLine(record, colour));
+          else if (isForTerminal(record, showsAll)) writer.write(prettyLine(record, colour));
         },
         end: () => void writer.flush(),
       },
@@ -36,8 +37,13 @@ export const standardOutput: OutputKind<never> = {
   },
 };
 
-/** The terminal shows starts only: an exit or a new tree would be a second line for the same program. */
-function isForLiveView(record: EventRecord): boolean {
+/**
+ * A terminal shows no silenced verdict. Among all execs, an exit or a new tree would be a second line for the same
+ * program.
+ */
+function isForTerminal(record: EventRecord, showsAll: boolean): boolean {
+  if (record["policy.outcome"] === "silenced") return false;
+  if (!showsAll) return true;
   const name = record["event.name"];
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");
 }

@@ -1,12 +1,16 @@
 // What a reported verdict says of the ancestors of its process: who started whom, when, as whom, with which arguments.
 // It is gathered for records that are reported, never for an exec that is not, and after the verdict was carried out.
-import { type Ancestor, ancestorsOf } from "../forest/ancestors.ts";
+import { type Ancestor, type AncestorSources, ancestorsOf, isSameState } from "../forest/ancestors.ts";
 import type { Forest } from "../forest/forest.ts";
+import type { Lineage } from "../forest/lineage.ts";
+import type { Process } from "../forest/process.ts";
 import { unambiguous } from "../linux/text.ts";
 import { boundedArguments, boundedText } from "../report/bounded-arguments.ts";
 import type { EventRecord, RecordDraft } from "../report/event-record.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { creationTime, type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
+import type { RecentExecs } from "./recent-execs.ts";
 
 /** The most ancestors that a record describes, from the process upwards: a lineage of a server has 3 to 8. */
 const ANCESTORS = 16;
@@ -23,6 +27,7 @@ const SECOND_NS = 1e9;
 export interface AncestorInputs {
   readonly forest: Pick<Forest, "find" | "liveAncestors">;
   readonly reader: Pick<FactsReader, "invocation">;
+  readonly recent: Pick<RecentExecs, "find">;
   /** Milliseconds since the epoch at which start ticks are 0. */
   readonly bootTimeMs: number;
   readonly userName: (uid: number) => string | undefined;
@@ -42,10 +47,14 @@ export class AncestorRecords {
 
   /** The fields of a record that describe the ancestors of a process; none if it has ended. */
   of(key: ProcessKey): EventRecord {
-    const { forest } = this.inputs;
+    const { forest, recent } = this.inputs;
     const process = forest.find(key);
     if (process === undefined || process.ancestry === null) return {};
-    const ancestors = ancestorsOf(process, forest.liveAncestors(process), ANCESTORS);
+    const sources: AncestorSources = {
+      live: forest.liveAncestors(process),
+      ended: (pid) => recent.find((exec) => exec.process.pid === pid)?.process,
+    };
+    const ancestors = ancestorsOf(process, sources, ANCESTORS);
     const mayRead = this.mayRead();
     return {
       "process.ancestor_pids": ancestors.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
@@ -63,36 +72,52 @@ export class AncestorRecords {
     return this.reads <= READS_PER_SECOND;
   }
 
-  private describe({ lineage, pid, process, isCurrent }: Ancestor, mayRead: boolean): EventRecord {
+  private describe({ lineage, pid, process, hasEnded }: Ancestor, mayRead: boolean): EventRecord {
+    const { bootTimeMs, userName } = this.inputs;
     const record: RecordDraft = {};
     if (pid !== undefined) record["process.pid"] = pid;
     const { program, uid } = lineage;
     if (uid !== undefined) record["process.user.id"] = uid;
-    const user = uid === undefined ? undefined : this.inputs.userName(uid);
+    const user = uid === undefined ? undefined : userName(uid);
     if (user !== undefined) record["process.user.name"] = unambiguous(user);
     if (program.path !== undefined) record["process.runnable.path"] = shownPath(program.path);
     if (program.executable !== undefined && program.executable !== program.path)
       record["process.executable.path"] = shownPath(program.executable);
     if (process === undefined) return record;
-    const key = mayRead ? this.addInvocation(record, process, isCurrent) : process;
-    const created = creationTime(key, this.inputs.bootTimeMs);
+    const start = this.startOf(process, lineage, mayRead && !hasEnded);
+    const { args, tty, loginUid } = start;
+    if (args !== undefined && args.length > 0)
+      record["process.command_args"] = boundedArguments(args, ARGUMENT_CHARACTERS).map(unambiguous);
+    if (tty !== undefined) record["process.tty"] = tty;
+    if (loginUid !== undefined) record["process.login_user.id"] = loginUid;
+    const created = creationTime(start.key, bootTimeMs);
     if (created !== undefined) record["process.creation.time"] = created;
     return record;
   }
 
-  /**
-   * Adds what only /proc has, and returns the process with the start that is there. The arguments are those of the
-   * program that it runs now, so they are left out if that is another one.
-   */
-  private addInvocation(record: RecordDraft, process: ProcessKey, isCurrent: boolean): ProcessKey {
-    const { startTicks, args, tty, loginUid } = this.inputs.reader.invocation(process.pid);
-    if (startTicks === undefined || !startsAt(process, startTicks)) return process;
-    if (isCurrent && args !== undefined && args.length > 0)
-      record["process.command_args"] = boundedArguments(args, ARGUMENT_CHARACTERS).map(unambiguous);
-    if (tty !== undefined) record["process.tty"] = tty;
-    if (loginUid !== undefined) record["process.login_user.id"] = loginUid;
-    return { pid: process.pid, startTicks, startExact: true };
+  /** How it was started when it was `lineage`: as the event had it, or else as /proc has it now. */
+  private startOf(process: Process, lineage: Lineage, mayRead: boolean): Start {
+    const exec = this.inputs.recent.find(
+      (each) =>
+        each.process === process && (each.tree === lineage.tree || isSameState(process.lineage, lineage)),
+    );
+    if (exec !== undefined) {
+      const { args, tty, loginUid } = exec.facts;
+      return { key: process, args, tty, loginUid };
+    }
+    const now = mayRead ? this.inputs.reader.invocation(process.pid) : undefined;
+    if (now?.startTicks === undefined || !startsAt(process, now.startTicks))
+      return { key: process, args: undefined, tty: undefined, loginUid: undefined };
+    // The arguments of another program than that which forked the next process would mislead.
+    const args = isSameState(process.lineage, lineage) ? now.args : undefined;
+    const key = { pid: process.pid, startTicks: now.startTicks, startExact: true };
+    return { key, args, tty: now.tty, loginUid: now.loginUid };
   }
+}
+
+interface Start extends Pick<ProcessFacts, "args" | "tty" | "loginUid"> {
+  /** With the start that is best known. */
+  readonly key: ProcessKey;
 }
 
 function shownPath(path: string): string {

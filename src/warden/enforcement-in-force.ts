@@ -1,33 +1,162 @@
-// What verdicts may do at present: the enforcement, and the rules that are armed.
+// What verdicts may do at present: the configuration's enforcement and armed rules, and what root has ordered by hand.
+// Less always wins: a pause holds whatever is armed, and so does a file that takes something away and cannot be read.
 import type { Config, Enforcement } from "../config/config.ts";
-import { configuredStates } from "../enforcement/arming.ts";
+import { ruleStatesOf } from "../enforcement/arming.ts";
+import {
+  allOrders,
+  nextEndAfter,
+  noOverrides,
+  type Overrides,
+  overrideKinds,
+  withoutOrders,
+} from "../enforcement/overrides.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
+import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import type { OverrideRecords } from "./override-records.ts";
+import type { StoredOverrides } from "./overrides-store.ts";
+
+/** While an order has an end, the clock may be set or the machine suspended: look at least this often, in seconds. */
+const LOOK_S = 60;
+
+export interface EnforcementInputs {
+  readonly settings: Pick<Config, "enforcement" | "armed">;
+  readonly policy: Policy;
+  readonly totals: Totals;
+  /** Reads the orders from their files. */
+  readonly read: () => StoredOverrides;
+  /** Changes whenever one of the files does. */
+  readonly version: () => string;
+  readonly moment: () => Moment;
+  readonly records: Pick<OverrideRecords, "ended" | "onOrders" | "remind">;
+  /** Reports files that cannot be used. */
+  readonly onProblems: (problems: readonly string[]) => void;
+}
 
 export class EnforcementInForce {
-  readonly enforcement: Enforcement;
-  private readonly armed: Config["armed"];
-  private readonly totals: Totals;
+  private readonly inputs: EnforcementInputs;
+  private settings: Pick<Config, "enforcement" | "armed">;
+  private policy: Policy;
+  private stored: StoredOverrides = { overrides: noOverrides, problems: [], holdsAll: false };
+  private orders: Overrides = noOverrides;
+  /** Ids of orders whose time is over, as long as their files hold them. */
+  private readonly ended: Set<string>;
+  /** An order in force has an end. */
+  private hasEnds = false;
+  /** The version of the files that `stored` was read from. */
+  private readVersion = "";
   private current: RuleStates = new Map();
+  /** Something has changed that `takeChange` has not returned yet. */
+  private isChanged = false;
 
-  constructor({ enforcement, armed }: Pick<Config, "enforcement" | "armed">, policy: Policy, totals: Totals) {
-    this.enforcement = enforcement;
-    this.armed = armed;
-    this.totals = totals;
-    this.apply(policy);
+  constructor(inputs: EnforcementInputs) {
+    this.inputs = inputs;
+    this.settings = inputs.settings;
+    this.policy = inputs.policy;
+    this.ended = new Set(inputs.records.ended);
+    this.reload();
   }
 
-  /** Which rules are armed, by their keys. */
+  /** Of the configuration. */
+  get enforcement(): Enforcement {
+    return this.settings.enforcement;
+  }
+
+  /** Whether any verdict may act now. */
+  get mayAct(): boolean {
+    return this.enforcement !== "observe" && this.orders.pause.length === 0 && !this.stored.holdsAll;
+  }
+
+  /** Which rules are armed and silenced. */
   get states(): RuleStates {
     return this.current;
   }
 
+  /** The orders that have not ended. */
+  get overrides(): Overrides {
+    return this.orders;
+  }
+
+  /** Why files of orders cannot be used; empty if all can. */
+  get problems(): readonly string[] {
+    return this.stored.problems.map(({ text }) => text);
+  }
+
   /** To be called with each policy that is put into force. */
   apply(policy: Policy): void {
-    this.current = configuredStates(policy, this.armed);
+    this.policy = policy;
+    this.update();
+  }
+
+  /**
+   * Reads the orders again if a file has changed since. To be called before each kill, because root may have ordered
+   * otherwise while the warden was busy with earlier events. True if something has changed.
+   */
+  refresh(): boolean {
+    if (this.inputs.version() === this.readVersion) return false;
+    this.reload();
+    return true;
+  }
+
+  /** Reads the orders again. */
+  reload(): void {
+    // Before the files: one that is replaced in between is read again.
+    this.readVersion = this.inputs.version();
+    const before = this.problems.join();
+    this.stored = this.inputs.read();
+    const { problems } = this;
+    if (problems.length > 0 && problems.join() !== before) this.inputs.onProblems(problems);
+    this.update();
+  }
+
+  /** Nanoseconds until orders must be looked at again; undefined while none has an end. */
+  dueIn(): number | undefined {
+    if (!this.hasEnds) return undefined;
+    const next = nextEndAfter(this.orders, this.inputs.moment());
+    return next === undefined ? undefined : Math.min(next, LOOK_S) * 1e9;
+  }
+
+  /** Ends the orders whose time is over, and records again that enforcement is paused. */
+  work(): void {
+    if (!this.hasEnds) return;
+    const moment = this.inputs.moment();
+    const left = nextEndAfter(this.orders, moment);
+    if (left === undefined) return;
+    if (left <= 0) this.update();
+    this.inputs.records.remind(moment.boottime);
+  }
+
+  /** Whether anything has changed since the last call. */
+  takeChange(): boolean {
+    const isChanged = this.isChanged;
+    this.isChanged = false;
+    return isChanged;
+  }
+
+  private update(): void {
+    const { moment, records, totals } = this.inputs;
+    const now = moment();
+    const stored = allOrders(this.stored.overrides);
+    for (const order of stored)
+      if ("end" in order && order.end !== null && secondsUntil(order.end, now) <= 0) this.ended.add(order.id);
+    const ids = new Set(stored.map(({ id }) => id));
+    for (const id of this.ended) if (!ids.has(id)) this.ended.delete(id);
+    this.orders = withoutOrders(this.stored.overrides, this.ended);
+    this.hasEnds = nextEndAfter(this.orders, now) !== undefined;
+    records.onOrders(this.orders, [...this.ended], now.boottime);
+    this.current = ruleStatesOf(this.policy, this.settings.armed, this.orders);
+    this.isChanged = true;
+    totals.gauge("armedRules", {}).set(this.armedRules());
+    totals.gauge("paused", {}).set(this.orders.pause.length);
+    for (const kind of overrideKinds) totals.gauge("overrides", { kind }).set(this.orders[kind].length);
+  }
+
+  /** How many rules may act, somewhere at least; a pause is not considered. */
+  private armedRules(): number {
+    if (this.enforcement === "observe") return 0;
     let armed = 0;
     for (const state of this.current.values()) if (state.armed !== false) armed += 1;
-    this.totals.gauge("armedRules", {}).set(this.enforcement === "observe" ? 0 : armed);
+    return armed;
   }
 }

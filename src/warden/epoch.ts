@@ -7,6 +7,7 @@ export type EpochReason =
   | "baseline"
   | "exclusions"
   | "exclusion ended"
+  | "enforcement"
   | "users"
   | "base system"
   | "packages"

@@ -2,6 +2,7 @@
 import type { Config } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
+import type { RuleStates } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
@@ -19,6 +20,12 @@ export interface EventSourceInputs {
   readonly epoch: Epoch;
   /** Opens a sensor and subscribes. Throws if the host does not permit the choice. */
   readonly open: (choice: SourceChoice, lastResort?: LastResort) => OpenedSensor;
+}
+
+/** Which rules may act now. */
+export interface WhatMayAct {
+  readonly mayAct: boolean;
+  readonly states: RuleStates;
 }
 
 export class EventSource implements Disposable {
@@ -60,10 +67,13 @@ export class EventSource implements Disposable {
     this.sensor.settle?.(event);
   }
 
-  /** Has the sensor deliver what `policy` needs, and as early as it needs it. Returns whether execs can be settled. */
-  applyPolicy(policy: Policy): boolean {
+  /**
+   * Has the sensor deliver what `policy` needs, and as early as what may act of it needs it. Returns whether execs can
+   * be settled.
+   */
+  applyPolicy(policy: Policy, { mayAct, states }: WhatMayAct): boolean {
     this.sensor.readEnvironment?.(readsEnvironment(policy));
-    const wakeup = wakeupPolicyOf(policy, this.inputs.config.enforcement);
+    const wakeup = wakeupPolicyOf(policy, mayAct ? states : undefined);
     this.sensor.setWakeupPolicy?.(wakeup);
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }

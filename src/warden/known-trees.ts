@@ -4,13 +4,7 @@ import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.t
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
-import {
-  Exclusions,
-  formatExclusions,
-  type Moment,
-  type NextEnds,
-  parseExclusions,
-} from "../baseline/exclusions.ts";
+import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -21,11 +15,12 @@ import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { Moment } from "../vocabulary/moment.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
-import { OpenChanges } from "./open-changes-file.ts";
+import { OpenChanges } from "./open-changes.ts";
 import type { Execution } from "./tracker.ts";
 import type { NamedText } from "./warden-capture.ts";
 
@@ -46,8 +41,7 @@ export interface KnownTreesInputs {
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
-  /** The boot, and seconds of CLOCK_BOOTTIME: what has an end ends by this clock too. */
-  readonly boot: { readonly id: string; readonly uptime: () => number };
+  readonly moment: () => Moment;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
   readonly imageOf: (container: string) => string | null | undefined;
 }
@@ -69,8 +63,8 @@ export class KnownTrees {
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
   private savedRoles: string;
-  /** When the next exclusion ends. */
-  private nextEnds: NextEnds = { second: undefined, uptime: undefined };
+  /** An exclusion will end. */
+  private hasEnds = false;
   private readonly openChanges: OpenChanges;
 
   constructor(inputs: KnownTreesInputs) {
@@ -110,29 +104,26 @@ export class KnownTrees {
     return this.accepted.baseline?.isFamiliar(tree) ?? false;
   }
 
-  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
-  exclusionEndsIn(wallNow: number): number | undefined {
-    const { second, uptime } = this.nextEnds;
-    const byWall = second === undefined ? undefined : second * 1e9 - wallNow;
-    const byUptime = uptime === undefined ? undefined : (uptime - this.inputs.boot.uptime()) * 1e9;
-    if (byWall === undefined && byUptime === undefined) return undefined;
-    return Math.max(0, Math.min(byWall ?? Number.POSITIVE_INFINITY, byUptime ?? Number.POSITIVE_INFINITY));
+  /** Nanoseconds until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(): number | undefined {
+    if (!this.hasEnds) return undefined;
+    const seconds = this.accepted.exclusions.nextEndIn(this.inputs.moment());
+    return seconds === undefined ? undefined : Math.max(0, seconds * 1e9);
   }
 
-  /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
-  endExclusions(wallNow: number): void {
-    if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.endBy(wallNow / 1e9);
+  /** Trees that an exclusion hid until it ended are decided about anew. */
+  endExclusions(): void {
+    if (this.exclusionEndsIn() !== 0) return;
+    this.endNow();
     this.inputs.epoch.raise("exclusion ended");
   }
 
-  /** Ends what has ended at `second`, since 1970, and reports changes that began or ended. */
-  private endBy(second: number): void {
-    const { boot } = this.inputs;
+  /** Ends what has ended, and reports changes that began or ended. */
+  private endNow(): void {
     const { exclusions } = this.accepted;
-    const now: Moment = { second, boot: boot.id, uptime: boot.uptime() };
+    const now = this.inputs.moment();
     exclusions.end(now);
-    this.nextEnds = exclusions.nextEnds(boot.id);
+    this.hasEnds = exclusions.nextEndIn(now) !== undefined;
     this.openChanges.update(exclusions.current);
   }
 
@@ -171,17 +162,16 @@ export class KnownTrees {
     });
   }
 
-  private reloadExclusions(): void {
+  /** Reads the exclusions again; returns what is wrong with their file, which then changes nothing. */
+  reloadExclusions(): readonly string[] {
     const bytes = this.readOrReject(EXCLUSIONS);
-    if (bytes === "rejected") return;
+    if (bytes === "rejected") return [`${EXCLUSIONS} cannot be used`];
     const result = bytes && parseExclusions(bytes.toString("utf8"), globCompilers);
-    if (result?.ok === false) {
-      this.reject(EXCLUSIONS, result.errors);
-      return;
-    }
+    if (result?.ok === false) return this.reject(EXCLUSIONS, result.errors);
     this.accepted.exclusions = new Exclusions(result?.value ?? [], globCompilers);
-    this.endBy(this.inputs.now());
+    this.endNow();
     this.inputs.epoch.raise("exclusions");
+    return [];
   }
 
   /** The exclusions in force as the text of a file; empty if there are none. */
@@ -234,9 +224,11 @@ export class KnownTrees {
     return "rejected";
   }
 
-  private reject(file: string, errors: readonly FileError[]): void {
+  /** Reports the errors of a file, and returns them as texts. */
+  private reject(file: string, errors: readonly FileError[]): readonly string[] {
     const texts = errors.map(({ line, message }) => `${file}:${line}: ${message}`);
     this.inputs.recordChange("baseline.rejected", { "baseline.errors": texts });
+    return texts;
   }
 
   /** Commands read the list of the roles' baselines from a file, because they cannot ask the warden. */

@@ -1,6 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
 import type { Knowledge } from "../baseline/baseline.ts";
-import type { Enforcement } from "../config/config.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
@@ -26,7 +25,13 @@ export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
   readonly policy: { readonly current: Policy };
   /** What verdicts may do; another one may take its place between two events. */
-  readonly enforcement: { readonly enforcement: Enforcement; readonly states: RuleStates };
+  readonly enforcement: {
+    /** Whether any verdict may act now. */
+    readonly mayAct: boolean;
+    readonly states: RuleStates;
+    /** Looks whether root has ordered otherwise; true if something has changed. */
+    refresh(): boolean;
+  };
   readonly killer: ProcessKiller;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
@@ -66,6 +71,7 @@ const QUIET_NS = 60e9;
 
 const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
+const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
 
 /** What verdicts of one kind are counted with. */
@@ -100,8 +106,11 @@ export class VerdictHandler implements TrackerListener {
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const { current: policy } = this.inputs.policy;
-    const decision = decide(policy, subject, this.inputs.enforcement.states);
-    const { outcome, reason } = this.carryOut(exec, decision);
+    const { enforcement } = this.inputs;
+    let decision = decide(policy, subject, enforcement.states);
+    if (decision.armed && enforcement.mayAct && enforcement.refresh())
+      decision = decide(policy, subject, enforcement.states);
+    const { outcome, reason } = this.carryOut(exec, decision, knowledge.known === true);
     this.count(decision, outcome, exec);
     if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
     if (
@@ -143,11 +152,11 @@ export class VerdictHandler implements TrackerListener {
     this.inputs.onLoss();
   }
 
-  private carryOut(exec: Execution, decision: Decision): CarriedOut {
+  private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
-    if (decision.action === "alert") return alerted;
-    if (this.inputs.enforcement.enforcement === "observe" || !decision.armed) return wouldKill;
-    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid };
+    if (decision.action === "alert") return decision.silenced ? silenced : alerted;
+    if (!this.inputs.enforcement.mayAct || !decision.armed) return decision.silenced ? silenced : wouldKill;
+    const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);
     return result;

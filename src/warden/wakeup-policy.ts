@@ -1,6 +1,8 @@
 // Decides which execs the sensor must deliver at once. Only an event that may lead to a kill justifies a wake-up.
-import type { Enforcement } from "../config/config.ts";
+import { defaultRulesetOf } from "../enforcement/arming.ts";
 import type { Policy } from "../policy/policy.ts";
+import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
+import { DEFAULT_RULE } from "../policy/schema.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { isCoveredBySettleKey } from "../vocabulary/variables.ts";
@@ -8,7 +10,7 @@ import { isCoveredBySettleKey } from "../vocabulary/variables.ts";
 /** How events of each judged kind must be delivered, so that a kill comes in time. */
 const wakeupFor = {
   exec: execWakeup,
-} satisfies Readonly<Record<JudgedKind, (policy: Policy) => WakeupPolicy>>;
+} satisfies Readonly<Record<JudgedKind, (policy: Policy, states: RuleStates) => WakeupPolicy>>;
 
 /** From the one that delays no event to the one that delays them all. */
 const promptestFirst: readonly WakeupPolicy[] = ["all", "unsettled", "none"];
@@ -16,18 +18,20 @@ const promptestFirst: readonly WakeupPolicy[] = ["all", "unsettled", "none"];
 /**
  * The wake-up policy that is prompt enough for every judged kind. `none`: nothing is killed. `unsettled`: kills depend
  * only on variables that the settle key covers, so an exec with a settled key need not wake the reader. `all`: any event
- * may lead to a kill.
+ * may lead to a kill. `states`: undefined while nothing may act.
  */
-export function wakeupPolicyOf(policy: Policy, enforcement: Enforcement): WakeupPolicy {
-  if (enforcement === "observe") return "none";
-  const needed = judgedKinds.map((kind) => wakeupFor[kind](policy));
+export function wakeupPolicyOf(policy: Policy, states: RuleStates | undefined): WakeupPolicy {
+  if (states === undefined) return "none";
+  const needed = judgedKinds.map((kind) => wakeupFor[kind](policy, states));
   return promptestFirst.find((candidate) => needed.includes(candidate)) ?? "none";
 }
 
-function execWakeup(policy: Policy): WakeupPolicy {
-  if (policy.defaults.exec === "kill") return "all";
+function execWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
+  const mayAct = (rule: { readonly ruleset: string; readonly id: string }): boolean =>
+    (states.get(ruleKey(rule))?.armed ?? false) !== false;
+  if (mayAct({ ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE })) return "all";
   const rules = policy.rules.filter((rule) => rule.on.includes("exec"));
-  const lastKill = rules.findLastIndex(({ action }) => action === "kill");
+  const lastKill = rules.findLastIndex((rule) => rule.action === "kill" && mayAct(rule));
   if (lastKill < 0) return "none";
   // An allow rule above a kill decides whether that is reached.
   const deciding = rules.slice(0, lastKill + 1).filter(({ action }) => action !== "alert");

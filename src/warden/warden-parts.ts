@@ -41,8 +41,11 @@ import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
+import { OverrideRecords } from "./override-records.ts";
+import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { rememberBoot } from "./saved-state.ts";
@@ -100,7 +103,6 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
-  const enforcement = new EnforcementInForce(config, policy, totals);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const outbox = new Outbox({
     fd: options.reportFd,
@@ -135,6 +137,24 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const enforcement = new EnforcementInForce({
+    settings: config,
+    policy,
+    totals,
+    read: () => readOverrides(stateDirectory),
+    version: () => overridesVersion(stateDirectory),
+    moment: momentNow,
+    records: new OverrideRecords({
+      saved: readRecorded(stateDirectory),
+      save: (text) =>
+        writeFile(recordedPath(stateDirectory), text, (error) =>
+          recordChange("overrides.not_saved", { "error.message": String(error) }),
+        ),
+      recordChange,
+    }),
+    onProblems: (problems) =>
+      recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+  });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
@@ -161,7 +181,7 @@ export function buildWardenParts(
     writeFile,
     epoch,
     now,
-    boot: { id: boot.bootId, uptime: () => boottimeNow() / 1e9 },
+    moment: momentNow,
     imageOf,
   });
   const learner = new Learner({
@@ -198,9 +218,29 @@ export function buildWardenParts(
     forest: () => snapshotForest(tracker.forest, encodeRunnable),
     recordChange,
   });
-  const requests = new WardenRequests(stateDirectory, learner, knownTrees, capture, work);
+  /** Puts into force what has changed of the orders and of what is armed. */
+  const applyEnforcement = (): void => {
+    if (!enforcement.takeChange()) return;
+    epoch.raise("enforcement");
+    verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+  };
+  const requests = new WardenRequests({
+    stateDirectory,
+    learner,
+    knownTrees,
+    capture,
+    work,
+    writeFile,
+    reloadOverrides: () => {
+      enforcement.reload();
+      applyEnforcement();
+      return enforcement.problems;
+    },
+    epoch: () => epoch.current,
+  });
 
   const newTrees = new NewTrees(savedTrees);
+  const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
       identify: (facts) => baseList.identify(facts),
@@ -211,7 +251,10 @@ export function buildWardenParts(
     },
     {
       onFork: (child) => verdicts.onFork(child),
-      onExec: (exec) => verdicts.onExec(exec),
+      onExec: (exec) => {
+        recentExecs.add(exec);
+        verdicts.onExec(exec);
+      },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onLoss: (event) => verdicts.onLoss(event),
     },
@@ -236,6 +279,7 @@ export function buildWardenParts(
   const ancestors = new AncestorRecords({
     forest: tracker.forest,
     reader,
+    recent: recentExecs,
     bootTimeMs: boot.bootTimeMs,
     userName: (uid) => users.nameOf(uid),
     now: monotonicNow,
@@ -276,6 +320,7 @@ export function buildWardenParts(
     settle: (event) => source.settle(event),
   });
   return {
+    applyEnforcement,
     capture,
     enforcement,
     epoch,

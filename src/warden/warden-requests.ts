@@ -2,6 +2,9 @@
 import { lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import {
+  answerName,
+  formatWardenAnswer,
+  isAbandonedAnswer,
   isRequestName,
   parseWardenRequest,
   REQUEST_FILE_LIMIT,
@@ -11,82 +14,106 @@ import {
 } from "../baseline/warden-request.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
+import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
 import type { SlicedWork } from "./sliced-work.ts";
 import type { WardenCapture } from "./warden-capture.ts";
 
-export class WardenRequests {
-  private readonly folder: string;
-  private readonly learner: Learner;
-  private readonly knownTrees: KnownTrees;
-  private readonly capture: Pick<WardenCapture, "start" | "stop">;
-  private readonly work: Pick<SlicedWork, "add">;
+/** A command waits 5 s for its answer. */
+const ABANDONED_S = 60;
 
-  constructor(
-    stateDirectory: string,
-    learner: Learner,
-    knownTrees: KnownTrees,
-    capture: Pick<WardenCapture, "start" | "stop">,
-    work: Pick<SlicedWork, "add">,
-  ) {
-    this.folder = join(stateDirectory, REQUEST_FOLDER);
-    this.learner = learner;
-    this.knownTrees = knownTrees;
-    this.capture = capture;
-    this.work = work;
+export interface WardenRequestsInputs {
+  readonly stateDirectory: string;
+  readonly learner: Pick<Learner, "start" | "stop" | "isLearning" | "reportAll">;
+  readonly knownTrees: Pick<KnownTrees, "reloading" | "reloadExclusions">;
+  readonly capture: Pick<WardenCapture, "start" | "stop">;
+  readonly work: Pick<SlicedWork, "add">;
+  readonly writeFile: WriteFile;
+  /** Reads the orders of root's commands again and puts them into force; returns what is wrong with their files. */
+  readonly reloadOverrides: () => readonly string[];
+  /** The number of the current epoch. */
+  readonly epoch: () => number;
+}
+
+export class WardenRequests {
+  private readonly inputs: WardenRequestsInputs;
+  private readonly folder: string;
+
+  constructor(inputs: WardenRequestsInputs) {
+    this.inputs = inputs;
+    this.folder = join(inputs.stateDirectory, REQUEST_FOLDER);
   }
 
   /** Reads what commands have left and carries it out; true if a learning has begun. */
   handle(): boolean {
     let hasBegun = false;
-    for (const request of takeRequests(this.folder)) {
-      this.carryOut(request);
+    for (const { name, request } of takeRequests(this.folder)) {
+      this.carryOut(name, request);
       hasBegun ||= request.kind === "learn";
     }
-    return hasBegun && this.learner.isLearning;
+    return hasBegun && this.inputs.learner.isLearning;
   }
 
-  private carryOut(request: WardenRequest): void {
+  private carryOut(name: string, request: WardenRequest): void {
+    const { learner, knownTrees, capture, work, reloadOverrides } = this.inputs;
     switch (request.kind) {
       case "learn":
-        this.learner.start(request.seconds);
+        learner.start(request.seconds);
         break;
       case "stop-learning":
-        this.learner.stop();
+        learner.stop();
         break;
       case "reload-baseline":
-        this.work.add("baseline", () => this.knownTrees.reloading());
+        work.add("baseline", () => knownTrees.reloading());
         break;
-      case "end-change":
-        // Before the change is reported as ended: then what it has collected is on its way.
-        this.learner.reportAll();
-        this.work.add("baseline", () => this.knownTrees.reloading());
+      case "reload-overrides":
+        this.answer(name, reloadOverrides());
+        break;
+      case "reload-changes":
+        // First, so that what a change has collected is on its way when the command gets its answer.
+        learner.reportAll();
+        this.answer(name, knownTrees.reloadExclusions());
         break;
       case "record":
-        this.capture.start(request.pipe, request.redact, monotonicNow());
+        capture.start(request.pipe, request.redact, monotonicNow());
         break;
       case "stop-recording":
-        this.capture.stop(request.pipe);
+        capture.stop(request.pipe);
         break;
     }
+  }
+
+  /** An answer that cannot be written is none: the command says so after a while. */
+  private answer(name: string, problems: readonly string[]): void {
+    const { writeFile, epoch } = this.inputs;
+    const text = formatWardenAnswer({ epoch: epoch(), problems: [...problems] });
+    writeFile(join(this.folder, answerName(name)), text, () => undefined);
   }
 }
 
+interface TakenRequest {
+  readonly name: string;
+  readonly request: WardenRequest;
+}
+
 /** The requests in the folder, oldest first; each is taken once. */
-function takeRequests(folder: string): WardenRequest[] {
-  const requests: WardenRequest[] = [];
+function takeRequests(folder: string): TakenRequest[] {
+  const requests: TakenRequest[] = [];
   try {
     const found = lstatSync(folder);
     if (!found.isDirectory() || found.uid !== ROOT_UID || (found.mode & OPEN_TO_OTHERS) !== 0)
       return requests;
-    const names = readdirSync(folder).filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
+    const all = readdirSync(folder);
+    const names = all.filter(isRequestName).sort().slice(0, REQUESTS_LIMIT);
     for (const name of names) {
       const bytes = readCheckedFileOrNothing(join(folder, name), stateFile(REQUEST_FILE_LIMIT));
       unlinkSync(join(folder, name));
       const request = bytes && parseWardenRequest(bytes);
-      if (request !== undefined) requests.push(request);
+      if (request !== undefined) requests.push({ name, request });
     }
+    for (const name of all)
+      if (isAbandonedAnswer(name, Date.now(), ABANDONED_S)) unlinkSync(join(folder, name));
   } catch {
     // No command has made the folder yet.
   }

@@ -1,7 +1,7 @@
 // The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
 // parts. Until its shutdown it waits neither for the disk nor for another process.
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import { monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
@@ -82,9 +82,9 @@ class Warden {
 
   /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
   start(saved: SavedState | undefined): void {
-    const { work, verdicts, source, policyInForce, requests, learner } = this.parts;
+    const { work, verdicts, source, policyInForce, enforcement, requests, learner } = this.parts;
     this.updateClocks();
-    verdicts.settling = source.applyPolicy(policyInForce.current);
+    verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
@@ -180,11 +180,11 @@ class Warden {
    * the warden ends with the failure, and the supervisor restarts it.
    */
   private switchSensor(failure: unknown): void {
-    const { verdicts, tracker, source, policyInForce, capture, recordChange } = this.parts;
+    const { verdicts, tracker, source, policyInForce, enforcement, capture, recordChange } = this.parts;
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
-      verdicts.settling = source.applyPolicy(policyInForce.current);
+      verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -274,7 +274,7 @@ class Warden {
     enforcement.apply(result.policy);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
-    verdicts.settling = source.applyPolicy(result.policy);
+    verdicts.settling = source.applyPolicy(result.policy, enforcement);
     recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
@@ -353,8 +353,18 @@ class Warden {
 
   /** Milliseconds until the next task is due; -1 if there is none, so that an idle host is not woken. */
   private pollTimeout(): number {
-    const { work, link, rescan, forestStore, fileWriter, learner, knownTrees, capture, repeatedVerdicts } =
-      this.parts;
+    const {
+      work,
+      link,
+      rescan,
+      forestStore,
+      fileWriter,
+      learner,
+      knownTrees,
+      capture,
+      repeatedVerdicts,
+      enforcement,
+    } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
     const wakeIn = (ns: number | undefined): void => {
@@ -367,19 +377,23 @@ class Warden {
     wakeIn(forestStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
+    wakeIn(enforcement.dueIn());
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
     if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
     const learningSeconds = learner.secondsLeft();
     if (learningSeconds !== undefined) wakeIn(Math.min(learningSeconds, LONGEST_WAIT_S) * 1e9);
-    const exclusionNs = knownTrees.exclusionEndsIn(realtimeNow());
+    const exclusionNs = knownTrees.exclusionEndsIn();
     if (exclusionNs !== undefined) wakeIn(Math.min(exclusionNs, LONGEST_WAIT_S * 1e9));
     return ms;
   }
 
   private runDueTasks(): void {
-    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts } = this.parts;
+    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
+      this.parts;
     const now = monotonicNow();
+    enforcement.work();
+    this.parts.applyEnforcement();
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
@@ -390,7 +404,7 @@ class Warden {
       learner.report();
       this.reportLearnedAt = now + LEARNED_INTERVAL_NS;
     }
-    knownTrees.endExclusions(realtimeNow());
+    knownTrees.endExclusions();
   }
 
   private async shutdown(): Promise<void> {

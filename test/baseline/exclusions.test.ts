@@ -72,7 +72,9 @@ describe("the file of exclusions", () => {
       user: fc.option(fc.nat(), { nil: undefined }),
       scope: fc.option(fc.constantFrom("-", "cron.service"), { nil: undefined }),
       reason: fc.constantFrom("", "backup moves", "until the disk is here"),
-      bootEnd: fc.option(fc.record({ boot: fc.uuid(), uptime: second }), { nil: undefined }),
+      bootEnd: fc.option(fc.record({ boot: fc.uuid(), boottime: second, length: second }), {
+        nil: undefined,
+      }),
     };
     const pattern = fc.record({
       ...common,

@@ -170,6 +170,22 @@ describe("learning", () => {
     ]);
   });
 
+  test("keeps apart what a program ran with, so that an executable seen later does not come with what was learned", () => {
+    const learning = learningOf();
+    const table = new Table();
+    const known = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/dash" };
+    const job = lineage("/usr/sbin/cron", { run: "/usr/bin/dash", args: ["sh", "/srv/job"] });
+    learning.observe(job, "cron.service", undefined, NOON, known);
+    learning.state = stopLearning(learning.state, NOON + 1);
+    const elf = lineage("/usr/sbin/cron", { run: "/srv/job" });
+    learning.observe(elf, "cron.service", undefined, NOON + 2, { ...known, executable: "/srv/job" });
+    learning.report(table.take);
+    expect(table.all.map(({ path, first, executables }) => [path, first - NOON, executables])).toEqual([
+      ["/srv/job", 0, "/usr/bin/dash,-,-"],
+      ["/srv/job", 2, "/srv/job,-,-"],
+    ]);
+  });
+
   test("joins the users of lineages that are the same tree", () => {
     const learning = learningOf();
     const table = new Table();

@@ -1,6 +1,7 @@
 // Which rules the configuration arms: patterns of roles and rules, and the default action by its name alone.
 import { describe, expect, test } from "bun:test";
-import { actingRules, configuredStates, patternsWithoutRule } from "../../src/enforcement/arming.ts";
+import { actingRules, patternsWithoutRule, ruleStatesOf } from "../../src/enforcement/arming.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { ruleKey } from "../../src/policy/rule-state.ts";
 import { load } from "../policy/helpers.ts";
 
@@ -25,10 +26,7 @@ if (policy === undefined) throw new Error("it is good");
 
 function armed(setting: "all" | readonly string[] | undefined): readonly string[] {
   if (policy === undefined) return [];
-  const states = configuredStates(
-    policy,
-    setting === undefined || setting === "all" ? setting : [...setting],
-  );
+  const states = ruleStatesOf(policy, typeof setting === "object" ? [...setting] : setting, noOverrides);
   return [...states].filter(([, state]) => state.armed === true).map(([key]) => key);
 }
 

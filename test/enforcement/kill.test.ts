@@ -45,11 +45,11 @@ function scene(options = { spareBefore: 0, perMinute: 10 }) {
   for (const process of world.forest.processes()) process.startExact = true;
   const kernel = new Written(world);
   const killer = new ProcessKiller(world.forest, kernel, new KillBudget(options.perMinute), options);
-  const kill = (pid: number, now = 0, told?: number) => {
+  const kill = (pid: number, now = 0, told?: number, isKnown = false) => {
     const process = world.forest.get(pid);
     if (process === undefined) throw new Error(`no ${pid}`);
     kernel.time = now;
-    const cause = { rule: "web/shell", realUid: 0 };
+    const cause = { rule: "web/shell", realUid: 0, isKnown };
     return killer.kill(process, cause, told === undefined ? undefined : { time: told, args: undefined });
   };
   return { world, kernel, killer, kill };
@@ -123,6 +123,57 @@ describe("the safeguards", () => {
     expect(second.killed).toEqual([400]);
     expect(kill(300).outcome).toBe("killed");
     expect(kernel.killed).toEqual([300, 400]);
+  });
+
+  describe("of a process that was there before treewarden", () => {
+    const older = () => scene({ spareBefore: Number.MAX_SAFE_INTEGER, perMinute: 10 });
+
+    test("spare what it ran then", () => {
+      expect(older().kill(300)).toEqual({ outcome: "withheld", reason: "preexisting", killed: 0 });
+    });
+
+    test("do not spare what it executes, not even the same program again", () => {
+      const { world, kernel, kill } = older();
+      world.exec(500, "bash");
+      expect(kill(500, 1e6, 1e6).outcome).toBe("killed");
+      world.exec(300, "miner");
+      expect(kill(300, 1e6, 1e6).outcome).toBe("killed");
+      // The child of the second one runs what it ran before.
+      expect(kernel.killed).toEqual([500, 300]);
+    });
+
+    test("do not spare what it executed while events were lost, by itself or as a descendant", () => {
+      for (const pid of [300, 200]) {
+        const { world, kernel, kill } = older();
+        world.exec(300, "miner");
+        if (pid === 200) world.exec(200, "miner");
+        expect(kill(pid).outcome).toBe("killed");
+        expect(kernel.killed).toEqual(pid === 300 ? [300] : [200, 300]);
+      }
+    });
+
+    test("spare what the baseline knows, although a rule of another reason matches", () => {
+      const { world, kill } = older();
+      world.exec(300, "java");
+      expect(kill(300, 1e6, 1e6, true).reason).toBe("preexisting");
+    });
+
+    test("never end pid 1, a kernel thread or treewarden, whatever they execute", () => {
+      const { world, kernel, kill } = older();
+      kernel.ours = 400;
+      world.exec(1, "init");
+      world.exec(400, "treewarden");
+      expect([1, 3, 400].map((pid) => kill(pid, 1e6, 1e6).reason)).toEqual([
+        "pid_1",
+        "kernel_thread",
+        "treewarden",
+      ]);
+      expect(kernel.killed).toEqual([]);
+    });
+  });
+
+  test("what is known is killed like anything else if it started after treewarden", () => {
+    expect(scene().kill(300, 1e6, 1e6, true).outcome).toBe("killed");
   });
 
   test("within 2 ms of an exec the pid cannot be reused; later the start time is compared", () => {

@@ -1,16 +1,21 @@
 import { expect, test } from "bun:test";
-import { ancestorsOf } from "../../src/forest/ancestors.ts";
+import { ancestorsOf, isSameState } from "../../src/forest/ancestors.ts";
+import type { Process } from "../../src/forest/process.ts";
 import { smallHost, type World } from "./world.ts";
 
 /** Root first: what each ran, and its pid; `*` where it runs that no more, `-` where it has ended. */
-function ancestors(world: World, pid: number, limit = 16): string[] {
+function ancestors(world: World, pid: number, limit = 16, remembered: readonly Process[] = []): string[] {
   const process = world.forest.get(pid);
   if (process === undefined) return [];
   const live = world.forest.liveAncestors(process);
-  return ancestorsOf(process, live, limit).map(({ lineage, pid: its, process: living, isCurrent }) => {
-    const mark = living === undefined ? "-" : isCurrent ? "" : "*";
-    return `${lineage.program.key} ${its ?? "?"}${mark}`;
-  });
+  const ended = (pid: number) => remembered.find((each) => each.pid === pid);
+  return ancestorsOf(process, { live, ended }, limit).map(
+    ({ lineage, pid: its, process: known, hasEnded }) => {
+      const isCurrent = known !== undefined && isSameState(known.lineage, lineage);
+      const mark = hasEnded ? "-" : isCurrent ? "" : "*";
+      return `${lineage.program.key} ${its ?? "?"}${mark}`;
+    },
+  );
 }
 
 test("each ancestor with its pid, root first", () => {
@@ -39,6 +44,31 @@ test("of two that have ended one after the other, the pid of the upper one is no
   expect(ancestors(world, 400)).toEqual(["systemd 1", "sshd 100", "bash ?-", "sh 300-"]);
 });
 
+test("... unless the lower one is remembered", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "bash");
+  world.spawn(200, 300, "sh");
+  world.spawn(300, 400, "curl");
+  const shell = world.forest.get(300);
+  world.exit(300);
+  world.exit(200);
+  const remembered = shell === undefined ? [] : [shell];
+  expect(ancestors(world, 400, 16, remembered)).toEqual(["systemd 1", "sshd 100", "bash 200-", "sh 300-"]);
+});
+
+test("a shell in a shell, both ended and remembered, are two", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "sh");
+  world.spawn(200, 300, "sh");
+  world.spawn(300, 400, "curl");
+  const remembered = [200, 300].flatMap((pid) => world.forest.get(pid) ?? []);
+  world.exit(300);
+  const inner = ["systemd 1", "sshd 100", "sh 200", "sh 300-"];
+  expect(ancestors(world, 400, 16, remembered)).toEqual(inner);
+  world.exit(200);
+  expect(ancestors(world, 400, 16, remembered)).toEqual(["systemd 1", "sshd 100", "sh 200-", "sh 300-"]);
+});
+
 test("a pid that was given to another process since is not taken for the ancestor's", () => {
   const world = smallHost();
   world.spawn(100, 200, "bash");
@@ -64,6 +94,15 @@ test("processes that run the same program as their parent are listed each", () =
   expect(ancestors(world, 200)).toEqual(["systemd 1", "sshd 100", "sshd 101", "sshd 102"]);
   world.exec(101, "scp");
   expect(ancestors(world, 200)).toEqual(["systemd 1", "sshd 100", "sshd 101*", "sshd 102"]);
+});
+
+test("a copy of a process that runs another program below is listed with the process it copies", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "bash");
+  world.fork(200, 201);
+  world.spawn(201, 300, "flock");
+  world.spawn(300, 400, "curl");
+  expect(ancestors(world, 400)).toEqual(["systemd 1", "sshd 100", "bash 200", "bash 201", "flock 300"]);
 });
 
 test("of many the nearest are kept, and nothing is made up for a process without parents", () => {

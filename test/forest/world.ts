@@ -15,6 +15,7 @@ export function runnable(key: string): Runnable {
     shellCommand: false,
     path: key,
     folded: key,
+    foldedExecutable: key,
     name: key,
     label: key,
     random: false,

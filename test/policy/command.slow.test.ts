@@ -104,9 +104,10 @@ describe("test", () => {
   });
 
   test("the roles that come with treewarden pass", () => {
-    expect(policy("test", "base", "web", "database", "bastion", "container-host", "baseline").exitCode).toBe(
-      0,
-    );
+    expect(
+      policy("test", "base", "web", "database", "bastion", "container-host", "baseline", "build", "mail")
+        .exitCode,
+    ).toBe(0);
   });
 });
 

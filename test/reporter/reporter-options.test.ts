@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { configSchema, defaultConfig } from "../../src/config/config.ts";
 import { parseReporterPlan } from "../../src/reporter/reporter-options.ts";
 
-const options = { run: "r", config: defaultConfig(), output: "json", colour: false };
+const options = { run: "r", config: defaultConfig(), output: "json", all: false, colour: false };
 
 const environment = { OTEL_SERVICE_NAME: "web" };
 

@@ -87,6 +87,7 @@ export class Rig implements AsyncDisposable {
     this.options = {
       run: RUN,
       output: change.output ?? "none",
+      all: false,
       colour: false,
       config: {
         ...config,

@@ -1,7 +1,7 @@
 // A small server of Debian's packages, started by hand: own configuration, own ports on the loopback, everything it
 // writes in one folder. It runs its daemons the way their packages do, and lives an ordinary life on request.
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { directly, type Service, type Starter } from "./service-manager.ts";
 import { until } from "./treewarden.ts";
 
@@ -61,7 +61,7 @@ export class Server implements AsyncDisposable {
     const apache = { APACHE_CONFDIR: this.path("apache") };
     await starter.run("apache2.service", ["/usr/sbin/apachectl", "start"], apache);
     this.wrap = await starter.spawn("fcgiwrap.service", [
-      ...["setpriv", ...as("www-data"), "fcgiwrap", "-c", "1"],
+      ...["setpriv", ...asUser("www-data"), "fcgiwrap", "-c", "1"],
       ...["-s", `unix:${this.path("run", "cgi.sock")}`],
     ]);
     // Its spool and pid file are the system's, as its jobs are: nothing else may use it meanwhile.
@@ -152,13 +152,29 @@ export class Server implements AsyncDisposable {
     return answer?.status ?? 0;
   }
 
+  /** Has the script of words sort them by ptx(1), a packaged program that hardly anybody else uses. */
+  words(words: string): Promise<number> {
+    return this.post(words, "words.cgi");
+  }
+
   /** A command by a login; what it printed. */
-  ssh(command: string, key = "key"): string {
-    return Bun.spawnSync(["ssh", ...this.sshFlags(key), "-p", `${this.sshPort}`, "root@127.0.0.1", command], {
+  ssh(command: string, key = "key", flags: readonly string[] = []): string {
+    const host = ["-p", `${this.sshPort}`, "root@127.0.0.1"];
+    return Bun.spawnSync(["ssh", ...this.sshFlags(key), ...flags, ...host, command], {
       stdin: "ignore",
       stderr: "ignore",
-      timeout: 10_000,
+      timeout: 60_000,
     }).stdout.toString();
+  }
+
+  /** A login with a terminal and these lines typed into it. */
+  login(lines: readonly string[]): void {
+    Bun.spawnSync(["ssh", ...this.sshFlags("key"), "-tt", "-p", `${this.sshPort}`, "root@127.0.0.1"], {
+      stdin: Buffer.from(`${lines.join("\n")}\n`),
+      stdout: "ignore",
+      stderr: "ignore",
+      timeout: 10_000,
+    });
   }
 
   sftp(batch: string): void {
@@ -186,9 +202,9 @@ export class Server implements AsyncDisposable {
   }
 
   async query(sql: string): Promise<void> {
-    const client = join(postgres(), "psql");
+    const client = join(postgresFolder(), "bin/psql");
     const flags = ["-h", this.path("run"), "-d", "postgres", "-c", sql];
-    await this.starter.run("report.service", ["setpriv", ...as("postgres"), client, ...flags]);
+    await this.starter.run("report.service", ["setpriv", ...asUser("postgres"), client, ...flags]);
   }
 
   /** A key that may log in; `options` as in authorized_keys. */
@@ -232,6 +248,10 @@ export class Server implements AsyncDisposable {
     this.script(
       "cgi/status.cgi",
       '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
+    );
+    this.script(
+      "cgi/words.cgi",
+      '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r words\necho "$words" | ptx\nexit 0\n',
     );
     writeFileSync(
       this.path("nginx.conf"),
@@ -340,8 +360,8 @@ DirectoryIndex index.html
     chownSync(this.path("data"), ...idsOf("postgres"));
     run([
       "setpriv",
-      ...as("postgres"),
-      join(postgres(), "initdb"),
+      ...asUser("postgres"),
+      join(postgresFolder(), "bin/initdb"),
       "-A",
       "trust",
       "--no-sync",
@@ -365,8 +385,8 @@ DirectoryIndex index.html
   private async pgCtl(...flags: readonly string[]): Promise<void> {
     const command = [
       "setpriv",
-      ...as("postgres"),
-      join(postgres(), "pg_ctl"),
+      ...asUser("postgres"),
+      join(postgresFolder(), "bin/pg_ctl"),
       "-D",
       this.path("data"),
       ...flags,
@@ -381,7 +401,8 @@ function run(command: readonly string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ended with ${exitCode}: ${stderr}`);
 }
 
-function as(user: string): string[] {
+/** setpriv(1)'s flags. */
+export function asUser(user: string): string[] {
   return [`--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
 }
 
@@ -393,11 +414,15 @@ function idsOf(user: string): [number, number] {
   return [Number(uid), Number(gid)];
 }
 
-function postgres(): string {
-  const [newest] = [...new Bun.Glob("*/bin").scanSync({ cwd: "/usr/lib/postgresql", onlyFiles: false })]
-    .sort()
-    .reverse();
-  return join("/usr/lib/postgresql", newest ?? "");
+export function chownTo(path: string, user: string): void {
+  chownSync(path, ...idsOf(user));
+}
+
+/** The folder of the oldest major of PostgreSQL: a test may put another beside it. */
+export function postgresFolder(): string {
+  const folder = "/usr/lib/postgresql";
+  const [oldest] = [...new Bun.Glob("*/bin/postgres").scanSync({ cwd: folder })].sort();
+  return join(folder, dirname(dirname(oldest ?? "none/bin/postgres")));
 }
 
 function pidIn(path: string): number | undefined {

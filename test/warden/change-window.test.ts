@@ -32,7 +32,7 @@ function windowOf({
     scope: undefined,
     until: NOON + from + seconds,
     reason: "",
-    bootEnd: { boot: BOOT, uptime: UPTIME + from + seconds },
+    bootEnd: { boot: BOOT, boottime: UPTIME + from + seconds, length: seconds },
     change: { id, under },
   };
 }
@@ -51,12 +51,8 @@ function open(rig: BaselineRig, ...windows: readonly Exclusion[]): void {
   rig.request({ kind: "reload-baseline" });
 }
 
-/** What the warden's loop does when it wakes up. */
-function wake(rig: BaselineRig): void {
-  rig.knownTrees.endExclusions((NOON + rig.passed) * 1e9);
-}
-
-const knowledge = (rig: BaselineRig, of = below) => rig.knownTrees.lookUp(of, NOON + rig.passed);
+const knowledge = (rig: BaselineRig, of = below) =>
+  rig.knownTrees.lookUp(of, NOON + rig.passed + rig.clockSet);
 /** The trees that were reported as learned, each with its change. */
 const collected = (rig: BaselineRig): readonly (readonly [string, string | null])[] =>
   rig.learned.flatMap((update) => (update.kind === "tree" ? [[update.tree.habit, update.tree.change]] : []));
@@ -113,7 +109,7 @@ describe("a change window", () => {
     open(rig, windowOf());
     rig.learner.onExec(below, knowledge(rig));
     rig.write(EXCLUSIONS, formatExclusions([]));
-    rig.request({ kind: "end-change" });
+    rig.request({ kind: "reload-changes" });
     expect(collected(rig)).toEqual([["/deploy/ls", "CHG-7"]]);
     expect(reported(rig)).toEqual(["change.began CHG-7", "change.ended CHG-7"]);
   });
@@ -129,9 +125,9 @@ describe("a change window", () => {
   test("wakes the warden for its end, and then what is new is an alarm again", () => {
     using rig = new BaselineRig({ inForce: ["/nothing"] });
     open(rig, windowOf({ seconds: 60 }));
-    expect(rig.knownTrees.exclusionEndsIn(NOON * 1e9)).toBe(60e9);
+    expect(rig.knownTrees.exclusionEndsIn()).toBe(60e9);
     rig.passed = 60;
-    wake(rig);
+    rig.knownTrees.endExclusions();
     expect(knowledge(rig).known).toBe(false);
     expect(reported(rig)).toEqual(["change.began CHG-7", "change.ended CHG-7"]);
   });
@@ -140,17 +136,19 @@ describe("a change window", () => {
     using rig = new BaselineRig({ inForce: ["/nothing"] });
     open(rig, windowOf({ seconds: 60 }));
     rig.passed = 60;
-    const setBack = NOON - 3_600;
-    expect(rig.knownTrees.exclusionEndsIn(setBack * 1e9)).toBe(0);
-    rig.knownTrees.endExclusions(setBack * 1e9);
-    expect(rig.knownTrees.lookUp(below, setBack).known).toBe(false);
+    rig.clockSet = -3_600;
+    expect(rig.knownTrees.exclusionEndsIn()).toBe(0);
+    rig.knownTrees.endExclusions();
+    expect(knowledge(rig).known).toBe(false);
 
+    rig.clockSet = 0;
     open(rig, windowOf({ id: "CHG-8", from: 60, seconds: 60 }));
     expect(knowledge(rig).change).toBe("CHG-8");
-    const setForward = NOON + 7_200;
-    rig.knownTrees.endExclusions(setForward * 1e9);
-    expect(rig.knownTrees.lookUp(below, setForward).known).toBe(false);
+    rig.clockSet = 7_200;
+    rig.knownTrees.endExclusions();
+    expect(knowledge(rig).known).toBe(false);
     // Once it has ended it stays closed.
+    rig.clockSet = 0;
     expect(knowledge(rig).known).toBe(false);
   });
 
@@ -229,11 +227,11 @@ test("windows are open from begin to the earlier of end and expiry, and each cha
       } else if (step.kind === "end") {
         if (ends.delete(step.id)) expected.push(`change.ended ${step.id}`);
         write();
-        rig.request({ kind: "end-change" });
+        rig.request({ kind: "reload-changes" });
       } else if (step.kind === "pass") {
         rig.passed += step.seconds;
         expire();
-        wake(rig);
+        rig.knownTrees.endExclusions();
       } else rig = new BaselineRig({ after: rig });
       for (const each of ["a", "b", "c"]) {
         const { change, known } = knowledge(rig, exec(`/opt/${each}`, "/usr/bin/ls"));

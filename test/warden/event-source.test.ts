@@ -82,6 +82,8 @@ test("the environment is read only while a rule in force asks for it", () => {
     { "!": { missing: [preload] } },
     { var: "process.environment_truncated" },
   ];
-  for (const when of conditions) rig.source.applyPolicy(policyOf([{ id: "a", when, action: "alert" }]));
+  const nothing = { mayAct: false, states: new Map() };
+  for (const when of conditions)
+    rig.source.applyPolicy(policyOf([{ id: "a", when, action: "alert" }]), nothing);
   expect(rig.reads).toEqual([false, true, true, true]);
 });

@@ -62,7 +62,7 @@ class World {
     });
     this.judge = new VerdictHandler({
       policy: this.policy,
-      enforcement: { enforcement: "observe", states: new Map() },
+      enforcement: { mayAct: false, states: new Map(), refresh: () => false },
       killer,
       outbox,
       repeatedVerdicts,

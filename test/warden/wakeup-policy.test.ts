@@ -1,5 +1,7 @@
 // Which execs wake the reader depends on what the rules that kill depend on.
 import { expect, test } from "bun:test";
+import { ruleStatesOf } from "../../src/enforcement/arming.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { wakeupPolicyOf } from "../../src/warden/wakeup-policy.ts";
 import { policyOf } from "../policy/helpers.ts";
 
@@ -45,6 +47,14 @@ test.each([
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);
-  expect(wakeupPolicyOf(policy, "kill")).toBe(expected);
-  expect(wakeupPolicyOf(policy, "observe")).toBe("none");
+  const states = ruleStatesOf(policy, ["role/*", "role/default"], noOverrides);
+  expect(wakeupPolicyOf(policy, states)).toBe(expected);
+  expect(wakeupPolicyOf(policy, undefined)).toBe("none");
+  expect(wakeupPolicyOf(policy, new Map())).toBe("none");
+});
+
+test("what is not armed need not be in time", () => {
+  const policy = policyOf([byTree, byAge], { default: "kill" });
+  const states = ruleStatesOf(policy, ["role/by-tree"], noOverrides);
+  expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
 });

@@ -3,7 +3,7 @@
 import { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import type { BaselineEntry } from "../../baseline/entry.ts";
 import { entryOfTree } from "../../baseline/learned.ts";
 import { verifyRow } from "../../baseline/learned-seal.ts";
 import { ownArguments } from "../../linux/spawn.ts";
@@ -50,11 +50,11 @@ export async function printRows(stateDirectory: string): Promise<void> {
 }
 
 /**
- * What was collected, each tree once, in order. Rows that are not the warden's are left out and reported, and the
- * command ends with exit code 1.
+ * What was collected; a tree once for each executable and learning run. Rows that are not the warden's are left out and
+ * reported, and the command ends with exit code 1.
  */
 export async function readCandidates(stateDirectory: string): Promise<BaselineEntry[]> {
-  return mergeEntries([entriesOfRows(withoutForeign(await readRows(stateDirectory)))], false);
+  return entriesOfRows(withoutForeign(await readRows(stateDirectory)));
 }
 
 /** The warden's rows. The others are reported, and the command ends with exit code 1. */

@@ -1,5 +1,5 @@
 // What a capture shows: its trees as a learning would have found them, or its lines as for-rest would have.
-import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import type { BaselineEntry } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
 import { scope as scopeNames } from "../../baseline/key.ts";
 import { entryOfTree, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
@@ -30,7 +30,7 @@ export interface Captured {
   readonly unreadable: number;
 }
 
-/** The trees of the capture in `file`, in order. */
+/** The trees of the capture in `file`, each once for each executable. */
 export function entriesOf(file: string): Captured {
   const trees = new Map<string, LearnedTree>();
   const change = (id: string, changed: Partial<LearnedTree>): void => {
@@ -85,7 +85,7 @@ export function entriesOf(file: string): Captured {
   const missing = trees.size - entries.length;
   return {
     host: hostName,
-    entries: mergeEntries([entries], false),
+    entries,
     losses,
     unreadable: learning.state.unreadable + missing,
   };

@@ -1,6 +1,5 @@
 // `baseline compare`: each tree that the baseline does not know, once.
-import { Baseline } from "../../baseline/baseline.ts";
-import type { BaselineEntry } from "../../baseline/entry.ts";
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
@@ -9,7 +8,14 @@ import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
-import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
+import {
+  baselineOf,
+  compiledExclusions,
+  readBaselineFile,
+  readBytes,
+  readExclusions,
+  readKnown,
+} from "./store.ts";
 
 export interface CompareFlags {
   readonly baseline?: string;
@@ -24,11 +30,15 @@ export async function compare(flags: CompareFlags, host: BaselineHost): Promise<
     compareForrest(flags);
     return;
   }
-  const { shown, hidden } = await findUnknown(flags, host);
+  const unknown = await findUnknown(flags, host);
+  const { shown, hidden } = unknown;
   const { output: format } = flags;
   let text = "";
   for (const entry of shown)
-    text += format === "json" ? jsonLine("baseline.unknown", entryFields(entry)) : `${entryLine(entry)}\n`;
+    text +=
+      format === "json"
+        ? jsonLine("baseline.unknown", entryFields(entry))
+        : `${unknownLine(entry, unknown)}\n`;
   if (flags.showExcluded === true) text += excludedText(hidden, format);
   process.stdout.write(text);
   if (shown.length > 0) process.exitCode = exitCodes.no;
@@ -44,6 +54,8 @@ export interface Hidden {
 
 export interface Unknown {
   readonly shown: readonly BaselineEntry[];
+  /** Those of `shown` whose scope, habit and path are known: their executables are new. */
+  readonly withNewExecutable: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
@@ -52,7 +64,6 @@ export async function findUnknown(
   flags: Pick<CompareFlags, "baseline" | "capture">,
   host: BaselineHost,
 ): Promise<Unknown> {
-  const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
   if (entries === undefined)
@@ -61,14 +72,26 @@ export async function findUnknown(
       "there is no baseline in force",
       "learn and accept one, or name a file with --baseline",
     );
-  for (const entry of entries) known.add(entry);
-  const unknown = (await candidatesOf(flags, host)).filter((entry) => !known.knows(entry));
+  const known = baselineOf(entries);
+  // Before they are merged, so that what is shown has the executables that are new and no others.
+  const unknown = mergeEntries(
+    [(await candidatesOf(flags, host)).filter((entry) => !known.knows(entry))],
+    false,
+  );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
+  const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
-    shown: unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined),
+    shown,
+    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
+}
+
+/** An unknown entry on one line. */
+export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+  if (!withNewExecutable.has(entry)) return entryLine(entry);
+  return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }
 
 /** What runs: as the running warden found it, or as a capture shows it. */

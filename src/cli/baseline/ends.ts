@@ -1,15 +1,12 @@
-// When an exclusion or a change window ends: by the time of day, and by the clock that nobody sets.
-import type { BootEnd, Moment } from "../../baseline/exclusions.ts";
-import { boottimeNow } from "../../linux/clock.ts";
-import { bootId } from "../../linux/process.ts";
-import { nowSeconds } from "./entry-output.ts";
+// When an exclusion or a change window ends, as its file has it: in whole seconds.
+import type { BootEnd } from "../../baseline/exclusions.ts";
+import { endAfter, type Moment } from "../../vocabulary/moment.ts";
 
-export function nowMoment(): Moment {
-  return { second: nowSeconds(), boot: bootId(), uptime: Math.floor(boottimeNow() / 1e9) };
-}
-
-/** Both ends of what ends at `until`, in seconds since the epoch. One that has passed already is an end, too. */
-export function endsAt(until: number, now: Moment = nowMoment()): { until: number; bootEnd: BootEnd } {
-  const uptime = Math.max(0, now.uptime + until - now.second);
-  return { until, bootEnd: { boot: now.boot, uptime } };
+/** Both ends of what lasts `seconds` from `now` on; none at all if that is not positive. */
+export function exclusionEnd(
+  seconds: number,
+  now: Moment,
+): { readonly until: number; readonly bootEnd: BootEnd } {
+  const { wall, boot, boottime, length } = endAfter(Math.max(0, Math.floor(seconds)), now);
+  return { until: Math.floor(wall), bootEnd: { boot, boottime: Math.floor(boottime), length } };
 }

@@ -12,16 +12,17 @@ import { printable } from "../../linux/text.ts";
 import { globCompilers } from "../../policy/glob.ts";
 import { shownValue } from "../../vocabulary/error-text.ts";
 import { nearest } from "../../vocabulary/nearest.ts";
+import { momentNow } from "../../warden/overrides-store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { userId } from "../user-option.ts";
 import { excludedText, findUnknown } from "./compare.ts";
-import { endsAt, nowMoment } from "./ends.ts";
+import { exclusionEnd } from "./ends.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { loadBaseline, requestWarden } from "./request-warden.ts";
 import { appendExclusions, compiledExclusions, readExclusions, replaceExclusions } from "./store.ts";
-import { userId } from "./user-id.ts";
 
 export interface PatternFlags {
   readonly user?: string;
@@ -85,7 +86,7 @@ export function removeExclusions(tree: string | undefined, flags: RemoveFlags, h
 }
 
 function endedOf(exclusions: readonly Exclusion[]): readonly Exclusion[] {
-  const now = nowMoment();
+  const now = momentNow();
   return exclusions.filter((exclusion) => hasEnded(exclusion, now));
 }
 
@@ -186,5 +187,7 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
     globCompilers,
   );
   if (typeof parsed === "string") throw new CommandError(exitCodes.usage, parsed);
-  return parsed.until === undefined ? parsed : { ...parsed, ...endsAt(parsed.until) };
+  if (parsed.until === undefined) return parsed;
+  const now = momentNow();
+  return { ...parsed, bootEnd: exclusionEnd(parsed.until - now.wall, now).bootEnd };
 }

@@ -88,7 +88,8 @@ export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
     deliver(formatBaseline({ header: { ...file.header, role }, entries: file.entries }), flags.out);
     return;
   }
-  const { host: hostName, entries, losses } = entriesOf(flags.capture);
+  const { host: hostName, entries: captured, losses } = entriesOf(flags.capture);
+  const entries = mergeEntries([captured], false);
   if (losses > 0) warn(`the capture has ${losses} losses: there may have been more trees`);
   const header = headerOf(entries, hostName === "" ? [] : [hostName], flags.role, nowSeconds());
   deliver(formatBaseline({ header, entries }), flags.out);

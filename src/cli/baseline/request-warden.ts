@@ -1,15 +1,20 @@
 // Asking a running treewarden for something: a file in a folder that only root writes, and a signal.
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, rmSync } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import {
+  ANSWER_LIMIT,
+  answerName,
   formatWardenRequest,
+  parseWardenAnswer,
   REQUEST_FOLDER,
   requestName,
+  type WardenAnswer,
   type WardenRequest,
 } from "../../baseline/warden-request.ts";
 import { tryLock } from "../../linux/flock.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
+import { readCheckedFileOrNothing, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
 import { CommandError, exitCodes, hint } from "../output.ts";
@@ -69,10 +74,48 @@ export function signalWarden(
   return holder.signal(os.signals[signal]);
 }
 
-/** Leaves a request for the next warden that starts. */
-export function leaveRequest(stateDirectory: string, request: WardenRequest): void {
+/** Leaves a request for the next warden that starts; returns its name. */
+export function leaveRequest(stateDirectory: string, request: WardenRequest): string {
   const name = requestName(Date.now(), Math.random() * 2 ** 32);
   writeWhole(join(stateDirectory, REQUEST_FOLDER, name), formatWardenRequest(request));
+  return name;
+}
+
+/** How long a command waits for an answer. */
+const ANSWER_MS = 5_000;
+const LOOK_MS = 5;
+
+/**
+ * Asks the warden and waits for its answer; undefined if no warden runs. Throws a CommandError with exit code 4 if it
+ * does not answer within 5 s: then nobody knows whether the request is in force.
+ */
+export async function askWarden(
+  stateDirectory: string,
+  request: WardenRequest,
+): Promise<WardenAnswer | undefined> {
+  let name = "";
+  const isSent = signalWarden(stateDirectory, "SIGUSR1", () => {
+    name = leaveRequest(stateDirectory, request);
+  });
+  if (!isSent) return undefined;
+  const path = join(stateDirectory, REQUEST_FOLDER, answerName(name));
+  const end = performance.now() + ANSWER_MS;
+  for (;;) {
+    const bytes = readCheckedFileOrNothing(path, stateFile(ANSWER_LIMIT));
+    if (bytes !== undefined) {
+      rmSync(path, { force: true });
+      const answer = parseWardenAnswer(bytes.toString("utf8"));
+      if (answer !== undefined) return answer;
+      throw new CommandError(exitCodes.fault, "the warden's answer cannot be read");
+    }
+    if (performance.now() > end)
+      throw new CommandError(
+        exitCodes.fault,
+        `the warden on ${stateDirectory} has not answered within ${ANSWER_MS / 1_000} s`,
+        "treewarden status shows what is in force",
+      );
+    await Bun.sleep(LOOK_MS);
+  }
 }
 
 /** Has the warden read the baseline in force and the exclusions again. Without one they hold from the next start. */

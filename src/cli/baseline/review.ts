@@ -3,14 +3,13 @@
 import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
-import { compareKeys } from "../../baseline/key.ts";
 import { printable } from "../../linux/text.ts";
 import { globCompilers } from "../../policy/glob.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { findUnknown } from "./compare.ts";
+import { findUnknown, type Unknown, unknownLine } from "./compare.ts";
 import { Decisions } from "./decisions.ts";
-import { entryFacts, entryLine } from "./entry-output.ts";
+import { entryFacts } from "./entry-output.ts";
 import { entryFilter, entryListing, inTreeOrder, treeMatcher } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { readBaselineFile } from "./store.ts";
@@ -41,12 +40,12 @@ export async function review(flags: ReviewFlags, host: BaselineHost): Promise<vo
   if (isAsking && process.stdin.isTTY && !process.stderr.isTTY)
     throw new CommandError(exitCodes.usage, "review asks on standard error, which is not a terminal");
   const matches = entryFilter(flags, undefined);
-  const { shown } = await findUnknown(flags, host);
-  const unknown = inTreeOrder(shown.filter(matches));
+  const unknown = await findUnknown(flags, host);
+  const shown = inTreeOrder(unknown.shown.filter(matches));
   const decisions = new Decisions(host.stateDirectory);
   const counts = isAsking
-    ? await askAbout(unknown, flags, decisions)
-    : decideByGlobs(unknown, flags, decisions);
+    ? await askAbout(shown, unknown, flags, decisions)
+    : decideByGlobs(shown, flags, decisions);
   warn(
     `${counts.accepted} accepted, ${counts.excluded} excluded, ${counts.rules} turned into rules, ${counts.left} left`,
   );
@@ -102,7 +101,8 @@ interface Answer {
 
 /** Asks on standard error and takes the answers from standard input. */
 async function askAbout(
-  unknown: readonly BaselineEntry[],
+  shown: readonly BaselineEntry[],
+  unknown: Unknown,
   flags: ReviewFlags,
   decisions: Decisions,
 ): Promise<Counts> {
@@ -114,11 +114,11 @@ async function askAbout(
     const line = await answers.next();
     return line.done === true ? undefined : line.value.trim();
   };
-  const counts: Counts = { accepted: 0, excluded: 0, rules: 0, left: unknown.length };
-  const waiting = [...unknown];
+  const counts: Counts = { accepted: 0, excluded: 0, rules: 0, left: shown.length };
+  const waiting = [...shown];
   for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
-    const number = unknown.length - waiting.length;
-    process.stderr.write(`\n${number} of ${unknown.length}: ${entryLine(entry)}\n`);
+    const number = shown.length - waiting.length;
+    process.stderr.write(`\n${number} of ${shown.length}: ${unknownLine(entry, unknown)}\n`);
     for (const fact of [...entryFacts(entry), `elsewhere  ${elsewhere(entry, others)}`])
       process.stderr.write(`  ${fact}\n`);
     const below = countBelow(entry, waiting);
@@ -205,7 +205,7 @@ function elsewhere(entry: BaselineEntry, others: readonly (readonly BaselineEntr
   if (others.length === 0) return "not asked: --other FILE";
   let hosts = 0;
   for (const entries of others) {
-    const same = entries.find((other) => compareKeys(other, entry) === 0);
+    const same = entries.find((other) => keyText(other) === keyText(entry));
     hosts += same?.hosts ?? 0;
   }
   return hosts === 0 ? "no other host has it" : `${hosts} other hosts have it`;

@@ -1,6 +1,7 @@
 // The files of the baseline in the state directory: only root writes them, whole or not at all.
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { Baseline } from "../../baseline/baseline.ts";
 import {
   type BaselineFile,
   type FileError,
@@ -16,9 +17,8 @@ import {
   formatExclusions,
   parseExclusions,
 } from "../../baseline/exclusions.ts";
-import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES, OPEN_CHANGES } from "../../baseline/file-names.ts";
+import { EXCLUSIONS, IN_FORCE, LEARNING_STATE, OF_ROLES } from "../../baseline/file-names.ts";
 import { type LearningState, parseState } from "../../baseline/learning-state.ts";
-import { parseOpenChanges } from "../../baseline/open-changes.ts";
 import { writeFileAtomic } from "../../linux/files.ts";
 import { anyFile, type FileRules, readCheckedFile, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
@@ -27,8 +27,8 @@ import { globCompilers } from "../../policy/glob.ts";
 import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
+import { momentNow } from "../../warden/overrides-store.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
-import { nowMoment } from "./ends.ts";
 import { nowSeconds } from "./entry-output.ts";
 
 /** Larger than the largest baseline that the parser takes. */
@@ -128,6 +128,13 @@ export function readKnown(stateDirectory: string): readonly BaselineEntry[] | un
   return mergeEntries([own?.entries ?? [], ...ofRoles.map(({ entries }) => entries)], false);
 }
 
+/** A baseline to look trees up in. */
+export function baselineOf(entries: Iterable<BaselineEntry>): Baseline {
+  const baseline = new Baseline();
+  for (const entry of entries) baseline.add(entry);
+  return baseline;
+}
+
 export function writeInForce(stateDirectory: string, file: BaselineFile): void {
   writeWhole(join(stateDirectory, IN_FORCE), formatBaseline(file));
 }
@@ -172,14 +179,8 @@ export function replaceExclusions(stateDirectory: string, exclusions: readonly E
 /** Compiled; what has ended hides nothing. */
 export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions {
   const compiled = new Exclusions(exclusions, globCompilers);
-  compiled.end(nowMoment());
+  compiled.end(momentNow());
   return compiled;
-}
-
-/** The changes that the warden has open. */
-export function readOpenChanges(stateDirectory: string): readonly string[] {
-  const bytes = readStateFile(join(stateDirectory, OPEN_CHANGES));
-  return (bytes && parseOpenChanges(new TextDecoder().decode(bytes))) ?? [];
 }
 
 /** How far the warden's learning is; undefined if it never learned. */

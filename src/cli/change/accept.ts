@@ -5,9 +5,9 @@ import type { Config } from "../../config/config.ts";
 import { anyFile, readCheckedFile } from "../../linux/root-file.ts";
 import { digestOf, openSignature, SIGNATURE_LIMIT, signatureBeside } from "../../policy/signature.ts";
 import { type ConfirmFlags, confirm, showEntries } from "../baseline/accept.ts";
-import { baselineOf } from "../baseline/proposal.ts";
 import { loadBaseline } from "../baseline/request-warden.ts";
 import {
+  baselineOf,
   mergedFile,
   readBytes,
   readInForce,

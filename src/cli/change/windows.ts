@@ -2,20 +2,19 @@
 import { timeText } from "../../baseline/baseline-file.ts";
 import { ANY_TREE, type Exclusion, hasEnded, parseExclusion } from "../../baseline/exclusions.ts";
 import { PACKAGES } from "../../baseline/package-managers.ts";
-import type { WardenRequest } from "../../baseline/warden-request.ts";
 import type { Config } from "../../config/config.ts";
 import { printable } from "../../linux/text.ts";
 import { globCompilers } from "../../policy/glob.ts";
 import { localTimeOf } from "../../report/local-time.ts";
-import { endsAt, nowMoment } from "../baseline/ends.ts";
+import { momentNow } from "../../warden/overrides-store.ts";
+import { exclusionEnd } from "../baseline/ends.ts";
 import { jsonLine } from "../baseline/entry-output.ts";
-import { baselineOf } from "../baseline/proposal.ts";
-import { requestWarden } from "../baseline/request-warden.ts";
-import { readExclusions, readKnown, readOpenChanges, replaceExclusions } from "../baseline/store.ts";
-import { userId } from "../baseline/user-id.ts";
+import { askWarden } from "../baseline/request-warden.ts";
+import { baselineOf, readExclusions, readKnown, replaceExclusions } from "../baseline/store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { userId } from "../user-option.ts";
 import { collectedChanges } from "./collected.ts";
 
 /** A change that takes longer than a day is several changes. In seconds. */
@@ -34,8 +33,7 @@ export async function beginChange(flags: BeginFlags, config: Config): Promise<vo
   const { id } = flags;
   const seconds = wholeSeconds(flags.for, "--for");
   if (seconds > LONGEST) throw new CommandError(exitCodes.usage, `--for ${flags.for}: longer than a day`);
-  const now = nowMoment();
-  const ends = endsAt(now.second + seconds, now);
+  const ends = exclusionEnd(seconds, momentNow());
   const windows = flags.under.map((under) => windowOf(id, under, ends, flags.user));
   if (readKnown(stateDirectory) === undefined)
     throw new CommandError(
@@ -46,7 +44,7 @@ export async function beginChange(flags: BeginFlags, config: Config): Promise<vo
   const others = readExclusions(stateDirectory).filter(({ change }) => change?.id !== id);
   replaceExclusions(stateDirectory, [...others, ...windows]);
   const until = localTimeOf(ends.until * 1_000);
-  await inForce(stateDirectory, id, true, { kind: "reload-baseline" });
+  await putInForce(stateDirectory);
   warn(`change ${id} is open until ${until}: what is new below ${flags.under.join(", ")} is no alarm`);
   hint(`end it: treewarden change end --id ${id}`);
 }
@@ -54,13 +52,13 @@ export async function beginChange(flags: BeginFlags, config: Config): Promise<vo
 function windowOf(
   id: string,
   under: string,
-  ends: ReturnType<typeof endsAt>,
+  { until, bootEnd }: ReturnType<typeof exclusionEnd>,
   user: string | undefined,
 ): Exclusion {
   const parsed = parseExclusion(
     [
-      ...[ANY_TREE, user === undefined ? "-" : String(userId(user)), "*", timeText(ends.until), "-"],
-      ...[`${ends.bootEnd.boot} ${ends.bootEnd.uptime}`, id, printable(under)],
+      ...[ANY_TREE, user === undefined ? "-" : String(userId(user)), "*", timeText(until), "-"],
+      ...[`${bootEnd.boot} ${bootEnd.boottime} ${bootEnd.length}`, id, printable(under)],
     ],
     globCompilers,
   );
@@ -74,36 +72,16 @@ export async function endChange(id: string, { state_directory: stateDirectory }:
   if (others.length === exclusions.length)
     throw new CommandError(exitCodes.no, `no window of change ${id} is there`, "treewarden change list");
   replaceExclusions(stateDirectory, others);
-  await inForce(stateDirectory, id, false, { kind: "end-change" });
+  await putInForce(stateDirectory);
   warn(`change ${id} has ended`);
   hint(`put what it started into force: treewarden change accept --id ${id}`);
 }
 
-/** How long the warden may take to answer. */
-const ANSWER_MS = 5_000;
-const RETRY_MS = 20;
-
-/** Has the warden read the windows, and waits until it has. Without a warden they hold from the next start. */
-async function inForce(
-  stateDirectory: string,
-  id: string,
-  isOpen: boolean,
-  request: WardenRequest,
-): Promise<void> {
-  if (!requestWarden(stateDirectory, request)) {
-    hint("no treewarden runs: it holds from the next start");
-    return;
-  }
-  const end = performance.now() + ANSWER_MS;
-  while (readOpenChanges(stateDirectory).includes(id) !== isOpen) {
-    if (performance.now() >= end)
-      throw new CommandError(
-        exitCodes.fault,
-        `the warden has not answered within ${ANSWER_MS / 1_000} s`,
-        "show what it reports: treewarden events",
-      );
-    await Bun.sleep(RETRY_MS);
-  }
+/** Has the warden read the windows; when this returns, they are in force. Without a warden they are from its start on. */
+async function putInForce(stateDirectory: string): Promise<void> {
+  const answer = await askWarden(stateDirectory, { kind: "reload-changes" });
+  if (answer === undefined) hint("no treewarden runs: it holds from the next start");
+  else if (answer.problems.length > 0) throw new CommandError(exitCodes.usage, answer.problems);
 }
 
 export interface ListChangesFlags {
@@ -121,10 +99,11 @@ interface ListedChange {
 /** Shows each change that has a window, or for which trees were collected. */
 export async function listChanges({ output }: ListChangesFlags, config: Config): Promise<void> {
   const { state_directory: stateDirectory } = config;
-  const now = nowMoment();
+  const now = momentNow();
   const windows = readExclusions(stateDirectory).filter((exclusion) => !hasEnded(exclusion, now));
   const collected = await collectedChanges(stateDirectory);
-  const known = baselineOf(readKnown(stateDirectory));
+  const inForce = readKnown(stateDirectory);
+  const known = inForce && baselineOf(inForce);
   const ids = new Set([...windows.flatMap(({ change }) => change?.id ?? []), ...collected.keys()]);
   const changes = [...ids].sort().map((id): ListedChange => {
     const entries = collected.get(id) ?? [];

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatBaseline } from "../../../src/baseline/baseline-file.ts";
-import type { BaselineEntry } from "../../../src/baseline/entry.ts";
+import { type BaselineEntry, keyText } from "../../../src/baseline/entry.ts";
+import { executableOf, joinExecutables } from "../../../src/baseline/executables.ts";
 import { keyOf, Scopes } from "../../../src/baseline/key.ts";
 import { ProcessKiller } from "../../../src/enforcement/kill.ts";
 import { KillBudget } from "../../../src/enforcement/kill-budget.ts";
@@ -112,7 +113,10 @@ export class Lesson {
     const key = scope === undefined ? undefined : keyOf(lineage, scope, tree);
     if (key === undefined) return;
     const first = WALL_OFFSET / 1e9;
-    this.entries.set(`${key.scope} ${key.habit} ${key.path}`, {
+    const text = keyText(key);
+    const executable = facts.executable === undefined ? undefined : executableOf(facts.executable);
+    const executables = executable === undefined ? [] : [executable];
+    this.entries.set(text, {
       ...key,
       exact: tree.exact,
       beforeHabits: false,
@@ -124,7 +128,7 @@ export class Lesson {
       count: 1,
       users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
       hosts: 1,
-      executables: [],
+      executables: joinExecutables(executables, this.entries.get(text)?.executables ?? []),
       arguments: undefined,
     });
   }
@@ -164,7 +168,7 @@ export class Pipeline implements Disposable {
       recordChange: () => undefined,
       writeFile: writeNow,
       now: () => this.second(),
-      boot: { id: "", uptime: () => this.second() },
+      moment: () => ({ wall: this.second(), boot: "", boottime: this.second() }),
     };
     const knownTrees = new KnownTrees({
       ...parts,
@@ -205,7 +209,7 @@ export class Pipeline implements Disposable {
       ...inputs,
       repeatedVerdicts,
       policy: { current: policy },
-      enforcement: { enforcement: "observe", states: new Map() },
+      enforcement: { mayAct: false, states: new Map(), refresh: () => false },
       killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
       outbox: this.outbox,
       totals,

@@ -1,12 +1,13 @@
 // Reports when a change begins and when it has ended, each once, also if the warden is restarted in between.
 import { join } from "node:path";
+import * as v from "valibot";
 import { timeText } from "../baseline/baseline-file.ts";
-import type { Exclusion } from "../baseline/exclusions.ts";
+import { EXCLUSIONS_LIMIT, type Exclusion } from "../baseline/exclusions.ts";
 import { OPEN_CHANGES } from "../baseline/file-names.ts";
-import { formatOpenChanges, parseOpenChanges } from "../baseline/open-changes.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import { parseJson } from "../vocabulary/parse-json.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 
 interface OpenChangesInputs {
@@ -18,6 +19,12 @@ interface OpenChangesInputs {
 /** A thousand ids of 64 characters. */
 const FILE_LIMIT = 1 << 18;
 
+const savedChanges = v.object({
+  version: v.literal(1),
+  /** Ids of changes. */
+  open: v.pipe(v.array(v.string()), v.maxLength(EXCLUSIONS_LIMIT)),
+});
+
 export class OpenChanges {
   private readonly inputs: OpenChangesInputs;
   private readonly path: string;
@@ -27,7 +34,7 @@ export class OpenChanges {
     this.inputs = inputs;
     this.path = join(inputs.stateDirectory, OPEN_CHANGES);
     const saved = readCheckedFileOrNothing(this.path, stateFile(FILE_LIMIT));
-    this.ids = new Set((saved && parseOpenChanges(saved.toString("utf8"))) ?? []);
+    this.ids = new Set((saved && parseJson(savedChanges, saved.toString("utf8")))?.open);
   }
 
   /** `current`: all exclusions that have not ended. */
@@ -44,7 +51,8 @@ export class OpenChanges {
     for (const [id, exclusions] of begun)
       recordChange("change.began", { "change.id": id, ...detailsOf(exclusions) });
     this.ids = new Set(windows.keys());
-    this.inputs.writeFile(this.path, formatOpenChanges(this.ids), (error) =>
+    const text = JSON.stringify({ version: 1, open: [...this.ids].sort() });
+    this.inputs.writeFile(this.path, text, (error) =>
       recordChange("baseline.not_saved", { "error.message": String(error) }),
     );
   }

@@ -1,0 +1,66 @@
+// Which executables of one program a baseline takes for the same: a script is known below any packaged interpreter of
+// its interpreter's family, anything else by its executable's path.
+import { interpreterFamilies } from "../fingerprint/commandline.ts";
+import { identify, USER_MOUNTS } from "../fingerprint/identify.ts";
+import { directoryOf, mergedPath, nameOf } from "../fingerprint/path.ts";
+import type { Runnable } from "../fingerprint/runnable.ts";
+import { unambiguous, undoUnambiguous } from "../linux/text.ts";
+import { comparedPath } from "./compared-path.ts";
+import type { Executable } from "./executables.ts";
+
+/** Executables are the same if they have one of these in common. */
+export type ExecutableClasses = readonly string[];
+
+/**
+ * Where packages put interpreters. The package of a file is not known yet when it is executed, but only root can write
+ * here; a file that no package owns has `process.executable.unpackaged`.
+ */
+const packageDirectories: ReadonlySet<string> = new Set(["/usr/bin", "/usr/sbin"]);
+/** Where container images put them: those of languages have theirs in /usr/local. */
+const imageDirectories: ReadonlySet<string> = new Set([
+  ...packageDirectories,
+  "/usr/local/bin",
+  "/usr/local/sbin",
+]);
+
+/** The classes of what a process runs; undefined if its executable could not be read. */
+export function classesOfRunnable(runnable: Runnable, isImage: boolean): ExecutableClasses | undefined {
+  const { executable, foldedExecutable, folded } = runnable;
+  if (executable === undefined || foldedExecutable === undefined || folded === undefined) return undefined;
+  return classesOf(executable, foldedExecutable, unambiguous(folded), isImage, true);
+}
+
+/** The classes of a learned executable of an entry whose runnable path is `path`. */
+export function classesOfLearned(executable: Executable, path: string, isImage: boolean): ExecutableClasses {
+  // Most programs are their own executable, and folding one costs as much as naming it.
+  if (executable.path === path) return [comparedPath(path)];
+  const raw = undoUnambiguous(executable.path) ?? executable.path;
+  return classesOf(raw, foldedExecutablePath(raw), path, isImage, executable.package !== null);
+}
+
+/** An executable's path as it is compared with that of another one. */
+export function comparedExecutable({ foldedExecutable }: Runnable): string | undefined {
+  return foldedExecutable === undefined ? undefined : comparedPath(unambiguous(foldedExecutable));
+}
+
+/** `isPackaged`: false if no package owns the file. */
+function classesOf(
+  executable: string,
+  folded: string,
+  path: string,
+  isImage: boolean,
+  isPackaged: boolean,
+): ExecutableClasses {
+  const compared = comparedPath(unambiguous(folded));
+  // What is run is the executable itself, or a user chose which file is at its path.
+  if (compared === comparedPath(path) || path.startsWith(USER_MOUNTS) || !isPackaged) return [compared];
+  const directories = isImage ? imageDirectories : packageDirectories;
+  if (!directories.has(directoryOf(mergedPath(executable)))) return [compared];
+  return [compared, ...interpreterFamilies(nameOf(executable))];
+}
+
+function foldedExecutablePath(executable: string): string {
+  const unknown = { filename: undefined, script: undefined, args: undefined, cwd: undefined };
+  const isMemfd = executable.startsWith("memfd:");
+  return identify({ executable, executableMemfd: isMemfd, ...unknown }).foldedExecutable ?? executable;
+}

@@ -1,0 +1,41 @@
+// What root has accepted, as the running warden knows it, for commands that show.
+import { AcceptedTrees } from "../baseline/accepted-trees.ts";
+import type { Knowledge } from "../baseline/baseline.ts";
+import { findContainerImage } from "../examiner/runtime-images.ts";
+import { treeOf } from "../fingerprint/tree.ts";
+import type { FoundProcess } from "../forest/forest.ts";
+import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
+import { CommandError } from "./output.ts";
+
+/** The baselines in force and the exclusions. Where they cannot be read, nothing can be told of any tree. */
+function readAcceptedTrees(stateDirectory: string): AcceptedTrees {
+  try {
+    const entries = readKnown(stateDirectory);
+    const exclusions = compiledExclusions(readExclusions(stateDirectory));
+    return new AcceptedTrees(entries === undefined ? null : baselineOf(entries), exclusions);
+  } catch (error) {
+    // Only root may read them, and `doctor` says what else is wrong with them.
+    if (error instanceof CommandError) return new AcceptedTrees(undefined, compiledExclusions([]));
+    throw error;
+  }
+}
+
+/** What the baseline in force knows of a process now. */
+export function knowledgeReader(stateDirectory: string): (found: FoundProcess) => Knowledge {
+  const accepted = readAcceptedTrees(stateDirectory);
+  const second = Math.floor(Date.now() / 1_000);
+  /** Invalidated by: nothing, a container keeps its image. */
+  const images = new Map<string, string | null>();
+  const imageOf = (container: string): string | null => {
+    const known = images.get(container);
+    if (known !== undefined) return known;
+    const image = findContainerImage(container) ?? null;
+    images.set(container, image);
+    return image;
+  };
+  return ({ process: { lineage }, facts }) => {
+    const { container } = lineage;
+    const scope = accepted.scopeOf(lineage, facts, container === null ? null : imageOf(container));
+    return accepted.lookUp(lineage, treeOf(lineage), scope, second);
+  };
+}

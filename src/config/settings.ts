@@ -1,0 +1,227 @@
+// What each setting of the configuration file means. docs/configuration.md is made from this table and from the schema,
+// which knows type and default; a setting without a row is a type error.
+import type { Config, SectionName } from "./config.ts";
+
+export interface SettingRow {
+  readonly meaning: string;
+  /** A value, as it stands in the file. */
+  readonly example: string;
+  /** When a change takes effect: at the next command, at `treewarden reload` (SIGHUP), or at the next start. */
+  readonly takesEffect: "at once" | "reload" | "restart";
+  /** What holds if it is not set, for a setting that has no default value. */
+  readonly unset?: string;
+}
+
+/** `enforcement`, `kill.max_per_minute` and so on. */
+export type SettingName =
+  | Exclude<keyof Config, SectionName>
+  | { readonly [S in SectionName]: `${S}.${keyof Config[S] & string}` }[SectionName];
+
+export const settings: Readonly<Record<SettingName, SettingRow>> = {
+  policies: {
+    meaning:
+      "the roles or policy files to judge by; their files are read again at each reload, this list at each start",
+    example: "[web, /etc/treewarden/policies/shop.json]",
+    takesEffect: "restart",
+    unset: "every file in /etc/treewarden/policies, or else the embedded role base",
+  },
+  policy_keys: {
+    meaning:
+      "files of public keys (Ed25519 in PEM). If there are any, only policies signed with one of them are loaded, and none that is older than one that was in force",
+    example: "[/etc/treewarden/policy.pub]",
+    takesEffect: "restart",
+  },
+  enforcement: {
+    meaning:
+      "what verdicts may do: `observe` reports what would have been killed, `kill` kills by the rules that are `armed`. `prevent` is not built yet",
+    example: "kill",
+    takesEffect: "restart",
+  },
+  armed: {
+    meaning:
+      "the rules that may act where `enforcement` is `kill`: patterns ROLE/RULE, in which the role is the one whose file holds the rule and `*` stands for any characters, or `all`",
+    example: "[shop/shell-under-the-shop]",
+    takesEffect: "restart",
+    unset: "nothing acts",
+  },
+  source: {
+    meaning:
+      "where events come from. `auto` takes the best that the kernel allows, and another one if that fails; a source that is named is never exchanged",
+    example: "ebpf",
+    takesEffect: "restart",
+  },
+  state_directory: {
+    meaning: "where treewarden keeps its state: the baseline, the journal, the saved processes",
+    example: "/srv/treewarden",
+    takesEffect: "restart",
+  },
+  hardening: {
+    meaning:
+      "`required`: do not start where the kernel cannot take from each process the rights that it does not need. `best_effort`: start with a warning",
+    example: "required",
+    takesEffect: "restart",
+  },
+  events: {
+    meaning:
+      "which events are reported and exported: `notable` are verdicts, new trees, loss and changes; `all` adds every exec and exit",
+    example: "all",
+    takesEffect: "restart",
+  },
+  reporter_user: {
+    meaning:
+      "the unprivileged user that the reporter runs as; if the default user does not exist, a number that nobody has",
+    example: "treewarden",
+    takesEffect: "restart",
+  },
+  "base.packages": {
+    meaning:
+      "packages whose programs are all `base` in a tree on this host. Programs that grant a connection or rights keep their names",
+    example: "[monitoring-plugins-basic]",
+    takesEffect: "restart",
+  },
+  "base.paths": {
+    meaning: "further programs that are `base`, with all links resolved",
+    example: "[/usr/local/bin/our-tool]",
+    takesEffect: "restart",
+  },
+  "arguments.report": {
+    meaning:
+      "how arguments appear in the journal and in what leaves the host: as they are, with secrets replaced, or not at all",
+    example: "off",
+    takesEffect: "restart",
+  },
+  "arguments.redact": {
+    meaning: "regular expressions (RE2) that match further secrets",
+    example: "['acme-[0-9a-f]{16}']",
+    takesEffect: "restart",
+  },
+  "arguments.limit": {
+    meaning:
+      "bytes of arguments that are read for each exec; rules see no more, and `process.args_truncated` says so",
+    example: "16384",
+    takesEffect: "restart",
+  },
+  "environment.read": {
+    meaning:
+      "names of the environment variables that rules may name. The environment is read at each exec while a rule in force names one of them, and not otherwise",
+    example: "[LD_PRELOAD, PYTHONPATH]",
+    takesEffect: "restart",
+  },
+  "pause.max": {
+    meaning: "the longest time for which one `treewarden pause` may last",
+    example: "1h",
+    takesEffect: "at once",
+  },
+  "kill.max_per_minute": {
+    meaning:
+      "how many distinct offenders (user, exact tree, rule) are killed in a minute; further kill verdicts only alert. No user but root can use up more than half of it",
+    example: "30",
+    takesEffect: "restart",
+  },
+  "kill.spare_preexisting": {
+    meaning:
+      "never kill what a process runs that was there before treewarden's first start in this boot, until it executes something that the baseline does not know",
+    example: "false",
+    takesEffect: "restart",
+  },
+  "metrics.listen": {
+    meaning:
+      "address of the HTTP endpoint for Prometheus, /healthz and /readyz. A port that is taken is tried again",
+    example: "'[::1]:9501'",
+    takesEffect: "restart",
+  },
+  "metrics.trees": {
+    meaning: "series for each tree: none, only the number of running processes, or durations too",
+    example: "gauge",
+    takesEffect: "restart",
+  },
+  "metrics.max_trees": {
+    meaning: "how many trees have series of their own; beyond it they share one",
+    example: "500",
+    takesEffect: "restart",
+  },
+  "journal.max_days": {
+    meaning: "how long the journal keeps a record",
+    example: "365",
+    takesEffect: "restart",
+  },
+  "journal.max_megabytes": {
+    meaning: "how large the journal becomes; the oldest records go first, kills, loss and changes last",
+    example: "4096",
+    takesEffect: "restart",
+  },
+  "mail.to": {
+    meaning: "who gets alarms by mail, through the host's /usr/sbin/sendmail; nobody if the list is empty",
+    example: "[root, alarm@example.org]",
+    takesEffect: "restart",
+  },
+  "mail.every_minutes": {
+    meaning: "the shortest time between two mails, in minutes",
+    example: "60",
+    takesEffect: "restart",
+  },
+  "mail.set_id": {
+    meaning:
+      "sendmail works by its set-id bits: supervisor and reporter then run without what would keep it from that",
+    example: "true",
+    takesEffect: "restart",
+  },
+  "otlp.endpoint": {
+    meaning:
+      "URL of the collector (OTLP over HTTP). OTEL_* environment variables take precedence over this section",
+    example: "http://127.0.0.1:4318",
+    takesEffect: "restart",
+    unset: "nothing leaves the host",
+  },
+  "otlp.headers": {
+    meaning: "headers of each export, a token for example",
+    example: "{ Authorization: Bearer example }",
+    takesEffect: "restart",
+  },
+  "otlp.compression": {
+    meaning: "how exports are compressed",
+    example: "none",
+    takesEffect: "restart",
+  },
+  "otlp.interval_seconds": {
+    meaning: "seconds between two exports of the metrics",
+    example: "15",
+    takesEffect: "restart",
+  },
+  "otlp.timeout_seconds": {
+    meaning: "seconds after which an export that gets no answer has failed",
+    example: "30",
+    takesEffect: "restart",
+  },
+  "otlp.certificate": {
+    meaning: "certificate (PEM) of the authority that signed the collector's",
+    example: "/etc/treewarden/ca.pem",
+    takesEffect: "restart",
+    unset: "the authorities of the runtime",
+  },
+  "otlp.client_certificate": {
+    meaning: "certificate (PEM) by which the collector knows this host",
+    example: "/etc/treewarden/client.pem",
+    takesEffect: "restart",
+    unset: "none",
+  },
+  "otlp.client_key": {
+    meaning: "its key (PEM), readable by the reporter",
+    example: "/etc/treewarden/client.key",
+    takesEffect: "restart",
+    unset: "none",
+  },
+};
+
+/** What each section is about. */
+export const sectionTitles: Readonly<Record<SectionName, string>> = {
+  base: "Further programs that are `base` in a tree on this host",
+  arguments: "Arguments: how much is read, and what leaves the host",
+  environment: "Environment variables",
+  pause: "`treewarden pause`: for a time nothing acts",
+  kill: "Safeguards of killing",
+  metrics: "Prometheus",
+  journal: "The journal",
+  mail: "Alarms by mail",
+  otlp: "Export over OTLP",
+};

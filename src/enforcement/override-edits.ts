@@ -1,0 +1,79 @@
+// How a command of root's changes the orders in force. Less always wins: a new order to disarm or to pause never shortens
+// one that is in force, and nothing but an order to arm ends one to disarm before its time.
+
+import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import type {
+  ArmOrder,
+  ArmTarget,
+  DisarmOrder,
+  OrderEnd,
+  Overrides,
+  PauseOrder,
+  SilenceOrder,
+} from "./overrides.ts";
+
+/** Arms a rule: adds the order, and takes its target out of every order to disarm. */
+export function withArmed(overrides: Overrides, order: ArmOrder): Overrides {
+  const { rule, unit, user } = order;
+  const target: ArmTarget = { rule, unit, user };
+  const arm = [...overrides.arm.filter((other) => !isSameTarget(other, target)), order];
+  const disarm = overrides.disarm.flatMap((other) => rearmed(other, target));
+  return { ...overrides, arm, disarm };
+}
+
+/** What is left of an order to disarm once `target` is armed by hand. */
+function rearmed(order: DisarmOrder, target: ArmTarget): readonly DisarmOrder[] {
+  if (order.rule !== null && order.rule !== target.rule) return [order];
+  if (order.unit !== null && target.unit !== null && order.unit !== target.unit) return [order];
+  const isWhole = order.rule !== null && target.user === null && (target.unit ?? order.unit) === order.unit;
+  if (isWhole) return [];
+  if (order.except.some((other) => isSameTarget(other, target))) return [order];
+  return [{ ...order, except: [...order.except, target] }];
+}
+
+/**
+ * Disarms a rule or all of them. Orders to arm by hand that it covers for good are forgotten; those that it covers for a
+ * time hold again afterwards.
+ */
+export function withDisarmed(overrides: Overrides, order: DisarmOrder, now: Moment): Overrides {
+  const isForGood = order.end === null;
+  const arm = isForGood ? overrides.arm.filter((armed) => !covers(order, armed)) : overrides.arm;
+  // An equal order without exceptions that lasts at least as long makes this one superfluous, and the other way round.
+  const equal = (other: DisarmOrder): boolean => other.rule === order.rule && other.unit === order.unit;
+  const isCovered = overrides.disarm.some(
+    (other) => equal(other) && other.except.length === 0 && !endsBefore(other.end, order.end, now),
+  );
+  if (isCovered) return { ...overrides, arm };
+  const kept = overrides.disarm.filter((other) => !equal(other) || endsBefore(order.end, other.end, now));
+  return { ...overrides, arm, disarm: [...kept, order] };
+}
+
+/** Pauses enforcement, unless a pause that lasts longer is in force. */
+export function withPause(overrides: Overrides, order: PauseOrder, now: Moment): Overrides {
+  const isCovered = overrides.pause.some(({ end }) => !endsBefore(end, order.end, now));
+  return isCovered ? overrides : { ...overrides, pause: [order] };
+}
+
+export function withSilence(overrides: Overrides, order: SilenceOrder): Overrides {
+  return { ...overrides, silence: [...overrides.silence, order] };
+}
+
+/** The number of the next silence: none that is in force has it. */
+export function nextNumber({ silence }: Overrides): number {
+  return silence.reduce((largest, { number }) => Math.max(largest, number), 0) + 1;
+}
+
+/** Whether whatever `target` arms is disarmed by `order`. */
+function covers(order: DisarmOrder, target: ArmTarget): boolean {
+  const isRule = order.rule === null || order.rule === target.rule;
+  return isRule && (order.unit === null || order.unit === target.unit);
+}
+
+function endsBefore(a: OrderEnd | null, b: OrderEnd | null, now: Moment): boolean {
+  if (a === null) return false;
+  return b === null || secondsUntil(a, now) < secondsUntil(b, now);
+}
+
+function isSameTarget(a: ArmTarget, b: ArmTarget): boolean {
+  return a.rule === b.rule && a.unit === b.unit && a.user === b.user;
+}

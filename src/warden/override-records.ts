@@ -1,0 +1,115 @@
+// Records of orders that begin and end. What was recorded is saved, so that neither an order that was given nor an end
+// that came while no warden ran goes unrecorded, and a restart records none twice.
+import {
+  type AnyOrder,
+  formatRecorded,
+  noOverrides,
+  type OrderEnd,
+  type OverrideKind,
+  type Overrides,
+  overrideKinds,
+  type RecordedOverrides,
+} from "../enforcement/overrides.ts";
+import { unambiguous } from "../linux/text.ts";
+import type { EventRecord, RecordDraft } from "../report/event-record.ts";
+import type { ChangeName } from "../vocabulary/event-names.ts";
+
+/** While enforcement is paused, that is recorded again and again. */
+const REMINDER_S = 900;
+
+interface OverrideEvents {
+  readonly begins: ChangeName;
+  readonly ends: ChangeName;
+}
+
+const events = {
+  arm: { begins: "rule.armed", ends: "rule.arm_ended" },
+  disarm: { begins: "rule.disarmed", ends: "rule.disarm_ended" },
+  pause: { begins: "enforcement.paused", ends: "enforcement.pause_ended" },
+  silence: { begins: "rule.silenced", ends: "rule.silence_ended" },
+} as const satisfies Readonly<Record<OverrideKind, OverrideEvents>>;
+
+export interface OverrideRecordsInputs {
+  /** What an earlier warden has saved; undefined if there is nothing, or it cannot be read. */
+  readonly saved: RecordedOverrides | undefined;
+  readonly save: (text: string) => void;
+  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
+}
+
+export class OverrideRecords {
+  private readonly inputs: OverrideRecordsInputs;
+  private recorded: RecordedOverrides;
+  /** Seconds of CLOCK_BOOTTIME of the last record that enforcement is paused. */
+  private remindedAt = 0;
+
+  constructor(inputs: OverrideRecordsInputs) {
+    this.inputs = inputs;
+    this.recorded = inputs.saved ?? { inForce: noOverrides, ended: [] };
+  }
+
+  /** The ids of orders whose time is over although their files may still hold them. */
+  get ended(): readonly string[] {
+    return this.recorded.ended;
+  }
+
+  /**
+   * Records what began and what ended since the last call. `inForce`: the orders that hold now; `ended`: see
+   * `RecordedOverrides`; `boottime`: seconds.
+   */
+  onOrders(inForce: Overrides, ended: readonly string[], boottime: number): void {
+    let isChanged = ended.join() !== this.recorded.ended.join();
+    for (const kind of overrideKinds) {
+      const before: readonly AnyOrder[] = this.recorded.inForce[kind];
+      const now: readonly AnyOrder[] = inForce[kind];
+      for (const order of before) {
+        if (now.some(({ id }) => id === order.id)) continue;
+        this.record(kind, events[kind].ends, order, ended.includes(order.id) ? "time" : "order");
+        isChanged = true;
+      }
+      for (const order of now) {
+        if (before.some(({ id }) => id === order.id)) continue;
+        this.record(kind, events[kind].begins, order);
+        if (kind === "pause") this.remindedAt = boottime;
+        isChanged = true;
+      }
+    }
+    this.recorded = { inForce, ended };
+    if (isChanged) this.inputs.save(formatRecorded(this.recorded));
+  }
+
+  /** Records again that enforcement is paused, if that is due. */
+  remind(boottime: number): void {
+    const [pause] = this.recorded.inForce.pause;
+    if (pause === undefined || boottime - this.remindedAt < REMINDER_S) return;
+    this.remindedAt = boottime;
+    this.record("pause", events.pause.begins, pause);
+  }
+
+  private record(kind: OverrideKind, event: ChangeName, order: AnyOrder, ended?: "time" | "order"): void {
+    const record: RecordDraft = {};
+    if (kind === "pause") record["policy.severity"] = "high";
+    if ("rule" in order) record["override.rule"] = order.rule ?? "all";
+    if ("unit" in order && order.unit !== null) record["override.unit"] = unambiguous(order.unit);
+    if ("user" in order && order.user !== null) record["override.user.id"] = order.user;
+    if ("tree" in order && order.tree !== null) record["override.tree"] = unambiguous(order.tree);
+    if ("number" in order) record["override.number"] = order.number;
+    record["override.since"] = timeOf(order.since);
+    if ("end" in order && order.end !== null) record["override.until"] = endTime(order.end);
+    if (order.reason !== null) record["override.reason"] = unambiguous(order.reason);
+    if (ended !== undefined) record["override.ended_by"] = ended;
+    record["override.by.pid"] = order.by.pid;
+    record["override.by.login_user.id"] = order.by.login_user;
+    record["override.by.session_id"] = order.by.session;
+    if (order.by.tree !== null) record["override.by.tree"] = unambiguous(order.by.tree);
+    this.inputs.recordChange(event, record);
+  }
+}
+
+function endTime({ wall }: OrderEnd): string {
+  return timeOf(wall);
+}
+
+/** RFC 3339, UTC, to the second. */
+function timeOf(seconds: number): string {
+  return new Date(Math.floor(seconds) * 1_000).toISOString().replace(".000Z", "Z");
+}
