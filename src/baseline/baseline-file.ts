@@ -2,6 +2,7 @@
 // is described in docs/baseline.md.
 import { printable } from "../linux/text.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
+import { CONTENTS_LIMIT, contentsText, parseContents } from "./contents.ts";
 import { type BaselineEntry, keyText, USERS_LIMIT } from "./entry.ts";
 import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
@@ -39,8 +40,8 @@ const VERSION_WITHOUT_HABITS = 2;
 const FIRST_VERSION = 1;
 const oldVersions: readonly number[] = [FIRST_VERSION, VERSION_WITHOUT_HABITS];
 const COLUMNS =
-  "# scope, exact tree, habit (= the same), runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, arguments";
-const FIELDS = 13;
+  "# scope, exact tree, habit (= the same), runnable path, tree (= the same), lineage, first seen, last seen, count, users, hosts, executables, contents, arguments";
+const FIELDS = 14;
 const FIELDS_WITHOUT_HABIT = 12;
 const FIRST_FIELDS = 13;
 /** The habit of an entry that was written by a version that knew none. */
@@ -91,6 +92,7 @@ export function formatEntry(entry: BaselineEntry): string {
     entry.users.length === 0 ? "-" : entry.users.join(","),
     entry.hosts,
     executablesText(entry.executables),
+    contentsText(entry.contents),
     entry.arguments ?? "-",
   ].join("\t");
 }
@@ -321,7 +323,7 @@ function upgraded(fields: readonly string[], version: number): readonly string[]
   }
   if (fields.length !== FIELDS_WITHOUT_HABIT) return [];
   const [scope = "", exact = "", ...rest] = fields;
-  return [scope, exact, UNKNOWN_HABIT, ...rest];
+  return [scope, exact, UNKNOWN_HABIT, ...rest.slice(0, -1), contentsText("unknown"), ...rest.slice(-1)];
 }
 
 /** An entry from the columns of a line or of a row of the journal; a string result is an error message. */
@@ -349,10 +351,13 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   const users = parseUsers(usersText);
   if (users === undefined)
     return `users: expected at most ${USERS_LIMIT} numbers with commas between, ascending, or -`;
-  const [executablesList = "", sample = ""] = remaining;
+  const [executablesList = "", contentsList = "", sample = ""] = remaining;
   const executables = parseExecutables(executablesList);
   if (executables === undefined)
     return "executables: expected PATH,PACKAGE,sha256:DIGEST, in order, with a space between, or -";
+  const contents = parseContents(contentsList);
+  if (contents === undefined)
+    return `contents: expected packaged, varies, at most ${CONTENTS_LIMIT} of sha256:DIGEST, in order, with a comma between, or -`;
   return {
     scope,
     exact,
@@ -368,6 +373,7 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
     users,
     hosts,
     executables,
+    contents,
     arguments: sample === "-" ? undefined : sample,
   };
 }

@@ -3,6 +3,7 @@
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { comparedPath } from "./compared-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
@@ -99,6 +100,8 @@ export class Baseline {
   private readonly folded = new DigestTable();
   private readonly exactOccurrences = new Occurrences();
   private readonly foldedOccurrences = new Occurrences();
+  /** By path as it is compared; a path without is unknown. */
+  private readonly contents = new Map<string, Contents>();
   /** Invalidated by: nothing, the set does not change after the first query; a reload creates another Baseline. */
   private readonly cache = new WeakMap<Lineage, Cached>();
   /** Invalidated by: nothing, likewise. */
@@ -116,6 +119,11 @@ export class Baseline {
     const row = this.exactOccurrences.add(entry.first, entry.count, this.executablesOf(entry));
     this.addTo(this.habits, entry, row);
     if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
+    if (entry.contents !== "unknown") {
+      const path = comparedPath(entry.path);
+      const others = this.contents.get(path) ?? "unknown";
+      this.contents.set(path, joinContents(others, entry.contents));
+    }
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
@@ -145,11 +153,17 @@ export class Baseline {
     entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete" | "executables">,
   ): boolean {
     const { scope, path, executables } = entry;
+    const compared = comparedPath(path);
     const knowsAs = (seen: ExecutableClasses | undefined): boolean =>
-      this.find(scope, path, entry, entry.complete, seen) !== -1;
+      this.find(scope, compared, entry, entry.complete, seen) !== -1;
     if (executables.length === 0) return knowsAs(undefined);
     const isImage = isImageScope(scope);
     return executables.every((executable) => knowsAs(classesOfLearned(executable, path, isImage)));
+  }
+
+  /** The contents that any tree was learned with at a path of the host, given as it is compared (`comparedPath`). */
+  contentsOf(path: string): Contents {
+    return this.contents.get(path) ?? "unknown";
   }
 
   /** Whether the folded tree is in the baseline. */
@@ -180,9 +194,7 @@ export class Baseline {
     const tree = treeOf(lineage);
     const path = baselinePath(lineage.program);
     const isReadable = path !== undefined && scope !== undefined;
-    const exactRow = isReadable
-      ? this.find(scope, path, tree, tree.complete, classesOfRunnable(lineage.program, isImageScope(scope)))
-      : -1;
+    const exactRow = isReadable ? this.rowOf(lineage, tree, scope, comparedPath(path)) : -1;
     setDigest(tree.id);
     const foldedRow = this.folded.get();
     const occurrences = exactRow !== -1 ? this.exactOccurrences : this.foldedOccurrences;
@@ -195,8 +207,12 @@ export class Baseline {
     };
   }
 
+  private rowOf({ program }: Lineage, tree: Tree, scope: string, path: string): number {
+    return this.find(scope, path, tree, tree.complete, classesOfRunnable(program, path, isImageScope(scope)));
+  }
+
   private addTo({ whole, fromMain, ends }: TreeTables, entry: BaselineEntry, row: number): void {
-    const prefix = prefixOf(entry.scope, entry.path);
+    const prefix = prefixOf(entry.scope, comparedPath(entry.path));
     this.addRow(whole, prefix + entry.habit, row, true);
     if (entry.fromMain) this.addRow(fromMain, prefix + entry.habit, row, true);
     for (const end of properEnds(entry.habit)) this.addRow(ends, prefix + end, row, false);
@@ -218,8 +234,8 @@ export class Baseline {
   }
 
   /**
-   * The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. `seen`: the
-   * classes of what runs; undefined if they are not known.
+   * The row of an entry that makes the tree known, of several ends the earliest; -1 if the tree is unknown. `path`: as it
+   * is compared. `seen`: the classes of what runs; undefined if they are not known.
    */
   private find(
     scope: string,
@@ -298,8 +314,9 @@ const cannotBeTold: LookupResult = {
   count: undefined,
 };
 
+/** `path`: as it is compared. */
 function prefixOf(scope: string, path: string): string {
-  return `${scope}\u0000${comparedPath(path)}\u0000`;
+  return `${scope}\u0000${path}\u0000`;
 }
 
 /** A lookup result as policies query it, `second` seconds after the epoch. */

@@ -1,5 +1,6 @@
 // One tree of a baseline with its observations, and how two entries of the same tree are joined.
 import { comparedPath } from "./compared-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { classesOfLearned } from "./executable-classes.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, compareTexts, isImageScope, type Key } from "./key.ts";
@@ -26,6 +27,8 @@ export interface BaselineEntry extends Key {
   readonly hosts: number;
   /** Distinct executables of its leaf, ascending, at most EXECUTABLES_LIMIT; empty if unknown. */
   readonly executables: readonly Executable[];
+  /** The contents of its runnable's file. */
+  readonly contents: Contents;
   /** One sample, as `argumentsText` formats it; undefined if unknown. */
   readonly arguments: string | undefined;
 }
@@ -70,6 +73,7 @@ export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean):
     users: joinUsers(a.users, b.users),
     hosts: apart ? Math.min(a.hosts + b.hosts, Number.MAX_SAFE_INTEGER) : Math.max(a.hosts, b.hosts),
     executables: joinExecutables(a.executables, b.executables),
+    contents: joinContents(a.contents, b.contents),
     arguments: lesser(a.arguments, b.arguments),
   };
 }
@@ -118,11 +122,12 @@ export interface Difference {
  * if its key is, and its executables are, as far as both are known.
  */
 export function diffEntries(before: readonly BaselineEntry[], after: readonly BaselineEntry[]): Difference {
+  const [earlier, later] = [mergeEntries([before], false), mergeEntries([after], false)];
   const without = (list: readonly BaselineEntry[], others: readonly BaselineEntry[]): BaselineEntry[] => {
-    const byKey = new Map(mergeEntries([others], false).map((entry) => [keyText(entry), entry]));
-    return list.filter((entry) => !isSameProgram(entry, byKey.get(keyText(entry)))).sort(compareKeys);
+    const byKey = new Map(others.map((entry) => [keyText(entry), entry]));
+    return list.filter((entry) => !isSameProgram(entry, byKey.get(keyText(entry))));
   };
-  return { added: without(after, before), removed: without(before, after) };
+  return { added: without(later, earlier), removed: without(earlier, later) };
 }
 
 function isSameProgram(a: BaselineEntry, b: BaselineEntry | undefined): boolean {

@@ -11,6 +11,9 @@ import type { Executable } from "./executables.ts";
 /** Executables are the same if they have one of these in common. */
 export type ExecutableClasses = readonly string[];
 
+/** The executable is what is run: one set for most programs, which the runnable's path tells apart. */
+const itself: ExecutableClasses = [""];
+
 /**
  * Where packages put interpreters. The package of a file is not known yet when it is executed, but only root can write
  * here; a file that no package owns has `process.executable.unpackaged`.
@@ -23,19 +26,26 @@ const imageDirectories: ReadonlySet<string> = new Set([
   "/usr/local/sbin",
 ]);
 
-/** The classes of what a process runs; undefined if its executable could not be read. */
-export function classesOfRunnable(runnable: Runnable, isImage: boolean): ExecutableClasses | undefined {
-  const { executable, foldedExecutable, folded } = runnable;
-  if (executable === undefined || foldedExecutable === undefined || folded === undefined) return undefined;
-  return classesOf(executable, foldedExecutable, unambiguous(folded), isImage, true);
+/** The classes of what a process runs, whose compared path is `path`; undefined if its executable could not be read. */
+export function classesOfRunnable(
+  { executable, foldedExecutable, folded }: Runnable,
+  path: string,
+  isImage: boolean,
+): ExecutableClasses | undefined {
+  if (executable === undefined || foldedExecutable === undefined) return undefined;
+  if (foldedExecutable === folded) return itself;
+  return classesOf(executable, comparedPath(unambiguous(foldedExecutable)), path, isImage);
 }
 
 /** The classes of a learned executable of an entry whose runnable path is `path`. */
 export function classesOfLearned(executable: Executable, path: string, isImage: boolean): ExecutableClasses {
   // Most programs are their own executable, and folding one costs as much as naming it.
-  if (executable.path === path) return [comparedPath(path)];
+  if (executable.path === path) return itself;
   const raw = undoUnambiguous(executable.path) ?? executable.path;
-  return classesOf(raw, foldedExecutablePath(raw), path, isImage, executable.package !== null);
+  const compared = comparedPath(unambiguous(foldedExecutablePath(raw)));
+  const classes = classesOf(raw, compared, comparedPath(path), isImage);
+  // Nothing else of its family is the same as an interpreter that no package has installed.
+  return executable.package === null ? classes.slice(0, 1) : classes;
 }
 
 /** An executable's path as it is compared with that of another one. */
@@ -43,17 +53,11 @@ export function comparedExecutable({ foldedExecutable }: Runnable): string | und
   return foldedExecutable === undefined ? undefined : comparedPath(unambiguous(foldedExecutable));
 }
 
-/** `isPackaged`: false if no package owns the file. */
-function classesOf(
-  executable: string,
-  folded: string,
-  path: string,
-  isImage: boolean,
-  isPackaged: boolean,
-): ExecutableClasses {
-  const compared = comparedPath(unambiguous(folded));
-  // What is run is the executable itself, or a user chose which file is at its path.
-  if (compared === comparedPath(path) || path.startsWith(USER_MOUNTS) || !isPackaged) return [compared];
+/** `compared`, `path`: the executable and the runnable as they are compared. */
+function classesOf(executable: string, compared: string, path: string, isImage: boolean): ExecutableClasses {
+  if (compared === path) return itself;
+  // A user chose which file is at its path.
+  if (path.startsWith(USER_MOUNTS)) return [compared];
   const directories = isImage ? imageDirectories : packageDirectories;
   if (!directories.has(directoryOf(mergedPath(executable)))) return [compared];
   return [compared, ...interpreterFamilies(nameOf(executable))];

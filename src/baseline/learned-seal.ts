@@ -56,8 +56,11 @@ function countSeal(seal: Seal, counted: Pick<LearnedTree, "id" | "last" | "count
   return seal("count", counted.id, counted.last, counted.count, counted.users);
 }
 
-function executablesSeal(seal: Seal, { id, executables }: Pick<LearnedTree, "id" | "executables">): string {
-  return seal("executables", id, executables);
+function executablesSeal(
+  seal: Seal,
+  { id, executables, contents }: Pick<LearnedTree, "id" | "executables" | "contents">,
+): string {
+  return seal("executables", id, executables, contents);
 }
 
 /** The update with its seals, as it crosses to the reporter. */

@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { count } from "../vocabulary/parse-json.ts";
 import { lineageText, parseEntry, parseUsers, timeText } from "./baseline-file.ts";
+import { parseContents } from "./contents.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { parseExecutables } from "./executables.ts";
 
@@ -14,6 +15,11 @@ const users = v.pipe(
 const executables = v.pipe(
   v.string(),
   v.check((text) => parseExecutables(text) !== undefined),
+);
+
+const contents = v.pipe(
+  v.string(),
+  v.check((text) => parseContents(text) !== undefined),
 );
 
 /** The schema of a learned tree. */
@@ -41,6 +47,8 @@ export const LearnedTree = v.object({
   users,
   /** As `executablesText` formats them. */
   executables,
+  /** As `contentsText` formats them. */
+  contents,
   /** One sample of arguments, as `argumentsText` formats it; null if unknown. */
   arguments: v.nullable(v.string()),
   /** The id of the change that it belongs to; null for none. */
@@ -64,6 +72,7 @@ export type LearnedUpdate =
       readonly started: number;
       readonly id: string;
       readonly executables: string;
+      readonly contents: string;
     };
 
 /** A MAC of the warden's, see learned-seal.ts. */
@@ -80,7 +89,7 @@ const SealedUpdate = v.variant("kind", [
     seals: v.object({ tree: seal, count: seal, executables: seal }),
   }),
   v.object({ kind: v.literal("counts"), started: count, counts: v.array(SealedCount) }),
-  v.object({ kind: v.literal("executables"), started: count, id, executables, seal }),
+  v.object({ kind: v.literal("executables"), started: count, id, executables, contents, seal }),
 ]);
 
 /** A report with the warden's seals, as it crosses to the reporter. */
@@ -99,7 +108,8 @@ export function usersText(ids: readonly number[]): string {
 
 /** A learned tree as an entry of a baseline; a string result is an error message. Validated like the line of a file. */
 export function entryOfTree(learned: LearnedTree): BaselineEntry | string {
-  const { scope, exact, habit, path, tree, complete, fromMain, first, last, users, executables } = learned;
+  const { scope, exact, habit, path, tree, complete, fromMain, first, last, users, executables, contents } =
+    learned;
   return parseEntry([
     scope,
     exact,
@@ -113,6 +123,7 @@ export function entryOfTree(learned: LearnedTree): BaselineEntry | string {
     users,
     "1",
     executables === "" ? "-" : executables,
+    contents,
     learned.arguments === null || learned.arguments === "" ? "-" : learned.arguments,
   ]);
 }

@@ -5,6 +5,7 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
+import { contentPath, contentsText } from "./contents.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
 import { joinUsers } from "./entry.ts";
 import { comparedExecutable } from "./executable-classes.ts";
@@ -12,6 +13,7 @@ import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } 
 import { baselinePath } from "./key.ts";
 import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
 import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
+import { type FoundContent, type SeenContent, SeenContents } from "./seen-contents.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
 
 export interface LearningLimits {
@@ -47,12 +49,14 @@ interface CollectedTree {
   /** Its count has changed since it was reported. */
   dirty: boolean;
   files: readonly SeenFile<CollectedTree>[];
-  /** Its files have changed since it was reported. */
+  /** The content of its runnable; undefined if its digests would say nothing. */
+  content: SeenContent<CollectedTree> | undefined;
+  /** Its files or contents have changed since it was reported. */
   filesChanged: boolean;
   /** It was not seen whole after all, and is collected anew when it is seen again. */
   dropped: boolean;
   /** Its texts; undefined once it is reported. */
-  unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables"> | undefined;
+  unreported: Omit<LearnedTree, "last" | "count" | "users" | "executables" | "contents"> | undefined;
 }
 
 interface Cached {
@@ -77,6 +81,7 @@ export class Learning {
   private dirty: CollectedTree[] = [];
   private withNewFiles: CollectedTree[] = [];
   private readonly files = new SeenFiles<CollectedTree>();
+  private readonly contents = new SeenContents<CollectedTree>();
   private current: LearningState;
 
   constructor(options: LearningOptions) {
@@ -128,6 +133,25 @@ export class Learning {
     this.markCount(tree);
   }
 
+  /**
+   * Proposes the content of a known tree that nobody has accepted, see `observe`. It is a tree of its own, so that it
+   * does not add to what a learning run has found.
+   */
+  observeContent(
+    lineage: Lineage,
+    scope: string | undefined,
+    second: number,
+    facts: ProcessFacts,
+    content: string,
+    change: string | null = null,
+  ): void {
+    if (lineage.uncertain || scope === undefined) return;
+    const tree = this.findOrAdd(lineage, scope, facts.args, second, facts, change, content);
+    if (tree === undefined) return;
+    tree.count += 1;
+    this.markCount(tree);
+  }
+
   /** Counts an exec whose tree could not be kept. */
   miss(): void {
     this.current = { ...this.current, missed: this.current.missed + 1 };
@@ -136,6 +160,18 @@ export class Learning {
   /** Adds details on the file `path` of the host. */
   examined(path: string, examined: ExaminedFile): void {
     for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
+  }
+
+  /** Whether the content of the file at `path` (`contentPath`) is wanted: always in a learning run, else once. */
+  wantsContent(path: string): boolean {
+    const contents = this.contents.contentsOf(path);
+    return contents !== undefined && (this.current.phase === "learning" || contents === "unknown");
+  }
+
+  /** Adds what was found at `path` of the host, see `contentPath`. */
+  foundContent(path: string, found: FoundContent): void {
+    const isLearning = this.current.phase === "learning";
+    for (const tree of this.contents.found(path, found, isLearning)) this.markFiles(tree);
   }
 
   /** Drops the trees that were first seen after `second` and are not reported yet: events were missing by then. */
@@ -160,7 +196,7 @@ export class Learning {
     for (const waiting of this.waiting) {
       if (waiting.unreported !== undefined && waiting.unreported.first > until) break;
       if (waiting.unreported !== undefined) {
-        const tree = { ...waiting.unreported, ...countOf(waiting), executables: executablesOf(waiting) };
+        const tree = { ...waiting.unreported, ...countOf(waiting), ...filesOf(waiting) };
         if (!report({ kind: "tree", started, tree })) break;
       }
       waiting.unreported = undefined;
@@ -178,7 +214,7 @@ export class Learning {
     for (done = 0; done < this.withNewFiles.length; done++) {
       const tree = this.withNewFiles[done];
       if (tree?.filesChanged !== true) continue;
-      if (!report({ kind: "executables", started, id: tree.id, executables: executablesOf(tree) })) break;
+      if (!report({ kind: "executables", started, id: tree.id, ...filesOf(tree) })) break;
       tree.filesChanged = false;
     }
     this.withNewFiles = this.withNewFiles.slice(done);
@@ -205,7 +241,7 @@ export class Learning {
   /** Adds the file that the process runs to its tree. */
   private addFile(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (facts?.executable === undefined || tree.files.length >= EXECUTABLES_LIMIT) return;
-    const isHost = lineage.container === null && facts.userMounts !== true;
+    const isHost = isOnHost(lineage, facts);
     const file = this.files.of(facts.executable, isHost);
     if (file === undefined || tree.files.includes(file)) return;
     tree.files = [...tree.files, file];
@@ -215,6 +251,17 @@ export class Learning {
     if (examined !== undefined) this.examined(facts.executable, examined);
   }
 
+  /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
+  private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
+    if (tree.content !== undefined || facts === undefined) return;
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
+    const content = path === undefined ? undefined : this.contents.of(path);
+    if (content === undefined) return;
+    tree.content = content;
+    content.users.push(tree);
+    if (content.contents !== "unknown") this.markFiles(tree);
+  }
+
   private findOrAdd(
     lineage: Lineage,
     scope: string,
@@ -222,6 +269,7 @@ export class Learning {
     second: number,
     facts: ProcessFacts | undefined,
     change: string | null,
+    newContent?: string,
   ): CollectedTree | undefined {
     const path = baselinePath(lineage.program);
     if (path === undefined) {
@@ -235,7 +283,8 @@ export class Learning {
     const flags = `${complete ? 1 : 0}${fromMain ? 1 : 0}`;
     // Each executable is a tree of its own: what is seen after a learning run does not add to what it has learned.
     const executable = comparedExecutable(lineage.program) ?? "";
-    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${change ?? ""}`);
+    const kind = `${newContent ?? ""}\u0000${change ?? ""}`;
+    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${kind}`);
     const id = digestText();
     const row = this.table.get();
     const found = this.rows[row];
@@ -264,7 +313,7 @@ export class Learning {
         change,
       };
       const initial = { dirty: false, filesChanged: false, dropped: false };
-      tree = { id, users, last: second, count: 0, files: [], ...initial, unreported };
+      tree = { id, users, last: second, count: 0, files: [], content: undefined, ...initial, unreported };
       if (found === undefined) {
         setDigest(id);
         this.table.set(this.rows.length);
@@ -274,6 +323,11 @@ export class Learning {
       this.current = countNewTree(this.current, second);
     }
     this.addFile(tree, lineage, facts);
+    if (newContent !== undefined) {
+      tree.content = { contents: [newContent], users: [] };
+      return tree;
+    }
+    this.addContent(tree, lineage, facts);
     this.addToCache(lineage, { scope, change, tree });
     return tree;
   }
@@ -295,8 +349,13 @@ function countOf({
   return { id, last, count, users: usersText(users) };
 }
 
-function executablesOf({ files }: CollectedTree): string {
+function filesOf({ files, content }: CollectedTree): Pick<LearnedTree, "executables" | "contents"> {
   let all: readonly Executable[] = [];
   for (const { executables } of files) all = joinExecutables(all, executables);
-  return executablesText(all);
+  return { executables: executablesText(all), contents: contentsText(content?.contents ?? "unknown") };
+}
+
+/** Whether paths name files of the host, and not those that an image or a user has mounted there. */
+export function isOnHost({ container }: Lineage, { userMounts }: ProcessFacts): boolean {
+  return container === null && userMounts !== true;
 }

@@ -14,7 +14,7 @@ export const outcomes = [
 ] as const;
 export type Outcome = (typeof outcomes)[number];
 
-/** `policy.reason`: why a kill was withheld by a safeguard, or failed. */
+/** `policy.reason`: why a kill was withheld by a safeguard or failed, and what else is special about a verdict. */
 export const reasons = {
   pid_1: "pid 1 is never killed",
   treewarden: "treewarden never kills itself",
@@ -24,5 +24,6 @@ export const reasons = {
   rate_limited: "the kill budget was used up: too many offenders in the last minute",
   gone: "the process had ended",
   not_permitted: "the kernel refused the signal",
+  late: "an answer that the rule needs came after the first verdict: it is reported, and not carried out",
 } as const;
 export type Reason = keyof typeof reasons;

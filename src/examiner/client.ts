@@ -3,17 +3,22 @@
 import type { BaseSystem } from "../fingerprint/base.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { monotonicNow } from "../linux/clock.ts";
+import { sendDescriptors } from "../linux/descriptor-passing.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { ContainerImages } from "./container-images.ts";
+import { FileContents } from "./file-contents.ts";
 import {
   type BaseSystemPart,
   decodeExaminerMessage,
   EXAMINE_PACKET,
+  type ExaminedContent,
   type ExaminerAnswer,
   encodeExaminerMessage,
 } from "./protocol.ts";
+
+export type { ExaminedContent };
 
 interface Entry {
   readonly path: string;
@@ -53,6 +58,10 @@ export interface ExaminerListener {
   examined?(path: string, examined: ExaminedFile): void;
   /** An answer that was given earlier has changed. */
   changed?(what: "packages" | "container image"): void;
+  /** What `awaits` has named is answered, or the image of a container: `image:ID`. */
+  answered?(key: string): void;
+  /** The answer to a question of `contents`; undefined if it was given up. */
+  content?(id: number, content: ExaminedContent | undefined): void;
   /** /etc/ld.so.preload has changed. */
   preloadChanged?(): void;
 }
@@ -60,6 +69,7 @@ export interface ExaminerListener {
 export class ExaminerClient {
   private descriptor: number;
   readonly images: ContainerImages;
+  readonly contents: FileContents;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
   /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
@@ -81,6 +91,13 @@ export class ExaminerClient {
       (id) => sendPacket(this.fd, encodeExaminerMessage({ type: "container", id })),
       () => listener.changed?.("container image"),
     );
+    this.contents = new FileContents({
+      send: (id, path, fd) => {
+        const packet = encodeExaminerMessage({ type: "content", id, path });
+        return fd === undefined ? sendPacket(this.fd, packet) : sendDescriptors(this.fd, packet, [fd]);
+      },
+      onAnswer: (id, content) => listener.content?.(id, content),
+    });
     this.begin();
   }
 
@@ -125,6 +142,14 @@ export class ExaminerClient {
     return isSame ? entry.examined : undefined;
   }
 
+  /** A name for the answer that `lookup` waits for; undefined if it waits for none. */
+  awaits({ executable, device, inode }: ProcessFacts): string | undefined {
+    if (executable === undefined || device === undefined || inode === undefined) return undefined;
+    const key = keyOf(executable, device, inode);
+    const entry = this.files.get(key);
+    return entry !== undefined && entry.examined === undefined ? key : undefined;
+  }
+
   /** Number of files cached. */
   get size(): number {
     return this.files.size;
@@ -139,7 +164,8 @@ export class ExaminerClient {
       const message = decodeExaminerMessage(this.packet.subarray(0, length));
       if (message?.type === "answer") this.onAnswer(message);
       else if (message?.type === "base") this.onBasePart(message);
-      else if (message?.type === "container") this.images.take(message.id, message.image);
+      else if (message?.type === "container") this.onImage(message.id, message.image);
+      else if (message?.type === "content") this.onContent(message);
       else if (message?.type === "ready") this.onRestart();
       else if (message?.type === "asleep") this.asleep = true;
       else if (message?.type === "packages") this.onPackages(message.state);
@@ -149,7 +175,21 @@ export class ExaminerClient {
     return true;
   }
 
+  private onImage(id: string, image: string | undefined): void {
+    this.images.take(id, image);
+    this.listener.answered?.(imageKey(id));
+  }
+
+  private onContent({
+    id,
+    type: _type,
+    ...content
+  }: ExaminedContent & { id: number; type: "content" }): void {
+    this.contents.take(id, content);
+  }
+
   private askWaiting(): void {
+    this.contents.sendWaiting();
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
       if (!this.ask(keyOf(next.path, next.device, next.inode), next)) return;
       this.waiting.shift();
@@ -207,6 +247,7 @@ export class ExaminerClient {
     if (changed !== undefined) entry.changed = changed;
     if (cached === undefined) this.remember(key, entry);
     if (entry.digest && changed !== undefined) this.listener.examined?.(path, entry.examined);
+    if (previous === undefined) this.listener.answered?.(key);
   }
 
   private onBasePart({ files, first, last }: BaseSystemPart): void {
@@ -228,6 +269,7 @@ export class ExaminerClient {
 
   private askAgain(): void {
     this.images.askAgain();
+    this.contents.askAgain();
     for (const [key, entry] of this.files)
       if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(key, entry);
   }
@@ -251,6 +293,11 @@ export class ExaminerClient {
 
 function keyOf(path: string, device: number, inode: number): string {
   return `${device}:${inode}:${path}`;
+}
+
+/** The name of the answer on a container's image, see `ExaminerListener.answered`. */
+export function imageKey(container: string): string {
+  return `image:${container}`;
 }
 
 /** True if both agree on the package that owns the file, and on whether the file was modified. */

@@ -4,7 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 
 import { encodeText } from "../linux/text.ts";
 import type { FileDigest, PackageDatabase } from "./database.ts";
 import { readText } from "./files.ts";
-import type { ExaminerAnswer, ExaminerQuestion } from "./protocol.ts";
+import type { ExaminedContent, ExaminerAnswer, ExaminerQuestion } from "./protocol.ts";
 
 /** A file whose ctime is less than 3 s old may change again without a new ctime, because clock ticks are coarse. */
 const SETTLED_SECONDS = 3;
@@ -69,6 +69,60 @@ export function examine(
     };
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * Reads the content of a runnable's file: the one behind `pathFd`, an O_PATH descriptor that the caller closes, else the
+ * one at `path`. May block as long as the file system does.
+ */
+export function examineContent(
+  path: string,
+  pathFd: number | undefined,
+  database: PackageDatabase | undefined,
+  root = "",
+): ExaminedContent {
+  if (database?.owner(path) !== undefined) return { packaged: true };
+  const fd = pathFd === undefined ? openWherever(`${root}${path}`) : reopenRegular(pathFd);
+  if (fd === undefined) return { packaged: false };
+  try {
+    const before = fstatSync(fd, { bigint: true });
+    const size = Number(before.size);
+    const state = {
+      device: Number(before.dev),
+      inode: Number(before.ino),
+      size,
+      modified: Math.max(0, Number(before.mtimeNs)),
+      changed: Math.max(0, Number(before.ctimeNs)),
+    };
+    const hex = size <= MAX_DIGEST_BYTES ? digestOf(fd, size, "sha256") : undefined;
+    const after = fstatSync(fd, { bigint: true });
+    const isWhole = after.mtimeNs === before.mtimeNs && after.size === before.size;
+    return { packaged: false, state, ...(hex === undefined || !isWhole ? {} : { digest: `sha256:${hex}` }) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens the regular file that `path` leads to, through links too; undefined if there is none. */
+function openWherever(path: string): number | undefined {
+  let pathFd: number | undefined;
+  try {
+    pathFd = openSync(Buffer.from(encodeText(path)), O_PATH);
+    return reopenRegular(pathFd);
+  } catch {
+    return undefined;
+  } finally {
+    if (pathFd !== undefined) closeSync(pathFd);
+  }
+}
+
+/** Opens what an O_PATH descriptor refers to; undefined if that is no regular file, or cannot be read. */
+function reopenRegular(pathFd: number): number | undefined {
+  try {
+    return fstatSync(pathFd).isFile() ? reopen(pathFd) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,20 +4,24 @@ import { statSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import { imageName } from "../fingerprint/image-reference.ts";
 import { monotonicNow } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
+import { receiveDescriptors } from "../linux/descriptor-passing.ts";
 import { EPOLLIN, EPOLLOUT, Poll } from "../linux/epoll.ts";
 import { GrowthWatch } from "../linux/inotify.ts";
 import { setIdleIo } from "../linux/ioprio.ts";
 import { setNice, setProcessName } from "../linux/process.ts";
-import { receivePacket, sendPacket } from "../linux/socketpair.ts";
+import { sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
 import type { PackageDatabase } from "./database.ts";
-import { type ExamineOptions, examine } from "./examine.ts";
+import { type ExamineOptions, examine, examineContent } from "./examine.ts";
 import { openPackages } from "./open.ts";
 import {
   decodeExaminerRequest,
   EXAMINE_PACKET,
+  type ExaminedContent,
   type ExaminerMessage,
   type ExaminerQuestion,
+  type ExaminerRequest,
   encodeExaminerMessage,
 } from "./protocol.ts";
 import { findContainerImage } from "./runtime-images.ts";
@@ -158,23 +162,47 @@ class Examiner {
    * sent. True if there was a question.
    */
   private answerNext(): boolean {
-    const length = receivePacket(this.options.askFd, this.packet);
-    if (length === 0) this.stopping = true;
-    if (length <= 0) return false;
-    const question = decodeExaminerRequest(this.packet.subarray(0, length));
-    if (question === undefined) return true;
+    const { length, descriptors } = receiveDescriptors(this.options.askFd, this.packet);
+    try {
+      if (length === 0) this.stopping = true;
+      if (length <= 0) return false;
+      const question = decodeExaminerRequest(this.packet.subarray(0, length));
+      if (question !== undefined) this.answerRequest(question, descriptors[0]);
+      return true;
+    } finally {
+      for (const each of descriptors) closeDescriptor(each);
+    }
+  }
+
+  /** `fd`: the descriptor that came with the question, if any; the caller closes it. */
+  private answerRequest(question: ExaminerRequest, fd: number | undefined): void {
     this.postponeExit();
+    if ("type" in question && question.type === "content") {
+      this.sendContent(question.id, question.path, fd);
+      return;
+    }
     if ("type" in question && question.type === "container") {
       this.sendContainerImage(question.id);
-      return true;
+      return;
     }
     if ("type" in question) {
       this.onWardenStart(question.generation, question.packages);
-      return true;
+      return;
     }
     if (question.digest && this.unread.length < MAX_UNREAD) this.unread.push(question);
     this.answer(question, this.system);
-    return true;
+  }
+
+  private sendContent(id: number, path: string, fd: number | undefined): void {
+    this.options.limitTime(ANSWER_TIMEOUT);
+    let content: ExaminedContent = { packaged: false };
+    try {
+      content = examineContent(path, fd, this.database, this.system.root);
+    } catch {
+      // The database or the file cannot be read, so nothing is known about the file.
+    }
+    this.send({ type: "content", id, ...content });
+    this.options.limitTime(0);
   }
 
   private answer(question: ExaminerQuestion, options: ExamineOptions): void {

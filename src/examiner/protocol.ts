@@ -33,7 +33,15 @@ const container = v.pipe(v.string(), v.check(isContainerId));
 /** Asks for the image that this container was created from. */
 const Container = v.strictObject({ type: v.literal("container"), id: container });
 
-const Request = v.union([Question, Begin, Container]);
+const contentId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/**
+ * Asks for the content of a runnable's file. The packet may carry a descriptor of the file (O_PATH) as a process found
+ * it; without one the file that is at `path` now is read.
+ */
+const Content = v.strictObject({ type: v.literal("content"), id: contentId, path });
+
+const Request = v.union([Question, Begin, Container, Content]);
 /** A message from the warden. */
 export type ExaminerRequest = v.InferOutput<typeof Request>;
 
@@ -52,6 +60,27 @@ const Answer = v.strictObject({
   final: v.boolean(),
 });
 export type ExaminerAnswer = v.InferOutput<typeof Answer>;
+
+const FileStateOf = v.strictObject({
+  device: number,
+  inode: number,
+  size: number,
+  modified: number,
+  changed: number,
+});
+
+const ContentAnswer = v.strictObject({
+  type: v.literal("content"),
+  id: contentId,
+  /** The state in which the file was read; absent if it could not be opened. */
+  state: v.optional(FileStateOf),
+  /** Absent if the file is too large, was written to while it was read, or belongs to a package. */
+  digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
+  /** The path belongs to a package. */
+  packaged: v.boolean(),
+});
+/** What the examiner found at a path or behind a descriptor. */
+export type ExaminedContent = Omit<v.InferOutput<typeof ContentAnswer>, "type" | "id">;
 
 const Base = v.strictObject({
   type: v.literal("base"),
@@ -81,6 +110,7 @@ const Message = v.variant("type", [
   /** /etc/ld.so.preload was written, made, replaced or removed. */
   v.strictObject({ type: v.literal("preload") }),
   Answer,
+  ContentAnswer,
   Base,
 ]);
 /** A message from the examiner. */

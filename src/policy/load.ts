@@ -6,6 +6,7 @@ import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
+import { DIGESTS_FILE_LIMIT, DIGESTS_LIMIT, isContentDigest, readDigests } from "./content-digests.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
 import {
@@ -111,17 +112,28 @@ export function* loadingPolicies(names: readonly string[], sources: PolicySource
     yield;
   }
   const resolved = resolve(role);
+  const digests = new Set([...preorder(role)].flatMap((each) => each.digests));
+  if (digests.size > DIGESTS_LIMIT)
+    return loader.failed([
+      {
+        file: names[0] ?? "policy",
+        line: 0,
+        column: 0,
+        message: `more than ${DIGESTS_LIMIT} digests`,
+        fix: undefined,
+      },
+    ]);
   const rules = yield* readingRules(resolved, sources.environmentNames ?? defaultEnvironmentNames);
   if (loader.errors().length > 0) return loader.failed();
   const baselines = [...preorder(role)].flatMap(({ baseline }) => baseline ?? []);
   const placed = rules.flatMap((rule) => placedRule(rule) ?? []);
-  const policy = yield* compiling(role, resolved, placed);
+  const policy = yield* compiling(role, resolved, placed, digests);
   return { policy, role, baselines, rules: placed, signed: loader.signed };
 }
 
 function together(parents: readonly LoadedRole[]): LoadedRole {
   const role = parents.map(({ file }) => file.role).join("+");
-  return { file: { role }, source: undefined, parents, files: [], baseline: undefined };
+  return { file: { role }, source: undefined, parents, files: [], baseline: undefined, digests: [] };
 }
 
 /** The files of a role and its ancestors. */
@@ -301,7 +313,51 @@ class Loader {
     const files: SignedFile[] = [];
     if (digest !== undefined) files.push({ kind: "policy", role: file.role, digest });
     if (baseline !== undefined) files.push({ kind: "baseline", role: file.role, digest: baseline.digest });
-    return { file, source: { document, root }, parents, files, baseline };
+    const digests: string[] = [];
+    const digestNodes = elements(nodeAt(root, ["digests"]));
+    for (const [i, item] of (file.digests ?? []).entries()) {
+      const node = digestNodes[i] ?? root;
+      const fail: Fail = (message, fix) => document.report(node, message, fix);
+      if (isContentDigest(item)) digests.push(item);
+      else if (beside === undefined) fail("an embedded role has no files beside it");
+      else {
+        const read = this.digestsIn(file.role, item.startsWith("/") ? item : join(beside, item), fail);
+        if (read === undefined) continue;
+        files.push(read.file);
+        digests.push(...read.digests);
+      }
+      yield;
+    }
+    return { file, source: { document, root }, parents, files, baseline, digests };
+  }
+
+  /** The contents in a file of digests, and the file as it is signed; undefined after reporting why it was refused. */
+  private digestsIn(
+    role: string,
+    path: string,
+    fail: Fail,
+  ): { readonly file: SignedFile; readonly digests: readonly string[] } | undefined {
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = this.sources.read(path, DIGESTS_FILE_LIMIT);
+    } catch (error) {
+      fail(`${path} ${messageOf(error)}`, fixOf(error));
+      return undefined;
+    }
+    if (bytes === undefined) {
+      fail(`there is no ${path}`, "a file of sha256sum, or sha256:DIGEST");
+      return undefined;
+    }
+    const digest = digestOf(bytes);
+    if (this.signatures?.covers(digest) === false) {
+      fail(`${path} is not as it was signed`, "sign the policy again, or put back what was signed");
+      return undefined;
+    }
+    const result = readDigests(bytes);
+    if (result.ok) return { file: { kind: "digests", role, digest }, digests: result.digests };
+    for (const { line, message } of result.errors)
+      this.failures.push({ file: path, line, column: 1, message, fix: undefined });
+    return undefined;
   }
 
   /** The baseline beside a role's file; undefined if there is none, or after reporting why it was refused. */
@@ -369,7 +425,12 @@ function placedRule({ resolved, when, except }: ReadRule): PlacedRule | undefine
   };
 }
 
-function* compiling(role: LoadedRole, resolved: Resolved, rules: readonly PlacedRule[]): Steps<Policy> {
+function* compiling(
+  role: LoadedRole,
+  resolved: Resolved,
+  rules: readonly PlacedRule[],
+  digests: ReadonlySet<string>,
+): Steps<Policy> {
   const conditions = rules.map(ruleCondition);
   const compiled = conditions.map(({ rule }) => rule);
   const evaluatorFor = (kind: JudgedKind): Steps<RuleEvaluator> => {
@@ -381,7 +442,7 @@ function* compiling(role: LoadedRole, resolved: Resolved, rules: readonly Placed
     );
   };
   const evaluators = { exec: yield* evaluatorFor("exec") };
-  const plain = plainPolicy(role, resolved);
+  const plain = plainPolicy(role, resolved, digests);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
     role: role.file.role,
@@ -390,12 +451,13 @@ function* compiling(role: LoadedRole, resolved: Resolved, rules: readonly Placed
     rules: compiled,
     defaults: defaultActions(resolved),
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
+    digests,
     resolved: plain,
     evaluators,
   };
 }
 
-function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
+function plainPolicy(role: LoadedRole, resolved: Resolved, digests: ReadonlySet<string>): ResolvedPolicy {
   const plainName = (name: string): string => name.replaceAll("+", "-");
   const name = plainName(role.file.role);
   const defaultRuleset = plainName(resolved.defaults.exec.ruleset);
@@ -416,6 +478,7 @@ function plainPolicy(role: LoadedRole, resolved: Resolved): ResolvedPolicy {
       ...(rule.enabled ? {} : { enabled: false }),
       ...(rule.unknownMatches ? { unknown: "match" } : {}),
     })),
+    ...(digests.size === 0 ? {} : { digests: [...digests].sort() }),
     default: plainDefault(resolved),
     ...(defaultRuleset === name ? {} : { default_ruleset: defaultRuleset }),
   };

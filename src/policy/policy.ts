@@ -10,6 +10,7 @@ import {
   isOfEnvironment,
   type JudgedVariable,
   judgedRow,
+  needsContent,
 } from "../vocabulary/variables.ts";
 import { Compiler, type Evaluation, type Program } from "./compiler.ts";
 import {
@@ -57,6 +58,8 @@ export interface Policy {
   readonly defaults: Readonly<Record<JudgedKind, Action>>;
   /** The variables that any rule names. */
   readonly variables: ReadonlySet<JudgedVariable>;
+  /** Contents that are never changed: `sha256:` and 64 hexadecimal digits each. */
+  readonly digests: ReadonlySet<string>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
   /** @internal */
@@ -69,6 +72,8 @@ export interface ResolvedPolicy {
   readonly description?: string;
   readonly lists: Readonly<Record<string, readonly (string | number)[]>>;
   readonly rules: readonly Readonly<Record<string, unknown>>[];
+  /** The contents of all files of digests. */
+  readonly digests?: readonly string[];
   readonly default: Action | Readonly<Record<JudgedKind, Action>>;
   /** The role whose file holds the default, if that is another one. */
   readonly default_ruleset?: string;
@@ -97,6 +102,34 @@ export interface Decision {
  */
 export function decide(policy: Policy, subject: Subject, states?: RuleStates): Decision {
   return policy.evaluators[subject.kind].decide(subject, states);
+}
+
+/**
+ * What the rules with these ids decide about an event that the others were asked about before. An `allow` among all rules
+ * still ends the asking. If none of them matches, the default decision with the action `allow`.
+ */
+export function decideAmong(
+  policy: Policy,
+  subject: Subject,
+  ids: readonly string[],
+  states?: RuleStates,
+): Decision {
+  return policy.evaluators[subject.kind].decideAmong(subject, ids, states);
+}
+
+/** Whether the rule that decided names a variable of which `test` is true. */
+export function namesAny(
+  { rules }: Policy,
+  { rule, ruleset }: Decision,
+  test: (name: JudgedVariable) => boolean,
+): boolean {
+  const deciding = rules.find(({ id, ruleset: role }) => id === rule && role === ruleset);
+  return deciding !== undefined && [...deciding.variables].some(test);
+}
+
+/** Whether the rule that decided names the content of a file: its verdict is given once for each content. */
+export function namesContent(policy: Policy, decision: Decision): boolean {
+  return namesAny(policy, decision, needsContent);
 }
 
 export interface RuleSource {
@@ -239,6 +272,19 @@ export class RuleEvaluator {
   }
 
   decide(subject: Subject, states?: RuleStates): Decision {
+    return this.evaluate(subject, states, undefined);
+  }
+
+  decideAmong(subject: Subject, ids: readonly string[], states?: RuleStates): Decision {
+    const decision = this.evaluate(subject, states, ids);
+    return decision.rule === DEFAULT_RULE ? { ...decision, action: "allow" } : decision;
+  }
+
+  private evaluate(
+    subject: Subject,
+    states: RuleStates | undefined,
+    ids: readonly string[] | undefined,
+  ): Decision {
     const { evaluation } = this;
     const isEmpty = this.isEnvironmentEmpty(subject.facts);
     this.read(subject, isEmpty);
@@ -253,8 +299,10 @@ export class RuleEvaluator {
         continue;
       }
       if ((isEmpty && asked.needsVariableSet) || !asked.program(evaluation)) continue;
-      matched ??= [];
-      matched.push(asked);
+      if (ids === undefined || ids.includes(asked.rule.id)) {
+        matched ??= [];
+        matched.push(asked);
+      }
       if (asked.rule.action === "allow") break;
     }
     evaluation.subject = undefined;

@@ -17,6 +17,8 @@ export interface LoadedRole {
   /** The files that were read for this role, except those inside the binary. */
   readonly files: readonly SignedFile[];
   readonly baseline: RoleBaseline | undefined;
+  /** Of its own `digests`, the contents in all files. */
+  readonly digests: readonly string[];
 }
 
 /** A condition's node and the document that contains it. */

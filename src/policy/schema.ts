@@ -6,6 +6,7 @@ import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kin
 import { nearest } from "../vocabulary/nearest.ts";
 import { severities } from "../vocabulary/severities.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
+import { DIGESTS_LIMIT } from "./content-digests.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
 export const actions = ["allow", "alert", "kill"] as const;
@@ -93,6 +94,13 @@ const fileSchema = v.strictObject({
   lists: v.optional(v.record(name, listSchema)),
   rules: v.optional(v.pipe(v.array(ruleSchema), v.maxLength(2000, "more than 2000 rules"))),
   override: v.optional(v.record(v.string(), overrideSchema)),
+  /** Files of sha256sum(1), relative to the policy's, or single digests: contents that are never changed. */
+  digests: v.optional(
+    v.pipe(
+      v.array(v.pipe(text, v.minLength(1, "an empty name"))),
+      v.maxLength(DIGESTS_LIMIT, `more than ${DIGESTS_LIMIT} entries`),
+    ),
+  ),
   /** One action, for execs, or one for each kind of event. */
   default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : action))),
   /** The role that first held the default; written by `policy show`. */

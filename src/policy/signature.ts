@@ -2,9 +2,12 @@
 // the verification, so that programs without keys need no cryptography.
 import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
+const signedKinds = ["policy", "baseline", "digests", "change"] as const;
+type SignedKind = (typeof signedKinds)[number];
+
 /** A file that a signature covers, identified by its purpose. Its location is not signed. */
 export interface SignedFile {
-  readonly kind: "policy" | "baseline" | "change";
+  readonly kind: SignedKind;
   /** Of a change: its id. */
   readonly role: string;
   /** `sha256:` and 64 hexadecimal digits, over the file's bytes. */
@@ -73,9 +76,10 @@ function parseStatement(text: string): Statement | undefined {
   const signed = parseTime(signedLine.replace(/^signed /, ""));
   const files: SignedFile[] = [];
   for (const line of lines.slice(0, -1)) {
-    const [, kind, role, digest] = /^(policy|baseline|change) (\S+) (sha256:[0-9a-f]{64})$/.exec(line) ?? [];
-    if (role === undefined || digest === undefined) return undefined;
-    files.push({ kind: kind === "policy" || kind === "change" ? kind : "baseline", role, digest });
+    const [, word, role, digest] = /^([a-z]+) (\S+) (sha256:[0-9a-f]{64})$/.exec(line) ?? [];
+    const kind = signedKinds.find((known) => known === word);
+    if (kind === undefined || role === undefined || digest === undefined) return undefined;
+    files.push({ kind, role, digest });
   }
   if (signed === undefined) return undefined;
   const statement = { role: roleLine.replace(/^role /, ""), signed, files };

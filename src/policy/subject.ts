@@ -54,6 +54,10 @@ interface ProcessSubject {
   readonly containerImage: string | undefined;
   /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
+  /** Whether the runnable's file holds what the baseline does not know; absent where that cannot be told. Set before the subject is judged. */
+  changed?: boolean | undefined;
+  /** The change to which the event belongs; undefined for none. No rule names it. */
+  change?: string | undefined;
   /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
@@ -110,6 +114,7 @@ const readers: {
   "process.interactive": (s) => (s.facts.tty === undefined ? undefined : s.facts.tty !== null),
   "process.linux.cgroup": (s) => s.facts.cgroup,
   "process.runnable.path": (s) => s.runnable.path,
+  "process.runnable.changed": (s) => s.changed,
   "process.script.path": (s) =>
     s.runnable.executable === undefined ? undefined : (s.runnable.script ?? null),
   "process.script.inline": (s) => (s.runnable.executable === undefined ? undefined : s.runnable.inline),

@@ -1,5 +1,6 @@
 // Builds a subject from the lineage of a policy test, with the real fingerprint code.
 import type { Knowledge } from "../baseline/baseline.ts";
+import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { identify, kernelThread } from "../fingerprint/identify.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
@@ -120,6 +121,8 @@ export function testSubject(
       unit,
       containerId,
       containerImage,
+      examined,
+      changed,
       ...facts
     } = processOf(member, environmentNames);
     const runnable = isKernelThread ? kernelThread : identify(facts);
@@ -151,6 +154,8 @@ export function testSubject(
       containerId,
       containerImage,
       unit,
+      examined,
+      changed,
       bootTimeMs: NOW - DAY_MS,
       userName: (uid) => names.get(uid),
     };
@@ -194,6 +199,8 @@ interface TestProcess extends ProcessFacts {
   readonly unit: string | null | undefined;
   readonly containerId: string | null;
   readonly containerImage: string | undefined;
+  readonly examined: ExaminedFile | undefined;
+  readonly changed: boolean | undefined;
 }
 
 const unknownProcess: TestProcess = {
@@ -205,10 +212,12 @@ const unknownProcess: TestProcess = {
   unit: undefined,
   containerId: null,
   containerImage: undefined,
+  examined: undefined,
+  changed: undefined,
 };
 
 /** The facts of the process that each variable of a test sets. */
-const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProcess>>> = {
+const readings: Readonly<Record<TestVariable, (value: Value, of: TestProcess) => Partial<TestProcess>>> = {
   "process.pid": (value) => ({ pid: numberOf(value) }),
   "process.executable.path": (value) => ({ executable: textOf(value), isKernelThread: value === null }),
   "process.command_args": (value) => ({ args: Array.isArray(value) ? value : undefined }),
@@ -222,6 +231,16 @@ const readings: Readonly<Record<TestVariable, (value: Value) => Partial<TestProc
   "process.executable.memfd": (value) => ({ executableMemfd: truthOf(value) }),
   "process.executable.setuid": (value) => ({ executableSetuid: truthOf(value) }),
   "process.executable.age": (value) => ({ executableAge: numberOf(value) }),
+  "process.executable.package": (value, { examined }) => ({
+    examined: { ...examined, package: textOrNull(value) },
+  }),
+  "process.executable.unpackaged": (value, { examined }) => ({
+    examined: { ...examined, unpackaged: truthOf(value) },
+  }),
+  "process.executable.modified": (value, { examined }) => ({
+    examined: { ...examined, modified: truthOf(value) },
+  }),
+  "process.runnable.changed": (value) => ({ changed: truthOf(value) }),
   "process.environment_truncated": (value) => ({ environmentTruncated: truthOf(value) }),
   "process.unit": (value) => ({ unit: textOrNull(value) }),
   "process.login_user.id": (value) => ({ loginUid: value === null ? null : numberOf(value) }),
@@ -235,7 +254,7 @@ function processOf(member: Member, environmentNames: readonly string[]): TestPro
   let process = unknownProcess;
   for (const name of testVariables) {
     const value = member[name];
-    if (value !== undefined) process = { ...process, ...readings[name](value) };
+    if (value !== undefined) process = { ...process, ...readings[name](value, process) };
   }
   if (process.environmentTruncated === true) return process;
   return { ...process, environment: environmentOf(member, environmentNames) };

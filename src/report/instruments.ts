@@ -24,6 +24,8 @@ export interface Instrument {
 
 /** Why an exec is unattributed: the first of these that is missing. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
+/** Why an exec is not judged again with the answer for which it waits. */
+export const lateReasons = ["full", "timeout"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
 export const instruments = {
@@ -80,6 +82,16 @@ export const instruments = {
       "Program names that were folded without a randomness score, because a user made too many new ones or the warden was behind.",
     attributes: [],
     closed: [],
+  },
+  lateVerdictsMissed: {
+    prometheus: "treewarden_late_verdicts_missed_total",
+    otel: "treewarden.late_verdicts.missed",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "Execs that waited for an answer that a rule needs, and were not judged again (full) or without the answer (timeout).",
+    attributes: ["reason"],
+    closed: [lateReasons],
   },
   verdicts: {
     prometheus: "treewarden_verdicts_total",

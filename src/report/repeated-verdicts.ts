@@ -8,7 +8,7 @@
 // otherwise. `policy.count` says how many verdicts a record stands for; its sum is the number of verdicts.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
-import type { Decision, Policy } from "../policy/policy.ts";
+import { type Decision, namesAny, namesContent, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
@@ -235,7 +235,8 @@ export class RepeatedVerdicts {
 
   private begin(key: string, values: KindValues, verdict: Verdict): void {
     const { decision, outcome, policy, subject } = verdict;
-    const isFolded = foldedOutcomes.has(outcome);
+    const isFolded =
+      foldedOutcomes.has(outcome) && verdict.reason !== "late" && !namesContent(policy, decision);
     const record = this.fullRecord(verdict);
     const distinct = namesArguments(policy, decision) ? DISTINCT_NAMED_ARGUMENTS : DISTINCT_ARGUMENTS;
     const first = sharedFields(record);
@@ -485,7 +486,7 @@ function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): Kind
     exact: subject.tree.exact,
     path: subject.runnable.path,
     scope: scopeOf(subject),
-    change: subject.knowledge.change,
+    change: subject.change,
     container: subject.containerId,
     uid: subject.facts.uid,
     loginUid: subject.facts.loginUid,
@@ -506,13 +507,12 @@ function isOf(values: KindValues, { subject, decision, outcome, reason, policy }
     values.loginUid === facts.loginUid &&
     values.container === containerId &&
     values.scope === scopeOf(subject) &&
-    values.change === subject.knowledge.change
+    values.change === subject.change
   );
 }
 
-function namesArguments(policy: Policy, { rule, ruleset }: Decision): boolean {
-  const deciding = policy.rules.find(({ id, ruleset: role }) => id === rule && role === ruleset);
-  return deciding !== undefined && [...deciding.variables].some(variesWithArguments);
+function namesArguments(policy: Policy, decision: Decision): boolean {
+  return namesAny(policy, decision, variesWithArguments);
 }
 
 function isSame(a: readonly string[] | bigint, b: readonly string[] | bigint): boolean {

@@ -13,7 +13,7 @@ export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   scope TEXT NOT NULL, exact TEXT NOT NULL, habit TEXT NOT NULL, path TEXT NOT NULL, tree TEXT NOT NULL,
   complete INTEGER NOT NULL, fromMain INTEGER NOT NULL,
   first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, users TEXT NOT NULL,
-  arguments TEXT, executables TEXT NOT NULL, change TEXT,
+  arguments TEXT, executables TEXT NOT NULL, contents TEXT NOT NULL, change TEXT,
   tree_seal TEXT NOT NULL, count_seal TEXT NOT NULL, executables_seal TEXT NOT NULL,
   PRIMARY KEY(origin, id)) WITHOUT ROWID`;
 
@@ -32,6 +32,7 @@ const treeColumns = [
   "users",
   "arguments",
   "executables",
+  "contents",
   "change",
 ] as const satisfies readonly (keyof LearnedTree)[];
 const otherColumns = ["origin", "learning", "tree_seal", "count_seal", "executables_seal"];
@@ -80,9 +81,9 @@ export function writeLearned(
     case "executables":
       database
         .query<void, string[]>(
-          "UPDATE learned SET executables = ?, executables_seal = ? WHERE origin = ? AND id = ?",
+          "UPDATE learned SET executables = ?, contents = ?, executables_seal = ? WHERE origin = ? AND id = ?",
         )
-        .run(update.executables, update.seal, origin, update.id);
+        .run(update.executables, update.contents, update.seal, origin, update.id);
       return;
   }
 }

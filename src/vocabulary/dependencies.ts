@@ -80,6 +80,11 @@ const table = {
     sharedByLineage: false,
     meaning: "what the examiner has answered so far about files, packages and container images",
   },
+  content: {
+    settleKey: "missed",
+    sharedByLineage: false,
+    meaning: "what the runnable's file holds, as the examiner has answered so far",
+  },
   time: { settleKey: "missed", sharedByLineage: false, meaning: "the time of the event" },
   sensor: { settleKey: "missed", sharedByLineage: false, meaning: "which sensor saw the event" },
 } as const satisfies Readonly<Record<string, DependencyRow>>;

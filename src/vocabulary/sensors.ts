@@ -97,6 +97,7 @@ const table = {
       "process.executable.package",
       "process.executable.unpackaged",
       "process.executable.modified",
+      "process.runnable.changed",
       "process.environment_variable.NAME",
       "process.environment_truncated",
       "process.in_container",

@@ -156,6 +156,16 @@ const table = {
     inTests: "derived",
     meaning: "what is really run: the script if there is one, else the executable",
   },
+  "process.runnable.changed": {
+    type: "bool",
+    judged: true,
+    kinds: ["exec"],
+    dependsOn: ["content"],
+    inTests: "set",
+    ordinary: false,
+    meaning:
+      "the baseline knows the program, and its file holds none of the contents that were learned, accepted or listed in `digests`; absent until the examiner has answered",
+  },
   "process.script.path": {
     type: "string",
     nullable: true,
@@ -238,7 +248,7 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
     meaning: "the distribution package that owns the executable; null: none",
   },
   "process.executable.unpackaged": {
@@ -246,7 +256,7 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
     meaning: "the executable is in the host's root, and no package owns it",
   },
   "process.executable.modified": {
@@ -254,7 +264,8 @@ const table = {
     judged: true,
     kinds: ["exec"],
     dependsOn: ["examiner"],
-    inTests: "absent",
+    inTests: "set",
+    ordinary: false,
     meaning: "the executable is not as its package has it",
   },
   // Stands for one variable for each name that the configuration has, see environment.ts.
@@ -522,7 +533,11 @@ const table = {
     ["exec"],
     "what became of the action: `alerted`, `would_kill`, `killed`, `withheld`, `silenced` or `failed`",
   ),
-  "policy.reason": reported("string", ["exec"], "why a kill was withheld or failed"),
+  "policy.reason": reported(
+    "string",
+    ["exec"],
+    "why a kill was withheld or failed; `late`: an answer that the rule needs came after the first verdict",
+  ),
   "policy.severity": reported(
     "string",
     ["exec", "change"],
@@ -664,6 +679,11 @@ const table = {
   "baseline.last": reported("string", [], "when the entry was last seen, likewise"),
   "baseline.hosts": reported("int", [], "how many hosts have the entry"),
   "baseline.executables": reported("string[]", [], "files that were run: path, package and digest"),
+  "baseline.contents": reported(
+    "string",
+    [],
+    "contents of the runnable's file: digests, `packaged`, or `varies`",
+  ),
   "baseline.arguments": reported("string", [], "arguments of the first exec, redacted"),
   "baseline.exclusion": reported("string", [], "pattern of the exclusion"),
   "baseline.exclusion.until": reported("string", [], "when the exclusion ends: RFC 3339, UTC; absent: never"),
@@ -796,6 +816,11 @@ export function isCoveredBySettleKey(name: JudgedVariable): boolean {
 /** The variable is known only while the sensor reads environments. */
 export function needsEnvironment(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("environment");
+}
+
+/** The variable is about the content of a file, which must be opened while the process runs it. */
+export function needsContent(name: JudgedVariable): boolean {
+  return judgedRow(name).dependsOn.includes("content");
 }
 
 /** The variable tells nothing but what the environment is. False for what is no variable. */

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
+import type { Contents } from "../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
-import type { Tree } from "../fingerprint/tree.ts";
+import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import { globCompilers } from "../policy/glob.ts";
@@ -97,6 +98,30 @@ export class KnownTrees {
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
   compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
     return this.accepted.compare(lineage, tree, scope, this.inputs.now());
+  }
+
+  /** The contents that were accepted for a path of the host, given as it is compared (`comparedPath`). */
+  contentsOf(path: string): Contents {
+    return this.accepted.baseline?.contentsOf(path) ?? "unknown";
+  }
+
+  /** The id of the change in whose open window a process is, known or not; undefined for none. */
+  windowOf({
+    lineage,
+    facts,
+  }: {
+    readonly lineage: Lineage;
+    readonly facts: ProcessFacts;
+  }): string | undefined {
+    const { exclusions } = this.accepted;
+    if (exclusions.size === 0 || !this.hasBaseline) return undefined;
+    const scope = this.scopeOf(lineage, facts);
+    const users = treeOf(lineage).userIds;
+    return exclusions.changeOf(
+      lineage,
+      { scope: scope === "pending" ? undefined : scope, users },
+      this.inputs.now(),
+    )?.id;
   }
 
   /** The folded tree is in the baseline: its metrics stay. */

@@ -18,6 +18,7 @@ import {
   startWatching,
   stopLearning,
 } from "../baseline/learning-state.ts";
+import type { FoundContent } from "../baseline/seen-contents.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
@@ -165,6 +166,26 @@ export class Learner {
   /** The examiner has looked at the file that was run under `path`. */
   onExamined(path: string, examined: ExaminedFile): void {
     this.learning.examined(path, examined);
+  }
+
+  /** Whether the content of the file at `path` (`contentPath`) is to be looked at. */
+  wantsContent(path: string): boolean {
+    return this.learning.wantsContent(path);
+  }
+
+  /** The file at `path` of the host was read. */
+  onContent(path: string, content: FoundContent): void {
+    this.learning.foundContent(path, content);
+  }
+
+  /** A known program ran with a content that nobody has accepted: it is proposed like an unknown tree. */
+  onChanged(program: RunningProgram, content: string): void {
+    if (this.isLearning) return;
+    const { knownTrees, now } = this.inputs;
+    const { lineage, facts } = program;
+    const scope = knownTrees.scopeOf(lineage, facts);
+    const change = knownTrees.windowOf(program) ?? null;
+    if (scope !== "pending") this.learning.observeContent(lineage, scope, now(), facts, content, change);
   }
 
   /** Events were lost. What was found shortly before may not have been seen whole either. */

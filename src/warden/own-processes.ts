@@ -30,7 +30,7 @@ function entry(within: string, names: readonly string[], path: string): Baseline
   const never = { first: 0, last: 0, count: 0, users: [], hosts: 1, executables: [] };
   return {
     ...{ scope: within, habit: tree, exact: tree, beforeHabits: false, path, tree },
-    ...{ complete: false, fromMain: true, ...never, arguments: undefined },
+    ...{ complete: false, fromMain: true, ...never, contents: "unknown", arguments: undefined },
   };
 }
 

@@ -7,7 +7,7 @@ import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
-import { type Decision, decide, type Policy } from "../policy/policy.ts";
+import { type Decision, decide, decideAmong, namesContent, type Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
@@ -17,8 +17,12 @@ import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { ChangedRunnables } from "./changed-runnables.ts";
+import type { KnowableExec } from "./known-trees.ts";
+import type { AwaitingExec, LateVerdicts } from "./late-verdicts.ts";
 import type { LoadShedding } from "./load-shedding.ts";
 import type { NewTrees } from "./new-trees.ts";
+import type { SeenState } from "./runnable-contents.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
 
 export interface VerdictInputs {
@@ -50,7 +54,15 @@ export interface VerdictInputs {
   /** The fields of a record that describe the ancestors of its process. */
   readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
-  readonly knowledgeOf: (exec: Execution) => Knowledge;
+  readonly knowledgeOf: (exec: KnowableExec & Pick<Execution, "time">) => Knowledge;
+  /** Tells whether what runs holds what was learned. */
+  readonly changes?: ChangedRunnables;
+  /** Execs that are judged again. */
+  readonly late?: LateVerdicts;
+  /** Names of the examiner's answers that an exec lacks; they are on their way. */
+  readonly awaited?: (subject: ExecSubject) => readonly string[];
+  /** The change in whose open window a process is; undefined for none. */
+  readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
   /** Reports a change of treewarden itself. */
@@ -103,24 +115,31 @@ export class VerdictHandler implements TrackerListener {
   }
 
   onExec(exec: Execution): void {
+    const { changes } = this.inputs;
     const knowledge = this.inputs.knowledgeOf(exec);
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
+    const seen = changes?.look(subject, knowledge);
+    subject.changed = changes?.isChanged(subject, knowledge, seen);
+    if (subject.changed === true) this.allowInWindow(subject);
     const { current: policy } = this.inputs.policy;
     const { enforcement } = this.inputs;
+    const isKnown = knowledge.known === true;
     let decision = decide(policy, subject, enforcement.states);
     if (decision.armed && enforcement.mayAct && enforcement.refresh())
       decision = decide(policy, subject, enforcement.states);
-    const { outcome, reason } = this.carryOut(exec, decision, knowledge.known === true);
-    this.count(decision, outcome, exec);
-    if (!exec.tree.unscored) this.inputs.learnFrom(exec, knowledge);
-    if (
-      this.settling &&
-      decision.action !== "kill" &&
-      decision.undecided.length === 0 &&
-      exec.event !== undefined
-    ) {
-      this.inputs.settle(exec.event);
+    let { outcome, reason } = this.carryOut(exec, decision, isKnown);
+    if (!isCarriedOut(outcome) && this.wasReported(policy, decision, subject, seen)) {
+      decision = decide(policy, { ...subject, changed: false }, enforcement.states);
+      ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
+    this.count(decision, outcome, exec);
+    let wanted = seen;
+    if (!exec.tree.unscored) {
+      this.inputs.learnFrom(exec, knowledge);
+      wanted ??= changes?.learn(subject);
+    }
+    if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
+    if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
     if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
@@ -133,6 +152,43 @@ export class VerdictHandler implements TrackerListener {
     if (!outbox.watched) return;
     if (this.inputs.load.shedsPlainEvents) outbox.shedBestEffort();
     else outbox.bestEffort(records.exec(subject, "process.exec", stamp));
+  }
+
+  /**
+   * Judges an exec again, whose missing answers have come or will not come. What it has done since cannot be undone, and
+   * its verdict was given: a kill is reported, and not carried out.
+   */
+  onLate({ subject, seen, undecided, policy }: AwaitingExec): void {
+    const { inputs } = this;
+    // Rules that are no longer in force give no verdicts.
+    if (policy !== inputs.policy.current) return;
+    const { facts, tree, lineage, time, wallTime, containerId } = subject;
+    const knowledge = inputs.knowledgeOf({ facts, tree, process: { lineage }, time });
+    const late: ExecSubject = {
+      ...subject,
+      knowledge,
+      change: knowledge.change,
+      containerImage: imageFor(containerId, inputs),
+      examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
+    };
+    late.changed = inputs.changes?.isChanged(late, knowledge, seen);
+    if (late.changed === true) this.allowInWindow(late);
+    const { states } = inputs.enforcement;
+    let decision = decideAmong(policy, late, undecided, states);
+    if (this.wasReported(policy, decision, late, seen))
+      decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
+    if (decision.action === "allow") return;
+    const outcome = decision.action === "kill" ? "would_kill" : "alerted";
+    this.countedWith(decision, outcome).verdicts.add(1);
+    inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  /** In an open change window a new content is no alarm: it belongs to the change. */
+  private allowInWindow(subject: ExecSubject): void {
+    const change = this.inputs.windowOf?.(subject);
+    if (change === undefined) return;
+    subject.changed = undefined;
+    subject.change = change;
   }
 
   onExit(process: Process, tree: Tree, event: ExitEvent): void {
@@ -150,6 +206,49 @@ export class VerdictHandler implements TrackerListener {
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.inputs.onLoss();
+  }
+
+  /**
+   * Whether the verdict is one on a content that was reported already: there is one for each new content. Otherwise it
+   * is reported from now on.
+   */
+  private wasReported(
+    policy: Policy,
+    decision: Decision,
+    { changed }: ExecSubject,
+    seen: SeenState | undefined,
+  ): boolean {
+    const { changes } = this.inputs;
+    if (changed !== true || seen === undefined || changes === undefined) return false;
+    if (decision.action === "allow" || !namesContent(policy, decision)) return false;
+    if (changes.isReported(seen)) return true;
+    changes.setReported(seen);
+    return false;
+  }
+
+  /**
+   * Whether further execs like this one may be delivered late: none of them is killed, and the kernel's key of them covers
+   * the content of what they run. It does not know which script an interpreter reads.
+   */
+  private maySettle(decision: Decision, { runnable }: ExecSubject, seen: SeenState | undefined): boolean {
+    if (!this.settling || (seen !== undefined && seen.path !== runnable.executable)) return false;
+    if (!this.inputs.enforcement.mayAct) return true;
+    return decision.action !== "kill" && decision.undecided.length === 0;
+  }
+
+  /** Has the exec judged again once the answers have come for which its rules were undecided. */
+  private awaitAnswers(
+    subject: ExecSubject,
+    seen: SeenState | undefined,
+    { undecided }: Decision,
+    policy: Policy,
+  ): void {
+    const { late, awaited } = this.inputs;
+    if (late === undefined) return;
+    const keys = awaited?.(subject) ?? [];
+    const isContentPending = seen !== undefined && seen.content === undefined;
+    const all = isContentPending ? [...keys, contentKey(seen.question)] : keys;
+    if (all.length > 0) late.add({ subject, seen, undecided, policy }, all, monotonicNow());
   }
 
   private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
@@ -246,10 +345,28 @@ export function execSubject(
     knowledge,
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
-    containerImage:
-      (typeof containerId === "string" ? inputs.imageOf?.(containerId) : undefined) ?? undefined,
+    containerImage: imageFor(containerId, inputs),
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
+    changed: undefined,
+    change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
+}
+
+function imageFor(
+  container: string | null | undefined,
+  { imageOf }: Pick<VerdictInputs, "imageOf">,
+): string | undefined {
+  return (typeof container === "string" ? imageOf?.(container) : undefined) ?? undefined;
+}
+
+/** Whether the process was, or should have been, signalled. */
+function isCarriedOut(outcome: Outcome): boolean {
+  return outcome !== "alerted" && outcome !== "would_kill" && outcome !== "allowed";
+}
+
+/** The name of the answer to a question about a content, see `LateVerdicts.answered`. */
+export function contentKey(question: number): string {
+  return `content:${question}`;
 }

@@ -5,7 +5,7 @@ import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
 import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
-import { isCoveredBySettleKey } from "../vocabulary/variables.ts";
+import { isCoveredBySettleKey, needsContent } from "../vocabulary/variables.ts";
 
 /** How events of each judged kind must be delivered, so that a kill comes in time. */
 const wakeupFor = {
@@ -16,13 +16,16 @@ const wakeupFor = {
 const promptestFirst: readonly WakeupPolicy[] = ["all", "unsettled", "none"];
 
 /**
- * The wake-up policy that is prompt enough for every judged kind. `none`: nothing is killed. `unsettled`: kills depend
- * only on variables that the settle key covers, so an exec with a settled key need not wake the reader. `all`: any event
- * may lead to a kill. `states`: undefined while nothing may act.
+ * The wake-up policy that is prompt enough for every judged kind. `none`: nothing is killed, and no rule is about the
+ * content of a file. `unsettled`: kills depend only on variables that the settle key covers, so an exec with a settled key
+ * need not wake the reader, and execs whose content decides are not settled. `all`: any event may lead to a kill.
+ * `states`: undefined while nothing may act.
  */
 export function wakeupPolicyOf(policy: Policy, states: RuleStates | undefined): WakeupPolicy {
-  if (states === undefined) return "none";
-  const needed = judgedKinds.map((kind) => wakeupFor[kind](policy, states));
+  // A file is opened while its process runs: it may be restored a moment later.
+  const forContents: WakeupPolicy = [...policy.variables].some(needsContent) ? "unsettled" : "none";
+  if (states === undefined) return forContents;
+  const needed = [forContents, ...judgedKinds.map((kind) => wakeupFor[kind](policy, states))];
   return promptestFirst.find((candidate) => needed.includes(candidate)) ?? "none";
 }
 

@@ -2,7 +2,7 @@
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
-import { ExaminerClient } from "../examiner/client.ts";
+import { ExaminerClient, imageKey } from "../examiner/client.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
@@ -31,12 +31,14 @@ import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { ChangedRunnables } from "./changed-runnables.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
+import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NameBudget } from "./name-budget.ts";
@@ -48,12 +50,13 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
+import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { readUserNames } from "./user-names.ts";
-import { VerdictHandler } from "./verdict-handler.ts";
+import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
@@ -164,7 +167,16 @@ export function buildWardenParts(
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
-    changed: (what) => epoch.raise(what),
+    changed: (what) => {
+      if (what === "packages") contents.forgetAll();
+      epoch.raise(what);
+    },
+    answered: (key) => late.answered(key),
+    content: (question, answer) => {
+      const seen = contents.take(question, answer);
+      if (seen !== undefined) changes.onAnswer(seen);
+      late.answered(contentKey(question));
+    },
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
@@ -194,6 +206,19 @@ export function buildWardenParts(
     writeFile,
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
+  });
+  const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
+  const changes = new ChangedRunnables({
+    contents,
+    accepted: (path) => knownTrees.contentsOf(path),
+    permitted: () => policyInForce.current.digests,
+    isWanted: (path) => learner.wantsContent(path),
+    onContent: (path, content) => learner.onContent(path, content),
+    onChanged: (program, digest) => learner.onChanged(program, digest),
+  });
+  const late = new LateVerdicts({
+    judge: (exec) => verdicts.onLate(exec),
+    missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
   });
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
   const capture = new WardenCapture({
@@ -309,6 +334,14 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    changes,
+    late,
+    awaited: ({ containerId, examined, facts }) => {
+      if (typeof containerId === "string")
+        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
+      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
+      return answer === undefined ? [] : [answer];
+    },
     ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
@@ -316,12 +349,14 @@ export function buildWardenParts(
       learner.onLoss();
     },
     knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
+    windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
   });
   return {
     applyEnforcement,
     capture,
+    changes,
     enforcement,
     epoch,
     examiner,
@@ -330,6 +365,7 @@ export function buildWardenParts(
     fileWriter,
     forestStore,
     knownTrees,
+    late,
     learner,
     link,
     outbox,

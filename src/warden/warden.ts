@@ -1,7 +1,7 @@
 // The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
 // parts. Until its shutdown it waits neither for the disk nor for another process.
 import type { RestoredForest } from "../forest/saved-forest.ts";
-import { monotonicNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
+import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
@@ -11,8 +11,8 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
-import type { RunningProgram } from "./learner.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
@@ -228,15 +228,17 @@ class Warden {
 
   /** Learns the running processes: a daemon that started before the learning run causes no exec to learn from. */
   private learnRunningProcesses(): void {
-    const { reader, tracker, learner } = this.parts;
-    const running: RunningProgram[] = [];
+    const { reader, tracker, learner, changes } = this.parts;
+    const running: RanProgram[] = [];
     for (const { pid, facts } of scanLiveProcesses(reader)) {
       const { startTicks } = facts;
       if (startTicks === undefined) continue;
       const process = tracker.forest.find({ pid, startTicks, startExact: true });
-      if (process !== undefined && !process.kernelThread) running.push({ lineage: process.lineage, facts });
+      if (process !== undefined && !process.kernelThread)
+        running.push({ process, lineage: process.lineage, facts, wallTime: realtimeNow() / 1e6 });
     }
     learner.onRunning(running);
+    for (const program of running) changes.learn(program);
   }
 
   /**
@@ -364,6 +366,8 @@ class Warden {
       capture,
       repeatedVerdicts,
       enforcement,
+      late,
+      examiner,
     } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
@@ -378,6 +382,8 @@ class Warden {
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
+    wakeIn(late.dueIn(now));
+    wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
     if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
@@ -391,9 +397,12 @@ class Warden {
   private runDueTasks(): void {
     const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
       this.parts;
+    const { late, examiner } = this.parts;
     const now = monotonicNow();
     enforcement.work();
     this.parts.applyEnforcement();
+    examiner.contents.giveUp(now);
+    late.expire(now);
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);

@@ -7,6 +7,7 @@ import {
   parseBaseline,
   readBaseline,
 } from "../../src/baseline/baseline-file.ts";
+import type { Contents } from "../../src/baseline/contents.ts";
 import { mergeEntries } from "../../src/baseline/entry.ts";
 import { executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { decodeText } from "../../src/linux/text.ts";
@@ -36,8 +37,8 @@ describe("the file of a baseline", () => {
     const lines = formatBaseline(small).split("\n");
     expect(lines[0]).toBe("treewarden-baseline 3");
     expect(lines.slice(-3)).toEqual([
-      "-\t/cron/sh\t=\t/usr/bin/dash\t/cron/base\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-",
-      "-\t/sshd/bash\t=\t/usr/bin/bash\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0,1000\t1\t-\t-",
+      "-\t/cron/sh\t=\t/usr/bin/dash\t/cron/base\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-\t-",
+      "-\t/sshd/bash\t=\t/usr/bin/bash\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0,1000\t1\t-\t-\t-",
       "",
     ]);
   });
@@ -70,11 +71,25 @@ describe("the file of a baseline", () => {
     );
   });
 
+  test("tells with which contents its runnable was learned", () => {
+    const digests = [1, 2].map((number) => `sha256:${String(number).repeat(64)}`);
+    const columnOf = (contents: Contents): string | undefined =>
+      formatBaseline({ header, entries: [entry("/a", { contents })] })
+        .split("\n")
+        .at(-2)
+        ?.split("\t")[12];
+    expect(columnOf(digests)).toBe(digests.join(","));
+    expect(columnOf("varies")).toBe("varies");
+    expect(columnOf("packaged")).toBe("packaged");
+    expect(columnOf("unknown")).toBe("-");
+  });
+
   test("of an older format is read: its trees have no habit, and its incomplete ones stand for themselves", () => {
     const second = formatBaseline(small)
       .replace("treewarden-baseline 3", "treewarden-baseline 2")
       .replace(/^digest.*\n/m, "")
-      .replaceAll(/^(-\t[^\t]+\t)=\t/gm, "$1");
+      .replaceAll(/^(-\t[^\t]+\t)=\t/gm, "$1")
+      .replaceAll(/\t-\t-\t-$/gm, "\t-\t-");
     const first = second
       .replace("treewarden-baseline 2", "treewarden-baseline 1")
       .replaceAll(/\t-\t-$/gm, "\t-\t-\t-");

@@ -1,5 +1,6 @@
 // Rows of the reporter's table of learned trees, as a warden's reports make them.
 import type { Database } from "bun:sqlite";
+import { contentsText } from "../../src/baseline/contents.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
 import { type LearnedTree, usersText } from "../../src/baseline/learned.ts";
@@ -40,6 +41,7 @@ export function treeOfEntry(entry: BaselineEntry, change: string | null = null):
     id: treeId(scope + habit + (change ?? "")),
     users: usersText(users),
     executables: executablesText(executables),
+    contents: contentsText(entry.contents),
     arguments: entry.arguments ?? null,
     change,
   };

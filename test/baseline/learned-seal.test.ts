@@ -30,6 +30,7 @@ const tree: LearnedTree = {
   count: 2,
   users: "0,33",
   executables: "-",
+  contents: "-",
   arguments: "sh -c x",
   change: null,
 };
@@ -43,7 +44,7 @@ describe("a report on its way to the reporter", () => {
   test.each<LearnedUpdate>([
     { kind: "tree", started, tree },
     { kind: "counts", started, counts: [{ id: tree.id, last: NOON, count: 3, users: "-" }] },
-    { kind: "executables", started, id: tree.id, executables: "/usr/bin/dash,dash,-" },
+    { kind: "executables", started, id: tree.id, executables: "/usr/bin/dash,dash,-", contents: "varies" },
   ])("survives the wire: %#", (update) => {
     const sealed = sealUpdate(update, key, origin);
     expect(sealed).toMatchObject(update);
@@ -58,7 +59,20 @@ describe("a report on its way to the reporter", () => {
       { ...sealed, tree: { ...tree, id: "x" } },
       { ...sealed, started: -1 },
       { ...sealed, learning: "x" },
-      { ...sealUpdate({ kind: "executables", started, id: tree.id, executables: "dash" }, key, origin) },
+      {
+        ...sealUpdate(
+          { kind: "executables", started, id: tree.id, executables: "dash", contents: "-" },
+          key,
+          origin,
+        ),
+      },
+      {
+        ...sealUpdate(
+          { kind: "executables", started, id: tree.id, executables: "-", contents: "sha256:0" },
+          key,
+          origin,
+        ),
+      },
       { kind: "other", started },
     ])
       expect(parseSealedUpdate(wrong)).toBeUndefined();

@@ -28,7 +28,8 @@ class Table {
     this.room -= 1;
     if (this.room < 0) return false;
     if (update.kind === "tree") this.rows.set(update.tree.id, update.tree);
-    else if (update.kind === "executables") this.change(update.id, { executables: update.executables });
+    else if (update.kind === "executables")
+      this.change(update.id, { executables: update.executables, contents: update.contents });
     else for (const counted of update.counts) this.change(counted.id, counted);
     return true;
   };
@@ -138,6 +139,7 @@ describe("learning", () => {
         count: 2,
         users: "0,33",
         executables: "-",
+        contents: "-",
         arguments: "sh -c TOKEN=...",
         change: null,
       },

@@ -1,5 +1,6 @@
 // Entries for the tests of this room: by hand, and by chance within what an entry may be.
 import fc from "fast-check";
+import { CONTENTS_LIMIT, type Contents } from "../../src/baseline/contents.ts";
 import { type BaselineEntry, USERS_LIMIT } from "../../src/baseline/entry.ts";
 import { type Executable, executableOf, joinExecutables } from "../../src/baseline/executables.ts";
 import { unambiguous } from "../../src/linux/text.ts";
@@ -24,6 +25,7 @@ export function entry(exact: string, rest: Partial<BaselineEntry> = {}): Baselin
     users: [0],
     hosts: 1,
     executables: [],
+    contents: "unknown",
     arguments: undefined,
     ...rest,
   };
@@ -59,6 +61,14 @@ export const anyExecutable: fc.Arbitrary<Executable> = fc
       executableOf(path, known) ?? { path: "/", modified: false, package: undefined, digest: undefined },
   );
 
+/** Any contents, of few digests. */
+export const anyContents: fc.Arbitrary<Contents> = fc.oneof(
+  fc.constantFrom<Contents>("unknown", "packaged", "varies"),
+  fc
+    .uniqueArray(fc.nat({ max: 40 }), { minLength: 1, maxLength: CONTENTS_LIMIT })
+    .map((numbers) => numbers.map((number) => `sha256:${String(number).padStart(64, "0")}`).sort()),
+);
+
 /** Any entry, its keys few enough that some meet. */
 export const anyEntry: fc.Arbitrary<BaselineEntry> = fc
   .record({
@@ -74,6 +84,7 @@ export const anyEntry: fc.Arbitrary<BaselineEntry> = fc
     users: fc.uniqueArray(fc.nat({ max: 0xffff_ffff }), { maxLength: USERS_LIMIT }),
     hosts: fc.integer({ min: 1, max: 100 }),
     executables: fc.array(anyExecutable, { maxLength: 2 }).map((list) => joinExecutables(list, [])),
+    contents: anyContents,
     arguments: fc.option(fc.constantFrom("sh -c x", '""'), { nil: undefined }),
   })
   .map(({ times, users, lineage, habit, ...rest }) => ({

@@ -55,7 +55,16 @@ test("neither one makes the other known, but a learned one is known again", () =
     const { path: tree, exact } = treeOf(leafOf(learned));
     const times = { first: 0, last: 0, count: 1, users: [], hosts: 1 };
     const lineage = { complete: true, beforeHabits: false, fromMain: false };
-    baseline.add({ ...key, ...times, ...lineage, tree, exact, executables: [], arguments: undefined });
+    baseline.add({
+      ...key,
+      ...times,
+      ...lineage,
+      tree,
+      exact,
+      executables: [],
+      contents: "unknown",
+      arguments: undefined,
+    });
     for (const asked of [true, false])
       expect(baseline.knowledge(leafOf(asked), "-", 0).known).toBe(asked === learned);
   }

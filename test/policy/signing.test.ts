@@ -20,7 +20,7 @@ function baseline(role: string | undefined, exact = "/cron/dash"): string {
     ...{ scope: "cron.service", exact, habit: exact, beforeHabits: false, path: "/usr/bin/dash" },
     ...{ tree: exact, complete: true, fromMain: false },
     ...{ first: NOON, last: NOON, count: 1, users: [0], hosts: 1 },
-    ...{ executables: [], arguments: undefined },
+    ...{ executables: [], contents: "unknown" as const, arguments: undefined },
   };
   const header = { role, hosts: ["a"], created: NOON, learnedFrom: NOON, learnedTo: NOON };
   return formatBaseline({ header, entries: [entry] });

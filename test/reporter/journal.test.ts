@@ -163,25 +163,36 @@ describe("the journal", () => {
     using old = new Database(path, { create: true });
     old.run(LEARNED_TABLE.replace(" change TEXT,", ""));
     old.run(
-      "INSERT INTO learned VALUES ('o', 'i', 'l', '-', '/a', '/a', '/a', '/a', 1, 0, 1, 1, 1, '-', NULL, '-', 's', 's', 's')",
+      "INSERT INTO learned VALUES ('o', 'i', 'l', '-', '/a', '/a', '/a', '/a', 1, 0, 1, 1, 1, '-', NULL, '-', '-', 's', 's', 's')",
     );
     using journal = new Journal(path, bounds);
     const tree: LearnedTree = {
       ...{ id: "0".repeat(32), scope: "-", exact: "/b", habit: "/b", path: "/b" },
       ...{ tree: "/b", complete: true, fromMain: false },
-      ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", arguments: null, change: null },
+      ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", contents: "-" },
+      ...{ arguments: null, change: null },
     };
     const { id } = tree;
     const origin = { learning: "1".repeat(32), warden: "r:1", started: 1 };
     const key = new Uint8Array(32);
     const updates = [
       sealUpdate({ kind: "tree", started: 1, tree }, key, origin),
-      sealUpdate({ kind: "executables", started: 1, id, executables: "/b,!,-" }, key, origin),
+      sealUpdate(
+        { kind: "executables", started: 1, id, executables: "/b,!,-", contents: "packaged" },
+        key,
+        origin,
+      ),
     ];
     journal.append({ records: [], learned: { run: "r", generation: 1, updates } });
     const rows = old.query("SELECT * FROM learned ORDER BY exact").all();
-    expect(rows).toMatchObject([{ exact: "/b", executables: "/b,!,-", origin: "r:1:1" }]);
-    expect(verifyRow(JSON.stringify(rows[0]), key)?.tree).toEqual({ ...tree, executables: "/b,!,-" });
+    expect(rows).toMatchObject([
+      { exact: "/b", executables: "/b,!,-", contents: "packaged", origin: "r:1:1" },
+    ]);
+    expect(verifyRow(JSON.stringify(rows[0]), key)?.tree).toEqual({
+      ...tree,
+      executables: "/b,!,-",
+      contents: "packaged",
+    });
   });
 
   test("written by somebody else shows nothing that moves a terminal", () => {

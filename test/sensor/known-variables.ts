@@ -18,6 +18,7 @@ const fromElsewhere: ReadonlySet<JudgedVariable> = new Set<JudgedVariable>([
   "process.executable.package",
   "process.executable.unpackaged",
   "process.executable.modified",
+  "process.runnable.changed",
   "container.image.name",
   "process.session_id",
 ]);

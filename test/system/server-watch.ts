@@ -29,7 +29,6 @@ export function robotPolicy(server: Server): string {
   const path = server.path("robot.json");
   const tree = `/**/{${daemons.join(",")}}/**`;
   const when = { and: [{ tree }, { "!": [{ var: ["tree.known", true] }] }] };
-  const ownScripts = { glob: [{ var: "process.script.path" }, server.path("cgi", "status.cgi")] };
   const policy = {
     role: "robot",
     extends: ["web", "bastion"],
@@ -37,7 +36,6 @@ export function robotPolicy(server: Server): string {
     lists: { "app-servers": ["**/php-fpm*", "php-fpm", "java", "gunicorn", "uwsgi", "puma"] },
     rules: [{ id: "unknown-tree", when, action: "alert" }],
     override: {
-      "shell-under-app-server": { except: [ownScripts] },
       // Others on this host may be at work in /tmp.
       "exec-from-writable-place": { except: [{ "!": [{ tree }] }] },
     },

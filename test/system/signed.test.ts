@@ -89,7 +89,7 @@ function entryOf(tree: JsonRecord, at: number): BaselineEntry {
     ...{ path: text("process.runnable.path"), tree: text("tree.path"), beforeHabits: false },
     ...{ complete: tree["tree.complete"] === true, fromMain: false },
     ...{ first: at, last: at, count: 1, users: [0], hosts: 1 },
-    ...{ executables: [], arguments: undefined },
+    ...{ executables: [], contents: "unknown", arguments: undefined },
   };
 }
 

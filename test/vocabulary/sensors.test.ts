@@ -51,6 +51,7 @@ test("process accounting knows what its row says, and nothing else", () => {
     "process.executable.package",
     "process.executable.unpackaged",
     "process.executable.modified",
+    "process.runnable.changed",
   ];
   const elsewhere = [...examined, "process.session_id", "container.image.name"];
   expect([...claimed].filter((name) => !unknown.has(name)).toSorted()).toEqual(elsewhere.toSorted());

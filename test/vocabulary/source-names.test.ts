@@ -24,6 +24,10 @@ const otherNames: ReadonlySet<string> = new Set([
   "host.arch", // an attribute of OTLP's resource
   "base.json", // files in the state directory
   "forest.json",
+  "arguments.redact", // settings of the configuration
+  "arguments.report",
+  "base.packages",
+  "base.paths",
 ]);
 
 test("every dotted name in the sources that begins as a record's name does is in a table", () => {

@@ -156,6 +156,7 @@ describe("what two execs of one settle key have in common", () => {
     "process.pid",
     "process.executable.age",
     "process.executable.modified",
+    "process.runnable.changed",
     "tree.age",
     "tree.complete",
     "sensor.source",

@@ -104,6 +104,18 @@ describe("a change window", () => {
     ]);
   });
 
+  test("collects a new content of a known program under its id, too", () => {
+    using rig = new BaselineRig({ inForce: ["/deploy/ls"] });
+    const { process, facts } = below;
+    const program = { lineage: process.lineage, facts };
+    expect(rig.knownTrees.windowOf(program)).toBeUndefined();
+    open(rig, windowOf());
+    expect(rig.knownTrees.windowOf(program)).toBe("CHG-7");
+    rig.learner.onChanged(program, `sha256:${"a".repeat(64)}`);
+    rig.learner.reportAll();
+    expect(collected(rig)).toEqual([["/deploy/ls", "CHG-7"]]);
+  });
+
   test("reports what it has collected before it is reported as ended", () => {
     using rig = new BaselineRig({ inForce: ["/nothing"] });
     open(rig, windowOf());

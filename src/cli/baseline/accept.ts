@@ -27,6 +27,8 @@ export interface AcceptFlags extends ProposalFlags, ConfirmFlags {
 /** How long `accept` waits for trees that are on their way from the warden through the reporter to the disk. */
 const ARRIVAL_MS = 5_000;
 const RETRY_MS = 200;
+/** Files whose content varies that `accept` names. */
+const VARYING_SHOWN = 20;
 
 /** Shows the trees of the learning run and puts them into force; on a terminal, after a question. */
 export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<void> {
@@ -111,6 +113,12 @@ function explain({ entries, others, hidden, incomplete }: Proposal, state: Learn
     );
   if (alone > 0) hint(`${alone} incomplete trees stand for themselves alone`);
   if (incomplete > 0) hint(`${incomplete} incomplete trees were left out: treewarden baseline review`);
+  const varying = [
+    ...new Set(entries.flatMap(({ contents, path }) => (contents === "varies" ? [path] : []))),
+  ];
+  for (const path of varying.slice(0, VARYING_SHOWN)) hint(`${path} varies: its content is never compared`);
+  if (varying.length > VARYING_SHOWN)
+    hint(`${varying.length - VARYING_SHOWN} more files vary: treewarden baseline learn --show`);
   if (state.losses > 0) hint(lossText(state, nowSeconds()));
 }
 

@@ -40,7 +40,7 @@ export function entriesOf(file: string): Captured {
   const keep = (update: LearnedUpdate): true => {
     if (update.kind === "tree") trees.set(update.tree.id, update.tree);
     else if (update.kind === "counts") for (const counted of update.counts) change(counted.id, counted);
-    else change(update.id, { executables: update.executables });
+    else change(update.id, { executables: update.executables, contents: update.contents });
     return true;
   };
   const mainPrograms = new MainPrograms();

@@ -1,4 +1,5 @@
 // `baseline compare`: each tree that the baseline does not know, once.
+import { contentsText } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
@@ -11,6 +12,7 @@ import type { BaselineHost } from "./host.ts";
 import {
   baselineOf,
   compiledExclusions,
+  isNewTo,
   readBaselineFile,
   readBytes,
   readExclusions,
@@ -56,10 +58,12 @@ export interface Unknown {
   readonly shown: readonly BaselineEntry[];
   /** Those of `shown` whose scope, habit and path are known: their executables are new. */
   readonly withNewExecutable: ReadonlySet<BaselineEntry>;
+  /** Those of `shown` that are known, but not with this content. */
+  readonly withNewContent: ReadonlySet<BaselineEntry>;
   readonly hidden: readonly Hidden[];
 }
 
-/** The trees of the journal or of a capture that the baseline does not know, and those among them that exclusions hide. */
+/** The trees of the journal or of a capture that the baseline does not know, or not with this content, and those among them that exclusions hide. */
 export async function findUnknown(
   flags: Pick<CompareFlags, "baseline" | "capture">,
   host: BaselineHost,
@@ -75,7 +79,7 @@ export async function findUnknown(
   const known = baselineOf(entries);
   // Before they are merged, so that what is shown has the executables that are new and no others.
   const unknown = mergeEntries(
-    [(await candidatesOf(flags, host)).filter((entry) => !known.knows(entry))],
+    [(await candidatesOf(flags, host)).filter((entry) => isNewTo(known, entry))],
     false,
   );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
@@ -83,13 +87,18 @@ export async function findUnknown(
   const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   return {
     shown,
-    withNewExecutable: new Set(shown.filter((entry) => known.knows({ ...entry, executables: [] }))),
+    withNewExecutable: new Set(
+      shown.filter((entry) => known.knows({ ...entry, executables: [] }) && !known.knows(entry)),
+    ),
+    withNewContent: new Set(shown.filter((entry) => known.knows(entry))),
     hidden: hiddenBy(exclusions, unknown, now),
   };
 }
 
 /** An unknown entry on one line. */
-export function unknownLine(entry: BaselineEntry, { withNewExecutable }: Unknown): string {
+export function unknownLine(entry: BaselineEntry, { withNewExecutable, withNewContent }: Unknown): string {
+  if (withNewContent.has(entry))
+    return `${entryLine(entry)}  (known, with another content: ${contentsText(entry.contents)})`;
   if (!withNewExecutable.has(entry)) return entryLine(entry);
   return `${entryLine(entry)}  (known habit and path, another executable: ${entry.executables.map(({ path }) => path).join(" ")})`;
 }

@@ -1,5 +1,6 @@
 // How these commands show trees: lines for people, or one flat JSON object a line.
 import { timeText } from "../../baseline/baseline-file.ts";
+import { type Contents, contentsText } from "../../baseline/contents.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { type Executable, executableText } from "../../baseline/executables.ts";
 import { realtimeNow } from "../../linux/clock.ts";
@@ -33,6 +34,7 @@ export function entryFields(entry: BaselineEntry): EventRecord {
     ...(entry.executables.length === 0
       ? {}
       : { "baseline.executables": entry.executables.map(executableText) }),
+    ...(entry.contents === "unknown" ? {} : { "baseline.contents": contentsText(entry.contents) }),
     ...(entry.arguments === undefined ? {} : { "baseline.arguments": entry.arguments }),
   };
 }
@@ -58,6 +60,7 @@ export function entryFacts(entry: BaselineEntry): readonly string[] {
     `seen       ${times}, first ${timeText(entry.first)}, last ${timeText(entry.last)}`,
     `users      ${entry.users.length === 0 ? "not known" : entry.users.join(", ")}`,
     ...executableFacts(entry.executables),
+    ...contentFacts(entry.contents),
     `arguments  ${entry.arguments ?? "not known"}`,
   ];
 }
@@ -74,6 +77,20 @@ export function executableFacts(executables: readonly Executable[]): readonly st
           : `of ${owner}${modified ? ", MODIFIED" : ""}`;
     return `runs       ${path}, ${from}, ${digest ?? "digest not known"}`;
   });
+}
+
+/** The contents of its runnable's file, one a line. */
+function contentFacts(contents: Contents): readonly string[] {
+  switch (contents) {
+    case "unknown":
+      return ["content    not known"];
+    case "packaged":
+      return ["content    its package's"];
+    case "varies":
+      return ["content    varies, and is never compared"];
+    default:
+      return contents.map((digest) => `content    ${digest}`);
+  }
 }
 
 /** Seconds since the epoch. */

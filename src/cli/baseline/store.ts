@@ -9,6 +9,8 @@ import {
   type Header,
   parseBaseline,
 } from "../../baseline/baseline-file.ts";
+import { comparedPath } from "../../baseline/compared-path.ts";
+import { hasNewContent } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import {
   EXCLUSIONS_LIMIT,
@@ -133,6 +135,11 @@ export function baselineOf(entries: Iterable<BaselineEntry>): Baseline {
   const baseline = new Baseline();
   for (const entry of entries) baseline.add(entry);
   return baseline;
+}
+
+/** Whether the tree is unknown, or runs a content that nobody has accepted. */
+export function isNewTo(known: Baseline, entry: BaselineEntry): boolean {
+  return !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
 }
 
 export function writeInForce(stateDirectory: string, file: BaselineFile): void {

@@ -8,6 +8,7 @@ import { type ConfirmFlags, confirm, showEntries } from "../baseline/accept.ts";
 import { loadBaseline } from "../baseline/request-warden.ts";
 import {
   baselineOf,
+  isNewTo,
   mergedFile,
   readBytes,
   readInForce,
@@ -45,7 +46,7 @@ export async function acceptChange(
   await confirm(entries, before, flags);
   const after = mergedFile(readInForce(stateDirectory), entries, undefined);
   writeInForce(stateDirectory, after);
-  const added = entries.filter((entry) => before?.knows(entry) !== true).length;
+  const added = entries.filter((entry) => isNewTo(before, entry)).length;
   warn(`${entries.length} trees of the change are in force, ${added} of them new`);
   loadBaseline(stateDirectory);
 }

@@ -10,7 +10,7 @@ import { momentNow } from "../../warden/overrides-store.ts";
 import { exclusionEnd } from "../baseline/ends.ts";
 import { jsonLine } from "../baseline/entry-output.ts";
 import { askWarden } from "../baseline/request-warden.ts";
-import { baselineOf, readExclusions, readKnown, replaceExclusions } from "../baseline/store.ts";
+import { baselineOf, isNewTo, readExclusions, readKnown, replaceExclusions } from "../baseline/store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
@@ -111,7 +111,7 @@ export async function listChanges({ output }: ListChangesFlags, config: Config):
       id,
       windows: windows.filter(({ change }) => change?.id === id),
       trees: entries.length,
-      unknown: entries.filter((entry) => known?.knows(entry) !== true).length,
+      unknown: entries.filter((entry) => known === undefined || isNewTo(known, entry)).length,
     };
   });
   process.stdout.write(changes.map(output === "json" ? changeJson : changeText).join(""));

@@ -129,6 +129,7 @@ export class Lesson {
       users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
       hosts: 1,
       executables: joinExecutables(executables, this.entries.get(text)?.executables ?? []),
+      contents: "unknown",
       arguments: undefined,
     });
   }

@@ -1,0 +1,98 @@
+// Execs whose first verdict left rules undecided for lack of an answer: of the examiner about a file or its content, or
+// of a container's runtime about its image. Each is judged once more when its answers have come, or after a while with
+// what there is.
+import type { Policy } from "../policy/policy.ts";
+import type { ExecSubject } from "../policy/subject.ts";
+import type { lateReasons } from "../report/instruments.ts";
+import type { SeenState } from "./runnable-contents.ts";
+
+export interface AwaitingExec {
+  readonly subject: ExecSubject;
+  /** The file whose content is asked for, if any. */
+  readonly seen: SeenState | undefined;
+  /** The rules that were undecided: only they are asked again. */
+  readonly undecided: readonly string[];
+  /** The policy that left them undecided. */
+  readonly policy: Policy;
+}
+
+interface Waiting extends AwaitingExec {
+  /** Names of the answers that are outstanding. */
+  readonly keys: Set<string>;
+  /** ns, CLOCK_MONOTONIC */
+  readonly until: number;
+}
+
+export interface LateVerdictsInputs {
+  readonly judge: (exec: AwaitingExec) => void;
+  /** Counts an exec that is not judged again, or that was judged without its answers. */
+  readonly missed: (reason: LateReason) => void;
+}
+
+/** `full`: too many wait. `timeout`: an answer did not come. */
+export type LateReason = (typeof lateReasons)[number];
+
+/** Maximum number of execs that wait, about 4 KiB each. */
+const MAX_WAITING = 1024;
+/** An exec waits at most 35 s (in ns): longer than a question about a content, or about a container's image. */
+const TIMEOUT_NS = 35e9;
+
+export class LateVerdicts {
+  private readonly inputs: LateVerdictsInputs;
+  /** Oldest first. */
+  private readonly waiting = new Set<Waiting>();
+  private readonly byKey = new Map<string, Set<Waiting>>();
+
+  constructor(inputs: LateVerdictsInputs) {
+    this.inputs = inputs;
+  }
+
+  /** Has an exec judged again when the answers named `keys` have come. `now`: ns, CLOCK_MONOTONIC. */
+  add(exec: AwaitingExec, keys: readonly string[], now: number): void {
+    if (this.waiting.size >= MAX_WAITING) {
+      this.inputs.missed("full");
+      return;
+    }
+    const waiting: Waiting = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS };
+    this.waiting.add(waiting);
+    for (const key of keys) {
+      const others = this.byKey.get(key);
+      if (others === undefined) this.byKey.set(key, new Set([waiting]));
+      else others.add(waiting);
+    }
+  }
+
+  /** The answer named `key` has come. */
+  answered(key: string): void {
+    const waiting = this.byKey.get(key);
+    if (waiting === undefined) return;
+    this.byKey.delete(key);
+    for (const exec of waiting) {
+      exec.keys.delete(key);
+      if (exec.keys.size > 0) continue;
+      this.waiting.delete(exec);
+      this.inputs.judge(exec);
+    }
+  }
+
+  /** Nanoseconds until `expire` has something to do; undefined if none waits. */
+  dueIn(now: number): number | undefined {
+    const [oldest] = this.waiting;
+    return oldest === undefined ? undefined : Math.max(0, oldest.until - now);
+  }
+
+  /** Judges those that have waited for too long with what is known. */
+  expire(now: number): void {
+    for (const exec of this.waiting) {
+      if (exec.until > now) return;
+      this.waiting.delete(exec);
+      for (const key of exec.keys) {
+        const others = this.byKey.get(key);
+        others?.delete(exec);
+        if (others?.size === 0) this.byKey.delete(key);
+      }
+      this.inputs.missed("timeout");
+      this.inputs.judge(exec);
+    }
+  }
+}

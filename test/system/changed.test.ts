@@ -1,0 +1,132 @@
+// A known script that somebody edits, runs and restores is noticed each time, and one whose content is regenerated or
+// shipped with its digest is not.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { baseline } from "./server-watch.ts";
+import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** Not below a temporary directory, where contents are not compared. */
+const scripts = "/opt/tw-test-changed";
+const job = join(scripts, "job.sh");
+const regenerated = join(scripts, "report.sh");
+const shipped = join(scripts, "shipped.sh");
+/** The examiner starts, reads the package database, and answers; then the warden reports, every 2 s. */
+const ANSWERED_MS = 8_000;
+
+beforeEach(() => mkdirSync(scripts, { recursive: true }));
+afterEach(() => rmSync(scripts, { recursive: true, force: true }));
+
+function write(path: string, text: string): void {
+  writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+}
+
+function run(path: string): void {
+  expect(Bun.spawnSync([path]).exitCode).toBe(0);
+}
+
+function digestOf(path: string): string {
+  return new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+}
+
+function alarms(running: Running, path: string): readonly JsonRecord[] {
+  return running.records.filter(
+    (record) =>
+      String(record["event.name"]).startsWith("policy.verdict") &&
+      record["process.runnable.path"] === path &&
+      record["security_rule.name"] === "changed",
+  );
+}
+
+test.skipIf(reason !== undefined)(
+  "a script that is edited, run and restored within a second is one alarm, five times of five",
+  async () => {
+    const folder = newFolder();
+    write(job, "exit 0");
+    write(regenerated, "# 1");
+    write(shipped, "# 1");
+    const original = readFileSync(job);
+    const release = "#!/bin/sh\n# 2\n";
+    const digest = new Bun.CryptoHasher("sha256").update(release).digest("hex");
+    writeFileSync(join(folder, "shipped.sha256"), `${digest}  ${shipped}\n`, { mode: 0o644 });
+    const policy = join(folder, "changed.json");
+    const rule = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
+    writeFileSync(policy, JSON.stringify({ role: "changed", rules: [rule], digests: ["shipped.sha256"] }));
+
+    await using running = await Running.start(["--policy", policy], {}, folder);
+    expect(baseline(running, "learn").code).toBe(0);
+    await running.seen((record) => record["event.name"] === "baseline.learning");
+    for (const number of [1, 2, 3]) {
+      write(regenerated, `# ${number}`);
+      for (const path of [job, regenerated, shipped]) run(path);
+      await Bun.sleep(ANSWERED_MS / 3);
+    }
+    await Bun.sleep(ANSWERED_MS);
+    expect(baseline(running, "learn", "--stop").code).toBe(0);
+    await running.seen((record) => record["event.name"] === "baseline.stopped");
+    const accepted = baseline(running, "accept");
+    expect([accepted.code, accepted.errors]).toEqual([0, expect.stringContaining(`${regenerated} varies`)]);
+    await running.seen((record) => record["event.name"] === "baseline.loaded");
+
+    const edited = "exit 0 # and more";
+    for (const trial of [1, 2, 3, 4, 5]) {
+      // In place and by replacing the file: what is restored is the old inode, or another one.
+      if (trial % 2 === 0) write(job, edited);
+      else {
+        renameSync(job, `${job}.kept`);
+        write(job, edited);
+      }
+      run(job);
+      if (trial % 2 === 0) writeFileSync(job, original);
+      else renameSync(`${job}.kept`, job);
+      const end = performance.now() + 10_000;
+      while (alarms(running, job).length < trial && performance.now() < end) await Bun.sleep(20);
+      expect(alarms(running, job)).toHaveLength(trial);
+    }
+    // As it was accepted, with another date, and as it was shipped.
+    for (let i = 0; i < 3; i += 1) {
+      write(regenerated, `# ${4 + i}`);
+      writeFileSync(shipped, release);
+      for (const path of [job, regenerated, shipped]) run(path);
+      await Bun.sleep(1_000);
+    }
+    await Bun.sleep(2_000);
+    expect(digestOf(shipped)).toBe(digest);
+    expect([job, regenerated, shipped].map((path) => alarms(running, path).length)).toEqual([5, 0, 0]);
+    expect(alarms(running, job).every((record) => record["policy.reason"] === "late")).toBe(true);
+
+    // A content that stays is one alarm, and none once it is accepted.
+    write(job, "exit 0 # another release");
+    const newContent = `sha256:${digestOf(job)}`;
+    for (let i = 0; i < 4; i += 1) {
+      run(job);
+      await Bun.sleep(1_000);
+    }
+    expect(alarms(running, job)).toHaveLength(6);
+    expect(baseline(running, "compare", "--output", "json").lines).toContainEqual(
+      expect.objectContaining({
+        "process.runnable.path": job,
+        "baseline.contents": expect.stringContaining(newContent),
+      }),
+    );
+    const review = [running.binary, "baseline", "review", "--state-dir", join(running.folder, "state")];
+    const loaded = running.records.filter((record) => record["event.name"] === "baseline.loaded").length;
+    expect(Bun.spawnSync(review, { stdin: Buffer.from("a\n".repeat(1000)) }).exitCode).toBe(0);
+    const isLoaded = (): boolean =>
+      running.records.filter((record) => record["event.name"] === "baseline.loaded").length > loaded;
+    for (let i = 0; i < 100 && !isLoaded(); i += 1) await Bun.sleep(50);
+    expect(isLoaded()).toBe(true);
+    // The content is the same, written once more: it would be an alarm.
+    write(job, "exit 0 # another release");
+    run(job);
+    await Bun.sleep(3_000);
+    expect(alarms(running, job)).toHaveLength(6);
+    const metrics = await running.metrics();
+    expect(metrics.value("treewarden_late_verdicts_missed_total", { reason: "full" })).toBe(0);
+    expect(metrics.value("treewarden_verdicts_total", { rule: "changed", outcome: "alerted" })).toBe(6);
+  },
+  120_000,
+);
