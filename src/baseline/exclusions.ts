@@ -62,7 +62,7 @@ export interface Excludable {
 
 const FORMAT = "treewarden-exclusions 1";
 const COLUMNS = "# tree, user, scope, until, reason, end by CLOCK_BOOTTIME, change, under";
-/** A line may end after `reason`: one that a person wrote. */
+/** A line of an exclusion without an end, or of one that a person wrote, ends after `reason`. */
 const SHORT_FIELDS = 5;
 const FIELDS = 8;
 /** The pattern of a change window, which is bound to a program instead. */
@@ -81,12 +81,16 @@ export function formatExclusions(exclusions: readonly Exclusion[]): string {
 /** One exclusion as a line without its line feed. */
 export function formatExclusion(exclusion: Exclusion): string {
   const { tree, user, scope, until, reason, bootEnd, change } = exclusion;
-  return [
+  const columns = [
     printable(tree),
     user ?? "-",
     scope ?? "*",
     until === undefined ? "-" : timeText(until),
     reason === "" ? "-" : printable(reason),
+  ];
+  if (bootEnd === undefined && change === undefined) return columns.join("\t");
+  return [
+    ...columns,
     bootEnd === undefined ? "-" : `${bootEnd.boot} ${bootEnd.boottime} ${bootEnd.length}`,
     change?.id ?? "-",
     change === undefined ? "-" : printable(change.under),

@@ -1,5 +1,5 @@
 // `treewarden change`: windows as root's command writes them, and what was collected on its way to other hosts.
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseBaseline } from "../../src/baseline/baseline-file.ts";
@@ -10,6 +10,9 @@ import { bootId } from "../../src/linux/process.ts";
 import { globCompilers } from "../../src/policy/glob.ts";
 import { entry, NOON, RUN } from "./samples.ts";
 import { origin, StateDirectory, sealed } from "./state-directory.ts";
+
+// Each command is a process of its own, and several are needed for most of these.
+setDefaultTimeout(30_000);
 
 let host: StateDirectory;
 beforeEach(() => {

@@ -63,7 +63,7 @@ test.skipIf(reason !== undefined)(
 
     const learned = join(folder, "learned.baseline");
     const tree =
-      "-\t/init\t=\t/sbin/init\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-";
+      "-\t/init\t=\t/sbin/init\t=\tcomplete\t2026-01-31T12:00:00Z\t2026-01-31T12:00:00Z\t1\t0\t1\t-\t-\t-";
     writeFileSync(
       learned,
       [
