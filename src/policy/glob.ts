@@ -37,6 +37,9 @@ export function compileTreeGlob(pattern: string): (labels: readonly string[]) =>
   };
 }
 
+/** Both kinds of globs, for rooms that get them passed in. */
+export const globCompilers = { tree: compileTreeGlob, path: compileGlob } as const;
+
 /** null stands for `**`. */
 type Element = TextTest | null;
 
