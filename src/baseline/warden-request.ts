@@ -24,6 +24,7 @@ const savedRequest = v.variant("kind", [
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
   v.strictObject({ version, kind: v.literal("reload-changes") }),
   v.strictObject({ version, kind: v.literal("reload-overrides") }),
+  v.strictObject({ version, kind: v.literal("status") }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
   v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
 ]);
@@ -38,6 +39,8 @@ export type WardenRequest =
   | { readonly kind: "reload-changes" }
   /** Read the orders of root's commands again. Answered. */
   | { readonly kind: "reload-overrides" }
+  /** Describe what is in force. Answered. */
+  | { readonly kind: "status" }
   /** Write a capture into the named pipe of this name, which is in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
   /** End the capture into this pipe. */
@@ -87,31 +90,4 @@ export function parseWardenRequest(bytes: Uint8Array): WardenRequest | undefined
   if (saved === undefined) return undefined;
   const { version: _version, ...request } = saved;
   return request;
-}
-
-/** Maximum size of an answer in bytes. */
-export const ANSWER_LIMIT = 4 << 20;
-
-const savedAnswer = v.strictObject({
-  version,
-  /** The epoch in which the request is in force. */
-  epoch: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  /** What is wrong; empty if the request was carried out. */
-  problems: v.array(v.string()),
-});
-
-/** What the warden answers to a request, once it is carried out. */
-export type WardenAnswer = Readonly<Omit<v.InferOutput<typeof savedAnswer>, "version">>;
-
-/** The content of an answer's file. */
-export function formatWardenAnswer(answer: WardenAnswer): string {
-  return `${JSON.stringify({ version: 1, ...answer })}\n`;
-}
-
-/** Parses the content of an answer's file; undefined if it is not a valid answer. */
-export function parseWardenAnswer(text: string): WardenAnswer | undefined {
-  const saved = parseJson(savedAnswer, text);
-  if (saved === undefined) return undefined;
-  const { version: _version, ...answer } = saved;
-  return answer;
 }

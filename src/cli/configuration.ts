@@ -2,6 +2,7 @@
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
 import { readCheckedFile } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
+import { digestOf } from "../policy/signature.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
@@ -15,6 +16,8 @@ export interface ReadConfig {
   readonly config: Config;
   /** The file's path; undefined if there is none, and these are the defaults. */
   readonly file: string | undefined;
+  /** Of the file: `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string | undefined;
 }
 
 /** As `readConfigFile`, for those who do not ask where the settings come from. */
@@ -28,13 +31,14 @@ export function readConfigFile(path: string | undefined, purpose: ReadPurpose): 
   const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
     const { kind, reason, fix, cause } = content.problem;
-    if (kind === "missing" && path === undefined) return { config: defaultConfig(), file: undefined };
+    if (kind === "missing" && path === undefined)
+      return { config: defaultConfig(), file: undefined, digest: undefined };
     const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
     const code = codeOf(cause) === "EACCES" ? exitCodes.notAllowed : exitCodes.usage;
     throw new CommandError(code, `cannot read the configuration ${file}: ${why}`, fix);
   }
   const result = parseConfig(content.bytes.toString("utf8"), file);
-  if (result.ok) return { config: result.config, file };
+  if (result.ok) return { config: result.config, file, digest: digestOf(content.bytes) };
   const { errors } = result;
   const lines = errors
     .slice(0, ERRORS_SHOWN)

@@ -51,7 +51,7 @@ export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): 
 
 /** As `hostConfig`, with the configuration file that the settings come from. */
 export function hostConfigFile(flags: HostFlags, purpose: ReadPurpose): ReadConfig {
-  const { config, file } = readConfigFile(flags.config, purpose);
+  const { config, file, digest } = readConfigFile(flags.config, purpose);
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))
@@ -59,7 +59,7 @@ export function hostConfigFile(flags: HostFlags, purpose: ReadPurpose): ReadConf
       exitCodes.usage,
       `--state-dir must be an absolute path, not ${shownValue(stateDir)}`,
     );
-  return { config: { ...config, policies, state_directory: stateDir }, file };
+  return { config: { ...config, policies, state_directory: stateDir }, file, digest };
 }
 
 /**

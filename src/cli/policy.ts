@@ -9,10 +9,13 @@ import { type PolicyTestResult, runTests } from "../policy/run-tests.ts";
 import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { readConfig } from "./configuration.ts";
+import { configOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
+import { type ImpactFlags, impact } from "./policy/impact.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
+import { timeHelp } from "./times.ts";
 
 interface OutputFlags {
   readonly output: OutputFormat;
@@ -21,6 +24,16 @@ interface OutputFlags {
 interface CheckFlags extends OutputFlags {
   readonly source?: OpenableSource;
 }
+
+const impactExamples = `
+Examples:
+  treewarden policy impact ./shop.json              before it is put into force
+  treewarden policy impact ./shop.json --since 7d --output json
+
+A kill is shown as a kill, whether it is armed or not. What was not recorded (environment variables that no rule asked for,
+say) leaves a rule undecided, which is counted. RECORDS are verdicts and new trees in the journal: what runs without either is
+counted under LEARNED, if it was learned.
+`;
 
 export function policyCommand(): Command {
   const command = new Command("policy").description("check, lint, test, show and sign policies");
@@ -50,6 +63,18 @@ export function policyCommand(): Command {
     .argument("<role-or-file...>", "roles, or files")
     .addOption(outputOption())
     .action((names: string[], flags: OutputFlags) => test(names, flags));
+  command
+    .command("impact")
+    .description(
+      "judge by a policy all that the journal and the baseline know this host to run; exit code 1 if a tree of the baseline (without one: any tree) would draw an alert or a kill",
+    )
+    .argument("<role-or-file>", "a role, or a file")
+    .option("--since <time>", `records from then on: ${timeHelp}`, "30d")
+    .addOption(outputOption())
+    .addOption(configOption())
+    .addOption(stateDirOption())
+    .addHelpText("after", impactExamples)
+    .action((name: string, flags: ImpactFlags) => impact(name, flags));
   command
     .command("show")
     .description("write a policy with its inheritance resolved, as JSON that is itself a policy")
@@ -94,7 +119,7 @@ function check(names: readonly string[], flags: CheckFlags): void {
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
-      const text = `${name}: ${policy.rules.length} rules, version ${policy.version}${known}`;
+      const text = `${name}: ${policy.rules.length} ${policy.rules.length === 1 ? "rule" : "rules"}, version ${policy.version}${known}`;
       process.stdout.write(`${printable(text)}\n`);
       for (const text of warnings) warn(text);
       printPolicyErrors(findings);

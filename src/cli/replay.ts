@@ -2,18 +2,23 @@
 import { Command } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import { type ReplayResult, replay } from "../offline/replay.ts";
+import { isAction } from "../policy/schema.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { CaptureInput } from "../sensor/capture/capture-file.ts";
 import { type Capture, openCapture } from "../sensor/capture/capture-reader.ts";
+import { isSeverity } from "../vocabulary/severities.ts";
 import { refusal, warnOfEnd } from "./capture-errors.ts";
 import { readError } from "./file-errors.ts";
 import { configOption, type HostFlags, hostConfig, policyToTry } from "./host-settings.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { printImpacts, reportImpacts } from "./policy/impact.ts";
+import { ImpactTally } from "./policy/impact-tally.ts";
 
 interface ReplayFlags extends HostFlags {
   readonly output: OutputFormat;
+  readonly summary?: boolean;
 }
 
 /** Rules that are named in the summary. */
@@ -28,6 +33,7 @@ export function replayCommand(): Command {
       "policy to judge by; may be repeated (default: the capture's, else the configuration's)",
       (value: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), value],
     )
+    .option("--summary", "count verdicts by rule, unit and tree; exit code 1 as that of policy impact")
     .addOption(configOption())
     .addOption(outputOption())
     .action((file: string, flags: ReplayFlags) => replayFile(file, flags));
@@ -43,13 +49,38 @@ function replayFile(file: string, flags: ReplayFlags): void {
   const isJson = flags.output === "json";
   const colour = mayColour(process.stdout);
   const output = new PipeWriter();
-  const onRecord = (record: EventRecord): void =>
-    output.write(isJson ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
+  const tally = new ImpactTally();
+  const onRecord = (record: EventRecord): void => {
+    if (flags.summary === true) addVerdict(tally, record, hasPolicy);
+    else output.write(isJson ? `${JSON.stringify(record)}\n` : prettyLine(record, colour));
+  };
   const result = guarded(file, () => replay(capture, onRecord, other));
-  if (!output.flush()) return;
+  if (flags.summary === true) printImpacts(tally, flags.output);
+  else if (!output.flush()) return;
   summarise(capture, result);
   if (result.end.kind === "damaged") throw refusal(file, result.end);
   warnOfEnd(file, result.end, "these are the verdicts on what is before that");
+  if (flags.summary === true) reportImpacts(tally);
+}
+
+/** `fromWarden`: the capture has the baseline of its host, if there was one. */
+function addVerdict(tally: ImpactTally, record: EventRecord, fromWarden: boolean): void {
+  const { "policy.action": action, "policy.severity": severity, "tree.known": known } = record;
+  if (!isAction(action) || !isSeverity(severity)) return;
+  tally.add({
+    decision: {
+      action,
+      severity,
+      rule: String(record["security_rule.name"]),
+      ruleset: String(record["security_rule.ruleset.name"]),
+      // They are counted for all programs, also for those that were allowed.
+      undecided: [],
+    },
+    record,
+    known: typeof known === "boolean" ? known : known === null || !fromWarden ? null : undefined,
+    source: "records",
+    count: 1,
+  });
 }
 
 function openInput(file: string): CaptureInput {

@@ -10,6 +10,7 @@ import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import type { ConfigurationOrigin } from "../warden/warden-options.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
@@ -67,7 +68,8 @@ export function runCommand(): Command {
 }
 
 function run(flags: RunFlags): ExitCode {
-  const { config, file, why } = configOf(flags);
+  const { config, origin } = configOf(flags);
+  const { file, why } = origin;
   checkRunnable(config);
   if (process.geteuid?.() !== 0) {
     throw new CommandError(
@@ -93,7 +95,12 @@ function run(flags: RunFlags): ExitCode {
   for (const { text } of stored.problems) warn(text);
   printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
   const output = streamFormat(flags.output);
-  const plan: WardenPlan = { run: `tw-${randomUUID()}`, config: withoutSecrets(config) };
+  const plan: WardenPlan = {
+    run: `tw-${randomUUID()}`,
+    config: withoutSecrets(config),
+    origin,
+    startedMs: Date.now(),
+  };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
     // The reporter cannot read the host's files, and shows local times.
@@ -150,13 +157,11 @@ function asExitCode(code: number): ExitCode {
 
 interface RunConfig {
   readonly config: Config;
-  readonly file: string | undefined;
-  /** Why it only observes, although the configuration or the command line asks for more. */
-  readonly why: string | undefined;
+  readonly origin: ConfigurationOrigin;
 }
 
 function configOf(flags: RunFlags): RunConfig {
-  const { config, file } = hostConfigFile(flags, "to decide");
+  const { config, file, digest } = hostConfigFile(flags, "to decide");
   if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
   }
@@ -167,7 +172,6 @@ function configOf(flags: RunFlags): RunConfig {
       source: flags.source ?? config.source,
       metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
     },
-    file,
-    why: whyOnlyObserved(config, flags.enforcement, file),
+    origin: { file, digest, why: whyOnlyObserved(config, flags.enforcement, file) },
   };
 }

@@ -22,6 +22,8 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
     {
       run: plan.run,
       config: plan.config,
+      origin: plan.origin,
+      runStartedMs: plan.startedMs,
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },

@@ -12,6 +12,10 @@ import { type Document, nodeAt, property } from "./document.ts";
 export const actions = ["allow", "alert", "kill"] as const;
 export type Action = (typeof actions)[number];
 
+export function isAction(value: unknown): value is Action {
+  return actions.some((action) => action === value);
+}
+
 /** The reserved id of the default action. */
 export const DEFAULT_RULE = "default";
 

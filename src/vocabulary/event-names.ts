@@ -110,7 +110,12 @@ const table = {
   },
   "change.ended": { about: "change", meaning: "no window of the change is open any more" },
 
+  "policy.impact": {
+    about: "command",
+    meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
+  },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },

@@ -1,7 +1,7 @@
 // What verdicts may do at present: the configuration's enforcement and armed rules, and what root has ordered by hand.
 // Less always wins: a pause holds whatever is armed, and so does a file that takes something away and cannot be read.
 import type { Config, Enforcement } from "../config/config.ts";
-import { ruleStatesOf } from "../enforcement/arming.ts";
+import { actingRules, isArmedBy, ruleStatesOf } from "../enforcement/arming.ts";
 import {
   allOrders,
   nextEndAfter,
@@ -11,11 +11,12 @@ import {
   withoutOrders,
 } from "../enforcement/overrides.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { RuleStates } from "../policy/rule-state.ts";
+import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
 import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import type { OverrideRecords } from "./override-records.ts";
 import type { StoredOverrides } from "./overrides-store.ts";
+import type { WardenStatus } from "./warden-status.ts";
 
 /** While an order has an end, the clock may be set or the machine suspended: look at least this often, in seconds. */
 const LOOK_S = 60;
@@ -81,6 +82,20 @@ export class EnforcementInForce {
   /** Why files of orders cannot be used; empty if all can. */
   get problems(): readonly string[] {
     return this.stored.problems.map(({ text }) => text);
+  }
+
+  /** The rules that could act, and which of them are armed. */
+  actingRules(): WardenStatus["rules"] {
+    return actingRules(this.policy).map((rule) => {
+      const armed = this.current.get(ruleKey(rule))?.armed ?? false;
+      return {
+        rule: ruleKey(rule),
+        severity: rule.severity,
+        inherited: rule.inherited,
+        armed: armed === false ? "nowhere" : armed === true ? "everywhere" : "somewhere",
+        byConfiguration: isArmedBy(this.settings.armed, rule),
+      };
+    });
   }
 
   /** To be called with each policy that is put into force. */

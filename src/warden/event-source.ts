@@ -32,6 +32,8 @@ export class EventSource implements Disposable {
   private readonly inputs: EventSourceInputs;
   private opened: OpenedSensor;
   private watched = false;
+  /** The sensor that failed, if another one took over. */
+  replaced: SensorSource | undefined;
 
   constructor(inputs: EventSourceInputs) {
     this.inputs = inputs;
@@ -86,6 +88,7 @@ export class EventSource implements Disposable {
     const { source } = this.inputs.config;
     if (source !== "auto") throw failure;
     const failed = this.name;
+    this.replaced = failed;
     this.inputs.poll.remove(this.sensor.fd);
     this.sensor[Symbol.dispose]();
     this.opened = this.inputs.open(source, { source: failed, reason: String(failure) });

@@ -61,6 +61,8 @@ export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
   private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], globCompilers));
   private ofRoles: readonly RoleBaseline[];
+  /** When the baseline in force was read: seconds since 1970. */
+  private since = 0;
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
   private savedRoles: string;
@@ -74,6 +76,13 @@ export class KnownTrees {
     this.openChanges = new OpenChanges(inputs);
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
     allSteps(this.reloading());
+  }
+
+  /** The baseline in force: the digest of the host's own file, trees, and since when (seconds since 1970); or null. */
+  get summary(): { readonly digest: string | null; readonly trees: number; readonly since: number } | null {
+    const { baseline } = this.accepted;
+    if (!(baseline instanceof Baseline)) return null;
+    return { digest: this.sources.host ?? null, trees: baseline.size, since: this.since };
   }
 
   /** A baseline is in force. */
@@ -179,6 +188,7 @@ export class KnownTrees {
     const trees = baseline.size;
     for (const entry of this.inputs.own ?? []) baseline.add(entry);
     this.accepted.baseline = baseline;
+    this.since = this.inputs.now();
     this.inputs.epoch.raise("baseline");
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
     this.inputs.recordChange("baseline.loaded", {

@@ -218,7 +218,7 @@ export class Learner {
   /** Seconds until a learning ends by itself; undefined if it does not. */
   secondsLeft(): number | undefined {
     // A learning that has missed something never ends by itself.
-    if (this.learning.state.missed > 0) return undefined;
+    if (!this.isLearning || this.learning.state.missed > 0) return undefined;
     return secondsLeft(this.learning.state, this.inputs.now());
   }
 

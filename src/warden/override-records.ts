@@ -86,23 +86,30 @@ export class OverrideRecords {
   }
 
   private record(kind: OverrideKind, event: ChangeName, order: AnyOrder, ended?: "time" | "order"): void {
-    const record: RecordDraft = {};
-    if (kind === "pause") record["policy.severity"] = "high";
-    if ("rule" in order) record["override.rule"] = order.rule ?? "all";
-    if ("unit" in order && order.unit !== null) record["override.unit"] = unambiguous(order.unit);
-    if ("user" in order && order.user !== null) record["override.user.id"] = order.user;
-    if ("tree" in order && order.tree !== null) record["override.tree"] = unambiguous(order.tree);
-    if ("number" in order) record["override.number"] = order.number;
-    record["override.since"] = timeOf(order.since);
-    if ("end" in order && order.end !== null) record["override.until"] = endTime(order.end);
-    if (order.reason !== null) record["override.reason"] = unambiguous(order.reason);
-    if (ended !== undefined) record["override.ended_by"] = ended;
-    record["override.by.pid"] = order.by.pid;
-    record["override.by.login_user.id"] = order.by.login_user;
-    record["override.by.session_id"] = order.by.session;
-    if (order.by.tree !== null) record["override.by.tree"] = unambiguous(order.by.tree);
-    this.inputs.recordChange(event, record);
+    this.inputs.recordChange(event, {
+      ...(kind === "pause" ? { "policy.severity": "high" } : {}),
+      ...(ended === undefined ? {} : { "override.ended_by": ended }),
+      ...orderFields(order),
+    });
   }
+}
+
+/** The fields of a record about an order. */
+export function orderFields(order: AnyOrder): EventRecord {
+  const record: RecordDraft = {};
+  if ("rule" in order) record["override.rule"] = order.rule ?? "all";
+  if ("unit" in order && order.unit !== null) record["override.unit"] = unambiguous(order.unit);
+  if ("user" in order && order.user !== null) record["override.user.id"] = order.user;
+  if ("tree" in order && order.tree !== null) record["override.tree"] = unambiguous(order.tree);
+  if ("number" in order) record["override.number"] = order.number;
+  record["override.since"] = timeOf(order.since);
+  if ("end" in order && order.end !== null) record["override.until"] = endTime(order.end);
+  if (order.reason !== null) record["override.reason"] = unambiguous(order.reason);
+  record["override.by.pid"] = order.by.pid;
+  record["override.by.login_user.id"] = order.by.login_user;
+  record["override.by.session_id"] = order.by.session;
+  if (order.by.tree !== null) record["override.by.tree"] = unambiguous(order.by.tree);
+  return record;
 }
 
 function endTime({ wall }: OrderEnd): string {

@@ -5,6 +5,8 @@ import type { Totals } from "../report/totals.ts";
 export class PolicyInForce {
   private readonly totals: Totals;
   private policy: Policy;
+  /** When it was put into force: milliseconds since the epoch. */
+  since = Date.now();
 
   constructor(policy: Policy, totals: Totals) {
     this.policy = policy;
@@ -19,6 +21,7 @@ export class PolicyInForce {
   replace(policy: Policy): void {
     this.totals.remove("policyInfo", this.summary());
     this.policy = policy;
+    this.since = Date.now();
     this.totals.gauge("policyInfo", this.summary()).set(1);
   }
 

@@ -100,6 +100,8 @@ export class VerdictHandler implements TrackerListener {
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
+  /** Events that were lost; a loss of unknown size counts as one. */
+  lost = 0;
   private readonly inputs: VerdictInputs;
   /** Time of the last kill that was withheld because the budget was used up (ns); undefined if that is over. */
   private limitedAt: number | undefined;
@@ -205,6 +207,7 @@ export class VerdictHandler implements TrackerListener {
     const { outbox, stamp, totals } = this.inputs;
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
+    this.lost += event.count ?? 1;
     this.inputs.onLoss();
   }
 

@@ -30,10 +30,22 @@ export type WardenOrder =
   | "hangup"
   | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean };
 
+/** The file that the configuration was read from; undefined where there is none, and these are the defaults. */
+export interface ConfigurationOrigin {
+  readonly file: string | undefined;
+  /** SHA-256 of the file, as `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string | undefined;
+  /** Why less is enforced than was asked for; undefined if that is not so. */
+  readonly why: string | undefined;
+}
+
 export interface WardenOptions {
   /** The id of this run, the same across restarts of its processes. */
   readonly run: string;
   readonly config: Config;
+  readonly origin: ConfigurationOrigin;
+  /** When the run started: milliseconds since the epoch. */
+  readonly runStartedMs: number;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,

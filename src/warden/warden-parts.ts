@@ -60,6 +60,7 @@ import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
+import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
 export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
@@ -261,7 +262,46 @@ export function buildWardenParts(
       applyEnforcement();
       return enforcement.problems;
     },
+    status: () => status(),
     epoch: () => epoch.current,
+  });
+  /** Why what is in force is not what was asked for. */
+  const degraded = (): readonly string[] => {
+    const [pause] = enforcement.overrides.pause;
+    return [
+      ...(options.origin.why === undefined ? [] : [options.origin.why]),
+      ...enforcement.problems,
+      ...(pause === undefined ? [] : [`enforcement is paused: ${pause.reason ?? "no reason was given"}`]),
+      ...(source.replaced === undefined
+        ? []
+        : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+    ];
+  };
+  const status = (): WardenStatus => ({
+    version,
+    run,
+    started: started / 1e9,
+    runStarted: options.runStartedMs / 1e3,
+    sensor: { source: source.name, reason: source.why },
+    enforcement: enforcement.enforcement,
+    mayAct: enforcement.mayAct,
+    rules: enforcement.actingRules(),
+    policy: {
+      ...policyInForce.summary(),
+      since: policyInForce.since / 1e3,
+      rules: policyInForce.current.rules.length,
+    },
+    baseline: knownTrees.summary,
+    configuration: {
+      file: options.origin.file ?? null,
+      digest: options.origin.digest ?? null,
+      since: options.runStartedMs / 1e3,
+    },
+    degraded: [...degraded()],
+    lost: verdicts.lost,
+    backlog: outbox.unacknowledged,
+    killBudget: killer.budgetRemaining,
+    epoch: epoch.current,
   });
 
   const newTrees = new NewTrees(savedTrees);

@@ -1,10 +1,15 @@
 // The plan that the supervisor passes to a warden at its start, as JSON.
 import type { Config } from "../config/config.ts";
+import type { ConfigurationOrigin } from "./warden-options.ts";
 
 export interface WardenPlan {
   /** The id of the run, by which the processes of a run recognize each other. */
   readonly run: string;
   readonly config: Config;
+  /** Where the configuration comes from. */
+  readonly origin: ConfigurationOrigin;
+  /** When the run started: milliseconds since the epoch. */
+  readonly startedMs: number;
 }
 
 /** Parses a plan, which `treewarden run` has just written and so is trusted. Throws a SyntaxError if it is not JSON. */

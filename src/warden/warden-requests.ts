@@ -3,7 +3,6 @@ import { lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import {
   answerName,
-  formatWardenAnswer,
   isAbandonedAnswer,
   isRequestName,
   parseWardenRequest,
@@ -18,7 +17,9 @@ import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
 import type { SlicedWork } from "./sliced-work.ts";
+import { formatWardenAnswer } from "./warden-answer.ts";
 import type { WardenCapture } from "./warden-capture.ts";
+import type { WardenStatus } from "./warden-status.ts";
 
 /** A command waits 5 s for its answer. */
 const ABANDONED_S = 60;
@@ -32,6 +33,7 @@ export interface WardenRequestsInputs {
   readonly writeFile: WriteFile;
   /** Reads the orders of root's commands again and puts them into force; returns what is wrong with their files. */
   readonly reloadOverrides: () => readonly string[];
+  readonly status: () => WardenStatus;
   /** The number of the current epoch. */
   readonly epoch: () => number;
 }
@@ -75,6 +77,9 @@ export class WardenRequests {
         learner.reportAll();
         this.answer(name, knownTrees.reloadExclusions());
         break;
+      case "status":
+        this.answer(name, [], this.inputs.status());
+        break;
       case "record":
         capture.start(request.pipe, request.redact, monotonicNow());
         break;
@@ -85,9 +90,9 @@ export class WardenRequests {
   }
 
   /** An answer that cannot be written is none: the command says so after a while. */
-  private answer(name: string, problems: readonly string[]): void {
+  private answer(name: string, problems: readonly string[], status: WardenStatus | null = null): void {
     const { writeFile, epoch } = this.inputs;
-    const text = formatWardenAnswer({ epoch: epoch(), problems: [...problems] });
+    const text = formatWardenAnswer({ epoch: epoch(), problems: [...problems], status });
     writeFile(join(this.folder, answerName(name)), text, () => undefined);
   }
 }

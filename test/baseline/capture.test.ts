@@ -146,3 +146,21 @@ test("a capture that was cut is read as far as it is whole; one that is none is 
     err: expect.stringContaining("not a capture"),
   });
 });
+
+test("replay --summary counts by rule, unit and tree, with an exit code for CI", () => {
+  const policy = join(folder, "jobs.json");
+  const when = { "==": [{ var: "process.executable.name" }, "nc"] };
+  writeFileSync(policy, JSON.stringify({ role: "jobs", rules: [{ id: "nc", when, action: "kill" }] }));
+  const replay = (file: string, ...args: readonly string[]) => {
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const words = [process.execPath, main, "replay", file, "--policy", policy, "--summary", ...args];
+    const { exitCode, stdout } = Bun.spawnSync(words, { env: {} });
+    return { code: exitCode, out: stdout.toString() };
+  };
+  const calls = capture("calls", "/usr/bin/nc", "/usr/bin/backup", "/usr/bin/nc");
+  const { code, out } = replay(calls);
+  expect(out).toMatch(/^ACTION .*\nkill +medium +jobs\/nc +2 +0 +none +cron\.service +\/cron\/nc\n$/);
+  expect(code).toBe(1);
+  expect(replay(calls, "--output", "json").out).toContain('"policy.count":2');
+  expect(replay(capture("quiet", "/usr/bin/backup"))).toEqual({ code: 0, out: "" });
+});

@@ -50,6 +50,23 @@ const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
 
 describe("accept", () => {
+  test("by another user than root is refused, whether something was learned or not", () => {
+    if (!asRoot) return expect(asRoot).toBe(false);
+    const words = [
+      "setpriv",
+      `--reuid=${NOBODY}`,
+      `--regid=${NOBODY}`,
+      "--clear-groups",
+      process.execPath,
+      COMMAND,
+    ];
+    const run = Bun.spawnSync([...words, "baseline", "accept", "--state-dir", state], {
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    expect([run.exitCode, run.stdout.toString()]).toEqual([3, ""]);
+    expect(run.stderr.toString()).toContain("only root accepts\n  hint: run it with sudo");
+  });
+
   test("puts what was learned into a file that only root reads and writes", () => {
     collected(cron, ssh);
     learning(learned);

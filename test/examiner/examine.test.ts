@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { openDpkg } from "../../src/examiner/dpkg.ts";
-import { examine } from "../../src/examiner/examine.ts";
+import { examine, examineContent } from "../../src/examiner/examine.ts";
 import { openPackages } from "../../src/examiner/open.ts";
 import { tryLock } from "../../src/linux/flock.ts";
 import { debian, Root } from "./root.ts";
@@ -49,6 +49,46 @@ test("the digest is that of the content, and is computed only on request", () =>
     expect(examine(question, packages, { ...options, digest: true }).digest).toBe(`sha256:${hex}`);
     expect(examine(question, packages, options).digest).toBeUndefined();
   }
+});
+
+describe("the content of a runnable", () => {
+  const O_PATH = 0o10000000;
+  const digestOf = (text: string): string =>
+    `sha256:${new Bun.CryptoHasher("sha256").update(text).digest("hex")}`;
+
+  test("is that of the file that a process had open, whatever is at its path by now", () => {
+    using root = debian();
+    const path = `${root.path}/opt/job`;
+    root.file("/opt/job", "edited");
+    const fd = openSync(path, O_PATH);
+    const { ino, size } = statSync(path);
+    root.file("/opt/restored", "as it was");
+    renameSync(`${root.path}/opt/restored`, path);
+    const packages = openPackages(root.path);
+    expect(examineContent("/opt/job", fd, packages, root.path)).toMatchObject({
+      packaged: false,
+      digest: digestOf("edited"),
+      state: { inode: ino, size },
+    });
+    closeSync(fd);
+    expect(examineContent("/opt/job", undefined, packages, root.path).digest).toBe(digestOf("as it was"));
+    expect(examineContent("/opt/job", undefined, undefined, root.path).digest).toBe(digestOf("as it was"));
+  });
+
+  test("of a package is not read", () => {
+    using root = debian();
+    expect(examineContent("/usr/bin/ls", undefined, openPackages(root.path), root.path)).toEqual({
+      packaged: true,
+    });
+  });
+
+  test("of what is not there, or no file, is not known", () => {
+    using root = debian();
+    for (const path of ["/opt/gone", "/usr"])
+      expect(examineContent(path, undefined, openPackages(root.path), root.path)).toEqual({
+        packaged: false,
+      });
+  });
 });
 
 describe("no answer is given", () => {

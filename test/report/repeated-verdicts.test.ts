@@ -1,6 +1,6 @@
 // What is reported of verdicts that repeat. No verdict is left out of the counts, whatever is offered.
 import { describe, expect, test } from "bun:test";
-import type { Outcome } from "../../src/enforcement/outcome.ts";
+import type { Outcome, Reason } from "../../src/enforcement/outcome.ts";
 import { decide, type Policy } from "../../src/policy/policy.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -27,6 +27,7 @@ interface Offered {
   /** LD_PRELOAD */
   readonly preload?: string | null;
   readonly outcome?: Outcome;
+  readonly reason?: Reason;
   readonly policy?: Policy;
 }
 
@@ -63,19 +64,21 @@ class Desk {
     args = ["x"],
     preload = null,
     outcome = "alerted",
+    reason,
     policy = everything,
   }: Offered) {
     this.wait(at);
     const lineage = [
       {
         "process.executable.path": program,
+        "process.runnable.changed": true,
         "process.command_args": [...args],
         "process.environment_variable.LD_PRELOAD": preload,
       },
     ];
     const subject = { ...testSubject({ lineage }), time: at, wallTime: NOON_MS + at / 1e6 };
     const decision = decide(policy, subject);
-    this.repeated.onVerdict({ subject, decision, outcome, reason: undefined, policy });
+    this.repeated.onVerdict({ subject, decision, outcome, reason, policy });
     this.verdicts += 1;
   }
 
@@ -270,6 +273,20 @@ describe("an alert with many different arguments", () => {
     expect(JSON.stringify(shown)).not.toContain("hunter");
     expect(createRedaction("off", [])(desk.records.at(-1) ?? {})["policy.arguments"]).toBeUndefined();
   });
+});
+
+describe("an alert that is late, or about a content", () => {
+  const changed = policyOf([{ id: "changed", when: { var: "process.runnable.changed" }, action: "alert" }]);
+  test.each<Partial<Offered>>([{ reason: "late" }, { policy: changed }])(
+    "is reported in full each time, up to 100 in a minute: %#",
+    (what) => {
+      const desk = new Desk();
+      for (let i = 0; i < 120; i += 1) desk.offer({ at: i * 1e8, ...what });
+      expect(desk.records.filter(({ "event.name": name }) => name === "policy.verdict")).toHaveLength(100);
+      desk.wait(2 * MINUTE);
+      expect(desk.records.reduce((sum, record) => sum + Number(record["policy.count"]), 0)).toBe(120);
+    },
+  );
 });
 
 describe("what was carried out, withheld or failed", () => {

@@ -41,8 +41,8 @@ describe.skipIf(reason !== undefined)("a site whose life was learned", () => {
       for (let day = 0; day < 3; day += 1) await site.live();
       await site.server.restart();
       await site.live();
-      // The door to the copy of the system in which packages will be upgraded.
-      site.server.ssh(inCopy(":"));
+      // Administrators look for updates every day; what an upgrade starts is new later.
+      site.server.ssh(inCopy(upgrade.update));
     });
     // Verdicts are folded with earlier ones of their kind: another run of treewarden's begins anew.
     await restartTreewarden();
@@ -103,13 +103,13 @@ describe.skipIf(reason !== undefined)("a site whose life was learned", () => {
   test("gives no alarm: packages upgraded, with their maintainer scripts", async () => {
     expect(upgrade.scripts).toBeGreaterThanOrEqual(30);
     const alarms = await alarmsWhile(async () => {
-      site.server.ssh(inCopy(upgrade.code));
+      site.server.ssh(inCopy(upgrade.upgrade));
     });
     expect(upgrade.configured()).toBeGreaterThanOrEqual(30);
     expect(alarms).toEqual([]);
   }, 120_000);
 
-  for (const { name, act } of evasions) {
+  for (const { name, act } of evasions.filter(({ pending }) => pending !== true)) {
     test(`alerts on ${name}`, async () => {
       const from = running.records.length;
       await act(site);

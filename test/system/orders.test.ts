@@ -209,7 +209,18 @@ describe.skipIf(reason !== undefined)("orders by hand", () => {
       expect(paused).toMatchObject({ "policy.severity": "high", "override.reason": "test" });
       expect(String(paused["override.by.tree"])).toContain("/treewarden");
       expect((await current.metrics()).value("treewarden_paused")).toBe(1);
+      const status = order(current, "status");
+      expect([status.code, status.stdout]).toEqual([
+        1,
+        expect.stringContaining("enforcement is paused: test"),
+      ]);
+      expect(status.stdout).toContain("kill: 1 of 14 rules that kill are armed, but nothing acts now");
+      expect(status.stdout).toContain("disarmed every rule, but not own/mine until");
       expect(order(current, "resume").code).toBe(0);
+      const lines = order(current, "status", "--output", "json");
+      const [host] = lines.stdout.split("\n").map((line) => JSON.parse(line || "{}"));
+      expect(host).toMatchObject({ "status.running": true, "status.may_act": true, "status.degraded": [] });
+      expect([lines.code, host["status.armed_rules"]]).toEqual([0, ["own/mine"]]);
       expect(await acting(current)).toEqual(["tw-own"]);
       await current.seen((record) => record["event.name"] === "enforcement.pause_ended");
 

@@ -20,8 +20,10 @@ export interface Upgrade {
   readonly scripts: number;
   /** A script that executes its argument, shell code, on a copy of the system: `unshare -m sh FILE CODE`. */
   readonly inCopy: string;
-  /** The upgrade, as such code. */
-  readonly code: string;
+  /** Such code: looks for updates. */
+  readonly update: string;
+  /** Upgrades everything. */
+  readonly upgrade: string;
   /** The number of packages that were upgraded and configured until now. */
   readonly configured: () => number;
 }
@@ -46,7 +48,8 @@ export function prepareUpgrade(folder: string): Upgrade {
   return {
     scripts: chosen.reduce((total, { scripts }) => total + scripts.length, 0),
     inCopy,
-    code: `${apt} update && ${apt} -y upgrade`,
+    update: `${apt} update`,
+    upgrade: `${apt} update && ${apt} -y upgrade`,
     configured: () => readFileSync(log, "latin1").match(/ status installed .*\+rebuilt1$/gm)?.length ?? 0,
   };
 }

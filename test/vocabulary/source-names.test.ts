@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { settingNames } from "../../src/config/config.ts";
 import { captureFields, captureLines } from "../../src/sensor/capture/names.ts";
 import { eventNames } from "../../src/vocabulary/event-names.ts";
 import { variableNames, variables } from "../../src/vocabulary/variables.ts";
@@ -24,10 +25,7 @@ const otherNames: ReadonlySet<string> = new Set([
   "host.arch", // an attribute of OTLP's resource
   "base.json", // files in the state directory
   "forest.json",
-  "arguments.redact", // settings of the configuration
-  "arguments.report",
-  "base.packages",
-  "base.paths",
+  ...settingNames,
 ]);
 
 test("every dotted name in the sources that begins as a record's name does is in a table", () => {

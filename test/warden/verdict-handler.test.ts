@@ -1,19 +1,23 @@
 // What verdicts are counted as.
 import { expect, test } from "bun:test";
+import { ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { ProcessKiller } from "../../src/enforcement/kill.ts";
 import { KillBudget } from "../../src/enforcement/kill-budget.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
+import type { EventRecord } from "../../src/report/event-record.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { RepeatedVerdicts } from "../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import { type ProcessFacts, unknownFacts } from "../../src/sensor/event.ts";
+import { LateVerdicts } from "../../src/warden/late-verdicts.ts";
 import { LoadShedding } from "../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../src/warden/new-trees.ts";
 import { Tracker, type TrackerListener } from "../../src/warden/tracker.ts";
-import { VerdictHandler } from "../../src/warden/verdict-handler.ts";
+import { VerdictHandler, type VerdictInputs } from "../../src/warden/verdict-handler.ts";
 import { policyOf } from "../policy/helpers.ts";
 
 class World {
@@ -24,7 +28,10 @@ class World {
 
   readonly policy: { current: Policy };
 
-  constructor(policy: Policy) {
+  /** The records of verdicts. */
+  readonly reported: EventRecord[] = [];
+
+  constructor(policy: Policy, more: Partial<VerdictInputs> = {}) {
     this.policy = { current: policy };
     const { totals } = this;
     const trees = new TreeTotals(totals);
@@ -55,7 +62,7 @@ class World {
     const stamp = recordUids(new Uint8Array(5));
     const outbox = new Outbox({ fd: -1, totals, hello: () => hello });
     const repeatedVerdicts = new RepeatedVerdicts({
-      report: () => true,
+      report: (record) => this.reported.push(record) > 0,
       offer: () => true,
       stamp,
       seed: 1,
@@ -77,6 +84,7 @@ class World {
       recordChange: () => {},
       onLoss: () => undefined,
       settle: () => undefined,
+      ...more,
     });
   }
 
@@ -156,4 +164,53 @@ test("each rule that is left undecided is counted, whatever was undecided before
     allowed: 11,
     alerted: 1,
   });
+});
+
+test("an exec that lacks an answer is judged again by the rules that lacked it: reported, and never killed", () => {
+  let knowledge: { known?: boolean } = {};
+  const policy = policyOf([
+    { id: "odd", when: runs("odd"), action: "alert" },
+    { id: "unknown", when: { "!": { var: ["tree.known", true] } }, action: "kill" },
+  ]);
+  const late = new LateVerdicts({ judge: (exec) => world.judge.onLate(exec), missed: () => undefined });
+  const world = new World(policy, {
+    late,
+    awaited: () => (knowledge.known === undefined ? ["image"] : []),
+    knowledgeOf: () => knowledge,
+    enforcement: { mayAct: true, states: ruleStatesOf(policy, "all", noOverrides), refresh: () => false },
+  });
+  world.run("/usr/bin/odd");
+  world.run("/usr/bin/other");
+  expect(world.reported.map((record) => record["security_rule.name"])).toEqual(["odd"]);
+  knowledge = { known: false };
+  late.answered("image");
+  late.answered("image");
+  const names = ["security_rule.name", "policy.outcome", "policy.reason", "process.executable.name"] as const;
+  const shown = world.reported.map((record) => names.map((name) => record[name]));
+  expect(shown).toEqual([
+    ["odd", "alerted", undefined, "odd"],
+    ["unknown", "would_kill", "late", "odd"],
+    ["unknown", "would_kill", "late", "other"],
+  ]);
+  expect(world.verdicts).toMatchObject({
+    "role unknown kill would_kill": 2,
+    "role odd alert alerted": 1,
+    unknown: 2,
+  });
+});
+
+test("an answer that excuses an exec, or that comes with another policy, gives no verdict", () => {
+  const policy = policyOf([{ id: "unknown", when: { "!": { var: ["tree.known", true] } }, action: "alert" }]);
+  let knowledge: { known?: boolean } = {};
+  const late = new LateVerdicts({ judge: (exec) => world.judge.onLate(exec), missed: () => undefined });
+  const world = new World(policy, { late, awaited: () => ["image"], knowledgeOf: () => knowledge });
+  world.run("/usr/bin/known");
+  knowledge = { known: true };
+  late.answered("image");
+  knowledge = {};
+  world.run("/usr/bin/unknown");
+  world.policy.current = policyOf([]);
+  knowledge = { known: false };
+  late.answered("image");
+  expect(world.reported).toEqual([]);
 });

@@ -58,3 +58,12 @@ test("what is not armed need not be in time", () => {
   const states = ruleStatesOf(policy, ["role/by-tree"], noOverrides);
   expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
 });
+
+test("a script is opened while it runs, so a rule on its content wakes the reader also where nothing is killed", () => {
+  const changed = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
+  const policy = policyOf([changed]);
+  for (const states of [undefined, ruleStatesOf(policy, "all", noOverrides)])
+    expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
+  const killing = policyOf([{ ...changed, action: "kill" }]);
+  expect(wakeupPolicyOf(killing, ruleStatesOf(killing, "all", noOverrides))).toBe("all");
+});

@@ -3,13 +3,10 @@ import { closeSync, constants, openSync, readFileSync, rmSync } from "node:fs";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import {
-  ANSWER_LIMIT,
   answerName,
   formatWardenRequest,
-  parseWardenAnswer,
   REQUEST_FOLDER,
   requestName,
-  type WardenAnswer,
   type WardenRequest,
 } from "../../baseline/warden-request.ts";
 import { tryLock } from "../../linux/flock.ts";
@@ -17,6 +14,7 @@ import { pidfdOpen } from "../../linux/pidfd.ts";
 import { readCheckedFileOrNothing, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
+import { ANSWER_LIMIT, parseWardenAnswer, type WardenAnswer } from "../../warden/warden-answer.ts";
 import { CommandError, exitCodes, hint } from "../output.ts";
 import { writeWhole } from "./store.ts";
 

@@ -7,6 +7,8 @@ import type { Site } from "../site.ts";
 export interface Evasion {
   readonly name: string;
   readonly act: (site: Site) => Promise<void>;
+  /** Not noticed yet. */
+  readonly pending?: true;
 }
 
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
@@ -71,6 +73,7 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D3: a known script with other content, which starts only what it started before",
+    pending: true,
     act: (site) =>
       replaced(
         site.path("jobs", "stamp"),
@@ -80,6 +83,7 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D3: another program mounted over a packaged one",
+    pending: true,
     act: async (site) => {
       const program = site.path("run", "another");
       writeFileSync(program, readFileSync("/usr/bin/cat"), { mode: 0o755 });

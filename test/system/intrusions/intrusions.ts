@@ -225,6 +225,32 @@ export const intrusions: readonly Intrusion[] = [
   }),
   unknown("a compiler on a server", login("gcc --version")),
   unknown("the file of password hashes read", login("cat /etc/shadow"), "shadow-read"),
+  unknown(
+    "a search for keys",
+    login("find /etc/hostname -name 'id_rsa*' -o -name .netrc"),
+    "search-for-credentials",
+  ),
+  unknown(
+    "a program that is called as a shell",
+    web(`bash -c "exec -a sh sha1sum /dev/null"`),
+    "shell-by-another-name",
+  ),
+  unknown(
+    "a set-user-id program that no package brought",
+    async (server) => {
+      const file = server.path("run", "treewarden-test-flock");
+      server.ssh(`cp /bin/true ${file}; chmod 4755 ${file}; ${file}; rm ${file}`);
+    },
+    "unusual-set-id-program",
+  ),
+  unknown(
+    "a debugger attached to a process (a harmless program of its name)",
+    async (server) => {
+      const file = server.path("run", "gdb");
+      server.ssh(`cp /bin/true ${file}; ${file} -p 1; rm ${file}`);
+    },
+    "debugger-on-process",
+  ),
 
   unnoticed("only what the shell itself can do", async (server) => {
     await through(server, `/ ; echo intruder > ${server.path("run", "mark")} ; read -r line < /etc/passwd`);

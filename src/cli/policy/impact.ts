@@ -1,0 +1,195 @@
+// `policy impact F`: what a policy would do to all that the journal and the baseline know this host to run.
+import type { Knowledge } from "../../baseline/baseline.ts";
+import { parseBaseline } from "../../baseline/baseline-file.ts";
+import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
+import { baselinePath, scopeOf } from "../../baseline/key.ts";
+import { durationText } from "../../config/duration.ts";
+import { createIdentifier } from "../../fingerprint/identify.ts";
+import type { Runnable } from "../../fingerprint/runnable.ts";
+import { printable } from "../../linux/text.ts";
+import { type RecordedSubjects, recordedSubject, recordsOfEntry } from "../../offline/recorded-subject.ts";
+import { decide, type Policy } from "../../policy/policy.ts";
+import type { EventRecord, RecordValue } from "../../report/event-record.ts";
+import type { JournalReader } from "../../reporter/journal-reader.ts";
+import { readCandidates } from "../baseline/candidates.ts";
+import { jsonLine } from "../baseline/entry-output.ts";
+import { readKnown } from "../baseline/store.ts";
+import { type HostFlags, hostBase, hostConfig, policyToTry } from "../host-settings.ts";
+import { openJournal } from "../open-journal.ts";
+import { exitCodes, warn } from "../output.ts";
+import type { OutputFormat } from "../output-format.ts";
+import type { LoadedPolicies } from "../policies.ts";
+import { Progress } from "../progress.ts";
+import { timeArgument } from "../times.ts";
+import { ImpactTally, impactFields, impactLines, type Judged } from "./impact-tally.ts";
+
+export interface ImpactFlags extends HostFlags {
+  readonly since: string;
+  readonly output: OutputFormat;
+}
+
+/** Rules that are named as undecided. */
+const UNDECIDED_SHOWN = 20;
+
+/** Judges all that is known by the policy `name`. Exit code 1 if it would disturb what is accepted. */
+export async function impact(name: string, flags: ImpactFlags): Promise<void> {
+  const now = Date.now();
+  const since = timeArgument(flags.since, "--since", now);
+  const config = hostConfig({ ...flags, policy: [name] });
+  const loaded = policyToTry({ ...flags, policy: [name] }, config);
+  const directory = config.state_directory;
+  const accepted = acceptedEntries(directory, loaded.baselines);
+  const collected = (await readCandidates(directory)).filter(({ last }) => last * 1_000 >= since);
+  const judge = new Judge(loaded.policy, accepted, {
+    identify: createIdentifier({ base: hostBase(config) }),
+    environmentNames: config.environment.read,
+  });
+  judge.addEntries(accepted ?? [], true);
+  judge.addEntries(
+    collected.filter((entry) => !judge.knows(entry)),
+    accepted === undefined ? null : false,
+  );
+  // Opened last, because this process has no rights of root's afterwards.
+  using journal = openJournal(directory);
+  const records = judge.addRecords(journal, since);
+  printImpacts(judge.tally, flags.output);
+  const { role, version } = loaded.policy;
+  const trees = new Set([...(accepted ?? []), ...collected].map(keyText)).size;
+  warn(
+    `${role} ${version}: judged ${records} records of the last ${durationText((now - since) / 1_000)} and ${trees} learned trees`,
+  );
+  reportUndecided(judge.tally);
+  reportImpacts(judge.tally);
+}
+
+/** Prints the impacts, as text or as lines of JSON. */
+export function printImpacts(tally: ImpactTally, output: OutputFormat): void {
+  const lines =
+    output === "json"
+      ? impactFields(tally).map((fields) => jsonLine("policy.impact", fields))
+      : impactLines(tally).map((line) => `${printable(line)}\n`);
+  process.stdout.write(lines.join(""));
+}
+
+/** Says what the impacts mean, and sets the exit code. */
+export function reportImpacts(tally: ImpactTally): void {
+  if (!tally.hitsKnown) {
+    warn("nothing that is known would draw an alert or a kill");
+    return;
+  }
+  warn(
+    tally.hasBaseline
+      ? "the policy would disturb what is in the baseline"
+      : "there is no baseline, so all that ran counts as known, and the policy would disturb it",
+  );
+  process.exitCode = exitCodes.no;
+}
+
+function reportUndecided(tally: ImpactTally): void {
+  const undecided = tally.undecidedRules;
+  if (undecided.length === 0) return;
+  const shown = undecided.slice(0, UNDECIDED_SHOWN).map(([rule, times]) => `${rule} (${times})`);
+  const more = undecided.length > UNDECIDED_SHOWN ? [`and ${undecided.length - UNDECIDED_SHOWN} more`] : [];
+  warn(`undecided, because they name something that is not recorded: ${[...shown, ...more].join(", ")}`);
+}
+
+/** All that is known: the baselines in force, and what comes with the policy. Undefined if there is none. */
+function acceptedEntries(
+  directory: string,
+  ofRoles: LoadedPolicies["baselines"],
+): readonly BaselineEntry[] | undefined {
+  const inForce = readKnown(directory);
+  const own = ofRoles.flatMap(({ bytes }) => {
+    const result = parseBaseline(bytes);
+    return result.ok ? result.value.entries : [];
+  });
+  return inForce === undefined && own.length === 0 ? undefined : [...(inForce ?? []), ...own];
+}
+
+class Judge {
+  readonly tally = new ImpactTally();
+  private readonly policy: Policy;
+  private readonly options: RecordedSubjects;
+  /** Undefined: nothing was ever accepted. */
+  private readonly accepted: ReadonlySet<string> | undefined;
+
+  constructor(
+    policy: Policy,
+    accepted: readonly BaselineEntry[] | undefined,
+    options: Omit<RecordedSubjects, "knowledgeOf">,
+  ) {
+    this.policy = policy;
+    this.accepted = accepted && new Set(accepted.map(keyText));
+    this.options = { ...options, knowledgeOf: (record, runnable) => this.knowledgeOf(record, runnable) };
+  }
+
+  knows(entry: BaselineEntry): boolean {
+    return this.accepted?.has(keyText(entry)) === true;
+  }
+
+  addEntries(entries: readonly BaselineEntry[], known: boolean | null): void {
+    const options = { ...this.options, knowledgeOf: () => ({ known, familiar: known }) };
+    for (const entry of entries) {
+      // Of several executables each is judged, and the entry counts once.
+      let { count } = entry;
+      for (const record of recordsOfEntry(entry)) {
+        const judged = this.judge(record, options);
+        if (judged === undefined) continue;
+        this.tally.add({ ...judged, source: "learned", count });
+        count = 0;
+      }
+    }
+  }
+
+  /** Returns how many records there were. */
+  addRecords(journal: JournalReader, since: number): number {
+    using progress = new Progress("judging records");
+    const first = new Map<RecordValue | undefined, Omit<Judged, "source" | "count">>();
+    let newTree = "";
+    let judgedRecords = 0;
+    for (const { record } of journal.rows({ since })) {
+      const repeated = first.get(record["policy.first_uid"]);
+      const judged = repeated ?? this.judge(record, this.options);
+      if (judged === undefined) continue;
+      first.set(record["log.record.uid"], judged);
+      // The record of a new tree is followed by that of the verdict on the same exec.
+      const exec = `${String(record.timestamp)} ${String(record["process.pid"])}`;
+      const isCounted = exec === newTree;
+      newTree = record["event.name"] === "tree.new" ? exec : "";
+      if (isCounted) continue;
+      const count = typeof record["policy.count"] === "number" ? record["policy.count"] : 1;
+      this.tally.add({ ...judged, source: "records", count });
+      judgedRecords += 1;
+      progress.update(judgedRecords, undefined);
+    }
+    return judgedRecords;
+  }
+
+  private judge(
+    record: EventRecord,
+    options: RecordedSubjects,
+  ): Omit<Judged, "source" | "count"> | undefined {
+    const subject = recordedSubject(record, options);
+    if (subject === undefined) return undefined;
+    return { decision: decide(this.policy, subject), record, known: subject.knowledge.known };
+  }
+
+  /** By the baseline as it is now. What was known when it was recorded, and matches no entry by its key, stays known. */
+  private knowledgeOf(record: EventRecord, runnable: Runnable): Knowledge {
+    if (this.accepted === undefined) return { known: null, familiar: null };
+    const cgroup = record["process.linux.cgroup"];
+    const container = record["container.id"];
+    const image = record["container.image.name"];
+    const scope = scopeOf(
+      typeof cgroup === "string" ? cgroup : undefined,
+      typeof container === "string" ? container : null,
+      typeof image === "string" ? image : undefined,
+    );
+    const habit = record["tree.habit"];
+    const path = baselinePath(runnable);
+    if (record["tree.known"] === true) return { known: true, familiar: true };
+    if (scope === undefined || path === undefined || typeof habit !== "string") return {};
+    const known = this.accepted.has(keyText({ scope, habit, path }));
+    return { known, familiar: known || record["tree.familiar"] === true };
+  }
+}

@@ -1,0 +1,248 @@
+// `treewarden status`: what is enforced here, since when and by whom, and what differs from the configuration.
+
+import { statSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import type { AnyOrder, OrderEnd, Overrides } from "../enforcement/overrides.ts";
+import { realtimeNow } from "../linux/clock.ts";
+import { printable } from "../linux/text.ts";
+import type { EventRecord, RecordDraft } from "../report/event-record.ts";
+import { localTimeOf } from "../report/local-time.ts";
+import { recordUids, timestamp } from "../report/stamp.ts";
+import { JOURNAL_FILE } from "../reporter/journal-reader.ts";
+import type { OutputName } from "../vocabulary/event-names.ts";
+import { orderFields } from "../warden/override-records.ts";
+import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import type { WardenStatus } from "../warden/warden-status.ts";
+import { askWarden } from "./baseline/request-warden.ts";
+import { runChecks } from "./doctor/checks.ts";
+import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
+import { CommandError, exitCodes } from "./output.ts";
+import { type OutputFormat, outputOption } from "./output-format.ts";
+
+interface StatusFlags extends HostFlags {
+  readonly output: OutputFormat;
+}
+
+export function statusCommand(): Command {
+  return new Command("status")
+    .description("show what is enforced here, since when and by whom; exit code 1 if anything is degraded")
+    .addOption(outputOption())
+    .addOption(configOption())
+    .addOption(stateDirOption())
+    .action((flags: StatusFlags) => showStatus(flags));
+}
+
+/** All that is shown. */
+interface Status {
+  /** undefined if no warden runs. */
+  readonly warden: WardenStatus | undefined;
+  readonly orders: Overrides;
+  readonly degraded: readonly string[];
+  /** What `doctor` would warn of. */
+  readonly warnings: readonly string[];
+  /** The configuration on disk is not the one in force. */
+  readonly changed: readonly string[];
+  /** Bytes; undefined if there is none, or it may not be seen. */
+  readonly journal: number | undefined;
+}
+
+async function showStatus(flags: StatusFlags): Promise<void> {
+  const status = await statusOf(flags);
+  process.stdout.write(flags.output === "json" ? json(status) : pretty(status));
+  if (status.degraded.length > 0) process.exitCode = exitCodes.no;
+}
+
+async function statusOf(flags: StatusFlags): Promise<Status> {
+  const { stateDirectory, digest, problem } = whereToLook(flags);
+  const answer = await askWarden(stateDirectory, { kind: "status" });
+  const warden = answer?.status ?? undefined;
+  const stored = readOverrides(stateDirectory);
+  const { checks } = runChecks(flags.config);
+  const degraded = warden?.degraded ?? [
+    `no treewarden runs on ${stateDirectory}`,
+    ...stored.problems.map(({ text }) => text),
+  ];
+  const isChanged =
+    warden !== undefined && problem === undefined && (warden.configuration.digest ?? undefined) !== digest;
+  return {
+    warden,
+    orders: ordersInForce(stateDirectory, stored, momentNow()),
+    degraded,
+    warnings: checks
+      .filter(({ status }) => status !== "ok")
+      .map(({ name, detail, fix }) => `${name}: ${detail}${fix === undefined ? "" : `; ${fix}`}`),
+    changed: isChanged ? ["the configuration file was changed after it was read: treewarden reload"] : [],
+    journal: statSync(join(stateDirectory, JOURNAL_FILE), { throwIfNoEntry: false })?.size,
+  };
+}
+
+/** With a configuration that has errors the default state directory is looked at, because that is when one asks. */
+function whereToLook(flags: StatusFlags): {
+  readonly stateDirectory: string;
+  readonly digest: string | undefined;
+  readonly problem: CommandError | undefined;
+} {
+  try {
+    const { config, digest } = hostConfigFile(flags, "to decide");
+    return { stateDirectory: config.state_directory, digest, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof CommandError) || flags.stateDir === undefined) throw error;
+    return { stateDirectory: flags.stateDir, digest: undefined, problem: error };
+  }
+}
+
+function pretty(status: Status): string {
+  const { warden, orders, degraded, warnings, changed, journal } = status;
+  const lines: string[] = [];
+  const section = (title: string, entries: readonly string[]): void => {
+    if (entries.length === 0) return;
+    lines.push(title, ...entries.map((entry) => `  ${printable(entry)}`));
+  };
+  if (warden === undefined) lines.push(`${hostname()}: treewarden does not run`);
+  else
+    lines.push(
+      `${hostname()}: treewarden ${warden.version}, running since ${at(warden.runStarted)}, warden since ${at(warden.started)}`,
+    );
+  section("degraded:", degraded);
+  if (warden !== undefined) section("enforcement:", enforcementLines(warden));
+  section("differs from the configuration:", [...ordersLines(orders), ...changed]);
+  if (warden !== undefined) {
+    section("in force:", inForceLines(warden));
+    section("sensor:", [`${warden.sensor.source} (${warden.sensor.reason})`, `${warden.lost} events lost`]);
+  }
+  const size = journal === undefined ? "no journal" : `journal of ${(journal / 1e6).toFixed(1)} MB`;
+  section("reporting:", [
+    ...(warden === undefined ? [] : [`${warden.backlog} records wait for the journal`]),
+    size,
+  ]);
+  section("doctor warns:", warnings);
+  return `${lines.join("\n")}\n`;
+}
+
+function enforcementLines({ enforcement, mayAct, rules, killBudget }: WardenStatus): readonly string[] {
+  if (enforcement === "observe") return ["observe: nothing acts"];
+  const armed = rules.filter((rule) => rule.armed !== "nowhere");
+  const state = mayAct ? "" : ", but nothing acts now";
+  const lines = armed.map(({ rule, severity, inherited, armed: where, byConfiguration }) => {
+    const facts = [severity];
+    if (inherited) facts.push("inherited");
+    if (!byConfiguration) facts.push("armed by hand");
+    if (where === "somewhere") facts.push("not everywhere");
+    return `may kill ${rule} (${facts.join(", ")})`;
+  });
+  return [
+    `${enforcement}: ${armed.length} of ${rules.length} rules that kill are armed${state}`,
+    ...lines,
+    `${killBudget} further offenders may be killed in this minute`,
+  ];
+}
+
+function inForceLines({ configuration, policy, baseline }: WardenStatus): readonly string[] {
+  const file = configuration.file ?? "no configuration file: defaults";
+  const digest = configuration.digest === null ? "" : ` ${configuration.digest}`;
+  return [
+    `configuration ${file}${digest}, since ${at(configuration.since)}`,
+    `policy ${policy.role}, ${policy.rules} rules, version ${policy.version}, sha256:${policy.digest}, since ${at(policy.since)}`,
+    baseline === null
+      ? "no baseline"
+      : `baseline of ${baseline.trees} trees${baseline.digest === null ? "" : ` ${baseline.digest}`}, since ${at(baseline.since)}`,
+  ];
+}
+
+function ordersLines({ arm, disarm, pause, silence }: Overrides): readonly string[] {
+  const ordered = (what: string, order: AnyOrder): string => {
+    const until = "end" in order && order.end !== null ? ` until ${endTime(order.end)}` : "";
+    const user = order.by.login_user === null ? "no login user" : `login user ${order.by.login_user}`;
+    const reason = order.reason === null ? "" : `: ${order.reason}`;
+    const tree = order.by.tree === null ? "" : `, ${order.by.tree}`;
+    return `${what}${until}, since ${at(order.since)} by ${user}${tree}${reason}`;
+  };
+  const place = ({ unit, user }: { readonly unit: string | null; readonly user?: number | null }): string =>
+    `${unit === null ? "" : ` in ${unit}`}${user === undefined || user === null ? "" : ` for user ${user}`}`;
+  return [
+    ...pause.map((order) => ordered("paused", order)),
+    ...disarm.map((order) => {
+      const but = order.except.map((target) => `${target.rule}${place(target)}`).join(", ");
+      const what = `disarmed ${order.rule ?? "every rule"}${place(order)}${but === "" ? "" : `, but not ${but}`}`;
+      return ordered(what, order);
+    }),
+    ...arm.map((order) => ordered(`armed ${order.rule}${place(order)}`, order)),
+    ...silence.map((order) => {
+      const tree = order.tree === null ? "" : ` in ${order.tree}`;
+      return ordered(`silenced (${order.number}) ${order.rule}${tree}${place(order)}`, order);
+    }),
+  ];
+}
+
+function json(status: Status): string {
+  const uid = recordUids(crypto.getRandomValues(new Uint8Array(5)));
+  const line = (event: OutputName, fields: EventRecord): string => {
+    const now = realtimeNow();
+    const common = { timestamp: timestamp(now), "event.name": event, "log.record.uid": uid(now) };
+    return `${JSON.stringify({ ...common, ...fields })}\n`;
+  };
+  const { orders } = status;
+  return [
+    line("status.host", statusFields(status)),
+    ...orders.pause.map((order) => line("enforcement.paused", orderFields(order))),
+    ...orders.disarm.map((order) => line("rule.disarmed", orderFields(order))),
+    ...orders.arm.map((order) => line("rule.armed", orderFields(order))),
+    ...orders.silence.map((order) => line("rule.silenced", orderFields(order))),
+  ].join("");
+}
+
+function statusFields({ warden, orders, degraded, warnings, changed, journal }: Status): EventRecord {
+  const fields: RecordDraft = {
+    "host.name": hostname(),
+    "status.running": warden !== undefined,
+    "status.degraded": degraded,
+    "status.warnings": warnings,
+    "status.changed": changed,
+    "status.paused": orders.pause.length > 0,
+    ...(journal === undefined ? {} : { "status.journal.bytes": journal }),
+  };
+  if (warden === undefined) return fields;
+  const { sensor, rules, policy, baseline, configuration } = warden;
+  return {
+    ...fields,
+    "status.version": warden.version,
+    "status.run.since": utc(warden.runStarted),
+    "status.warden.since": utc(warden.started),
+    "sensor.source": sensor.source,
+    "sensor.reason": sensor.reason,
+    "policy.enforcement": warden.enforcement,
+    "status.may_act": warden.mayAct,
+    "status.armed_rules": rules.filter(({ armed }) => armed !== "nowhere").map(({ rule }) => rule),
+    "security_rule.ruleset.name": policy.role,
+    "security_rule.version": policy.version,
+    "status.policy.digest": `sha256:${policy.digest}`,
+    "status.policy.since": utc(policy.since),
+    ...(configuration.file === null ? {} : { "status.configuration.file": configuration.file }),
+    ...(configuration.digest === null ? {} : { "status.configuration.digest": configuration.digest }),
+    "status.configuration.since": utc(configuration.since),
+    ...(baseline === null
+      ? {}
+      : {
+          "baseline.trees": baseline.trees,
+          "status.baseline.since": utc(baseline.since),
+          ...(baseline.digest === null ? {} : { "status.baseline.digest": baseline.digest }),
+        }),
+    "status.lost": warden.lost,
+    "status.backlog": warden.backlog,
+    "status.epoch": warden.epoch,
+  };
+}
+
+function at(seconds: number): string {
+  return localTimeOf(Math.floor(seconds) * 1_000);
+}
+
+function endTime({ wall }: OrderEnd): string {
+  return at(wall);
+}
+
+function utc(seconds: number): string {
+  return timestamp(seconds * 1e9);
+}

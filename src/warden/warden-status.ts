@@ -1,0 +1,44 @@
+// What the warden answers to `treewarden status`.
+import * as v from "valibot";
+
+const text = v.string();
+const number = v.pipe(v.number(), v.finite());
+const seconds = number;
+
+/** The facts that only the running warden knows. Times are seconds since 1970-01-01T00:00:00Z. */
+export const wardenStatus = v.strictObject({
+  version: text,
+  run: text,
+  /** When this warden started; it is restarted within a run if it dies. */
+  started: seconds,
+  /** When the run started, with the first of its wardens. */
+  runStarted: seconds,
+  sensor: v.strictObject({ source: text, reason: text }),
+  /** What is in force of the configuration's enforcement. */
+  enforcement: text,
+  /** Whether any verdict may act now. */
+  mayAct: v.boolean(),
+  /** Rules that could act. `armed`: for every event, for some, or for none. */
+  rules: v.array(
+    v.strictObject({
+      rule: text,
+      severity: text,
+      inherited: v.boolean(),
+      armed: v.picklist(["everywhere", "somewhere", "nowhere"]),
+      byConfiguration: v.boolean(),
+    }),
+  ),
+  policy: v.strictObject({ role: text, version: text, digest: text, since: seconds, rules: number }),
+  /** null: none was ever accepted. */
+  baseline: v.nullable(v.strictObject({ digest: v.nullable(text), trees: number, since: seconds })),
+  configuration: v.strictObject({ file: v.nullable(text), digest: v.nullable(text), since: seconds }),
+  /** Why what is in force is not what was asked for; empty if it is. */
+  degraded: v.array(text),
+  /** Events lost since the warden's start. */
+  lost: number,
+  /** Records that the journal has not confirmed. */
+  backlog: number,
+  killBudget: number,
+  epoch: number,
+});
+export type WardenStatus = Readonly<v.InferOutput<typeof wardenStatus>>;

@@ -1,0 +1,62 @@
+// Execs that wait for answers are judged once more: once, in bounded number and time.
+import { expect, test } from "bun:test";
+import { testSubject } from "../../src/policy/test-lineage.ts";
+import { LateVerdicts } from "../../src/warden/late-verdicts.ts";
+import { policyOf } from "../policy/helpers.ts";
+
+const policy = policyOf([]);
+const subject = testSubject({ lineage: ["/usr/bin/ls"] });
+const exec = { subject, seen: undefined, undecided: ["rule"], policy };
+
+class Rig {
+  judged = 0;
+  missed: string[] = [];
+  readonly late = new LateVerdicts({
+    judge: () => {
+      this.judged += 1;
+    },
+    missed: (reason) => this.missed.push(reason),
+  });
+}
+
+test("an exec is judged when the last of its answers has come, and once", () => {
+  const rig = new Rig();
+  rig.late.add(exec, ["a", "b"], 0);
+  rig.late.answered("a");
+  rig.late.answered("a");
+  expect(rig.judged).toBe(0);
+  rig.late.answered("b");
+  rig.late.answered("b");
+  expect(rig.judged).toBe(1);
+  expect(rig.late.dueIn(0)).toBeUndefined();
+});
+
+test("one answer serves all that wait for it", () => {
+  const rig = new Rig();
+  for (let i = 0; i < 3; i += 1) rig.late.add(exec, ["a"], i);
+  rig.late.answered("a");
+  expect(rig.judged).toBe(3);
+});
+
+test("an answer that does not come is waited for no longer than its time: what is known then decides", () => {
+  const rig = new Rig();
+  rig.late.add(exec, ["a", "b"], 0);
+  rig.late.add(exec, ["b"], 1e9);
+  const due = rig.late.dueIn(0) ?? 0;
+  expect(due).toBeGreaterThan(10e9);
+  rig.late.expire(due - 1);
+  expect(rig.judged).toBe(0);
+  rig.late.expire(due);
+  expect([rig.judged, rig.missed]).toEqual([1, ["timeout"]]);
+  rig.late.answered("b");
+  rig.late.answered("a");
+  expect(rig.judged).toBe(2);
+});
+
+test("what finds no room is counted", () => {
+  const rig = new Rig();
+  for (let i = 0; i < 1030; i += 1) rig.late.add(exec, ["a"], 0);
+  expect(rig.missed).toEqual(["full", "full", "full", "full", "full", "full"]);
+  rig.late.answered("a");
+  expect(rig.judged).toBe(1024);
+});
