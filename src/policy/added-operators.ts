@@ -2,7 +2,7 @@
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
-import { anyOf, compileGlob, compileTreeGlob, GlobError, type TextTest } from "./glob.ts";
+import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
 
 type Compile = (texts: readonly string[]) => TextTest;
 
@@ -17,20 +17,22 @@ const EXPRESSION_LIMIT = 2_000;
 function compileExpression(text: string): TextTest {
   if (text.length > EXPRESSION_LIMIT)
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
-  let expression: RE2JS;
   try {
-    expression = RE2JS.compile(text);
+    RE2JS.compile(text);
   } catch (error) {
     throw new TextError(`not a regular expression of RE2: ${messageOf(error)}`);
   }
-  return (value) => expression.test(value);
+  // Most expressions are never asked for, because the other conditions of their rules are false: as a text it takes a
+  // hundredth of the memory.
+  const expression = madeOnce(() => RE2JS.compile(text));
+  return (value) => expression().test(value);
 }
 
 const textOperators: Readonly<Record<string, Compile>> = {
   glob: (texts) => anyOf(texts.map(compileGlob)),
   contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),
   matches: (texts) => anyOf(texts.map(compileExpression)),
-  starts_with: (texts) => anyOf(texts.map((text) => (value) => value.startsWith(text))),
+  starts_with: (texts) => anyOf(texts.map(startsWith)),
   ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),
   cidr: (texts) => {
     const networks = networksOf(
@@ -44,6 +46,13 @@ const textOperators: Readonly<Record<string, Compile>> = {
     return (value) => hasAddressIn(value, networks);
   },
 };
+
+/** The last character tells most texts apart, and costs less than a comparison of all of them. */
+function startsWith(text: string): TextTest {
+  const last = text.length - 1;
+  const code = text.charCodeAt(last);
+  return (value) => value.charCodeAt(last) === code && value.startsWith(text);
+}
 
 export const addedOperators: readonly string[] = ["tree", "under", ...Object.keys(textOperators)];
 

@@ -257,7 +257,7 @@ class Loader {
     }
     const text = isFile ? undefined : this.sources.embedded.get(name);
     if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
-    return { problem: isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"` };
+    return { problem: isFile ? "there is no such file" : `there is no role "${name}"` };
   }
 
   /** The hint for a role name when the working directory has a file of that role. */

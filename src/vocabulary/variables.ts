@@ -722,6 +722,16 @@ const table = {
   "status.lost": reported("int", [], "`status`: events that the warden lost since its start"),
   "status.backlog": reported("int", [], "`status`: records that the journal has not confirmed"),
   "status.epoch": reported("int", [], "`status`: number of the epoch"),
+  "change.id": reported(
+    "string",
+    ["exec", "change"],
+    "the change to which a tree that the baseline does not know belongs; `packages`: a package manager started it",
+  ),
+  "change.under": reported("string[]", ["change"], "programs below which the change window is open"),
+  "change.until": reported("string", ["change"], "when the change window ends: RFC 3339, UTC"),
+  "change.user_ids": reported("int[]", ["change"], "users to whom the change window is restricted"),
+  "change.unknown": reported("int", [], "`change list`: how many of its trees are not in force"),
+  "change.open": reported("bool", [], "`change list`: a window of the change is open"),
 
   "explain.label": reported("string", [], "label of the process"),
   "explain.name": reported("string", [], "its name in the exact tree"),
@@ -730,6 +740,11 @@ const table = {
   "explain.base": reported("string", [], "why it is, or is not, of the base system"),
   "explain.elements": reported("string[]", [], "each element of the path: its score and what became of it"),
   "explain.folded": reported("string", [], "the runnable's path, folded"),
+  "explain.content": reported(
+    "string",
+    [],
+    "whether the content of the runnable's file was accepted, and why it is not compared",
+  ),
   "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),
   "check.status": reported("string", [], "`ok`, `missing` or `wrong`"),

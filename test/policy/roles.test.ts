@@ -87,3 +87,21 @@ test("what one role lets be, all of them together let be", () => {
   }
   expect(loud).toEqual([]);
 });
+
+test("an Apache that runs neither CGI nor log pipes can be made a server that starts nothing", () => {
+  const shop = {
+    role: "shop",
+    extends: ["web"],
+    lists: {
+      "front-servers": { append: ["apache2"] },
+      "front-server-files": { append: ["/usr/sbin/apache2"] },
+    },
+  };
+  const embedded = new Map([...embeddedPolicies, ["shop", JSON.stringify(shop)]]);
+  const { policy } = loadPolicies(["shop"], { ...sources, embedded });
+  if (policy === undefined) throw new Error("the role has an error");
+  const below = (path: string) =>
+    decide(policy, testSubject({ lineage: ["/usr/sbin/apache2", path], known: null }));
+  expect(below("/usr/bin/find")).toMatchObject({ action: "kill", rule: "program-under-front-server" });
+  expect(below("/usr/sbin/apache2").action).toBe("allow");
+});
