@@ -18,6 +18,11 @@ export interface Knowledge {
   /** Seconds since the baseline first saw the exact tree if that is known, else the folded one. */
   readonly age?: number;
   readonly count?: number;
+  /**
+   * The change to which an unknown tree belongs. In an open window `known` is absent with it; of what a package manager
+   * starts it is false, and rules act as ever.
+   */
+  readonly change?: string;
 }
 
 /** What the baseline has on one lineage in one scope. It does not change. */

@@ -30,6 +30,7 @@ import { isJudged, judgedRow } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import { askBaseline } from "./explain-baseline.ts";
+import { type ExplainedContent, explainContent } from "./explain-content.ts";
 import {
   configOption,
   type HostFlags,
@@ -175,6 +176,8 @@ interface Explanation {
   readonly decision: Decision;
   /** What the baseline knows of it; undefined if it was not asked. */
   readonly baseline: string | undefined;
+  /** Whether its content was accepted; undefined if that was not asked. */
+  readonly content: string | undefined;
   readonly record: EventRecord;
 }
 
@@ -222,13 +225,17 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   const second = Math.floor(realtimeNow() / 1e9);
   const answer = of.kernelThread ? undefined : askBaseline(of.lineage, facts, stateDirectory, second);
   const subject = execSubject(exec, wallClockOffset(), inputs, answer?.knowledge);
+  const { policy, database } = host;
+  const content =
+    answer && explainContent(subject, answer.knowledge, { policy, database, accepted: answer.contentsOf });
+  subject.changed = content?.changed;
   const steps: string[] = [];
   let identified: Identification | undefined;
   if (of.kernelThread) steps.push("a kernel thread: all of them are kthreadd");
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
   if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
   const record = records.exec(subject, "process.exec", stamp);
-  return judged(steps, identified, subject, host.policy, record, answer?.why);
+  return judged(steps, identified, subject, host.policy, record, answer?.why, content);
 }
 
 /**
@@ -318,6 +325,7 @@ function judged(
   policy: Policy,
   known: EventRecord,
   baseline?: string,
+  content?: ExplainedContent,
 ): Explanation {
   const decision = decide(policy, subject);
   const now = realtimeNow();
@@ -338,12 +346,13 @@ function judged(
       record["explain.folded"] = printable(identified.runnable.folded);
   }
   if (baseline !== undefined) record["explain.baseline"] = printable(baseline);
+  if (content !== undefined) record["explain.content"] = content.why;
   record["policy.action"] = decision.action;
   record["security_rule.name"] = decision.rule;
   record["security_rule.ruleset.name"] = decision.ruleset;
   record["policy.matched_rules"] = decision.matched;
   record["policy.undecided_rules"] = decision.undecided;
-  return { steps, identified, subject, decision, baseline, record };
+  return { steps, identified, subject, decision, baseline, content: content?.why, record };
 }
 
 /** Root to leaf. */
@@ -379,7 +388,7 @@ function ownerLine(examined: ExaminedFile | undefined): string | undefined {
   return `${examined.package}, ${content}`;
 }
 
-function pretty({ steps, identified, subject, decision, baseline }: Explanation): string {
+function pretty({ steps, identified, subject, decision, baseline, content }: Explanation): string {
   const { runnable, tree, lineage } = subject;
   const lines: string[] = [];
   const section = (title: string, content: readonly string[]): void => {
@@ -426,6 +435,7 @@ function pretty({ steps, identified, subject, decision, baseline }: Explanation)
     ...(tree.complete ? [] : ["incomplete: not every link was seen"]),
   ]);
   if (baseline !== undefined) section("baseline", [baseline]);
+  if (content !== undefined) section("content of the runnable", [content]);
   section("verdict", [
     `${decision.action}: ${decision.ruleset}/${decision.rule}`,
     ...(decision.matched.length > 0 ? [`matched ${decision.matched.join(", ")}`] : []),

@@ -89,6 +89,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./events.ts")).eventsCommand(),
   },
   {
+    name: "change",
+    summary: "collect what a planned change starts, without alarms, and accept it",
+    load: async () => (await import("./change.ts")).changeCommand(),
+  },
+  {
     name: "show",
     summary: "show one verdict with its lineage and what followed",
     load: async () => (await import("./show.ts")).showCommand(),

@@ -61,6 +61,8 @@ export interface VerdictInputs {
   readonly late?: LateVerdicts;
   /** Names of the examiner's answers that an exec lacks; they are on their way. */
   readonly awaited?: (subject: ExecSubject) => readonly string[];
+  /** The change in whose open window a process is; undefined for none. */
+  readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
   /** Reports a change of treewarden itself. */
@@ -120,6 +122,7 @@ export class VerdictHandler implements TrackerListener {
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const seen = changes?.look(subject, knowledge);
     subject.changed = changes?.isChanged(subject, knowledge, seen);
+    if (subject.changed === true) this.allowInWindow(subject);
     const { current: policy } = this.inputs.policy;
     const { enforcement } = this.inputs;
     const isKnown = knowledge.known === true;
@@ -141,7 +144,7 @@ export class VerdictHandler implements TrackerListener {
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
@@ -166,10 +169,12 @@ export class VerdictHandler implements TrackerListener {
     const late: ExecSubject = {
       ...subject,
       knowledge,
+      change: knowledge.change,
       containerImage: imageFor(containerId, inputs),
       examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     };
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
+    if (late.changed === true) this.allowInWindow(late);
     const { states } = inputs.enforcement;
     let decision = decideAmong(policy, late, undecided, states);
     if (this.wasReported(policy, decision, late, seen))
@@ -178,6 +183,14 @@ export class VerdictHandler implements TrackerListener {
     const outcome = decision.action === "kill" ? "would_kill" : "alerted";
     this.countedWith(decision, outcome).verdicts.add(1);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  /** In an open change window a new content is no alarm: it belongs to the change. */
+  private allowInWindow(subject: ExecSubject): void {
+    const change = this.inputs.windowOf?.(subject);
+    if (change === undefined) return;
+    subject.changed = undefined;
+    subject.change = change;
   }
 
   onExit(process: Process, tree: Tree, event: ExitEvent): void {
@@ -292,6 +305,11 @@ export class VerdictHandler implements TrackerListener {
   }
 }
 
+/** A baseline is in force and does not know the habit. In a change window `known` is absent. */
+function isUnknown({ known, change }: Knowledge): boolean {
+  return known === false || change !== undefined;
+}
+
 function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
   const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
   const isSameVerdict = decision.action === other.action && outcome === its;
@@ -333,6 +351,7 @@ export function execSubject(
     containerImage: imageFor(containerId, inputs),
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     changed: undefined,
+    change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
@@ -18,6 +18,9 @@ import {
   StateDirectory,
   sealed,
 } from "./state-directory.ts";
+
+// Each command is a process of its own, and several are needed for most of these.
+setDefaultTimeout(30_000);
 
 let directory: StateDirectory;
 let state = "";

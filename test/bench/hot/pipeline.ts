@@ -25,11 +25,13 @@ import { TreeTotals } from "../../../src/report/tree-totals.ts";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import type { ProcessEvent } from "../../../src/sensor/event.ts";
 import { writeNow } from "../../../src/warden/atomic-file-writer.ts";
+import { ChangedRunnables } from "../../../src/warden/changed-runnables.ts";
 import { Epoch } from "../../../src/warden/epoch.ts";
 import { KnownTrees } from "../../../src/warden/known-trees.ts";
 import { Learner } from "../../../src/warden/learner.ts";
 import { LoadShedding } from "../../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
+import { RunnableContents } from "../../../src/warden/runnable-contents.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
 
@@ -129,7 +131,7 @@ export class Lesson {
       users: [...new Set(tree.userIds)].sort((a, b) => a - b).slice(0, 16),
       hosts: 1,
       executables: joinExecutables(executables, this.entries.get(text)?.executables ?? []),
-      contents: "unknown",
+      contents: "packaged",
       arguments: undefined,
     });
   }
@@ -169,6 +171,7 @@ export class Pipeline implements Disposable {
       recordChange: () => undefined,
       writeFile: writeNow,
       now: () => this.second(),
+      moment: () => ({ wall: this.second(), boot: "", boottime: this.second() }),
     };
     const knownTrees = new KnownTrees({
       ...parts,
@@ -183,6 +186,14 @@ export class Pipeline implements Disposable {
       origin: "bench:1",
       reportLearned: () => false,
       look: () => undefined,
+    });
+    const changes = new ChangedRunnables({
+      contents: new RunnableContents({ questions: { ask: () => undefined }, now: () => this.time }),
+      accepted: (path) => knownTrees.contentsOf(path),
+      permitted: () => policy.digests,
+      isWanted: (path) => learner.wantsContent(path),
+      onContent: () => undefined,
+      onChanged: () => undefined,
     });
     const trees = new TreeTotals(totals);
     this.tracker = tracking(totals, trees, (tree) => knownTrees.isFamiliar(tree), {
@@ -217,6 +228,7 @@ export class Pipeline implements Disposable {
       newTrees: new NewTrees(),
       load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
+      changes,
       learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
       recordChange: () => undefined,
       onLoss: () => undefined,

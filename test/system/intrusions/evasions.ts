@@ -6,9 +6,9 @@ import type { Site } from "../site.ts";
 
 export interface Evasion {
   readonly name: string;
+  /** The shipped rule that notices it. */
+  readonly rule: string;
   readonly act: (site: Site) => Promise<void>;
-  /** Not noticed yet. */
-  readonly pending?: true;
 }
 
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
@@ -48,23 +48,27 @@ async function restartCron(site: Site): Promise<void> {
 export const evasions: readonly Evasion[] = [
   {
     name: "D3: a known script replaced by a program of the same path",
+    rule: "unknown-tree",
     act: (site) =>
       replaced(
-        site.path("jobs", "stamp"),
+        site.path("jobs", "clock"),
         (path) => copyFileSync("/usr/bin/true", path),
         () => restartCron(site),
       ),
   },
   {
     name: "D3: the loader with --preload and a known program",
+    rule: "unknown-tree",
     act: (site) => web(site, `${LOADER} --preload ${library(site)} /usr/bin/df /`),
   },
   {
     name: "D3: the loader with --library-path and a known program",
+    rule: "unknown-tree",
     act: (site) => web(site, `${LOADER} --library-path ${site.path("run")} /usr/bin/df /`),
   },
   {
     name: "D3: a known script by an interpreter's copy that no package owns",
+    rule: "unknown-tree",
     act: async (site) => {
       const copy = site.path("run", "python3");
       copyFileSync("/usr/bin/python3", copy);
@@ -73,17 +77,17 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D3: a known script with other content, which starts only what it started before",
-    pending: true,
+    rule: "changed-runnable",
     act: (site) =>
       replaced(
-        site.path("jobs", "stamp"),
+        site.path("jobs", "clock"),
         (path) => site.server.script(path.slice(site.path().length + 1), "#!/bin/sh\ndate -u\n: intruder\n"),
         () => restartCron(site),
       ),
   },
   {
     name: "D3: another program mounted over a packaged one",
-    pending: true,
+    rule: "modified-executable",
     act: async (site) => {
       const program = site.path("run", "another");
       writeFileSync(program, readFileSync("/usr/bin/cat"), { mode: 0o755 });
@@ -103,18 +107,22 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D4: LD_PRELOAD of a library outside of /tmp, into a known program",
+    rule: "preload-for-service",
     act: (site) => web(site, `LD_PRELOAD=${library(site)} df /`),
   },
   {
     name: "D4: LD_AUDIT, into a known program",
+    rule: "audit-library",
     act: (site) => web(site, `LD_AUDIT=${library(site)} df /`),
   },
   {
     name: "D4: BASH_ENV for what a service starts",
+    rule: "startup-file-for-service",
     act: (site) => web(site, `BASH_ENV=${site.path("run", "begin")} df /`),
   },
   {
     name: "D4: PYTHONPATH for a service's own Python",
+    rule: "code-by-environment",
     act: (site) => site.count("/usr/bin/python3", { PYTHONPATH: "/var/tmp/treewarden-test-modules" }),
   },
 ];

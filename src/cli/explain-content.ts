@@ -1,0 +1,71 @@
+// Whether a live process runs a content that was accepted, for `explain`: by the warden's own code, with the file read at
+// once.
+import type { Knowledge } from "../baseline/baseline.ts";
+import { comparedPath } from "../baseline/compared-path.ts";
+import { type Contents, contentPath } from "../baseline/contents.ts";
+import type { PackageDatabase } from "../examiner/database.ts";
+import { examineContent } from "../examiner/examine.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
+import { unambiguous } from "../linux/text.ts";
+import type { Policy } from "../policy/policy.ts";
+import { type Changed, ChangedRunnables, type RanProgram } from "../warden/changed-runnables.ts";
+import { RunnableContents } from "../warden/runnable-contents.ts";
+
+export interface ExplainedContent {
+  /** The value of `process.runnable.changed`. */
+  readonly changed: Changed;
+  /** One sentence. */
+  readonly why: string;
+}
+
+export interface ContentHost {
+  readonly policy: Policy;
+  readonly database: PackageDatabase | undefined;
+  /** What was accepted for a path, given as it is compared; undefined if there is no baseline. */
+  readonly accepted: ((path: string) => Contents) | undefined;
+}
+
+export function explainContent(
+  program: RanProgram,
+  knowledge: Knowledge,
+  { policy, database, accepted = () => "unknown" }: ContentHost,
+): ExplainedContent {
+  let asked: { readonly path: string; readonly fd: number | undefined } | undefined;
+  const contents = new RunnableContents({
+    questions: {
+      ask: (path, fd) => {
+        asked = { path, fd };
+        return 0;
+      },
+    },
+    now: () => 0,
+  });
+  const changes = new ChangedRunnables({
+    contents,
+    accepted,
+    permitted: () => policy.digests,
+    isWanted: () => false,
+    onContent: () => undefined,
+    onChanged: () => undefined,
+  });
+  const seen = changes.look(program, knowledge);
+  if (asked !== undefined) {
+    const { path, fd } = asked;
+    contents.take(0, examineContent(path, fd, database));
+    if (fd !== undefined) closeDescriptor(fd);
+  }
+  const changed = changes.isChanged(program, knowledge, seen);
+  if (knowledge.known !== true) return { changed, why: "not compared: the tree is not known" };
+  const path = contentPath(program.lineage.program);
+  if (path === undefined)
+    return { changed, why: "not compared: its path is folded, or below a temporary directory" };
+  const learned = accepted(comparedPath(unambiguous(path)));
+  if (learned === "unknown") return { changed, why: "cannot be told: no content was learned" };
+  if (learned === "varies") return { changed, why: "cannot be told: it varied while learning" };
+  if (learned === "packaged" || seen?.content?.packaged === true)
+    return { changed, why: "not compared: a package owns the file" };
+  const digest = seen?.content?.digest;
+  if (digest === undefined) return { changed, why: "cannot be told: the file cannot be read" };
+  if (changed === true) return { changed, why: `changed: ${digest} was neither learned nor accepted` };
+  return { changed, why: `${learned.includes(digest) ? "accepted" : "permitted by the policy"}: ${digest}` };
+}
