@@ -6,10 +6,11 @@ import { evasions } from "./intrusions/evasions.ts";
 import { prepareUpgrade, type Upgrade } from "./package-upgrade.ts";
 import { missingServer } from "./server-packages.ts";
 import { learn } from "./server-watch.ts";
+import { missingUnits } from "./service-manager.ts";
 import { alarmsOfSite, Site, summaryOf } from "./site.ts";
 import { type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
-const reason = whyNot() ?? missingServer();
+const reason = whyNot() ?? missingUnits() ?? missingServer();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const ROLES = ["baseline", "web", "bastion", "database"];
