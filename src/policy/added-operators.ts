@@ -4,7 +4,8 @@ import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
 import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
 
-type Compile = (texts: readonly string[]) => TextTest;
+/** `isChecked`: the texts are known to be valid. */
+type Compile = (texts: readonly string[], isChecked: boolean) => TextTest;
 
 /** Thrown for a text that its operator cannot use. */
 class TextError extends Error {
@@ -14,24 +15,30 @@ class TextError extends Error {
 /** Longest regular expression in characters. RE2 itself bounds the product of nested repetitions (1000). */
 const EXPRESSION_LIMIT = 2_000;
 
-function compileExpression(text: string): TextTest {
+/**
+ * Compiling takes the memory of megabytes of code, and 10 kB and some 400 us for each expression. Most are never asked
+ * for, because the other conditions of their rules are false, so that each is compiled when a text needs it.
+ */
+function compileExpression(text: string, isChecked: boolean): TextTest {
   if (text.length > EXPRESSION_LIMIT)
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
+  if (!isChecked) checkExpression(text);
+  const expression = madeOnce(() => RE2JS.compile(text));
+  return (value) => expression().test(value);
+}
+
+function checkExpression(text: string): void {
   try {
     RE2JS.compile(text);
   } catch (error) {
     throw new TextError(`not a regular expression of RE2: ${messageOf(error)}`);
   }
-  // Most expressions are never asked for, because the other conditions of their rules are false: as a text it takes a
-  // hundredth of the memory.
-  const expression = madeOnce(() => RE2JS.compile(text));
-  return (value) => expression().test(value);
 }
 
 const textOperators: Readonly<Record<string, Compile>> = {
   glob: (texts) => anyOf(texts.map(compileGlob)),
   contains: (texts) => anyOf(texts.map((text) => (value) => value.includes(text))),
-  matches: (texts) => anyOf(texts.map(compileExpression)),
+  matches: (texts, isChecked) => anyOf(texts.map((text) => compileExpression(text, isChecked))),
   starts_with: (texts) => anyOf(texts.map(startsWith)),
   ends_with: (texts) => anyOf(texts.map((text) => (value) => value.endsWith(text))),
   cidr: (texts) => {
@@ -60,13 +67,17 @@ export function isTextOperator(name: string): boolean {
   return Object.hasOwn(textOperators, name);
 }
 
-/** Compiles a text operator. If a text is not valid, calls `fail` with the reason and returns undefined. */
+/**
+ * Compiles a text operator. If a text is not valid, calls `fail` with the reason and returns undefined. `isChecked`: the
+ * texts are known to be valid.
+ */
 export function compileTexts(
   operator: string,
   texts: readonly string[],
   fail: (message: string) => void,
+  isChecked = false,
 ): TextTest | undefined {
-  return guarded(() => textOperators[operator]?.(texts), fail);
+  return guarded(() => textOperators[operator]?.(texts, isChecked), fail);
 }
 
 /** Compiles the patterns of `tree`. If one is not valid, calls `fail` with the reason and returns undefined. */

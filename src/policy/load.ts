@@ -281,7 +281,7 @@ class Loader {
   }
 
   private *read({ place, text, digest }: Found, open: readonly string[]): Steps<LoadedRole | undefined> {
-    const document = new Document(place, text);
+    const document = new Document(place, text, digest === undefined);
     this.documents.push(document);
     const root = document.parse();
     yield;

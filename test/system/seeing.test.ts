@@ -71,6 +71,11 @@ describe.skipIf(reason !== undefined)("after an alert", () => {
       expect(shown).toContain(`treewarden explain ${pid}\n`);
       expect(shown).toContain("1 in the last hour");
 
+      // Without a baseline all that ran counts as known.
+      const impact = Bun.spawnSync([binary, "policy", "impact", policy, ...state]);
+      expect(impact.exitCode).toBe(1);
+      expect(impact.stdout.toString()).toMatch(/^alert +high +seeing\/probe +1 +0 +none .*\/tw-probe$/m);
+
       const line = ask("ps", "--tree", ...state)
         .split("\n")
         .find((each) => each.includes(`${probe} 30`));
