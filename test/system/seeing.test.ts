@@ -123,7 +123,9 @@ describe.skipIf(reason !== undefined)("as text", () => {
     const quiet = join(folder, "quiet.json");
     writeFileSync(quiet, JSON.stringify({ role: "quiet", rules: [] }));
     const run = ["run", "--listen", "off", "--policy", quiet, "--state-dir"];
-    expect(execs(await printed([...run, join(folder, "state-new")], work))).toBe(1);
+    const text = await printed([...run, join(folder, "state-new")], work);
+    expect(execs(text)).toBe(1);
+    expect(text.trimEnd().split("\n").at(-1)).toMatch(/^since 20.*: \d+ new trees$/);
     expect(execs(await printed([...run, join(folder, "state-all"), "--all"], work))).toBeGreaterThan(10);
   }, 30_000);
 });
