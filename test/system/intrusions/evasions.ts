@@ -8,9 +8,12 @@ export interface Evasion {
   readonly name: string;
   /** The shipped rule that notices it. */
   readonly rule: string;
-  readonly act: (site: Site) => Promise<void>;
+  /** `isNoticed`: for what is noticed once a file was examined, which takes a while. */
+  readonly act: (site: Site, isNoticed: () => boolean) => Promise<void>;
 }
 
+/** Of a program that is noticed once its file was examined: at the second, unless the host is busy. */
+const STARTS = 20;
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 
 /** A library that does nothing, outside of /tmp; its path. */
@@ -88,18 +91,17 @@ export const evasions: readonly Evasion[] = [
   {
     name: "D3: another program mounted over a packaged one",
     rule: "modified-executable",
-    act: async (site) => {
+    act: async (site, isNoticed) => {
       const program = site.path("run", "another");
       writeFileSync(program, readFileSync("/usr/bin/cat"), { mode: 0o755 });
       // The host's own namespace: only there it is the packaged file's path.
       const mounted = Bun.spawnSync(["mount", "--bind", program, "/usr/bin/ptx"]);
       if (!mounted.success) throw new Error(mounted.stderr.toString());
       try {
-        await site.server.words("c d");
-        // Whoever examines the file does so a moment later.
-        await Bun.sleep(1_500);
-        await site.server.words("e f");
-        await Bun.sleep(1_500);
+        for (let start = 0; start < STARTS && !isNoticed(); start += 1) {
+          await site.server.words("c d");
+          await Bun.sleep(500);
+        }
       } finally {
         Bun.spawnSync(["umount", "/usr/bin/ptx"]);
       }
