@@ -61,6 +61,8 @@ export interface VerdictInputs {
   readonly late?: LateVerdicts;
   /** Names of the examiner's answers that an exec lacks; they are on their way. */
   readonly awaited?: (subject: ExecSubject) => readonly string[];
+  /** A learning run is under way, for which known trees are looked at too. */
+  readonly isLearning?: () => boolean;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
   /** Reports a change of treewarden itself. */
@@ -135,7 +137,7 @@ export class VerdictHandler implements TrackerListener {
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
-      wanted ??= changes?.learn(subject);
+      if (!isKnown || this.inputs.isLearning?.() === true) wanted ??= changes?.learn(subject);
     }
     if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
