@@ -7,6 +7,7 @@ import type { ProcessFacts } from "../sensor/event.ts";
 import type { Baseline, Knowledge } from "./baseline.ts";
 import type { Exclusions } from "./exclusions.ts";
 import { Scopes, scope as scopeNames } from "./key.ts";
+import { belowPackageManager, PACKAGES } from "./package-managers.ts";
 
 /** A scope (undefined: it could not be read), or that the image of the container is not known yet. */
 export type ScopeOrPending = string | undefined | "pending";
@@ -21,6 +22,7 @@ export class AcceptedTrees {
   baseline: Baseline | null | undefined;
   exclusions: Exclusions;
   private readonly scopes = new Scopes();
+  private readonly ofPackageManagers = belowPackageManager();
 
   constructor(baseline: Baseline | null | undefined, exclusions: Exclusions) {
     this.baseline = baseline;
@@ -35,7 +37,7 @@ export class AcceptedTrees {
 
   /**
    * What the baseline knows of a tree in its scope at `second` (since 1970-01-01T00:00:00Z). Empty while that cannot be
-   * told, or if an exclusion hides the tree.
+   * told, or if an exclusion hides the tree. In a change window only the change is known.
    */
   lookUp(lineage: Lineage, tree: Tree, scope: ScopeOrPending, second: number): Knowledge {
     if (this.baseline === undefined) return nothing;
@@ -51,18 +53,28 @@ export class AcceptedTrees {
     if (this.baseline === undefined) return nothing;
     if (this.baseline === null) return noBaseline;
     const knowledge = this.baseline.knowledge(lineage, scope, second);
-    return knowledge.known === false && this.isExcluded(tree, scope, second) ? undefined : knowledge;
+    return knowledge.known === false ? this.ofUnknown(knowledge, lineage, tree, scope, second) : knowledge;
   }
 
-  private isExcluded(tree: Tree, scope: string | undefined, second: number): boolean {
-    if (this.exclusions.size === 0) return false;
-    const excludable = {
-      labels: tree.labels,
-      names: tree.names,
-      habitNames: tree.habitNames,
-      scope,
-      users: tree.userIds,
-    };
-    return this.exclusions.hides(excludable, second) !== undefined;
+  private ofUnknown(
+    knowledge: Knowledge,
+    lineage: Lineage,
+    tree: Tree,
+    scope: string | undefined,
+    second: number,
+  ): Knowledge | undefined {
+    if (this.exclusions.size > 0) {
+      const change = this.exclusions.changeOf(lineage, { scope, users: tree.userIds }, second);
+      if (change !== undefined) return { change: change.id };
+      const excludable = {
+        labels: tree.labels,
+        names: tree.names,
+        habitNames: tree.habitNames,
+        scope,
+        users: tree.userIds,
+      };
+      if (this.exclusions.hides(excludable, second) !== undefined) return undefined;
+    }
+    return this.ofPackageManagers.includes(lineage) ? { ...knowledge, change: PACKAGES } : knowledge;
   }
 }

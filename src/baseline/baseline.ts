@@ -23,6 +23,11 @@ export interface Knowledge {
   readonly count?: number;
   /** Of a known tree: the contents that were accepted for its path, if any; `exempt`: they are never compared. */
   readonly contents?: ComparedContents;
+  /**
+   * The change to which an unknown tree belongs. In an open window `known` is absent with it; of what a package manager
+   * starts it is false, and rules act as ever.
+   */
+  readonly change?: string;
 }
 
 /** What the baseline has on one lineage in one scope. It does not change. */

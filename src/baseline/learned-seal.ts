@@ -46,8 +46,10 @@ export function sealWith(key: Uint8Array, learning: string, origin: string): Sea
 // again when a count changes. All three contain the tree's id, which is a digest of its texts.
 
 function treeSeal(seal: Seal, tree: LearnedTree): string {
-  const { id, scope, exact, habit, path, tree: folded, complete, fromMain, first, arguments: sample } = tree;
-  return seal("tree", id, scope, exact, habit, path, folded, complete, fromMain, first, sample);
+  const { id, scope, exact, habit, path, complete, fromMain, first, change } = tree;
+  return seal(
+    ...["tree", id, scope, exact, habit, path, tree.tree, complete, fromMain, first, tree.arguments, change],
+  );
 }
 
 function countSeal(seal: Seal, counted: Pick<LearnedTree, "id" | "last" | "count" | "users">): string {

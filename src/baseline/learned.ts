@@ -24,7 +24,10 @@ const contents = v.pipe(
 
 /** The schema of a learned tree. */
 export const LearnedTree = v.object({
-  /** 128 bits of a digest over scope, path, habit, `complete`, `fromMain` and executable, as 32 hexadecimal digits. */
+  /**
+   * 128 bits of a digest over scope, path, habit, `complete`, `fromMain`, executable and `change`, as 32 hexadecimal
+   * digits.
+   */
   id,
   scope: v.string(),
   exact: v.string(),
@@ -48,6 +51,8 @@ export const LearnedTree = v.object({
   contents,
   /** One sample of arguments, as `argumentsText` formats it; null if unknown. */
   arguments: v.nullable(v.string()),
+  /** The id of the change that it belongs to; null for none. */
+  change: v.nullable(v.string()),
 });
 
 /** A tree that a learning run found. */

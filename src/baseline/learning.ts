@@ -61,6 +61,7 @@ interface CollectedTree {
 
 interface Cached {
   readonly scope: string;
+  readonly change: string | null;
   readonly tree: CollectedTree;
   readonly next: Cached | undefined;
 }
@@ -74,7 +75,7 @@ export class Learning {
   private readonly limits: LearningLimits;
   private readonly table = new DigestTable();
   private readonly rows: CollectedTree[] = [];
-  /** Invalidated by: nothing, a lineage has one tree in each scope; another run has another Learning. */
+  /** Invalidated by: nothing, a lineage has one tree for each scope and change; another run has another Learning. */
   private readonly cache = new WeakMap<Lineage, Cached>();
   private waiting: CollectedTree[] = [];
   private dirty: CollectedTree[] = [];
@@ -105,8 +106,8 @@ export class Learning {
   }
 
   /**
-   * Counts an exec at `second` (since the epoch), unless its lineage is uncertain. `scope` is undefined if it could not be read. With `facts`, the file
-   * that it runs is kept as well.
+   * Counts an exec at `second` (since the epoch), unless its lineage is uncertain. `scope` is undefined if it could not
+   * be read. With `facts`, the file that it runs is kept as well. What is collected for a change is kept apart.
    */
   observe(
     lineage: Lineage,
@@ -114,6 +115,7 @@ export class Learning {
     args: readonly string[] | undefined,
     second: number,
     facts?: ProcessFacts,
+    change: string | null = null,
   ): void {
     if (lineage.uncertain) {
       this.current = { ...this.current, uncertain: this.current.uncertain + 1 };
@@ -123,7 +125,8 @@ export class Learning {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return;
     }
-    const tree = this.cached(lineage, scope) ?? this.findOrAdd(lineage, scope, args, second, facts);
+    const tree =
+      this.cached(lineage, scope, change) ?? this.findOrAdd(lineage, scope, args, second, facts, change);
     if (tree === undefined) return;
     tree.count += 1;
     if (second > tree.last) tree.last = second;
@@ -140,9 +143,10 @@ export class Learning {
     second: number,
     facts: ProcessFacts,
     content: string,
+    change: string | null = null,
   ): void {
     if (lineage.uncertain || scope === undefined) return;
-    const tree = this.findOrAdd(lineage, scope, facts.args, second, facts, content);
+    const tree = this.findOrAdd(lineage, scope, facts.args, second, facts, change, content);
     if (tree === undefined) return;
     tree.count += 1;
     this.markCount(tree);
@@ -216,9 +220,9 @@ export class Learning {
     this.withNewFiles = this.withNewFiles.slice(done);
   }
 
-  private cached(lineage: Lineage, scope: string): CollectedTree | undefined {
+  private cached(lineage: Lineage, scope: string, change: string | null): CollectedTree | undefined {
     for (let cached = this.cache.get(lineage); cached !== undefined; cached = cached.next)
-      if (cached.scope === scope && !cached.tree.dropped) return cached.tree;
+      if (cached.scope === scope && cached.change === change && !cached.tree.dropped) return cached.tree;
     return undefined;
   }
 
@@ -264,6 +268,7 @@ export class Learning {
     args: readonly string[] | undefined,
     second: number,
     facts: ProcessFacts | undefined,
+    change: string | null,
     newContent?: string,
   ): CollectedTree | undefined {
     const path = baselinePath(lineage.program);
@@ -278,7 +283,8 @@ export class Learning {
     const flags = `${complete ? 1 : 0}${fromMain ? 1 : 0}`;
     // Each executable is a tree of its own: what is seen after a learning run does not add to what it has learned.
     const executable = comparedExecutable(lineage.program) ?? "";
-    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${newContent ?? ""}`);
+    const kind = `${newContent ?? ""}\u0000${change ?? ""}`;
+    digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${kind}`);
     const id = digestText();
     const row = this.table.get();
     const found = this.rows[row];
@@ -304,6 +310,7 @@ export class Learning {
         fromMain,
         first: second,
         arguments: sample || null,
+        change,
       };
       const initial = { dirty: false, filesChanged: false, dropped: false };
       tree = { id, users, last: second, count: 0, files: [], content: undefined, ...initial, unreported };
@@ -321,15 +328,15 @@ export class Learning {
       return tree;
     }
     this.addContent(tree, lineage, facts);
-    this.addToCache(lineage, scope, tree);
+    this.addToCache(lineage, { scope, change, tree });
     return tree;
   }
 
-  private addToCache(lineage: Lineage, scope: string, tree: CollectedTree): void {
+  private addToCache(lineage: Lineage, collected: Omit<Cached, "next">): void {
     const head = this.cache.get(lineage);
     let depth = 0;
     for (let cached = head; cached !== undefined; cached = cached.next) depth += 1;
-    this.cache.set(lineage, { scope, tree, next: depth < SCOPES_OF_LINEAGE ? head : undefined });
+    this.cache.set(lineage, { ...collected, next: depth < SCOPES_OF_LINEAGE ? head : undefined });
   }
 }
 

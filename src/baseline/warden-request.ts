@@ -22,6 +22,7 @@ const savedRequest = v.variant("kind", [
   }),
   v.strictObject({ version, kind: v.literal("stop-learning") }),
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
+  v.strictObject({ version, kind: v.literal("reload-changes") }),
   v.strictObject({ version, kind: v.literal("reload-overrides") }),
   v.strictObject({ version, kind: v.literal("status") }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
@@ -34,6 +35,8 @@ export type WardenRequest =
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }
+  /** Report all that was collected so far, then read the exclusions again, with their change windows. Answered. */
+  | { readonly kind: "reload-changes" }
   /** Read the orders of root's commands again. Answered. */
   | { readonly kind: "reload-overrides" }
   /** Describe what is in force. Answered. */

@@ -1,11 +1,10 @@
 // What root has accepted, as the running warden knows it, for commands that show.
 import { AcceptedTrees } from "../baseline/accepted-trees.ts";
 import type { Knowledge } from "../baseline/baseline.ts";
-import { Baseline } from "../baseline/baseline.ts";
 import { findContainerImage } from "../examiner/runtime-images.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { FoundProcess } from "../forest/forest.ts";
-import { compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
+import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
 import { CommandError } from "./output.ts";
 
 /** The baselines in force and the exclusions. Where they cannot be read, nothing can be told of any tree. */
@@ -13,10 +12,7 @@ function readAcceptedTrees(stateDirectory: string): AcceptedTrees {
   try {
     const entries = readKnown(stateDirectory);
     const exclusions = compiledExclusions(readExclusions(stateDirectory));
-    if (entries === undefined) return new AcceptedTrees(null, exclusions);
-    const baseline = new Baseline();
-    for (const entry of entries) baseline.add(entry);
-    return new AcceptedTrees(baseline, exclusions);
+    return new AcceptedTrees(entries === undefined ? null : baselineOf(entries), exclusions);
   } catch (error) {
     // Only root may read them, and `doctor` says what else is wrong with them.
     if (error instanceof CommandError) return new AcceptedTrees(undefined, compiledExclusions([]));

@@ -1,5 +1,6 @@
 // `treewarden baseline`: learn what this host runs, keep it, and show what is new.
 import { Command, Option } from "commander";
+import { scope } from "../baseline/key.ts";
 import { durationExamples } from "../config/duration.ts";
 import { type AcceptFlags, accept } from "./baseline/accept.ts";
 import { printRows, ROWS_COMMAND } from "./baseline/candidates.ts";
@@ -64,7 +65,16 @@ function captureOption(): Option {
 }
 
 function unitOption(): Option {
-  return new Option("--unit <glob>", "only trees of this unit or container image");
+  return new Option("--unit <glob>", "only trees of this unit or container image, such as nginx").argParser(
+    unitArgument,
+  );
+}
+
+/** As the scope of an entry: `nginx` means nginx.service. */
+function unitArgument(text: string): string {
+  return /^[^./*{}]+$/.test(text) && text !== scope.none && text !== scope.container
+    ? `${text}.service`
+    : text;
 }
 
 function treeOption(): Option {

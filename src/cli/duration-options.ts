@@ -6,8 +6,7 @@ import { CommandError, exitCodes } from "./output.ts";
 /** Parses an option's value into seconds, for commander: it adds the option's name to the error. */
 export function durationArgument(text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined)
-    throw new InvalidArgumentError(`It must be a duration, such as ${durationExamples}.`);
+  if (seconds === undefined) throw new InvalidArgumentError(`must be a duration such as ${durationExamples}`);
   return seconds;
 }
 

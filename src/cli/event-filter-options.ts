@@ -57,7 +57,7 @@ export function filterOf(flags: FilterFlags, now: number): EventFilter {
 function ruleArgument(text: string): NonNullable<EventFilter["rule"]> {
   const [first = "", second, ...rest] = text.split("/");
   if (first === "" || second === "" || rest.length > 0)
-    throw new InvalidArgumentError("It must be RULE or ROLE/RULE.");
+    throw new InvalidArgumentError("must be RULE or ROLE/RULE");
   return second === undefined ? { ruleset: undefined, name: first } : { ruleset: first, name: second };
 }
 
@@ -67,15 +67,15 @@ function choiceOf<const T extends string>(choices: readonly T[]): (text: string)
       const found = choices.find((choice) => choice === word);
       if (found !== undefined) return found;
       const near = nearest(word, choices);
-      const guess = near === undefined ? "" : ` Did you mean ${near}?`;
-      throw new InvalidArgumentError(`It must be ${eitherOf(choices)}, not ${shownValue(word)}.${guess}`);
+      const guess = near === undefined ? "" : `: did you mean ${near}?`;
+      throw new InvalidArgumentError(`must be ${eitherOf(choices)}, not ${shownValue(word)}${guess}`);
     });
 }
 
 /** A process id from an argument, for commander. */
 export function pidArgument(text: string): number {
   // PID_MAX_LIMIT (linux/threads.h) has seven digits.
-  if (!/^[1-9][0-9]{0,6}$/.test(text)) throw new InvalidArgumentError("It must be a process id.");
+  if (!/^[1-9][0-9]{0,6}$/.test(text)) throw new InvalidArgumentError("must be a process id");
   return Number(text);
 }
 
@@ -83,7 +83,8 @@ function treeArgument(pattern: string): NonNullable<EventFilter["tree"]> {
   try {
     return { pattern, matches: compileTreeGlob(pattern) };
   } catch (error) {
-    if (error instanceof GlobError) throw new InvalidArgumentError(`It must be a glob: ${error.message}.`);
+    if (error instanceof GlobError)
+      throw new InvalidArgumentError(`must be a glob over trees: ${error.message}`);
     throw error;
   }
 }

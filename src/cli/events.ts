@@ -111,6 +111,6 @@ function uidText(record: EventRecord, colour: boolean): string {
 }
 
 function limitArgument(text: string): number {
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1.");
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError("must be a whole number from 1");
   return Number(text);
 }

@@ -1,6 +1,6 @@
 // What the baseline in force knows of a live process, and why it does not know it, for `explain`.
 import { AcceptedTrees } from "../baseline/accepted-trees.ts";
-import { Baseline, type Knowledge } from "../baseline/baseline.ts";
+import type { Knowledge } from "../baseline/baseline.ts";
 import { timeText } from "../baseline/baseline-file.ts";
 import { comparedPath } from "../baseline/compared-path.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
@@ -10,7 +10,7 @@ import { findContainerImage } from "../examiner/runtime-images.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import { compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
+import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
 import { CommandError } from "./output.ts";
 
 export interface BaselineAnswer {
@@ -56,14 +56,8 @@ export function answerOf(
   return { knowledge, why: reasonFor(knowledge, entries, lineage, scope, second) };
 }
 
-function baselineOf(entries: Iterable<BaselineEntry>): Baseline {
-  const baseline = new Baseline();
-  for (const entry of entries) baseline.add(entry);
-  return baseline;
-}
-
 function reasonFor(
-  { known, age }: Knowledge,
+  { known, age, change }: Knowledge,
   entries: readonly BaselineEntry[],
   lineage: Lineage,
   scope: string | undefined,
@@ -75,7 +69,11 @@ function reasonFor(
     return `cannot be told: the ${scope === undefined ? "control group" : "executable"} could not be read`;
   const within = `in scope ${scope}`;
   if (known === true) return `known ${within}, first seen ${timeText(second - (age ?? 0))}`;
-  if (known === undefined) return `cannot be told: not known ${within}, but an exclusion hides it`;
+  if (known === undefined) {
+    const hiddenBy =
+      change === undefined ? "an exclusion hides it" : `the window of change ${change} is open`;
+    return `cannot be told: not known ${within}, but ${hiddenBy}`;
+  }
   return whyUnknown(entries, lineage, scope, path);
 }
 

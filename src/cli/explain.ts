@@ -82,7 +82,7 @@ export function explainCommand(onRequest: (request: ExplainRequest) => void = pr
         "arguments of the --exe before it: the words up to the next of these options, or all that follow --",
       ).argParser((word: string) => {
         const last = programs.pop();
-        if (last === undefined) throw new InvalidArgumentError("Give --exe first.");
+        if (last === undefined) throw new InvalidArgumentError("must follow --exe");
         programs.push({ ...last, args: [...(last.args ?? []), word] });
       }),
     )
@@ -133,13 +133,12 @@ function argument(word: string): string {
 }
 
 function readPid(word: string): number {
-  if (!/^[1-9][0-9]{0,9}$/.test(word)) throw new InvalidArgumentError("It is not a process id.");
+  if (!/^[1-9][0-9]{0,9}$/.test(word)) throw new InvalidArgumentError("must be a process id");
   return Number(word);
 }
 
 function readExecutable(path: string): string {
-  if (!/^(?:\/|memfd:)/.test(path))
-    throw new InvalidArgumentError("It must be an absolute path, or memfd:NAME.");
+  if (!/^(?:\/|memfd:)/.test(path)) throw new InvalidArgumentError("must be an absolute path, or memfd:NAME");
   return path;
 }
 

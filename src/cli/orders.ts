@@ -13,10 +13,8 @@ import {
   withSilence,
 } from "../enforcement/override-edits.ts";
 import {
-  endAfter,
   formatOrders,
   LONGEST_ORDER,
-  type Moment,
   ORDERS_LIMIT,
   OVERRIDES_FOLDER,
   type OverrideKind,
@@ -33,6 +31,7 @@ import { ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { messageOf } from "../vocabulary/errors.ts";
+import { endAfter, type Moment } from "../vocabulary/moment.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { momentNow, ordersInForce, overridePath, readOverrides } from "../warden/overrides-store.ts";
 import { askWarden } from "./baseline/request-warden.ts";

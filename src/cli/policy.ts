@@ -119,7 +119,7 @@ function check(names: readonly string[], flags: CheckFlags): void {
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
-      const text = `${name}: ${policy.rules.length} rules, version ${policy.version}${known}`;
+      const text = `${name}: ${policy.rules.length} ${policy.rules.length === 1 ? "rule" : "rules"}, version ${policy.version}${known}`;
       process.stdout.write(`${printable(text)}\n`);
       for (const text of warnings) warn(text);
       printPolicyErrors(findings);

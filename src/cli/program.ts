@@ -1,6 +1,10 @@
 // The table of user commands and their help.
 import { Command } from "commander";
 import { version } from "../report/version.ts";
+import { shownValue } from "../vocabulary/error-text.ts";
+import { nearest } from "../vocabulary/nearest.ts";
+import { CommandError, exitCodes, hint, warn } from "./output.ts";
+import { usageError } from "./usage-errors.ts";
 
 /** The commands. Each is loaded only when it is called, so that `version` does not load the code of the others. */
 const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
@@ -85,6 +89,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./events.ts")).eventsCommand(),
   },
   {
+    name: "change",
+    summary: "collect what a planned change starts, without alarms, and accept it",
+    load: async () => (await import("./change.ts")).changeCommand(),
+  },
+  {
     name: "show",
     summary: "show one verdict with its lineage and what followed",
     load: async () => (await import("./show.ts")).showCommand(),
@@ -114,6 +123,7 @@ Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not
 
 /** The command-line parser. Only the called command is loaded; help shows the others by their summaries. */
 export async function program(args: readonly string[]): Promise<Command> {
+  checkHelp(args);
   const root = new Command("treewarden")
     .description(
       "watches every program that starts on this host, names its process tree, and judges it by a policy",
@@ -124,7 +134,8 @@ export async function program(args: readonly string[]): Promise<Command> {
     // Options after a command belong to the command: `explain --exe /bin/ls --args --version` does not print a version.
     .enablePositionalOptions()
     .exitOverride()
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: printUsageError });
   const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
     if (name === called) root.addCommand(throwInsteadOfExit(await load()));
@@ -133,9 +144,29 @@ export async function program(args: readonly string[]): Promise<Command> {
   return root;
 }
 
+/** Prints an error of the option parser as every other error is printed, and where to look. */
+function printUsageError(this: void, text: string): void {
+  const { message, hint: suggestion } = usageError(text);
+  warn(message);
+  hint(suggestion ?? "treewarden help COMMAND shows what there is");
+}
+
+/** `help` of a command that does not exist; commander would show the help of all. */
+function checkHelp([first, name]: readonly string[]): void {
+  if (first !== "help" || name === undefined || name.startsWith("-")) return;
+  const names = commands.map((command) => command.name);
+  if (names.includes(name)) return;
+  const near = nearest(name, names);
+  throw new CommandError(
+    exitCodes.usage,
+    `unknown command ${shownValue(name)}`,
+    near === undefined ? "treewarden help shows the commands" : `did you mean ${near}?`,
+  );
+}
+
 /** commander would call process.exit for a usage error; commandline.ts needs the exception for the exit code. */
 function throwInsteadOfExit(command: Command): Command {
-  command.exitOverride().showSuggestionAfterError();
+  command.exitOverride().showSuggestionAfterError().configureOutput({ outputError: printUsageError });
   for (const subcommand of command.commands) throwInsteadOfExit(subcommand);
   return command;
 }

@@ -1,15 +1,15 @@
 // How a command of root's changes the orders in force. Less always wins: a new order to disarm or to pause never shortens
 // one that is in force, and nothing but an order to arm ends one to disarm before its time.
-import {
-  type ArmOrder,
-  type ArmTarget,
-  type DisarmOrder,
-  type Moment,
-  type OrderEnd,
-  type Overrides,
-  type PauseOrder,
-  type SilenceOrder,
-  secondsUntil,
+
+import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import type {
+  ArmOrder,
+  ArmTarget,
+  DisarmOrder,
+  OrderEnd,
+  Overrides,
+  PauseOrder,
+  SilenceOrder,
 } from "./overrides.ts";
 
 /** Arms a rule: adds the order, and takes its target out of every order to disarm. */

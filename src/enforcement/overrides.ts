@@ -2,6 +2,7 @@
 // file for each kind in the state directory, which only root can write. This module reads and writes their text.
 import * as v from "valibot";
 import { compileTreeGlob } from "../policy/glob.ts";
+import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
 
 /** The folder in the state directory. */
@@ -181,31 +182,6 @@ export function withoutOrders(overrides: Overrides, ids: ReadonlySet<string>): O
 /** All orders in one list. */
 export function allOrders({ arm, disarm, pause, silence }: Overrides): readonly AnyOrder[] {
   return [...arm, ...disarm, ...pause, ...silence];
-}
-
-/** A moment on both clocks. */
-export interface Moment {
-  /** Seconds since 1970-01-01T00:00:00Z. */
-  readonly wall: number;
-  /** The id of the present boot. */
-  readonly boot: string;
-  /** Seconds of CLOCK_BOOTTIME. */
-  readonly boottime: number;
-}
-
-/** The end of an order that is given at `now` and lasts `length` seconds. */
-export function endAfter(length: number, now: Moment): OrderEnd {
-  return { wall: now.wall + length, boot: now.boot, boottime: now.boottime + length, length };
-}
-
-/**
- * Seconds until the order ends, at most 0 if it has ended: at the earlier of its wall time and its length on
- * CLOCK_BOOTTIME. So neither a clock that is set nor a suspended machine prolongs it. A boot that lasts longer than the
- * order has seen its end, because the order was given before that boot began.
- */
-export function secondsUntil(end: OrderEnd, now: Moment): number {
-  const bootEnd = now.boot === end.boot ? end.boottime : end.length;
-  return Math.min(end.wall - now.wall, bootEnd - now.boottime);
 }
 
 /** The orders that have not ended. */

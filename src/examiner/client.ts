@@ -74,6 +74,8 @@ export class ExaminerClient {
   private readonly listener: ExaminerListener;
   /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
   private readonly files = new Map<string, Entry>();
+  /** By path: the entry of `files` that was made last, which most execs need, without a key. Invalidated as `files`. */
+  private readonly latest = new Map<string, Entry>();
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
   private waiting: Entry[] = [];
@@ -124,20 +126,19 @@ export class ExaminerClient {
       return undefined;
     if (executable.length > MAX_PATH || !executable.startsWith("/")) return undefined;
     const changed = wallTime / 1000 - executableAge;
-    const key = keyOf(executable, device, inode);
-    const entry = this.files.get(key);
+    const entry = this.find(executable, device, inode);
     const isSame = entry !== undefined && Math.abs(entry.changed - changed) <= TOLERANCE;
     const needsDigest = digest && entry?.digest !== true;
     if (isSame && entry.final && !needsDigest) return entry.examined;
     if (entry === undefined) {
-      this.ask(key, newEntry(executable, device, inode, changed, digest));
+      this.ask(newEntry(executable, device, inode, changed, digest));
     } else if (needsDigest) {
       const asked = isSame ? entry : newEntry(executable, device, inode, changed, true);
       asked.digest = true;
-      this.ask(key, asked);
+      this.ask(asked);
     } else if (monotonicNow() - entry.askedAt >= RETRY_NS && (!isSame || entry.examined !== undefined)) {
       const asked = isSame ? entry : newEntry(executable, device, inode, changed, entry.digest);
-      this.ask(key, asked);
+      this.ask(asked);
     }
     return isSame ? entry.examined : undefined;
   }
@@ -191,7 +192,7 @@ export class ExaminerClient {
   private askWaiting(): void {
     this.contents.sendWaiting();
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
-      if (!this.ask(keyOf(next.path, next.device, next.inode), next)) return;
+      if (!this.ask(next)) return;
       this.waiting.shift();
     }
   }
@@ -203,7 +204,7 @@ export class ExaminerClient {
   }
 
   /** False if the socket is full. A digest is then asked for when there is room, everything else at the next exec. */
-  private ask(key: string, entry: Entry): boolean {
+  private ask(entry: Entry): boolean {
     const { path, device, inode, digest } = entry;
     const question = digest ? { path, device, inode, digest } : { path, device, inode };
     if (!sendPacket(this.fd, encodeExaminerMessage(question))) {
@@ -213,16 +214,27 @@ export class ExaminerClient {
     }
     entry.askedAt = monotonicNow();
     entry.asks += 1;
-    this.remember(key, entry);
+    this.remember(entry);
     return true;
   }
 
-  private remember(key: string, entry: Entry): void {
+  private remember(entry: Entry): void {
+    const key = keyOf(entry.path, entry.device, entry.inode);
     this.files.delete(key);
     this.files.set(key, entry);
+    this.latest.set(entry.path, entry);
     if (this.files.size <= MAX_FILES) return;
-    const [oldest] = this.files.keys();
-    if (oldest !== undefined) this.files.delete(oldest);
+    for (const [oldestKey, oldest] of this.files) {
+      this.files.delete(oldestKey);
+      if (this.latest.get(oldest.path) === oldest) this.latest.delete(oldest.path);
+      return;
+    }
+  }
+
+  private find(path: string, device: number, inode: number): Entry | undefined {
+    const latest = this.latest.get(path);
+    if (latest?.device === device && latest.inode === inode) return latest;
+    return this.files.get(keyOf(path, device, inode));
   }
 
   private onAnswer(answer: ExaminerAnswer): void {
@@ -245,7 +257,7 @@ export class ExaminerClient {
     // The count is kept while the digest is outstanding, because reading it may be what ends the examiner.
     if (!entry.digest || answer.digest !== undefined) entry.asks = 0;
     if (changed !== undefined) entry.changed = changed;
-    if (cached === undefined) this.remember(key, entry);
+    if (cached === undefined) this.remember(entry);
     if (entry.digest && changed !== undefined) this.listener.examined?.(path, entry.examined);
     if (previous === undefined) this.listener.answered?.(key);
   }
@@ -270,8 +282,8 @@ export class ExaminerClient {
   private askAgain(): void {
     this.images.askAgain();
     this.contents.askAgain();
-    for (const [key, entry] of this.files)
-      if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(key, entry);
+    for (const entry of [...this.files.values()])
+      if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(entry);
   }
 
   private onPackages(packages: string): void {

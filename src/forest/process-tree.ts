@@ -57,8 +57,9 @@ export class ProcessTree<T> {
 
   /** Removes a node without a member and with at most one branch, then its parent if that has become such a node. */
   private unlink(node: TreeNode<T>): void {
-    const { parent } = node;
-    const [onlyChild] = node.children ?? [];
+    const { parent, children } = node;
+    let onlyChild: TreeNode<T> | undefined;
+    if (children !== null) [onlyChild] = children;
     if (onlyChild !== undefined) onlyChild.parent = parent;
     if (parent === null) return;
     parent.children?.delete(node);

@@ -12,7 +12,7 @@ import { restoreSnapshot } from "../forest/forest-snapshot.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { formatPolicyError } from "../policy/document.ts";
-import { compileTreeGlob } from "../policy/glob.ts";
+import { globCompilers } from "../policy/glob.ts";
 import { loadPolicies } from "../policy/load.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
@@ -65,7 +65,7 @@ export class CapturedHost {
     this.policy = other?.policy;
     this.wallOffset = header.wallOffset;
     this.unknownImage = header.madeBy === "warden" ? undefined : null;
-    this.accepted = new AcceptedTrees(this.baselineOf([]), new Exclusions([], compileTreeGlob));
+    this.accepted = new AcceptedTrees(this.baselineOf([]), new Exclusions([], globCompilers));
     const totals = new Totals();
     this.tracker = new Tracker(
       {
@@ -255,8 +255,8 @@ function policyOf(text: string): Policy {
 }
 
 function exclusionsOf(text: string): Exclusions {
-  if (text === "") return new Exclusions([], compileTreeGlob);
-  const result = parseExclusions(text, compileTreeGlob);
-  if (result.ok) return new Exclusions(result.value, compileTreeGlob);
+  if (text === "") return new Exclusions([], globCompilers);
+  const result = parseExclusions(text, globCompilers);
+  if (result.ok) return new Exclusions(result.value, globCompilers);
   throw new Malformed(`its exclusions cannot be read: ${result.errors[0]?.message ?? ""}`);
 }

@@ -13,6 +13,7 @@ import {
   literal,
   valueKinds,
 } from "./expression.ts";
+import type { TextTest } from "./glob.ts";
 import { NameReader, type Names, type Scope, scalarOf } from "./name-reader.ts";
 import { checkCall, operators } from "./operators.ts";
 
@@ -61,6 +62,7 @@ export function readCondition(document: Document, node: Node, names: Names): Exp
 
 class Reader extends NameReader {
   private size = 0;
+  private readonly tests = new Map<string, TextTest>();
 
   read(node: Node, scope: Scope, depth: number, elementKind: number): Expression | undefined {
     this.size += 1;
@@ -219,10 +221,22 @@ class Reader extends NameReader {
         `"${operator}" is about text, this is ${kindText(left.kind)}`,
         'use "in", "==" or "<"',
       );
-    const test = compileTexts(operator, texts, (message) => this.fail(rightNode, message));
+    const test = this.compiledTexts(operator, texts, rightNode);
     return test === undefined
       ? undefined
       : { is: "text", operator, left, texts, test, kind: valueKinds.bool, varies: left.varies };
+  }
+
+  /** The test for the texts at `node`. Equal ones of a condition share it, with what it is compiled to. */
+  private compiledTexts(operator: string, texts: readonly string[], node: Node): TextTest | undefined {
+    const key = [operator, ...texts].join("\0");
+    const known = this.tests.get(key);
+    if (known !== undefined) return known;
+    // A list of an embedded role may be another file's.
+    const isChecked = this.document.isEmbedded && !hasList(node);
+    const test = compileTexts(operator, texts, (message) => this.fail(node, message), isChecked);
+    if (test !== undefined) this.tests.set(key, test);
+    return test;
   }
 
   private readIterator(
@@ -307,6 +321,10 @@ class Reader extends NameReader {
     }
     return callExpression(operator, parts, rule.kind(parts));
   }
+}
+
+function hasList(node: Node): boolean {
+  return node.type === "object" || (node.type === "array" && elements(node).some(hasList));
 }
 
 interface Inner {

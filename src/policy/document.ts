@@ -32,12 +32,15 @@ const token = { openBrace: 1, closeBrace: 2, openBracket: 3, closeBracket: 4, en
 /** One file's text, its nodes, and the errors found in it. */
 export class Document {
   readonly file: string;
+  /** Part of treewarden itself, and so tested. */
+  readonly isEmbedded: boolean;
   readonly errors: PolicyError[] = [];
   private readonly text: string;
   private lines: number[] | undefined;
 
-  constructor(file: string, text: string) {
+  constructor(file: string, text: string, isEmbedded = false) {
     this.file = file;
+    this.isEmbedded = isEmbedded;
     this.text = text.startsWith("\uFEFF") ? text.slice(1) : text;
   }
 

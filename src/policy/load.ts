@@ -257,7 +257,7 @@ class Loader {
     }
     const text = isFile ? undefined : this.sources.embedded.get(name);
     if (text !== undefined) return { place: `embedded:${name}.json`, text, digest: undefined };
-    return { problem: isFile ? `no such file: ${places[0] ?? name}` : `no role "${name}"` };
+    return { problem: isFile ? "there is no such file" : `there is no role "${name}"` };
   }
 
   /** The hint for a role name when the working directory has a file of that role. */
@@ -281,7 +281,7 @@ class Loader {
   }
 
   private *read({ place, text, digest }: Found, open: readonly string[]): Steps<LoadedRole | undefined> {
-    const document = new Document(place, text);
+    const document = new Document(place, text, digest === undefined);
     this.documents.push(document);
     const root = document.parse();
     yield;

@@ -2,12 +2,13 @@
 // the verification, so that programs without keys need no cryptography.
 import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
-const signedKinds = ["policy", "baseline", "digests"] as const;
+const signedKinds = ["policy", "baseline", "digests", "change"] as const;
 type SignedKind = (typeof signedKinds)[number];
 
 /** A file that a signature covers, identified by its purpose. Its location is not signed. */
 export interface SignedFile {
   readonly kind: SignedKind;
+  /** Of a change: its id. */
   readonly role: string;
   /** `sha256:` and 64 hexadecimal digits, over the file's bytes. */
   readonly digest: string;

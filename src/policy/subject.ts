@@ -56,6 +56,8 @@ interface ProcessSubject {
   readonly examined?: ExaminedFile | undefined;
   /** Whether the runnable's file holds what the baseline does not know; absent where that cannot be told. Set before the subject is judged. */
   changed?: boolean | undefined;
+  /** The change to which the event belongs; undefined for none. No rule names it. */
+  change?: string | undefined;
   /** Milliseconds since the epoch at which start ticks are 0, fixed once per boot. */
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;

@@ -143,6 +143,7 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
     else if (isTexts(value)) record[name] = isEscaped ? value : value.map(unambiguous);
     else record[name] = value;
   }
+  if (subject.change !== undefined) record["change.id"] = subject.change;
   // Nearly all of them are not set nearly always, so a record has only those that are.
   for (const [name, value] of subject.facts.environment ?? [])
     if (value !== null)

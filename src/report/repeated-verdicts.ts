@@ -127,6 +127,7 @@ interface KindValues {
   readonly exact: string;
   readonly path: string | undefined;
   readonly scope: string | null | undefined;
+  readonly change: string | undefined;
   readonly container: string | null | undefined;
   readonly uid: number | undefined;
   readonly loginUid: number | null | undefined;
@@ -485,6 +486,7 @@ function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): Kind
     exact: subject.tree.exact,
     path: subject.runnable.path,
     scope: scopeOf(subject),
+    change: subject.change,
     container: subject.containerId,
     uid: subject.facts.uid,
     loginUid: subject.facts.loginUid,
@@ -504,7 +506,8 @@ function isOf(values: KindValues, { subject, decision, outcome, reason, policy }
     values.uid === facts.uid &&
     values.loginUid === facts.loginUid &&
     values.container === containerId &&
-    values.scope === scopeOf(subject)
+    values.scope === scopeOf(subject) &&
+    values.change === subject.change
   );
 }
 
@@ -582,6 +585,7 @@ const sharedNames = [
   "process.unit",
   "container.id",
   "container.image.name",
+  "change.id",
 ] as const;
 
 function sharedFields(record: EventRecord): EventRecord {

@@ -13,7 +13,7 @@ export const LEARNED_TABLE = `CREATE TABLE IF NOT EXISTS learned(
   scope TEXT NOT NULL, exact TEXT NOT NULL, habit TEXT NOT NULL, path TEXT NOT NULL, tree TEXT NOT NULL,
   complete INTEGER NOT NULL, fromMain INTEGER NOT NULL,
   first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, users TEXT NOT NULL,
-  arguments TEXT, executables TEXT NOT NULL, contents TEXT NOT NULL,
+  arguments TEXT, executables TEXT NOT NULL, contents TEXT NOT NULL, change TEXT,
   tree_seal TEXT NOT NULL, count_seal TEXT NOT NULL, executables_seal TEXT NOT NULL,
   PRIMARY KEY(origin, id)) WITHOUT ROWID`;
 
@@ -33,6 +33,7 @@ const treeColumns = [
   "arguments",
   "executables",
   "contents",
+  "change",
 ] as const satisfies readonly (keyof LearnedTree)[];
 const otherColumns = ["origin", "learning", "tree_seal", "count_seal", "executables_seal"];
 const columns = [...otherColumns, ...treeColumns];
@@ -40,10 +41,10 @@ const columns = [...otherColumns, ...treeColumns];
 /** The most rows: twice those of one learning run. Beyond that the rows seen longest ago are deleted. */
 const ROWS = 200_000;
 
-/** Replaces the table of an earlier version. Its rows have no habits, no seals or no contents, so they could not be accepted. */
+/** Replaces the table of an earlier version. Its rows lack columns that the seals cover, so they could not be accepted. */
 export function replaceOldTable(database: Database): void {
   const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('learned')").all();
-  if (present.some(({ name }) => name === "contents")) return;
+  if (present.some(({ name }) => name === "change")) return;
   database.run("DROP TABLE learned");
   database.run(LEARNED_TABLE);
 }

@@ -136,7 +136,7 @@ export function takeStateDirectory(
   } catch (problem) {
     if (held !== undefined) closeSync(held);
     const reason = messageOf(problem);
-    return { kind: "notAllowed", reason: `state directory ${directory}: ${reason}` };
+    return { kind: "notAllowed", reason: `the state directory ${directory} cannot be used: ${reason}` };
   }
 }
 

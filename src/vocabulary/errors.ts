@@ -10,9 +10,15 @@ export class HintedError extends Error {
   }
 }
 
-/** The message of whatever was thrown. */
+/** What the runtime makes of a system call that failed: `ENOENT: no such file or directory, mkdir '/x'`. */
+const systemCall = /^E[A-Z0-9]+: ([^\n]*), (\w+)(?: '([^\n]*)')?$/;
+
+/** The message of whatever was thrown; of a system call that failed, what the manual calls it and the path. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  const [, reason, call = "", path] = systemCall.exec(message) ?? [];
+  if (reason === undefined) return message;
+  return `${reason} (${path === undefined ? call : `${call} ${path}`})`;
 }
 
 /** For a fault of treewarden's own: where whatever was thrown came from, else its message. */

@@ -104,6 +104,12 @@ const table = {
   "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
 
+  "change.began": {
+    about: "change",
+    meaning: "a change window is open: rules on `tree.known` do not act on what is new below its program",
+  },
+  "change.ended": { about: "change", meaning: "no window of the change is open any more" },
+
   "policy.impact": {
     about: "command",
     meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
@@ -130,6 +136,10 @@ const table = {
     meaning: "`baseline compare`, `baseline review --exclude`: such a tree, hidden by an exclusion",
   },
   "baseline.exclusion": { about: "command", meaning: "`baseline exclude list`: an exclusion" },
+  "change.listed": {
+    about: "command",
+    meaning: "`change list`: a change, and how many trees were collected",
+  },
   "baseline.added": { about: "command", meaning: "`baseline diff`: a tree that only the newer baseline has" },
   "baseline.removed": {
     about: "command",

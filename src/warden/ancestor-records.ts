@@ -18,10 +18,10 @@ const ANCESTORS = 16;
 const PATH_CHARACTERS = 256;
 const ARGUMENT_CHARACTERS = 256;
 /**
- * The most records a second for which /proc is read, so that a flood of different verdicts costs at most some 1 % of a
- * CPU. Of further ones the record says what the forest knows.
+ * The most processes a second that are read in /proc, some 50 us each, so that a flood of different verdicts costs at most
+ * 1 % of a CPU. Of further ones the record says what the warden remembers.
  */
-const READS_PER_SECOND = 50;
+const READS_PER_SECOND = 200;
 const SECOND_NS = 1e9;
 
 export interface AncestorInputs {
@@ -37,7 +37,7 @@ export interface AncestorInputs {
 
 export class AncestorRecords {
   private readonly inputs: AncestorInputs;
-  /** Begin of the current second, and the records for which /proc was read in it. */
+  /** Begin of the current second, and the processes that were read in it. */
   private second = Number.NEGATIVE_INFINITY;
   private reads = 0;
 
@@ -55,10 +55,9 @@ export class AncestorRecords {
       ended: (pid) => recent.find((exec) => exec.process.pid === pid)?.process,
     };
     const ancestors = ancestorsOf(process, sources, ANCESTORS);
-    const mayRead = this.mayRead();
     return {
       "process.ancestor_pids": ancestors.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
-      "process.ancestors": ancestors.map((ancestor) => JSON.stringify(this.describe(ancestor, mayRead))),
+      "process.ancestors": ancestors.map((ancestor) => JSON.stringify(this.describe(ancestor))),
     };
   }
 
@@ -72,7 +71,7 @@ export class AncestorRecords {
     return this.reads <= READS_PER_SECOND;
   }
 
-  private describe({ lineage, pid, process, hasEnded }: Ancestor, mayRead: boolean): EventRecord {
+  private describe({ lineage, pid, process, hasEnded }: Ancestor): EventRecord {
     const { bootTimeMs, userName } = this.inputs;
     const record: RecordDraft = {};
     if (pid !== undefined) record["process.pid"] = pid;
@@ -84,7 +83,7 @@ export class AncestorRecords {
     if (program.executable !== undefined && program.executable !== program.path)
       record["process.executable.path"] = shownPath(program.executable);
     if (process === undefined) return record;
-    const start = this.startOf(process, lineage, mayRead && !hasEnded);
+    const start = this.startOf(process, lineage, hasEnded);
     const { args, tty, loginUid } = start;
     if (args !== undefined && args.length > 0)
       record["process.command_args"] = boundedArguments(args, ARGUMENT_CHARACTERS).map(unambiguous);
@@ -96,7 +95,7 @@ export class AncestorRecords {
   }
 
   /** How it was started when it was `lineage`: as the event had it, or else as /proc has it now. */
-  private startOf(process: Process, lineage: Lineage, mayRead: boolean): Start {
+  private startOf(process: Process, lineage: Lineage, hasEnded: boolean): Start {
     const exec = this.inputs.recent.find(
       (each) =>
         each.process === process && (each.tree === lineage.tree || isSameState(process.lineage, lineage)),
@@ -105,7 +104,7 @@ export class AncestorRecords {
       const { args, tty, loginUid } = exec.facts;
       return { key: process, args, tty, loginUid };
     }
-    const now = mayRead ? this.inputs.reader.invocation(process.pid) : undefined;
+    const now = !hasEnded && this.mayRead() ? this.inputs.reader.invocation(process.pid) : undefined;
     if (now?.startTicks === undefined || !startsAt(process, now.startTicks))
       return { key: process, args: undefined, tty: undefined, loginUid: undefined };
     // The arguments of another program than that which forked the next process would mislead.

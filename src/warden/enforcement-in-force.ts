@@ -4,17 +4,16 @@ import type { Config, Enforcement } from "../config/config.ts";
 import { actingRules, isArmedBy, ruleStatesOf } from "../enforcement/arming.ts";
 import {
   allOrders,
-  type Moment,
   nextEndAfter,
   noOverrides,
   type Overrides,
   overrideKinds,
-  secondsUntil,
   withoutOrders,
 } from "../enforcement/overrides.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
+import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import type { OverrideRecords } from "./override-records.ts";
 import type { StoredOverrides } from "./overrides-store.ts";
 import type { WardenStatus } from "./warden-status.ts";

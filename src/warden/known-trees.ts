@@ -4,21 +4,23 @@ import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.t
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
-import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
+import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
-import type { Tree } from "../fingerprint/tree.ts";
+import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
-import { compileTreeGlob } from "../policy/glob.ts";
+import { globCompilers } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { Moment } from "../vocabulary/moment.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import { baselineTexts, captureTexts } from "./capture-texts.ts";
 import type { Epoch } from "./epoch.ts";
+import { OpenChanges } from "./open-changes.ts";
 import type { Execution } from "./tracker.ts";
 import type { NamedText } from "./warden-capture.ts";
 
@@ -39,6 +41,7 @@ export interface KnownTreesInputs {
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
+  readonly moment: () => Moment;
   /** The image that a container was made of; null: not known; undefined: not known yet. */
   readonly imageOf: (container: string) => string | null | undefined;
 }
@@ -55,21 +58,21 @@ const FILE_LIMIT = 256 << 20;
 
 export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
-  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], compileTreeGlob));
+  private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], globCompilers));
   private ofRoles: readonly RoleBaseline[];
   /** When the baseline in force was read: seconds since 1970. */
   private since = 0;
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
-  /** The file that the exclusions in force were read from; empty if there was none. */
-  private exclusionsFile = "";
   private savedRoles: string;
-  /** Seconds since 1970 at which the next exclusion ends; undefined: none does. */
-  private exclusionEnd: number | undefined;
+  /** An exclusion will end. */
+  private hasEnds = false;
+  private readonly openChanges: OpenChanges;
 
   constructor(inputs: KnownTreesInputs) {
     this.inputs = inputs;
     this.ofRoles = inputs.ofRoles;
+    this.openChanges = new OpenChanges(inputs);
     this.savedRoles = this.read(OF_ROLES)?.toString("utf8") ?? formatRoleBaselines([]);
     allSteps(this.reloading());
   }
@@ -105,21 +108,51 @@ export class KnownTrees {
     return this.accepted.compare(lineage, tree, scope, this.inputs.now());
   }
 
+  /** The id of the change in whose open window a process is, known or not; undefined for none. */
+  windowOf({
+    lineage,
+    facts,
+  }: {
+    readonly lineage: Lineage;
+    readonly facts: ProcessFacts;
+  }): string | undefined {
+    const { exclusions } = this.accepted;
+    if (exclusions.size === 0 || !this.hasBaseline) return undefined;
+    const scope = this.scopeOf(lineage, facts);
+    const users = treeOf(lineage).userIds;
+    return exclusions.changeOf(
+      lineage,
+      { scope: scope === "pending" ? undefined : scope, users },
+      this.inputs.now(),
+    )?.id;
+  }
+
   /** The folded tree is in the baseline: its metrics stay. */
   isFamiliar(tree: Tree): boolean {
     return this.accepted.baseline?.isFamiliar(tree) ?? false;
   }
 
-  /** Nanoseconds from `wallNow` (ns since 1970) until the next exclusion ends; undefined: none does. */
-  exclusionEndsIn(wallNow: number): number | undefined {
-    return this.exclusionEnd === undefined ? undefined : Math.max(0, this.exclusionEnd * 1e9 - wallNow);
+  /** Nanoseconds until the next exclusion ends; undefined: none does. */
+  exclusionEndsIn(): number | undefined {
+    if (!this.hasEnds) return undefined;
+    const seconds = this.accepted.exclusions.nextEndIn(this.inputs.moment());
+    return seconds === undefined ? undefined : Math.max(0, seconds * 1e9);
   }
 
-  /** Trees that an exclusion hid until it ended, by `wallNow` (ns since 1970), are decided about anew. */
-  endExclusions(wallNow: number): void {
-    if (this.exclusionEndsIn(wallNow) !== 0) return;
-    this.exclusionEnd = this.accepted.exclusions.nextEnd(wallNow / 1e9);
+  /** Trees that an exclusion hid until it ended are decided about anew. */
+  endExclusions(): void {
+    if (this.exclusionEndsIn() !== 0) return;
+    this.endNow();
     this.inputs.epoch.raise("exclusion ended");
+  }
+
+  /** Ends what has ended, and reports changes that began or ended. */
+  private endNow(): void {
+    const { exclusions } = this.accepted;
+    const now = this.inputs.moment();
+    exclusions.end(now);
+    this.hasEnds = exclusions.nextEndIn(now) !== undefined;
+    this.openChanges.update(exclusions.current);
   }
 
   /**
@@ -158,23 +191,22 @@ export class KnownTrees {
     });
   }
 
-  private reloadExclusions(): void {
+  /** Reads the exclusions again; returns what is wrong with their file, which then changes nothing. */
+  reloadExclusions(): readonly string[] {
     const bytes = this.readOrReject(EXCLUSIONS);
-    if (bytes === "rejected") return;
-    const result = bytes && parseExclusions(bytes.toString("utf8"), compileTreeGlob);
-    if (result?.ok === false) {
-      this.reject(EXCLUSIONS, result.errors);
-      return;
-    }
-    this.exclusionsFile = bytes?.toString("utf8") ?? "";
-    this.accepted.exclusions = new Exclusions(result?.value ?? [], compileTreeGlob);
-    this.exclusionEnd = this.accepted.exclusions.nextEnd(this.inputs.now());
+    if (bytes === "rejected") return [`${EXCLUSIONS} cannot be used`];
+    const result = bytes && parseExclusions(bytes.toString("utf8"), globCompilers);
+    if (result?.ok === false) return this.reject(EXCLUSIONS, result.errors);
+    this.accepted.exclusions = new Exclusions(result?.value ?? [], globCompilers);
+    this.endNow();
     this.inputs.epoch.raise("exclusions");
+    return [];
   }
 
-  /** The exclusions in force, as their file has them; empty if there is none. */
+  /** The exclusions in force as the text of a file; empty if there are none. */
   exclusionsInForce(): string {
-    return this.exclusionsFile;
+    const { current } = this.accepted.exclusions;
+    return current.length === 0 ? "" : formatExclusions(current);
   }
 
   /**
@@ -221,9 +253,11 @@ export class KnownTrees {
     return "rejected";
   }
 
-  private reject(file: string, errors: readonly FileError[]): void {
+  /** Reports the errors of a file, and returns them as texts. */
+  private reject(file: string, errors: readonly FileError[]): readonly string[] {
     const texts = errors.map(({ line, message }) => `${file}:${line}: ${message}`);
     this.inputs.recordChange("baseline.rejected", { "baseline.errors": texts });
+    return texts;
   }
 
   /** Commands read the list of the roles' baselines from a file, because they cannot ask the warden. */

@@ -104,10 +104,25 @@ export class Learner {
     if (!this.isLearning && (isKnown || !knownTrees.hasBaseline)) return;
     const scope = knownTrees.scopeOf(lineage, facts);
     if (scope === "pending") this.wait({ lineage, facts, second: now() });
-    else if (
-      this.isLearning ? knownTrees.compare(lineage, tree, scope) !== undefined : knowledge.known === false
-    )
-      this.learning.observe(lineage, scope, facts.args, now(), facts);
+    else {
+      const current = this.isLearning ? knownTrees.compare(lineage, tree, scope) : knowledge;
+      this.collect({ lineage, facts, second: now() }, scope, current);
+    }
+  }
+
+  /** Collects what a learning run learns, or what is unknown, unless an exclusion hides it (`knowledge`: undefined). */
+  private collect(
+    { lineage, facts, second }: RunningProgram & { readonly second: number },
+    scope: string | undefined,
+    knowledge: Knowledge | undefined,
+  ): void {
+    if (knowledge === undefined) return;
+    const { known, change } = knowledge;
+    const isInWindow = change !== undefined && known === undefined;
+    if (!this.isLearning && known !== false && !isInWindow) return;
+    // A learning run learns what package managers start, as it learns everything. What is in a window is kept apart.
+    const of = this.isLearning && !isInWindow ? null : (change ?? null);
+    this.learning.observe(lineage, scope, facts.args, second, facts, of);
   }
 
   /** Takes notice of all processes that are running, so that the main program of each service is known. */
@@ -144,10 +159,7 @@ export class Learner {
         this.pending.push(pending);
         continue;
       }
-      const knowledge = knownTrees.compare(lineage, treeOf(lineage), scope);
-      if (knowledge === undefined) continue;
-      if (this.isLearning || knowledge.known === false)
-        this.learning.observe(lineage, scope, facts.args, second, facts);
+      this.collect({ lineage, facts, second }, scope, knownTrees.compare(lineage, treeOf(lineage), scope));
     }
   }
 
@@ -167,10 +179,13 @@ export class Learner {
   }
 
   /** A known program ran with a content that nobody has accepted: it is proposed like an unknown tree. */
-  onChanged({ lineage, facts }: RunningProgram, content: string): void {
+  onChanged(program: RunningProgram, content: string): void {
     if (this.isLearning) return;
-    const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
-    if (scope !== "pending") this.learning.observeContent(lineage, scope, this.inputs.now(), facts, content);
+    const { knownTrees, now } = this.inputs;
+    const { lineage, facts } = program;
+    const scope = knownTrees.scopeOf(lineage, facts);
+    const change = knownTrees.windowOf(program) ?? null;
+    if (scope !== "pending") this.learning.observeContent(lineage, scope, now(), facts, content, change);
   }
 
   /** Events were lost. What was found shortly before may not have been seen whole either. */
@@ -203,7 +218,7 @@ export class Learner {
   /** Seconds until a learning ends by itself; undefined if it does not. */
   secondsLeft(): number | undefined {
     // A learning that has missed something never ends by itself.
-    if (this.learning.state.missed > 0) return undefined;
+    if (!this.isLearning || this.learning.state.missed > 0) return undefined;
     return secondsLeft(this.learning.state, this.inputs.now());
   }
 

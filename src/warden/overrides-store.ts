@@ -3,7 +3,6 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import {
   inForceAt,
-  type Moment,
   noOverrides,
   OVERRIDES_FILE_LIMIT,
   OVERRIDES_FOLDER,
@@ -18,6 +17,7 @@ import {
 import { boottimeNow, realtimeNow } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
+import type { Moment } from "../vocabulary/moment.ts";
 
 /** In bytes: the orders of all kinds. */
 const RECORDED_LIMIT = 8 << 20;

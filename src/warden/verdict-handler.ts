@@ -63,6 +63,8 @@ export interface VerdictInputs {
   readonly awaited?: (subject: ExecSubject) => readonly string[];
   /** A learning run is under way, for which known trees are looked at too. */
   readonly isLearning?: () => boolean;
+  /** The change in whose open window a process is; undefined for none. */
+  readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
   /** Reports a change of treewarden itself. */
@@ -122,6 +124,7 @@ export class VerdictHandler implements TrackerListener {
     const subject = execSubject(exec, this.wallOffset, this.inputs, knowledge);
     const seen = changes?.look(subject, knowledge);
     subject.changed = changes?.isChanged(subject, knowledge, seen);
+    if (subject.changed === true) this.allowInWindow(subject);
     const { current: policy } = this.inputs.policy;
     const { enforcement } = this.inputs;
     const isKnown = knowledge.known === true;
@@ -143,7 +146,7 @@ export class VerdictHandler implements TrackerListener {
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, knowledge.known === false))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
@@ -168,10 +171,12 @@ export class VerdictHandler implements TrackerListener {
     const late: ExecSubject = {
       ...subject,
       knowledge,
+      change: knowledge.change,
       containerImage: imageFor(containerId, inputs),
       examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     };
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
+    if (late.changed === true) this.allowInWindow(late);
     const { states } = inputs.enforcement;
     let decision = decideAmong(policy, late, undecided, states);
     if (this.wasReported(policy, decision, late, seen))
@@ -180,6 +185,14 @@ export class VerdictHandler implements TrackerListener {
     const outcome = decision.action === "kill" ? "would_kill" : "alerted";
     this.countedWith(decision, outcome).verdicts.add(1);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  /** In an open change window a new content is no alarm: it belongs to the change. */
+  private allowInWindow(subject: ExecSubject): void {
+    const change = this.inputs.windowOf?.(subject);
+    if (change === undefined) return;
+    subject.changed = undefined;
+    subject.change = change;
   }
 
   onExit(process: Process, tree: Tree, event: ExitEvent): void {
@@ -294,6 +307,11 @@ export class VerdictHandler implements TrackerListener {
   }
 }
 
+/** A baseline is in force and does not know the habit. In a change window `known` is absent. */
+function isUnknown({ known, change }: Knowledge): boolean {
+  return known === false || change !== undefined;
+}
+
 function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
   const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
   const isSameVerdict = decision.action === other.action && outcome === its;
@@ -335,6 +353,7 @@ export function execSubject(
     containerImage: imageFor(containerId, inputs),
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     changed: undefined,
+    change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };

@@ -280,6 +280,7 @@ export class WardenCapture {
         writeAll(this.writeBaselines(writer));
         return;
       case "exclusions":
+      case "exclusion ended":
         writeAll(writer.text(captureTexts.exclusions, exclusions()));
         return;
       case "base system":
@@ -288,8 +289,7 @@ export class WardenCapture {
       case "users":
         writer.renameUsers(userName);
         return;
-      // A replay sees these by the times of events, and by the answers that events were judged with.
-      case "exclusion ended":
+      // A replay sees these by the answers that events were judged with.
       case "packages":
       case "container image":
         return;

@@ -194,6 +194,7 @@ export function buildWardenParts(
     writeFile,
     epoch,
     now,
+    moment: momentNow,
     imageOf,
   });
   const learner = new Learner({
@@ -388,6 +389,7 @@ export function buildWardenParts(
     },
     knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
     isLearning: () => learner.isLearning,
+    windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
   });

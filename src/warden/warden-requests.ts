@@ -26,8 +26,8 @@ const ABANDONED_S = 60;
 
 export interface WardenRequestsInputs {
   readonly stateDirectory: string;
-  readonly learner: Pick<Learner, "start" | "stop" | "isLearning">;
-  readonly knownTrees: Pick<KnownTrees, "reloading">;
+  readonly learner: Pick<Learner, "start" | "stop" | "isLearning" | "reportAll">;
+  readonly knownTrees: Pick<KnownTrees, "reloading" | "reloadExclusions">;
   readonly capture: Pick<WardenCapture, "start" | "stop">;
   readonly work: Pick<SlicedWork, "add">;
   readonly writeFile: WriteFile;
@@ -71,6 +71,11 @@ export class WardenRequests {
         break;
       case "reload-overrides":
         this.answer(name, reloadOverrides());
+        break;
+      case "reload-changes":
+        // First, so that what a change has collected is on its way when the command gets its answer.
+        learner.reportAll();
+        this.answer(name, knownTrees.reloadExclusions());
         break;
       case "status":
         this.answer(name, [], this.inputs.status());

@@ -389,7 +389,7 @@ class Warden {
     if (learner.hasReports) wakeIn(this.reportLearnedAt - now);
     const learningSeconds = learner.secondsLeft();
     if (learningSeconds !== undefined) wakeIn(Math.min(learningSeconds, LONGEST_WAIT_S) * 1e9);
-    const exclusionNs = knownTrees.exclusionEndsIn(realtimeNow());
+    const exclusionNs = knownTrees.exclusionEndsIn();
     if (exclusionNs !== undefined) wakeIn(Math.min(exclusionNs, LONGEST_WAIT_S * 1e9));
     return ms;
   }
@@ -413,7 +413,7 @@ class Warden {
       learner.report();
       this.reportLearnedAt = now + LEARNED_INTERVAL_NS;
     }
-    knownTrees.endExclusions(realtimeNow());
+    knownTrees.endExclusions();
   }
 
   private async shutdown(): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseBaseline, timeText } from "../../src/baseline/baseline-file.ts";
@@ -18,6 +18,9 @@ import {
   StateDirectory,
   sealed,
 } from "./state-directory.ts";
+
+// Each command is a process of its own, and several are needed for most of these.
+setDefaultTimeout(30_000);
 
 let directory: StateDirectory;
 let state = "";
@@ -47,6 +50,23 @@ const cron = entry("/cron/sh");
 const ssh = entry("/sshd/bash", { users: [0, 1000], arguments: "bash -l" });
 
 describe("accept", () => {
+  test("by another user than root is refused, whether something was learned or not", () => {
+    if (!asRoot) return expect(asRoot).toBe(false);
+    const words = [
+      "setpriv",
+      `--reuid=${NOBODY}`,
+      `--regid=${NOBODY}`,
+      "--clear-groups",
+      process.execPath,
+      COMMAND,
+    ];
+    const run = Bun.spawnSync([...words, "baseline", "accept", "--state-dir", state], {
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    expect([run.exitCode, run.stdout.toString()]).toEqual([3, ""]);
+    expect(run.stderr.toString()).toContain("only root accepts\n  hint: run it with sudo");
+  });
+
   test("puts what was learned into a file that only root reads and writes", () => {
     collected(cron, ssh);
     learning(learned);

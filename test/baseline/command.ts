@@ -1,11 +1,13 @@
-// `treewarden baseline` by itself, as a program: what the tests of the command start.
+// `treewarden baseline` and `treewarden change` by themselves, as a program: what the tests of the commands start.
 import { Command } from "commander";
 import { baselineCommand } from "../../src/cli/baseline.ts";
+import { changeCommand } from "../../src/cli/change.ts";
 import { CommandError, exitCodes } from "../../src/cli/output.ts";
 
 try {
   await new Command("treewarden")
     .addCommand(baselineCommand())
+    .addCommand(changeCommand())
     .parseAsync(process.argv.slice(2), { from: "user" });
 } catch (error) {
   const told = error instanceof CommandError;

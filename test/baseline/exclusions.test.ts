@@ -8,14 +8,21 @@ import {
   hiddenBy,
   parseExclusions,
 } from "../../src/baseline/exclusions.ts";
-import { compileTreeGlob } from "../../src/policy/glob.ts";
+import { globCompilers } from "../../src/policy/glob.ts";
 import { entry, NOON } from "./samples.ts";
 
-const anything = { user: undefined, scope: undefined, until: undefined, reason: "" };
+const anything = {
+  user: undefined,
+  scope: undefined,
+  until: undefined,
+  reason: "",
+  bootEnd: undefined,
+  change: undefined,
+};
 const under = (tree: string, rest: Partial<Exclusion> = {}): Exclusion => ({ tree, ...anything, ...rest });
 const hides = (exclusion: Exclusion, ...[exact, rest]: Parameters<typeof entry>): boolean =>
-  new Exclusions([exclusion], compileTreeGlob).hides(excludable(entry(exact, rest)), NOON) !== undefined;
-const parse = (text: string) => parseExclusions(text, compileTreeGlob);
+  new Exclusions([exclusion], globCompilers).hides(excludable(entry(exact, rest)), NOON) !== undefined;
+const parse = (text: string) => parseExclusions(text, globCompilers);
 
 describe("an exclusion", () => {
   test("hides everything under a place: for-rest's enter/enter", () => {
@@ -52,7 +59,7 @@ describe("an exclusion", () => {
   });
 
   test("shows what it hides, each tree once", () => {
-    const exclusions = new Exclusions([under("/a/**"), under("/a/b")], compileTreeGlob);
+    const exclusions = new Exclusions([under("/a/**"), under("/a/b")], globCompilers);
     const hidden = hiddenBy(exclusions, [entry("/a/b"), entry("/c")], NOON);
     expect(hidden.map((one) => [one.entry.exact, one.exclusion.tree])).toEqual([["/a/b", "/a/**"]]);
   });
@@ -60,15 +67,32 @@ describe("an exclusion", () => {
 
 describe("the file of exclusions", () => {
   test("is read as it was written", () => {
-    const exclusion = fc.record({
-      tree: fc.constantFrom("/sshd/**", "/enter/{a,b}"),
+    const second = fc.integer({ min: 0, max: 4_000_000_000 });
+    const common = {
       user: fc.option(fc.nat(), { nil: undefined }),
       scope: fc.option(fc.constantFrom("-", "cron.service"), { nil: undefined }),
-      until: fc.option(fc.integer({ min: 0, max: 4_000_000_000 }), { nil: undefined }),
       reason: fc.constantFrom("", "backup moves", "until the disk is here"),
+      bootEnd: fc.option(fc.record({ boot: fc.uuid(), boottime: second, length: second }), {
+        nil: undefined,
+      }),
+    };
+    const pattern = fc.record({
+      ...common,
+      tree: fc.constantFrom("/sshd/**", "/enter/{a,b}"),
+      until: fc.option(second, { nil: undefined }),
+      change: fc.constant(undefined),
+    });
+    const window = fc.record({
+      ...common,
+      tree: fc.constant("/**"),
+      until: second,
+      change: fc.record({
+        id: fc.constantFrom("CHG-7", "2026-01-31:deploy", "a"),
+        under: fc.constantFrom("ansible-playbook", "/opt/deploy/**", "a b"),
+      }),
     });
     fc.assert(
-      fc.property(fc.array(exclusion), (list) => {
+      fc.property(fc.array(fc.oneof(pattern, window)), (list) => {
         expect(parse(formatExclusions(list))).toEqual({ ok: true, value: list });
       }),
     );

@@ -33,16 +33,17 @@ export function rowOf(tree: LearnedTree, key: Uint8Array, origin: SealOrigin): L
   };
 }
 
-export function treeOfEntry(entry: BaselineEntry): LearnedTree {
+export function treeOfEntry(entry: BaselineEntry, change: string | null = null): LearnedTree {
   const { scope, exact, habit, path, tree, complete, fromMain, first, last, count, users, executables } =
     entry;
   return {
     ...{ scope, exact, habit, path, tree, complete, fromMain, first, last, count },
-    id: treeId(scope + habit),
+    id: treeId(scope + habit + (change ?? "")),
     users: usersText(users),
     executables: executablesText(executables),
     contents: contentsText(entry.contents),
     arguments: entry.arguments ?? null,
+    change,
   };
 }
 

@@ -32,6 +32,7 @@ const tree: LearnedTree = {
   executables: "-",
   contents: "-",
   arguments: "sh -c x",
+  change: null,
 };
 const row = rowOf(tree, key, origin);
 

@@ -141,6 +141,7 @@ describe("learning", () => {
         executables: "-",
         contents: "-",
         arguments: "sh -c TOKEN=...",
+        change: null,
       },
     ]);
     expect(learning.hasReports).toBe(false);

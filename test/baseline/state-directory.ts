@@ -20,8 +20,8 @@ export const COMMAND = join(import.meta.dir, "command.ts");
 const key = new Uint8Array(SEAL_KEY_BYTES).fill(9);
 export const origin = { learning: RUN, warden: "run:1", started: NOON };
 
-export function sealed(entry: BaselineEntry, by = origin): LearnedRow {
-  return rowOf(treeOfEntry(entry), key, by);
+export function sealed(entry: BaselineEntry, by = origin, change: string | null = null): LearnedRow {
+  return rowOf(treeOfEntry(entry, change), key, by);
 }
 
 export interface Result {
@@ -30,8 +30,13 @@ export interface Result {
   readonly err: string;
 }
 
+/** Runs `baseline`. */
 export function run(args: readonly string[], stdin = ""): Result {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, COMMAND, "baseline", ...args], {
+  return runCommand(["baseline", ...args], stdin);
+}
+
+function runCommand(args: readonly string[], stdin = ""): Result {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, COMMAND, ...args], {
     stdin: Buffer.from(stdin),
     env: {},
   });
@@ -50,7 +55,12 @@ export class StateDirectory implements Disposable {
     rmSync(this.path, { recursive: true });
   }
 
-  /** Runs the command with this state directory. */
+  /** Runs `change` with this state directory. */
+  change(...args: readonly string[]): Result {
+    return runCommand(["change", ...args, "--state-dir", this.path]);
+  }
+
+  /** Runs `baseline` with this state directory. */
   run(args: readonly string[], stdin?: string): Result {
     return run([...args, "--state-dir", this.path], stdin);
   }
@@ -60,12 +70,17 @@ export class StateDirectory implements Disposable {
     this.collectedRows(entries.map((entry) => sealed(entry)));
   }
 
+  /** What it has collected for a change. */
+  collectedFor(change: string, ...entries: readonly BaselineEntry[]): void {
+    this.collectedRows(entries.map((entry) => sealed(entry, origin, change)));
+  }
+
   collectedRows(rows: readonly LearnedRow[]): void {
     mkdirSync(join(this.path, "baseline"), { recursive: true, mode: 0o700 });
     const keyFile = join(this.path, "baseline/learning.key");
     writeFileSync(keyFile, `${Buffer.from(key).toString("hex")}\n`, { mode: 0o600 });
     const folder = join(this.path, "report");
-    mkdirSync(folder);
+    mkdirSync(folder, { recursive: true });
     const path = join(folder, "journal.sqlite");
     const database = new Database(path, { create: true });
     database.run("PRAGMA journal_mode = WAL");

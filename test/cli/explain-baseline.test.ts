@@ -4,11 +4,11 @@ import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { Exclusions } from "../../src/baseline/exclusions.ts";
 import { executableOf } from "../../src/baseline/executables.ts";
 import { answerOf } from "../../src/cli/explain-baseline.ts";
-import { compileTreeGlob } from "../../src/policy/glob.ts";
+import { globCompilers } from "../../src/policy/glob.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
-const none = new Exclusions([], compileTreeGlob);
+const none = new Exclusions([], globCompilers);
 const cron = { run: "/usr/sbin/cron" };
 const byDash = lineage(cron, { run: "/usr/bin/dash", args: ["sh", "/srv/job"] });
 const asElf = lineage(cron, { run: "/srv/job" });
@@ -48,8 +48,13 @@ test("otherwise what is missing is named: the path, or the habit in this scope",
 test("what is known has its time, and what cannot be told its reason", () => {
   expect(whyOf([learned()], byDash)).toBe("known in scope cron.service, first seen 2026-01-31T12:00:00Z");
   expect(whyOf(undefined, byDash)).toBe("no baseline was ever accepted");
-  const forAll = { tree: "/cron/job", user: undefined, scope: undefined, until: undefined, reason: "" };
-  const exclusions = new Exclusions([forAll], compileTreeGlob);
+  const anything = { user: undefined, scope: undefined, until: undefined, reason: "", bootEnd: undefined };
+  const forAll = { ...anything, tree: "/cron/job", change: undefined };
+  const exclusions = new Exclusions([forAll], globCompilers);
   expect(whyOf([learned()], asElf, scope, exclusions)).toContain("an exclusion hides it");
   expect(answerOf([learned()], exclusions, asElf, scope, NOON).knowledge).toEqual({});
+  const window = { ...anything, tree: "/**", change: { id: "CHG-7", under: "cron" } };
+  expect(whyOf([learned()], asElf, scope, new Exclusions([window], globCompilers))).toContain(
+    "the window of change CHG-7 is open",
+  );
 });

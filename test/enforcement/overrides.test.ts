@@ -2,11 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
-  endAfter,
   formatOrders,
   formatRecorded,
   inForceAt,
-  type Moment,
   nextEndAfter,
   noOverrides,
   type Overrides,
@@ -14,8 +12,8 @@ import {
   parseOrders,
   parseRecorded,
   type Requester,
-  secondsUntil,
 } from "../../src/enforcement/overrides.ts";
+import { endAfter, type Moment, secondsUntil } from "../../src/vocabulary/moment.ts";
 
 const now: Moment = { wall: 1_790_000_000, boot: "a", boottime: 5_000 };
 const by: Requester = { pid: 4_711, login_user: 1_000, session: null, tree: "/sshd/bash/sudo/treewarden" };

@@ -232,11 +232,13 @@ describe("where roles are found", () => {
 
   test("a parent that is nowhere is an error where it is named", () => {
     const { errors } = load({ "/p/role.json": '{ "role": "role",\n  "extends": ["bse"] }' });
-    expect(errors).toMatchObject([{ file: "/p/role.json", line: 2, column: 15, message: 'no role "bse"' }]);
+    expect(errors).toMatchObject([
+      { file: "/p/role.json", line: 2, column: 15, message: 'there is no role "bse"' },
+    ]);
   });
 
   test("a policy that is nowhere is an error by its name", () => {
-    expect(problems({}, "/none.json")).toEqual(["/none.json: no such file: /none.json / undefined"]);
+    expect(problems({}, "/none.json")).toEqual(["/none.json: there is no such file / undefined"]);
     expect(problems({}, "..")[0]).toContain("neither a role nor a file");
   });
 

@@ -1,5 +1,6 @@
 // The roles that come with treewarden: each passes its own tests, and those tests mean something.
 import { describe, expect, test } from "bun:test";
+import { RE2JS } from "re2js";
 import { embeddedPolicies } from "../../src/policy/embedded.ts";
 import { loadPolicies } from "../../src/policy/load.ts";
 import { decide } from "../../src/policy/policy.ts";
@@ -86,4 +87,38 @@ test("what one role lets be, all of them together let be", () => {
     }
   }
   expect(loud).toEqual([]);
+});
+
+test("an Apache that runs neither CGI nor log pipes can be made a server that starts nothing", () => {
+  const shop = {
+    role: "shop",
+    extends: ["web"],
+    lists: {
+      "front-servers": { append: ["apache2"] },
+      "front-server-files": { append: ["/usr/sbin/apache2"] },
+    },
+  };
+  const embedded = new Map([...embeddedPolicies, ["shop", JSON.stringify(shop)]]);
+  const { policy } = loadPolicies(["shop"], { ...sources, embedded });
+  if (policy === undefined) throw new Error("the role has an error");
+  const below = (path: string) =>
+    decide(policy, testSubject({ lineage: ["/usr/sbin/apache2", path], known: null }));
+  expect(below("/usr/bin/find")).toMatchObject({ action: "kill", rule: "program-under-front-server" });
+  expect(below("/usr/sbin/apache2").action).toBe("allow");
+});
+
+/** Every object within a value of a policy. */
+function* objectsIn(value: unknown): Generator<Readonly<Record<string, unknown>>> {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value)) yield { ...value };
+  for (const part of Object.values(value)) yield* objectsIn(part);
+}
+
+// They are not checked when a role is loaded, because that takes megabytes of memory.
+test.each([...embeddedPolicies.keys()])("%s has only regular expressions that RE2 compiles", (name) => {
+  const { policy } = loadPolicies([name], sources);
+  for (const { matches } of objectsIn(policy?.resolved.rules)) {
+    const [, texts] = Array.isArray(matches) ? matches : [];
+    for (const text of [texts].flat()) if (typeof text === "string") RE2JS.compile(text);
+  }
 });

@@ -112,7 +112,8 @@ test("an acknowledgement for another warden changes nothing", () => {
 const learnedTree = (exact: string): LearnedTree => ({
   ...{ id: "0".repeat(32), scope: "-", exact, habit: exact, path: "/b" },
   ...{ tree: "/b", complete: true, fromMain: false },
-  ...{ first: 1, last: 1, count: 1, users: "0", executables: "-", contents: "-", arguments: null },
+  ...{ first: 1, last: 1, count: 1, users: "0", executables: "-", contents: "-" },
+  ...{ arguments: null, change: null },
 });
 const seal = "f".repeat(32);
 const learnedUpdate = (exact: string): SealedUpdate => ({

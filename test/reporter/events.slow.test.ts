@@ -96,13 +96,13 @@ describe("treewarden events", () => {
     expect(refused("--since", "soon")).toContain('--since must be a duration or a time, not "soon"');
     expect(refused("--since", "1h", "--until", "2h")).toContain("--since 1h must be before --until 2h");
     expect(refused("--severity", "hihg")).toContain(
-      'It must be low, medium, high or critical, not "hihg". Did you mean high?',
+      'must be low, medium, high or critical, not "hihg": did you mean high?',
     );
-    expect(refused("--action", "deny")).toContain("It must be allow, alert or kill");
-    expect(refused("--pid", "0")).toContain("It must be a process id");
-    expect(refused("--rule", "a/b/c")).toContain("It must be RULE or ROLE/RULE");
+    expect(refused("--action", "deny")).toContain("must be allow, alert or kill");
+    expect(refused("--pid", "0")).toContain("must be a process id");
+    expect(refused("--rule", "a/b/c")).toContain("must be RULE or ROLE/RULE");
     expect(refused("--tree", "nginx")).toContain("a tree begins with a slash");
-    expect(refused("--limit", "none")).toContain("It must be a whole number from 1");
+    expect(refused("--limit", "none")).toContain("must be a whole number from 1");
   });
 
   test("--follow goes on with what comes", async () => {

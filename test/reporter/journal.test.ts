@@ -159,21 +159,18 @@ describe("the journal", () => {
     expect(uids()).toEqual(["a", "b"]);
   });
 
-  test("of an older version forgets learned trees that have no habits, and keeps new ones", () => {
+  test("of an older version forgets learned trees that lack a column, and keeps new ones", () => {
     using old = new Database(path, { create: true });
+    old.run(LEARNED_TABLE.replace(" change TEXT,", ""));
     old.run(
-      LEARNED_TABLE.replace(" habit TEXT NOT NULL,", "")
-        .replace(" fromMain INTEGER NOT NULL,", "")
-        .replace(" contents TEXT NOT NULL,", ""),
-    );
-    old.run(
-      "INSERT INTO learned VALUES ('o', 'i', 'l', '-', '/a', '/a', '/a', 1, 1, 1, 1, '-', NULL, '-', 's', 's', 's')",
+      "INSERT INTO learned VALUES ('o', 'i', 'l', '-', '/a', '/a', '/a', '/a', 1, 0, 1, 1, 1, '-', NULL, '-', '-', 's', 's', 's')",
     );
     using journal = new Journal(path, bounds);
     const tree: LearnedTree = {
       ...{ id: "0".repeat(32), scope: "-", exact: "/b", habit: "/b", path: "/b" },
       ...{ tree: "/b", complete: true, fromMain: false },
-      ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", contents: "-", arguments: null },
+      ...{ first: 1, last: 1, count: 1, users: "-", executables: "-", contents: "-" },
+      ...{ arguments: null, change: null },
     };
     const { id } = tree;
     const origin = { learning: "1".repeat(32), warden: "r:1", started: 1 };

@@ -29,20 +29,33 @@ export interface RigOptions {
   readonly inForce?: readonly string[];
   /** The file of the baseline in force is damaged. */
   readonly broken?: boolean;
+  /** The warden is restarted: it has the state directory and the time of this rig, which must not be used any more. */
+  readonly after?: BaselineRig;
 }
 
+/** The boot, and CLOCK_BOOTTIME in seconds when the rig begins. */
+export const BOOT = "01234567-89ab-cdef-0123-456789abcdef";
+export const UPTIME = 7_200;
+
 export class BaselineRig implements Disposable {
-  readonly directory = mkdtempSync(join(tmpdir(), "baseline-rig-"));
+  readonly directory: string;
   readonly epoch = new Epoch();
+  /** Seconds that have passed, by both clocks. */
+  passed = 0;
+  /** By how many seconds the time of day was set forward. */
+  clockSet = 0;
   /** What was reported, oldest first. */
-  readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
+  readonly changes: { readonly event: string; readonly details: EventRecord }[];
   /** What was reported as learned. */
   readonly learned: SealedUpdate[] = [];
   readonly knownTrees: KnownTrees;
   readonly learner: Learner;
   readonly requests: WardenRequests;
 
-  constructor({ ofRoles = [], imageOf = () => null, inForce, broken = false }: RigOptions = {}) {
+  constructor({ ofRoles = [], imageOf = () => null, inForce, broken = false, after }: RigOptions = {}) {
+    this.directory = after?.directory ?? mkdtempSync(join(tmpdir(), "baseline-rig-"));
+    this.changes = after?.changes ?? [];
+    this.passed = after?.passed ?? 0;
     if (inForce !== undefined) this.putInForce(...inForce);
     if (broken) appendFileSync(this.path(IN_FORCE), "broken\n");
     const inputs: KnownTreesInputs = {
@@ -51,7 +64,12 @@ export class BaselineRig implements Disposable {
       recordChange: (event, details) => this.changes.push({ event, details }),
       writeFile: writeNow,
       epoch: this.epoch,
-      now: () => NOON,
+      now: () => Math.floor(NOON + this.passed + this.clockSet),
+      moment: () => ({
+        wall: NOON + this.passed + this.clockSet,
+        boot: BOOT,
+        boottime: UPTIME + this.passed,
+      }),
       imageOf,
     };
     this.knownTrees = new KnownTrees(inputs);
@@ -109,7 +127,7 @@ export class BaselineRig implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.directory, { recursive: true });
+    rmSync(this.directory, { recursive: true, force: true });
   }
 }
 

@@ -5,10 +5,8 @@ import fc from "fast-check";
 import type { Config } from "../../src/config/config.ts";
 import { withArmed, withDisarmed, withPause, withSilence } from "../../src/enforcement/override-edits.ts";
 import {
-  endAfter,
   formatOrders,
   inForceAt,
-  type Moment,
   noOverrides,
   type OrderEnd,
   type OverrideKind,
@@ -16,13 +14,13 @@ import {
   overrideKinds,
   parseOrders,
   parseRecorded,
-  secondsUntil,
   withoutOrders,
 } from "../../src/enforcement/overrides.ts";
 import { holdsFor } from "../../src/policy/rule-state.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { Totals } from "../../src/report/totals.ts";
+import { endAfter, type Moment, secondsUntil } from "../../src/vocabulary/moment.ts";
 import { EnforcementInForce } from "../../src/warden/enforcement-in-force.ts";
 import { OverrideRecords } from "../../src/warden/override-records.ts";
 import { policyOf } from "../policy/helpers.ts";

@@ -87,7 +87,15 @@ test("a look-up changes nothing: only the learner collects", () => {
 
 test("a tree that an exclusion hides is neither known nor unknown, and is not learned", () => {
   using rig = new BaselineRig({ inForce: ["/nothing"] });
-  const hidden = { tree: "/**/ls", user: undefined, scope: undefined, until: undefined, reason: "moving" };
+  const hidden = {
+    tree: "/**/ls",
+    user: undefined,
+    scope: undefined,
+    until: undefined,
+    reason: "moving",
+    bootEnd: undefined,
+    change: undefined,
+  };
   rig.write(EXCLUSIONS, formatExclusions([hidden]));
   rig.request({ kind: "reload-baseline" });
   expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});

@@ -1,7 +1,9 @@
 // `baseline accept`: shows what a learning run has found, and puts it into force.
+import { accessSync, constants } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, withHabits } from "../../baseline/entry.ts";
 import { type LearningState, reasonNotToAccept } from "../../baseline/learning-state.ts";
+import { codeOf } from "../../linux/system-error.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { type CandidateRows, FOREIGN_HINT, foreignText, readRows } from "./candidates.ts";
@@ -32,6 +34,7 @@ const VARYING_SHOWN = 20;
 
 /** Shows the trees of the learning run and puts them into force; on a terminal, after a question. */
 export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<void> {
+  checkMayAccept(host.stateDirectory);
   const state = readLearning(host.stateDirectory);
   if (state === undefined || state.phase === "watching")
     throw new CommandError(
@@ -51,6 +54,20 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   explain(proposal, state);
   await confirm(entries, proposal.known, flags);
   putIntoForce(entries, host.stateDirectory, flags.role);
+}
+
+/** Only root can put a baseline into force, whether there is one to accept or not. Throws a CommandError. */
+function checkMayAccept(stateDirectory: string): void {
+  try {
+    accessSync(stateDirectory, constants.W_OK);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw new CommandError(
+      exitCodes.notAllowed,
+      `cannot write to ${stateDirectory}: only root accepts`,
+      "run it with sudo",
+    );
+  }
 }
 
 /** The rows of the journal, once all trees that the warden has counted are among them, or after ARRIVAL_MS. */

@@ -70,6 +70,8 @@ export function withoutForeign({ rows, foreign }: CandidateRows): readonly Candi
 /** A tree that the warden has reported, and the learning run in which it did. */
 export interface CandidateRow {
   readonly learning: string;
+  /** The change for which it was collected; null for none. */
+  readonly change: string | null;
   /** undefined if a baseline cannot hold it. */
   readonly entry: BaselineEntry | undefined;
 }
@@ -112,7 +114,7 @@ export async function readRows(stateDirectory: string): Promise<CandidateRows> {
     const { learning, tree } = verified;
     const entry = entryOfTree(tree);
     if (typeof entry === "string") unusable.set(entry, (unusable.get(entry) ?? 0) + 1);
-    rows.push({ learning, entry: typeof entry === "string" ? undefined : entry });
+    rows.push({ learning, change: tree.change, entry: typeof entry === "string" ? undefined : entry });
   });
   for (const [why, count] of unusable) warn(`${count} rows of the journal are no trees: ${why}`);
   return { rows, foreign };

@@ -1,7 +1,5 @@
 // `baseline compare`: each tree that the baseline does not know, once.
-import { Baseline } from "../../baseline/baseline.ts";
-import { comparedPath } from "../../baseline/compared-path.ts";
-import { contentsText, hasNewContent } from "../../baseline/contents.ts";
+import { contentsText } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import { type Exclusion, excludable, hiddenBy } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
@@ -11,7 +9,15 @@ import { readCandidates } from "./candidates.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import { entryFields, entryLine, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
-import { compiledExclusions, readBaselineFile, readBytes, readExclusions, readKnown } from "./store.ts";
+import {
+  baselineOf,
+  compiledExclusions,
+  isNewTo,
+  readBaselineFile,
+  readBytes,
+  readExclusions,
+  readKnown,
+} from "./store.ts";
 
 export interface CompareFlags {
   readonly baseline?: string;
@@ -62,7 +68,6 @@ export async function findUnknown(
   flags: Pick<CompareFlags, "baseline" | "capture">,
   host: BaselineHost,
 ): Promise<Unknown> {
-  const known = new Baseline();
   const entries =
     flags.baseline === undefined ? readKnown(host.stateDirectory) : readBaselineFile(flags.baseline).entries;
   if (entries === undefined)
@@ -71,11 +76,12 @@ export async function findUnknown(
       "there is no baseline in force",
       "learn and accept one, or name a file with --baseline",
     );
-  for (const entry of entries) known.add(entry);
-  const isNew = (entry: BaselineEntry): boolean =>
-    !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
+  const known = baselineOf(entries);
   // Before they are merged, so that what is shown has the executables that are new and no others.
-  const unknown = mergeEntries([(await candidatesOf(flags, host)).filter(isNew)], false);
+  const unknown = mergeEntries(
+    [(await candidatesOf(flags, host)).filter((entry) => isNewTo(known, entry))],
+    false,
+  );
   const exclusions = compiledExclusions(readExclusions(host.stateDirectory));
   const now = nowSeconds();
   const shown = unknown.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);

@@ -8,6 +8,7 @@ import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { entryFields, incompleteMark, jsonLine } from "./entry-output.ts";
+import { isNewTo } from "./store.ts";
 
 /** Options that select entries. */
 export interface EntryFilterFlags {
@@ -17,7 +18,7 @@ export interface EntryFilterFlags {
 }
 
 /** The baseline to compare with; undefined if none is in force. */
-export type InForce = Pick<Baseline, "knows"> | undefined;
+export type InForce = Baseline | undefined;
 
 /** A test for the entries that the options select. Throws a CommandError if an option's pattern is invalid. */
 export function entryFilter(flags: EntryFilterFlags, known: InForce): (entry: BaselineEntry) => boolean {
@@ -26,7 +27,7 @@ export function entryFilter(flags: EntryFilterFlags, known: InForce): (entry: Ba
   return (entry) =>
     (isInUnit === undefined || isInUnit(entry.scope)) &&
     (hasTree === undefined || hasTree(entry)) &&
-    (flags.new !== true || known === undefined || !known.knows(entry));
+    (flags.new !== true || known === undefined || isNewTo(known, entry));
 }
 
 /** Whether a glob fits the tree, the exact tree or the habit of an entry, as an exclusion's pattern does. */
@@ -105,7 +106,7 @@ function indentOf(depth: number): string {
 
 function factsOf(entry: BaselineEntry, known: InForce): string {
   const runs = entry.count === 1 ? "once" : `${entry.count} times`;
-  const isNew = known !== undefined && !known.knows(entry);
+  const isNew = known !== undefined && isNewTo(known, entry);
   const varies = entry.contents === "varies" ? "  varies" : "";
   return `  ${entry.path}  ${runs}${isNew ? "  new" : ""}${varies}${incompleteMark(entry)}`;
 }
@@ -115,7 +116,7 @@ export function entryCounts(entries: readonly BaselineEntry[], known: InForce): 
   const units = new Set(entries.map(({ scope }) => scope)).size;
   const trees = `${counted(entries.length, "tree")} in ${counted(units, "unit")}`;
   if (known === undefined) return trees;
-  return `${trees} (${entries.filter((entry) => !known.knows(entry)).length} new)`;
+  return `${trees} (${entries.filter((entry) => isNewTo(known, entry)).length} new)`;
 }
 
 function counted(number: number, noun: string): string {

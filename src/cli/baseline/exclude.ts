@@ -4,22 +4,25 @@ import {
   type Exclusion,
   formatExclusion,
   formatExclusions,
+  hasEnded,
   hiddenBy,
   parseExclusion,
 } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
-import { compileTreeGlob } from "../../policy/glob.ts";
+import { globCompilers } from "../../policy/glob.ts";
 import { shownValue } from "../../vocabulary/error-text.ts";
 import { nearest } from "../../vocabulary/nearest.ts";
+import { momentNow } from "../../warden/overrides-store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { userId } from "../user-option.ts";
 import { excludedText, findUnknown } from "./compare.ts";
+import { exclusionEnd } from "./ends.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
 import { loadBaseline, requestWarden } from "./request-warden.ts";
-import { appendExclusions, compiledExclusions, readExclusions, writeExclusions } from "./store.ts";
+import { appendExclusions, compiledExclusions, readExclusions, replaceExclusions } from "./store.ts";
 
 export interface PatternFlags {
   readonly user?: string;
@@ -73,17 +76,18 @@ export function removeExclusions(tree: string | undefined, flags: RemoveFlags, h
       ],
       "select one with --user or --scope, or remove them with --all",
     );
-  writeExclusions(
+  replaceExclusions(
     host.stateDirectory,
     exclusions.filter((one) => !removed.includes(one)),
   );
-  for (const one of removed) warn(`${one.tree} is no longer excluded`);
+  for (const { tree: pattern, change } of removed)
+    warn(change === undefined ? `${pattern} is no longer excluded` : `change ${change.id} has ended`);
   loadBaseline(host.stateDirectory);
 }
 
 function endedOf(exclusions: readonly Exclusion[]): readonly Exclusion[] {
-  const now = nowSeconds();
-  return exclusions.filter(({ until }) => until !== undefined && until <= now);
+  const now = momentNow();
+  return exclusions.filter((exclusion) => hasEnded(exclusion, now));
 }
 
 function selected(
@@ -94,6 +98,7 @@ function selected(
   const user = flags.user === undefined ? undefined : userId(flags.user);
   return exclusions.filter(
     (one) =>
+      one.change === undefined &&
       one.tree === pattern &&
       (user === undefined || one.user === user) &&
       (flags.scope === undefined || one.scope === flags.scope),
@@ -119,7 +124,7 @@ export function listExclusions(flags: ListFlags, host: BaselineHost): void {
     process.stdout.write(formatExclusions(exclusions));
     return;
   }
-  for (const { tree, user, scope, until, reason } of exclusions) {
+  for (const { tree, user, scope, until, reason, change } of exclusions) {
     process.stdout.write(
       jsonLine("baseline.exclusion", {
         "baseline.exclusion": tree,
@@ -127,6 +132,7 @@ export function listExclusions(flags: ListFlags, host: BaselineHost): void {
         ...(scope === undefined ? {} : { "baseline.scope": scope }),
         ...(until === undefined ? {} : { "baseline.exclusion.until": timeText(until) }),
         "baseline.exclusion.reason": reason,
+        ...(change === undefined ? {} : { "change.id": change.id, "change.under": [change.under] }),
       }),
     );
   }
@@ -178,8 +184,10 @@ function exclusionOf(tree: string, flags: PatternFlags): Exclusion {
       until ?? "-",
       flags.reason === undefined || flags.reason === "" ? "-" : printable(flags.reason),
     ],
-    compileTreeGlob,
+    globCompilers,
   );
   if (typeof parsed === "string") throw new CommandError(exitCodes.usage, parsed);
-  return parsed;
+  if (parsed.until === undefined) return parsed;
+  const now = momentNow();
+  return { ...parsed, bootEnd: exclusionEnd(parsed.until - now.wall, now).bootEnd };
 }

@@ -12,7 +12,7 @@ import { requestWarden } from "./request-warden.ts";
 import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
 
 /** Writes to `out`, or to standard output. */
-function deliver(text: string, out: string | undefined): void {
+export function deliver(text: string, out: string | undefined): void {
   if (out === undefined) process.stdout.write(text);
   else writeWhole(out, text);
 }

@@ -1,12 +1,11 @@
 // What a learning run proposes: the trees that `accept` puts into force, and why it leaves others out.
-import { Baseline } from "../../baseline/baseline.ts";
 import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import type { LearningState } from "../../baseline/learning-state.ts";
 import { type CandidateRow, entriesOfRows } from "./candidates.ts";
 import { nowSeconds } from "./entry-output.ts";
 import { type EntryFilterFlags, entryFilter, type InForce } from "./entry-tree.ts";
-import { compiledExclusions, readExclusions, readKnown } from "./store.ts";
+import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./store.ts";
 
 export interface Proposal {
   /** What is accepted, in the order of a file. */
@@ -36,11 +35,14 @@ export function proposalOf(
   const exclusions = compiledExclusions(readExclusions(stateDirectory));
   const now = nowSeconds();
   const end = state.ended ?? now;
-  const known = baselineOf(readKnown(stateDirectory));
+  const inForce = readKnown(stateDirectory);
+  const known = inForce && baselineOf(inForce);
   // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
-  const ofRun = entriesOfRows(rows.filter(({ learning }) => learning === state.id));
+  // What belongs to a change is accepted with it.
+  const withoutChanges = rows.filter(({ change }) => change === null);
+  const ofRun = entriesOfRows(withoutChanges.filter(({ learning }) => learning === state.id));
   const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);
-  const others = diffEntries(inTime, mergeEntries([entriesOfRows(rows)], false)).added.length;
+  const others = diffEntries(inTime, mergeEntries([entriesOfRows(withoutChanges)], false)).added.length;
   const selected = inTime.filter(entryFilter(flags, known));
   const visible = selected.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
   const entries = flags.strict === true ? visible.filter(({ complete }) => complete) : visible;
@@ -51,12 +53,4 @@ export function proposalOf(
     hidden: selected.length - visible.length,
     incomplete: visible.length - entries.length,
   };
-}
-
-/** A baseline to look entries up in; undefined if there are none to look up. */
-export function baselineOf(entries: readonly BaselineEntry[] | undefined): Baseline | undefined {
-  if (entries === undefined) return undefined;
-  const baseline = new Baseline();
-  for (const entry of entries) baseline.add(entry);
-  return baseline;
 }

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
 import { type Exclusion, parseExclusion } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
-import { compileTreeGlob } from "../../policy/glob.ts";
+import { globCompilers } from "../../policy/glob.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import { findUnknown, type Unknown, unknownLine } from "./compare.ts";
@@ -84,7 +84,7 @@ function decideByGlobs(unknown: readonly BaselineEntry[], flags: ReviewFlags, de
 
 /** Throws a CommandError for a pattern that is invalid or matches every tree. */
 function exclusionOf(pattern: string, scope: string, reason: string): Exclusion {
-  const exclusion = parseExclusion([pattern, "-", scope, "-", printable(reason)], compileTreeGlob);
+  const exclusion = parseExclusion([pattern, "-", scope, "-", printable(reason)], globCompilers);
   if (typeof exclusion === "string") throw new CommandError(exitCodes.usage, exclusion);
   return exclusion;
 }

@@ -1,6 +1,7 @@
 // The files of the baseline in the state directory: only root writes them, whole or not at all.
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { Baseline } from "../../baseline/baseline.ts";
 import {
   type BaselineFile,
   type FileError,
@@ -8,6 +9,8 @@ import {
   type Header,
   parseBaseline,
 } from "../../baseline/baseline-file.ts";
+import { comparedPath } from "../../baseline/compared-path.ts";
+import { hasNewContent } from "../../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import {
   EXCLUSIONS_LIMIT,
@@ -22,10 +25,11 @@ import { writeFileAtomic } from "../../linux/files.ts";
 import { anyFile, type FileRules, readCheckedFile, stateFile } from "../../linux/root-file.ts";
 import { codeOf } from "../../linux/system-error.ts";
 import { unambiguous } from "../../linux/text.ts";
-import { compileTreeGlob } from "../../policy/glob.ts";
+import { globCompilers } from "../../policy/glob.ts";
 import { parseRoleBaselines } from "../../policy/role-baseline.ts";
 import { digestOf } from "../../policy/signature.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
+import { momentNow } from "../../warden/overrides-store.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "../output.ts";
 import { nowSeconds } from "./entry-output.ts";
 
@@ -68,7 +72,8 @@ function failure(what: string, error: unknown): CommandError {
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
 }
 
-function refuse(path: string, errors: readonly FileError[], fix?: string): CommandError {
+/** The error of a file with these errors. */
+export function refusedFile(path: string, errors: readonly FileError[], fix?: string): CommandError {
   const lines = errors.map(({ line, message }) =>
     line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`,
   );
@@ -81,7 +86,7 @@ export function readBaselineFile(path: string, edited = false): BaselineFile {
   if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${path}`);
   const result = parseBaseline(bytes, edited);
   if (result.ok) return result.value;
-  throw refuse(
+  throw refusedFile(
     path,
     result.errors,
     edited
@@ -97,7 +102,7 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
   if (bytes === undefined) return undefined;
   const result = parseBaseline(bytes);
   if (result.ok) return result.value;
-  throw refuse(path, result.errors, "restore it from a copy, or learn again");
+  throw refusedFile(path, result.errors, "restore it from a copy, or learn again");
 }
 
 /** What comes with the roles that the running warden, or the last one, judges by. */
@@ -113,7 +118,7 @@ function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
     }
     const result = parseBaseline(content);
     if (result.ok) return [result.value];
-    throw refuse(file, result.errors);
+    throw refusedFile(file, result.errors);
   });
 }
 
@@ -123,6 +128,18 @@ export function readKnown(stateDirectory: string): readonly BaselineEntry[] | un
   const ofRoles = readOfRoles(stateDirectory);
   if (own === undefined && ofRoles.length === 0) return undefined;
   return mergeEntries([own?.entries ?? [], ...ofRoles.map(({ entries }) => entries)], false);
+}
+
+/** A baseline to look trees up in. */
+export function baselineOf(entries: Iterable<BaselineEntry>): Baseline {
+  const baseline = new Baseline();
+  for (const entry of entries) baseline.add(entry);
+  return baseline;
+}
+
+/** Whether the tree is unknown, or runs a content that nobody has accepted. */
+export function isNewTo(known: Baseline, entry: BaselineEntry): boolean {
+  return !known.knows(entry) || hasNewContent(entry.contents, known.contentsOf(comparedPath(entry.path)));
 }
 
 export function writeInForce(stateDirectory: string, file: BaselineFile): void {
@@ -145,29 +162,32 @@ export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const path = join(stateDirectory, EXCLUSIONS);
   const bytes = readStateFile(path);
   if (bytes === undefined) return [];
-  const result = parseExclusions(new TextDecoder().decode(bytes), compileTreeGlob);
+  const result = parseExclusions(new TextDecoder().decode(bytes), globCompilers);
   if (result.ok) return result.value;
-  throw refuse(path, result.errors);
+  throw refusedFile(path, result.errors);
 }
 
 /** Adds exclusions to the file. Throws a CommandError if they would be more than are allowed. */
 export function appendExclusions(stateDirectory: string, added: readonly Exclusion[]): void {
-  const before = readExclusions(stateDirectory);
-  if (before.length + added.length > EXCLUSIONS_LIMIT)
+  replaceExclusions(stateDirectory, [...readExclusions(stateDirectory), ...added]);
+}
+
+/** Replaces all exclusions. Throws a CommandError if they are more than are allowed. */
+export function replaceExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
+  if (exclusions.length > EXCLUSIONS_LIMIT)
     throw new CommandError(
       exitCodes.usage,
       `more than ${EXCLUSIONS_LIMIT} exclusions are not allowed`,
       "remove those that have ended: treewarden baseline exclude remove --ended",
     );
-  writeExclusions(stateDirectory, [...before, ...added]);
-}
-
-export function writeExclusions(stateDirectory: string, exclusions: readonly Exclusion[]): void {
   writeWhole(join(stateDirectory, EXCLUSIONS), formatExclusions(exclusions));
 }
 
+/** Compiled; what has ended hides nothing. */
 export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions {
-  return new Exclusions(exclusions, compileTreeGlob);
+  const compiled = new Exclusions(exclusions, globCompilers);
+  compiled.end(momentNow());
+  return compiled;
 }
 
 /** How far the warden's learning is; undefined if it never learned. */

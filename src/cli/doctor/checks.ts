@@ -222,14 +222,14 @@ function stateDirectory(path: string): DoctorCheck {
     const reason = distrust(path);
     if (reason === undefined) return { name, status: "ok", detail: path };
     const fix =
-      "correct it, or name another directory with --state-dir; until then treewarden does not start";
+      "correct it, or name another directory as state_directory in the configuration; until then treewarden does not start";
     return { name, status: "wrong", detail: reason, fix };
   } catch {
     return {
       name,
       status: "missing",
       detail: `${path} cannot be written`,
-      fix: "run as root, or name another with --state-dir",
+      fix: "run it with sudo, or name another directory as state_directory in the configuration",
     };
   }
 }

@@ -171,6 +171,7 @@ export class Pipeline implements Disposable {
       recordChange: () => undefined,
       writeFile: writeNow,
       now: () => this.second(),
+      moment: () => ({ wall: this.second(), boot: "", boottime: this.second() }),
     };
     const knownTrees = new KnownTrees({
       ...parts,

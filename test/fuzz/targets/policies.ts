@@ -4,7 +4,7 @@ import { parseExclusions } from "../../../src/baseline/exclusions.ts";
 import { parseConfig } from "../../../src/config/config.ts";
 import { formatPolicyError } from "../../../src/policy/document.ts";
 import { embeddedPolicies } from "../../../src/policy/embedded.ts";
-import { compileTreeGlob } from "../../../src/policy/glob.ts";
+import { globCompilers } from "../../../src/policy/glob.ts";
 import { loadPolicies } from "../../../src/policy/load.ts";
 import { runTests } from "../../../src/policy/run-tests.ts";
 import { openSignature } from "../../../src/policy/signature.ts";
@@ -53,7 +53,7 @@ export const baselines: FuzzTarget = {
     const text = latin1(input);
     const parsed = parseBaseline(input, true);
     const entries = parsed.ok ? parsed.value.entries.length : parsed.errors.length;
-    const exclusions = parseExclusions(text, compileTreeGlob);
+    const exclusions = parseExclusions(text, globCompilers);
     return entries + sizeOf(exclusions.ok ? exclusions.value : exclusions.errors);
   },
 };

@@ -1,0 +1,78 @@
+// What the warden has collected for changes, as the journal has it.
+import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import {
+  type CandidateRow,
+  FOREIGN_HINT,
+  foreignText,
+  readRows,
+  withoutForeign,
+} from "../baseline/candidates.ts";
+import { nowSeconds } from "../baseline/entry-output.ts";
+import { isWardenRunning } from "../baseline/request-warden.ts";
+import { readExclusions, readLearning } from "../baseline/store.ts";
+import { CommandError, exitCodes, hint, warn } from "../output.ts";
+
+/** The trees of each change, by its id. */
+export async function collectedChanges(
+  stateDirectory: string,
+): Promise<ReadonlyMap<string, readonly BaselineEntry[]>> {
+  const changes = new Map<string, BaselineEntry[]>();
+  for (const { change, entry } of withoutForeign(await readRows(stateDirectory))) {
+    if (change === null || entry === undefined) continue;
+    const entries = changes.get(change);
+    if (entries === undefined) changes.set(change, [entry]);
+    else entries.push(entry);
+  }
+  for (const [id, entries] of changes) changes.set(id, mergeEntries([entries], false));
+  return changes;
+}
+
+/**
+ * A tree that ran at the end of a window is reported when no loss of its time can become known any more (3 s), with the
+ * next report (2 s).
+ */
+const REPORTED_AFTER_S = 6;
+/** How long the reporter may take to store what the warden has counted. */
+const ARRIVAL_MS = 5_000;
+const RETRY_MS = 200;
+
+/** The trees of one change. Throws a CommandError if there are none, or if the reporter has changed rows. */
+export async function collectedFor(id: string, stateDirectory: string): Promise<readonly BaselineEntry[]> {
+  const isRunning = isWardenRunning(stateDirectory);
+  if (isRunning) await untilReported(id, stateDirectory);
+  const rows = await arrivedRows(stateDirectory, isRunning);
+  const entries = mergeEntries([rows.flatMap(({ change, entry }) => (change === id && entry) || [])], false);
+  if (entries.length === 0)
+    throw new CommandError(
+      exitCodes.no,
+      `nothing was collected for change ${id}`,
+      "treewarden change list shows all changes",
+    );
+  return entries;
+}
+
+/** A window that has just ended by its time may have trees that the warden has not reported yet. */
+async function untilReported(id: string, stateDirectory: string): Promise<void> {
+  const windows = readExclusions(stateDirectory).filter(({ change }) => change?.id === id);
+  const now = nowSeconds();
+  if (windows.some(({ until = 0 }) => until > now)) {
+    warn(`change ${id} is still open`);
+    hint("what it starts from now on is not included");
+  }
+  const ended = windows.map(({ until = 0 }) => until).filter((until) => until <= now);
+  const wait = Math.max(0, ...ended) + REPORTED_AFTER_S - now;
+  if (ended.length > 0 && wait > 0) await Bun.sleep(wait * 1_000);
+}
+
+/** All rows of the warden, once those that it has counted are stored. */
+async function arrivedRows(stateDirectory: string, isRunning: boolean): Promise<readonly CandidateRow[]> {
+  const end = performance.now() + ARRIVAL_MS;
+  for (;;) {
+    const state = readLearning(stateDirectory);
+    const { rows, foreign } = await readRows(stateDirectory);
+    if (foreign > 0) throw new CommandError(exitCodes.no, `refused: ${foreignText(foreign)}`, FOREIGN_HINT);
+    const arrived = rows.filter(({ learning }) => learning === state?.id).length;
+    if (!isRunning || arrived >= (state?.trees ?? 0) || performance.now() >= end) return rows;
+    await Bun.sleep(RETRY_MS);
+  }
+}

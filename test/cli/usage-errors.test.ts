@@ -1,0 +1,35 @@
+// What the option parser says, as a person sees it: what must be, not what the parser is called inside.
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+
+function stderrOf(...words: readonly string[]): string {
+  const main = join(import.meta.dir, "../../src/main.ts");
+  const run = Bun.spawnSync([process.execPath, main, ...words]);
+  expect(run.exitCode).toBe(2);
+  expect(run.stdout.toString()).toBe("");
+  return run.stderr.toString();
+}
+
+const HELP = "  hint: treewarden help COMMAND shows what there is\n";
+
+describe("wrong use is told in one style", () => {
+  const cases: readonly [readonly string[], string][] = [
+    [["rnu"], 'treewarden: unknown command "rnu"\n  hint: did you mean run?\n'],
+    [["help", "evnts"], 'treewarden: unknown command "evnts"\n  hint: did you mean events?\n'],
+    [["events", "--folow"], 'treewarden: unknown option "--folow"\n  hint: did you mean --follow?\n'],
+    [["events", "--since"], `treewarden: --since needs a value\n${HELP}`],
+    [["ps", "--output", "xml"], `treewarden: --output must be pretty or json, not "xml"\n${HELP}`],
+    [["events", "--pid", "x"], `treewarden: --pid must be a process id, not "x"\n${HELP}`],
+    [
+      ["events", "--severity", "hig"],
+      `treewarden: --severity must be low, medium, high or critical, not "hig": did you mean high?\n${HELP}`,
+    ],
+    [["explain", "x"], `treewarden: pid must be a process id, not "x"\n${HELP}`],
+    [["show"], `treewarden: <uid> is missing\n${HELP}`],
+    [["policy", "sign", "x"], `treewarden: --key is needed\n${HELP}`],
+    [["policy", "sgin"], 'treewarden: unknown command "sgin"\n  hint: did you mean sign?\n'],
+    [["rnu\u001b[2J"], `treewarden: unknown command "rnu\\u001b[2J"\n${HELP}`],
+  ];
+  for (const [words, expected] of cases)
+    test(words.join(" "), () => expect(stderrOf(...words)).toBe(expected));
+});
