@@ -2,12 +2,15 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import { unambiguous } from "../linux/text.ts";
 import { comparedPath } from "./compared-path.ts";
-import { type Contents, joinContents } from "./contents.ts";
+import { type Contents, contentPath, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
 import { baselinePath, isImageScope, properEnds } from "./key.ts";
+
+export type ComparedContents = Exclude<Contents, "unknown"> | "exempt";
 
 /** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
 export interface Knowledge {
@@ -18,6 +21,8 @@ export interface Knowledge {
   /** Seconds since the baseline first saw the exact tree if that is known, else the folded one. */
   readonly age?: number;
   readonly count?: number;
+  /** Of a known tree: the contents that were accepted for its path, if any; `exempt`: they are never compared. */
+  readonly contents?: ComparedContents;
   /**
    * The change to which an unknown tree belongs. In an open window `known` is absent with it; of what a package manager
    * starts it is false, and rules act as ever.
@@ -34,6 +39,7 @@ interface LookupResult {
   /** Seconds since the epoch; undefined if neither known nor familiar. */
   readonly first: number | undefined;
   readonly count: number | undefined;
+  readonly contents: ComparedContents | undefined;
 }
 
 /** A cached result for one scope of a lineage; `next` has another scope of the same lineage. */
@@ -204,7 +210,15 @@ export class Baseline {
       familiar: foldedRow !== -1,
       first: row === -1 ? undefined : occurrences.first[row],
       count: row === -1 ? undefined : occurrences.count[row],
+      contents: exactRow === -1 ? undefined : this.comparedContents(lineage),
     };
+  }
+
+  private comparedContents({ program }: Lineage): ComparedContents | undefined {
+    const path = contentPath(program);
+    if (path === undefined) return "exempt";
+    const contents = this.contentsOf(comparedPath(unambiguous(path)));
+    return contents === "unknown" ? undefined : contents;
   }
 
   private rowOf({ program }: Lineage, tree: Tree, scope: string, path: string): number {
@@ -312,6 +326,7 @@ const cannotBeTold: LookupResult = {
   familiar: undefined,
   first: undefined,
   count: undefined,
+  contents: undefined,
 };
 
 /** `path`: as it is compared. */
@@ -320,11 +335,12 @@ function prefixOf(scope: string, path: string): string {
 }
 
 /** A lookup result as policies query it, `second` seconds after the epoch. */
-function knowledgeOf({ known, familiar, first, count }: LookupResult, second: number): Knowledge {
-  const knowledge: { known?: boolean; familiar?: boolean; age?: number; count?: number } = {};
+function knowledgeOf({ known, familiar, first, count, contents }: LookupResult, second: number): Knowledge {
+  const knowledge: { -readonly [N in keyof Knowledge]: Knowledge[N] } = {};
   if (familiar !== undefined) knowledge.familiar = familiar;
   if (known !== undefined) knowledge.known = known;
   if (first !== undefined) knowledge.age = Math.max(0, second - first);
   if (count !== undefined) knowledge.count = count;
+  if (contents !== undefined) knowledge.contents = contents;
   return knowledge;
 }

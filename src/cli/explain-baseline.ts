@@ -3,7 +3,6 @@ import { AcceptedTrees } from "../baseline/accepted-trees.ts";
 import type { Knowledge } from "../baseline/baseline.ts";
 import { timeText } from "../baseline/baseline-file.ts";
 import { comparedPath } from "../baseline/compared-path.ts";
-import type { Contents } from "../baseline/contents.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Exclusions } from "../baseline/exclusions.ts";
 import { baselinePath, properEnds } from "../baseline/key.ts";
@@ -18,8 +17,6 @@ export interface BaselineAnswer {
   readonly knowledge: Knowledge;
   /** One sentence. */
   readonly why: string;
-  /** The contents that were accepted for a path, given as it is compared; absent if there is no baseline. */
-  readonly contentsOf?: (path: string) => Contents;
 }
 
 /** The answer of the files in the state directory at `second` (since 1970-01-01T00:00:00Z). */
@@ -54,11 +51,9 @@ export function answerOf(
     const knowledge = new AcceptedTrees(null, exclusions).lookUp(lineage, treeOf(lineage), scope, second);
     return { knowledge, why: "no baseline was ever accepted" };
   }
-  const baseline = baselineOf(entries);
-  const accepted = new AcceptedTrees(baseline, exclusions);
+  const accepted = new AcceptedTrees(baselineOf(entries), exclusions);
   const knowledge = accepted.lookUp(lineage, treeOf(lineage), scope, second);
-  const why = reasonFor(knowledge, entries, lineage, scope, second);
-  return { knowledge, why, contentsOf: (path) => baseline.contentsOf(path) };
+  return { knowledge, why: reasonFor(knowledge, entries, lineage, scope, second) };
 }
 
 function reasonFor(

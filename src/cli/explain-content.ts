@@ -1,12 +1,9 @@
 // Whether a live process runs a content that was accepted, for `explain`: by the warden's own code, with the file read at
 // once.
 import type { Knowledge } from "../baseline/baseline.ts";
-import { comparedPath } from "../baseline/compared-path.ts";
-import { type Contents, contentPath } from "../baseline/contents.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
 import { examineContent } from "../examiner/examine.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
-import { unambiguous } from "../linux/text.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type Changed, ChangedRunnables, type RanProgram } from "../warden/changed-runnables.ts";
 import { RunnableContents } from "../warden/runnable-contents.ts";
@@ -21,14 +18,12 @@ export interface ExplainedContent {
 export interface ContentHost {
   readonly policy: Policy;
   readonly database: PackageDatabase | undefined;
-  /** What was accepted for a path, given as it is compared; undefined if there is no baseline. */
-  readonly accepted: ((path: string) => Contents) | undefined;
 }
 
 export function explainContent(
   program: RanProgram,
   knowledge: Knowledge,
-  { policy, database, accepted = () => "unknown" }: ContentHost,
+  { policy, database }: ContentHost,
 ): ExplainedContent {
   let asked: { readonly path: string; readonly fd: number | undefined } | undefined;
   const contents = new RunnableContents({
@@ -42,7 +37,6 @@ export function explainContent(
   });
   const changes = new ChangedRunnables({
     contents,
-    accepted,
     permitted: () => policy.digests,
     isWanted: () => false,
     onContent: () => undefined,
@@ -56,11 +50,10 @@ export function explainContent(
   }
   const changed = changes.isChanged(program, knowledge, seen);
   if (knowledge.known !== true) return { changed, why: "not compared: the tree is not known" };
-  const path = contentPath(program.lineage.program);
-  if (path === undefined)
+  const { contents: learned } = knowledge;
+  if (learned === "exempt")
     return { changed, why: "not compared: its path is folded, or below a temporary directory" };
-  const learned = accepted(comparedPath(unambiguous(path)));
-  if (learned === "unknown") return { changed, why: "cannot be told: no content was learned" };
+  if (learned === undefined) return { changed, why: "cannot be told: no content was learned" };
   if (learned === "varies") return { changed, why: "cannot be told: it varied while learning" };
   if (learned === "packaged" || seen?.content?.packaged === true)
     return { changed, why: "not compared: a package owns the file" };

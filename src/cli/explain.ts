@@ -225,9 +225,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   const second = Math.floor(realtimeNow() / 1e9);
   const answer = of.kernelThread ? undefined : askBaseline(of.lineage, facts, stateDirectory, second);
   const subject = execSubject(exec, wallClockOffset(), inputs, answer?.knowledge);
-  const { policy, database } = host;
-  const content =
-    answer && explainContent(subject, answer.knowledge, { policy, database, accepted: answer.contentsOf });
+  const content = answer && explainContent(subject, answer.knowledge, host);
   subject.changed = content?.changed;
   const steps: string[] = [];
   let identified: Identification | undefined;

@@ -1,13 +1,9 @@
 // Whether a known program's file holds what it was learned with (`process.runnable.changed`), and which new contents
 // were reported already.
 import type { Knowledge } from "../baseline/baseline.ts";
-import { comparedPath } from "../baseline/compared-path.ts";
-import { type Contents, contentPath } from "../baseline/contents.ts";
 import { isOnHost } from "../baseline/learning.ts";
 import type { FoundContent } from "../baseline/seen-contents.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { unambiguous } from "../linux/text.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { RunnableContent, RunnableContents, SeenState } from "./runnable-contents.ts";
@@ -23,8 +19,6 @@ export interface RanProgram {
 
 export interface ChangedRunnablesInputs {
   readonly contents: RunnableContents;
-  /** What was accepted for a path, given as it is compared. */
-  readonly accepted: (path: string) => Contents;
   /** Further contents that are never changed: the policy's `digests`. */
   readonly permitted: () => ReadonlySet<string>;
   /** Whether a learning run, or a tree to be proposed, wants the content at a path. */
@@ -41,16 +35,8 @@ const MAX_REPORTED = 4096;
 /** Absent: it cannot be told, or not yet. */
 export type Changed = boolean | undefined;
 
-/** A path whose contents are compared: as it is, and as the baseline compares it. */
-interface ComparedPath {
-  readonly path: string;
-  readonly inBaseline: string;
-}
-
 export class ChangedRunnables {
   private readonly inputs: ChangedRunnablesInputs;
-  /** null: not compared. Invalidated by: nothing, it depends on the runnable alone. */
-  private readonly paths = new WeakMap<Runnable, ComparedPath | null>();
   /** Contents that were proposed. */
   private readonly proposed = new Set<string>();
   /** Contents of which a verdict was reported. */
@@ -64,30 +50,23 @@ export class ChangedRunnables {
    * Looks at the file of a known program if its content decides anything. undefined: it does not, or cannot be looked at
    * now.
    */
-  look(program: RanProgram, { known }: Knowledge): SeenState | undefined {
+  look(program: RanProgram, { known, contents }: Knowledge): SeenState | undefined {
+    if (known !== true || contents === undefined || typeof contents === "string") return undefined;
     const { lineage, facts } = program;
-    if (known !== true || !isOnHost(lineage, facts)) return undefined;
-    const compared = this.pathOf(lineage.program);
-    if (compared === null || typeof this.inputs.accepted(compared.inBaseline) === "string") return undefined;
-    return this.see(compared.path, program, lineage.program);
+    const { path } = lineage.program;
+    return path !== undefined && isOnHost(lineage, facts) ? this.see(path, program) : undefined;
   }
 
   /** The value of `process.runnable.changed`. `seen`: what `look` has returned. */
-  isChanged(program: RanProgram, { known }: Knowledge, seen: SeenState | undefined): Changed {
+  isChanged(program: RanProgram, { known, contents }: Knowledge, seen: SeenState | undefined): Changed {
     if (known === undefined) return undefined;
-    if (known !== true) return false;
-    const { lineage, facts } = program;
-    const compared = this.pathOf(lineage.program);
-    if (compared === null) return false;
-    if (!isOnHost(lineage, facts)) return undefined;
-    const { path, inBaseline } = compared;
-    const accepted = this.inputs.accepted(inBaseline);
-    if (typeof accepted === "string") return accepted === "packaged" ? false : undefined;
+    if (known !== true || contents === "exempt" || contents === "packaged") return false;
     const content = seen?.content;
-    if (content === undefined) return undefined;
-    const changed = isNew(content, accepted, this.inputs.permitted());
+    if (seen === undefined || content === undefined) return undefined;
+    if (contents === undefined || contents === "varies") return undefined;
+    const changed = isNew(content, contents, this.inputs.permitted());
     const { digest } = content;
-    if (changed === true && digest !== undefined && add(this.proposed, keyOf(path, content)))
+    if (changed === true && digest !== undefined && add(this.proposed, keyOf(seen.path, content)))
       this.inputs.onChanged(program, digest);
     return changed;
   }
@@ -96,9 +75,9 @@ export class ChangedRunnables {
   learn(program: RanProgram): SeenState | undefined {
     const { lineage, facts } = program;
     if (!isOnHost(lineage, facts)) return undefined;
-    const path = this.pathOf(lineage.program)?.path;
+    const { path } = lineage.program;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
-    const seen = this.see(path, program, lineage.program);
+    const seen = this.see(path, program);
     if (seen?.content !== undefined) this.inputs.onContent(path, seen.content);
     return seen;
   }
@@ -118,18 +97,8 @@ export class ChangedRunnables {
     if (content !== undefined) add(this.reported, keyOf(path, content));
   }
 
-  private see(path: string, program: RanProgram, runnable: Runnable): SeenState | undefined {
-    const { process, facts, wallTime } = program;
-    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, runnable });
-  }
-
-  private pathOf(runnable: Runnable): ComparedPath | null {
-    const known = this.paths.get(runnable);
-    if (known !== undefined) return known;
-    const path = contentPath(runnable);
-    const compared = path === undefined ? null : { path, inBaseline: comparedPath(unambiguous(path)) };
-    this.paths.set(runnable, compared);
-    return compared;
+  private see(path: string, { process, lineage, facts, wallTime }: RanProgram): SeenState | undefined {
+    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, runnable: lineage.program });
   }
 }
 

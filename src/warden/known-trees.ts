@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
-import type { Contents } from "../baseline/contents.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
@@ -107,11 +106,6 @@ export class KnownTrees {
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */
   compare(lineage: Lineage, tree: Tree, scope: string | undefined): Knowledge | undefined {
     return this.accepted.compare(lineage, tree, scope, this.inputs.now());
-  }
-
-  /** The contents that were accepted for a path of the host, given as it is compared (`comparedPath`). */
-  contentsOf(path: string): Contents {
-    return this.accepted.baseline?.contentsOf(path) ?? "unknown";
   }
 
   /** The id of the change in whose open window a process is, known or not; undefined for none. */

@@ -19,17 +19,22 @@ export interface RunnableContent {
   /** `sha256:` and 64 hexadecimal digits; undefined if it is not known. */
   readonly digest: string | undefined;
   readonly packaged: boolean;
-  /** Somebody wrote to the file after the process began to run it and before it could be read. */
+  /** Somebody wrote to the file, or replaced it, after the process began to run it and before it could be read. */
   readonly overwritten: boolean;
-  /** Time of the last write before the process ran it, ns since 1970; undefined if that is not known. */
+  /**
+   * Time of the last write before the process ran it, or of the change that came before it could be read: ns since 1970;
+   * undefined if that is not known.
+   */
   readonly modified: number | undefined;
 }
 
 /** What is known, or was asked, about the file at a path in one state. */
 export interface SeenState {
   readonly path: string;
-  /** undefined if the process had ended, and until the examiner has answered. */
+  /** undefined if the file could not be opened, and until the examiner has answered. */
   state: FileState | undefined;
+  /** The process had ended, and this is not the file that it ran, or not as it was. */
+  readonly isAnother: boolean;
   /** undefined while the answer is outstanding. */
   content: RunnableContent | undefined;
   /** The question's id. */
@@ -42,6 +47,8 @@ export interface RunnableContentsInputs {
   readonly questions: Pick<ExaminerClient["contents"], "ask">;
   readonly openExecutable?: (pid: number) => OpenedFile | undefined;
   readonly openInRootOf?: (pid: number, path: Uint8Array) => OpenedFile | undefined;
+  /** A process that sees the host's files and does not end: by default this one. */
+  readonly ownPid?: number;
   /** ns, CLOCK_MONOTONIC */
   readonly now: () => number;
 }
@@ -62,7 +69,7 @@ interface PathRecord {
 
 /** Number of paths remembered; the oldest is evicted. */
 const MAX_PATHS = 4096;
-/** Without a process to look at, a path is asked for at most once in 5 s (in ns). */
+/** A path that cannot be opened here is asked for at most once in 5 s (in ns). */
 const RETRY_NS = 5e9;
 /** The ctime computed from the time of an event may differ from the file's own by 2 ms (in ns). */
 const TOLERANCE_NS = 2e6;
@@ -88,19 +95,22 @@ export class RunnableContents {
     if (latest?.content?.packaged === true) return latest;
     const isExecutable = running.runnable.executable === path;
     if (isExecutable && latest?.state !== undefined && isUnchanged(latest.state, running)) return latest;
-    const file = this.open(record, running, isExecutable);
+    const own = this.open(record, running, isExecutable);
+    const file = own ?? this.openInRootOf(this.inputs.ownPid ?? process.pid, record.name);
+    const isAnother =
+      own === undefined && file !== undefined && isChangedSince(file.state, running, isExecutable);
     const now = this.inputs.now();
     if (file === undefined) {
       if (latest !== undefined && now - latest.askedAt < RETRY_NS) return latest;
-    } else if (latest?.state !== undefined && isSameFileState(latest.state, file.state)) {
+    } else if (!isAnother && latest?.state !== undefined && isSameFileState(latest.state, file.state)) {
       closeDescriptor(file.fd);
       return latest;
     }
     const question = this.inputs.questions.ask(path, file?.fd);
     if (question === undefined) return undefined;
-    const seen: SeenState = { path, state: file?.state, content: undefined, question, askedAt: now };
+    const seen = { path, state: file?.state, isAnother, content: undefined, question, askedAt: now };
     this.asked.set(question, seen);
-    record.latest = seen;
+    if (!isAnother) record.latest = seen;
     return seen;
   }
 
@@ -109,7 +119,7 @@ export class RunnableContents {
     const seen = this.asked.get(question);
     if (seen === undefined) return undefined;
     this.asked.delete(question);
-    seen.content = contentOf(seen.state, answer);
+    seen.content = contentOf(seen, answer);
     seen.state ??= answer?.state;
     const record = this.paths.get(seen.path);
     if (answer === undefined && record?.latest === seen) record.latest = undefined;
@@ -123,12 +133,16 @@ export class RunnableContents {
 
   private open(record: PathRecord, running: RunningFile, isExecutable: boolean): OpenedFile | undefined {
     const { pid, facts } = running;
-    if (!isExecutable) return (this.inputs.openInRootOf ?? openInRootOf)(pid, record.name);
+    if (!isExecutable) return this.openInRootOf(pid, record.name);
     const file = (this.inputs.openExecutable ?? openExecutable)(pid);
     if (file === undefined || file.state.inode === facts.inode) return file;
     // The process has ended or runs something else by now.
     closeDescriptor(file.fd);
     return undefined;
+  }
+
+  private openInRootOf(pid: number, name: Uint8Array): OpenedFile | undefined {
+    return (this.inputs.openInRootOf ?? openInRootOf)(pid, name);
   }
 
   private remember(path: string): PathRecord {
@@ -148,11 +162,22 @@ function isUnchanged({ inode, changed }: FileState, { facts, wallTime }: Running
   return Math.abs(wallTime * 1e6 - facts.executableAge * 1e9 - changed) <= TOLERANCE_NS;
 }
 
-/** `state`: in which the process ran it. */
-function contentOf(state: FileState | undefined, answer: ExaminedContent | undefined): RunnableContent {
+/**
+ * Whether what is at the path now, after the process has ended, is not what it ran: another file than the executable, or
+ * one that was written or moved there since.
+ */
+function isChangedSince(
+  { inode, changed }: FileState,
+  { facts, wallTime }: RunningFile,
+  isExecutable: boolean,
+): boolean {
+  return changed > wallTime * 1e6 || (isExecutable && facts.inode !== undefined && facts.inode !== inode);
+}
+
+function contentOf({ state, isAnother }: SeenState, answer: ExaminedContent | undefined): RunnableContent {
   const read = answer?.state;
-  const modified = state?.modified ?? read?.modified;
-  const overwritten = state !== undefined && read !== undefined && !sameContent(state, read);
+  const modified = isAnother ? state?.changed : (state?.modified ?? read?.modified);
+  const overwritten = isAnother || (state !== undefined && read !== undefined && !sameContent(state, read));
   return {
     digest: overwritten ? undefined : answer?.digest,
     packaged: answer?.packaged ?? false,

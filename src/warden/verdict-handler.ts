@@ -61,6 +61,8 @@ export interface VerdictInputs {
   readonly late?: LateVerdicts;
   /** Names of the examiner's answers that an exec lacks; they are on their way. */
   readonly awaited?: (subject: ExecSubject) => readonly string[];
+  /** A learning run is under way, for which known trees are looked at too. */
+  readonly isLearning?: () => boolean;
   /** The change in whose open window a process is; undefined for none. */
   readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
@@ -138,7 +140,7 @@ export class VerdictHandler implements TrackerListener {
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
-      wanted ??= changes?.learn(subject);
+      if (!isKnown || this.inputs.isLearning?.() === true) wanted ??= changes?.learn(subject);
     }
     if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);

@@ -211,7 +211,6 @@ export function buildWardenParts(
   const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
   const changes = new ChangedRunnables({
     contents,
-    accepted: (path) => knownTrees.contentsOf(path),
     permitted: () => policyInForce.current.digests,
     isWanted: (path) => learner.wantsContent(path),
     onContent: (path, content) => learner.onContent(path, content),
@@ -389,6 +388,7 @@ export function buildWardenParts(
       learner.onLoss();
     },
     knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
+    isLearning: () => learner.isLearning,
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),

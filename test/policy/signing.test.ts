@@ -26,12 +26,13 @@ function baseline(role: string | undefined, exact = "/cron/dash"): string {
   return formatBaseline({ header, entries: [entry] });
 }
 
-/** A policy, the parent it extends, and the baseline of each. */
+/** A policy, the parent it extends with its file of digests, and the baseline of each. */
 function someFiles(): Map<string, string> {
   return new Map([
     ["/p/shop.json", JSON.stringify({ role: "shop", extends: ["site", "base"], rules: [rule("own")] })],
     ["/p/shop.baseline", baseline("shop")],
-    ["/p/site.json", JSON.stringify({ role: "site", rules: [rule("of-site")] })],
+    ["/p/site.json", JSON.stringify({ role: "site", rules: [rule("of-site")], digests: ["site.sha256"] })],
+    ["/p/site.sha256", `${"5".repeat(64)}  /usr/local/bin/job.sh\n`],
     ["/p/site.baseline", baseline(undefined, "/sshd/dash")],
     ["/p/other.json", JSON.stringify({ role: "other", rules: [rule("another")] })],
   ]);
@@ -86,7 +87,7 @@ describe("where signatures are asked for", () => {
     expect([...result.signed]).toEqual([["shop", NOON]]);
   });
 
-  test.each(["/p/shop.json", "/p/shop.baseline", "/p/site.json", "/p/site.baseline"])(
+  test.each(["/p/shop.json", "/p/shop.baseline", "/p/site.json", "/p/site.baseline", "/p/site.sha256"])(
     "one other byte anywhere in %s is refused before anybody reads it as a policy",
     (path) => {
       const files = someFiles();

@@ -1,7 +1,7 @@
 // A known script that somebody edits, runs and restores is noticed each time, and one whose content is regenerated or
 // shipped with its digest is not.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { baseline } from "./server-watch.ts";
 import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
@@ -128,4 +128,35 @@ test.skipIf(reason !== undefined)(
     expect(metrics.value("treewarden_verdicts_total", { rule: "changed", outcome: "alerted" })).toBe(6);
   },
   120_000,
+);
+
+test.skipIf(reason !== undefined)(
+  "the first exec of a file that no package owns is an alert, as soon as the examiner has answered",
+  async () => {
+    const folder = newFolder();
+    const stranger = join(scripts, "stranger");
+    const isStranger = { "==": [{ var: "process.executable.path" }, stranger] };
+    const rule = {
+      id: "stranger",
+      when: { and: [isStranger, { var: "process.executable.unpackaged" }] },
+      action: "alert",
+    };
+    const policy = join(folder, "stranger.json");
+    writeFileSync(policy, JSON.stringify({ role: "stranger", rules: [rule] }));
+    await using running = await Running.start(["--policy", policy], {}, folder);
+    copyFileSync("/bin/true", stranger);
+    run(stranger);
+    const verdict = await running.seen(
+      (record) => record["event.name"] === "policy.verdict" && record["process.executable.path"] === stranger,
+    );
+    expect([verdict["policy.reason"], verdict["process.executable.unpackaged"]]).toEqual(["late", true]);
+    // The answer is there by now.
+    Bun.spawnSync([stranger, "again"]);
+    const next = await running.seen(
+      ({ "process.command_args": args, "event.name": name }) =>
+        name === "policy.verdict" && Array.isArray(args) && args[1] === "again",
+    );
+    expect(next["policy.reason"]).toBeUndefined();
+  },
+  60_000,
 );

@@ -1,6 +1,6 @@
 // When a known program's file holds something else than was accepted, and what is asked for that.
 import { beforeEach, describe, expect, test } from "bun:test";
-import type { Contents } from "../../src/baseline/contents.ts";
+import type { ComparedContents, Knowledge } from "../../src/baseline/baseline.ts";
 import type { ExaminedContent } from "../../src/examiner/client.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import { Lineages } from "../../src/forest/lineage.ts";
@@ -11,19 +11,21 @@ import { RunnableContents, type SeenState } from "../../src/warden/runnable-cont
 
 const job = "/usr/local/bin/job.sh";
 const digest = (number: number): string => `sha256:${String(number).repeat(64)}`;
-const known = { known: true };
+const OWN = 1;
 const WALL_MS = 1_900_000_000_000;
 
 /** A host with one file at each path, and an examiner that is played by the test. */
 class Host {
-  /** What is at each path; undefined: the process has ended. */
+  /** What is at each path. */
   files = new Map<string, FileState>();
-  accepted: Contents = [digest(1)];
+  accepted: ComparedContents = [digest(1)];
   permitted = new Set<string>();
   asked: { id: number; path: string; hasFile: boolean }[] = [];
   proposed: string[] = [];
   now = 0;
   isFull = false;
+  /** The process that ran has ended. */
+  hasEnded = false;
   readonly contents = new RunnableContents({
     questions: {
       ask: (path, fd) => {
@@ -34,21 +36,30 @@ class Host {
     },
     // A descriptor that no test closes anything by.
     openExecutable: () => this.opened("/opt/agent"),
-    openInRootOf: (_, path) => this.opened(new TextDecoder().decode(path).slice(0, -1)),
+    openInRootOf: (pid, path) =>
+      this.hasEnded && pid !== OWN ? undefined : this.opened(new TextDecoder().decode(path).slice(0, -1)),
+    ownPid: OWN,
     now: () => this.now,
   });
   readonly changes = new ChangedRunnables({
     contents: this.contents,
-    accepted: () => this.accepted,
     permitted: () => this.permitted,
     isWanted: () => false,
     onContent: () => undefined,
     onChanged: (_, content) => this.proposed.push(content),
   });
 
-  /** A process runs the file; what is asked about it. */
+  /** A process of a known tree runs the file; what is asked about it. */
   run(program: RanProgram): SeenState | undefined {
-    return this.changes.look(program, known);
+    return this.changes.look(program, this.knowledge);
+  }
+
+  changed(program: RanProgram, seen: SeenState | undefined): boolean | undefined {
+    return this.changes.isChanged(program, this.knowledge, seen);
+  }
+
+  private get knowledge(): Knowledge {
+    return { known: true, contents: this.accepted };
   }
 
   /** The examiner answers the last question. */
@@ -107,15 +118,15 @@ describe("a known script", () => {
   test("cannot be told before the answer, and is changed if the answer is another content", () => {
     const ran = program(job);
     const seen = host.run(ran);
-    expect(host.changes.isChanged(ran, known, seen)).toBeUndefined();
+    expect(host.changed(ran, seen)).toBeUndefined();
     host.answer({ digest: digest(2) });
-    expect(host.changes.isChanged(ran, known, seen)).toBe(true);
+    expect(host.changed(ran, seen)).toBe(true);
     expect(host.proposed).toEqual([digest(2)]);
     host.permitted.add(digest(2));
-    expect(host.changes.isChanged(ran, known, seen)).toBe(false);
+    expect(host.changed(ran, seen)).toBe(false);
     host.permitted.clear();
     host.accepted = [digest(1), digest(2)];
-    expect(host.changes.isChanged(ran, known, seen)).toBe(false);
+    expect(host.changed(ran, seen)).toBe(false);
     expect(host.proposed).toEqual([digest(2)]);
   });
 
@@ -124,7 +135,7 @@ describe("a known script", () => {
     const seen = host.run(ran);
     host.files.set(job, state(300));
     host.answer({ digest: digest(1) });
-    expect(host.changes.isChanged(ran, known, seen)).toBe(true);
+    expect(host.changed(ran, seen)).toBe(true);
     expect(host.proposed).toEqual([]);
   });
 
@@ -133,23 +144,23 @@ describe("a known script", () => {
     const seen = host.run(ran);
     host.files.set(job, state(100, { changed: 400 }));
     host.answer({ digest: digest(1) });
-    expect(host.changes.isChanged(ran, known, seen)).toBe(false);
+    expect(host.changed(ran, seen)).toBe(false);
   });
 
   test("that a package owns by now is not changed, and is not asked for again", () => {
     const ran = program(job);
     const seen = host.run(ran);
     host.answer({ packaged: true });
-    expect(host.changes.isChanged(ran, known, seen)).toBe(false);
+    expect(host.changed(ran, seen)).toBe(false);
     host.files.set(job, state(500));
-    expect(host.changes.isChanged(ran, known, host.run(ran))).toBe(false);
+    expect(host.changed(ran, host.run(ran))).toBe(false);
     expect(host.asked).toHaveLength(1);
     host.contents.forgetAll();
     host.run(ran);
     expect(host.asked).toHaveLength(2);
   });
 
-  test("whose process has ended is asked for by its path, at most every 5 s", () => {
+  test("that cannot be opened at all is asked for by its path, at most every 5 s", () => {
     host.files.delete(job);
     const ran = program(job);
     const seen = host.run(ran);
@@ -158,14 +169,38 @@ describe("a known script", () => {
     host.run(ran);
     expect(host.asked.map(({ hasFile }) => hasFile)).toEqual([false, false]);
     host.contents.take(1, { packaged: false, state: state(100), digest: digest(3) });
-    expect(host.changes.isChanged(ran, known, seen)).toBe(true);
+    expect(host.changed(ran, seen)).toBe(true);
+  });
+
+  test("whose process has ended is what is at the path, if nobody has touched that since the exec", () => {
+    const ran = program(job);
+    host.hasEnded = true;
+    const seen = host.run(ran);
+    host.answer({ digest: digest(1) });
+    expect(host.changed(ran, seen)).toBe(false);
+  });
+
+  test("whose process has ended and whose file was changed since the exec has run something else", () => {
+    const ran = program(job);
+    host.run(ran);
+    host.answer({ digest: digest(1) });
+    host.hasEnded = true;
+    host.files.set(job, state(100, { changed: WALL_MS * 1e6 + 5e6 }));
+    const seen = host.run(ran);
+    host.answer({ digest: digest(1) });
+    expect(host.changed(ran, seen)).toBe(true);
+    // The restored file itself is asked for anew.
+    host.hasEnded = false;
+    const restored = host.run(ran);
+    host.answer({ digest: digest(1) });
+    expect(host.changed(ran, restored)).toBe(false);
   });
 
   test("of which too many are asked about cannot be told", () => {
     host.isFull = true;
     const ran = program(job);
     expect(host.run(ran)).toBeUndefined();
-    expect(host.changes.isChanged(ran, known, undefined)).toBeUndefined();
+    expect(host.changed(ran, undefined)).toBeUndefined();
     host.isFull = false;
     expect(host.run(ran)).toBeDefined();
   });
@@ -201,7 +236,7 @@ describe("a known program of its own", () => {
     host.answer({ digest: digest(1) });
     host.files.delete(agent);
     const ran = program(agent, { inode: 10, executableAge: age });
-    expect(host.changes.isChanged(ran, known, host.run(ran))).toBe(false);
+    expect(host.changed(ran, host.run(ran))).toBe(false);
     host.files.set(agent, state(changed + 5e9));
     host.run(program(agent, { inode: 10, executableAge: age - 5 }));
     expect(host.asked).toHaveLength(2);
@@ -209,43 +244,30 @@ describe("a known program of its own", () => {
 
   test("is not compared with the file of another process that has its pid by now", () => {
     host.files.set(agent, state(changed));
-    host.run(program(agent, { inode: 99, executableAge: age }));
-    expect(host.asked).toEqual([{ id: 1, path: agent, hasFile: false }]);
+    const ran = program(agent, { inode: 99, executableAge: age });
+    const seen = host.run(ran);
+    host.answer({ digest: digest(1) });
+    // What ran is no longer at its path.
+    expect(host.changed(ran, seen)).toBe(true);
   });
 });
 
 describe("without a question", () => {
-  const changedOf = (ran: RanProgram, knowledge: { known?: boolean | null }) =>
-    host.changes.isChanged(ran, knowledge, host.changes.look(ran, knowledge));
+  const changedOf = (knowledge: Knowledge) => {
+    const ran = program(job);
+    return host.changes.isChanged(ran, knowledge, host.changes.look(ran, knowledge));
+  };
 
-  test("an unknown tree and a host without a baseline have nothing that changed", () => {
-    expect(changedOf(program(job), { known: false })).toBe(false);
-    expect(changedOf(program(job), { known: null })).toBe(false);
-  });
-
-  test("it cannot be told while nobody can tell whether the tree is known", () => {
-    expect(changedOf(program(job), {})).toBeUndefined();
-  });
-
-  test("a path that is folded, or below a temporary directory, never changes", () => {
-    expect(changedOf(program("/tmp/job.sh"), known)).toBe(false);
-    expect(changedOf(program("/opt/app-1.2.3/job.sh"), known)).toBe(false);
-  });
-
-  test("a package's file does not change, and one that varies, or that nobody learned, cannot be told", () => {
-    for (const [accepted, expected] of [
-      ["packaged", false],
-      ["varies", undefined],
-      ["unknown", undefined],
-    ] as const) {
-      host.accepted = accepted;
-      expect(changedOf(program(job), known)).toBe(expected);
-    }
-  });
-
-  test("nothing was asked in any of these", () => {
-    changedOf(program("/tmp/job.sh"), known);
-    changedOf(program(job), { known: false });
+  test.each([
+    ["an unknown tree", { known: false }, false],
+    ["a host without a baseline", { known: null }, false],
+    ["a tree of which nobody can tell whether it is known", {}, undefined],
+    ["a path that is folded or below a temporary directory", { known: true, contents: "exempt" }, false],
+    ["a file of a package", { known: true, contents: "packaged" }, false],
+    ["a file that varies", { known: true, contents: "varies" }, undefined],
+    ["a file of which no content was learned", { known: true }, undefined],
+  ] as const)("%s", (_, knowledge, expected) => {
+    expect(changedOf(knowledge)).toBe(expected);
     expect(host.asked).toEqual([]);
   });
 });

@@ -189,7 +189,6 @@ export class Pipeline implements Disposable {
     });
     const changes = new ChangedRunnables({
       contents: new RunnableContents({ questions: { ask: () => undefined }, now: () => this.time }),
-      accepted: (path) => knownTrees.contentsOf(path),
       permitted: () => policy.digests,
       isWanted: (path) => learner.wantsContent(path),
       onContent: () => undefined,
