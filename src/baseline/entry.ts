@@ -58,11 +58,13 @@ function lesser(a: string | undefined, b: string | undefined): string | undefine
  * lineages. `apart` means that they come from different hosts, whose numbers are added.
  */
 export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
+  const beforeHabits = a.beforeHabits || b.beforeHabits;
   return {
     scope: a.scope,
     habit: a.habit,
-    exact: lesser(a.exact, b.exact) ?? a.exact,
-    beforeHabits: a.beforeHabits || b.beforeHabits,
+    // The habit of an entry that was written before there were habits is its exact tree.
+    exact: beforeHabits ? a.habit : (lesser(a.exact, b.exact) ?? a.exact),
+    beforeHabits,
     path: lesser(a.path, b.path) ?? a.path,
     tree: lesser(a.tree, b.tree) ?? a.tree,
     complete: a.complete || b.complete,

@@ -23,7 +23,9 @@ export function enforcementOf(
   file: string | undefined,
 ): EnforcementSettings {
   const enforcement = asked ?? configured;
-  if (enforcement === "observe" || armed !== undefined) return { enforcement, armed };
+  // `run` refuses `prevent`, which must not become `observe` before it does.
+  if (enforcement === "observe" || enforcement === "prevent" || armed !== undefined)
+    return { enforcement, armed };
   return file === undefined ? { enforcement, armed: "all" } : { enforcement: "observe", armed };
 }
 

@@ -6,6 +6,7 @@ import { codeOf } from "../linux/system-error.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import type { OutputKind } from "./output.ts";
+import { ShownCounts } from "./shown-counts.ts";
 
 /** pipe(7): a write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block. */
 const PIECE = 4096;
@@ -22,16 +23,21 @@ export const standardOutput: OutputKind<never> = {
     const showsAll = all || config.events === "all";
     if (output === "none") return undefined;
     const writer = new StandardOutput(() => onDrop(1));
+    const counts = output === "pretty" ? new ShownCounts() : undefined;
     // A killed reporter may have left an incomplete line, so start with a new one.
     if (continuesRun) writer.write("\n");
     return {
       live: {
         takesBestEffort: showsAll,
         write(record) {
+          counts?.add(record);
           if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
           else if (isForTerminal(record, showsAll)) writer.write(prettyLine(record, colour));
         },
-        end: () => void writer.flush(),
+        end: () => {
+          if (counts !== undefined) writer.write(counts.line());
+          writer.flush();
+        },
       },
     };
   },

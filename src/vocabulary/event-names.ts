@@ -104,16 +104,16 @@ const table = {
   "baseline.finished": { about: "change", meaning: "learning was long enough without a loss" },
   "baseline.stopped": { about: "change", meaning: "learning was ended by a person" },
 
-  "policy.impact": {
-    about: "command",
-    meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
-  },
   "change.began": {
     about: "change",
     meaning: "a change window is open: rules on `tree.known` do not act on what is new below its program",
   },
   "change.ended": { about: "change", meaning: "no window of the change is open any more" },
 
+  "policy.impact": {
+    about: "command",
+    meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
+  },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
   "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },

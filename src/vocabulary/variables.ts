@@ -689,6 +689,17 @@ const table = {
   "baseline.exclusion.until": reported("string", [], "when the exclusion ends: RFC 3339, UTC; absent: never"),
   "baseline.exclusion.reason": reported("string", [], "why the exclusion was made"),
 
+  "change.id": reported(
+    "string",
+    ["exec", "change"],
+    "the change to which a tree that the baseline does not know belongs; `packages`: a package manager started it",
+  ),
+  "change.under": reported("string[]", ["change"], "programs below which the change window is open"),
+  "change.until": reported("string", ["change"], "when the change window ends: RFC 3339, UTC"),
+  "change.user_ids": reported("int[]", ["change"], "users to whom the change window is restricted"),
+  "change.unknown": reported("int", [], "`change list`: how many of its trees are not in force"),
+  "change.open": reported("bool", [], "`change list`: a window of the change is open"),
+
   "status.running": reported("bool", [], "`status`: a warden runs"),
   "status.degraded": reported(
     "string[]",
@@ -722,16 +733,6 @@ const table = {
   "status.lost": reported("int", [], "`status`: events that the warden lost since its start"),
   "status.backlog": reported("int", [], "`status`: records that the journal has not confirmed"),
   "status.epoch": reported("int", [], "`status`: number of the epoch"),
-  "change.id": reported(
-    "string",
-    ["exec", "change"],
-    "the change to which a tree that the baseline does not know belongs; `packages`: a package manager started it",
-  ),
-  "change.under": reported("string[]", ["change"], "programs below which the change window is open"),
-  "change.until": reported("string", ["change"], "when the change window ends: RFC 3339, UTC"),
-  "change.user_ids": reported("int[]", ["change"], "users to whom the change window is restricted"),
-  "change.unknown": reported("int", [], "`change list`: how many of its trees are not in force"),
-  "change.open": reported("bool", [], "`change list`: a window of the change is open"),
 
   "explain.label": reported("string", [], "label of the process"),
   "explain.name": reported("string", [], "its name in the exact tree"),

@@ -72,13 +72,13 @@ export class WardenRequests {
       case "reload-overrides":
         this.answer(name, reloadOverrides());
         break;
-      case "status":
-        this.answer(name, [], this.inputs.status());
-        break;
       case "reload-changes":
         // First, so that what a change has collected is on its way when the command gets its answer.
         learner.reportAll();
         this.answer(name, knownTrees.reloadExclusions());
+        break;
+      case "status":
+        this.answer(name, [], this.inputs.status());
         break;
       case "record":
         capture.start(request.pipe, request.redact, monotonicNow());

@@ -28,7 +28,9 @@ describe("a window below a name", () => {
       expect(isBelow("ansible-playbook", ["/usr/sbin/nginx", by(www, path), by(www, "/tmp/implant")])).toBe(
         false,
       );
-    // A set-user-id program that the other user's program starts, or becomes, runs as root, but has another name.
+    // A set-user-id program that the other user's program starts, or becomes, runs as root.
+    const become: Step = { run: "/usr/bin/sudo", uid: 0, earlier: ["/tmp/ansible-playbook"] };
+    expect(isBelow("ansible-playbook", [become, by(www, "/tmp/implant")])).toBe(false);
     expect(
       isBelow("ansible-playbook", [by(www, "/tmp/ansible-playbook"), by(0, "/usr/bin/sudo"), "/tmp/implant"]),
     ).toBe(false);

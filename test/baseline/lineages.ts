@@ -8,6 +8,8 @@ export interface Step {
   readonly uid?: number;
   readonly complete?: boolean;
   readonly container?: string;
+  /** What the process ran before, in place. */
+  readonly earlier?: readonly string[];
 }
 
 export function lineage(...steps: readonly (string | Step)[]): Lineage {
@@ -23,18 +25,21 @@ export function incomplete(...paths: readonly string[]): Lineage {
   return lineage(...paths.map((run) => ({ run, complete: false })));
 }
 
-function specOf(step: Step, init: boolean) {
-  const facts = {
-    executable: step.run,
+function programOf(run: string, args: readonly string[] | undefined) {
+  return identify({
+    executable: run,
     executableMemfd: false,
     filename: undefined,
     script: undefined,
-    args: step.args,
+    args,
     cwd: "/",
-  };
+  });
+}
+
+function specOf(step: Step, init: boolean) {
   return {
-    program: identify(facts),
-    earlier: [],
+    program: programOf(step.run, step.args),
+    earlier: (step.earlier ?? []).map((run) => programOf(run, undefined)),
     uid: step.uid ?? 0,
     container: step.container ?? null,
     complete: step.complete ?? true,

@@ -108,7 +108,7 @@ describe("test", () => {
       policy("test", "base", "web", "database", "bastion", "container-host", "baseline", "build", "mail")
         .exitCode,
     ).toBe(0);
-  });
+  }, 30_000);
 });
 
 describe("lint", () => {

@@ -164,6 +164,13 @@ describe("a kill rule", () => {
     expect(kill(underNginx, { except: [{ var: ["tree.known", false] }] })).toEqual([]);
   });
 
+  test("may have such a default where another part or an exception keeps it from matching without a baseline", () => {
+    const unknown = { "!": { var: ["tree.known", false] } };
+    expect(kill({ and: [underNginx, unknown, { "!": { missing: ["tree.known"] } }] })).toEqual([]);
+    expect(kill({ and: [underNginx, unknown] }, { except: [{ var: ["tree.familiar", true] }] })).toEqual([]);
+    expect(kill({ and: [underNginx, { or: [unknown, isShell] }] })).toHaveLength(1);
+  });
+
   test("an action that an override gives counts", () => {
     const files = {
       "/p/base.json": { role: "base", rules: [{ id: "it", when: isShell, action: "alert" }] },

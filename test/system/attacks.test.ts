@@ -285,7 +285,7 @@ describe.skipIf(reason !== undefined)("hostile texts", () => {
     }, 30_000);
   }
 
-  test("do nothing to the terminal of who looks at ps, trace or the live view", async () => {
+  test("do nothing to the terminal of who looks at ps, events, trace or the live view", async () => {
     const folder = stage();
     sleeper(folder);
     const state = ["--state-dir", join(folder, "state")];
@@ -300,9 +300,11 @@ describe.skipIf(reason !== undefined)("hostile texts", () => {
       await Bun.sleep(1_500);
       const shell = startHostile(folder, 2);
       await Bun.sleep(1_000);
-      const ps = Bun.spawnSync([binary, "ps", "--output", "pretty", ...state]);
-      expect(decoded(ps.stdout)).toContain("tw-0-a");
-      for (const line of decoded(ps.stdout).split("\n")) expect(line).not.toMatch(raw);
+      for (const words of [["ps"], ["ps", "--tree"], ["events"]]) {
+        const answer = Bun.spawnSync([binary, ...words, ...state]);
+        expect(decoded(answer.stdout)).toContain("tw-0-a");
+        for (const line of decoded(answer.stdout).split("\n")) expect(line).not.toMatch(raw);
+      }
       await shell.exited;
     } finally {
       for (const view of views) view.kill("SIGTERM");

@@ -15,11 +15,11 @@ import { join } from "node:path";
 import { compile } from "./live.ts";
 import { serverFolder } from "./server-fixture.ts";
 import { missingServer } from "./server-packages.ts";
-import { MANAGER, ServiceManager } from "./service-manager.ts";
+import { MANAGER, missingUnits, ServiceManager } from "./service-manager.ts";
 import { SmallSshd } from "./small-sshd.ts";
 import { newFolder, Running, until, whyNot } from "./treewarden.ts";
 
-const reason = whyNot() ?? missingServer();
+const reason = whyNot() ?? missingUnits() ?? missingServer();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const SHELLS = ["dash", "bash", "busybox", "zsh"] as const;

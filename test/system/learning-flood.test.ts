@@ -7,11 +7,11 @@ import { compile, pidOf } from "./live.ts";
 import { serverFolder } from "./server-fixture.ts";
 import { missingServer } from "./server-packages.ts";
 import { baseline } from "./server-watch.ts";
-import { MANAGER, ServiceManager } from "./service-manager.ts";
+import { MANAGER, missingUnits, ServiceManager } from "./service-manager.ts";
 import { SmallSshd } from "./small-sshd.ts";
 import { Running, until, whyNot } from "./treewarden.ts";
 
-const reason = whyNot() ?? missingServer();
+const reason = whyNot() ?? missingUnits() ?? missingServer();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 /** A user that nothing else on the host has. */

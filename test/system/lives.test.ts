@@ -6,10 +6,11 @@ import { evasions } from "./intrusions/evasions.ts";
 import { prepareUpgrade, type Upgrade } from "./package-upgrade.ts";
 import { missingServer } from "./server-packages.ts";
 import { learn } from "./server-watch.ts";
+import { missingUnits } from "./service-manager.ts";
 import { alarmsOfSite, Site, summaryOf } from "./site.ts";
 import { type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
-const reason = whyNot() ?? missingServer();
+const reason = whyNot() ?? missingUnits() ?? missingServer();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const ROLES = ["baseline", "web", "bastion", "database"];
@@ -109,13 +110,20 @@ describe.skipIf(reason !== undefined)("a site whose life was learned", () => {
     expect(alarms).toEqual([]);
   }, 120_000);
 
-  for (const { name, act } of evasions.filter(({ pending }) => pending !== true)) {
+  for (const { name, rule, act } of evasions) {
     test(`alerts on ${name}`, async () => {
       const from = running.records.length;
-      await act(site);
-      const alerts = (): JsonRecord[] =>
-        alarmsOfSite(running, from).filter((record) => record["event.name"] === "policy.verdict");
-      await until("an alert", () => alerts().length > 0, 5_000);
+      const isNoticed = (): boolean =>
+        alarmsOfSite(running, from).some(
+          (record) => record["event.name"] === "policy.verdict" && matches(record, rule),
+        );
+      await act(site, isNoticed);
+      await until(`an alert by ${rule}`, isNoticed, 5_000);
     }, 30_000);
   }
 });
+
+function matches(record: JsonRecord, rule: string): boolean {
+  const rules = record["policy.matched_rules"];
+  return Array.isArray(rules) && rules.includes(rule);
+}

@@ -71,6 +71,11 @@ describe.skipIf(reason !== undefined)("after an alert", () => {
       expect(shown).toContain(`treewarden explain ${pid}\n`);
       expect(shown).toContain("1 in the last hour");
 
+      // Without a baseline all that ran counts as known.
+      const impact = Bun.spawnSync([binary, "policy", "impact", policy, ...state]);
+      expect(impact.exitCode).toBe(1);
+      expect(impact.stdout.toString()).toMatch(/^alert +high +seeing\/probe +1 +0 +none .*\/tw-probe$/m);
+
       const line = ask("ps", "--tree", ...state)
         .split("\n")
         .find((each) => each.includes(`${probe} 30`));
@@ -118,7 +123,9 @@ describe.skipIf(reason !== undefined)("as text", () => {
     const quiet = join(folder, "quiet.json");
     writeFileSync(quiet, JSON.stringify({ role: "quiet", rules: [] }));
     const run = ["run", "--listen", "off", "--policy", quiet, "--state-dir"];
-    expect(execs(await printed([...run, join(folder, "state-new")], work))).toBe(1);
+    const text = await printed([...run, join(folder, "state-new")], work);
+    expect(execs(text)).toBe(1);
+    expect(text.trimEnd().split("\n").at(-1)).toMatch(/^since 20.*: \d+ new trees$/);
     expect(execs(await printed([...run, join(folder, "state-all"), "--all"], work))).toBeGreaterThan(10);
   }, 30_000);
 });

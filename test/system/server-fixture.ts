@@ -7,10 +7,15 @@ import { until } from "./treewarden.ts";
 
 let servers = 0;
 
+/** Of these are names made, not of numbers: a path with one is folded, and of folded paths no content is compared. */
+const NAMES = ["amber", "black", "coral", "green", "ivory", "olive", "white"];
+
 /** A new folder of a server. Not in /tmp: rules look at programs there, and a server's own are not. */
 export function serverFolder(): string {
+  const numbers = [process.pid, process.pid / NAMES.length, servers];
+  const words = numbers.map((number) => NAMES[Math.floor(number) % NAMES.length]);
   servers += 1;
-  const folder = `/srv/treewarden-test-${process.pid}-${servers}`;
+  const folder = `/srv/treewarden-test-${words.join("-")}`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { mode: 0o755, recursive: true });
   return folder;

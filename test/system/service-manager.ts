@@ -1,7 +1,9 @@
 // A small service manager for tests: it starts programs in control groups that are named as systemd's units are, below
 // a process of its own whose parent is pid 1. Whatever runs the tests is then no ancestor of the services.
 import {
+  accessSync,
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -56,6 +58,22 @@ export const directly: Starter = {
 /** Where the control groups that the sensors read first are mounted. */
 const HIERARCHIES = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
+/** Why no service manager can run here; undefined if it can. */
+export function missingUnits(): string | undefined {
+  const hierarchy = hierarchyOf();
+  if (hierarchy === undefined) return `no control groups of version 2 in ${HIERARCHIES.join(", ")}`;
+  try {
+    accessSync(hierarchy, constants.W_OK);
+    return undefined;
+  } catch {
+    return `no control group can be made in ${hierarchy}`;
+  }
+}
+
+function hierarchyOf(): string | undefined {
+  return HIERARCHIES.find((path) => existsSync(join(path, "cgroup.procs")));
+}
+
 /**
  * Reads lines of a control group and a file of shell code, and executes each in a subshell that belongs to the group
  * and is a child of pid 1, as systemd's services are.
@@ -76,9 +94,8 @@ export class ServiceManager implements Starter, AsyncDisposable {
   /** Runs at once. `folder`: where its files are; it must exist. */
   constructor(folder: string) {
     this.folder = folder;
-    const hierarchy = HIERARCHIES.find((path) => existsSync(join(path, "cgroup.procs")));
-    if (hierarchy === undefined)
-      throw new Error(`no control groups of version 2 in ${HIERARCHIES.join(", ")}`);
+    const hierarchy = hierarchyOf();
+    if (hierarchy === undefined) throw new Error(missingUnits());
     this.group = join(hierarchy, `treewarden-test-${process.pid}`);
     mkdirSync(this.group, { recursive: true });
     const script = join(folder, MANAGER);

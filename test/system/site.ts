@@ -186,7 +186,8 @@ export class Site implements AsyncDisposable {
   }
 
   private writeReport(): void {
-    this.server.script("jobs/stamp", "#!/bin/sh\ndate\n");
+    // Before the job that tells that cron's jobs have run.
+    this.server.script("jobs/clock", "#!/bin/sh\ndate\n");
     writeFileSync(this.path("count.py"), "import os\nprint(len(os.listdir('/')))\n");
   }
 }

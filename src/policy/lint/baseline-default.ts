@@ -1,6 +1,6 @@
 // Kill rules that a variable's default makes match on a host without a baseline.
 import { Compiler } from "../compiler.ts";
-import { type Expression, namesIn } from "../expression.ts";
+import { type Expression, namesIn, namesTestedByMissing } from "../expression.ts";
 import type { Finding, LintedRule } from "./finding.ts";
 
 /** Null on a host that never accepted a baseline. */
@@ -11,8 +11,8 @@ const baselineNames: ReadonlySet<string> = new Set(["tree.known", "tree.familiar
  * it is without it.
  */
 export function killsByDefault(rules: readonly LintedRule[]): readonly Finding[] {
-  return rules.flatMap(({ placed }) => {
-    if (placed.rule.action !== "kill") return [];
+  return rules.flatMap(({ placed, condition }) => {
+    if (placed.rule.action !== "kill" || withoutBaseline(condition) === false) return [];
     const names = trueWithoutBaseline(placed.when, true);
     return names === undefined ? [] : [finding(placed, names)];
   });
@@ -41,19 +41,38 @@ function trueWithoutBaseline(expression: Expression, positive: boolean): readonl
       return undefined;
     }
   }
-  if (!names.every((name) => baselineNames.has(name)) || !isOfVariables(expression)) return undefined;
-  return isTrueOfNull(expression, names.length) === positive ? names : undefined;
+  return answerOfNull(expression) === positive ? names : undefined;
+}
+
+/** What the expression is where there is no baseline; undefined if that depends on the event. */
+function withoutBaseline(expression: Expression): boolean | undefined {
+  if (expression.is === "call") {
+    const { operator, parts } = expression;
+    if (operator === "!") {
+      const [part] = parts.map(withoutBaseline);
+      return part === undefined ? undefined : !part;
+    }
+    if (operator === "and" || operator === "or") {
+      const answers = parts.map(withoutBaseline);
+      const deciding = operator === "or";
+      if (answers.includes(deciding)) return deciding;
+      return answers.includes(undefined) ? undefined : !deciding;
+    }
+  }
+  return answerOfNull(expression);
+}
+
+/** The truth of a part that asks for the baseline alone, if there is none; undefined for any other part. */
+function answerOfNull(expression: Expression): boolean | undefined {
+  const slots = [...new Set([...namesIn(expression), ...namesTestedByMissing(expression)])];
+  if (!slots.every((name) => baselineNames.has(name)) || !isOfVariables(expression)) return undefined;
+  const compiler = new Compiler({ slotOf: (name) => slots.indexOf(name), isLate: () => false });
+  const values = slots.map(() => null);
+  return compiler.compile(expression)({ values, late: [], subject: undefined, ancestry: undefined });
 }
 
 /** The value depends on variables alone, not on the lineage. */
 function isOfVariables(expression: Expression): boolean {
-  if (expression.is === "variable" || expression.is === "literal") return true;
+  if (["variable", "literal", "missing"].includes(expression.is)) return true;
   return expression.is === "call" && expression.parts.every(isOfVariables);
-}
-
-function isTrueOfNull(expression: Expression, count: number): boolean {
-  const slots = [...namesIn(expression)];
-  const compiler = new Compiler({ slotOf: (name) => slots.indexOf(name), isLate: () => false });
-  const values = Array.from({ length: count }, () => null);
-  return compiler.compile(expression)({ values, late: [], subject: undefined, ancestry: undefined });
 }

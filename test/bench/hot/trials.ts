@@ -165,7 +165,7 @@ export const trials: readonly Trial[] = [
   {
     name: "learning: by lineage",
     file: "baseline/learning.ts",
-    edits: [{ from: "this.cached(lineage, scope) ?? this.findOrAdd(", to: "this.findOrAdd(" }],
+    edits: [{ from: "this.cached(lineage, scope, change) ?? this.findOrAdd(", to: "this.findOrAdd(" }],
   },
   {
     name: "new trees: asked",

@@ -6,11 +6,14 @@ import type { Site } from "../site.ts";
 
 export interface Evasion {
   readonly name: string;
-  readonly act: (site: Site) => Promise<void>;
-  /** Not noticed yet. */
-  readonly pending?: true;
+  /** The shipped rule that notices it. */
+  readonly rule: string;
+  /** `isNoticed`: for what is noticed once a file was examined, which takes a while. */
+  readonly act: (site: Site, isNoticed: () => boolean) => Promise<void>;
 }
 
+/** Of a program that is noticed once its file was examined: at the second, unless the host is busy. */
+const STARTS = 20;
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 
 /** A library that does nothing, outside of /tmp; its path. */
@@ -48,23 +51,27 @@ async function restartCron(site: Site): Promise<void> {
 export const evasions: readonly Evasion[] = [
   {
     name: "D3: a known script replaced by a program of the same path",
+    rule: "unknown-tree",
     act: (site) =>
       replaced(
-        site.path("jobs", "stamp"),
+        site.path("jobs", "clock"),
         (path) => copyFileSync("/usr/bin/true", path),
         () => restartCron(site),
       ),
   },
   {
     name: "D3: the loader with --preload and a known program",
+    rule: "unknown-tree",
     act: (site) => web(site, `${LOADER} --preload ${library(site)} /usr/bin/df /`),
   },
   {
     name: "D3: the loader with --library-path and a known program",
+    rule: "unknown-tree",
     act: (site) => web(site, `${LOADER} --library-path ${site.path("run")} /usr/bin/df /`),
   },
   {
     name: "D3: a known script by an interpreter's copy that no package owns",
+    rule: "unknown-tree",
     act: async (site) => {
       const copy = site.path("run", "python3");
       copyFileSync("/usr/bin/python3", copy);
@@ -73,29 +80,28 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D3: a known script with other content, which starts only what it started before",
-    pending: true,
+    rule: "changed-runnable",
     act: (site) =>
       replaced(
-        site.path("jobs", "stamp"),
+        site.path("jobs", "clock"),
         (path) => site.server.script(path.slice(site.path().length + 1), "#!/bin/sh\ndate -u\n: intruder\n"),
         () => restartCron(site),
       ),
   },
   {
     name: "D3: another program mounted over a packaged one",
-    pending: true,
-    act: async (site) => {
+    rule: "modified-executable",
+    act: async (site, isNoticed) => {
       const program = site.path("run", "another");
       writeFileSync(program, readFileSync("/usr/bin/cat"), { mode: 0o755 });
       // The host's own namespace: only there it is the packaged file's path.
       const mounted = Bun.spawnSync(["mount", "--bind", program, "/usr/bin/ptx"]);
       if (!mounted.success) throw new Error(mounted.stderr.toString());
       try {
-        await site.server.words("c d");
-        // Whoever examines the file does so a moment later.
-        await Bun.sleep(1_500);
-        await site.server.words("e f");
-        await Bun.sleep(1_500);
+        for (let start = 0; start < STARTS && !isNoticed(); start += 1) {
+          await site.server.words("c d");
+          await Bun.sleep(500);
+        }
       } finally {
         Bun.spawnSync(["umount", "/usr/bin/ptx"]);
       }
@@ -103,18 +109,22 @@ export const evasions: readonly Evasion[] = [
   },
   {
     name: "D4: LD_PRELOAD of a library outside of /tmp, into a known program",
+    rule: "preload-for-service",
     act: (site) => web(site, `LD_PRELOAD=${library(site)} df /`),
   },
   {
     name: "D4: LD_AUDIT, into a known program",
+    rule: "audit-library",
     act: (site) => web(site, `LD_AUDIT=${library(site)} df /`),
   },
   {
     name: "D4: BASH_ENV for what a service starts",
+    rule: "startup-file-for-service",
     act: (site) => web(site, `BASH_ENV=${site.path("run", "begin")} df /`),
   },
   {
     name: "D4: PYTHONPATH for a service's own Python",
+    rule: "code-by-environment",
     act: (site) => site.count("/usr/bin/python3", { PYTHONPATH: "/var/tmp/treewarden-test-modules" }),
   },
 ];

@@ -1,6 +1,6 @@
 // What an intruder does, for real but harmless, and what it takes to notice it. The order counts: each has to show
 // something that none before it has shown.
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "../server-fixture.ts";
 
 export interface Intrusion {
@@ -43,6 +43,14 @@ const web =
 async function through(server: Server, what: string, script?: string): Promise<void> {
   const status = await server.post(what, script);
   if (status !== 200) throw new Error(`the web server answered ${status}`);
+}
+
+/** One of the server's scripts has another text while `act` runs. */
+async function edited(server: Server, path: string, text: string, act: () => Promise<void>): Promise<void> {
+  const before = readFileSync(server.path(path), "utf8");
+  server.script(path, text);
+  await act();
+  server.script(path, before);
 }
 
 /** By a stolen key, as root. */
@@ -260,11 +268,20 @@ export const intrusions: readonly Intrusion[] = [
   unnoticed("a file taken by the server's own sftp", async (server) => {
     server.sftp(`get /etc/passwd ${server.path("run", "taken")}`);
   }),
-  unnoticed("a script in place changed, its commands the shell's own", async (server) => {
-    server.script("jobs/rotate", `#!/bin/sh\n: > ${server.path("run", "job-done")}\n: intruder\n`);
-    await server.stopCron();
-    await server.startCron();
-  }),
+  known(
+    "a script in place changed, its commands the shell's own",
+    (server) =>
+      edited(
+        server,
+        "jobs/rotate",
+        `#!/bin/sh\n: > ${server.path("run", "job-done")}\n: intruder\n`,
+        async () => {
+          await server.stopCron();
+          await server.startCron();
+        },
+      ),
+    "changed-runnable",
+  ),
   known(
     "a library put into a known program, that starts nothing",
     async (server) => {
@@ -276,11 +293,15 @@ export const intrusions: readonly Intrusion[] = [
     },
     "preload-for-service",
   ),
-  unnoticed("an own program replaced, under its name and in its place", async (server) => {
-    server.script(
-      "cgi/status.cgi",
-      '#!/bin/sh\n: intruder\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
-    );
-    await through(server, "/");
-  }),
+  known(
+    "an own program replaced, under its name and in its place",
+    (server) =>
+      edited(
+        server,
+        "cgi/status.cgi",
+        '#!/bin/sh\n: intruder\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\nread -r what\neval "df $what"\nexit 0\n',
+        () => through(server, "/"),
+      ),
+    "changed-runnable",
+  ),
 ];
