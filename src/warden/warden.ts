@@ -20,6 +20,8 @@ import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
+/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
+const ALLOCATOR_KEEPS_MS = 20;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -39,11 +41,20 @@ const WRITE_POLL_NS = 5e6;
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
-  // Loading the policy and scanning /proc need many times the memory that the loop needs. Part of it is held until the
-  // event loop has had a turn, and a collection before that leaves 3 MB more.
+  // Loading the policy and scanning /proc need many times the memory that the loop needs.
+  await freeMemory();
+  await warden.run();
+}
+
+/**
+ * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
+ * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
+ */
+async function freeMemory(): Promise<void> {
   await Bun.sleep(0);
   Bun.gc(true);
-  await warden.run();
+  await Bun.sleep(ALLOCATOR_KEEPS_MS);
+  Bun.gc(true);
 }
 
 /**
