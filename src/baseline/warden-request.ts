@@ -24,6 +24,7 @@ const savedRequest = v.variant("kind", [
   v.strictObject({ version, kind: v.literal("reload-baseline") }),
   v.strictObject({ version, kind: v.literal("reload-changes") }),
   v.strictObject({ version, kind: v.literal("reload-overrides") }),
+  v.strictObject({ version, kind: v.literal("reload") }),
   v.strictObject({ version, kind: v.literal("status") }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
   v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
@@ -39,6 +40,8 @@ export type WardenRequest =
   | { readonly kind: "reload-changes" }
   /** Read the orders of root's commands again. Answered. */
   | { readonly kind: "reload-overrides" }
+  /** Read configuration and policies again. Answered. */
+  | { readonly kind: "reload" }
   /** Describe what is in force. Answered. */
   | { readonly kind: "status" }
   /** Write a capture into the named pipe of this name, which is in the folder of requests. */

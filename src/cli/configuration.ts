@@ -1,10 +1,10 @@
 // Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
 import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
-import { readCheckedFile } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { digestOf } from "../policy/signature.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
+import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 /** Maximum size in bytes: a thousand lines. On hostile YAML of this size the parser takes some 1.5 s and 300 MB. */
 const CONFIG_LIMIT = 65_536;
@@ -26,9 +26,13 @@ export function readConfig(path: string | undefined, purpose: ReadPurpose): Conf
 }
 
 /** `path`: from the option, undefined without it. Throws a CommandError that lists the errors with line and column. */
-export function readConfigFile(path: string | undefined, purpose: ReadPurpose): ReadConfig {
+export function readConfigFile(
+  path: string | undefined,
+  purpose: ReadPurpose,
+  { read }: SettingFiles = filesOnDisk,
+): ReadConfig {
   const file = path ?? configFile;
-  const content = readCheckedFile(file, fileRules(purpose, CONFIG_LIMIT));
+  const content = read(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
     const { kind, reason, fix, cause } = content.problem;
     if (kind === "missing" && path === undefined)

@@ -15,6 +15,7 @@ import { type ReadConfig, readConfigFile } from "./configuration.ts";
 import type { ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
+import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 /** The options that override the configuration file. They have the same meaning in every command. */
 export interface HostFlags {
@@ -50,8 +51,12 @@ export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): 
 }
 
 /** As `hostConfig`, with the configuration file that the settings come from. */
-export function hostConfigFile(flags: HostFlags, purpose: ReadPurpose): ReadConfig {
-  const { config, file, digest } = readConfigFile(flags.config, purpose);
+export function hostConfigFile(
+  flags: HostFlags,
+  purpose: ReadPurpose,
+  files: SettingFiles = filesOnDisk,
+): ReadConfig {
+  const { config, file, digest } = readConfigFile(flags.config, purpose, files);
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))

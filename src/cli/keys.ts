@@ -3,6 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { anyFile, OPEN_TO_OTHERS, readCheckedFile } from "../linux/root-file.ts";
 import type { Verify } from "../policy/signature.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
+import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 /** Maximum size of a key file in bytes; an Ed25519 key in PEM takes about 120. */
 const KEY_LIMIT = 65_536;
@@ -19,9 +20,13 @@ export function cryptography(): typeof import("node:crypto") {
   return process.getBuiltinModule("node:crypto");
 }
 
-export function readPublicKey(file: string, purpose: ReadPurpose): KeyObject | KeyProblem {
+export function readPublicKey(
+  file: string,
+  purpose: ReadPurpose,
+  { read }: SettingFiles = filesOnDisk,
+): KeyObject | KeyProblem {
   const fix = "make one with: treewarden policy keygen";
-  const content = readCheckedFile(file, fileRules(purpose, KEY_LIMIT));
+  const content = read(file, fileRules(purpose, KEY_LIMIT));
   if (!content.ok) return { file, message: content.problem.reason, fix: content.problem.fix ?? fix };
   const text = content.bytes.toString("latin1");
   if (text.includes("PRIVATE"))

@@ -24,12 +24,20 @@ export class CommandError extends HintedError {
   readonly code: ExitCode;
   /** One or more errors, each of which is printed on a line of its own. */
   readonly lines: readonly string[];
+  /** What is wrong in detail; it was printed before. */
+  readonly details: readonly string[];
 
-  constructor(code: ExitCode, message: string | readonly string[], hint?: string) {
+  constructor(
+    code: ExitCode,
+    message: string | readonly string[],
+    hint?: string,
+    details: readonly string[] = [],
+  ) {
     const lines = typeof message === "string" ? [message] : message;
     super(lines.join("\n"), hint);
     this.code = code;
     this.lines = lines;
+    this.details = details;
   }
 }
 

@@ -1,7 +1,7 @@
 // Selects the policies of a command: the named ones, or else all in /etc/treewarden/policies, or else the role `base`.
 import type { KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
-import { folderProblem, readCheckedFile } from "../linux/root-file.ts";
+import { folderProblem } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
@@ -18,16 +18,18 @@ import { newestOf, readNewestSigned, type SigningTimes } from "../warden/signed-
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
+import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 /** Where policies are read from; see `ReadPurpose` for the difference. */
 export function policySources(
   purpose: ReadPurpose,
   environmentNames: PolicySources["environmentNames"],
+  { read: readFile }: SettingFiles = filesOnDisk,
 ): PolicySources {
   return {
     environmentNames,
     read(path, limit) {
-      const content = readCheckedFile(path, fileRules(purpose, limit));
+      const content = readFile(path, fileRules(purpose, limit));
       if (content.ok) return content.bytes;
       const { kind, reason, fix } = content.problem;
       if (kind === "missing") return undefined;
@@ -42,7 +44,7 @@ export function policySources(
 export type LoadedPolicies = Pick<LoadedRoles, "policy" | "baselines" | "signed">;
 
 export type PolicySettingsResult =
-  | ({ readonly ok: true } & LoadedPolicies)
+  | ({ readonly ok: true /** Role or file of each. */; readonly names: readonly string[] } & LoadedPolicies)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** The settings of the configuration that concern policies. */
@@ -56,33 +58,36 @@ export interface PolicySettings {
 
 /**
  * Loads the named policies (roles or files), or else the installed ones. If there are keys, only signed policies are
- * accepted, and none that is older than one that was in force on this host. `newest`: further signing times by role,
- * which may not be in the state directory yet.
+ * accepted, and none that is older than one that was in force on this host.
  */
 export function loadSettings(
   settings: PolicySettings,
   purpose: ReadPurpose,
-  newest: SigningTimes = new Map(),
+  files: SettingFiles = filesOnDisk,
 ): PolicySettingsResult {
-  return allSteps(loadingSettings(settings, purpose, newest));
+  return allSteps(loadingSettings(settings, purpose, new Map(), files));
 }
 
-/** As `loadSettings`, a file or a rule at a time. */
+/**
+ * As `loadSettings`, a file or a rule at a time. `newest`: further signing times by role, which may not be in the state
+ * directory yet.
+ */
 export function* loadingSettings(
   settings: PolicySettings,
   purpose: ReadPurpose,
   newest: SigningTimes = new Map(),
+  files: SettingFiles = filesOnDisk,
 ): Steps<PolicySettingsResult> {
   const { policies, policy_keys, state_directory, environment } = settings;
   const mustBeSigned = policy_keys.length > 0;
-  const sources = policySources(purpose, environment.read);
-  const names = policies ?? installed(purpose, mustBeSigned);
+  const sources = policySources(purpose, environment.read, files);
+  const names = files.policies ?? policies ?? installed(purpose, mustBeSigned);
   if ("message" in names) return { ok: false, errors: [names] };
-  if (!mustBeSigned) return resultOf(yield* loadingPolicies(names, sources));
+  if (!mustBeSigned) return resultOf(names, yield* loadingPolicies(names, sources));
   const keys: KeyObject[] = [];
   const errors: PolicyError[] = [];
   for (const file of policy_keys) {
-    const key = readPublicKey(file, purpose);
+    const key = readPublicKey(file, purpose, files);
     if ("message" in key) errors.push(errorOf(key));
     else keys.push(key);
   }
@@ -92,7 +97,7 @@ export function* loadingSettings(
   if (isUnknown && purpose === "to decide") errors.push(errorOf(saved));
   if (errors.length > 0) return { ok: false, errors };
   const trust = { verify: verifierOf(keys), newest: isUnknown ? newest : newestOf(saved, newest) };
-  return resultOf(yield* loadingPolicies(names, { ...sources, trust }));
+  return resultOf(names, yield* loadingPolicies(names, { ...sources, trust }));
 }
 
 /** An error of a whole file. */
@@ -100,19 +105,20 @@ function errorOf({ file, message, fix }: Pick<PolicyError, "file" | "message" | 
   return { file, message, fix, line: 0, column: 0 };
 }
 
-function resultOf(result: LoadResult): PolicySettingsResult {
+function resultOf(names: readonly string[], result: LoadResult): PolicySettingsResult {
   if (result.policy === undefined) return { ok: false, errors: result.errors };
   // Without the files' text and the conditions as trees, which would stay in memory as long as the policy.
   const { policy, baselines, signed } = result;
-  return { ok: true, policy, baselines, signed };
+  return { ok: true, names, policy, baselines, signed };
 }
 
 /** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */
 export function policyOrError(
   settings: PolicySettings,
   purpose: ReadPurpose,
+  files: SettingFiles = filesOnDisk,
 ): PolicySettingsResult & { readonly ok: true } {
-  const result = loadSettings(settings, purpose);
+  const result = loadSettings(settings, purpose, files);
   if (result.ok) return result;
   throw policyRefusal("the policy", result.errors);
 }
@@ -122,7 +128,8 @@ export function policyRefusal(what: string, errors: readonly PolicyError[]): Com
   printPolicyErrors(errors);
   const count = errors.length;
   const found = count === 1 ? "an error" : `${count} errors`;
-  return new CommandError(exitCodes.usage, `${what} has ${found}; nothing was changed`);
+  const details = errors.map(formatPolicyError);
+  return new CommandError(exitCodes.usage, `${what} has ${found}; nothing was changed`, undefined, details);
 }
 
 /** Prints each error with its place and fix on stderr. */

@@ -1,15 +1,80 @@
-// `treewarden reload`: has the running warden read its policies and baselines again.
+// `treewarden reload`: has the running warden read configuration, policies and baselines again, and shows what changed.
 import { Command } from "commander";
-import { noWardenRuns, signalWarden } from "./baseline/request-warden.ts";
+import { defaultStateDirectory } from "../config/config.ts";
+import type { WardenStatus } from "../warden/warden-status.ts";
+import { askWarden, isWardenRunning, noWardenRuns } from "./baseline/request-warden.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { CommandError, exitCodes, warn } from "./output.ts";
 
 export function reloadCommand(): Command {
   return new Command("reload")
-    .description("have the running warden read its policies, baselines and exclusions again")
+    .description(
+      "have the running warden read its configuration, policies and baselines again; exit code 2 if it refuses them",
+    )
     .addOption(configOption())
     .addOption(stateDirOption())
-    .action((flags: HostFlags) => {
-      const { state_directory: stateDirectory } = hostConfig(flags, "to decide");
-      if (!signalWarden(stateDirectory, "SIGHUP")) throw noWardenRuns(stateDirectory);
-    });
+    .action((flags: HostFlags) => reload(flags));
+}
+
+async function reload(flags: HostFlags): Promise<void> {
+  const stateDirectory = stateDirectoryOf(flags);
+  const before = (await askWarden(stateDirectory, { kind: "status" }))?.status;
+  const answer = await askWarden(stateDirectory, { kind: "reload" });
+  if (answer === undefined) throw noWardenRuns(stateDirectory);
+  const { problems, notes } = answer;
+  if (problems.length > 0)
+    throw new CommandError(
+      exitCodes.usage,
+      [...problems, "the files were refused: what was in force stays in force"],
+      "correct them and reload again; treewarden run --check checks them",
+    );
+  const after = (await askWarden(stateDirectory, { kind: "status" }))?.status;
+  if (before && after) warn(...changesOf(before, after));
+  if (notes.length > 0) warn(...notes);
+}
+
+/** A configuration with errors is refused by the warden, so that the journal and `status` have it too. */
+function stateDirectoryOf(flags: HostFlags): string {
+  try {
+    return hostConfig(flags, "to decide").state_directory;
+  } catch (error) {
+    const likely = flags.stateDir ?? defaultStateDirectory;
+    if (error instanceof CommandError && isWardenRunning(likely)) return likely;
+    throw error;
+  }
+}
+
+function changesOf(before: WardenStatus, after: WardenStatus): readonly string[] {
+  const changes: string[] = [];
+  const compare = (what: string, was: string, is: string): void => {
+    if (was !== is) changes.push(`${what}: ${was} -> ${is}`);
+  };
+  compare("enforcement", before.enforcement, after.enforcement);
+  compare("policy", policyText(before), policyText(after));
+  compare(
+    "configuration",
+    before.configuration.digest ?? "defaults",
+    after.configuration.digest ?? "defaults",
+  );
+  compare("baseline", baselineText(before), baselineText(after));
+  const armed = ({ enforcement, rules }: WardenStatus): ReadonlySet<string> =>
+    new Set(
+      enforcement === "observe"
+        ? []
+        : rules.filter((rule) => rule.armed !== "nowhere").map(({ rule }) => rule),
+    );
+  for (const rule of armed(after)) if (!armed(before).has(rule)) changes.push(`may kill now: ${rule}`);
+  for (const rule of armed(before))
+    if (!armed(after).has(rule)) changes.push(`may not kill any more: ${rule}`);
+  return changes.length === 0 ? ["reloaded: nothing has changed"] : changes;
+}
+
+function policyText({ policy }: WardenStatus): string {
+  return `${policy.role} ${policy.version}, ${policy.rules} rules`;
+}
+
+function baselineText({ baseline }: WardenStatus): string {
+  return baseline === null
+    ? "none"
+    : `${baseline.trees} trees${baseline.digest === null ? "" : ` ${baseline.digest}`}`;
 }

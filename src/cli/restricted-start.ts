@@ -10,6 +10,7 @@ import { hasSystemCallFilters } from "../linux/seccomp.ts";
 import { FIRST_PASSED, ownArguments } from "../linux/spawn.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
 import type { SupervisorPlan } from "../supervisor/supervisor-plan.ts";
+import { configInForce } from "../warden/last-good.ts";
 import type { WardenPlan } from "../warden/warden-plan.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
@@ -91,7 +92,10 @@ function readRestrictions(
       const { config }: WardenPlan = JSON.parse(readPlanFile(descriptors.wardenPlan));
       return { role, ...restrictionsOf(config, {}), descriptors: Object.values(descriptors) };
     }
-    case "warden":
+    case "warden": {
+      const { run, config }: WardenPlan = JSON.parse(text);
+      return { role, ...restrictionsOf(configInForce(run, config), {}), descriptors: below };
+    }
     case "examiner": {
       const { config }: WardenPlan = JSON.parse(text);
       return { role, ...restrictionsOf(config, {}), descriptors: below };

@@ -2,30 +2,20 @@
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { type Config, enforcements } from "../config/config.ts";
-import { parseAddress } from "../linux/socket-address.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
 import { openTelemetryVariables } from "../supervisor/environment.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
-import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
-import type { ConfigurationOrigin } from "../warden/warden-options.ts";
-import type { WardenPlan } from "../warden/warden-plan.ts";
+import type { RunSettings, WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
-import { armedErrors, armedExample, enforcementOf, printWhatMayAct, whyOnlyObserved } from "./enforcement.ts";
-import {
-  computeBase,
-  configOption,
-  type HostFlags,
-  hostConfigFile,
-  policyOption,
-  stateDirOption,
-} from "./host-settings.ts";
-import { CommandError, type ExitCode, exitCodes, hint, mayColour, warn } from "./output.ts";
+import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
+import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
-import { policyOrError, policyRefusal } from "./policies.ts";
-import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkHardening, checkNamespace, reporterUserName } from "./refusals.ts";
+import { absoluteSettings, runConfig, withoutSecrets } from "./run-config.ts";
+import { checkFiles, printEnforcement, startWith } from "./run-start.ts";
 
 interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
@@ -33,6 +23,7 @@ interface RunFlags extends HostFlags {
   readonly listen?: string;
   readonly output?: OutputFormat | "none";
   readonly all?: boolean;
+  readonly check?: boolean;
   readonly learn?: boolean;
   readonly for?: string;
 }
@@ -56,6 +47,10 @@ export function runCommand(): Command {
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
     .addOption(streamOption("none"))
+    .option(
+      "--check",
+      "only check the configuration and the policies, for CI; exit code 2 if they have errors",
+    )
     .option("--all", "print every exec, not only new trees and verdicts")
     .option("--learn", "learn the baseline while observing; resumes a learning run in progress")
     .option(
@@ -68,10 +63,10 @@ export function runCommand(): Command {
 }
 
 function run(flags: RunFlags): ExitCode {
-  const { config, origin } = configOf(flags);
-  const { file, why } = origin;
-  checkRunnable(config);
+  const settings = settingsOf(flags);
+  if (flags.check === true) return checkFiles(settings);
   if (process.geteuid?.() !== 0) {
+    runConfig(settings);
     throw new CommandError(
       exitCodes.notAllowed,
       "only root may watch every process",
@@ -82,24 +77,17 @@ function run(flags: RunFlags): ExitCode {
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
+  const { config, origin, policy, problems } = startWith(settings);
   checkHardening(config);
-  // Reports a broken policy before anything is started; the warden loads it again by itself.
-  const { policy } = policyOrError(config, "to decide");
-  const unarmed = armedErrors(config, policy, file);
-  if (unarmed.length > 0) throw policyRefusal("the configuration", unarmed);
-  if (why !== undefined) {
-    warn(why);
-    hint(`name the rules that may act: ${armedExample}`);
-  }
-  const stored = readOverrides(config.state_directory);
-  for (const { text } of stored.problems) warn(text);
-  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
+  printEnforcement({ config, origin, policy });
   const output = streamFormat(flags.output);
   const plan: WardenPlan = {
     run: `tw-${randomUUID()}`,
     config: withoutSecrets(config),
     origin,
     startedMs: Date.now(),
+    settings: absoluteSettings(settings, config.policies),
+    problems,
   };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
@@ -130,11 +118,6 @@ function run(flags: RunFlags): ExitCode {
   );
 }
 
-/** Only the reporter exports: nobody else is given the headers, which often are a token. */
-function withoutSecrets(config: Config): Config {
-  return { ...config, otlp: { ...config.otlp, headers: {} } };
-}
-
 /**
  * Without it names come from the embedded list: no reason not to start, and a full disk least of all. Gives the package
  * database's folder.
@@ -155,23 +138,6 @@ function asExitCode(code: number): ExitCode {
   return code === 0 || code === 1 || code === 2 || code === 3 ? code : exitCodes.fault;
 }
 
-interface RunConfig {
-  readonly config: Config;
-  readonly origin: ConfigurationOrigin;
-}
-
-function configOf(flags: RunFlags): RunConfig {
-  const { config, file, digest } = hostConfigFile(flags, "to decide");
-  if (flags.listen !== undefined && flags.listen !== "off" && parseAddress(flags.listen) === undefined) {
-    throw new CommandError(exitCodes.usage, `--listen ${flags.listen}: expected ADDRESS:PORT or off`);
-  }
-  return {
-    config: {
-      ...config,
-      ...enforcementOf(config, flags.enforcement, file),
-      source: flags.source ?? config.source,
-      metrics: { ...config.metrics, listen: flags.listen ?? config.metrics.listen },
-    },
-    origin: { file, digest, why: whyOnlyObserved(config, flags.enforcement, file) },
-  };
+function settingsOf({ config, stateDir, policy, source, enforcement, listen }: RunFlags): RunSettings {
+  return { config, stateDir, policy, source, enforcement, listen };
 }

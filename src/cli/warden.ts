@@ -1,47 +1,67 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
+import { decidingFile } from "../linux/root-file.ts";
 import { Timer } from "../linux/timerfd.ts";
+import type { PolicyError } from "../policy/document.ts";
+import { digestOf } from "../policy/signature.ts";
 import type { LastResort } from "../sensor/open.ts";
 import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
+import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
+import type { ConfigurationOrigin, SettingsResult } from "../warden/warden-options.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { armedErrors } from "./enforcement.ts";
 import { openSource } from "./open-source.ts";
-import { warn } from "./output.ts";
-import { loadingSettings, policyOrError } from "./policies.ts";
+import { CommandError, warn } from "./output.ts";
+import { loadingSettings, loadSettings, policyOrError } from "./policies.ts";
+import { copyingFiles, keptFiles } from "./setting-files.ts";
+
+/** More than the largest configuration file, which is read again only to be copied. */
+const CONFIG_LIMIT = 1 << 20;
 
 /** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
 export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
     ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
-  const first = policyOrError(plan.config, "to decide");
+  const start = startOf(plan);
+  const { config } = start.lastGood;
   // Further than the state directory, which may be full.
-  let newest = first.signed;
+  let newest = start.loaded.signed;
+  let copies = new Map<string, Buffer>();
   await runWarden(
     {
       run: plan.run,
-      config: plan.config,
-      origin: plan.origin,
+      config,
+      lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },
           {
             reader,
-            argumentBytes: plan.config.arguments.limit,
-            environmentNames: plan.config.environment.read,
-            enforces: plan.config.enforcement !== "observe",
+            argumentBytes: config.arguments.limit,
+            environmentNames: config.environment.read,
+            enforces: config.enforcement !== "observe",
             lastResort: lastResort ?? crashing,
           },
         ),
       warn,
-      *loadingPolicy() {
-        const result = yield* loadingSettings(plan.config, "to decide", newest);
-        const unarmed = result.ok ? armedErrors(plan.config, result.policy, undefined) : [];
+      async readSettings() {
+        copies = new Map();
+        return await readSettings(plan, copies);
+      },
+      *loadingPolicy(settings) {
+        const files = copyingFiles(copies);
+        const result = yield* loadingSettings(settings.config, "to decide", newest, files);
+        if (!result.ok) return result;
+        const unarmed = armedErrors(settings.config, result.policy, settings.origin.file);
         if (unarmed.length > 0) return { ok: false, errors: unarmed };
-        if (result.ok) newest = newestOf(newest, result.signed);
-        return result;
+        newest = newestOf(newest, result.signed);
+        const { config: inForce, origin } = settings;
+        const lastGood = lastGoodOf(plan, { config: inForce, origin }, result.names, copies);
+        copies = new Map();
+        return { ...result, lastGood };
       },
       reportFd: inherited.report,
       controlFd: inherited.control,
@@ -49,6 +69,77 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       examinerFd: inherited.examiner,
       deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },
-    first,
+    start.loaded,
   );
+}
+
+interface WardenStart {
+  readonly loaded: ReturnType<typeof policyOrError>;
+  readonly lastGood: LastGood;
+}
+
+/**
+ * A warden that is restarted goes on with what is in force, whatever the files on disk are by now; so does a run that
+ * begins with what was last in force. Any other reads the files.
+ */
+function startOf(plan: WardenPlan): WardenStart {
+  const kept = readLastGood(plan.config.state_directory);
+  const isRestart = kept?.run === plan.run;
+  if (kept !== undefined && (isRestart || plan.problems.length > 0)) {
+    const config = isRestart ? kept.config : plan.config;
+    const loaded = loadSettings(config, "to decide", keptFiles(kept));
+    const problems = isRestart ? kept.problems : [...plan.problems];
+    if (loaded.ok) return { loaded, lastGood: { ...kept, run: plan.run, config, problems } };
+  }
+  const copies = new Map<string, Buffer>();
+  const loaded = policyOrError(plan.config, "to decide", copyingFiles(copies));
+  const { file, digest } = plan.origin;
+  const content =
+    file === undefined ? undefined : copyingFiles(copies).read(file, decidingFile(CONFIG_LIMIT));
+  // It was changed since `run` read it: then no copy of it belongs to what is in force.
+  if (file !== undefined && (content?.ok !== true || digestOf(content.bytes) !== digest)) copies.delete(file);
+  return { loaded, lastGood: lastGoodOf(plan, plan, loaded.names, copies) };
+}
+
+function lastGoodOf(
+  { run }: WardenPlan,
+  { config, origin }: Pick<WardenPlan, "config" | "origin">,
+  policies: readonly string[],
+  copies: ReadonlyMap<string, Buffer>,
+): LastGood {
+  return {
+    run,
+    sinceMs: Date.now(),
+    origin: savedOrigin(origin),
+    policies: [...policies],
+    files: [...copies].map(([path, bytes]) => [path, bytes.toString("base64")]),
+    problems: [],
+    config,
+  };
+}
+
+function savedOrigin({ file, digest, why }: ConfigurationOrigin): LastGood["origin"] {
+  return { file: file ?? null, digest: digest ?? null, why: why ?? null };
+}
+
+/** The configuration as a reload finds it. The parser of its language is loaded only then, to save memory. */
+async function readSettings(plan: WardenPlan, copies: Map<string, Buffer>): Promise<SettingsResult> {
+  try {
+    const { runConfig, withoutSecrets } = await import("./run-config.ts");
+    const { config, origin } = runConfig(plan.settings, copyingFiles(copies));
+    // The state directory is this run's, whatever the file says by now.
+    const { state_directory } = plan.config;
+    return { ok: true, settings: { config: { ...withoutSecrets(config), state_directory }, origin } };
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    return { ok: false, errors: error.lines.map((message) => configurationError(message, error.hint)) };
+  }
+}
+
+/** `message` begins with the file and its place. */
+function configurationError(message: string, fix: string | undefined): PolicyError {
+  const match = /^(.+?):(\d+):(\d+): (.*)$/s.exec(message);
+  if (match === null) return { file: "configuration", line: 0, column: 0, message, fix };
+  const [, file = "", line, column, what = ""] = match;
+  return { file, line: Number(line), column: Number(column), message: what, fix };
 }

@@ -19,29 +19,28 @@ export type SettingName =
 
 export const settings: Readonly<Record<SettingName, SettingRow>> = {
   policies: {
-    meaning:
-      "the roles or policy files to judge by; their files are read again at each reload, this list at each start",
+    meaning: "the roles or policy files to judge by",
     example: "[web, /etc/treewarden/policies/shop.json]",
-    takesEffect: "restart",
+    takesEffect: "reload",
     unset: "every file in /etc/treewarden/policies, or else the embedded role base",
   },
   policy_keys: {
     meaning:
       "files of public keys (Ed25519 in PEM). If there are any, only policies signed with one of them are loaded, and none that is older than one that was in force",
     example: "[/etc/treewarden/policy.pub]",
-    takesEffect: "restart",
+    takesEffect: "reload",
   },
   enforcement: {
     meaning:
       "what verdicts may do: `observe` reports what would have been killed, `kill` kills by the rules that are `armed`. `prevent` is not built yet",
     example: "kill",
-    takesEffect: "restart",
+    takesEffect: "reload",
   },
   armed: {
     meaning:
       "the rules that may act where `enforcement` is `kill`: patterns ROLE/RULE, in which the role is the one whose file holds the rule and `*` stands for any characters, or `all`",
     example: "[shop/shell-under-the-shop]",
-    takesEffect: "restart",
+    takesEffect: "reload",
     unset: "nothing acts",
   },
   source: {

@@ -30,6 +30,9 @@ const noneEarlier: readonly never[] = [];
  */
 const LATE_NS = 1.5e9;
 
+/** Any user can make a longer chain of processes; no server has one. */
+const LIVE_ANCESTORS = 64;
+
 /** What the forest needs from its owner. */
 export interface ForestInputs {
   /** Identifies what a process runs from its facts. */
@@ -118,9 +121,9 @@ export class Forest {
     return this.live.values();
   }
 
-  /** The live ancestors of a process, the nearest first. */
+  /** The live ancestors of a process, the nearest first. Of a chain of thousands the nearest are enough. */
   liveAncestors(process: Process): readonly Process[] {
-    return this.tree.above(process.node);
+    return this.tree.above(process.node, LIVE_ANCESTORS);
   }
 
   /** Fills an empty forest with processes as they were, whatever the host runs now. */

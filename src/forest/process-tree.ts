@@ -47,11 +47,14 @@ export class ProcessTree<T> {
     }
   }
 
-  /** The live members above `node`, the nearest first. */
-  above(node: TreeNode<T>): T[] {
+  /** The live members among the `limit` nodes above `node`, the nearest first. */
+  above(node: TreeNode<T>, limit: number): T[] {
     const members: T[] = [];
-    for (let { parent } = node; parent !== null; { parent } = parent)
+    let { parent } = node;
+    for (let seen = 0; parent !== null && seen < limit; seen += 1) {
       if (parent.member !== null) members.push(parent.member);
+      ({ parent } = parent);
+    }
     return members;
   }
 

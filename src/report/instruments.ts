@@ -154,6 +154,25 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  configReloadSuccessful: {
+    prometheus: "treewarden_config_last_reload_successful",
+    otel: "treewarden.config.last_reload.successful",
+    unit: "1",
+    kind: "gauge",
+    description:
+      "1 if configuration and policies are those on disk when they were last read, 0 if they were refused.",
+    attributes: [],
+    closed: [],
+  },
+  configReloadTime: {
+    prometheus: "treewarden_config_last_reload_success_timestamp_seconds",
+    otel: "treewarden.config.last_reload.success.timestamp",
+    unit: "s",
+    kind: "gauge",
+    description: "Unix time at which configuration and policies were last put into force.",
+    attributes: [],
+    closed: [],
+  },
   armedRules: {
     prometheus: "treewarden_armed_rules",
     otel: "treewarden.rules.armed",

@@ -59,7 +59,11 @@ export interface OutboxOptions {
 }
 
 /** The answer to a ping. `alive`: the sensor is running; `reason`: why it is not. */
-export type OutboxAnswer = () => { readonly alive: boolean; readonly reason: string };
+export type OutboxAnswer = () => {
+  readonly alive: boolean;
+  readonly reason: string;
+  readonly degraded: readonly string[];
+};
 
 /**
  * The warden's loop calls `reliable`, `bestEffort` and `learned` while it handles events, `flush` after each turn, and
@@ -246,8 +250,7 @@ export class Outbox {
         if (request.generation === this.generation) this.acknowledge(request.n);
         return;
       case "ping": {
-        const { alive, reason } = answer();
-        this.pong = JSON.stringify({ type: "pong", id: request.id, alive, reason });
+        this.pong = JSON.stringify({ type: "pong", id: request.id, ...answer() });
         this.totalsDue = true;
         return;
       }

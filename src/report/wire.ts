@@ -77,6 +77,8 @@ const Pong = v.object({
   alive: v.boolean(),
   /** Why the sensor is not running; empty if it is. */
   reason: v.string(),
+  /** Why what is in force is not what was asked for; empty if it is. */
+  degraded: v.array(v.string()),
 });
 
 const Frame = v.variant("type", [Hello, ReliableEvents, LearnedFrame, BestEffortEvents, TotalsFrame, Pong]);

@@ -8,6 +8,8 @@ import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts"
 export interface Health {
   readonly alive: boolean;
   readonly reason: string;
+  /** Why what is in force is not what was asked for; empty if it is. */
+  readonly degraded: readonly string[];
 }
 
 export interface EndpointInputs {
@@ -128,7 +130,13 @@ async function answer(request: Request, inputs: EndpointInputs): Promise<Respons
       const body = alive ? { status: "ok" } : { status: "unavailable", reason };
       return Response.json(body, { status: alive ? 200 : 503 });
     }
+    case "/readyz": {
+      const { alive, reason, degraded } = await inputs.health();
+      const reasons = alive ? degraded : [reason, ...degraded];
+      const body = reasons.length === 0 ? { status: "ok" } : { status: "degraded", reasons };
+      return Response.json(body, { status: reasons.length === 0 ? 200 : 503 });
+    }
     default:
-      return new Response("no such path: try /metrics or /healthz\n", { status: 404 });
+      return new Response("no such path: try /metrics, /healthz or /readyz\n", { status: 404 });
   }
 }

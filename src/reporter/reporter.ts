@@ -187,8 +187,9 @@ class Reporter {
   }
 
   private async health(): Promise<Health> {
-    if (this.journal.isWritable) return await this.questions.ask();
-    return { alive: false, reason: "the journal cannot be written" };
+    const health = await this.questions.ask();
+    if (this.journal.isWritable) return health;
+    return { ...health, alive: false, reason: "the journal cannot be written" };
   }
 
   /** The current values of all series, or the last known ones if the warden does not answer. */

@@ -4,7 +4,7 @@ import type { Health } from "./endpoint.ts";
 
 /** The longest wait for an answer, ms. */
 const ANSWER_MS = 1_000;
-const silent: Health = { alive: false, reason: "the warden does not answer" };
+const silent: Health = { alive: false, reason: "the warden does not answer", degraded: [] };
 
 export class WardenQuestions {
   private readonly send: (request: Request) => void;
@@ -25,8 +25,8 @@ export class WardenQuestions {
     return await Promise.race([this.current, Bun.sleep(ms).then(() => silent)]);
   }
 
-  onPong({ id, alive, reason }: Pong): void {
-    this.unanswered.get(id)?.({ alive, reason });
+  onPong({ id, alive, reason, degraded }: Pong): void {
+    this.unanswered.get(id)?.({ alive, reason, degraded });
   }
 
   private ping(): Promise<Health> {

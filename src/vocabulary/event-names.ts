@@ -47,6 +47,16 @@ const table = {
   "warden.fault": { about: "change", meaning: "the warden could not handle an event: a fault of treewarden" },
   "policy.loaded": { about: "change", meaning: "another policy is in force" },
   "policy.rejected": { about: "change", meaning: "a policy was refused; the one before stays in force" },
+  "configuration.loaded": { about: "change", meaning: "another configuration is in force" },
+  "configuration.rejected": {
+    about: "change",
+    warns: true,
+    meaning: "a configuration was refused; the one before stays in force",
+  },
+  "configuration.not_saved": {
+    about: "change",
+    meaning: "what is in force could not be saved: a restart reads the files on disk",
+  },
   "policy.not_saved": {
     about: "change",
     meaning:

@@ -604,6 +604,18 @@ const table = {
     "why events were lost: `overrun`, `restart` or `switch`",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "configuration.errors": reported(
+    "string[]",
+    ["change"],
+    "what is wrong with the configuration, with its place",
+  ),
+  "configuration.file": reported("string", ["change"], "file of the configuration"),
+  "configuration.digest": reported("string", ["change"], "SHA-256 of that file"),
+  "configuration.later": reported(
+    "string[]",
+    ["change"],
+    "settings that were changed and are in force from the next start on",
+  ),
   "override.rule": reported("string", ["change"], "the rule that root's order concerns: ROLE/RULE, or `all`"),
   "override.unit": reported("string", ["change"], "only in this unit"),
   "override.user.id": reported("int", ["change"], "only of this effective user"),

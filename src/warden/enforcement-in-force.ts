@@ -11,7 +11,7 @@ import {
   withoutOrders,
 } from "../enforcement/overrides.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
+import { type Holds, holdsFor, type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
 import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import type { OverrideRecords } from "./override-records.ts";
@@ -21,8 +21,10 @@ import type { WardenStatus } from "./warden-status.ts";
 /** While an order has an end, the clock may be set or the machine suspended: look at least this often, in seconds. */
 const LOOK_S = 60;
 
+type EnforcementSettings = Pick<Config, "enforcement" | "armed">;
+
 export interface EnforcementInputs {
-  readonly settings: Pick<Config, "enforcement" | "armed">;
+  readonly settings: EnforcementSettings;
   readonly policy: Policy;
   readonly totals: Totals;
   /** Reads the orders from their files. */
@@ -37,7 +39,9 @@ export interface EnforcementInputs {
 
 export class EnforcementInForce {
   private readonly inputs: EnforcementInputs;
-  private settings: Pick<Config, "enforcement" | "armed">;
+  private settings: EnforcementSettings;
+  /** Settings that are about to be in force: what they do not let act does not act any more. */
+  private narrowed: EnforcementSettings | undefined;
   private policy: Policy;
   private stored: StoredOverrides = { overrides: noOverrides, problems: [], holdsAll: false };
   private orders: Overrides = noOverrides;
@@ -66,6 +70,7 @@ export class EnforcementInForce {
 
   /** Whether any verdict may act now. */
   get mayAct(): boolean {
+    if (this.narrowed?.enforcement === "observe") return false;
     return this.enforcement !== "observe" && this.orders.pause.length === 0 && !this.stored.holdsAll;
   }
 
@@ -98,9 +103,23 @@ export class EnforcementInForce {
     });
   }
 
-  /** To be called with each policy that is put into force. */
-  apply(policy: Policy): void {
+  /** Takes away at once what `settings` do not let act, until they are applied or refused. */
+  narrow(settings: EnforcementSettings): void {
+    this.narrowed = settings;
+    this.update();
+  }
+
+  /** Gives back what `narrow` took away, unless other settings have narrowed it since. */
+  refuse(settings: EnforcementSettings): void {
+    if (this.narrowed === settings) this.narrowed = undefined;
+    this.update();
+  }
+
+  /** Puts a policy into force, with the settings that it was loaded under. */
+  apply(policy: Policy, settings: EnforcementSettings): void {
     this.policy = policy;
+    this.settings = settings;
+    if (this.narrowed === settings) this.narrowed = undefined;
     this.update();
   }
 
@@ -160,7 +179,11 @@ export class EnforcementInForce {
     this.orders = withoutOrders(this.stored.overrides, this.ended);
     this.hasEnds = nextEndAfter(this.orders, now) !== undefined;
     records.onOrders(this.orders, [...this.ended], now.boottime);
-    this.current = ruleStatesOf(this.policy, this.settings.armed, this.orders);
+    const states = ruleStatesOf(this.policy, this.settings.armed, this.orders);
+    this.current =
+      this.narrowed === undefined
+        ? states
+        : bothArmed(states, ruleStatesOf(this.policy, this.narrowed.armed, this.orders));
     this.isChanged = true;
     totals.gauge("armedRules", {}).set(this.armedRules());
     totals.gauge("paused", {}).set(this.orders.pause.length);
@@ -174,4 +197,16 @@ export class EnforcementInForce {
     for (const state of this.current.values()) if (state.armed !== false) armed += 1;
     return armed;
   }
+}
+
+/** The states of `a`, armed only where `b` is armed too. */
+function bothArmed(a: RuleStates, b: RuleStates): RuleStates {
+  return new Map(
+    [...a].map(([key, state]) => [key, { ...state, armed: both(state.armed, b.get(key)?.armed ?? false) }]),
+  );
+}
+
+function both(a: Holds, b: Holds): Holds {
+  if (a === false || b === false) return false;
+  return (subject) => holdsFor(a, subject) && holdsFor(b, subject);
 }

@@ -1,5 +1,5 @@
 // The source of events in the poll loop. If the sensor fails, another one replaces it.
-import type { Config } from "../config/config.ts";
+import type { Config, Enforcement } from "../config/config.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
@@ -31,12 +31,15 @@ export interface WhatMayAct {
 export class EventSource implements Disposable {
   private readonly inputs: EventSourceInputs;
   private opened: OpenedSensor;
+  /** As the metric of the source shows it. */
+  enforcement: Enforcement;
   private watched = false;
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 
   constructor(inputs: EventSourceInputs) {
     this.inputs = inputs;
+    this.enforcement = inputs.config.enforcement;
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
     inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));
@@ -80,6 +83,14 @@ export class EventSource implements Disposable {
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
   }
 
+  /** Another enforcement is in force: the metric that shows it follows. */
+  setEnforcement(enforcement: Enforcement): void {
+    const { totals } = this.inputs;
+    totals.remove("info", { version, source: this.name, enforcement: this.enforcement });
+    this.enforcement = enforcement;
+    totals.gauge("info", { version, source: this.name, enforcement }).set(1);
+  }
+
   /**
    * Replaces a sensor that failed for good with the next one that the host permits, and returns the source that failed.
    * Throws `failure` if the administrator chose the sensor, and an error if no other sensor can be opened.
@@ -101,8 +112,8 @@ export class EventSource implements Disposable {
   }
 
   private enter(previous: SensorSource | undefined): void {
-    const { poll, token, totals, config, epoch } = this.inputs;
-    const { enforcement } = config;
+    const { poll, token, totals, epoch } = this.inputs;
+    const { enforcement } = this;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
     this.sensor.setEpoch?.(epoch.current);

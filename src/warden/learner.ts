@@ -117,12 +117,11 @@ export class Learner {
     knowledge: Knowledge | undefined,
   ): void {
     if (knowledge === undefined) return;
-    const { known, change } = knowledge;
-    const isInWindow = change !== undefined && known === undefined;
-    if (!this.isLearning && known !== false && !isInWindow) return;
+    const window = windowIn(knowledge);
+    if (!this.isLearning && knowledge.known !== false && window === null) return;
     // A learning run learns what package managers start, as it learns everything. What is in a window is kept apart.
-    const of = this.isLearning && !isInWindow ? null : (change ?? null);
-    this.learning.observe(lineage, scope, facts.args, second, facts, of);
+    const change = this.isLearning ? window : (knowledge.change ?? null);
+    this.learning.observe(lineage, scope, facts.args, second, facts, change);
   }
 
   /** Takes notice of all processes that are running, so that the main program of each service is known. */
@@ -138,7 +137,10 @@ export class Learner {
     for (const { lineage, facts } of running) {
       const scope = this.inputs.knownTrees.scopeOf(lineage, facts);
       if (scope === "pending") this.wait({ lineage, facts, second });
-      else this.learning.observe(lineage, scope, facts.args, second, facts);
+      else {
+        const window = windowIn(this.inputs.knownTrees.compare(lineage, treeOf(lineage), scope));
+        this.learning.observe(lineage, scope, facts.args, second, facts, window);
+      }
     }
   }
 
@@ -311,6 +313,11 @@ export class Learner {
         this.inputs.recordChange("baseline.not_saved", { "error.message": String(error) });
     });
   }
+}
+
+/** The change in whose open window an unknown tree is; null for none. */
+function windowIn(knowledge: Knowledge | undefined): string | null {
+  return knowledge?.known === undefined ? (knowledge?.change ?? null) : null;
 }
 
 /** 128 bits. */

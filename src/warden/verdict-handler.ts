@@ -182,7 +182,7 @@ export class VerdictHandler implements TrackerListener {
     if (this.wasReported(policy, decision, late, seen))
       decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
     if (decision.action === "allow") return;
-    const outcome = decision.action === "kill" ? "would_kill" : "alerted";
+    const { outcome } = decision.silenced ? silenced : decision.action === "kill" ? wouldKill : alerted;
     this.countedWith(decision, outcome).verdicts.add(1);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }

@@ -11,7 +11,9 @@ const savedAnswer = v.strictObject({
   /** The epoch in which the request is in force. */
   epoch: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   /** What is wrong; empty if the request was carried out. */
-  problems: v.array(v.string()),
+  problems: v.pipe(v.array(v.string()), v.readonly()),
+  /** What the person who asked should know besides. */
+  notes: v.pipe(v.array(v.string()), v.readonly()),
   /** For a request of the status. */
   status: v.nullable(wardenStatus),
 });

@@ -8,6 +8,7 @@ import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import type { LastGood } from "./last-good.ts";
 import type { SigningTimes } from "./signed-policies.ts";
 
 /** A policy and the baselines that come with its roles. They are put into force together or not at all. */
@@ -19,7 +20,7 @@ export interface LoadedPolicy {
 }
 
 export type PolicyResult =
-  | ({ readonly ok: true } & LoadedPolicy)
+  | ({ readonly ok: true; readonly lastGood: LastGood } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** An order from the supervisor, or the warden's end of a new socket pair. */
@@ -29,6 +30,16 @@ export type WardenOrder =
   | "stop"
   | "hangup"
   | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean };
+
+/** A configuration that was read again, with the options of the command line. */
+export interface ReadSettings {
+  readonly config: Config;
+  readonly origin: ConfigurationOrigin;
+}
+
+export type SettingsResult =
+  | { readonly ok: true; readonly settings: ReadSettings }
+  | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
 /** The file that the configuration was read from; undefined where there is none, and these are the defaults. */
 export interface ConfigurationOrigin {
@@ -43,7 +54,8 @@ export interface WardenOptions {
   /** The id of this run, the same across restarts of its processes. */
   readonly run: string;
   readonly config: Config;
-  readonly origin: ConfigurationOrigin;
+  /** What is in force at the start. */
+  readonly lastGood: LastGood;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
   /** Opens the source of events and subscribes to it. */
@@ -54,7 +66,10 @@ export interface WardenOptions {
   ) => OpenedSensor;
   /** Prints a warning for the user who started treewarden. */
   readonly warn: (text: string) => void;
-  readonly loadingPolicy: () => Steps<PolicyResult>;
+  /** Reads the configuration again. */
+  readonly readSettings: () => Promise<SettingsResult>;
+  /** Loads the policies of a configuration that was read again. */
+  readonly loadingPolicy: (settings: ReadSettings) => Steps<PolicyResult>;
   /** The warden's end of the socket pair to the reporter. */
   readonly reportFd: number;
   readonly controlFd: number;

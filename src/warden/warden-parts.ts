@@ -35,6 +35,7 @@ import { ChangedRunnables } from "./changed-runnables.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
+import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
@@ -86,6 +87,8 @@ export function buildWardenParts(
   const rescan = new Rescan();
   const fileWriter = new AtomicFileWriter();
   const loop = { hasBegun: false };
+  /** Set by the loop, which reloads. */
+  const reload: { onRequest: (name: string) => void } = { onRequest: () => undefined };
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
@@ -118,7 +121,7 @@ export function buildWardenParts(
       version,
       started: new Date(started / 1e6).toISOString(),
       source: source.name,
-      enforcement: config.enforcement,
+      enforcement: source.enforcement,
       policies: [policyInForce.summary()],
     }),
     beforeTotals: () => {
@@ -159,6 +162,12 @@ export function buildWardenParts(
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
   });
+  const files = new FilesInForce({ stateDirectory, totals, writeFile, recordChange }, options.lastGood);
+  if (files.current.problems.length > 0)
+    recordChange("configuration.rejected", {
+      "policy.severity": "high",
+      "configuration.errors": files.current.problems,
+    });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
   const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
@@ -230,7 +239,7 @@ export function buildWardenParts(
         redacted,
         bootTimeMs: boot.bootTimeMs,
         source: source.name,
-        enforcement: config.enforcement,
+        enforcement: enforcement.enforcement,
         argumentsLimit: config.arguments.limit,
         ...clocks(),
       }),
@@ -261,6 +270,7 @@ export function buildWardenParts(
       applyEnforcement();
       return enforcement.problems;
     },
+    reload: (name) => reload.onRequest(name),
     status: () => status(),
     epoch: () => epoch.current,
   });
@@ -268,7 +278,9 @@ export function buildWardenParts(
   const degraded = (): readonly string[] => {
     const [pause] = enforcement.overrides.pause;
     return [
-      ...(options.origin.why === undefined ? [] : [options.origin.why]),
+      ...(files.current.problems.length === 0 ? [] : [lastGoodText(files.current.sinceMs)]),
+      ...files.current.problems,
+      ...(files.current.origin.why === null ? [] : [files.current.origin.why]),
       ...enforcement.problems,
       ...(pause === undefined ? [] : [`enforcement is paused: ${pause.reason ?? "no reason was given"}`]),
       ...(source.replaced === undefined
@@ -292,9 +304,9 @@ export function buildWardenParts(
     },
     baseline: knownTrees.summary,
     configuration: {
-      file: options.origin.file ?? null,
-      digest: options.origin.digest ?? null,
-      since: options.runStartedMs / 1e3,
+      file: files.current.origin.file,
+      digest: files.current.origin.digest,
+      since: files.current.sinceMs / 1e3,
     },
     degraded: [...degraded()],
     lost: verdicts.lost,
@@ -398,8 +410,10 @@ export function buildWardenParts(
     capture,
     changes,
     enforcement,
+    degraded,
     epoch,
     examiner,
+    files,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */
     loop,
     fileWriter,
@@ -413,6 +427,7 @@ export function buildWardenParts(
     poll,
     reader,
     recordChange,
+    reload,
     repeatedVerdicts,
     requests,
     rescan,
@@ -424,4 +439,8 @@ export function buildWardenParts(
     verdicts,
     work,
   };
+}
+
+function lastGoodText(sinceMs: number): string {
+  return `what was in force since ${new Date(sinceMs).toISOString()} is still in force, because the files on disk have errors`;
 }

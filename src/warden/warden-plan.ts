@@ -2,6 +2,16 @@
 import type { Config } from "../config/config.ts";
 import type { ConfigurationOrigin } from "./warden-options.ts";
 
+/** The options of `run` that override the configuration file. */
+export interface RunSettings {
+  readonly config?: string | undefined;
+  readonly stateDir?: string | undefined;
+  readonly policy?: readonly string[] | undefined;
+  readonly source?: Config["source"] | undefined;
+  readonly enforcement?: Config["enforcement"] | undefined;
+  readonly listen?: string | undefined;
+}
+
 export interface WardenPlan {
   /** The id of the run, by which the processes of a run recognize each other. */
   readonly run: string;
@@ -10,6 +20,10 @@ export interface WardenPlan {
   readonly origin: ConfigurationOrigin;
   /** When the run started: milliseconds since the epoch. */
   readonly startedMs: number;
+  /** The options of the run, with absolute paths: a reload applies them again. */
+  readonly settings: RunSettings;
+  /** Why the run begins with what was last in force; empty if it does not. */
+  readonly problems: readonly string[];
 }
 
 /** Parses a plan, which `treewarden run` has just written and so is trusted. Throws a SyntaxError if it is not JSON. */

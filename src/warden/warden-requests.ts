@@ -3,6 +3,7 @@ import { lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import {
   answerName,
+  formatWardenRequest,
   isAbandonedAnswer,
   isRequestName,
   parseWardenRequest,
@@ -13,11 +14,11 @@ import {
 } from "../baseline/warden-request.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
-import type { WriteFile } from "./atomic-file-writer.ts";
+import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
 import type { SlicedWork } from "./sliced-work.ts";
-import { formatWardenAnswer } from "./warden-answer.ts";
+import { formatWardenAnswer, type WardenAnswer } from "./warden-answer.ts";
 import type { WardenCapture } from "./warden-capture.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
@@ -33,6 +34,8 @@ export interface WardenRequestsInputs {
   readonly writeFile: WriteFile;
   /** Reads the orders of root's commands again and puts them into force; returns what is wrong with their files. */
   readonly reloadOverrides: () => readonly string[];
+  /** Begins to read configuration and policies again; the request of this name is answered later. */
+  readonly reload: (name: string) => void;
   readonly status: () => WardenStatus;
   /** The number of the current epoch. */
   readonly epoch: () => number;
@@ -70,15 +73,18 @@ export class WardenRequests {
         work.add("baseline", () => knownTrees.reloading());
         break;
       case "reload-overrides":
-        this.answer(name, reloadOverrides());
+        this.answer(name, { problems: reloadOverrides() });
+        break;
+      case "reload":
+        this.inputs.reload(name);
         break;
       case "reload-changes":
         // First, so that what a change has collected is on its way when the command gets its answer.
         learner.reportAll();
-        this.answer(name, knownTrees.reloadExclusions());
+        this.answer(name, { problems: knownTrees.reloadExclusions() });
         break;
       case "status":
-        this.answer(name, [], this.inputs.status());
+        this.answer(name, { status: this.inputs.status() });
         break;
       case "record":
         capture.start(request.pipe, request.redact, monotonicNow());
@@ -89,10 +95,15 @@ export class WardenRequests {
     }
   }
 
-  /** An answer that cannot be written is none: the command says so after a while. */
-  private answer(name: string, problems: readonly string[], status: WardenStatus | null = null): void {
+  /** Leaves a request of this name for the next warden, which has the rights to carry it out. */
+  handOver(name: string, request: WardenRequest): void {
+    writeNow(join(this.folder, name), formatWardenRequest(request), () => undefined);
+  }
+
+  /** Answers a request. An answer that cannot be written is none: the command says so after a while. */
+  answer(name: string, answer: Partial<Omit<WardenAnswer, "epoch">>): void {
     const { writeFile, epoch } = this.inputs;
-    const text = formatWardenAnswer({ epoch: epoch(), problems: [...problems], status });
+    const text = formatWardenAnswer({ problems: [], notes: [], status: null, ...answer, epoch: epoch() });
     writeFile(join(this.folder, answerName(name)), text, () => undefined);
   }
 }

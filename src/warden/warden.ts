@@ -5,7 +5,7 @@ import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../lin
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
 import { setProcessName } from "../linux/process.ts";
-import { formatPolicyError } from "../policy/document.ts";
+import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
@@ -17,9 +17,11 @@ import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
 import { readUserNames } from "./user-names.ts";
-import type { LoadedPolicy, WardenOptions, WardenOrder } from "./warden-options.ts";
+import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
+/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
+const ALLOCATOR_KEEPS_MS = 20;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -39,11 +41,20 @@ const WRITE_POLL_NS = 5e6;
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
-  // Loading the policy and scanning /proc need many times the memory that the loop needs. Part of it is held until the
-  // event loop has had a turn, and a collection before that leaves 3 MB more.
+  // Loading the policy and scanning /proc need many times the memory that the loop needs.
+  await freeMemory();
+  await warden.run();
+}
+
+/**
+ * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
+ * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
+ */
+async function freeMemory(): Promise<void> {
   await Bun.sleep(0);
   Bun.gc(true);
-  await warden.run();
+  await Bun.sleep(ALLOCATOR_KEEPS_MS);
+  Bun.gc(true);
 }
 
 /**
@@ -72,12 +83,19 @@ class Warden {
   private fault: unknown;
   /** A scan of /proc that is under way; `isRepair`: because of a loss. */
   private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
+  private isReloadDue = false;
+  /** The names of requests to reload that are not answered yet. */
+  private readonly reloadRequests: string[] = [];
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
     this.parts = parts;
+    parts.reload.onRequest = (name) => {
+      this.reloadRequests.push(name);
+      this.isReloadDue = true;
+    };
   }
 
   /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
@@ -108,6 +126,7 @@ class Warden {
         const ready = poll.wait(timeout);
         deadMan?.timer.armEvery(deadMan.intervalNs);
         for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
+        if (this.isReloadDue) await this.beginReload();
         this.runDueTasks();
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
@@ -200,7 +219,7 @@ class Warden {
   private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") this.connect(order);
     if (order === "stop" || order === "hangup") this.isStopping = true;
-    if (order === "reload") this.parts.work.add("reload", () => this.reloading());
+    if (order === "reload") this.isReloadDue = true;
     if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
   }
 
@@ -255,33 +274,84 @@ class Warden {
     recordChange("policy.warning", { "sensor.source": source.name, "policy.warnings": warnings });
   }
 
-  /** Reads users, baselines and policies again. If a policy is broken, the one in force stays. */
-  private *reloading(): Steps<void> {
-    const { users, epoch, knownTrees, totals, policyInForce, enforcement, verdicts, source, recordChange } =
+  /** Reads the configuration again. What it takes away acts no more from now on; the rest takes effect when all is loaded. */
+  private async beginReload(): Promise<void> {
+    this.isReloadDue = false;
+    const read = await this.options.readSettings();
+    if (read.ok) this.parts.enforcement.narrow(read.settings.config);
+    this.parts.applyEnforcement();
+    this.parts.work.add("reload", () => this.reloading(read));
+  }
+
+  /** Reads users, baselines and policies again. If a file is broken, everything that is in force stays. */
+  private *reloading(read: SettingsResult): Steps<void> {
+    const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
+    const requests = this.reloadRequests.splice(0);
     users.nameOf = readUserNames();
     epoch.raise("users");
-    const result = yield* this.options.loadingPolicy();
+    const result = read.ok ? yield* this.options.loadingPolicy(read.settings) : read;
     yield* knownTrees.reloading(result.ok ? result.baselines : undefined);
     this.updateClocks();
-    if (!result.ok) {
-      totals.counter("policyLoadFailures", {}).add(1);
-      recordChange("policy.rejected", {
-        "policy.errors": result.errors.map(formatPolicyError),
-        "security_rule.version": policyInForce.current.version,
-      });
+    if (!read.ok || !result.ok) {
+      if (read.ok) enforcement.refuse(read.settings.config);
+      this.parts.applyEnforcement();
+      this.refuseReload(result.ok ? [] : result.errors, read.ok, requests);
       return;
     }
+    const { config, origin } = read.settings;
+    const later = files.laterSettings(config);
+    if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
+      // The next warden gets the rights to act, begins with what is kept, and answers.
+      files.accept(result.lastGood, true);
+      for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
+      this.isStopping = true;
+      return;
+    }
+    if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
     policyInForce.replace(result.policy);
-    enforcement.apply(result.policy);
+    enforcement.apply(result.policy, config);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyPolicy(result.policy, enforcement);
+    const isOther = result.lastGood.origin.digest !== files.current.origin.digest;
+    files.accept(result.lastGood, false);
+    if (isOther)
+      recordChange("configuration.loaded", {
+        ...(origin.file === undefined ? {} : { "configuration.file": origin.file }),
+        ...(origin.digest === undefined ? {} : { "configuration.digest": origin.digest }),
+        "policy.enforcement": config.enforcement,
+        ...(later.length === 0 ? {} : { "configuration.later": later }),
+      });
     recordChange("policy.loaded", {
       "security_rule.ruleset.name": result.policy.role,
       "security_rule.version": result.policy.version,
     });
     this.warnAboutPolicy();
+    const notes = later.map((name) => `${name} is in force from the next start on`);
+    for (const name of requests) this.parts.requests.answer(name, { notes });
+  }
+
+  /** `isConfigurationRead`: then the errors are of policies. */
+  private refuseReload(
+    errors: readonly PolicyError[],
+    isConfigurationRead: boolean,
+    requests: readonly string[],
+  ): void {
+    const { totals, files, recordChange, policyInForce } = this.parts;
+    const problems = errors.map((error) =>
+      error.fix === undefined ? formatPolicyError(error) : `${formatPolicyError(error)}; ${error.fix}`,
+    );
+    files.refuse(problems);
+    if (isConfigurationRead) {
+      totals.counter("policyLoadFailures", {}).add(1);
+      recordChange("policy.rejected", {
+        "policy.errors": errors.map(formatPolicyError),
+        "security_rule.version": policyInForce.current.version,
+      });
+    } else recordChange("configuration.rejected", { "configuration.errors": problems });
+    for (const text of problems) this.options.warn(`refused: ${text}`);
+    for (const name of requests) this.parts.requests.answer(name, { problems });
   }
 
   private initialScan(saved: SavedState | undefined): void {
@@ -377,7 +447,7 @@ class Warden {
       if (ms < 0 || taskMs < ms) ms = taskMs;
     };
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
-    if (work.isBusy) wakeIn(0);
+    if (work.isBusy || this.isReloadDue) wakeIn(0);
     wakeIn(forestStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
@@ -431,7 +501,10 @@ class Warden {
     poll[Symbol.dispose]();
   }
 
-  private health(): { alive: boolean; reason: string } {
-    return this.isStopping ? { alive: false, reason: "stopping" } : { alive: true, reason: "" };
+  private health(): { alive: boolean; reason: string; degraded: readonly string[] } {
+    const degraded = this.parts.degraded();
+    return this.isStopping
+      ? { alive: false, reason: "stopping", degraded }
+      : { alive: true, reason: "", degraded };
   }
 }

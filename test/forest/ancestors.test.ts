@@ -112,3 +112,13 @@ test("of many the nearest are kept, and nothing is made up for a process without
   expect(ancestors(world, 300, 2)).toEqual(["sshd 100", "bash 200"]);
   expect(ancestors(world, 1)).toEqual([]);
 });
+
+test("a chain of ten thousand processes costs no more than one of sixty-four", () => {
+  const world = smallHost();
+  for (let pid = 1_000; pid < 11_000; pid += 1) world.fork(pid === 1_000 ? 100 : pid - 1, pid);
+  world.spawn(10_999, 20_000, "curl");
+  const process = world.forest.get(20_000);
+  if (process === undefined) throw new Error("no process");
+  expect(world.forest.liveAncestors(process)).toHaveLength(64);
+  expect(ancestors(world, 20_000).slice(-2)).toEqual(["sshd 10998", "sshd 10999"]);
+});

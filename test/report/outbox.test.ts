@@ -7,7 +7,7 @@ import { Outbox } from "../../src/report/outbox.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { type Frame, PACKET_LIMIT, parseFrame, type Request } from "../../src/report/wire.ts";
 
-const alive = () => ({ alive: true, reason: "" });
+const alive = () => ({ alive: true, reason: "", degraded: [] });
 let warden = -1;
 let reporter = -1;
 let clock = 0;
@@ -194,10 +194,10 @@ test("a ping is answered after the totals of that moment", () => {
   received();
   totals.counter("events", { event: "exec" }).add(3);
   send({ type: "ping", id: 42 });
-  outbox.receive(() => ({ alive: false, reason: "sensor failed" }));
+  outbox.receive(() => ({ alive: false, reason: "sensor failed", degraded: [] }));
   const frames = received();
   expect(frames.map((frame) => frame.type)).toEqual(["totals", "pong"]);
-  expect(frames[1]).toEqual({ type: "pong", id: 42, alive: false, reason: "sensor failed" });
+  expect(frames[1]).toEqual({ type: "pong", id: 42, alive: false, reason: "sensor failed", degraded: [] });
 });
 
 test("totals are told once a second at most, and `due` says when", () => {

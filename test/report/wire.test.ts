@@ -44,7 +44,7 @@ const nearly = fc.record(
       "stop",
     ),
     ...Object.fromEntries(
-      "run generation version started source enforcement policies first records updates changed whole id alive reason last n on"
+      "run generation version started source enforcement policies first records updates changed whole id alive reason degraded last n on"
         .split(" ")
         .map((name) => [name, fc.jsonValue({ maxDepth: 2 })]),
     ),

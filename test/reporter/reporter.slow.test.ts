@@ -114,7 +114,7 @@ test("healthz is the warden's own word, and 503 within about a second if it says
   await using rig = new Rig();
   rig.startReporter();
   expect((await rig.get("/healthz")).status).toBe(200);
-  rig.warden.health = { alive: false, reason: "the sensor failed" };
+  rig.warden.health = { alive: false, reason: "the sensor failed", degraded: [] };
   const sick = await rig.get("/healthz");
   expect(sick.status).toBe(503);
   expect(await sick.json()).toMatchObject({ reason: "the sensor failed" });

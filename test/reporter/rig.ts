@@ -30,7 +30,7 @@ export class FakeWarden implements Disposable {
   readonly totals = new Totals();
   readonly trees = new TreeTotals(this.totals);
   readonly outbox: Outbox;
-  health = { alive: true, reason: "" };
+  health: { alive: boolean; reason: string; degraded: string[] } = { alive: true, reason: "", degraded: [] };
   private readonly timer: ReturnType<typeof setInterval>;
 
   constructor(fd: number, generation: number) {

@@ -113,9 +113,19 @@ test.skipIf(reason !== undefined)(
     runDeploy("after");
     await afterRun(restarted, "after");
     expect(alarms(restarted, "after")).toMatchObject([{ "tree.known": false }]);
+    // So does one whose time is over.
+    expect(command("first", "change", "begin", "--id", "CHG-8", "--under", deploy, "--for", "1s").code).toBe(
+      0,
+    );
+    await restarted.seen(
+      (record) => record["event.name"] === "change.ended" && record["change.id"] === "CHG-8",
+    );
+    runDeploy("expired");
+    await afterRun(restarted, "expired");
+    expect(alarms(restarted, "expired")).toMatchObject([{ "tree.known": false }]);
     const journal = command("first", "events", "--output", "json").text;
     for (const event of ["change.began", "change.ended"])
-      expect([event, journal.split(`"event.name":"${event}"`).length - 1]).toEqual([event, 1]);
+      expect([event, journal.split(`"event.name":"${event}"`).length - 1]).toEqual([event, 2]);
 
     const exported = [
       "change",

@@ -74,7 +74,11 @@ describe.skipIf(reason !== undefined)("doctor finds what run refuses:", () => {
   });
 
   test("an enforcement that is not built yet", () => {
-    expectSameRefusal("enforcement: prevent\n", "configuration", "enforcement prevent is not built yet");
+    expectSameRefusal(
+      `enforcement: prevent\nstate_directory: ${folder}/state\n`,
+      "configuration",
+      "enforcement prevent is not built yet",
+    );
   });
 });
 

@@ -13,7 +13,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { isAlive, until } from "./treewarden.ts";
+import { stat } from "./live.ts";
+import { until } from "./treewarden.ts";
 
 /** The label of the manager, which is in every tree of a service that it has started. */
 export const MANAGER = "site-manager";
@@ -125,15 +126,15 @@ export class ServiceManager implements Starter, AsyncDisposable {
     const file = await this.request(unit, () => `exec ${quoted(command)}\n`, {});
     const pid = Number(written(`${file}.pid`));
     const stop = async (): Promise<void> => {
-      if (isAlive(pid)) process.kill(pid, "SIGTERM");
-      await until(`${command.join(" ")} has ended`, () => !isAlive(pid));
+      if (isRunning(pid)) process.kill(pid, "SIGTERM");
+      await until(`${command.join(" ")} has ended`, () => !isRunning(pid));
     };
     return { pid, stop };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (isAlive(this.pid)) process.kill(this.pid, "SIGTERM");
-    await until("the manager has ended", () => !isAlive(this.pid));
+    if (isRunning(this.pid)) process.kill(this.pid, "SIGTERM");
+    await until("the manager has ended", () => !isRunning(this.pid));
     await until("no process is left in a unit", () => removed(this.group), 10_000);
   }
 
@@ -155,6 +156,12 @@ export class ServiceManager implements Starter, AsyncDisposable {
     await until("the manager has begun", () => written(`${file}.pid`) !== "");
     return file;
   }
+}
+
+/** Whether a process has not ended. Pid 1 may take its time to reap one that has. */
+function isRunning(pid: number): boolean {
+  const [state = "X"] = stat(pid);
+  return !"ZX".includes(state || "X");
 }
 
 function quoted(words: readonly string[]): string {

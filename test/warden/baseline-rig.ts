@@ -92,6 +92,7 @@ export class BaselineRig implements Disposable {
       work: atOnce,
       writeFile: writeNow,
       reloadOverrides: () => [],
+      reload: () => undefined,
       status: () => {
         throw new Error("nobody asks");
       },

@@ -116,18 +116,22 @@ async function askAbout(
   };
   const counts: Counts = { accepted: 0, excluded: 0, rules: 0, left: shown.length };
   const waiting = [...shown];
-  for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
-    const number = shown.length - waiting.length;
-    process.stderr.write(`\n${number} of ${shown.length}: ${unknownLine(entry, unknown)}\n`);
-    for (const fact of [...entryFacts(entry), `elsewhere  ${elsewhere(entry, others)}`])
-      process.stderr.write(`  ${fact}\n`);
-    const below = countBelow(entry, waiting);
-    const answer = await ask(entry, below, next);
-    if (answer === undefined) break;
-    const subtree = answer.isForSubtree ? [entry, ...waiting.splice(0, below)] : [entry];
-    carryOut(answer, subtree, decisions, counts);
+  try {
+    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
+      const number = shown.length - waiting.length;
+      process.stderr.write(`\n${number} of ${shown.length}: ${unknownLine(entry, unknown)}\n`);
+      for (const fact of [...entryFacts(entry), `elsewhere  ${elsewhere(entry, others)}`])
+        process.stderr.write(`  ${fact}\n`);
+      const below = countBelow(entry, waiting);
+      const answer = await ask(entry, below, next);
+      if (answer === undefined) break;
+      const subtree = answer.isForSubtree ? [entry, ...waiting.splice(0, below)] : [entry];
+      carryOut(answer, subtree, decisions, counts);
+    }
+  } finally {
+    // An open standard input would keep the command from ending.
+    lines.close();
   }
-  lines.close();
   return counts;
 }
 

@@ -2,6 +2,7 @@
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
 import {
   type CandidateRow,
+  entriesOfRows,
   FOREIGN_HINT,
   foreignText,
   readRows,
@@ -41,7 +42,7 @@ export async function collectedFor(id: string, stateDirectory: string): Promise<
   const isRunning = isWardenRunning(stateDirectory);
   if (isRunning) await untilReported(id, stateDirectory);
   const rows = await arrivedRows(stateDirectory, isRunning);
-  const entries = mergeEntries([rows.flatMap(({ change, entry }) => (change === id && entry) || [])], false);
+  const entries = mergeEntries([entriesOfRows(rows.filter(({ change }) => change === id))], false);
   if (entries.length === 0)
     throw new CommandError(
       exitCodes.no,

@@ -247,7 +247,7 @@ export class Pipeline implements Disposable {
   acknowledge(): void {
     const request = JSON.stringify({ type: "ack", generation: GENERATION, n: Number.MAX_SAFE_INTEGER });
     trySend(this.reporterFd, Buffer.from(request));
-    this.outbox.receive(() => ({ alive: true, reason: "" }));
+    this.outbox.receive(() => ({ alive: true, reason: "", degraded: [] }));
   }
 
   /** The stream's own time passes, a host's and not the benchmark's; the clock is read as the warden does. */

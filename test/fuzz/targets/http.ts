@@ -24,7 +24,7 @@ function serve(): Running {
     { host: HOST, port },
     {
       metrics: () => Promise.resolve("process 1\n"),
-      health: () => Promise.resolve({ alive: true, reason: "" }),
+      health: () => Promise.resolve({ alive: true, reason: "", degraded: [] }),
     },
     (message) => {
       throw new Error(message);

@@ -1,0 +1,52 @@
+// The configuration of a run: the file, with the options of the command line on top. A reload reads it again.
+import { resolve } from "node:path";
+import type { Config } from "../config/config.ts";
+import { parseAddress } from "../linux/socket-address.ts";
+import type { ConfigurationOrigin } from "../warden/warden-options.ts";
+import type { RunSettings } from "../warden/warden-plan.ts";
+import { enforcementOf, whyOnlyObserved } from "./enforcement.ts";
+import { hostConfigFile } from "./host-settings.ts";
+import { CommandError, exitCodes } from "./output.ts";
+import { checkRunnable } from "./refusals.ts";
+import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
+
+export interface RunConfig {
+  readonly config: Config;
+  readonly origin: ConfigurationOrigin;
+}
+
+/** Throws a CommandError that lists every error with its place. */
+export function runConfig(settings: RunSettings, files: SettingFiles = filesOnDisk): RunConfig {
+  const { listen, enforcement, source } = settings;
+  const { config, file, digest } = hostConfigFile(settings, "to decide", files);
+  if (listen !== undefined && listen !== "off" && parseAddress(listen) === undefined) {
+    throw new CommandError(exitCodes.usage, `--listen ${listen}: expected ADDRESS:PORT or off`);
+  }
+  checkRunnable({ ...config, enforcement: enforcement ?? config.enforcement });
+  return {
+    config: {
+      ...config,
+      ...enforcementOf(config, enforcement, file),
+      source: source ?? config.source,
+      metrics: { ...config.metrics, listen: listen ?? config.metrics.listen },
+    },
+    origin: { file, digest, why: whyOnlyObserved(config, enforcement, file) },
+  };
+}
+
+/** The options with paths that mean the same in every working directory. */
+export function absoluteSettings(
+  { config, ...settings }: RunSettings,
+  policies: readonly string[] | undefined,
+): RunSettings {
+  return {
+    ...settings,
+    ...(config === undefined ? {} : { config: resolve(config) }),
+    ...(settings.policy === undefined ? {} : { policy: policies }),
+  };
+}
+
+/** Only the reporter exports: nobody else is given the headers, which often are a token. */
+export function withoutSecrets(config: Config): Config {
+  return { ...config, otlp: { ...config.otlp, headers: {} } };
+}

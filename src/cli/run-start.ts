@@ -1,0 +1,90 @@
+// What a run begins with: the files on disk, or, for a service whose files have errors, what was last in force.
+import { isatty } from "node:tty";
+import { defaultStateDirectory } from "../config/config.ts";
+import type { Policy } from "../policy/policy.ts";
+import { localTimeOf } from "../report/local-time.ts";
+import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
+import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import type { RunSettings } from "../warden/warden-plan.ts";
+import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
+import { hostConfig } from "./host-settings.ts";
+import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
+import { policyOrError, policyRefusal } from "./policies.ts";
+import { type RunConfig, runConfig } from "./run-config.ts";
+import { filesOnDisk, keptFiles, type SettingFiles } from "./setting-files.ts";
+
+/** What a run begins with. */
+interface Start extends RunConfig {
+  readonly policy: Policy;
+}
+
+/** Loads everything that a run needs, and throws a CommandError for the first thing that is wrong. */
+function loadStart(settings: RunSettings, files: SettingFiles): Start {
+  const { config, origin } = runConfig(settings, files);
+  // Reports a broken policy before anything is started; the warden loads it again by itself.
+  const { policy } = policyOrError(config, "to decide", files);
+  const unarmed = armedErrors(config, policy, origin.file);
+  if (unarmed.length > 0) throw policyRefusal("the configuration", unarmed);
+  return { config, origin, policy };
+}
+
+/**
+ * The files on disk. If they have errors, a service begins with what was last in force, because a typo must not leave
+ * the host unwatched after its next boot; on a terminal, and if nothing was ever in force, that is an error.
+ */
+export function startWith(settings: RunSettings): Start & { readonly problems: readonly string[] } {
+  try {
+    return { ...loadStart(settings, filesOnDisk), problems: [] };
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.code !== exitCodes.usage || isOnTerminal()) throw error;
+    const kept = readLastGood(stateDirectoryOf(settings));
+    const start = kept && startKept(settings, kept);
+    if (kept === undefined || start === undefined) throw error;
+    warn(...error.lines);
+    if (error.hint !== undefined) hint(error.hint);
+    const since = localTimeOf(kept.sinceMs);
+    warn(`treewarden begins with the configuration and the policies that were last in force, since ${since}`);
+    hint("correct the files, then: treewarden reload");
+    return { ...start, origin: originOf(kept), problems: [...error.details, ...error.lines] };
+  }
+}
+
+function startKept(settings: RunSettings, kept: LastGood): Start | undefined {
+  try {
+    return loadStart(settings, keptFiles(kept));
+  } catch {
+    // It is of another version, or of another configuration file.
+    return undefined;
+  }
+}
+
+function isOnTerminal(): boolean {
+  return [0, 1, 2].some((fd) => isatty(fd));
+}
+
+/** With a broken configuration, the default. */
+function stateDirectoryOf(settings: RunSettings): string {
+  try {
+    return hostConfig(settings, "to decide").state_directory;
+  } catch {
+    return settings.stateDir ?? defaultStateDirectory;
+  }
+}
+
+/** `run --check`: exit code 0, or a CommandError with what is wrong. */
+export function checkFiles(settings: RunSettings): ExitCode {
+  const start = loadStart(settings, filesOnDisk);
+  printEnforcement(start);
+  warn(`${start.origin.file ?? "the defaults"} and the policy ${start.policy.role} have no errors`);
+  return exitCodes.fine;
+}
+
+export function printEnforcement({ config, origin: { why }, policy }: Start): void {
+  if (why !== undefined) {
+    warn(why);
+    hint(`name the rules that may act: ${armedExample}`);
+  }
+  const stored = readOverrides(config.state_directory);
+  for (const { text } of stored.problems) warn(text);
+  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
+}
