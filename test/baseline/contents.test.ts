@@ -121,7 +121,7 @@ describe("a learning run", () => {
     expect(contentsAfter([1, 2, 3], false)).toEqual([digest(1)]);
   });
 
-  test("looks at a path at each exec, and one that is not under way once", () => {
+  test("looks at a path at each exec; outside of a learning run once", () => {
     const seen = new SeenContents<string>();
     expect(seen.wants("/opt/x", true)).toBe(false);
     seen.of("/opt/x");
