@@ -1,7 +1,7 @@
 // The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
 
 import { mergedPath } from "../fingerprint/path.ts";
-import { isTemporaryDirectory } from "../fingerprint/randomness.ts";
+import { isBelowTemporaryDirectory } from "../fingerprint/randomness.ts";
 import type { Runnable } from "../forest/runnable.ts";
 import { comparedPath } from "./compared-path.ts";
 import { isDigest } from "./executables.ts";
@@ -58,8 +58,6 @@ export function hasNewContent(contents: Contents, known: Contents): boolean {
  */
 export function contentPath({ path, folded }: Runnable): string | undefined {
   if (path === undefined || path !== folded || !path.startsWith("/")) return undefined;
-  if (comparedPath(path) !== mergedPath(path)) return undefined;
-  for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1))
-    if (isTemporaryDirectory(path.slice(0, slash))) return undefined;
+  if (isBelowTemporaryDirectory(path) || comparedPath(path) !== mergedPath(path)) return undefined;
   return path;
 }

@@ -162,10 +162,9 @@ export class Learning {
     for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
   }
 
-  /** Whether the content of the file at `path` (`contentPath`) is wanted: always in a learning run, else once. */
+  /** Whether the content of the file at `path` (`contentPath`) is to be looked at now, see `SeenContents.wants`. */
   wantsContent(path: string): boolean {
-    const contents = this.contents.contentsOf(path);
-    return contents !== undefined && (this.current.phase === "learning" || contents === "unknown");
+    return this.contents.wants(path, this.current.phase === "learning");
   }
 
   /** Adds what was found at `path` of the host, see `contentPath`. */
@@ -324,7 +323,7 @@ export class Learning {
     }
     this.addFile(tree, lineage, facts);
     if (newContent !== undefined) {
-      tree.content = { contents: [newContent], users: [] };
+      tree.content = { contents: [newContent], users: [], wasWanted: true };
       return tree;
     }
     this.addContent(tree, lineage, facts);

@@ -21,7 +21,7 @@ export interface ChangedRunnablesInputs {
   readonly contents: RunnableContents;
   /** Further contents that are never changed: the policy's `digests`. */
   readonly permitted: () => ReadonlySet<string>;
-  /** Whether a learning run, or a tree to be proposed, wants the content at a path. */
+  /** Whether a learning run, or a tree to be proposed, is to look at the content at a path now. */
   readonly isWanted: (path: string) => boolean;
   /** The content at a path is known. */
   readonly onContent: (path: string, content: FoundContent) => void;
@@ -84,7 +84,7 @@ export class ChangedRunnables {
 
   /** Takes an answer that was outstanding. */
   onAnswer({ path, content }: SeenState): void {
-    if (content !== undefined && this.inputs.isWanted(path)) this.inputs.onContent(path, content);
+    if (content !== undefined) this.inputs.onContent(path, content);
   }
 
   /** Whether a verdict on this content was reported before. */

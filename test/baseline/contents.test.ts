@@ -121,6 +121,19 @@ describe("a learning run", () => {
     expect(contentsAfter([1, 2, 3], false)).toEqual([digest(1)]);
   });
 
+  test("looks at a path at each exec; outside of a learning run once", () => {
+    const seen = new SeenContents<string>();
+    expect(seen.wants("/opt/x", true)).toBe(false);
+    seen.of("/opt/x");
+    expect([true, true, false, false, true].map((isLearning) => seen.wants("/opt/x", isLearning))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      true,
+    ]);
+  });
+
   test("reports a path's trees when something is new, and only then", () => {
     const seen = new SeenContents<string>();
     seen.of("/opt/x")?.users.push("a", "b");
