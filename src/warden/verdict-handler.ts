@@ -167,15 +167,13 @@ export class VerdictHandler implements TrackerListener {
     const { inputs } = this;
     // Rules that are no longer in force give no verdicts.
     if (policy !== inputs.policy.current) return;
-    const { facts, tree, lineage, time, wallTime, containerId } = subject;
-    const knowledge = inputs.knowledgeOf({ facts, tree, process: { lineage }, time });
-    const late: ExecSubject = {
-      ...subject,
-      knowledge,
-      change: knowledge.change,
-      containerImage: imageFor(containerId, inputs),
-      examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
-    };
+    const { facts, tree, lineage, time } = subject;
+    const late = lateSubject(
+      subject,
+      inputs.knowledgeOf({ facts, tree, process: { lineage }, time }),
+      inputs,
+    );
+    const { knowledge } = late;
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
     if (late.changed === true) this.allowInWindow(late);
     const { states } = inputs.enforcement;
@@ -357,6 +355,22 @@ export function execSubject(
     change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
+  };
+}
+
+/** The subject of an exec that is judged again, with the answers that have come since. */
+export function lateSubject(
+  subject: ExecSubject,
+  knowledge: Knowledge,
+  inputs: Pick<VerdictInputs, "examined" | "imageOf">,
+): ExecSubject {
+  const { containerId, facts, wallTime } = subject;
+  return {
+    ...subject,
+    knowledge,
+    change: knowledge.change,
+    containerImage: imageFor(containerId, inputs),
+    examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
   };
 }
 
