@@ -253,8 +253,8 @@ export class Learning {
   /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
   private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (tree.content !== undefined || facts === undefined) return;
-    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
-    const content = path === undefined ? undefined : this.contents.of(path);
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : null;
+    const content = path === null ? undefined : this.contents.of(path.path);
     if (content === undefined) return;
     tree.content = content;
     content.users.push(tree);
