@@ -1,11 +1,6 @@
 // The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
-
-import { mergedPath } from "../fingerprint/path.ts";
-import { isTemporaryDirectory } from "../fingerprint/randomness.ts";
-import type { Runnable } from "../forest/runnable.ts";
-import { comparedPath } from "./compared-path.ts";
+import { compareTexts } from "./compare-texts.ts";
 import { isDigest } from "./executables.ts";
-import { compareTexts } from "./key.ts";
 
 /**
  * `unknown`: no content was learned. `packaged`: a package owns the file. `varies`: it had a third content within one
@@ -50,16 +45,4 @@ export function joinContents(a: Contents, b: Contents): Contents {
 export function hasNewContent(contents: Contents, known: Contents): boolean {
   if (typeof contents === "string" || typeof known === "string") return false;
   return contents.some((digest) => !known.includes(digest));
-}
-
-/**
- * The path by which the contents of a runnable are known: its own, if folding leaves it as it is and it is not below a
- * temporary directory. Otherwise undefined: another file at each run is ordinary there.
- */
-export function contentPath({ path, folded }: Runnable): string | undefined {
-  if (path === undefined || path !== folded || !path.startsWith("/")) return undefined;
-  if (comparedPath(path) !== mergedPath(path)) return undefined;
-  for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1))
-    if (isTemporaryDirectory(path.slice(0, slash))) return undefined;
-  return path;
 }

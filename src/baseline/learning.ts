@@ -5,16 +5,17 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
-import { contentPath, contentsText } from "./contents.ts";
+import { contentPath } from "./content-path.ts";
+import { contentsText } from "./contents.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
-import { joinUsers } from "./entry.ts";
 import { comparedExecutable } from "./executable-classes.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
-import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
+import type { LearnedTree, LearnedUpdate } from "./learned.ts";
 import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
 import { type FoundContent, type SeenContent, SeenContents } from "./seen-contents.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
+import { joinUsers, usersText } from "./users.ts";
 
 export interface LearningLimits {
   /** Maximum number of trees. */
@@ -162,10 +163,9 @@ export class Learning {
     for (const tree of this.files.examined(path, examined)) this.markFiles(tree);
   }
 
-  /** Whether the content of the file at `path` (`contentPath`) is wanted: always in a learning run, else once. */
+  /** Whether the content of the file at `path` (`contentPath`) is to be looked at now, see `SeenContents.wants`. */
   wantsContent(path: string): boolean {
-    const contents = this.contents.contentsOf(path);
-    return contents !== undefined && (this.current.phase === "learning" || contents === "unknown");
+    return this.contents.wants(path, this.current.phase === "learning");
   }
 
   /** Adds what was found at `path` of the host, see `contentPath`. */
@@ -254,8 +254,8 @@ export class Learning {
   /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
   private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (tree.content !== undefined || facts === undefined) return;
-    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
-    const content = path === undefined ? undefined : this.contents.of(path);
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : null;
+    const content = path === null ? undefined : this.contents.of(path.path);
     if (content === undefined) return;
     tree.content = content;
     content.users.push(tree);
@@ -324,7 +324,7 @@ export class Learning {
     }
     this.addFile(tree, lineage, facts);
     if (newContent !== undefined) {
-      tree.content = { contents: [newContent], users: [] };
+      tree.content = { contents: [newContent], users: [], wasWanted: true };
       return tree;
     }
     this.addContent(tree, lineage, facts);

@@ -12,6 +12,8 @@ export interface SeenContent<User> {
   contents: Contents;
   /** The trees that run it. */
   readonly users: User[];
+  /** It was asked for outside of a learning run. */
+  wasWanted: boolean;
 }
 
 /** Maximum number of paths. The contents of further paths stay unknown. */
@@ -24,7 +26,7 @@ export class SeenContents<User> {
   of(path: string): SeenContent<User> | undefined {
     const existing = this.paths.get(path);
     if (existing !== undefined || this.paths.size >= PATHS_LIMIT) return existing;
-    const created = { contents: "unknown" as const, users: [] };
+    const created = { contents: "unknown" as const, users: [], wasWanted: false };
     this.paths.set(path, created);
     return created;
   }
@@ -32,6 +34,15 @@ export class SeenContents<User> {
   /** What is known of the file at `path`; undefined if no tree runs it. */
   contentsOf(path: string): Contents | undefined {
     return this.paths.get(path)?.contents;
+  }
+
+  /** Whether the content of the file at `path` is to be looked at: at each exec of a learning run, otherwise once. */
+  wants(path: string, isLearning: boolean): boolean {
+    const seen = this.paths.get(path);
+    if (seen === undefined || isLearning) return seen !== undefined;
+    if (seen.wasWanted) return false;
+    seen.wasWanted = true;
+    return seen.contents === "unknown";
   }
 
   /**

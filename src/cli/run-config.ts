@@ -7,6 +7,7 @@ import type { RunSettings } from "../warden/warden-plan.ts";
 import { enforcementOf, whyOnlyObserved } from "./enforcement.ts";
 import { hostConfigFile } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
+import { checkRunnable } from "./refusals.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 export interface RunConfig {
@@ -21,6 +22,7 @@ export function runConfig(settings: RunSettings, files: SettingFiles = filesOnDi
   if (listen !== undefined && listen !== "off" && parseAddress(listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${listen}: expected ADDRESS:PORT or off`);
   }
+  checkRunnable({ ...config, enforcement: enforcement ?? config.enforcement });
   return {
     config: {
       ...config,

@@ -10,7 +10,6 @@ import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
 import { hostConfig } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 import { policyOrError, policyRefusal } from "./policies.ts";
-import { checkRunnable } from "./refusals.ts";
 import { type RunConfig, runConfig } from "./run-config.ts";
 import { filesOnDisk, keptFiles, type SettingFiles } from "./setting-files.ts";
 
@@ -22,7 +21,6 @@ interface Start extends RunConfig {
 /** Loads everything that a run needs, and throws a CommandError for the first thing that is wrong. */
 function loadStart(settings: RunSettings, files: SettingFiles): Start {
   const { config, origin } = runConfig(settings, files);
-  checkRunnable(config);
   // Reports a broken policy before anything is started; the warden loads it again by itself.
   const { policy } = policyOrError(config, "to decide", files);
   const unarmed = armedErrors(config, policy, origin.file);

@@ -13,7 +13,7 @@ import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
-import { checkHardening, checkNamespace, checkRunnable, reporterUserName } from "./refusals.ts";
+import { checkHardening, checkNamespace, reporterUserName } from "./refusals.ts";
 import { absoluteSettings, runConfig, withoutSecrets } from "./run-config.ts";
 import { checkFiles, printEnforcement, startWith } from "./run-start.ts";
 
@@ -66,7 +66,7 @@ function run(flags: RunFlags): ExitCode {
   const settings = settingsOf(flags);
   if (flags.check === true) return checkFiles(settings);
   if (process.geteuid?.() !== 0) {
-    checkRunnable(runConfig(settings).config);
+    runConfig(settings);
     throw new CommandError(
       exitCodes.notAllowed,
       "only root may watch every process",

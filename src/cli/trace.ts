@@ -25,7 +25,7 @@ export function traceCommand(): Command {
   return new Command("trace")
     .description("show every exec with its tree, as it happens; no policy")
     .addOption(streamOption())
-    .option("--all", "as text too, print every exec and not only the first of each tree")
+    .option("--all", "on a terminal too, print every exec and not only the first of each tree")
     .addOption(sourceOption())
     .addOption(fileOption())
     .addOption(configOption())
@@ -40,13 +40,13 @@ function trace(flags: TraceFlags): void {
   const { limit } = config.arguments;
   const format = streamFormat(flags.output);
   const colour = mayColour(process.stdout);
-  if (format === "pretty" && flags.all !== true)
-    hint("the first exec of each tree is shown; --all shows every one");
+  const newTreesOnly = format === "pretty" && process.stdout.isTTY && flags.all !== true;
+  if (newTreesOnly) hint("the first exec of each tree is shown; --all shows every one");
   runTrace({
     openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
-    newTreesOnly: format === "pretty" && flags.all !== true,
+    newTreesOnly,
     argumentBytes: limit,
     base: hostBase(config),
     stateDirectory: config.state_directory,

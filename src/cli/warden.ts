@@ -125,12 +125,8 @@ function savedOrigin({ file, digest, why }: ConfigurationOrigin): LastGood["orig
 /** The configuration as a reload finds it. The parser of its language is loaded only then, to save memory. */
 async function readSettings(plan: WardenPlan, copies: Map<string, Buffer>): Promise<SettingsResult> {
   try {
-    const [{ runConfig, withoutSecrets }, { checkRunnable }] = await Promise.all([
-      import("./run-config.ts"),
-      import("./refusals.ts"),
-    ]);
+    const { runConfig, withoutSecrets } = await import("./run-config.ts");
     const { config, origin } = runConfig(plan.settings, copyingFiles(copies));
-    checkRunnable(config);
     // The state directory is this run's, whatever the file says by now.
     const { state_directory } = plan.config;
     return { ok: true, settings: { config: { ...withoutSecrets(config), state_directory }, origin } };

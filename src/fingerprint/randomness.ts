@@ -27,6 +27,13 @@ export function isTemporaryDirectory(within: string): boolean {
   return isNamedSo || temporaryRoot.test(within);
 }
 
+const belowTemporary = /\/(?:\.?tmp|temp)\//;
+
+/** Whether `path`, unfolded, lies at any depth below such a directory. */
+export function isBelowTemporaryDirectory(path: string): boolean {
+  return belowTemporary.test(path) || temporaryRoot.test(path);
+}
+
 const uuid = /[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/;
 const digest =
   /(?<![A-Za-z0-9])(?=[a-fA-F]*[0-9])(?=[0-9]*[a-fA-F])(?:[0-9a-f]{16,}|[0-9A-F]{16,})(?![A-Za-z0-9])/;

@@ -16,6 +16,7 @@ import { globCompilers } from "../policy/glob.ts";
 import { loadPolicies } from "../policy/load.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
+import type { ExecSubject } from "../policy/subject.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { Capture } from "../sensor/capture/capture-reader.ts";
@@ -24,6 +25,7 @@ import { Malformed } from "../sensor/capture/line-values.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { parseBase } from "../warden/base-file.ts";
 import { baselineTexts, captureTexts, isBaseline, isRoleBaseline } from "../warden/capture-texts.ts";
+import type { KnowableExec } from "../warden/known-trees.ts";
 import { type Execution, Tracker, type TrackerListener } from "../warden/tracker.ts";
 import { identifyAccounted } from "./accounted.ts";
 
@@ -57,10 +59,20 @@ export class CapturedHost {
   /** Of a container of which nothing was told: only a warden asks, and can have no answer yet. */
   private readonly unknownImage: null | undefined;
   private missing: readonly Process[] = [];
+  private readonly onAnswer: (key: string) => void;
 
-  /** `other`: judges instead of the capture's own policy. */
-  constructor(capture: Capture, listener: TrackerListener, other?: OtherPolicy) {
+  /**
+   * `other`: judges instead of the capture's own policy. `onAnswer` is called when an answer comes that `awaited` has
+   * named.
+   */
+  constructor(
+    capture: Capture,
+    listener: TrackerListener,
+    other?: OtherPolicy,
+    onAnswer: (key: string) => void = () => undefined,
+  ) {
     const { header } = capture;
+    this.onAnswer = onAnswer;
     this.other = other;
     this.policy = other?.policy;
     this.wallOffset = header.wallOffset;
@@ -103,9 +115,11 @@ export class CapturedHost {
         return;
       case "examined":
         remember(this.examinedFiles, keyOf(item), item.examined);
+        this.onAnswer(keyOf(item));
         return;
       case "container":
         remember(this.containers, item.id, item.image);
+        this.onAnswer(nameOfImage(item.id));
         return;
       case "forget":
         if (item.what === "user_names") this.users.clear();
@@ -130,6 +144,17 @@ export class CapturedHost {
     return this.examinedFiles.get(keyOf({ path: executable, device, inode }));
   }
 
+  /** Names of the examiner's answers that an exec lacks. */
+  awaited({ containerId, examined, facts }: ExecSubject): readonly string[] {
+    if (typeof containerId === "string")
+      return this.imageOf(containerId) === undefined ? [nameOfImage(containerId)] : [];
+    const { executable: path, device, inode } = facts;
+    if (containerId === undefined || examined !== undefined) return [];
+    return path === undefined || device === undefined || inode === undefined
+      ? []
+      : [keyOf({ path, device, inode })];
+  }
+
   /** The image of a container; null: not known; undefined: it was not known yet. */
   imageOf(container: string): string | null | undefined {
     return this.containers.has(container) ? this.containers.get(container) : this.unknownImage;
@@ -141,7 +166,7 @@ export class CapturedHost {
   }
 
   /** What the host's baseline knew of an exec. */
-  lookUp({ process: { lineage }, facts, tree, time }: Execution): Knowledge {
+  lookUp({ process: { lineage }, facts, tree, time }: KnowableExec & Pick<Execution, "time">): Knowledge {
     return this.accepted.lookUp(lineage, tree, this.scopeOf(lineage, facts), this.secondOf(time));
   }
 
@@ -206,6 +231,11 @@ export function identifierOf(text: string): (facts: ProcessFacts) => Runnable {
 function addTo(baseline: Baseline, name: string, bytes: Uint8Array): void {
   const result = readBaseline(bytes, (entry) => baseline.add(entry));
   if (!result.ok) throw new Malformed(`${name} is no baseline: ${result.errors[0]?.message ?? ""}`);
+}
+
+/** The name of the answer on a container's image, see `awaited`. */
+function nameOfImage(container: string): string {
+  return `image:${container}`;
 }
 
 function keyOf({ path, device, inode }: Pick<ExaminedItem, "path" | "device" | "inode">): string {

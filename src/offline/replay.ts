@@ -2,7 +2,7 @@
 // nothing random, so that every run on every host gives the same bytes. Nothing is folded, silenced, limited or carried
 // out.
 import type { Outcome } from "../enforcement/outcome.ts";
-import { decide } from "../policy/policy.ts";
+import { decide, decideAmong } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
@@ -10,8 +10,9 @@ import { recordUids } from "../report/stamp.ts";
 import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
+import { type AwaitingExec, LateVerdicts } from "../warden/late-verdicts.ts";
 import type { Execution, TrackerListener } from "../warden/tracker.ts";
-import { execSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
+import { execSubject, lateSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
 import { CapturedHost, type OtherPolicy } from "./captured-host.ts";
 
 /** What was counted on the way. */
@@ -65,12 +66,14 @@ class ReplayJudge implements TrackerListener {
   };
   private readonly emit: (record: EventRecord) => void;
   private readonly stamp: Stamp;
+  private readonly late: LateVerdicts;
   private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">;
 
   constructor(capture: Capture, emit: (record: EventRecord) => void, other: OtherPolicy | undefined) {
     const { header, digest } = capture;
-    const host = new CapturedHost(capture, this, other);
+    const host = new CapturedHost(capture, this, other, (key) => this.late.answered(key));
     this.host = host;
+    this.late = new LateVerdicts({ judge: (exec) => this.onLate(exec), missed: () => undefined });
     this.emit = emit;
     this.stamp = recordUids(Buffer.from(digest, "hex").subarray(0, 5));
     this.inputs = {
@@ -89,14 +92,32 @@ class ReplayJudge implements TrackerListener {
     const { host, tally } = this;
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a program comes before the policy that judges it");
+    this.late.expire(exec.time);
     const subject = execSubject(exec, host.wallOffset, this.inputs, host.lookUp(exec));
     const decision = decide(policy, subject);
+    const { undecided } = decision;
+    const awaited = undecided.length === 0 ? [] : host.awaited(subject);
+    if (awaited.length > 0)
+      this.late.add({ subject, seen: undefined, undecided, policy }, awaited, exec.time);
     tally.judged += 1;
     tally.verdicts[decision.action] += 1;
-    for (const rule of decision.undecided) tally.undecided.set(rule, (tally.undecided.get(rule) ?? 0) + 1);
+    for (const rule of undecided) tally.undecided.set(rule, (tally.undecided.get(rule) ?? 0) + 1);
     if (decision.action === "allow") return;
     const outcome = outcomes[decision.action];
     this.emit(verdictRecord(subject, decision, outcome, undefined, policy.version, this.stamp));
+  }
+
+  /** Judges an exec again as the warden does when an answer has come, by the rules that lacked it. */
+  private onLate({ subject, undecided, policy }: AwaitingExec): void {
+    const { host, tally } = this;
+    if (policy !== host.policy) return;
+    const { facts, tree, lineage, time } = subject;
+    const exec = { facts, tree, process: { lineage }, time };
+    const late = lateSubject(subject, host.lookUp(exec), this.inputs);
+    const decision = decideAmong(policy, late, undecided);
+    if (decision.action === "allow") return;
+    tally.verdicts[decision.action] += 1;
+    this.emit(verdictRecord(late, decision, outcomes[decision.action], "late", policy.version, this.stamp));
   }
 
   onLoss(event: LossEvent): void {

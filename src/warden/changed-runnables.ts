@@ -21,7 +21,7 @@ export interface ChangedRunnablesInputs {
   readonly contents: RunnableContents;
   /** Further contents that are never changed: the policy's `digests`. */
   readonly permitted: () => ReadonlySet<string>;
-  /** Whether a learning run, or a tree to be proposed, wants the content at a path. */
+  /** Whether a learning run, or a tree to be proposed, is to look at the content at a path now. */
   readonly isWanted: (path: string) => boolean;
   /** The content at a path is known. */
   readonly onContent: (path: string, content: FoundContent) => void;
@@ -71,12 +71,19 @@ export class ChangedRunnables {
     return changed;
   }
 
-  /** Looks at the file for the learning, if that wants its content. undefined: it does not. */
-  learn(program: RanProgram): SeenState | undefined {
+  /**
+   * Looks at the file for a learning run, if that wants its content. undefined: it does not, or it is enough to ask what
+   * is at the path, as for an unknown tree that is proposed.
+   */
+  learn(program: RanProgram, isLearning: boolean): SeenState | undefined {
     const { lineage, facts } = program;
     if (!isOnHost(lineage, facts)) return undefined;
     const { path } = lineage.program;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
+    if (!isLearning) {
+      this.inputs.contents.askAt(path);
+      return undefined;
+    }
     const seen = this.see(path, program);
     if (seen?.content !== undefined) this.inputs.onContent(path, seen.content);
     return seen;
@@ -84,7 +91,7 @@ export class ChangedRunnables {
 
   /** Takes an answer that was outstanding. */
   onAnswer({ path, content }: SeenState): void {
-    if (content !== undefined && this.inputs.isWanted(path)) this.inputs.onContent(path, content);
+    if (content !== undefined) this.inputs.onContent(path, content);
   }
 
   /** Whether a verdict on this content was reported before. */

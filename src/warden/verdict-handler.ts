@@ -140,7 +140,8 @@ export class VerdictHandler implements TrackerListener {
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
-      if (!isKnown || this.inputs.isLearning?.() === true) wanted ??= changes?.learn(subject);
+      const isLearning = this.inputs.isLearning?.() === true;
+      if (!isKnown || isLearning) wanted ??= changes?.learn(subject, isLearning);
     }
     if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
@@ -166,15 +167,13 @@ export class VerdictHandler implements TrackerListener {
     const { inputs } = this;
     // Rules that are no longer in force give no verdicts.
     if (policy !== inputs.policy.current) return;
-    const { facts, tree, lineage, time, wallTime, containerId } = subject;
-    const knowledge = inputs.knowledgeOf({ facts, tree, process: { lineage }, time });
-    const late: ExecSubject = {
-      ...subject,
-      knowledge,
-      change: knowledge.change,
-      containerImage: imageFor(containerId, inputs),
-      examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
-    };
+    const { facts, tree, lineage, time } = subject;
+    const late = lateSubject(
+      subject,
+      inputs.knowledgeOf({ facts, tree, process: { lineage }, time }),
+      inputs,
+    );
+    const { knowledge } = late;
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
     if (late.changed === true) this.allowInWindow(late);
     const { states } = inputs.enforcement;
@@ -182,7 +181,7 @@ export class VerdictHandler implements TrackerListener {
     if (this.wasReported(policy, decision, late, seen))
       decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
     if (decision.action === "allow") return;
-    const outcome = decision.action === "kill" ? "would_kill" : "alerted";
+    const { outcome } = decision.silenced ? silenced : decision.action === "kill" ? wouldKill : alerted;
     this.countedWith(decision, outcome).verdicts.add(1);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }
@@ -356,6 +355,22 @@ export function execSubject(
     change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
+  };
+}
+
+/** The subject of an exec that is judged again, with the answers that have come since. */
+export function lateSubject(
+  subject: ExecSubject,
+  knowledge: Knowledge,
+  inputs: Pick<VerdictInputs, "examined" | "imageOf">,
+): ExecSubject {
+  const { containerId, facts, wallTime } = subject;
+  return {
+    ...subject,
+    knowledge,
+    change: knowledge.change,
+    containerImage: imageFor(containerId, inputs),
+    examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
   };
 }
 

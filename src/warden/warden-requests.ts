@@ -81,7 +81,7 @@ export class WardenRequests {
       case "reload-changes":
         // First, so that what a change has collected is on its way when the command gets its answer.
         learner.reportAll();
-        this.answer(name, knownTrees.reloadExclusions());
+        this.answer(name, { problems: knownTrees.reloadExclusions() });
         break;
       case "status":
         this.answer(name, { status: this.inputs.status() });

@@ -1,10 +1,10 @@
 // The contents with which a runnable is learned, and how a learning run finds them.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { contentPath } from "../../src/baseline/content-path.ts";
 import {
   CONTENTS_LIMIT,
   type Contents,
-  contentPath,
   contentsText,
   hasNewContent,
   joinContents,
@@ -74,7 +74,7 @@ describe("the contents of a path are compared", () => {
         args: [executable],
         cwd: "/",
       }),
-    );
+    )?.path;
 
   test.each(["/usr/local/bin/backup.sh", "/opt/agent/agentd", "/bin/own-tool", "/etc/cron.daily/report"])(
     "if it is the same at each run: %s",
@@ -119,6 +119,19 @@ describe("a learning run", () => {
 
   test("that has ended learns nothing more: a later content is proposed by itself", () => {
     expect(contentsAfter([1, 2, 3], false)).toEqual([digest(1)]);
+  });
+
+  test("looks at a path at each exec; outside of a learning run once", () => {
+    const seen = new SeenContents<string>();
+    expect(seen.wants("/opt/x", true)).toBe(false);
+    seen.of("/opt/x");
+    expect([true, true, false, false, true].map((isLearning) => seen.wants("/opt/x", isLearning))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      true,
+    ]);
   });
 
   test("reports a path's trees when something is new, and only then", () => {

@@ -86,17 +86,24 @@ describe.skipIf(reason !== undefined)("after an alert", () => {
   }, 30_000);
 });
 
+const piped = { stdout: "pipe", stderr: "pipe", stdin: "ignore" } as const;
+
 /** What a stream prints as text, ended by SIGTERM after `work`. */
-async function printed(words: readonly string[], work: () => void): Promise<string> {
-  const stream = Bun.spawn([binary, ...words, "--output", "pretty"], {
-    stdout: "pipe",
-    stderr: "pipe",
-    stdin: "ignore",
-  });
+async function printed(
+  words: readonly string[],
+  work: () => void,
+  where: "pipe" | "terminal" = "pipe",
+): Promise<string> {
   let text = "";
+  const decoder = new TextDecoder();
+  const take = (chunk: Uint8Array): void => {
+    text += decoder.decode(chunk, { stream: true });
+  };
+  await using terminal = new Bun.Terminal({ cols: 500, rows: 50, data: (_terminal, chunk) => take(chunk) });
+  const command = [binary, ...words, "--output", "pretty"];
+  const stream = where === "terminal" ? Bun.spawn(command, { terminal }) : Bun.spawn(command, piped);
   const reading = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream.stdout) text += decoder.decode(chunk, { stream: true });
+    if (stream.stdout instanceof ReadableStream) for await (const chunk of stream.stdout) take(chunk);
   })();
   await until("it watches", () => {
     work();
@@ -114,10 +121,11 @@ describe.skipIf(reason !== undefined)("as text", () => {
     text.split("\n").filter((line) => line.includes("tw-probe 0")).length;
   const work = (): void => void Bun.spawnSync([probe, "0"]);
 
-  test("trace shows the first exec of a tree, and with --all every one", async () => {
-    expect(execs(await printed(["trace"], work))).toBe(1);
-    expect(execs(await printed(["trace", "--all"], work))).toBeGreaterThan(10);
-  }, 30_000);
+  test("trace shows every exec; on a terminal the first of a tree, and with --all every one", async () => {
+    expect(execs(await printed(["trace"], work))).toBeGreaterThan(10);
+    expect(execs(await printed(["trace"], work, "terminal"))).toBe(1);
+    expect(execs(await printed(["trace", "--all"], work, "terminal"))).toBeGreaterThan(10);
+  }, 45_000);
 
   test("run shows a new tree once, and with --all every exec", async () => {
     const quiet = join(folder, "quiet.json");

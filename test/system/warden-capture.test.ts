@@ -23,12 +23,17 @@ function policyText(folder: string, alerted: string): string {
   return JSON.stringify({ role: "trial", rules });
 }
 
-/** What two verdicts must have in common: everything but the id of the record and what only the reporter knows. */
+/**
+ * What two verdicts must have in common: everything but the id of the record, what only the reporter knows, and what a
+ * capture does not have: what the ancestors were, and the contents of files.
+ */
 function essence(records: readonly JsonRecord[], folder: string): JsonRecord[] {
   return records
     .filter((record) => String(record["process.executable.path"]).startsWith(`${folder}/`))
     .filter((record) => record["event.name"] === "policy.verdict")
-    .map(({ "log.record.uid": _uid, "host.id": _id, "host.name": _name, ...rest }) => rest);
+    .map(({ "log.record.uid": _uid, "host.id": _id, "host.name": _name, ...rest }) => rest)
+    .map(({ "process.ancestors": _, "process.ancestor_pids": _pids, ...rest }) => rest)
+    .map(({ "process.runnable.changed": _, ...rest }) => rest);
 }
 
 interface Replayed {
@@ -108,7 +113,10 @@ test.skipIf(reason !== undefined)(
     const verdicts = essence(running.records.slice(before), folder);
     expect(verdicts.map((verdict) => verdict["tree.known"])).toContain(true);
     expect(verdicts.map((verdict) => verdict["tree.known"])).toContain(undefined);
-    expect(verdicts.length).toBe(13);
+    // Programs that ran before the examiner had looked at their files were judged again.
+    const isLate = (verdict: JsonRecord): boolean => verdict["policy.reason"] === "late";
+    expect(verdicts.filter((verdict) => !isLate(verdict)).length).toBe(13);
+    expect(verdicts.filter(isLate).length).toBeGreaterThan(0);
     expect(essence(again.records, folder)).toEqual(verdicts);
 
     // Twice the same bytes, and another policy judges the same events.
@@ -117,7 +125,8 @@ test.skipIf(reason !== undefined)(
     writeFileSync(other, policyText(folder, "mine").replace('"alert"', '"kill"'));
     const tried = essence(replay(capture, "--policy", other).records, folder);
     expect(tried.length).toBe(verdicts.length);
-    expect(tried.every((verdict) => verdict["policy.outcome"] === "would_kill")).toBe(true);
+    const first = tried.filter((verdict) => !isLate(verdict));
+    expect(first.every((verdict) => verdict["policy.outcome"] === "would_kill")).toBe(true);
     expect(tried.map((verdict) => verdict["tree.path"])).toEqual(verdicts.map((one) => one["tree.path"]));
 
     const lines = Bun.spawnSync(["sh", "-c", `zstdcat '${capture}' | jq -r '."event.name"' | sort -u`]);
