@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { actingRules, isArmedBy } from "../../enforcement/arming.ts";
 import { missingHardening } from "../../hardening/support.ts";
+import { capabilityBits, permittedCapabilities } from "../../linux/capabilities.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
@@ -99,8 +100,13 @@ function processFileSystem(): DoctorCheck {
       };
 }
 
-/** Whether the program of process 1 can be read (proc_pid_exe(5)), which needs the same rights as that of any other. */
+/**
+ * Whether the programs of all users can be read (proc_pid_exe(5)): with CAP_SYS_PTRACE, also where a security module
+ * protects a single process such as pid 1; without it, if that of process 1 can be.
+ */
 function canReadPrograms(): boolean {
+  const needed = capabilityBits(["CAP_SYS_PTRACE"]);
+  if ((permittedCapabilities() & needed) === needed) return true;
   try {
     return readlinkSync("/proc/1/exe") !== "";
   } catch {
