@@ -51,7 +51,7 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   const { entries } = proposal;
   if (entries.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   showEntries(entries, proposal.known, flags);
-  explain(proposal, state);
+  printNotes(proposal, state);
   await confirm(entries, proposal.known, flags);
   putIntoForce(entries, host.stateDirectory, flags.role);
 }
@@ -116,8 +116,8 @@ export function showEntries(
   process.stdout.write(entryListing(entries, known, output ?? "pretty", "baseline.learned"));
 }
 
-/** Says what the learning run left out, and what its entries stand for. */
-function explain({ entries, others, hidden, incomplete }: Proposal, state: LearningState): void {
+/** Prints which trees were left out and why, and what incomplete and varying entries stand for. */
+function printNotes({ entries, others, hidden, incomplete }: Proposal, state: LearningState): void {
   if (others > 0)
     hint(`${others} trees were seen only before or after the learning: treewarden baseline review`);
   if (hidden > 0)
