@@ -1,5 +1,4 @@
-// The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
-
+// The contents that a file had when it was learned: digests, or a word for a file that is not compared by its digests.
 import { mergedPath } from "../fingerprint/path.ts";
 import { isBelowTemporaryDirectory } from "../fingerprint/randomness.ts";
 import type { Runnable } from "../forest/runnable.ts";
@@ -46,7 +45,7 @@ export function joinContents(a: Contents, b: Contents): Contents {
   return all.length > CONTENTS_LIMIT ? "varies" : all;
 }
 
-/** Whether `contents` has a digest that `known` lacks, where the contents of both are compared at all. */
+/** Whether `contents` has a digest that `known` lacks, if both are lists of digests; false otherwise. */
 export function hasNewContent(contents: Contents, known: Contents): boolean {
   if (typeof contents === "string" || typeof known === "string") return false;
   return contents.some((digest) => !known.includes(digest));
@@ -54,7 +53,7 @@ export function hasNewContent(contents: Contents, known: Contents): boolean {
 
 /**
  * The path by which the contents of a runnable are known: its own, if folding leaves it as it is and it is not below a
- * temporary directory. Otherwise undefined: another file at each run is ordinary there.
+ * temporary directory. Otherwise undefined: another file for each run is ordinary there.
  */
 export function contentPath({ path, folded }: Runnable): string | undefined {
   if (path === undefined || path !== folded || !path.startsWith("/")) return undefined;
