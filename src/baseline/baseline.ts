@@ -12,7 +12,7 @@ import { baselinePath, isImageScope, properEnds } from "./key.ts";
 
 export type ComparedContents = Exclude<Contents, "unknown"> | "exempt";
 
-/** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
+/** The baseline's answers for a policy (`tree.known` and so on). An absent property is not known. */
 export interface Knowledge {
   /** null where no baseline was ever accepted. */
   readonly known?: boolean | null;

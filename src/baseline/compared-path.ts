@@ -5,7 +5,8 @@ import { mergedPath } from "../fingerprint/path.ts";
 
 /**
  * A directory that is a version (`15`, `v20`, `17.0.9+9`) or an abbreviated commit, which git writes with at least seven
- * digits. A commit of decimal digits is a version, and a longer one is `random` by now, so all of them are one.
+ * digits. A commit of decimal digits looks like a version, and longer ones have become `random`, so all of them fold into
+ * one.
  */
 const isRelease = /^(?:v?[0-9]+(?:[._+-][0-9]+)*|[0-9a-f]{7,}|random)$/;
 const RELEASE = "*";
