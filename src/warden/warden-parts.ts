@@ -95,7 +95,7 @@ export function buildWardenParts(
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
-  const reader = new FactsReader({ argumentBytes: config.arguments.limit });
+  const reader = new FactsReader({ argumentBytes: config.arguments.limit, argumentsOf: options.argumentsOf });
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),

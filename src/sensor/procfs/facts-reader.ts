@@ -28,7 +28,15 @@ import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
 
+/** Of whose processes the arguments are read, by real user. */
+export type ArgumentsOf = "all" | "root";
+
 export interface FactsOptions {
+  /**
+   * Default: `all`. Whoever reads `cmdline` waits for the lock on the process's memory, and its user can hold that for
+   * ever, with one thread that reads a page of a FUSE file and one in mmap(2).
+   */
+  readonly argumentsOf?: ArgumentsOf;
   /** Bytes of arguments that are kept; more are cut and marked. */
   readonly argumentBytes?: number;
   /** Where proc(5) is mounted. */
@@ -73,6 +81,7 @@ export class FactsReader implements Disposable {
   private readonly folder: ProcessFolder;
   private readonly paths = new StringCache(256, decodeText);
   private readonly argumentBytes: number;
+  private readonly argumentsOf: ArgumentsOf;
   private readonly terminals: readonly TerminalDriver[];
   /** The mount namespace of pid 1: the host's. */
   private readonly hostMounts: number | undefined;
@@ -86,6 +95,7 @@ export class FactsReader implements Disposable {
   private readonly loginUsers = new Map<number, number>();
 
   constructor(options: FactsOptions = {}) {
+    this.argumentsOf = options.argumentsOf ?? "all";
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
@@ -134,8 +144,7 @@ export class FactsReader implements Disposable {
 
   /**
    * How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. `args`
-   * only of what root started: whoever reads `cmdline` waits for the lock on the process's memory, and another user can
-   * hold that for ever, with one thread that reads a page of a FUSE file and one in mmap(2).
+   * only of what root started, see `FactsOptions.argumentsOf`.
    */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
@@ -158,7 +167,8 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(known: KnownFacts, isCurrent: boolean): ProcessFacts {
     const { folder } = this;
-    const length = folder.read(procEntry.cmdline, this.argumentBytes + 1);
+    const isReadable = this.argumentsOf === "all" || this.realUid() === ROOT_UID;
+    const length = isReadable ? folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
     const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.

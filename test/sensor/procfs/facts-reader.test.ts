@@ -262,7 +262,9 @@ test("how it was started is read of root's processes; others can make the readin
       await child.exited;
     }
   };
+  using careful = new FactsReader({ argumentsOf: "root" });
   if (process.getuid?.() !== 0) {
+    expect(careful.read(process.pid).args).toBeUndefined();
     expect(await invocationOf([sleep, "60"])).toMatchObject({ args: undefined });
     return;
   }
@@ -270,4 +272,23 @@ test("how it was started is read of root's processes; others can make the readin
   const other = await invocationOf(["setpriv", "--reuid=65534", "--clear-groups", sleep, "60"]);
   expect(other.startTicks).toBeGreaterThan(0);
   expect(other.args).toBeUndefined();
+  const readBy = async (each: FactsReader, ...prefix: string[]) => {
+    const child = Bun.spawn([...prefix, sleep, "60"], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    try {
+      await Bun.sleep(100);
+      return each.read(child.pid);
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  };
+  const asOther = ["setpriv", "--reuid=65534", "--clear-groups"];
+  expect((await readBy(reader, ...asOther)).args).toEqual([sleep, "60"]);
+  expect((await readBy(careful, ...asOther)).args).toBeUndefined();
+  expect((await readBy(careful, ...asOther)).executable).toEndWith("sleep");
+  expect((await readBy(careful)).args).toEqual([sleep, "60"]);
 });
