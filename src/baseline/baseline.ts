@@ -2,9 +2,9 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { unambiguous } from "../linux/text.ts";
 import { comparedPath } from "./compared-path.ts";
-import { type Contents, contentPath, joinContents } from "./contents.ts";
+import { contentPath } from "./content-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
@@ -216,8 +216,8 @@ export class Baseline {
 
   private comparedContents({ program }: Lineage): ComparedContents | undefined {
     const path = contentPath(program);
-    if (path === undefined) return "exempt";
-    const contents = this.contentsOf(comparedPath(unambiguous(path)));
+    if (path === null) return "exempt";
+    const contents = this.contentsOf(path.compared);
     return contents === "unknown" ? undefined : contents;
   }
 

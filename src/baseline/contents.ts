@@ -1,10 +1,6 @@
 // The contents that a file had when it was learned: digests, or a word for a file that is not compared by its digests.
-import { mergedPath } from "../fingerprint/path.ts";
-import { isBelowTemporaryDirectory } from "../fingerprint/randomness.ts";
-import type { Runnable } from "../forest/runnable.ts";
-import { comparedPath } from "./compared-path.ts";
+import { compareTexts } from "./compare-texts.ts";
 import { isDigest } from "./executables.ts";
-import { compareTexts } from "./key.ts";
 
 /**
  * `unknown`: no content was learned. `packaged`: a package owns the file. `varies`: it had a third content within one
@@ -49,14 +45,4 @@ export function joinContents(a: Contents, b: Contents): Contents {
 export function hasNewContent(contents: Contents, known: Contents): boolean {
   if (typeof contents === "string" || typeof known === "string") return false;
   return contents.some((digest) => !known.includes(digest));
-}
-
-/**
- * The path by which the contents of a runnable are known: its own, if folding leaves it as it is and it is not below a
- * temporary directory. Otherwise undefined: another file for each run is ordinary there.
- */
-export function contentPath({ path, folded }: Runnable): string | undefined {
-  if (path === undefined || path !== folded || !path.startsWith("/")) return undefined;
-  if (isBelowTemporaryDirectory(path) || comparedPath(path) !== mergedPath(path)) return undefined;
-  return path;
 }

@@ -1,6 +1,6 @@
 // The files that a tree's leaf was observed to run: path, package and digest, as far as they are known.
 import { unambiguous } from "../linux/text.ts";
-import { compareTexts } from "./key.ts";
+import { compareTexts } from "./compare-texts.ts";
 
 /** One executable of a tree. An undefined property is unknown. */
 export interface Executable {

@@ -5,16 +5,17 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
-import { contentPath, contentsText } from "./contents.ts";
+import { contentPath } from "./content-path.ts";
+import { contentsText } from "./contents.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
-import { joinUsers } from "./entry.ts";
 import { comparedExecutable } from "./executable-classes.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
-import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
+import type { LearnedTree, LearnedUpdate } from "./learned.ts";
 import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
 import { type FoundContent, type SeenContent, SeenContents } from "./seen-contents.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
+import { joinUsers, usersText } from "./users.ts";
 
 export interface LearningLimits {
   /** Maximum number of trees. */
@@ -253,8 +254,8 @@ export class Learning {
   /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
   private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (tree.content !== undefined || facts === undefined) return;
-    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
-    const content = path === undefined ? undefined : this.contents.of(path);
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : null;
+    const content = path === null ? undefined : this.contents.of(path.path);
     if (content === undefined) return;
     tree.content = content;
     content.users.push(tree);

@@ -114,6 +114,21 @@ export class RunnableContents {
     return seen;
   }
 
+  /** Asks for what is at a path, whatever a process runs: cheaper, and enough for a proposal. */
+  askAt(path: string): void {
+    const question = this.inputs.questions.ask(path, undefined);
+    if (question === undefined) return;
+    const askedAt = this.inputs.now();
+    this.asked.set(question, {
+      path,
+      state: undefined,
+      isAnother: false,
+      content: undefined,
+      question,
+      askedAt,
+    });
+  }
+
   /** Takes the answer to a question; undefined if it was given up. Returns what was asked about, if anything. */
   take(question: number, answer: ExaminedContent | undefined): SeenState | undefined {
     const seen = this.asked.get(question);

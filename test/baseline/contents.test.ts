@@ -1,10 +1,10 @@
 // The contents with which a runnable is learned, and how a learning run finds them.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { contentPath } from "../../src/baseline/content-path.ts";
 import {
   CONTENTS_LIMIT,
   type Contents,
-  contentPath,
   contentsText,
   hasNewContent,
   joinContents,
@@ -74,7 +74,7 @@ describe("the contents of a path are compared", () => {
         args: [executable],
         cwd: "/",
       }),
-    );
+    )?.path;
 
   test.each(["/usr/local/bin/backup.sh", "/opt/agent/agentd", "/bin/own-tool", "/etc/cron.daily/report"])(
     "if it is the same at each run: %s",

@@ -1,8 +1,9 @@
 // Entries as a person reads them: below their unit, as a tree of labels, each with its count.
 import type { Baseline } from "../../baseline/baseline.ts";
+import { compareTexts } from "../../baseline/compare-texts.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
-import { compareTexts, scope } from "../../baseline/key.ts";
+import { scope } from "../../baseline/key.ts";
 import { compileGlob, compileTreeGlob, GlobError } from "../../policy/glob.ts";
 import { counted } from "../../vocabulary/counted.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";

@@ -1,5 +1,5 @@
 // What a policy would do to what a host runs, counted by rule, unit and exact tree.
-import { compareTexts } from "../../baseline/key.ts";
+import { compareTexts } from "../../baseline/compare-texts.ts";
 import type { Decision } from "../../policy/policy.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import { severities } from "../../vocabulary/severities.ts";
