@@ -54,7 +54,10 @@ interface ProcessSubject {
   readonly containerImage: string | undefined;
   /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
-  /** Whether the runnable's file holds what the baseline does not know; absent where that cannot be told. Set before the subject is judged. */
+  /**
+   * Whether the runnable's file holds a content that the baseline does not know; absent if that is not known. Set before
+   * the subject is judged.
+   */
   changed?: boolean | undefined;
   /** The change to which the event belongs; undefined for none. No rule names it. */
   change?: string | undefined;

@@ -3,7 +3,7 @@
 import { callExpression, type Expression, valueKinds } from "../expression.ts";
 import { areDisjoint, constraintOf, isImpossible, isUniversal, isWithin } from "./constraint.ts";
 
-/** The most comparisons for one policy. A hostile policy would take hours; beyond this nothing more is shown. */
+/** The most comparisons for one policy. A hostile policy would take hours; beyond this limit every further answer is "not shown". */
 const COMPARISON_LIMIT = 2_000_000;
 
 /** Answers hold for events in which no variable of either condition is absent. */
@@ -176,9 +176,9 @@ function negatedBy(expression: Expression): Expression | undefined {
   if (positive === undefined) return undefined;
   const known = positives.get(expression);
   if (known !== undefined) return known;
-  const made = callExpression(positive, expression.parts);
-  positives.set(expression, made);
-  return made;
+  const negated = callExpression(positive, expression.parts);
+  positives.set(expression, negated);
+  return negated;
 }
 
 function testImplies(
