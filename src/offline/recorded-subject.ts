@@ -1,6 +1,5 @@
-// The subject of a decision, made again from what was written down of it: a record of the journal, or an entry of a
-// baseline. What they do not have is absent, so that a rule that names it is undecided and nothing is guessed.
-
+// Reconstructs the subject of a decision from a record of the journal or an entry of a baseline. What these lack is
+// absent, so that a rule that names it is undecided and nothing is guessed.
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Identify } from "../fingerprint/identify.ts";
@@ -16,7 +15,7 @@ import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environm
 export interface RecordedSubjects {
   /** Names programs as the host does. */
   readonly identify: Identify;
-  /** What is known of a tree by now. */
+  /** What the baseline knows of the tree now. */
   readonly knowledgeOf: (record: EventRecord, runnable: Runnable) => Knowledge;
   /** The environment variables that are read while a rule names one. */
   readonly environmentNames: readonly string[];
@@ -223,7 +222,7 @@ function named(name: string): RecordedAncestor {
   return { program, uid: undefined, isInit: false };
 }
 
-/** What was read is recorded only where it is set; whether it was read at all, `process.environment_truncated` says. */
+/** Records have only variables that were set. `process.environment_truncated` is absent if none were read. */
 function environmentIn(record: EventRecord, names: readonly string[]): EnvironmentVariables | undefined {
   if (record["process.environment_truncated"] !== false) return undefined;
   const environment = new Map<string, string | null>(names.map((name) => [name, null]));
@@ -237,7 +236,7 @@ function labelsIn(tree: string): string[] {
   return tree.split("/").slice(1);
 }
 
-/** Records have text escaped; a rule sees it as the program had it. */
+/** Undoes the escaping of records, because rules see text as the program had it. */
 function text(value: RecordValue | undefined): string | undefined {
   return typeof value === "string" ? (undoUnambiguous(value) ?? value) : undefined;
 }
