@@ -96,7 +96,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
   },
   "arguments.limit": {
     meaning:
-      "bytes of arguments that are read for each exec; rules see no more, and `process.args_truncated` says so",
+      "bytes of arguments that are read for each exec; rules see no more, and `process.args_truncated` is set",
     example: "16384",
     takesEffect: "restart",
   },

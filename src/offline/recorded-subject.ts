@@ -9,7 +9,7 @@ import type { Tree } from "../forest/tree.ts";
 import { undoUnambiguous } from "../linux/text.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
-import { type EnvironmentVariables, unknownFacts } from "../sensor/event.ts";
+import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 
 export interface RecordedSubjects {
@@ -25,26 +25,7 @@ export interface RecordedSubjects {
 export function recordedSubject(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
   const tree = treeIn(record);
   if (tree === undefined) return undefined;
-  const facts = {
-    ...unknownFacts,
-    executable: text(record["process.executable.path"]),
-    executableDeleted: truth(record["process.executable.deleted"]),
-    executableMemfd: truth(record["process.executable.memfd"]),
-    executableSetuid: truth(record["process.executable.setuid"]),
-    executableAge: number(record["process.executable.age"]),
-    script: text(record["process.script.path"]),
-    args: texts(record["process.command_args"]),
-    argsTruncated: record["process.args_truncated"] === true,
-    cwd: text(record["process.working_directory"]),
-    uid: number(record["process.user.id"]),
-    realUid: number(record["process.real_user.id"]),
-    loginUid: orNull(record["process.login_user.id"], number),
-    sessionId: number(record["process.session_id"]),
-    tty: orNull(record["process.tty"], text),
-    cgroup: text(record["process.linux.cgroup"]),
-    environment: environmentIn(record, options.environmentNames),
-    environmentTruncated: truth(record["process.environment_truncated"]),
-  };
+  const facts = factsIn(record, options.environmentNames);
   const runnable: Runnable = {
     ...options.identify(facts),
     script: facts.script,
@@ -82,6 +63,30 @@ export function recordedSubject(record: EventRecord, options: RecordedSubjects):
     changed: truth(record["process.runnable.changed"]),
     bootTimeMs: 0,
     userName: (uid) => (uid === facts.uid ? userName : undefined),
+  };
+}
+
+/** What the record has of the facts of the exec. */
+function factsIn(record: EventRecord, environmentNames: readonly string[]): ProcessFacts {
+  return {
+    ...unknownFacts,
+    executable: text(record["process.executable.path"]),
+    executableDeleted: truth(record["process.executable.deleted"]),
+    executableMemfd: truth(record["process.executable.memfd"]),
+    executableSetuid: truth(record["process.executable.setuid"]),
+    executableAge: number(record["process.executable.age"]),
+    script: text(record["process.script.path"]),
+    args: texts(record["process.command_args"]),
+    argsTruncated: record["process.args_truncated"] === true,
+    cwd: text(record["process.working_directory"]),
+    uid: number(record["process.user.id"]),
+    realUid: number(record["process.real_user.id"]),
+    loginUid: orNull(record["process.login_user.id"], number),
+    sessionId: number(record["process.session_id"]),
+    tty: orNull(record["process.tty"], text),
+    cgroup: text(record["process.linux.cgroup"]),
+    environment: environmentIn(record, environmentNames),
+    environmentTruncated: truth(record["process.environment_truncated"]),
   };
 }
 

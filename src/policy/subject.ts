@@ -41,7 +41,7 @@ interface ProcessSubject {
   /** The process that forked it, not the one that adopts an orphan later. */
   readonly parentPid: number | undefined;
   /**
-   * The lineage does not tell the parent, because a child that runs the same program as its parent shares the parent's
+   * The lineage does not identify the parent, because a child that runs the same program as its parent shares the parent's
    * node. undefined if there is no parent or it was never seen.
    */
   readonly parent: Parent | undefined;
