@@ -48,7 +48,7 @@ const FIELDS_WITHOUT_HABIT = 12;
 const FIRST_FIELDS = 13;
 /** The habit of an entry that was written by a version that knew none. */
 const UNKNOWN_HABIT = "-";
-/** What the column `lineage` says of an incomplete tree that begins with the main program of its unit. */
+/** The column `lineage` of an incomplete tree that begins with the main program of its unit. */
 const FROM_MAIN = "incomplete,main";
 /** Bounds of a file: ten times the documented number of trees, and lines with room for the longest path, escaped. */
 const ENTRIES_LIMIT = 1_000_000;

@@ -23,7 +23,7 @@ export function programProblem(program: string): string | undefined {
 /**
  * Tests lineages: whether a proper ancestor is a program that `runs` accepts, and runs it as root, or as `user` if that
  * is given, on the host. What an ancestor ran before its last exec does not count, and neither do elided ancestors: it
- * is not known who ran those. Nor does pid 1, which is everyone's ancestor.
+ * is not known who ran those. Nor does pid 1, which is an ancestor of every process.
  */
 export class BelowProgram {
   private readonly runs: (runnable: Runnable) => boolean;

@@ -16,17 +16,17 @@ const contentPaths = new WeakMap<Runnable, ContentPath | null>();
 
 /**
  * The path by which the contents of a runnable are known: its own, if folding leaves it as it is and it is not below a
- * temporary directory. Otherwise null: another file at each run is ordinary there.
+ * temporary directory. Otherwise null: another file for each run is ordinary there.
  */
 export function contentPath(runnable: Runnable): ContentPath | null {
   const known = contentPaths.get(runnable);
   if (known !== undefined) return known;
-  const made = makeContentPath(runnable);
-  contentPaths.set(runnable, made);
-  return made;
+  const computed = computeContentPath(runnable);
+  contentPaths.set(runnable, computed);
+  return computed;
 }
 
-function makeContentPath({ path, folded }: Runnable): ContentPath | null {
+function computeContentPath({ path, folded }: Runnable): ContentPath | null {
   if (path === undefined || path !== folded || !path.startsWith("/")) return null;
   if (isBelowTemporaryDirectory(path) || comparedPath(path) !== mergedPath(path)) return null;
   return { path, compared: comparedPath(unambiguous(path)) };

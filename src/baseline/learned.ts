@@ -59,7 +59,7 @@ export type LearnedTree = Readonly<v.InferOutput<typeof LearnedTree>>;
 
 type LearnedCount = Pick<LearnedTree, "id" | "last" | "count" | "users">;
 
-/** One report of a learning run. `started`, in seconds since the epoch, tells the runs apart. */
+/** One report of a learning run. `started`, in seconds since the epoch, distinguishes the runs. */
 export type LearnedUpdate =
   /** A new tree. */
   | { readonly kind: "tree"; readonly started: number; readonly tree: LearnedTree }

@@ -1,4 +1,4 @@
-// Tables of text for people.
+// Formats tables of text for people.
 
 /**
  * A line for each row, without a newline: cells are padded to the width of their column, and separated by two spaces.

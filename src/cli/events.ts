@@ -21,7 +21,7 @@ const FOLLOW_MS = 250;
 /** Lines after which they are written, so that a long answer needs little memory. */
 const LINES_AT_ONCE = 500;
 
-/** The time of the record, which tells nearly all verdicts apart. */
+/** The leading characters of a uid hold the time, which distinguishes nearly all verdicts. */
 const UID_CHARACTERS = 10;
 
 const examples = `

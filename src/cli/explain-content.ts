@@ -1,5 +1,5 @@
-// Whether a live process runs a content that was accepted, for `explain`: by the warden's own code, with the file read at
-// once.
+// Whether a live process runs a content that was accepted, for `explain`. Uses the warden's own code, but reads the file
+// at once instead of asking the examiner.
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
 import { examineContent } from "../examiner/examine.ts";

@@ -379,7 +379,7 @@ function ownerLine(examined: ExaminedFile | undefined): string | undefined {
   if (examined.unpackaged) return "none: no package owns it";
   const content =
     examined.modified === undefined
-      ? "whose content the package does not tell"
+      ? "whose content was not compared with that of the package"
       : examined.modified
         ? "modified: not as the package has it"
         : "as the package has it";

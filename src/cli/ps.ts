@@ -53,7 +53,7 @@ export function psCommand(): Command {
     });
 }
 
-/** Without a warden's state lineages are as /proc has them, which a person who names its directory must be told. */
+/** Warns that lineages come from /proc alone, if the state directory that was named does not exist. */
 function warnOfMissingState({ stateDir }: PsFlags): void {
   if (stateDir === undefined || existsSync(stateDir)) return;
   warn(`there is no state directory ${stateDir}: lineages are as /proc has them now`);

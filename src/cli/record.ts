@@ -96,7 +96,7 @@ function recordByWarden(flags: RecordFlags, { state_directory: stateDirectory }:
   warnOfEnd(flags.out, end, "replay reads what it has");
   const done = { events: end.events, bytes: statSync(flags.out).size, losses: 0 };
   const completeness = end.reason === "complete" ? "complete: " : "";
-  warn(`${flags.out}: ${completeness}${told({ ...done, seconds: (performance.now() - start) / 1e3 })}`);
+  warn(`${flags.out}: ${completeness}${summaryOf({ ...done, seconds: (performance.now() - start) / 1e3 })}`);
 }
 
 function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): void {
@@ -121,15 +121,15 @@ function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): 
       redaction: flags.redact === true ? captureRedaction : undefined,
       forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
       progress: (soFar) => {
-        if (shown) process.stderr.write(`\r\u001b[K${told(soFar)}`);
+        if (shown) process.stderr.write(`\r\u001b[K${summaryOf(soFar)}`);
       },
     }),
   );
   if (shown) process.stderr.write("\r\u001b[K");
-  warn(`${flags.out}: complete: ${told(done)}`);
+  warn(`${flags.out}: complete: ${summaryOf(done)}`);
 }
 
-/** A full disk is no fault of treewarden's: told as what it is. */
+/** A full disk is no fault of treewarden's, so it is reported as an error of the file. */
 function explained<T>(out: string, work: () => T): T {
   try {
     return work();
@@ -153,7 +153,7 @@ function create(path: string): CaptureFile {
   }
 }
 
-function told({ events, bytes, losses, seconds }: Recorded): string {
+function summaryOf({ events, bytes, losses, seconds }: Recorded): string {
   const lost = losses === 0 ? "" : `, ${losses} losses`;
   return `${events} events in ${seconds.toFixed(0)} s, ${sizeText(bytes)}${lost}`;
 }

@@ -59,7 +59,7 @@ export function checkHardening(config: Config): void {
   const program = mail.to.length > 0 && !mail.set_id ? setIdSendmail() : undefined;
   if (program === undefined) return;
   warn(`mail: ${program} works by its set-id bits, which have no effect on what treewarden starts`);
-  hint("mail.set_id: true in the configuration lets it; docs/reporting.md says at what price");
+  hint("mail.set_id: true in the configuration permits it; docs/reporting.md describes the cost");
 }
 
 /** Programs of Postfix and nullmailer by which their sendmail writes to the mail queue. */

@@ -54,8 +54,8 @@ function ownTree(stateDirectory: string): string | null {
       pid = group.facts.parentPid ?? 0;
     }
     const { found } = forest.reconcile(lineage, monotonicNow());
-    const own = found.find(({ process: { pid } }) => pid === process.pid);
-    return own === undefined ? null : treeOf(own.process.lineage).exact;
+    const self = found.find(({ process: { pid } }) => pid === process.pid);
+    return self === undefined ? null : treeOf(self.process.lineage).exact;
   } catch {
     return null;
   }

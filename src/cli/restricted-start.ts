@@ -17,7 +17,7 @@ import { CommandError, exitCodes, warn } from "./output.ts";
 /** Environment variable that marks a process that has given up its rights. */
 const RESTRICTED = "TREEWARDEN_RESTRICTED";
 
-/** What a plan says about the rights of the process that reads it. */
+/** The part of a plan that describes the rights of the process that reads it. */
 interface Restrictions {
   readonly config: Config;
   readonly mode: PrivilegeMode;

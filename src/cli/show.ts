@@ -12,6 +12,7 @@ import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host
 import { openJournal } from "./open-journal.ts";
 import { mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { factLines } from "./show/fact-lines.ts";
 import { findRecord } from "./show/find-record.ts";
 import { ancestorsIn, lineageLines } from "./show/lineage-lines.ts";
 import { nextCommands } from "./show/next-commands.ts";
@@ -64,7 +65,7 @@ function show(uid: string, flags: ShowFlags): void {
   const sections = [
     headline(record, painter(mayColour(process.stdout))),
     ...section("lineage", lineageOf(record, first, isLive)),
-    ...section("facts", facts(record)),
+    ...section("facts", factLines(record)),
     ...section("afterwards", afterLines(first, after)),
     ...section("how often", frequency(journal, record)),
     ...section("next", nextCommands(first, isLive(first))),
@@ -107,47 +108,6 @@ function lineageOf(
   const note = isOther ? [`of the first of them, ${String(first["log.record.uid"])}`] : [];
   if (ancestorsIn(first).length === 0) note.push("of its ancestors only the tree is recorded");
   return [...note, ...lineageLines(first, isLive)];
-}
-
-/** Title and name of each fact that is shown. A fact that the record lacks is not known, and is left out. */
-const factNames = [
-  ["uid", "log.record.uid"],
-  ["tree", "tree.path"],
-  ["exact tree", "tree.exact"],
-  ["in the baseline", "tree.known"],
-  ["unit", "process.unit"],
-  ["container", "container.image.name"],
-  ["executable", "process.executable.path"],
-  ["package", "process.executable.package"],
-  ["modified", "process.executable.modified"],
-  ["directory", "process.working_directory"],
-  ["matched rules", "policy.matched_rules"],
-  ["different arguments", "policy.distinct_arguments"],
-  ["among them", "policy.arguments"],
-] as const;
-
-const yesOrNo: ReadonlyMap<unknown, string> = new Map<unknown, string>([
-  [true, "yes"],
-  [false, "no"],
-  [null, "none"],
-]);
-
-function facts(record: EventRecord): string[] {
-  const lines = factNames.flatMap(([title, name]) => {
-    const value = record[name];
-    if (value === undefined) return [];
-    const text = yesOrNo.get(value) ?? (Array.isArray(value) ? value.join(", ") : String(value));
-    const shown = name === "tree.known" && value === null ? "no baseline was accepted" : text;
-    return [`${title.padEnd(20)}${shown}`];
-  });
-  const environment = Object.entries(record)
-    .filter(([name]) => name.startsWith("process.environment_variable."))
-    .map(
-      ([name, value]) => `${name.slice("process.environment_variable.".length).padEnd(20)}${String(value)}`,
-    );
-  if (record["process.pid"] !== undefined || record["policy.outcome"] !== undefined)
-    return [...lines, ...environment];
-  return Object.entries(record).map(([name, value]) => `${name}=${String(value)}`);
 }
 
 function timeOf(record: EventRecord): number {

@@ -1,4 +1,4 @@
-// Times on a command line: how long ago, or when.
+// Parses times of command-line options: how long ago, or a date and time.
 import { durationExamples, parseDuration } from "../config/duration.ts";
 import { shownValue } from "../vocabulary/error-text.ts";
 import { CommandError, exitCodes } from "./output.ts";
@@ -70,7 +70,7 @@ function offsetOf(zone: string): number {
   return match[1] === "-" ? -minutes : minutes;
 }
 
-/** Dates such as 31 February would be taken for another day. */
+/** Date would accept 31 February, as a day of March. */
 function isDay(year: number, month: number, day: number): boolean {
   const date = new Date(Date.UTC(year, month - 1, day));
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
@@ -81,6 +81,6 @@ function isClock(hour: number, minute: number, second: number): boolean {
 }
 
 function numbers(texts: readonly (string | undefined)[]): [number, number, number, number, number, number] {
-  const at = (i: number): number => Number(texts[i] ?? 0);
-  return [at(0), at(1), at(2), at(3), at(4), at(5)];
+  const numberAt = (i: number): number => Number(texts[i] ?? 0);
+  return [numberAt(0), numberAt(1), numberAt(2), numberAt(3), numberAt(4), numberAt(5)];
 }

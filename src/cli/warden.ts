@@ -135,7 +135,7 @@ async function readSettings(plan: WardenPlan, copies: Map<string, Buffer>): Prom
   try {
     const { runConfig, withoutSecrets } = await import("./run-config.ts");
     const { config, origin } = runConfig(plan.settings, copyingFiles(copies));
-    // The state directory is this run's, whatever the file says by now.
+    // The state directory is this run's, whatever the file has now.
     const { state_directory } = plan.config;
     return { ok: true, settings: { config: { ...withoutSecrets(config), state_directory }, origin } };
   } catch (error) {

@@ -205,7 +205,7 @@ export function isSectionName(name: string): name is SectionName {
   return Object.hasOwn(sections, name);
 }
 
-/** The names of all settings, `kill.max_per_minute` say, in the order of the schema. */
+/** The names of all settings, for example `kill.max_per_minute`, in the order of the schema. */
 export const settingNames: readonly string[] = Object.keys(configSchema.entries).flatMap((name) =>
   isSectionName(name) ? Object.keys(sections[name]).map((each) => `${name}.${each}`) : [name],
 );

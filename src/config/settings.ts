@@ -68,7 +68,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
   },
   reporter_user: {
     meaning:
-      "the unprivileged user that the reporter runs as; if the default user does not exist, a number that nobody has",
+      "the unprivileged user that the reporter runs as; if the default user does not exist, an unused number",
     example: "treewarden",
     takesEffect: "restart",
   },
@@ -96,7 +96,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
   },
   "arguments.limit": {
     meaning:
-      "bytes of arguments that are read for each exec; rules see no more, and `process.args_truncated` says so",
+      "bytes of arguments that are read for each exec; rules see no more, and `process.args_truncated` is set",
     example: "16384",
     takesEffect: "restart",
   },
@@ -150,7 +150,8 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     takesEffect: "restart",
   },
   "mail.to": {
-    meaning: "who gets alarms by mail, through the host's /usr/sbin/sendmail; nobody if the list is empty",
+    meaning:
+      "recipients of alarms by mail, through the host's /usr/sbin/sendmail; if the list is empty, no mail is sent",
     example: "[root, alarm@example.org]",
     takesEffect: "restart",
   },

@@ -25,7 +25,7 @@ export interface FileContentsInputs {
 
 /** Maximum number of questions without an answer: each holds a descriptor. */
 const MAX_QUESTIONS = 512;
-/** A question at which two examiners have ended is given up. */
+/** A question during which two examiners have ended is given up, because its file may be the cause. */
 const MAX_ASKS = 2;
 /** A question is given up after 30 s (in ns): reading the package database may take seconds. */
 const GIVE_UP_NS = 30e9;

@@ -152,7 +152,7 @@ export function scoresOf(suspicions: readonly Suspicion[]): ElementScore[] {
   });
 }
 
-/** A name that nobody has looked at says nothing about its neighbours. */
+/** A name without a score is no evidence about its neighbours. */
 function worstOf(suspicions: readonly Suspicion[]): number {
   let worst = HARMLESS;
   for (const one of suspicions) if (one !== unscored) worst = Math.max(worst, one.odds);

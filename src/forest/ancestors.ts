@@ -8,7 +8,7 @@ export interface Ancestor {
   readonly lineage: Lineage;
   /** Undefined: not known, because it has ended. */
   readonly pid: number | undefined;
-  /** Undefined: it has ended, and nobody remembers it. */
+  /** Undefined: it has ended, and is not remembered. */
   readonly process: Process | undefined;
   readonly hasEnded: boolean;
 }
@@ -22,7 +22,7 @@ export interface AncestorSources {
 
 /**
  * The ancestors of `process`, from the root to its parent; of more than `limit`, the nearest. Processes that share a node,
- * because they run the same program as the same user, are listed each, as far as they are alive or remembered.
+ * because they run the same program as the same user, are listed one by one, as far as they are alive or remembered.
  */
 export function ancestorsOf(
   process: Process,

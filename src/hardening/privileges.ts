@@ -105,7 +105,7 @@ const capabilityRows: readonly CapabilityRow[] = [
     role: "warden",
     capability: "CAP_KILL",
     when: "kill",
-    reason: "kill what a policy says, whoever owns it",
+    reason: "kill processes of every user",
   },
   {
     role: "reporter",
@@ -268,7 +268,7 @@ const callRows: readonly CallRow[] = [
     when: "always",
     what: "bpf",
     groups: [...ordinary, "changes", "sockets"],
-    // linux/nsfs.h: NS_GET_USERNS tells whose mounts a process sees.
+    // linux/nsfs.h: NS_GET_USERNS returns the owner of the mounts that a process sees.
     calls: { ...restrained, bpf: true, ioctl: anyOf(1, { ...requests, NS_GET_USERNS: 0xb701 }) },
   },
   {

@@ -39,7 +39,7 @@ export function writeDescriptor(fd: number, buffer: Uint8Array, length = buffer.
   }
 }
 
-/** Closes `fd`. Errors are ignored: Linux has released the descriptor whatever close(2) says. */
+/** Closes `fd`. Errors are ignored: Linux has released the descriptor whatever close(2) returns. */
 export function closeDescriptor(fd: number): void {
   libc.close(fd);
 }

@@ -89,7 +89,7 @@ export function setSessionNice(pid: number, nice: number): boolean {
 
 /**
  * How soon a woken thread gets the CPU. `ordinary`: by the default scheduling. `short`: it requests time slices of 0.1
- * ms instead of a few ms, which lets it run sooner but gives it no larger share of the CPU (Linux 6.12; older kernels
+ * ms instead of a few ms, so that it runs sooner but gets no larger share of the CPU (Linux 6.12; older kernels
  * ignore it). `realtime`: before every ordinary thread (SCHED_FIFO with the lowest priority; needs CAP_SYS_NICE).
  */
 export type Scheduling = "ordinary" | "short" | "realtime";

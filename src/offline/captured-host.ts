@@ -35,7 +35,7 @@ export interface OtherPolicy {
   readonly baselines: readonly RoleBaseline[];
 }
 
-/** Files, containers and users that are remembered: more than any writer tells of before it says `forget`. */
+/** Files, containers and users that are remembered: more than any writer records before it writes `forget`. */
 const ANSWERS_LIMIT = 131_072;
 /** Characters of baselines that are remembered. */
 const BASELINES_LIMIT = 256 * 1024 * 1024;
@@ -56,7 +56,7 @@ export class CapturedHost {
   private readonly examinedFiles = new Map<string, ExaminedFile>();
   private readonly containers = new Map<string, string | null>();
   private readonly baselines = new Map<string, string>();
-  /** Of a container of which nothing was told: only a warden asks, and can have no answer yet. */
+  /** For a container without a record: only a warden asks, and may have no answer yet. */
   private readonly unknownImage: null | undefined;
   private missing: readonly Process[] = [];
   private readonly onAnswer: (key: string) => void;
@@ -249,7 +249,7 @@ function remember<K, V>(answers: Map<K, V>, key: K, value: V | undefined): void 
     return;
   }
   if (answers.size >= ANSWERS_LIMIT && !answers.has(key))
-    throw new Malformed("more is told than a reader remembers");
+    throw new Malformed("more names than a reader can remember");
   answers.set(key, value);
 }
 

@@ -1,6 +1,5 @@
-// The subject of a decision, made again from what was written down of it: a record of the journal, or an entry of a
-// baseline. What they do not have is absent, so that a rule that names it is undecided and nothing is guessed.
-
+// Reconstructs the subject of a decision from a record of the journal or an entry of a baseline. What these lack is
+// absent, so that a rule that names it is undecided and nothing is guessed.
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Identify } from "../fingerprint/identify.ts";
@@ -10,13 +9,13 @@ import type { Tree } from "../forest/tree.ts";
 import { undoUnambiguous } from "../linux/text.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
-import { type EnvironmentVariables, unknownFacts } from "../sensor/event.ts";
+import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 
 export interface RecordedSubjects {
   /** Names programs as the host does. */
   readonly identify: Identify;
-  /** What is known of a tree by now. */
+  /** What the baseline knows of the tree now. */
   readonly knowledgeOf: (record: EventRecord, runnable: Runnable) => Knowledge;
   /** The environment variables that are read while a rule names one. */
   readonly environmentNames: readonly string[];
@@ -26,26 +25,7 @@ export interface RecordedSubjects {
 export function recordedSubject(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
   const tree = treeIn(record);
   if (tree === undefined) return undefined;
-  const facts = {
-    ...unknownFacts,
-    executable: text(record["process.executable.path"]),
-    executableDeleted: truth(record["process.executable.deleted"]),
-    executableMemfd: truth(record["process.executable.memfd"]),
-    executableSetuid: truth(record["process.executable.setuid"]),
-    executableAge: number(record["process.executable.age"]),
-    script: text(record["process.script.path"]),
-    args: texts(record["process.command_args"]),
-    argsTruncated: record["process.args_truncated"] === true,
-    cwd: text(record["process.working_directory"]),
-    uid: number(record["process.user.id"]),
-    realUid: number(record["process.real_user.id"]),
-    loginUid: orNull(record["process.login_user.id"], number),
-    sessionId: number(record["process.session_id"]),
-    tty: orNull(record["process.tty"], text),
-    cgroup: text(record["process.linux.cgroup"]),
-    environment: environmentIn(record, options.environmentNames),
-    environmentTruncated: truth(record["process.environment_truncated"]),
-  };
+  const facts = factsIn(record, options.environmentNames);
   const runnable: Runnable = {
     ...options.identify(facts),
     script: facts.script,
@@ -83,6 +63,30 @@ export function recordedSubject(record: EventRecord, options: RecordedSubjects):
     changed: truth(record["process.runnable.changed"]),
     bootTimeMs: 0,
     userName: (uid) => (uid === facts.uid ? userName : undefined),
+  };
+}
+
+/** What the record has of the facts of the exec. */
+function factsIn(record: EventRecord, environmentNames: readonly string[]): ProcessFacts {
+  return {
+    ...unknownFacts,
+    executable: text(record["process.executable.path"]),
+    executableDeleted: truth(record["process.executable.deleted"]),
+    executableMemfd: truth(record["process.executable.memfd"]),
+    executableSetuid: truth(record["process.executable.setuid"]),
+    executableAge: number(record["process.executable.age"]),
+    script: text(record["process.script.path"]),
+    args: texts(record["process.command_args"]),
+    argsTruncated: record["process.args_truncated"] === true,
+    cwd: text(record["process.working_directory"]),
+    uid: number(record["process.user.id"]),
+    realUid: number(record["process.real_user.id"]),
+    loginUid: orNull(record["process.login_user.id"], number),
+    sessionId: number(record["process.session_id"]),
+    tty: orNull(record["process.tty"], text),
+    cgroup: text(record["process.linux.cgroup"]),
+    environment: environmentIn(record, environmentNames),
+    environmentTruncated: truth(record["process.environment_truncated"]),
   };
 }
 
@@ -223,7 +227,7 @@ function named(name: string): RecordedAncestor {
   return { program, uid: undefined, isInit: false };
 }
 
-/** What was read is recorded only where it is set; whether it was read at all, `process.environment_truncated` says. */
+/** Records have only variables that were set. `process.environment_truncated` is absent if none were read. */
 function environmentIn(record: EventRecord, names: readonly string[]): EnvironmentVariables | undefined {
   if (record["process.environment_truncated"] !== false) return undefined;
   const environment = new Map<string, string | null>(names.map((name) => [name, null]));
@@ -237,7 +241,7 @@ function labelsIn(tree: string): string[] {
   return tree.split("/").slice(1);
 }
 
-/** Records have text escaped; a rule sees it as the program had it. */
+/** Undoes the escaping of records, because rules see text as the program had it. */
 function text(value: RecordValue | undefined): string | undefined {
   return typeof value === "string" ? (undoUnambiguous(value) ?? value) : undefined;
 }

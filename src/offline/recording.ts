@@ -34,7 +34,7 @@ export interface RecordingOptions {
 export interface Recorded {
   readonly events: number;
   readonly bytes: number;
-  /** Losses that the source told of. */
+  /** Number of losses that the source reported. */
   readonly losses: number;
   readonly seconds: number;
 }
@@ -94,7 +94,7 @@ export function runRecording(options: RecordingOptions): Recorded {
   try {
     followEvents(sensor, rescan, follower);
   } catch (error) {
-    // Without its last block: a replay says that it was cut.
+    // Without its last block: a replay reports that it was cut.
     writer.flush();
     throw error;
   }

@@ -54,7 +54,7 @@ const textOperators: Readonly<Record<string, Compile>> = {
   },
 };
 
-/** One function for all of them, because rules name up to a score; the last character tells most texts apart. */
+/** One function for all of them, because rules name up to twenty; the last character distinguishes most texts. */
 function startsWithAny(texts: readonly string[]): TextTest {
   const beginnings = texts.map((text) => ({
     text,

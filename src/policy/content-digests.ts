@@ -3,7 +3,7 @@ import type { FileError } from "../baseline/baseline-file.ts";
 
 /** Maximum number of digests of a policy with all that it extends. */
 export const DIGESTS_LIMIT = 10_000;
-/** Maximum size of a file in bytes: each digest with a path of 350 characters. */
+/** Maximum size of a file in bytes: enough for DIGESTS_LIMIT lines with paths of 350 characters. */
 export const DIGESTS_FILE_LIMIT = 4 << 20;
 /** Maximum number of errors that are reported for one file. */
 const ERRORS_LIMIT = 20;
@@ -22,8 +22,8 @@ export type ReadDigests =
   | { readonly ok: false; readonly errors: readonly FileError[] };
 
 /**
- * Reads a file as sha256sum(1) writes it. Empty lines and lines that begin with `#` do not count; names are not looked
- * at. The digests are `sha256:` and 64 lower-case hexadecimal digits.
+ * Reads a file as sha256sum(1) writes it. Empty lines and lines that begin with `#` are ignored, and so are
+ * names. The digests are `sha256:` and 64 lower-case hexadecimal digits.
  */
 export function readDigests(bytes: Uint8Array): ReadDigests {
   const digests = new Set<string>();

@@ -1,5 +1,5 @@
-// Finds rules that are valid and yet not what their author means. Each finding is true of every event; what cannot be
-// shown is not reported.
+// Finds rules that are valid and yet not what their author means. A finding is reported only if it can be shown to hold
+// for every event.
 import type { PolicyError } from "./document.ts";
 import { killsByDefault } from "./lint/baseline-default.ts";
 import { alwaysTrue, alwaysTrueFinding, neverTrue, neverTrueFinding } from "./lint/constant.ts";

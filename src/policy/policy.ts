@@ -435,7 +435,7 @@ function aloneOf(
   return evaluated?.alone[standingOf(evaluated.alone[0], subject, states)];
 }
 
-/** What the host lets the rule of `decision` do about this event. */
+/** Whether the rule of `decision` may act on this event, and alert. */
 function standingOf(
   { action, ruleset, rule }: Decision,
   subject: Subject,

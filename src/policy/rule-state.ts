@@ -1,13 +1,13 @@
-// What the host adds to a policy for each rule: whether it may act, and whether its verdicts are silenced.
+// What this host decides about each rule of a policy: whether it may act, and whether its verdicts are silenced.
 import type { Subject } from "./subject.ts";
 
-/** A fact about every event, or a test of one. */
+/** Either holds for every event or for none, or depends on the event. */
 export type Holds = boolean | ((subject: Subject) => boolean);
 
 export interface RuleState {
-  /** The rule may act under an enforcement that lets verdicts act. */
+  /** The rule may act if the enforcement permits verdicts to act. */
   readonly armed: Holds;
-  /** A person has asked not to be alerted by the rule. */
+  /** Verdicts of the rule are recorded, and alert nobody. */
   readonly silenced: Holds;
 }
 

@@ -41,7 +41,7 @@ interface ProcessSubject {
   /** The process that forked it, not the one that adopts an orphan later. */
   readonly parentPid: number | undefined;
   /**
-   * The lineage does not tell the parent, because a child that runs the same program as its parent shares the parent's
+   * The lineage does not identify the parent, because a child that runs the same program as its parent shares the parent's
    * node. undefined if there is no parent or it was never seen.
    */
   readonly parent: Parent | undefined;
@@ -54,7 +54,10 @@ interface ProcessSubject {
   readonly containerImage: string | undefined;
   /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
-  /** Whether the runnable's file holds what the baseline does not know; absent where that cannot be told. Set before the subject is judged. */
+  /**
+   * Whether the runnable's file holds a content that the baseline does not know; absent if that is not known. Set before
+   * the subject is judged.
+   */
   changed?: boolean | undefined;
   /** The change to which the event belongs; undefined for none. No rule names it. */
   change?: string | undefined;

@@ -166,7 +166,7 @@ export function testSubject(
   return subject;
 }
 
-/** What stands for the baseline in a test; without it there is nothing that could be told. */
+/** Stands for the baseline in a test. Without it, the variables of the baseline are absent. */
 function knowledgeOf(known: TestEntry["known"]): Knowledge {
   return known === undefined || known === "absent" ? {} : { known, familiar: known };
 }

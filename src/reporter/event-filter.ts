@@ -25,7 +25,7 @@ export interface EventFilter {
   readonly uid?: string | undefined;
 }
 
-/** The most texts of a pattern that SQL looks for: each is one more pass over the body. */
+/** Maximum number of texts of a pattern that SQL looks for, because each takes one more pass over the body. */
 const LITERALS = 4;
 
 /** A condition on the columns of a row, with its parameters. */
@@ -35,7 +35,7 @@ export interface SqlCondition {
 }
 
 /**
- * What every wanted row fulfils. The body is compared as text: it is what JSON.stringify makes of a flat record, in which
+ * A condition that every wanted row fulfils. The body is compared as text: it is what JSON.stringify makes of a flat record, in which
  * a quotation mark inside of a text has a backslash in front. That takes a tenth of the time of SQLite's JSON functions.
  */
 export function sqlOf(filter: EventFilter): SqlCondition {

@@ -443,7 +443,7 @@ function isUnsound(error: unknown): boolean {
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
 }
 
-/** Whether `error` says that the disk is full or fails. Other errors need an administrator. */
+/** Whether `error` means that the disk is full or fails. Other errors need an administrator. */
 function isOfDisk(error: unknown): boolean {
   const codes = ["SQLITE_FULL", "SQLITE_IOERR"];
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);

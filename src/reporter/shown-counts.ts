@@ -1,4 +1,4 @@
-// What a live view has shown, counted for its last line: alerts scroll past, and a person wants to know how many there were.
+// Counts what a live view has shown, for its last line: alerts scroll past, and a person wants to know how many there were.
 import type { EventRecord } from "../report/event-record.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { counted } from "../vocabulary/counted.ts";

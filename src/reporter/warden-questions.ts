@@ -1,4 +1,4 @@
-// Pings the warden. The answer tells whether it is alive and follows all totals of that moment, so totals are current.
+// Pings the warden. The answer shows that it is alive, and follows all totals of that moment, so totals are current.
 import type { Pong, Request } from "../report/wire.ts";
 import type { Health } from "./endpoint.ts";
 

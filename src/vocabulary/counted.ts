@@ -1,4 +1,4 @@
-// Numbers with their noun, for people.
+// Formats numbers with their noun, for people.
 
 /** `1 tree`, `2 trees`. Only for nouns whose plural is formed with an s. */
 export function counted(count: number, noun: string): string {

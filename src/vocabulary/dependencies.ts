@@ -2,7 +2,7 @@
 
 /**
  * How the key of settled execs (Sensor.settle) accounts for a dependency. `hashed`: it is part of the key. `cleared`:
- * when it changes, all settled keys are dropped. `missed`: the key says nothing about it, so a kill that depends on it
+ * when it changes, all settled keys are dropped. `missed`: the key does not hold it, so a kill that depends on it
  * must not wait.
  */
 export type SettleKeyPart = "hashed" | "cleared" | "missed";

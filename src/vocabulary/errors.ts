@@ -1,6 +1,6 @@
 // Errors that carry advice, and the text of any error.
 
-/** An error that a person can do something about: `hint` says what. */
+/** An error that a person can correct: `hint` describes how. */
 export class HintedError extends Error {
   readonly hint: string | undefined;
 

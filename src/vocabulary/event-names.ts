@@ -126,7 +126,7 @@ const table = {
   },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
   "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
-  "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can tell" },
+  "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
   "baseline.learned": {

@@ -1,5 +1,4 @@
-// When something ends: by the time of day, or by a clock that nobody sets, whichever comes first.
-
+// When something ends: by the wall clock or by CLOCK_BOOTTIME, which cannot be set, whichever comes first.
 /** A moment on both clocks. */
 export interface Moment {
   /** Seconds since 1970-01-01T00:00:00Z. */

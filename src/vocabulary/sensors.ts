@@ -1,4 +1,4 @@
-// The one table of event sources: what each can tell, and how it is used. Lists of sources, their names on the command
+// The one table of event sources: what each can report, and how it is used. Lists of sources, their names on the command
 // line and in the configuration, doctor's table and the closed attribute of metrics are derived from it; how each is
 // opened stands in sensor/open.ts.
 import type { JudgedVariable } from "./variables.ts";

@@ -1,4 +1,4 @@
-// What a row of the table of variables says.
+// The shape of a row of the table of variables.
 import type { Dependency } from "./dependencies.ts";
 import type { EventKind } from "./event-kinds.ts";
 

@@ -566,7 +566,7 @@ const table = {
     "`policy.verdict.repeated`: the first of these arguments, each joined by spaces and cut",
   ),
   "policy.undecided_rules": reported("string[]", [], "`explain`: every rule that names an absent variable"),
-  "policy.enforcement": reported("string", ["change"], "what the host lets verdicts do: `observe` or `kill`"),
+  "policy.enforcement": reported("string", ["change"], "the enforcement in force: `observe` or `kill`"),
   "policy.warnings": reported("string[]", ["change"], "rules that can never match under the sensor in use"),
   "policy.errors": reported("string[]", ["change"], "what is wrong with a policy, each with its place"),
   "security_rule.name": {
@@ -603,7 +603,7 @@ const table = {
     ["loss"],
     "why events were lost: `overrun`, `restart` or `switch`",
   ),
-  "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if nobody can tell"),
+  "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if not known"),
   "configuration.errors": reported(
     "string[]",
     ["change"],
@@ -874,7 +874,7 @@ export function needsContent(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.includes("content");
 }
 
-/** The variable tells nothing but what the environment is. False for what is no variable. */
+/** Whether the variable depends on the environment alone. False for a name that is no variable. */
 export function isOfEnvironment(name: string): boolean {
   return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
 }

@@ -129,7 +129,7 @@ describe("lint", () => {
     const { exitCode, stderr } = policy("lint", wide);
     expect(exitCode).toBe(1);
     expect(stderr).toContain(finding);
-    expect(stderr).toContain("  hint: say below what");
+    expect(stderr).toContain("  hint: bound it to a lineage");
   });
 
   test("a broken policy is an error of its own, with exit code 2", () => {

@@ -26,7 +26,7 @@ export interface Captured {
   /** Where it was made. */
   readonly host: string;
   readonly entries: readonly BaselineEntry[];
-  /** Losses that the capture tells of. */
+  /** Number of losses that the capture records. */
   readonly losses: number;
   readonly unreadable: number;
 }

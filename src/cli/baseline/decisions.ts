@@ -1,4 +1,5 @@
-// The decisions of a review. Each is on the disk, and the warden is asked to load it, before the next one is taken.
+// Carries out the decisions of a review. Each is written to the disk, and the warden is asked to load it, before the next
+// question, so that an interrupted review loses nothing.
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { BaselineFile } from "../../baseline/baseline-file.ts";

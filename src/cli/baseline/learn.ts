@@ -45,9 +45,7 @@ export async function learn(flags: LearnFlags, host: BaselineHost): Promise<void
   }
   const seconds = learnSeconds(flags.for);
   requestWardenOrFail(host.stateDirectory, { kind: "learn", seconds });
-  warn(
-    seconds === null ? "the warden learns until it is told to stop" : `the warden learns for ${flags.for}`,
-  );
+  warn(seconds === null ? "the warden learns until it is stopped" : `the warden learns for ${flags.for}`);
   hint("see how far it is with: treewarden baseline learn --show");
 }
 

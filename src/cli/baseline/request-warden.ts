@@ -127,6 +127,6 @@ export function noWardenRuns(stateDirectory: string): CommandError {
   return new CommandError(
     exitCodes.no,
     `no treewarden runs on ${stateDirectory}`,
-    "start it with treewarden run; --state-dir says which one",
+    "start it with treewarden run; --state-dir chooses which one",
   );
 }

@@ -55,7 +55,7 @@ function read(path: string, rules: FileRules, conclusion: string): Uint8Array | 
   throw new CommandError(exitCodes.usage, `${path} ${reason}, ${conclusion}`, fix);
 }
 
-/** `writeFileAtomic`, whose errors are told to a person. */
+/** `writeFileAtomic`, whose errors become CommandErrors. */
 export function writeWhole(path: string, text: string, mode?: number): void {
   try {
     writeFileAtomic(path, text, mode);

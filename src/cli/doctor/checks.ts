@@ -1,4 +1,4 @@
-// The checks of `doctor` other than those of sensors. Each has a result; a failed check also says how to fix it.
+// The checks of `doctor` other than those of sensors. Each has a result; a failed check also has a fix.
 import { accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";

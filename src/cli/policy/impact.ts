@@ -1,4 +1,4 @@
-// `policy impact F`: what a policy would do to all that the journal and the baseline know this host to run.
+// `policy impact F`: judges by a policy what this host is known to run, from the journal and the baseline.
 import type { Knowledge } from "../../baseline/baseline.ts";
 import { parseBaseline } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
@@ -99,11 +99,13 @@ function acceptedEntries(
   ofRoles: LoadedPolicies["baselines"],
 ): readonly BaselineEntry[] | undefined {
   const inForce = readKnown(directory);
-  const own = ofRoles.flatMap(({ bytes }) => {
+  const entriesOfRoles = ofRoles.flatMap(({ bytes }) => {
     const result = parseBaseline(bytes);
     return result.ok ? result.value.entries : [];
   });
-  return inForce === undefined && own.length === 0 ? undefined : [...(inForce ?? []), ...own];
+  return inForce === undefined && entriesOfRoles.length === 0
+    ? undefined
+    : [...(inForce ?? []), ...entriesOfRoles];
 }
 
 class Judge {

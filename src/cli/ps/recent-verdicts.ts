@@ -3,7 +3,7 @@ import { actions } from "../../policy/schema.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import type { JournalReader } from "../../reporter/journal-reader.ts";
 
-/** Identifies a process of any boot: its pid and when it was created, as records have it. */
+/** Identifies a process across boots: its pid and its creation time, as they are in records. */
 export function processText(pid: unknown, created: unknown): string {
   return `${String(pid)} ${String(created)}`;
 }

@@ -1,4 +1,4 @@
-// The result of a parser of /proc for a file that is not as its manual page says.
+// The result of a parser of /proc for a file that does not have the format of its manual page.
 
 export interface ParseFailure {
   readonly failure: "malformed";

@@ -1,4 +1,4 @@
-// The files that a process runs, opened through its folder in /proc: its executable, and a script as the process would
+// Opens the files that a process runs, through its directory in /proc: its executable, and a script as the process would
 // find it. They are opened with O_PATH, which reads nothing and has no effect on the file, and only as far as the kernel
 // has them in memory, so that no file system can block the caller.
 import { bindLibc, checked } from "../libc.ts";
@@ -43,12 +43,12 @@ export interface FileState {
   readonly changed: number;
 }
 
-/** Whether both are states of one file, between which nobody has touched it. */
+/** Whether both are states of one file that was not changed between them. */
 export function isSameFileState(a: FileState, b: FileState): boolean {
   return a.changed === b.changed && a.inode === b.inode && a.device === b.device && sameContent(a, b);
 }
 
-/** Whether nobody has written to a file between two of its states, unless he has also set its times. */
+/** Whether a file was not written to between two of its states. A writer that also resets its times is not noticed. */
 export function sameContent(a: FileState, b: FileState): boolean {
   return a.size === b.size && a.modified === b.modified;
 }

@@ -1,4 +1,4 @@
-// Kill rules that a variable's default makes match on a host without a baseline.
+// Kill rules that match on a host without a baseline, because of the default of a variable.
 import { Compiler } from "../compiler.ts";
 import { type Expression, namesIn, namesTestedByMissing } from "../expression.ts";
 import type { Finding, LintedRule } from "./finding.ts";
@@ -27,7 +27,7 @@ function finding(rule: LintedRule["placed"], names: readonly string[]): Finding 
   };
 }
 
-/** The variables of a part that asks for the baseline alone and is fulfilled by null; undefined if there is none. */
+/** The variables of a part that depends on the baseline alone and that null fulfils; undefined if there is none. */
 function trueWithoutBaseline(expression: Expression, positive: boolean): readonly string[] | undefined {
   const names = [...namesIn(expression)];
   if (!names.some((name) => baselineNames.has(name))) return undefined;
@@ -62,7 +62,7 @@ function withoutBaseline(expression: Expression): boolean | undefined {
   return answerOfNull(expression);
 }
 
-/** The truth of a part that asks for the baseline alone, if there is none; undefined for any other part. */
+/** The truth of a part that depends on the baseline alone, on a host without one; undefined for any other part. */
 function answerOfNull(expression: Expression): boolean | undefined {
   const slots = [...new Set([...namesIn(expression), ...namesTestedByMissing(expression)])];
   if (!slots.every((name) => baselineNames.has(name)) || !isOfVariables(expression)) return undefined;

@@ -1,4 +1,4 @@
-// What a single test of a condition says about one value: a finite set, a range of numbers, or a test of text.
+// The constraint that a single test puts on one value: a finite set, a range of numbers, or a test of text.
 import { type Expression, type Scalar, valueKinds } from "../expression.ts";
 
 /** The values for which a test is true. */
@@ -27,7 +27,7 @@ export interface ConstraintOnTerm {
 const infinity: Bound = { value: Number.POSITIVE_INFINITY, included: true };
 const minusInfinity: Bound = { value: Number.NEGATIVE_INFINITY, included: true };
 
-/** What the test says about one value; undefined if it is a test of another kind. */
+/** The constraint that the test puts on one value; undefined if it is a test of another kind. */
 export function constraintOf(test: Expression): ConstraintOnTerm | undefined {
   if (test.is === "variable" && test.kind === valueKinds.bool)
     return { term: test, constraint: { is: "set", values: [true] } };

@@ -1,4 +1,4 @@
-// What the checks of lint take and report.
+// The input and the output of the checks of lint.
 import type { PlacedRule } from "../load.ts";
 import type { RuleCondition } from "../policy.ts";
 

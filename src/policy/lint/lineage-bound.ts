@@ -9,7 +9,7 @@ import type { TestEntry } from "../schema.ts";
 import { testSubject } from "../test-lineage.ts";
 import type { Finding, LintedRule } from "./finding.ts";
 
-/** Variables that name where in the forest of processes one stands. */
+/** Variables that depend on the position of the process in the forest. */
 const lineageVariables: ReadonlySet<string> = new Set([
   "process.parent.executable.path",
   "process.parent.executable.name",
@@ -24,7 +24,7 @@ const lineageVariables: ReadonlySet<string> = new Set([
   "tree.labels",
 ] satisfies JudgedVariable[]);
 
-/** What a variable depends on that tells what a process runs, is given or was started by. */
+/** The dependencies of variables that identify what a process runs, its arguments, or what started it. */
 const naming: ReadonlySet<Dependency> = new Set(["lineage", "program", "arguments", "directory", "parent"]);
 
 type Member = TestEntry["lineage"][number];
@@ -40,7 +40,7 @@ function cron(path: string, ...args: string[]): TestEntry["lineage"] {
   return [init, { "process.executable.path": "/usr/sbin/cron", ...root }, program(path, ...args)];
 }
 
-/** What every host runs all the time. A rule for all lineages that kills one of these is written too wide. */
+/** What every host runs all the time. A rule that kills one of these is too wide. */
 const ordinaryLineages: readonly { readonly name: string; readonly lineage: TestEntry["lineage"] }[] = [
   {
     name: "the shell of a login",
@@ -105,7 +105,7 @@ function unbounded({ placed }: LintedRule, reason: string): Finding {
   return {
     rule: placed,
     message: `rule "${placed.rule.id}" kills without a bound on the lineage: ${reason}`,
-    fix: 'say below what: { "and": [ { "under": ["nginx"] }, ... ] }',
+    fix: 'bound it to a lineage: { "and": [ { "under": ["nginx"] }, ... ] }',
   };
 }
 
@@ -118,7 +118,7 @@ function isBound(expression: Expression, positive: boolean, bounds: (part: Expre
       const test = (part: Expression): boolean => isBound(part, positive, bounds);
       return (operator === "and") === positive ? parts.some(test) : parts.every(test);
     }
-    // "Anything but this" bounds nothing.
+    // An inequality permits nearly every value, so it is no bound.
     if (operator === "!=" || operator === "!==") return !positive && bounds(expression);
   }
   return positive && bounds(expression);

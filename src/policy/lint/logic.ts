@@ -3,7 +3,7 @@
 import { callExpression, type Expression, valueKinds } from "../expression.ts";
 import { areDisjoint, constraintOf, isImpossible, isUniversal, isWithin } from "./constraint.ts";
 
-/** The most comparisons for one policy. A hostile policy would take hours; beyond this nothing more is shown. */
+/** The most comparisons for one policy. A hostile policy would take hours; beyond this limit every further answer is "not shown". */
 const COMPARISON_LIMIT = 2_000_000;
 
 /** Answers hold for events in which no variable of either condition is absent. */
@@ -103,12 +103,12 @@ export class Logic {
     if (casesOfB !== undefined) return casesOfB.every((part) => this.excludes(a, part));
     if (partsOfCall(a, "and")?.some((part) => this.excludes(part, b)) === true) return true;
     if (partsOfCall(b, "and")?.some((part) => this.excludes(a, part)) === true) return true;
-    const one = constraintOf(a);
-    const two = constraintOf(b);
-    if (one === undefined || two === undefined || this.keyOf(one.term) !== this.keyOf(two.term)) return false;
+    const ofA = constraintOf(a);
+    const ofB = constraintOf(b);
+    if (ofA === undefined || ofB === undefined || this.keyOf(ofA.term) !== this.keyOf(ofB.term)) return false;
     const isSingle =
-      (one.term.kind & ~(valueKinds.string | valueKinds.number | valueKinds.bool | valueKinds.null)) === 0;
-    return areDisjoint(one.constraint, two.constraint, isSingle);
+      (ofA.term.kind & ~(valueKinds.string | valueKinds.number | valueKinds.bool | valueKinds.null)) === 0;
+    return areDisjoint(ofA.constraint, ofB.constraint, isSingle);
   }
 
   private remembered(
@@ -176,9 +176,9 @@ function negatedBy(expression: Expression): Expression | undefined {
   if (positive === undefined) return undefined;
   const known = positives.get(expression);
   if (known !== undefined) return known;
-  const made = callExpression(positive, expression.parts);
-  positives.set(expression, made);
-  return made;
+  const negated = callExpression(positive, expression.parts);
+  positives.set(expression, negated);
+  return negated;
 }
 
 function testImplies(
@@ -188,10 +188,10 @@ function testImplies(
 ): boolean {
   if (a.is === "under" && b.is === "under") return isSubset(a.entries, b.entries);
   if (a.is === "tree" && b.is === "tree") return isSubset(a.patterns, b.patterns);
-  const one = constraintOf(a);
-  const two = constraintOf(b);
-  if (one === undefined || two === undefined || !areAlike(one.term, two.term)) return false;
-  return isWithin(one.constraint, two.constraint);
+  const ofA = constraintOf(a);
+  const ofB = constraintOf(b);
+  if (ofA === undefined || ofB === undefined || !areAlike(ofA.term, ofB.term)) return false;
+  return isWithin(ofA.constraint, ofB.constraint);
 }
 
 function isSubset(some: readonly string[], all: readonly string[]): boolean {

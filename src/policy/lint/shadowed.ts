@@ -36,6 +36,6 @@ function shadowedFinding({ placed }: LintedRule, { placed: by }: LintedRule): Fi
     fix:
       placed.rule.ruleset === by.rule.ruleset
         ? "put it before that rule, narrow that rule, or remove it"
-        : `narrow that rule, or say so: "override": { "${placed.rule.id}": { "enabled": false } }`,
+        : `narrow that rule, or disable this one: "override": { "${placed.rule.id}": { "enabled": false } }`,
   };
 }
