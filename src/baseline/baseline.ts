@@ -2,7 +2,6 @@
 // queried.
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import { unambiguous } from "../linux/text.ts";
 import { comparedPath } from "./compared-path.ts";
 import { contentPath } from "./content-path.ts";
 import { type Contents, joinContents } from "./contents.ts";
@@ -13,7 +12,7 @@ import { baselinePath, isImageScope, properEnds } from "./key.ts";
 
 export type ComparedContents = Exclude<Contents, "unknown"> | "exempt";
 
-/** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
+/** The baseline's answers for a policy (`tree.known` and so on). An absent property is not known. */
 export interface Knowledge {
   /** null where no baseline was ever accepted. */
   readonly known?: boolean | null;
@@ -217,8 +216,8 @@ export class Baseline {
 
   private comparedContents({ program }: Lineage): ComparedContents | undefined {
     const path = contentPath(program);
-    if (path === undefined) return "exempt";
-    const contents = this.contentsOf(comparedPath(unambiguous(path)));
+    if (path === null) return "exempt";
+    const contents = this.contentsOf(path.compared);
     return contents === "unknown" ? undefined : contents;
   }
 

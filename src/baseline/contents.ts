@@ -1,4 +1,4 @@
-// The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
+// The contents that a file had when it was learned: digests, or a word for a file that is not compared by its digests.
 import { compareTexts } from "./compare-texts.ts";
 import { isDigest } from "./executables.ts";
 
@@ -41,7 +41,7 @@ export function joinContents(a: Contents, b: Contents): Contents {
   return all.length > CONTENTS_LIMIT ? "varies" : all;
 }
 
-/** Whether `contents` has a digest that `known` lacks, where the contents of both are compared at all. */
+/** Whether `contents` has a digest that `known` lacks, if both are lists of digests; false otherwise. */
 export function hasNewContent(contents: Contents, known: Contents): boolean {
   if (typeof contents === "string" || typeof known === "string") return false;
   return contents.some((digest) => !known.includes(digest));

@@ -50,7 +50,7 @@ function lesser(a: string | undefined, b: string | undefined): string | undefine
  * Joins two entries of the same key. The result is complete if either is, because a complete entry matches fewer
  * lineages. `apart` means that they come from different hosts, whose numbers are added.
  */
-export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
+function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
   const beforeHabits = a.beforeHabits || b.beforeHabits;
   return {
     scope: a.scope,

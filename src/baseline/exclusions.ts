@@ -184,7 +184,7 @@ function globProblem(tree: string, compile: CompileGlob): string | undefined {
     return messageOf(error);
   }
   const namesLabel = tree.split("/").some((label) => label !== "" && !/^[*]+$/.test(label));
-  return namesLabel ? undefined : "it fits every tree: name at least one label";
+  return namesLabel ? undefined : "it matches every tree: name at least one label";
 }
 
 interface Compiled {

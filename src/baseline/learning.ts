@@ -50,7 +50,7 @@ interface CollectedTree {
   /** Its count has changed since it was reported. */
   dirty: boolean;
   files: readonly SeenFile<CollectedTree>[];
-  /** The content of its runnable; undefined if its digests would say nothing. */
+  /** The content of its runnable; undefined if it is not compared by its digests. */
   content: SeenContent<CollectedTree> | undefined;
   /** Its files or contents have changed since it was reported. */
   filesChanged: boolean;
@@ -135,7 +135,7 @@ export class Learning {
   }
 
   /**
-   * Proposes the content of a known tree that nobody has accepted, see `observe`. It is a tree of its own, so that it
+   * Proposes a content of a known tree that is not accepted, see `observe`. It is a tree of its own, so that it
    * does not add to what a learning run has found.
    */
   observeContent(
@@ -254,8 +254,8 @@ export class Learning {
   /** Adds the path that the process runs to its tree. Contents are compared on the host alone. */
   private addContent(tree: CollectedTree, lineage: Lineage, facts: ProcessFacts | undefined): void {
     if (tree.content !== undefined || facts === undefined) return;
-    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : undefined;
-    const content = path === undefined ? undefined : this.contents.of(path);
+    const path = isOnHost(lineage, facts) ? contentPath(lineage.program) : null;
+    const content = path === null ? undefined : this.contents.of(path.path);
     if (content === undefined) return;
     tree.content = content;
     content.users.push(tree);

@@ -103,7 +103,10 @@ function pretty(
 /** What each process may do with this configuration. */
 function privilegeTable(privileges: readonly PrivilegeLine[]): string {
   const inForce = privileges.filter((line) => line.inForce);
-  const widths = [9, Math.max(...inForce.map(({ privilege }) => privilege.length))] as const;
+  const widths = [
+    Math.max(...inForce.map(({ process }) => process.length)),
+    Math.max(...inForce.map(({ privilege }) => privilege.length)),
+  ] as const;
   const row = (process: string, privilege: string, reason: string): string =>
     `${process.padEnd(widths[0])}  ${privilege.padEnd(widths[1])}  ${reason}`.trimEnd();
   const rows = inForce.map(({ process, privilege, reason }) => row(process, privilege, reason));

@@ -1,7 +1,7 @@
 // The settings of this host. Every command gets its configuration, state directory, policies and base list from here,
 // so that all of them name and judge programs as `treewarden run` does.
 import { join } from "node:path";
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { type Config, configFile, defaultStateDirectory } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
@@ -11,11 +11,12 @@ import { type BaseSystem, embeddedBase } from "../fingerprint/base.ts";
 import { shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
+import { readLastGood } from "../warden/last-good.ts";
 import { type ReadConfig, readConfigFile } from "./configuration.ts";
 import type { ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
-import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
+import { filesOnDisk, keptFiles, type SettingFiles } from "./setting-files.ts";
 
 /** The options that override the configuration file. They have the same meaning in every command. */
 export interface HostFlags {
@@ -33,6 +34,11 @@ export function stateDirOption(): Option {
     "--state-dir <directory>",
     `state directory of treewarden run (default: the configuration's, else ${defaultStateDirectory})`,
   );
+}
+
+/** Adds the options that choose the host's configuration file and state directory. */
+export function withHostOptions(command: Command): Command {
+  return command.addOption(configOption()).addOption(stateDirOption());
 }
 
 export function policyOption(): Option {
@@ -65,6 +71,53 @@ export function hostConfigFile(
       `--state-dir must be an absolute path, not ${shownValue(stateDir)}`,
     );
   return { config: { ...config, policies, state_directory: stateDir }, file, digest };
+}
+
+/** The configuration of this host, and where its policies are read from. */
+export interface UsableConfig {
+  readonly config: Config;
+  readonly files: SettingFiles;
+}
+
+/**
+ * For commands that take power away, which must work while the configuration on disk has errors: then this prints the
+ * errors and returns what was last in force on the state directory, the default one without `--state-dir`. Throws the
+ * errors as a CommandError if nothing was ever in force there.
+ */
+export function hostConfigOrLastGood(flags: HostFlags): UsableConfig {
+  try {
+    return { config: hostConfig(flags, "to decide"), files: filesOnDisk };
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.code !== exitCodes.usage) throw error;
+    const lastGood = lastGoodConfig(flags.stateDir ?? defaultStateDirectory);
+    if (lastGood !== undefined) {
+      warn(...error.lines, "the configuration has errors; the command uses the one that was last in force");
+      return lastGood;
+    }
+    if (flags.stateDir !== undefined) throw error;
+    throw new CommandError(
+      error.code,
+      error.lines,
+      "with --state-dir the command works all the same, by the configuration that was last in force",
+    );
+  }
+}
+
+function lastGoodConfig(stateDir: string): UsableConfig | undefined {
+  const kept = readLastGood(stateDir);
+  if (kept === undefined) return undefined;
+  const files = keptFiles(kept);
+  try {
+    const { config } = hostConfigFile(
+      { config: kept.origin.file ?? undefined, stateDir },
+      "to decide",
+      files,
+    );
+    return { config, files };
+  } catch {
+    // It is of another version, which had other settings.
+    return undefined;
+  }
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   type Overrides,
   overrideKinds,
   type PauseOrder,
+  type SilenceOrder,
 } from "../enforcement/overrides.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { tryLock } from "../linux/flock.ts";
@@ -38,7 +39,14 @@ import { askWarden } from "./baseline/request-warden.ts";
 import { writeWhole } from "./baseline/store.ts";
 import { wholeSeconds } from "./duration-options.ts";
 import { enforcementOf } from "./enforcement.ts";
-import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
+import {
+  configOption,
+  type HostFlags,
+  hostConfigFile,
+  hostConfigOrLastGood,
+  stateDirOption,
+  type UsableConfig,
+} from "./host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { loadSettings } from "./policies.ts";
 import { requester } from "./requester.ts";
@@ -138,8 +146,9 @@ async function disarm(name: string | undefined, flags: OrderFlags): Promise<void
       "name a rule or --all, one of both",
       "treewarden disarm web/shell",
     );
-  const { config } = hostConfigFile(flags, "to decide");
-  const rule = name === undefined ? null : ruleToHold(name, config);
+  const usable = hostConfigOrLastGood(flags);
+  const { config } = usable;
+  const rule = name === undefined ? null : ruleToHold(name, usable);
   const unit = unitNamed(flags);
   const length = flags.for === undefined ? null : orderLength(flags.for);
   await give(config, {
@@ -156,7 +165,7 @@ async function disarm(name: string | undefined, flags: OrderFlags): Promise<void
 }
 
 async function pause(flags: OrderFlags): Promise<void> {
-  const { config } = hostConfigFile(flags, "to decide");
+  const { config } = hostConfigOrLastGood(flags);
   const length = orderLength(flags.for ?? "");
   const longest = parseDuration(config.pause.max) ?? 0;
   if (length > longest)
@@ -183,7 +192,7 @@ async function pause(flags: OrderFlags): Promise<void> {
 }
 
 async function resume(flags: OrderFlags): Promise<void> {
-  const { config } = hostConfigFile(flags, "to decide");
+  const { config } = hostConfigOrLastGood(flags);
   const wasPaused = inForce(config.state_directory).pause.length > 0;
   const given = await give(config, {
     kinds: ["pause"],
@@ -197,7 +206,8 @@ async function silence(name: string | undefined, flags: OrderFlags): Promise<voi
   const modes = [name !== undefined, flags.list === true, flags.end !== undefined].filter(Boolean);
   if (modes.length !== 1)
     throw new CommandError(exitCodes.usage, "name a rule, or give --list or --end, one of them");
-  const { config } = hostConfigFile(flags, "to decide");
+  const usable = hostConfigOrLastGood(flags);
+  const { config } = usable;
   if (flags.list) {
     process.stdout.write(silencesText(inForce(config.state_directory)));
     return;
@@ -210,7 +220,7 @@ async function silence(name: string | undefined, flags: OrderFlags): Promise<voi
       'add --for 1h --reason "..."',
     );
   const length = orderLength(flags.for);
-  const rule = ruleToHold(name ?? "", config);
+  const rule = ruleToHold(name ?? "", usable);
   const unit = unitNamed(flags);
   const tree = flags.tree === undefined ? null : treeGlob(flags.tree);
   const given = await give(config, {
@@ -221,9 +231,10 @@ async function silence(name: string | undefined, flags: OrderFlags): Promise<voi
       return withSilence(overrides, { ...orderBy(config, flags, now), number, rule, tree, unit, end });
     },
   });
-  const number = given.silence.at(-1)?.number;
-  warn(`${rule} is silenced until ${localTimeOf(Date.now() + length * 1_000)}`);
-  hint(`it still acts where it is armed; treewarden silence --end ${number} ends the silence`);
+  const order = given.silence.at(-1);
+  if (order === undefined) return;
+  warn(`${rule} is silenced${silencePlace(order)} until ${localTimeOf(order.end.wall * 1_000)}`);
+  hint(`it still acts where it is armed; treewarden silence --end ${order.number} ends the silence`);
 }
 
 async function endSilence(text: string, config: Config): Promise<void> {
@@ -247,11 +258,16 @@ async function endSilence(text: string, config: Config): Promise<void> {
 function silencesText({ silence: orders }: Overrides): string {
   if (orders.length === 0) return "nothing is silenced\n";
   return orders
-    .map(({ number, rule, tree, unit, end, reason }) => {
-      const where = `${tree === null ? "" : ` in ${tree}`}${placeText(unit, null)}`;
-      return `${number}  ${rule}${printable(where)}  until ${localTimeOf(end.wall * 1_000)}  ${printable(reason ?? "-")}\n`;
+    .map((order) => {
+      const { number, rule, end, reason } = order;
+      return `${number}  ${rule}${silencePlace(order)}  until ${localTimeOf(end.wall * 1_000)}  ${printable(reason ?? "-")}\n`;
     })
     .join("");
+}
+
+/** The trees and the unit that a silence is for; empty if it is for all. */
+function silencePlace({ tree, unit }: SilenceOrder): string {
+  return printable(`${tree === null ? "" : ` in ${tree}`}${placeText(unit, null)}`);
 }
 
 /** Orders that have not ended. */
@@ -366,8 +382,8 @@ function ruleNamed(name: string, policy: Policy): string {
 }
 
 /** As `ruleNamed`, but with a policy that has errors the name is believed: less must always be possible. */
-function ruleToHold(name: string, config: Config): string {
-  const result = loadSettings(config, "to decide");
+function ruleToHold(name: string, { config, files }: UsableConfig): string {
+  const result = loadSettings(config, "to decide", files);
   if (result.ok) return ruleNamed(name, result.policy);
   if (!/^[A-Za-z0-9][\w.+-]*\/[A-Za-z0-9][\w.-]*$/.test(name))
     throw new CommandError(exitCodes.usage, `${printable(name)} must be ROLE/RULE`);

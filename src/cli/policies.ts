@@ -129,7 +129,7 @@ export function policyRefusal(what: string, errors: readonly PolicyError[]): Com
   const count = errors.length;
   const found = count === 1 ? "an error" : `${count} errors`;
   const details = errors.map(formatPolicyError);
-  return new CommandError(exitCodes.usage, `${what} has ${found}; nothing was changed`, undefined, details);
+  return new CommandError(exitCodes.usage, `${what} has ${found}`, undefined, details);
 }
 
 /** Prints each error with its place and fix on stderr. */

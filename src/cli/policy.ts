@@ -161,7 +161,8 @@ function test(names: readonly string[], flags: OutputFlags): void {
       else printTestResult(name, result);
     }
   }
-  if (flags.output === "pretty") process.stdout.write(`${total - failed} of ${total} tests pass\n`);
+  if (flags.output === "pretty" && broken < names.length)
+    process.stdout.write(`${total - failed} of ${total} tests pass\n`);
   if (broken > 0) throw new CommandError(exitCodes.usage, `${broken} of ${names.length} policies broken`);
   if (failed > 0) process.exitCode = exitCodes.no;
 }

@@ -135,20 +135,20 @@ export async function program(args: readonly string[]): Promise<Command> {
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
-    .configureOutput({ outputError: printUsageError });
+    .configureOutput({ outputError: (text) => printUsageError(text, "treewarden") });
   const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
-    if (name === called) root.addCommand(throwInsteadOfExit(await load()));
+    if (name === called) root.addCommand(throwInsteadOfExit(await load(), "treewarden"));
     else root.command(name).description(summary);
   }
   return root;
 }
 
 /** Prints an error of the option parser as every other error is printed, and where to look. */
-function printUsageError(this: void, text: string): void {
+function printUsageError(text: string, command: string): void {
   const { message, hint: suggestion } = usageError(text);
   warn(message);
-  hint(suggestion ?? "treewarden help COMMAND shows what there is");
+  hint(suggestion ?? `${command} --help shows what there is`);
 }
 
 /** `help` of a command that does not exist; commander would show the help of all. */
@@ -165,8 +165,12 @@ function checkHelp([first, name]: readonly string[]): void {
 }
 
 /** commander would call process.exit for a usage error; commandline.ts needs the exception for the exit code. */
-function throwInsteadOfExit(command: Command): Command {
-  command.exitOverride().showSuggestionAfterError().configureOutput({ outputError: printUsageError });
-  for (const subcommand of command.commands) throwInsteadOfExit(subcommand);
+function throwInsteadOfExit(command: Command, parent: string): Command {
+  const name = `${parent} ${command.name()}`;
+  command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text) => printUsageError(text, name) });
+  for (const subcommand of command.commands) throwInsteadOfExit(subcommand, name);
   return command;
 }

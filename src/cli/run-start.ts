@@ -53,7 +53,7 @@ function startKept(settings: RunSettings, kept: LastGood): Start | undefined {
   try {
     return loadStart(settings, keptFiles(kept));
   } catch {
-    // It is of another version, or of another configuration file.
+    // The copies were made by another version, or of another configuration file.
     return undefined;
   }
 }
@@ -62,7 +62,7 @@ function isOnTerminal(): boolean {
   return [0, 1, 2].some((fd) => isTerminal(fd));
 }
 
-/** With a broken configuration, the default. */
+/** The state directory; that of the options or the default if the configuration has an error. */
 function stateDirectoryOf(settings: RunSettings): string {
   try {
     return hostConfig(settings, "to decide").state_directory;

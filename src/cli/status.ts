@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { defaultStateDirectory } from "../config/config.ts";
 import type { AnyOrder, OrderEnd, Overrides } from "../enforcement/overrides.ts";
 import { realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
@@ -15,7 +16,7 @@ import type { OutputName } from "../vocabulary/event-names.ts";
 import { orderFields } from "../warden/override-records.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
-import { askWarden } from "./baseline/request-warden.ts";
+import { askWarden, isWardenRunning } from "./baseline/request-warden.ts";
 import { runChecks } from "./doctor/checks.ts";
 import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
@@ -88,8 +89,10 @@ function whereToLook(flags: StatusFlags): {
     const { config, digest } = hostConfigFile(flags, "to decide");
     return { stateDirectory: config.state_directory, digest, problem: undefined };
   } catch (error) {
-    if (!(error instanceof CommandError) || flags.stateDir === undefined) throw error;
-    return { stateDirectory: flags.stateDir, digest: undefined, problem: error };
+    const { stateDir } = flags;
+    const likely = stateDir ?? defaultStateDirectory;
+    if (!(error instanceof CommandError) || (stateDir === undefined && !isWardenRunning(likely))) throw error;
+    return { stateDirectory: likely, digest: undefined, problem: error };
   }
 }
 

@@ -105,7 +105,7 @@ const localNames: readonly string[] = ["localhost", "localhost."];
  * Refuses a Host header that is neither an address nor localhost: a web page whose own name was made to resolve to this
  * host (DNS rebinding) could otherwise read the metrics through a visitor's browser. HTTP/1.0 has no such header.
  */
-export function refusalOfHost(header: string | null): Response | undefined {
+function refusalOfHost(header: string | null): Response | undefined {
   if (header === null) return undefined;
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s@?#]+))(?::\d{1,5})?$/.exec(header);
   if (match === null) return new Response("bad Host header\n", { status: 400 });

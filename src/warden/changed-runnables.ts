@@ -71,12 +71,19 @@ export class ChangedRunnables {
     return changed;
   }
 
-  /** Looks at the file for the learning, if that wants its content. undefined: it does not. */
-  learn(program: RanProgram): SeenState | undefined {
+  /**
+   * Looks at the file for a learning run, if that wants its content. undefined: it does not, or it is enough to ask what
+   * is at the path, as for an unknown tree that is proposed.
+   */
+  learn(program: RanProgram, isLearning: boolean): SeenState | undefined {
     const { lineage, facts } = program;
     if (!isOnHost(lineage, facts)) return undefined;
     const { path } = lineage.program;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
+    if (!isLearning) {
+      this.inputs.contents.askAt(path);
+      return undefined;
+    }
     const seen = this.see(path, program);
     if (seen?.content !== undefined) this.inputs.onContent(path, seen.content);
     return seen;

@@ -140,7 +140,8 @@ export class VerdictHandler implements TrackerListener {
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
-      if (!isKnown || this.inputs.isLearning?.() === true) wanted ??= changes?.learn(subject);
+      const isLearning = this.inputs.isLearning?.() === true;
+      if (!isKnown || isLearning) wanted ??= changes?.learn(subject, isLearning);
     }
     if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);

@@ -17,6 +17,7 @@ import { Poll } from "../linux/epoll.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import { localTimeOf } from "../report/local-time.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
 import { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
@@ -442,5 +443,5 @@ export function buildWardenParts(
 }
 
 function lastGoodText(sinceMs: number): string {
-  return `what was in force since ${new Date(sinceMs).toISOString()} is still in force, because the files on disk have errors`;
+  return `what was in force since ${localTimeOf(sinceMs)} is still in force, because the files on disk have errors`;
 }

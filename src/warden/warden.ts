@@ -257,7 +257,7 @@ class Warden {
         running.push({ process, lineage: process.lineage, facts, wallTime: realtimeNow() / 1e6 });
     }
     learner.onRunning(running);
-    for (const program of running) changes.learn(program);
+    for (const program of running) changes.learn(program, true);
   }
 
   /**

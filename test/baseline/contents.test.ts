@@ -74,7 +74,7 @@ describe("the contents of a path are compared", () => {
         args: [executable],
         cwd: "/",
       }),
-    );
+    )?.path;
 
   test.each(["/usr/local/bin/backup.sh", "/opt/agent/agentd", "/bin/own-tool", "/etc/cron.daily/report"])(
     "if it is the same at each run: %s",

@@ -10,25 +10,31 @@ function stderrOf(...words: readonly string[]): string {
   return run.stderr.toString();
 }
 
-const HELP = "  hint: treewarden help COMMAND shows what there is\n";
+const help = (command: string): string => `  hint: ${command} --help shows what there is\n`;
 
 describe("wrong use is told in one style", () => {
   const cases: readonly [readonly string[], string][] = [
     [["rnu"], 'treewarden: unknown command "rnu"\n  hint: did you mean run?\n'],
     [["help", "evnts"], 'treewarden: unknown command "evnts"\n  hint: did you mean events?\n'],
     [["events", "--folow"], 'treewarden: unknown option "--folow"\n  hint: did you mean --follow?\n'],
-    [["events", "--since"], `treewarden: --since needs a value\n${HELP}`],
-    [["ps", "--output", "xml"], `treewarden: --output must be pretty or json, not "xml"\n${HELP}`],
-    [["events", "--pid", "x"], `treewarden: --pid must be a process id, not "x"\n${HELP}`],
+    [["events", "--since"], `treewarden: --since needs a value\n${help("treewarden events")}`],
+    [
+      ["ps", "--output", "xml"],
+      `treewarden: --output must be pretty or json, not "xml"\n${help("treewarden ps")}`,
+    ],
+    [
+      ["events", "--pid", "x"],
+      `treewarden: --pid must be a process id, not "x"\n${help("treewarden events")}`,
+    ],
     [
       ["events", "--severity", "hig"],
-      `treewarden: --severity must be low, medium, high or critical, not "hig": did you mean high?\n${HELP}`,
+      `treewarden: --severity must be low, medium, high or critical, not "hig": did you mean high?\n${help("treewarden events")}`,
     ],
-    [["explain", "x"], `treewarden: pid must be a process id, not "x"\n${HELP}`],
-    [["show"], `treewarden: <uid> is missing\n${HELP}`],
-    [["policy", "sign", "x"], `treewarden: --key is needed\n${HELP}`],
+    [["explain", "x"], `treewarden: pid must be a process id, not "x"\n${help("treewarden explain")}`],
+    [["show"], `treewarden: <uid> is missing\n${help("treewarden show")}`],
+    [["policy", "sign", "x"], `treewarden: --key is needed\n${help("treewarden policy sign")}`],
     [["policy", "sgin"], 'treewarden: unknown command "sgin"\n  hint: did you mean sign?\n'],
-    [["rnu\u001b[2J"], `treewarden: unknown command "rnu\\u001b[2J"\n${HELP}`],
+    [["rnu\u001b[2J"], `treewarden: unknown command "rnu\\u001b[2J"\n${help("treewarden")}`],
   ];
   for (const [words, expected] of cases)
     test(words.join(" "), () => expect(stderrOf(...words)).toBe(expected));

@@ -101,6 +101,8 @@ describe("test", () => {
 
   test("exits with 2 if a policy is broken", () => {
     expect(policy("test", failing, broken).exitCode).toBe(2);
+    // No test has run, so there is no result.
+    expect(policy("test", broken)).toMatchObject({ exitCode: 2, stdout: "" });
   });
 
   test("the roles that come with treewarden pass", () => {

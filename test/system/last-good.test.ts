@@ -129,7 +129,10 @@ describe.skipIf(reason !== undefined)("treewarden reload", () => {
 
     configured("enforcement: observe\narmed: [role/nobody]");
     const unarmed = command(running, "reload");
-    expect([unarmed.code, unarmed.stderr]).toEqual([2, expect.stringContaining("no rule fits role/nobody")]);
+    expect([unarmed.code, unarmed.stderr]).toEqual([
+      2,
+      expect.stringContaining("no rule matches role/nobody"),
+    ]);
     expect(await isKilled()).toBe(true);
 
     configured("enforcment: observe");
@@ -150,6 +153,14 @@ describe.skipIf(reason !== undefined)("treewarden reload", () => {
       1,
       expect.stringContaining("did you mean enforcement?"),
     ]);
+    // What takes power away works by what was last in force.
+    const paused = command(running, "pause", "--for", "1m", "--reason", "the shop is down");
+    expect([paused.code, paused.stderr]).toEqual([0, expect.stringContaining("enforcement is paused until")]);
+    expect(await isKilled()).toBe(false);
+    expect(command(running, "resume").code).toBe(0);
+    expect(await isKilled()).toBe(true);
+    expect(command(running, "disarm", "role/nobody").stderr).toContain("there is no rule role/nobody");
+    expect(command(running, "arm", "role/a").code).toBe(2);
 
     configured("enforcement: kill\narmed: [role/a]");
     expect(command(running, "reload").code).toBe(0);

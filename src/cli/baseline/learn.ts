@@ -108,7 +108,7 @@ function stateText(state: LearningState, now: number): string {
   const left = secondsLeft(state, now);
   const lines = [
     `this host is up for ${durationText(uptime())}`,
-    `${state.phase} for ${durationText((state.ended ?? now) - state.started)}${left === undefined ? "" : `, ${durationText(left)} to go`}`,
+    `${state.phase === "learning" ? "learning for" : `${state.phase} after`} ${durationText((state.ended ?? now) - state.started)}${left === undefined ? "" : `, ${durationText(left)} to go`}`,
     `${state.trees} trees; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
     isSettled(state, now) ? "settled: no new tree for hours" : "not settled yet",
   ];

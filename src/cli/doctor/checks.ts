@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
 import { actingRules, isArmedBy } from "../../enforcement/arming.ts";
 import { missingHardening } from "../../hardening/support.ts";
+import { capabilityBits, permittedCapabilities } from "../../linux/capabilities.ts";
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
@@ -99,8 +100,12 @@ function processFileSystem(): DoctorCheck {
       };
 }
 
-/** Whether the program of process 1 can be read (proc_pid_exe(5)), which needs the same rights as that of any other. */
+/**
+ * Whether the programs of other users can be read (proc_pid_exe(5)): with CAP_SYS_PTRACE, or if that of process 1 can.
+ * With the capability process 1 is not asked, because some hosts hide their init, and nothing else, from root as well.
+ */
 function canReadPrograms(): boolean {
+  if ((permittedCapabilities() & capabilityBits(["CAP_SYS_PTRACE"])) !== 0n) return true;
   try {
     return readlinkSync("/proc/1/exe") !== "";
   } catch {
