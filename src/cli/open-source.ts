@@ -1,15 +1,8 @@
 // Opens the event source for a command, and reports why the kernel refuses it and how to fix that.
-import { Option } from "commander";
 import type { Config } from "../config/config.ts";
 import { type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
 import { SensorUnavailable } from "../sensor/unavailable.ts";
-import {
-  type OpenableSource,
-  openableSources,
-  type SourceChoice,
-  sensors,
-  sourceChoices,
-} from "../vocabulary/sensors.ts";
+import { type OpenableSource, openableSources, type SourceChoice, sensors } from "../vocabulary/sensors.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
 /** The options that select an event source. */
@@ -33,20 +26,8 @@ export function chooseSource(flags: SourceFlags, config: Pick<Config, "source">)
   return chosen;
 }
 
-/** The option `--source`. */
-export function sourceOption(): Option {
-  const choices = [...new Set([...sourceChoices, ...openableSources])];
-  return new Option("--source <source>", "event source (default: the configuration's, else auto)").choices(
-    choices,
-  );
-}
-
-/** The option `--file`. */
-export function fileOption(): Option {
-  return new Option("--file <file>", `the file to read, for ${filesText}`);
-}
-
-const filesText = openableSources
+/** The sources that are files, with what the file is. */
+export const filesText = openableSources
   .filter((source) => sensors[source].mode === "file")
   .map((source) => `--source ${source} (${sensors[source].title})`)
   .join(" or ");

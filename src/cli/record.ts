@@ -19,13 +19,12 @@ import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } fr
 import {
   type ChosenSource,
   chooseSource,
-  fileOption,
   openSource,
   type SourceFlags,
-  sourceOption,
   watchesThisHost,
 } from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
+import { fileOption, sourceOption } from "./source-options.ts";
 
 interface RecordFlags extends HostFlags, SourceFlags {
   readonly out: string;

@@ -5,16 +5,10 @@ import { runTrace } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
-import {
-  chooseSource,
-  fileOption,
-  openSource,
-  type SourceFlags,
-  sourceOption,
-  watchesThisHost,
-} from "./open-source.ts";
+import { chooseSource, openSource, type SourceFlags, watchesThisHost } from "./open-source.ts";
 import { hint, mayColour } from "./output.ts";
 import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
+import { fileOption, sourceOption } from "./source-options.ts";
 
 interface TraceFlags extends HostFlags, SourceFlags {
   readonly output?: OutputFormat;

@@ -101,7 +101,7 @@ export class AncestorRecords {
         each.process === process && (each.tree === lineage.tree || isSameState(process.lineage, lineage)),
     );
     if (exec !== undefined) {
-      const { args, tty, loginUid } = exec.facts;
+      const { args, tty, loginUid } = exec;
       return { key: process, args, tty, loginUid };
     }
     const now = !hasEnded && this.mayRead() ? this.inputs.reader.invocation(process.pid) : undefined;

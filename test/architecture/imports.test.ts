@@ -92,9 +92,9 @@ describe("a process loads only the code that it runs", () => {
   const expensive = ["node:crypto", "node:http", "node:net", "node:stream", "node:tty", "node:zlib"];
   const others = ["forest", "fingerprint", "policy", "enforcement", "examiner", "offline", "warden"];
   const unneeded: Readonly<Record<string, readonly string[]>> = {
-    supervisor: [...others, "sensor", "baseline", "config", "report", "reporter", "yaml"],
-    reporter: ["fingerprint", "forest", "examiner", "offline", "warden", "yaml"],
-    warden: ["reporter"],
+    supervisor: [...others, "sensor", "baseline", "config", "report", "reporter", "commander", "yaml"],
+    reporter: ["fingerprint", "forest", "examiner", "offline", "warden", "commander", "yaml"],
+    warden: ["reporter", "commander", "yaml"],
   };
   for (const [process, rooms] of Object.entries(unneeded))
     test(process, () => {
