@@ -27,7 +27,7 @@ import {
 import type { BaselineHost } from "./baseline/host.ts";
 import { type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
-import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
 import { outputOption } from "./output-format.ts";
 
 export function baselineCommand(): Command {
@@ -51,7 +51,7 @@ function withHost(command: Command): Command {
 }
 
 function hostOf(flags: HostFlags): BaselineHost {
-  return { stateDirectory: hostConfig(flags, "to decide").state_directory };
+  return { stateDirectory: hostConfigOrLastGood(flags, "to decide").config.state_directory };
 }
 
 function formatOption(): Option {

@@ -75,13 +75,13 @@ export interface UsableConfig {
 }
 
 /**
- * For commands that take power away, which must work while the configuration on disk has errors: then this prints the
- * errors and returns what was last in force on the state directory, the default one without `--state-dir`. Throws the
- * errors as a CommandError if nothing was ever in force there.
+ * For commands that must work while the configuration on disk has errors: then this prints the errors and returns what
+ * was last in force on the state directory, the default one without `--state-dir`. Throws the errors as a CommandError
+ * if nothing was ever in force there, or the caller may not read it.
  */
-export function hostConfigOrLastGood(flags: HostFlags): UsableConfig {
+export function hostConfigOrLastGood(flags: HostFlags, purpose: ReadPurpose = "to show"): UsableConfig {
   try {
-    return { config: hostConfig(flags, "to decide"), files: filesOnDisk };
+    return { config: hostConfig(flags, purpose), files: filesOnDisk };
   } catch (error) {
     if (!(error instanceof CommandError) || error.code !== exitCodes.usage) throw error;
     const lastGood = lastGoodConfig(flags.stateDir ?? defaultStateDirectory);

@@ -8,7 +8,7 @@ import type { EventFilter } from "../reporter/event-filter.ts";
 import type { JournalReader } from "../reporter/journal-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { creationTime } from "../vocabulary/process-key.ts";
-import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
 import { openJournal } from "./open-journal.ts";
 import { mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
@@ -43,7 +43,7 @@ export function showCommand(): Command {
 }
 
 function show(uid: string, flags: ShowFlags): void {
-  const config = hostConfig(flags);
+  const { config } = hostConfigOrLastGood(flags);
   // /proc of other users is open to root only, and the journal is read without root's rights.
   const boot = bootTimeMs();
   using processes = new FactsReader();
