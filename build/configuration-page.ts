@@ -2,7 +2,8 @@
 // docs`; a test fails while the page is stale.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { configFile, defaultConfig, isSectionName, parseConfig, settingNames } from "../src/config/config.ts";
+import { configFile, defaultConfig, isSectionName, settingNames } from "../src/config/config.ts";
+import { parseConfig } from "../src/config/config-file.ts";
 import { type SettingName, type SettingRow, sectionTitles, settings } from "../src/config/settings.ts";
 
 export const pagePath = join(import.meta.dir, "../docs/configuration.md");

@@ -12,7 +12,7 @@ import { belowPackageManager, PACKAGES } from "./package-managers.ts";
 /** A scope (undefined: it could not be read), or that the image of the container is not known yet. */
 export type ScopeOrPending = string | undefined | "pending";
 
-/** What cannot be told: rules that ask for it do not act. */
+/** Nothing is known: rules that name one of these variables do not act. */
 const nothing: Knowledge = {};
 /** Where no baseline was ever accepted. */
 const noBaseline: Knowledge = { known: null, familiar: null };
@@ -36,8 +36,8 @@ export class AcceptedTrees {
   }
 
   /**
-   * What the baseline knows of a tree in its scope at `second` (since 1970-01-01T00:00:00Z). Empty while that cannot be
-   * told, or if an exclusion hides the tree. In a change window only the change is known.
+   * What the baseline knows of a tree in its scope at `second` (since 1970-01-01T00:00:00Z). Empty while that is not
+   * known, or if an exclusion hides the tree. In a change window only the change is known.
    */
   lookUp(lineage: Lineage, tree: Tree, scope: ScopeOrPending, second: number): Knowledge {
     if (this.baseline === undefined) return nothing;

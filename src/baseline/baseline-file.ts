@@ -3,9 +3,11 @@
 import { printable } from "../linux/text.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { CONTENTS_LIMIT, contentsText, parseContents } from "./contents.ts";
-import { type BaselineEntry, keyText, USERS_LIMIT } from "./entry.ts";
+import { type BaselineEntry, keyText } from "./entry.ts";
 import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
+import { parseCount } from "./parse-count.ts";
+import { parseUsers, USERS_LIMIT } from "./users.ts";
 
 /** The header above the entries. Times are seconds since the epoch. */
 export interface Header {
@@ -376,24 +378,6 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
     contents,
     arguments: sample === "-" ? undefined : sample,
   };
-}
-
-/** Parses a decimal number without leading zeros; undefined if `text` is not one or is not a safe integer. */
-export function parseCount(text: string): number | undefined {
-  const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isSafeInteger(value) ? value : undefined;
-}
-
-/** Parses ascending user ids separated by commas, or `-` for none; undefined if `text` is neither. */
-export function parseUsers(text: string): readonly number[] | undefined {
-  if (text === "-") return [];
-  const users: number[] = [];
-  for (const part of text.split(",", USERS_LIMIT + 1)) {
-    const user = parseCount(part);
-    if (user === undefined || user > 0xffff_ffff || user <= (users.at(-1) ?? -1)) return undefined;
-    users.push(user);
-  }
-  return users.length > USERS_LIMIT ? undefined : users;
 }
 
 const LINE_FEED = 10;

@@ -3,7 +3,8 @@
 import { type Tree, treeId, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { comparedPath } from "./compared-path.ts";
-import { type Contents, contentPath, joinContents } from "./contents.ts";
+import { contentPath } from "./content-path.ts";
+import { type Contents, joinContents } from "./contents.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
@@ -11,7 +12,7 @@ import { baselinePath, isImageScope, properEnds } from "./key.ts";
 
 export type ComparedContents = Exclude<Contents, "unknown"> | "exempt";
 
-/** The baseline's answers for a policy (`tree.known` and so on). An absent property cannot be told. */
+/** The baseline's answers for a policy (`tree.known` and so on). An absent property is not known. */
 export interface Knowledge {
   /** null where no baseline was ever accepted. */
   readonly known?: boolean | null;

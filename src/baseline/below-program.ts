@@ -1,4 +1,4 @@
-// Whether a process was started, at any distance, by a program that root has started: what opens a change window.
+// Whether a process descends from a program that root runs. Change windows apply below such programs only.
 import type { Lineage } from "../forest/lineage.ts";
 import type { Runnable } from "../forest/runnable.ts";
 
@@ -9,12 +9,12 @@ const ROOT = 0;
 /** Labels that programs of many names share. */
 const sharedLabels: readonly string[] = ["base", "random", "overflow", "container", "..."];
 
-/** What is wrong with a name or path glob; undefined if it can open a window. */
+/** What is wrong with a name or path glob; undefined if a change window can be opened for it. */
 export function programProblem(program: string): string | undefined {
   if (sharedLabels.includes(program)) return `programs of many names have the label "${program}"`;
   if (program.startsWith("/")) {
     const namesPath = /[^*/]/.test(program);
-    return namesPath ? undefined : "it fits every program: name at least a part of its path";
+    return namesPath ? undefined : "it matches every program: name at least a part of its path";
   }
   if (program.includes("/")) return "a path must begin with a slash";
   return undefined;
@@ -66,7 +66,7 @@ export function belowProgram(
   return new BelowProgram(({ path }) => path !== undefined && matches(path), user);
 }
 
-/** As the operator `under` of policies has it. */
+/** Compares as the operator `under` of policies does. */
 function hasName({ label, name, executableName, script }: Runnable, program: string): boolean {
   return (
     label === program ||

@@ -1,12 +1,6 @@
-// The contents that a runnable's file was learned with: digests, or a word for a file whose digests say nothing.
-
-import { mergedPath } from "../fingerprint/path.ts";
-import { isBelowTemporaryDirectory } from "../fingerprint/randomness.ts";
-import type { Runnable } from "../forest/runnable.ts";
-import { unambiguous } from "../linux/text.ts";
-import { comparedPath } from "./compared-path.ts";
+// The contents that a file had when it was learned: digests, or a word for a file that is not compared by its digests.
+import { compareTexts } from "./compare-texts.ts";
 import { isDigest } from "./executables.ts";
-import { compareTexts } from "./key.ts";
 
 /**
  * `unknown`: no content was learned. `packaged`: a package owns the file. `varies`: it had a third content within one
@@ -47,35 +41,8 @@ export function joinContents(a: Contents, b: Contents): Contents {
   return all.length > CONTENTS_LIMIT ? "varies" : all;
 }
 
-/** Whether `contents` has a digest that `known` lacks, where the contents of both are compared at all. */
+/** Whether `contents` has a digest that `known` lacks, if both are lists of digests; false otherwise. */
 export function hasNewContent(contents: Contents, known: Contents): boolean {
   if (typeof contents === "string" || typeof known === "string") return false;
   return contents.some((digest) => !known.includes(digest));
-}
-
-/** A path whose contents are compared: as it is, and as a baseline compares it (`comparedPath`). */
-export interface ContentPath {
-  readonly path: string;
-  readonly compared: string;
-}
-
-/** Invalidated by: nothing, the path of a runnable does not change. null: its contents are not compared. */
-const contentPaths = new WeakMap<Runnable, ContentPath | null>();
-
-/**
- * The path by which the contents of a runnable are known: its own, if folding leaves it as it is and it is not below a
- * temporary directory. Otherwise null: another file at each run is ordinary there.
- */
-export function contentPath(runnable: Runnable): ContentPath | null {
-  const known = contentPaths.get(runnable);
-  if (known !== undefined) return known;
-  const made = makeContentPath(runnable);
-  contentPaths.set(runnable, made);
-  return made;
-}
-
-function makeContentPath({ path, folded }: Runnable): ContentPath | null {
-  if (path === undefined || path !== folded || !path.startsWith("/")) return null;
-  if (isBelowTemporaryDirectory(path) || comparedPath(path) !== mergedPath(path)) return null;
-  return { path, compared: comparedPath(unambiguous(path)) };
 }

@@ -1,9 +1,11 @@
 // One tree of a baseline with its observations, and how two entries of the same tree are joined.
+import { compareTexts } from "./compare-texts.ts";
 import { comparedPath } from "./compared-path.ts";
 import { type Contents, joinContents } from "./contents.ts";
 import { classesOfLearned } from "./executable-classes.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
-import { compareKeys, compareTexts, isImageScope, type Key } from "./key.ts";
+import { compareKeys, isImageScope, type Key } from "./key.ts";
+import { joinUsers } from "./users.ts";
 
 /** A tree of a baseline and what was observed of it. */
 export interface BaselineEntry extends Key {
@@ -33,18 +35,9 @@ export interface BaselineEntry extends Key {
   readonly arguments: string | undefined;
 }
 
-/** Maximum number of users kept for a tree; the lowest ids stay. */
-export const USERS_LIMIT = 16;
-
 /** A key as one text, for maps: equal for paths that are compared as equal. */
 export function keyText(key: Key): string {
   return `${key.scope}\t${key.habit}\t${comparedPath(key.path)}`;
-}
-
-/** The union of both sets, ascending, at most USERS_LIMIT. */
-export function joinUsers(a: readonly number[], b: readonly number[]): readonly number[] {
-  if (b.every((user) => a.includes(user))) return a;
-  return [...new Set([...a, ...b])].sort((x, y) => x - y).slice(0, USERS_LIMIT);
 }
 
 /** The lesser of two texts, so that the result does not depend on the order of merging. */
@@ -57,7 +50,7 @@ function lesser(a: string | undefined, b: string | undefined): string | undefine
  * Joins two entries of the same key. The result is complete if either is, because a complete entry matches fewer
  * lineages. `apart` means that they come from different hosts, whose numbers are added.
  */
-export function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
+function joinEntries(a: BaselineEntry, b: BaselineEntry, apart: boolean): BaselineEntry {
   const beforeHabits = a.beforeHabits || b.beforeHabits;
   return {
     scope: a.scope,

@@ -6,11 +6,12 @@ import type { Lineage } from "../forest/lineage.ts";
 import { printable } from "../linux/text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { type End, type Moment, secondsUntil } from "../vocabulary/moment.ts";
-import { type FileError, type ParseResult, parseCount, parseTime, timeText } from "./baseline-file.ts";
+import { type FileError, type ParseResult, parseTime, timeText } from "./baseline-file.ts";
 import { type BelowProgram, belowProgram, type CompilePathGlob, programProblem } from "./below-program.ts";
+import { compareTexts } from "./compare-texts.ts";
 import type { BaselineEntry } from "./entry.ts";
-import { compareTexts } from "./key.ts";
 import { PACKAGES } from "./package-managers.ts";
+import { parseCount } from "./parse-count.ts";
 
 /** The end by CLOCK_BOOTTIME. */
 export type BootEnd = Omit<End, "wall">;
@@ -183,7 +184,7 @@ function globProblem(tree: string, compile: CompileGlob): string | undefined {
     return messageOf(error);
   }
   const namesLabel = tree.split("/").some((label) => label !== "" && !/^[*]+$/.test(label));
-  return namesLabel ? undefined : "it fits every tree: name at least one label";
+  return namesLabel ? undefined : "it matches every tree: name at least one label";
 }
 
 interface Compiled {

@@ -11,7 +11,7 @@ import type { Executable } from "./executables.ts";
 /** Executables are the same if they have one of these in common. */
 export type ExecutableClasses = readonly string[];
 
-/** The executable is what is run: one set for most programs, which the runnable's path tells apart. */
+/** The class of a program that is its own executable. It is shared, because paths are compared separately. */
 const itself: ExecutableClasses = [""];
 
 /**
@@ -19,7 +19,7 @@ const itself: ExecutableClasses = [""];
  * here; a file that no package owns has `process.executable.unpackaged`.
  */
 const packageDirectories: ReadonlySet<string> = new Set(["/usr/bin", "/usr/sbin"]);
-/** Where container images put them: those of languages have theirs in /usr/local. */
+/** Where container images have interpreters: the official images of languages install theirs in /usr/local. */
 const imageDirectories: ReadonlySet<string> = new Set([
   ...packageDirectories,
   "/usr/local/bin",
@@ -56,7 +56,7 @@ export function comparedExecutable({ foldedExecutable }: Runnable): string | und
 /** `compared`, `path`: the executable and the runnable as they are compared. */
 function classesOf(executable: string, compared: string, path: string, isImage: boolean): ExecutableClasses {
   if (compared === path) return itself;
-  // A user chose which file is at its path.
+  // Users choose which file is at such a path.
   if (path.startsWith(USER_MOUNTS)) return [compared];
   const directories = isImage ? imageDirectories : packageDirectories;
   if (!directories.has(directoryOf(mergedPath(executable)))) return [compared];

@@ -1,6 +1,6 @@
 // The files that a tree's leaf was observed to run: path, package and digest, as far as they are known.
 import { unambiguous } from "../linux/text.ts";
-import { compareTexts } from "./key.ts";
+import { compareTexts } from "./compare-texts.ts";
 
 /** One executable of a tree. An undefined property is unknown. */
 export interface Executable {
@@ -17,7 +17,7 @@ export interface Executable {
 /** Maximum number of executables kept for a tree: first one of each path, then further ones, each in order. */
 export const EXECUTABLES_LIMIT = 8;
 /** Longer paths, in characters, are not kept; no package has such a path. */
-export const EXECUTABLE_PATH_LIMIT = 512;
+const EXECUTABLE_PATH_LIMIT = 512;
 const PACKAGE_LIMIT = 255;
 
 /** An executable from its path and its examination; undefined if the path is too long to be kept. */
@@ -58,7 +58,7 @@ export function executableText({ path, package: owner, modified, digest }: Execu
 }
 
 /** Parses the output of `executableText`; undefined for any other text. */
-export function parseExecutable(text: string): Executable | undefined {
+function parseExecutable(text: string): Executable | undefined {
   const [, path = "", name = "", modified, digest = ""] =
     /^((?:\/|memfd:)[^ ]*),(-|!|[^ ,!]+?)(!?),(-|sha256:[0-9a-f]{64})$/.exec(text) ?? [];
   if (path === "" || path.length > EXECUTABLE_PATH_LIMIT || name.length > PACKAGE_LIMIT) return undefined;

@@ -7,6 +7,7 @@ import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { unambiguous } from "../linux/text.ts";
+import { compareTexts } from "./compare-texts.ts";
 
 /** Fixed scopes. None can be the name of a unit, which ends in `.service` or `.scope`. */
 export const scope = {
@@ -89,11 +90,6 @@ export function keyOf(lineage: Lineage, within: string, tree: Tree = treeOf(line
 export function* properEnds(habit: string): Generator<string> {
   for (let slash = habit.indexOf("/", 1); slash !== -1; slash = habit.indexOf("/", slash + 1))
     yield habit.slice(slash);
-}
-
-/** Compares by UTF-16 code units, so that the order does not depend on the host's language. */
-export function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** The order of entries in a file: by scope, habit and path. */

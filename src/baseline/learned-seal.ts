@@ -33,7 +33,7 @@ export function rowOrigin({ warden, started }: Pick<SealOrigin, "warden" | "star
 }
 
 /** `key`: SEAL_KEY_BYTES random bytes. */
-export function sealWith(key: Uint8Array, learning: string, origin: string): Seal {
+function sealWith(key: Uint8Array, learning: string, origin: string): Seal {
   return (...values) =>
     new Bun.CryptoHasher("sha256", key)
       // A JSON array has one reading: no two lists of values have the same text.

@@ -2,10 +2,9 @@
 // the reporter, is a row of its table, and is a line that root's command reads.
 import * as v from "valibot";
 import { count } from "../vocabulary/parse-json.ts";
-import { lineageText, parseEntry, parseUsers, timeText } from "./baseline-file.ts";
 import { parseContents } from "./contents.ts";
-import type { BaselineEntry } from "./entry.ts";
 import { parseExecutables } from "./executables.ts";
+import { parseUsers } from "./users.ts";
 
 const id = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const users = v.pipe(
@@ -99,31 +98,4 @@ export type SealedUpdate = Readonly<v.InferOutput<typeof SealedUpdate>>;
 export function parseSealedUpdate(value: unknown): SealedUpdate | undefined {
   const result = v.safeParse(SealedUpdate, value);
   return result.success ? result.output : undefined;
-}
-
-/** User ids separated by commas, `-` if there are none. `parseUsers` reads them. */
-export function usersText(ids: readonly number[]): string {
-  return ids.length === 0 ? "-" : ids.join(",");
-}
-
-/** A learned tree as an entry of a baseline; a string result is an error message. Validated like the line of a file. */
-export function entryOfTree(learned: LearnedTree): BaselineEntry | string {
-  const { scope, exact, habit, path, tree, complete, fromMain, first, last, users, executables, contents } =
-    learned;
-  return parseEntry([
-    scope,
-    exact,
-    habit,
-    path,
-    tree,
-    lineageText(complete, fromMain),
-    timeText(first),
-    timeText(last),
-    String(learned.count),
-    users,
-    "1",
-    executables === "" ? "-" : executables,
-    contents,
-    learned.arguments === null || learned.arguments === "" ? "-" : learned.arguments,
-  ]);
 }

@@ -5,16 +5,17 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
-import { contentPath, contentsText } from "./contents.ts";
+import { contentPath } from "./content-path.ts";
+import { contentsText } from "./contents.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
-import { joinUsers } from "./entry.ts";
 import { comparedExecutable } from "./executable-classes.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
 import { baselinePath } from "./key.ts";
-import { type LearnedTree, type LearnedUpdate, usersText } from "./learned.ts";
+import type { LearnedTree, LearnedUpdate } from "./learned.ts";
 import { countNewTree, type LearningState, uncountNewTree } from "./learning-state.ts";
 import { type FoundContent, type SeenContent, SeenContents } from "./seen-contents.ts";
 import { type SeenFile, SeenFiles } from "./seen-files.ts";
+import { joinUsers, usersText } from "./users.ts";
 
 export interface LearningLimits {
   /** Maximum number of trees. */
@@ -49,7 +50,7 @@ interface CollectedTree {
   /** Its count has changed since it was reported. */
   dirty: boolean;
   files: readonly SeenFile<CollectedTree>[];
-  /** The content of its runnable; undefined if its digests would say nothing. */
+  /** The content of its runnable; undefined if it is not compared by its digests. */
   content: SeenContent<CollectedTree> | undefined;
   /** Its files or contents have changed since it was reported. */
   filesChanged: boolean;
@@ -134,7 +135,7 @@ export class Learning {
   }
 
   /**
-   * Proposes the content of a known tree that nobody has accepted, see `observe`. It is a tree of its own, so that it
+   * Proposes a content of a known tree that is not accepted, see `observe`. It is a tree of its own, so that it
    * does not add to what a learning run has found.
    */
   observeContent(

@@ -1,4 +1,4 @@
-// What package managers start is collected like a change, and only proposed: see docs/baseline.md.
+// What package managers start is collected like a change, and put into force only if a person accepts it (docs/baseline.md).
 import { BelowProgram } from "./below-program.ts";
 
 /** The id of the change under which it is collected. */
@@ -15,7 +15,7 @@ const paths: ReadonlySet<string> = new Set([
   ...["/bin", "/sbin", "/usr/bin", "/usr/sbin"].flatMap((folder) => names.map((name) => `${folder}/${name}`)),
 ]);
 
-/** Tests whether root's package manager started a process, where its package has installed it. */
+/** A test for processes below a package manager that root runs from where its own package installs it. */
 export function belowPackageManager(): BelowProgram {
   return new BelowProgram(({ path }) => path !== undefined && paths.has(path), undefined);
 }

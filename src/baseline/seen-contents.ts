@@ -12,7 +12,7 @@ export interface SeenContent<User> {
   contents: Contents;
   /** The trees that run it. */
   readonly users: User[];
-  /** It was asked for outside of a learning run. */
+  /** Its content was requested outside of a learning run, which happens once. */
   wasWanted: boolean;
 }
 
@@ -36,7 +36,7 @@ export class SeenContents<User> {
     return this.paths.get(path)?.contents;
   }
 
-  /** Whether the content of the file at `path` is to be looked at: at each exec of a learning run, otherwise once. */
+  /** Whether to read the file at `path`: at each exec of a learning run, otherwise once. */
   wants(path: string, isLearning: boolean): boolean {
     const seen = this.paths.get(path);
     if (seen === undefined || isLearning) return seen !== undefined;

@@ -64,7 +64,7 @@ export function answerName(request: string): string {
   return request.replace(/json$/, "answer");
 }
 
-/** Whether a file in the folder is an answer that was left `seconds` ago or earlier: nobody waits for it any more. */
+/** Whether a file in the folder is an answer that was left `seconds` ago or earlier: no command waits for it any more. */
 export function isAbandonedAnswer(name: string, nowMs: number, seconds: number): boolean {
   const match = /^(\d{15})-[0-9a-f]{8}\.answer$/.exec(name);
   return match !== null && Number(match[1]) <= nowMs - seconds * 1_000;

@@ -27,7 +27,7 @@ import {
 import type { BaselineHost } from "./baseline/host.ts";
 import { type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
-import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
+import { type HostFlags, hostConfigOrLastGood, withHostOptions } from "./host-settings.ts";
 import { outputOption } from "./output-format.ts";
 
 export function baselineCommand(): Command {
@@ -43,11 +43,6 @@ export function baselineCommand(): Command {
     { hidden: true },
   );
   return command;
-}
-
-/** Adds the options that find this host's settings; see `hostOf`. */
-function withHost(command: Command): Command {
-  return command.addOption(configOption()).addOption(stateDirOption());
 }
 
 function hostOf(flags: HostFlags): BaselineHost {
@@ -90,7 +85,7 @@ function outOption(): Option {
 }
 
 function addLearning(command: Command): void {
-  withHost(command.command("learn"))
+  withHostOptions(command.command("learn"))
     .description("make the running warden collect every tree")
     .option("--for <duration>", `end after this long: ${durationExamples} (default: at --stop)`)
     .option("--stop", "end the learning")
@@ -100,7 +95,7 @@ function addLearning(command: Command): void {
     .option("--new", "show only trees that the baseline in force does not know")
     .addOption(outputOption())
     .action((flags: LearnFlags & HostFlags) => learn(flags, hostOf(flags)));
-  withHost(command.command("accept"))
+  withHostOptions(command.command("accept"))
     .description("show what was learned and put it into force; on a terminal, after a question")
     .addOption(roleOption("this host"))
     .addOption(unitOption())
@@ -119,7 +114,7 @@ function addLearning(command: Command): void {
 }
 
 function addComparing(command: Command): void {
-  withHost(command.command("compare"))
+  withHostOptions(command.command("compare"))
     .description("show each tree that is not in the baseline; exit code 1 if there is one")
     .option("--baseline <file>", "compare with this file instead of the baseline in force")
     .addOption(captureOption())
@@ -127,7 +122,7 @@ function addComparing(command: Command): void {
     .option("--show-excluded", "also show the trees that exclusions hide")
     .addOption(outputOption())
     .action((flags: CompareFlags & HostFlags) => compare(flags, hostOf(flags)));
-  withHost(command.command("review"))
+  withHostOptions(command.command("review"))
     .description(
       "go through new trees: accept, exclude or turn into a rule, alone or with all below; exit code 1 if some are left",
     )
@@ -143,7 +138,7 @@ function addComparing(command: Command): void {
 }
 
 function addFiles(command: Command): void {
-  withHost(command.command("diff"))
+  withHostOptions(command.command("diff"))
     .description(
       "show what only the second file has (+) and what only the first has (-); exit code 1 if they differ",
     )
@@ -153,14 +148,14 @@ function addFiles(command: Command): void {
     .action((first: string, second: string | undefined, flags: DiffFlags & HostFlags) =>
       diff(first, second, flags, hostOf(flags)),
     );
-  withHost(command.command("export"))
+  withHostOptions(command.command("export"))
     .description("write the baseline in force, or the one that a capture would make")
     .addOption(captureOption())
     .addOption(formatOption())
     .addOption(roleOption("this host"))
     .addOption(outOption())
     .action((flags: ExportFlags & HostFlags) => exportBaseline(flags, hostOf(flags)));
-  withHost(command.command("import"))
+  withHostOptions(command.command("import"))
     .description("put a file into force, in place of the baseline in force")
     .argument("<file>", "a baseline; one that was edited by hand must have no digest line")
     .action((file: string, flags: HostFlags) => importBaseline(file, hostOf(flags)));
@@ -178,7 +173,7 @@ function excludeCommand(): Command {
     "patterns for maintenance: trees that match raise no alarm",
   );
   const pattern = (subcommand: Command): Command =>
-    withHost(subcommand)
+    withHostOptions(subcommand)
       .option("--user <user>", "only what this user runs, or root on behalf of this user")
       .option("--scope <scope>", "only in this unit or container image")
       .option("--for <duration>", `for this long: ${durationExamples} (default: for good)`)
@@ -188,7 +183,7 @@ function excludeCommand(): Command {
     .argument("<tree>", "a glob over labels, as in policies: /**/sshd/**")
     .option("--reason <text>", "why the trees are excluded")
     .action((tree: string, flags: PatternFlags & HostFlags) => addExclusion(tree, flags, hostOf(flags)));
-  withHost(command.command("remove"))
+  withHostOptions(command.command("remove"))
     .description("remove a pattern")
     .argument("[tree]", "the pattern, as it was added")
     .option("--user <user>", "of several with this pattern, the one for this user")
@@ -198,7 +193,7 @@ function excludeCommand(): Command {
     .action((tree: string | undefined, flags: RemoveFlags & HostFlags) =>
       removeExclusions(tree, flags, hostOf(flags)),
     );
-  withHost(command.command("list"))
+  withHostOptions(command.command("list"))
     .description("show all patterns")
     .addOption(outputOption())
     .action((flags: ListFlags & HostFlags) => listExclusions(flags, hostOf(flags)));

@@ -10,7 +10,7 @@ import {
   type ListChangesFlags,
   listChanges,
 } from "./change/windows.ts";
-import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { type HostFlags, hostConfig, withHostOptions } from "./host-settings.ts";
 import { outputOption } from "./output-format.ts";
 
 const examples = `
@@ -25,7 +25,7 @@ export function changeCommand(): Command {
   const command = new Command("change")
     .description("collect what a planned change starts, without alarms, and accept it")
     .addHelpText("after", examples);
-  withHost(command.command("begin"))
+  withHostOptions(command.command("begin"))
     .description("open a window: what is new below a program is no alarm by the baseline, and is collected")
     .addOption(idOption())
     .requiredOption(
@@ -36,21 +36,21 @@ export function changeCommand(): Command {
     .requiredOption("--for <duration>", `how long, at most a day: ${durationExamples}`)
     .option("--user <user>", "only what this user runs, or root on behalf of this user")
     .action((flags: BeginFlags & HostFlags) => beginChange(flags, hostConfig(flags, "to decide")));
-  withHost(command.command("end"))
+  withHostOptions(command.command("end"))
     .description("close the windows of a change")
     .addOption(idOption())
     .action((flags: IdFlags & HostFlags) => endChange(flags.id, hostConfig(flags, "to decide")));
-  withHost(command.command("list"))
+  withHostOptions(command.command("list"))
     .description("show all changes, and how many trees were collected for each")
     .addOption(outputOption())
     .action((flags: ListChangesFlags & HostFlags) => listChanges(flags, hostConfig(flags)));
-  withHost(command.command("export"))
+  withHostOptions(command.command("export"))
     .description("write what was collected for a change as a baseline, to be accepted on other hosts")
     .addOption(idOption())
     .option("--out <file>", "write to this file instead of to standard output")
     .option("--sign <key>", "also sign it with this private key, into FILE.sig")
     .action((flags: ExportChangeFlags & HostFlags) => exportChange(flags, hostConfig(flags)));
-  withHost(command.command("accept"))
+  withHostOptions(command.command("accept"))
     .description(
       "show what was collected for a change and put it into force; on a terminal, after a question",
     )
@@ -71,10 +71,6 @@ export function changeCommand(): Command {
 
 interface IdFlags {
   readonly id: string;
-}
-
-function withHost(command: Command): Command {
-  return command.addOption(configOption()).addOption(stateDirOption());
 }
 
 function idOption(isRequired = true): Option {

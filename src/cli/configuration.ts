@@ -1,5 +1,6 @@
 // Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
-import { type Config, configFile, defaultConfig, parseConfig } from "../config/config.ts";
+import { type Config, configFile, defaultConfig } from "../config/config.ts";
+import { parseConfig } from "../config/config-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { digestOf } from "../policy/signature.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";

@@ -1,4 +1,4 @@
-// What `run` lets verdicts do, and what it prints about it before it starts.
+// The enforcement of a run, and the rules that may act under it, printed before it starts.
 import { type Config, configFile, type Enforcement } from "../config/config.ts";
 import { actingRules, isArmedBy, patternsWithoutRule, ruleStatesOf } from "../enforcement/arming.ts";
 import type { Overrides } from "../enforcement/overrides.ts";
@@ -14,7 +14,7 @@ export type EnforcementSettings = Pick<Config, "enforcement" | "armed">;
 
 /**
  * The enforcement in force: `observe` where the configuration names no armed rules, because a host must not kill by
- * rules that nobody has named. `asked`: of the command line. `file`: the configuration file; undefined if there is none,
+ * rules that nobody has named. `asked`: the option `--enforcement`. `file`: the configuration file; undefined if there is none,
  * and then the command line arms every rule.
  */
 export function enforcementOf(
@@ -44,7 +44,7 @@ export function whyOnlyObserved(
 export const armedExample =
   "armed: [web/shell-under-web-server], or armed: all; armed: [] for `treewarden arm` alone";
 
-/** An error for each pattern of `armed` that fits no rule of the policy. */
+/** An error for each pattern of `armed` that matches no rule of the policy. */
 export function armedErrors(
   { armed }: EnforcementSettings,
   policy: Policy,
@@ -57,7 +57,7 @@ export function armedErrors(
       file: file ?? configFile,
       line: 0,
       column: 0,
-      message: `armed: no rule fits ${pattern}`,
+      message: `armed: no rule matches ${pattern}`,
       fix: meant === undefined ? "treewarden policy show lists the rules" : `did you mean ${meant}?`,
     };
   });

@@ -28,7 +28,7 @@ export function withFilterOptions(command: Command): Command {
     new Option(flags, help).argParser(parse);
   return command
     .option("--since <time>", `only events from then on: ${timeHelp}`)
-    .option("--until <time>", "only events up to then, likewise")
+    .option("--until <time>", "only events up to then, given like --since")
     .addOption(option("--rule <rule>", "only verdicts of this rule: RULE or ROLE/RULE", ruleArgument))
     .addOption(option("--action <action>", `only ${actions.join(", ")}; several: a,b`, choiceOf(actions)))
     .addOption(
@@ -73,7 +73,7 @@ function choiceOf<const T extends string>(choices: readonly T[]): (text: string)
 }
 
 /** A process id from an argument, for commander. */
-export function pidArgument(text: string): number {
+function pidArgument(text: string): number {
   // PID_MAX_LIMIT (linux/threads.h) has seven digits.
   if (!/^[1-9][0-9]{0,6}$/.test(text)) throw new InvalidArgumentError("must be a process id");
   return Number(text);
@@ -89,7 +89,7 @@ function treeArgument(pattern: string): NonNullable<EventFilter["tree"]> {
   }
 }
 
-/** The unit as records have it: `nginx` means nginx.service, and instances have no name. */
+/** The unit as it is in records: `nginx` means nginx.service, and an instance loses its name (`getty@.service`). */
 function unitArgument(text: string): string {
   const name = /\.(?:service|scope)$/.test(text) ? text : `${text}.service`;
   return unitOf(`/${name}`) ?? name;

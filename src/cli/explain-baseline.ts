@@ -35,7 +35,7 @@ export function askBaseline(
     return answerOf(entries, exclusions, lineage, scope, second);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    return { knowledge: {}, why: `cannot be told: ${error.message}` };
+    return { knowledge: {}, why: `cannot be determined: ${error.message}` };
   }
 }
 
@@ -63,16 +63,16 @@ function reasonFor(
   scope: string | undefined,
   second: number,
 ): string {
-  if (lineage.uncertain) return "cannot be told: a part of the lineage was not seen";
+  if (lineage.uncertain) return "cannot be determined: a part of the lineage was not seen";
   const path = baselinePath(lineage.program);
   if (scope === undefined || path === undefined)
-    return `cannot be told: the ${scope === undefined ? "control group" : "executable"} could not be read`;
+    return `cannot be determined: the ${scope === undefined ? "control group" : "executable"} could not be read`;
   const within = `in scope ${scope}`;
   if (known === true) return `known ${within}, first seen ${timeText(second - (age ?? 0))}`;
   if (known === undefined) {
     const hiddenBy =
       change === undefined ? "an exclusion hides it" : `the window of change ${change} is open`;
-    return `cannot be told: not known ${within}, but ${hiddenBy}`;
+    return `cannot be determined: not known ${within}, but ${hiddenBy}`;
   }
   return whyUnknown(entries, lineage, scope, path);
 }

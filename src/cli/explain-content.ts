@@ -53,12 +53,12 @@ export function explainContent(
   const { contents: learned } = knowledge;
   if (learned === "exempt")
     return { changed, why: "not compared: its path is folded, or below a temporary directory" };
-  if (learned === undefined) return { changed, why: "cannot be told: no content was learned" };
-  if (learned === "varies") return { changed, why: "cannot be told: it varied while learning" };
+  if (learned === undefined) return { changed, why: "cannot be determined: no content was learned" };
+  if (learned === "varies") return { changed, why: "cannot be determined: it varied while learning" };
   if (learned === "packaged" || seen?.content?.packaged === true)
     return { changed, why: "not compared: a package owns the file" };
   const digest = seen?.content?.digest;
-  if (digest === undefined) return { changed, why: "cannot be told: the file cannot be read" };
+  if (digest === undefined) return { changed, why: "cannot be determined: the file cannot be read" };
   if (changed === true) return { changed, why: `changed: ${digest} was neither learned nor accepted` };
   return { changed, why: `${learned.includes(digest) ? "accepted" : "permitted by the policy"}: ${digest}` };
 }

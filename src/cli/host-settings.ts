@@ -1,7 +1,7 @@
 // The settings of this host. Every command gets its configuration, state directory, policies and base list from here,
 // so that all of them name and judge programs as `treewarden run` does.
 import { join } from "node:path";
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { type Config, configFile, defaultStateDirectory } from "../config/config.ts";
 import { baseOf } from "../examiner/base.ts";
 import type { PackageDatabase } from "../examiner/database.ts";
@@ -34,6 +34,11 @@ export function stateDirOption(): Option {
     "--state-dir <directory>",
     `state directory of treewarden run (default: the configuration's, else ${defaultStateDirectory})`,
   );
+}
+
+/** Adds the options that choose the host's configuration file and state directory. */
+export function withHostOptions(command: Command): Command {
+  return command.addOption(configOption()).addOption(stateDirOption());
 }
 
 export function policyOption(): Option {

@@ -1,6 +1,7 @@
 // Opens the journal for a command that only reads it.
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { codeOf } from "../linux/system-error.ts";
 import { JOURNAL_FILE, JournalReader } from "../reporter/journal-reader.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { becomeOwnerOf } from "./become-owner.ts";
@@ -37,6 +38,6 @@ function mayLookInto(stateDirectory: string): boolean {
     statSync(join(stateDirectory, "report/."));
     return true;
   } catch (error) {
-    return !(error instanceof Error && "code" in error && error.code === "EACCES");
+    return codeOf(error) !== "EACCES";
   }
 }

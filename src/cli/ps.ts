@@ -13,7 +13,6 @@ import { recordUids } from "../report/stamp.ts";
 import { creationTime } from "../vocabulary/process-key.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
-import { knowledgeReader } from "./accepted-trees.ts";
 import {
   configOption,
   type HostFlags,
@@ -21,6 +20,7 @@ import {
   hostConfigOrLastGood,
   stateDirOption,
 } from "./host-settings.ts";
+import { knowledgeReader } from "./knowledge-reader.ts";
 import { openJournal } from "./open-journal.ts";
 import { CommandError, hint, warn } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";

@@ -1,4 +1,4 @@
-// Who runs this command, for the orders that it gives: login user, session, and the tree of its processes.
+// Who runs this command, for the record of its orders: login user, session, and the tree of its processes.
 import { readFileSync } from "node:fs";
 import type { Requester } from "../enforcement/overrides.ts";
 import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
@@ -35,7 +35,7 @@ function audited(name: "loginuid" | "sessionid"): number | null {
   }
 }
 
-/** The exact tree; null if a process has ended meanwhile. */
+/** The exact tree of this process; null if an ancestor has ended while /proc was read. */
 function ownTree(stateDirectory: string): string | null {
   try {
     using reader = new FactsReader();

@@ -46,7 +46,7 @@ export function absoluteSettings(
   };
 }
 
-/** Only the reporter exports: nobody else is given the headers, which often are a token. */
+/** Only the reporter exports, so no other process gets the headers, which often are a token. */
 export function withoutSecrets(config: Config): Config {
   return { ...config, otlp: { ...config.otlp, headers: {} } };
 }

@@ -1,6 +1,6 @@
 // What a run begins with: the files on disk, or, for a service whose files have errors, what was last in force.
-import { isatty } from "node:tty";
 import { defaultStateDirectory } from "../config/config.ts";
+import { isTerminal } from "../linux/terminal.ts";
 import type { Policy } from "../policy/policy.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
@@ -53,16 +53,16 @@ function startKept(settings: RunSettings, kept: LastGood): Start | undefined {
   try {
     return loadStart(settings, keptFiles(kept));
   } catch {
-    // It is of another version, or of another configuration file.
+    // The copies were made by another version, or of another configuration file.
     return undefined;
   }
 }
 
 function isOnTerminal(): boolean {
-  return [0, 1, 2].some((fd) => isatty(fd));
+  return [0, 1, 2].some((fd) => isTerminal(fd));
 }
 
-/** With a broken configuration, the default. */
+/** The state directory; that of the options or the default if the configuration has an error. */
 function stateDirectoryOf(settings: RunSettings): string {
   try {
     return hostConfig(settings, "to decide").state_directory;

@@ -13,7 +13,7 @@ export interface SettingFiles {
 
 export const filesOnDisk: SettingFiles = { read: readCheckedFile, policies: undefined };
 
-/** The files on disk; whatever is read of them is copied into `copies`. */
+/** The files on disk. Each file that is read is copied into `copies`, by its path. */
 export function copyingFiles(copies: Map<string, Buffer>): SettingFiles {
   return {
     read(path, rules) {
@@ -25,7 +25,7 @@ export function copyingFiles(copies: Map<string, Buffer>): SettingFiles {
   };
 }
 
-/** The copies of what was last in force. They were checked when they were read first. */
+/** The copies of what was last in force. Owner and mode are not checked again: they were when the copies were made. */
 export function keptFiles({ files, policies }: LastGood): SettingFiles {
   const copies = new Map(files);
   return {

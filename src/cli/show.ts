@@ -44,7 +44,7 @@ export function showCommand(): Command {
 
 function show(uid: string, flags: ShowFlags): void {
   const { config } = hostConfigOrLastGood(flags);
-  // /proc of other users is open to root only, and the journal is read without root's rights.
+  // Opened first: only root may read /proc of other users, and opening the journal drops the rights of root.
   const boot = bootTimeMs();
   using processes = new FactsReader();
   using journal = openJournal(config.state_directory);
@@ -109,7 +109,7 @@ function lineageOf(
   return [...note, ...lineageLines(first, isLive)];
 }
 
-/** Names of the record and how they are shown; what is absent is not known, and left out. */
+/** Title and name of each fact that is shown. A fact that the record lacks is not known, and is left out. */
 const factNames = [
   ["uid", "log.record.uid"],
   ["tree", "tree.path"],

@@ -14,8 +14,8 @@ const timeOfDay = /^(\d\d?):(\d\d)(?::(\d\d))?$/;
 const MINUTE_MS = 60_000;
 
 /**
- * The value `text` of `option` as milliseconds since the epoch. `now`: likewise. Throws a CommandError that says what it
- * must be.
+ * The value `text` of `option`, in milliseconds since the epoch like `now`. Throws a CommandError that describes the valid
+ * forms.
  */
 export function timeArgument(text: string, option: string, now: number): number {
   const time = parseTime(text.trim(), now);

@@ -1,4 +1,4 @@
-// Errors of the option parser, in the words of all other errors: what must be, and what was found instead.
+// Rewords errors of the option parser like all other errors: what must be, and what was found instead.
 import { eitherOf, shownValue } from "../vocabulary/error-text.ts";
 
 export interface UsageError {

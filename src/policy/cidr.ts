@@ -1,36 +1,57 @@
 // IP literals in a text, and the networks they lie in.
-import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
+import { type IpAddress, parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
 
 export interface Network {
-  readonly address: string;
-  readonly family: "ipv4" | "ipv6";
+  readonly address: IpAddress;
   /** Leading bits that an address of the network shares with `address`. */
   readonly prefix: number;
 }
 
 /**
- * Networks by family. A `BlockList` also treats an IPv4 address as its IPv4-mapped one (RFC 4291, 2.5.5.2), so in a
- * single list for both families `::/0` would contain every IPv4 address.
+ * Networks by family. An IPv4 network also holds the IPv4-mapped addresses of its own (RFC 4291, 2.5.5.2); an IPv6
+ * network such as `::/0` holds no IPv4 address.
  */
 export interface Networks {
-  readonly ipv4: BlockList;
-  readonly ipv6: BlockList;
+  readonly ipv4: readonly Network[];
+  readonly ipv6: readonly Network[];
 }
+
+const IPV4_BYTES = 4;
 
 /** The network of `text` ("10.0.0.0/8", "fd00::/8", a single address); undefined if it is not one. */
 export function parseNetwork(text: string): Network | undefined {
-  const [, address = "", length] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const version = isIP(address);
-  if (version === 0) return undefined;
-  const bits = version === 4 ? 32 : 128;
+  const [, literal = "", length] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = parseIpv4(literal) ?? parseIpv6(literal);
+  if (address === undefined) return undefined;
+  const bits = 8 * address.length;
   const prefix = length === undefined ? bits : Number(length);
-  return prefix > bits ? undefined : { address, family: `ipv${version === 4 ? 4 : 6}`, prefix };
+  return prefix > bits ? undefined : { address, prefix };
 }
 
 export function networksOf(networks: readonly Network[]): Networks {
-  const lists: Networks = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const { address, prefix, family } of networks) lists[family].addSubnet(address, prefix, family);
-  return lists;
+  return {
+    ipv4: networks.filter(({ address }) => address.length === IPV4_BYTES),
+    ipv6: networks.filter(({ address }) => address.length !== IPV4_BYTES),
+  };
+}
+
+/** Whether an address of the networks' family lies in one of them. */
+function isIn(networks: readonly Network[], address: IpAddress): boolean {
+  return networks.some((network) => sharesPrefix(network, address));
+}
+
+function sharesPrefix(network: Network, address: IpAddress): boolean {
+  for (let left = network.prefix, i = 0; left > 0; left -= 8, i += 1) {
+    const differing = (network.address[i] ?? 0) ^ (address[i] ?? 0);
+    if (left >= 8 ? differing !== 0 : differing >> (8 - left) !== 0) return false;
+  }
+  return true;
+}
+
+/** The IPv4 address that is mapped into an IPv6 one; undefined if none is. */
+function mappedIpv4(address: IpAddress): IpAddress | undefined {
+  const isMapped = address.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff));
+  return isMapped ? address.slice(12) : undefined;
 }
 
 /** Four numbers that are not part of a longer sequence: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */
@@ -45,14 +66,17 @@ const RUN_LIMIT = 48;
  * has a port. Octal, hexadecimal and short forms of IPv4 are not recognized.
  */
 export function hasAddressIn(text: string, networks: Networks): boolean {
-  for (const [quad] of text.matchAll(dottedQuads))
-    if (isIPv4(quad) && networks.ipv4.check(quad, "ipv4")) return true;
+  for (const [quad] of text.matchAll(dottedQuads)) {
+    const address = parseIpv4(quad);
+    if (address !== undefined && isIn(networks.ipv4, address)) return true;
+  }
   for (const { 0: run, index } of text.matchAll(colonRuns)) {
     if (run.length > RUN_LIMIT) continue;
     for (const literal of readings(run, isGlued(text, index))) {
-      if (!isIPv6(literal)) continue;
-      // The list of IPv4 networks holds their IPv4-mapped addresses too.
-      if (networks.ipv6.check(literal, "ipv6") || networks.ipv4.check(literal, "ipv6")) return true;
+      const address = parseIpv6(literal);
+      if (address === undefined) continue;
+      const mapped = mappedIpv4(address);
+      if (isIn(networks.ipv6, address) || (mapped !== undefined && isIn(networks.ipv4, mapped))) return true;
     }
   }
   return false;

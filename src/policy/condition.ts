@@ -36,7 +36,7 @@ function isIterator(name: string): name is Iterator {
 }
 
 /** Every operator that a condition may use. */
-export const operatorNames: readonly string[] = [
+const operatorNames: readonly string[] = [
   ...Object.keys(operators),
   ...Object.keys(iterators),
   ...addedOperators,

@@ -37,7 +37,7 @@ function isVerdictRecord(record: EventRecord): boolean {
   return record["event.name"] === "policy.verdict" || record["event.name"] === "policy.verdict.repeated";
 }
 
-export function alarmOf(record: EventRecord): Alarm {
+function alarmOf(record: EventRecord): Alarm {
   const isVerdict = isVerdictRecord(record);
   return {
     what: isVerdict ? text(record["policy.outcome"]) : "new",
@@ -53,7 +53,7 @@ export function alarmOf(record: EventRecord): Alarm {
 }
 
 /** Equal for alarms of one group. */
-export function alarmKey({ what, rule, exact, tree, scope, runnable }: Alarm): string {
+function alarmKey({ what, rule, exact, tree, scope, runnable }: Alarm): string {
   return [what, rule, exact, tree, scope, runnable].join("\0");
 }
 

@@ -1,8 +1,8 @@
 // The HTTP endpoint for metrics and health.
-import { isIP } from "node:net";
 import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
 import { messageOf } from "../vocabulary/errors.ts";
+import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
 import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
 
 export interface Health {
@@ -105,12 +105,12 @@ const localNames: readonly string[] = ["localhost", "localhost."];
  * Refuses a Host header that is neither an address nor localhost: a web page whose own name was made to resolve to this
  * host (DNS rebinding) could otherwise read the metrics through a visitor's browser. HTTP/1.0 has no such header.
  */
-export function refusalOfHost(header: string | null): Response | undefined {
+function refusalOfHost(header: string | null): Response | undefined {
   if (header === null) return undefined;
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s@?#]+))(?::\d{1,5})?$/.exec(header);
   if (match === null) return new Response("bad Host header\n", { status: 400 });
   const [, six, other = ""] = match;
-  const isAddress = six === undefined ? isIP(other) === 4 : isIP(six) === 6;
+  const isAddress = six === undefined ? parseIpv4(other) !== undefined : parseIpv6(six) !== undefined;
   if (isAddress || localNames.includes(other.toLowerCase())) return undefined;
   return new Response("only an address or localhost may be the Host\n", { status: 421 });
 }

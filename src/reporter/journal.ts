@@ -4,7 +4,6 @@
 // that too.
 import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
-import { promisify } from "node:util";
 import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
@@ -46,7 +45,12 @@ export interface JournalEntry {
   readonly from?: NumberOfWarden;
 }
 
-const dataSynced = promisify(fdatasync);
+/** Resolves when the file's data are on the disk. */
+function dataSynced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) =>
+    fdatasync(fd, (error) => (error === null || error === undefined ? resolve() : reject(error))),
+  );
+}
 
 const SCHEMA_VERSION = 3;
 const schema = `

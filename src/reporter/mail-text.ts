@@ -1,6 +1,7 @@
 // Formats alarms as a mail. Text from processes is printable, indented and cut, so that it cannot become a header, a
 // second mail or a line that a mail server refuses.
 import { printable } from "../linux/text.ts";
+import { counted } from "../vocabulary/counted.ts";
 import type { AlarmGroup, AlarmGroups } from "./alarms.ts";
 
 export interface MailContent {
@@ -76,10 +77,6 @@ function field(name: string, text: string): string[] {
 
 function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length)}...`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** A header without encoding has nothing else. */

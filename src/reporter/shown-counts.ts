@@ -1,6 +1,7 @@
 // What a live view has shown, counted for its last line: alerts scroll past, and a person wants to know how many there were.
 import type { EventRecord } from "../report/event-record.ts";
 import { localTimeOf } from "../report/local-time.ts";
+import { counted } from "../vocabulary/counted.ts";
 
 export class ShownCounts {
   private readonly since = Date.now();
@@ -18,7 +19,6 @@ export class ShownCounts {
   /** The last line, its newline included. */
   line(): string {
     const verdicts = [...this.outcomes].map(([outcome, count]) => `${count} ${outcome}`);
-    const trees = `${this.newTrees} new ${this.newTrees === 1 ? "tree" : "trees"}`;
-    return `since ${localTimeOf(this.since)}: ${[...verdicts, trees].join(", ")}\n`;
+    return `since ${localTimeOf(this.since)}: ${[...verdicts, counted(this.newTrees, "new tree")].join(", ")}\n`;
   }
 }

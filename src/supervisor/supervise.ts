@@ -1,7 +1,6 @@
 // Entry points of the supervisor: `supervise` for `treewarden run`, and `continueSupervising` for the hidden commands
 // that the process then executes.
 
-import { isatty } from "node:tty";
 import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createWatch, watchGrowth } from "../linux/inotify.ts";
@@ -11,6 +10,7 @@ import { isHungUp } from "../linux/poll.ts";
 import { getppid, replaceProcess, setProcessName, type User } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
 import { copyHigh, ownArguments } from "../linux/spawn.ts";
+import { isTerminal } from "../linux/terminal.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { supervisorEnvironment } from "./environment.ts";
@@ -96,7 +96,7 @@ const STDERR = 2;
 
 /** The ends of a pipe for the reporter in place of a terminal, see terminal-copy.ts. */
 function pipeInsteadOf(fd: number, reading: string, writing: string): Readonly<Record<string, number>> {
-  if (!isatty(fd)) return {};
+  if (!isTerminal(fd)) return {};
   const [read, write] = createPipe();
   return { [reading]: read, [writing]: write };
 }

@@ -1,7 +1,6 @@
 // The supervisor's event loop: keeps the child processes running, forwards signals to them as orders, kills a child
 // that hangs, replaces sockets that were shut down, and shuts everything down in order.
 import { constants } from "node:os";
-import { isatty } from "node:tty";
 import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
@@ -11,6 +10,7 @@ import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
+import { isTerminal } from "../linux/terminal.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
 import { CRASH_LIMIT, countEarlyCrashes } from "./crashes.ts";
@@ -104,7 +104,7 @@ export class Supervisor implements Disposable {
   private readonly slots: readonly ChildSlot[];
   private readonly watchdogs: ReadonlyMap<ChildSlot, Watchdog>;
   private readonly copies: ReadonlyMap<number, TerminalCopy>;
-  private readonly terminals = [0, STDOUT, STDERR].filter((fd) => isatty(fd));
+  private readonly terminals = [0, STDOUT, STDERR].filter((fd) => isTerminal(fd));
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
@@ -180,7 +180,7 @@ export class Supervisor implements Disposable {
     this.poll.add(deadManOfExaminer, DEAD_MAN_OF_EXAMINER, EPOLLIN | EPOLLET);
     this.copies = this.openCopies();
     // A terminal that is closed does not always send SIGHUP: under npm scripts, for example, it does not.
-    if (isatty(LIVE_VIEW)) this.poll.add(LIVE_VIEW, TERMINAL, 0);
+    if (isTerminal(LIVE_VIEW)) this.poll.add(LIVE_VIEW, TERMINAL, 0);
   }
 
   /** Runs until a stop signal, or until a child refuses its first start. Resolves with the exit code. */

@@ -161,6 +161,6 @@ export function isLiveSource(source: SensorSource): source is LiveSource {
   return sensors[source].mode === "live";
 }
 
-export function isOpenableSource(source: SensorSource): source is OpenableSource {
+function isOpenableSource(source: SensorSource): source is OpenableSource {
   return sensors[source].mode !== "scan";
 }

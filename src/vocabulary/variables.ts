@@ -516,7 +516,7 @@ const table = {
   "process.ancestors": reported(
     "string[]",
     ["exec"],
-    "likewise the ancestors, the nearest 16, each a JSON object with the names of this table: what it was when it forked the next one, and as it is at the verdict what only /proc has (arguments, terminal, login user). Of one that has ended only what it ran, its user and perhaps its pid are known",
+    "likewise the ancestors, the nearest 16, each a JSON object with the names of this table: what it was when it forked the next one, and as it is at the verdict what only /proc has (arguments if root started it, terminal, login user). Of one that has ended only what it ran, its user and perhaps its pid are known",
   ),
   "process.exit.code": {
     ...reported("int", ["exit"], "exit code; 128 and the signal's number if a signal ended the process"),

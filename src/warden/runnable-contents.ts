@@ -97,8 +97,11 @@ export class RunnableContents {
     if (isExecutable && latest?.state !== undefined && isUnchanged(latest.state, running)) return latest;
     const own = this.open(record, running, isExecutable);
     const file = own ?? this.openInRootOf(this.inputs.ownPid ?? process.pid, record.name);
+    // What runs as an executable cannot be written to. A script can, as soon as its interpreter has opened it.
     const isAnother =
-      own === undefined && file !== undefined && isChangedSince(file.state, running, isExecutable);
+      !(own !== undefined && isExecutable) &&
+      file !== undefined &&
+      isChangedSince(file.state, running, isExecutable);
     const now = this.inputs.now();
     if (file === undefined) {
       if (latest !== undefined && now - latest.askedAt < RETRY_NS) return latest;
@@ -178,8 +181,8 @@ function isUnchanged({ inode, changed }: FileState, { facts, wallTime }: Running
 }
 
 /**
- * Whether what is at the path now, after the process has ended, is not what it ran: another file than the executable, or
- * one that was written or moved there since.
+ * Whether what is at the path now is not what the process has begun to run: another file than the executable, or one that
+ * was written or moved there since.
  */
 function isChangedSince(
   { inode, changed }: FileState,

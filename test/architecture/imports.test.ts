@@ -74,6 +74,35 @@ test("only src/main.ts imports from src/cli/", () => {
   expect(importers.map(({ path }) => path).filter((path) => roomOf(path) !== "cli")).toEqual(["src/main.ts"]);
 });
 
+/** The files that are loaded with `path`, itself included. What is imported dynamically is loaded later, if at all. */
+function loadedWith(path: string): ReadonlySet<string> {
+  const loaded = new Set([path]);
+  for (const each of loaded) {
+    const file = files.find((candidate) => candidate.path === each);
+    const needed =
+      file === undefined ? [] : importsOf(file).filter(({ typesOnly, dynamic }) => !typesOnly && !dynamic);
+    for (const { target } of needed) loaded.add(target);
+  }
+  return loaded;
+}
+
+// Each megabyte that a process loads without need costs memory on every host.
+describe("a process loads only the code that it runs", () => {
+  /** Modules of Node.js that load its streams, 1.5 MB and more (Bun 1.4.5). */
+  const expensive = ["node:crypto", "node:http", "node:net", "node:stream", "node:tty", "node:zlib"];
+  const others = ["forest", "fingerprint", "policy", "enforcement", "examiner", "offline", "warden"];
+  const unneeded: Readonly<Record<string, readonly string[]>> = {
+    supervisor: [...others, "sensor", "baseline", "config", "report", "reporter", "yaml"],
+    reporter: ["fingerprint", "forest", "examiner", "offline", "warden", "yaml"],
+    warden: ["reporter"],
+  };
+  for (const [process, rooms] of Object.entries(unneeded))
+    test(process, () => {
+      const loaded = [...loadedWith(`src/cli/${process}.ts`)];
+      expect(loaded.filter((path) => [...rooms, ...expensive].includes(roomOf(path) ?? path))).toEqual([]);
+    });
+});
+
 describe("a pure room touches no clock, file or kernel", () => {
   const pure = new Set(["vocabulary", "forest", "fingerprint", "baseline", "policy"]);
   const pureFiles = files.filter(({ path }) => pure.has(roomOf(path) ?? ""));

@@ -24,6 +24,8 @@ export interface Import {
   readonly target: string;
   /** Only types are imported: nothing of it runs. */
   readonly typesOnly: boolean;
+  /** It is imported while the file runs, not with it. */
+  readonly dynamic: boolean;
 }
 
 /** The static and dynamic imports of a file. */
@@ -31,9 +33,10 @@ export function importsOf({ path, text }: SourceFile): readonly Import[] {
   const found: Import[] = [];
   const statements = /^(?:import|export)\s+(type\s+)?(?:[^"';]*?from\s+)?"([^"]+)"/gms;
   for (const [, type, target] of text.matchAll(statements))
-    if (target !== undefined) found.push({ target: resolve(path, target), typesOnly: type !== undefined });
+    if (target !== undefined)
+      found.push({ target: resolve(path, target), typesOnly: type !== undefined, dynamic: false });
   for (const [, target] of text.matchAll(/\bimport\("([^"]+)"\)/g))
-    if (target !== undefined) found.push({ target: resolve(path, target), typesOnly: false });
+    if (target !== undefined) found.push({ target: resolve(path, target), typesOnly: false, dynamic: true });
   return found;
 }
 

@@ -68,7 +68,7 @@ describe("change begin", () => {
     expect(refused(...known, "--under", "base")).toEqual([2, expect.stringContaining('the label "base"')]);
     expect(refused(...known, "--under", "/**")).toEqual([
       2,
-      expect.stringContaining("it fits every program"),
+      expect.stringContaining("it matches every program"),
     ]);
     expect(refused(...known, "--under", "bin/x")).toEqual([
       2,

@@ -353,7 +353,7 @@ describe("exclude", () => {
       err: expect.stringContaining("reason"),
     });
     const all = here(["exclude", "add", "/**", "--reason", "x"]);
-    expect(all).toMatchObject({ code: 2, err: expect.stringContaining("it fits every tree") });
+    expect(all).toMatchObject({ code: 2, err: expect.stringContaining("it matches every tree") });
   });
 
   test("tests a pattern before it is added", () => {

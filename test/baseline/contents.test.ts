@@ -1,10 +1,10 @@
 // The contents with which a runnable is learned, and how a learning run finds them.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { contentPath } from "../../src/baseline/content-path.ts";
 import {
   CONTENTS_LIMIT,
   type Contents,
-  contentPath,
   contentsText,
   hasNewContent,
   joinContents,

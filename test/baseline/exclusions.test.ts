@@ -106,7 +106,7 @@ describe("the file of exclusions", () => {
     const result = parse(text);
     expect(result.ok ? [] : result.errors).toEqual([
       { line: 4, message: expect.stringContaining("a tree begins with a slash") },
-      { line: 5, message: "it fits every tree: name at least one label" },
+      { line: 5, message: "it matches every tree: name at least one label" },
       { line: 6, message: 'user "joe": expected a number, or - for any' },
     ]);
   });

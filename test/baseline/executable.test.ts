@@ -313,6 +313,13 @@ describe("a compared path", () => {
     );
   });
 
+  test("never makes a user's program equal to another user's", () => {
+    expect(comparedPath("/home/web-2/bin/job")).not.toBe(comparedPath("/home/web-1/bin/job"));
+    expect(comparedPath("/home/1002/bin/job")).not.toBe(comparedPath("/home/1001/bin/job"));
+    expect(comparedPath("/run/user/1000/bin/job")).not.toBe(comparedPath("/run/user/0/bin/job"));
+    expect(comparedPath("/home/web/node-20/bin/node")).toBe(comparedPath("/home/web/node-22/bin/node"));
+  });
+
   test("never makes two programs of one directory equal", () => {
     fc.assert(
       fc.property(path, element, element, (directory, a, b) => {

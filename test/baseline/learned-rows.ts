@@ -3,8 +3,9 @@ import type { Database } from "bun:sqlite";
 import { contentsText } from "../../src/baseline/contents.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { executablesText } from "../../src/baseline/executables.ts";
-import { type LearnedTree, usersText } from "../../src/baseline/learned.ts";
+import type { LearnedTree } from "../../src/baseline/learned.ts";
 import { rowOrigin, type SealOrigin, sealUpdate } from "../../src/baseline/learned-seal.ts";
+import { usersText } from "../../src/baseline/users.ts";
 import { treeId } from "../../src/fingerprint/tree.ts";
 
 export type LearnedRow = Omit<LearnedTree, "complete" | "fromMain"> & {

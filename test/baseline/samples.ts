@@ -1,8 +1,9 @@
 // Entries for the tests of this room: by hand, and by chance within what an entry may be.
 import fc from "fast-check";
 import { CONTENTS_LIMIT, type Contents } from "../../src/baseline/contents.ts";
-import { type BaselineEntry, USERS_LIMIT } from "../../src/baseline/entry.ts";
+import type { BaselineEntry } from "../../src/baseline/entry.ts";
 import { type Executable, executableOf, joinExecutables } from "../../src/baseline/executables.ts";
+import { USERS_LIMIT } from "../../src/baseline/users.ts";
 import { unambiguous } from "../../src/linux/text.ts";
 
 export const NOON = Date.UTC(2026, 0, 31, 12) / 1000;

@@ -42,7 +42,7 @@ test("a pattern that fits no rule is an error with the nearest rule", () => {
       file,
       line: 0,
       column: 0,
-      message: "armed: no rule fits role/shel",
+      message: "armed: no rule matches role/shel",
       fix: "did you mean role/shell?",
     },
   ]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { defaultConfig, parseConfig } from "../../src/config/config.ts";
+import { defaultConfig } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/config-file.ts";
 import { parseAddress } from "../../src/linux/socket-address.ts";
 
 function errors(yaml: string): string[] {

@@ -129,7 +129,10 @@ describe.skipIf(reason !== undefined)("treewarden reload", () => {
 
     configured("enforcement: observe\narmed: [role/nobody]");
     const unarmed = command(running, "reload");
-    expect([unarmed.code, unarmed.stderr]).toEqual([2, expect.stringContaining("no rule fits role/nobody")]);
+    expect([unarmed.code, unarmed.stderr]).toEqual([
+      2,
+      expect.stringContaining("no rule matches role/nobody"),
+    ]);
     expect(await isKilled()).toBe(true);
 
     configured("enforcment: observe");

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sensorTable } from "../../src/cli/doctor/sensors.ts";
-import { parseConfig } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/config-file.ts";
 import { instruments } from "../../src/report/instruments.ts";
 import { storyOf } from "../../src/sensor/acct/story.ts";
 import {

@@ -191,9 +191,22 @@ describe("a known script", () => {
     expect(host.changed(ran, seen)).toBe(true);
     // The restored file itself is asked for anew.
     host.hasEnded = false;
-    const restored = host.run(ran);
+    const restored = host.run({ ...ran, wallTime: WALL_MS + 1000 });
     host.answer({ digest: digest(1) });
     expect(host.changed(ran, restored)).toBe(false);
+  });
+
+  test("that was restored while its interpreter runs has run something else", () => {
+    const ran = program(job);
+    host.run(ran);
+    host.answer({ digest: digest(1) });
+    host.files.set(job, state(100, { changed: WALL_MS * 1e6 + 5e6 }));
+    const seen = host.run(ran);
+    host.answer({ digest: digest(1) });
+    expect(host.changed(ran, seen)).toBe(true);
+    const next = host.run({ ...ran, wallTime: WALL_MS + 1000 });
+    host.answer({ digest: digest(1) });
+    expect(host.changed(ran, next)).toBe(false);
   });
 
   test("of which too many are asked about cannot be told", () => {

@@ -6,13 +6,14 @@ import { type LearningState, reasonNotToAccept } from "../../baseline/learning-s
 import { codeOf } from "../../linux/system-error.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { type CandidateRows, FOREIGN_HINT, foreignText, readRows } from "./candidates.ts";
+import { arrivedTrees, readArrivedRows } from "./arrived-rows.ts";
+import { type CandidateRows, FOREIGN_HINT, foreignText } from "./candidates.ts";
 import { nowSeconds } from "./entry-output.ts";
 import { entryCounts, entryListing, type InForce } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { lossText } from "./learn.ts";
 import { type Proposal, type ProposalFlags, proposalOf } from "./proposal.ts";
-import { isWardenRunning, loadBaseline } from "./request-warden.ts";
+import { loadBaseline } from "./request-warden.ts";
 import { mergedFile, readInForce, readLearning, writeInForce } from "./store.ts";
 
 /** Options of every command that shows trees and then puts them into force. */
@@ -26,9 +27,6 @@ export interface AcceptFlags extends ProposalFlags, ConfirmFlags {
   readonly anyway?: boolean;
 }
 
-/** How long `accept` waits for trees that are on their way from the warden through the reporter to the disk. */
-const ARRIVAL_MS = 5_000;
-const RETRY_MS = 200;
 /** Files whose content varies that `accept` names. */
 const VARYING_SHOWN = 20;
 
@@ -45,13 +43,13 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   const reason = reasonNotToAccept(state);
   if (reason !== undefined && flags.anyway !== true)
     throw new CommandError(exitCodes.no, `not accepted: ${reason}`, "continue learning, or use --anyway");
-  const learned = await readLearnedRows(host, state);
+  const learned = await readArrivedRows(host.stateDirectory, () => state);
   checkRows(learned, state, flags);
   const proposal = proposalOf(learned.rows, state, flags, host.stateDirectory);
   const { entries } = proposal;
   if (entries.length === 0) throw new CommandError(exitCodes.no, "no tree was learned");
   showEntries(entries, proposal.known, flags);
-  explain(proposal, state);
+  printNotes(proposal, state);
   await confirm(entries, proposal.known, flags);
   putIntoForce(entries, host.stateDirectory, flags.role);
 }
@@ -70,28 +68,9 @@ function checkMayAccept(stateDirectory: string): void {
   }
 }
 
-/** The rows of the journal, once all trees that the warden has counted are among them, or after ARRIVAL_MS. */
-async function readLearnedRows(
-  { stateDirectory }: BaselineHost,
-  state: LearningState,
-): Promise<CandidateRows> {
-  const end = performance.now() + ARRIVAL_MS;
-  for (;;) {
-    const learned = await readRows(stateDirectory);
-    const isComplete = learned.foreign > 0 || arrived(learned, state) >= state.trees;
-    if (isComplete || performance.now() >= end || !isWardenRunning(stateDirectory)) return learned;
-    await Bun.sleep(RETRY_MS);
-  }
-}
-
-/** The number of trees of this learning run. */
-function arrived({ rows }: CandidateRows, { id }: LearningState): number {
-  return rows.filter(({ learning }) => learning === id).length;
-}
-
 /** Refuses rows that the reporter has made up, and a journal from which it has removed some. */
 function checkRows(learned: CandidateRows, state: LearningState, { anyway }: AcceptFlags): void {
-  const missing = state.trees - arrived(learned, state);
+  const missing = state.trees - arrivedTrees(learned, state);
   const problems = [
     ...(learned.foreign > 0 ? [{ problem: foreignText(learned.foreign), fix: FOREIGN_HINT }] : []),
     ...(missing > 0
@@ -116,8 +95,8 @@ export function showEntries(
   process.stdout.write(entryListing(entries, known, output ?? "pretty", "baseline.learned"));
 }
 
-/** Says what the learning run left out, and what its entries stand for. */
-function explain({ entries, others, hidden, incomplete }: Proposal, state: LearningState): void {
+/** Prints which trees were left out and why, and what incomplete and varying entries stand for. */
+function printNotes({ entries, others, hidden, incomplete }: Proposal, state: LearningState): void {
   if (others > 0)
     hint(`${others} trees were seen only before or after the learning: treewarden baseline review`);
   if (hidden > 0)

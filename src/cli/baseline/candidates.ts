@@ -4,7 +4,7 @@ import { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { BaselineEntry } from "../../baseline/entry.ts";
-import { entryOfTree } from "../../baseline/learned.ts";
+import { entryOfTree } from "../../baseline/learned-entry.ts";
 import { verifyRow } from "../../baseline/learned-seal.ts";
 import { ownArguments } from "../../linux/spawn.ts";
 import { JOURNAL_FILE } from "../../reporter/journal-reader.ts";

@@ -2,7 +2,8 @@
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
 import { scope as scopeNames } from "../../baseline/key.ts";
-import { entryOfTree, type LearnedTree, type LearnedUpdate } from "../../baseline/learned.ts";
+import type { LearnedTree, LearnedUpdate } from "../../baseline/learned.ts";
+import { entryOfTree } from "../../baseline/learned-entry.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";

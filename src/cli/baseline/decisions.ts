@@ -39,7 +39,7 @@ export class Decisions {
     return file === undefined ? "" : `${file.dev}:${file.ino}:${file.mtimeNs}`;
   }
 
-  /** Without a warden it holds from the next start. */
+  /** Without a running warden, the decision takes effect at its next start. */
   private load(): void {
     requestWarden(this.stateDirectory, { kind: "reload-baseline" });
   }

@@ -45,7 +45,7 @@ export function entryLine(entry: BaselineEntry): string {
   return `${entry.exact}  ${entry.path}${where}${incompleteMark(entry)}`;
 }
 
-/** What a line says of an entry that was not seen from its root on; empty for others. */
+/** The mark of an entry whose tree was not seen from its root; empty for others. */
 export function incompleteMark({ complete, fromMain }: BaselineEntry): string {
   if (complete) return "";
   return fromMain ? "  (incomplete, from its main program)" : "  (incomplete)";

@@ -1,9 +1,11 @@
 // Entries as a person reads them: below their unit, as a tree of labels, each with its count.
 import type { Baseline } from "../../baseline/baseline.ts";
+import { compareTexts } from "../../baseline/compare-texts.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
-import { compareTexts, scope } from "../../baseline/key.ts";
+import { scope } from "../../baseline/key.ts";
 import { compileGlob, compileTreeGlob, GlobError } from "../../policy/glob.ts";
+import { counted } from "../../vocabulary/counted.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
@@ -30,7 +32,7 @@ export function entryFilter(flags: EntryFilterFlags, known: InForce): (entry: Ba
     (flags.new !== true || known === undefined || isNewTo(known, entry));
 }
 
-/** Whether a glob fits the tree, the exact tree or the habit of an entry, as an exclusion's pattern does. */
+/** A test whether a glob matches the tree, the exact tree or the habit of an entry, as the pattern of an exclusion does. */
 export function treeMatcher(option: string, glob: string): (entry: BaselineEntry) => boolean {
   const matches = compiled(option, glob, compileTreeGlob);
   return (entry) => {
@@ -117,8 +119,4 @@ export function entryCounts(entries: readonly BaselineEntry[], known: InForce): 
   const trees = `${counted(entries.length, "tree")} in ${counted(units, "unit")}`;
   if (known === undefined) return trees;
   return `${trees} (${entries.filter((entry) => isNewTo(known, entry)).length} new)`;
-}
-
-function counted(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

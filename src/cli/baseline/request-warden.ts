@@ -58,11 +58,7 @@ export function requestWarden(stateDirectory: string, request: WardenRequest): b
  * Signals the supervisor that holds the state directory, and never a process that has got its pid; false if none does.
  * `prepare` is called before the signal, if there is a supervisor.
  */
-export function signalWarden(
-  stateDirectory: string,
-  signal: "SIGHUP" | "SIGUSR1",
-  prepare?: () => void,
-): boolean {
+function signalWarden(stateDirectory: string, signal: "SIGHUP" | "SIGUSR1", prepare?: () => void): boolean {
   const pid = holderOf(stateDirectory);
   if (pid === undefined) return false;
   using holder = pidfdOpen(pid);

@@ -1,7 +1,7 @@
-// What the warden has collected for changes, as the journal has it.
+// The trees that were collected for changes, read from the journal.
 import { type BaselineEntry, mergeEntries } from "../../baseline/entry.ts";
+import { readArrivedRows } from "../baseline/arrived-rows.ts";
 import {
-  type CandidateRow,
   entriesOfRows,
   FOREIGN_HINT,
   foreignText,
@@ -29,19 +29,16 @@ export async function collectedChanges(
 }
 
 /**
- * A tree that ran at the end of a window is reported when no loss of its time can become known any more (3 s), with the
- * next report (2 s).
+ * How long after the end of a window its last trees are reported, in seconds: the warden waits 3 s, until no loss of that
+ * time can become known any more, and then reports every 2 s.
  */
 const REPORTED_AFTER_S = 6;
-/** How long the reporter may take to store what the warden has counted. */
-const ARRIVAL_MS = 5_000;
-const RETRY_MS = 200;
 
 /** The trees of one change. Throws a CommandError if there are none, or if the reporter has changed rows. */
 export async function collectedFor(id: string, stateDirectory: string): Promise<readonly BaselineEntry[]> {
-  const isRunning = isWardenRunning(stateDirectory);
-  if (isRunning) await untilReported(id, stateDirectory);
-  const rows = await arrivedRows(stateDirectory, isRunning);
+  if (isWardenRunning(stateDirectory)) await untilReported(id, stateDirectory);
+  const { rows, foreign } = await readArrivedRows(stateDirectory, () => readLearning(stateDirectory));
+  if (foreign > 0) throw new CommandError(exitCodes.no, `refused: ${foreignText(foreign)}`, FOREIGN_HINT);
   const entries = mergeEntries([entriesOfRows(rows.filter(({ change }) => change === id))], false);
   if (entries.length === 0)
     throw new CommandError(
@@ -63,17 +60,4 @@ async function untilReported(id: string, stateDirectory: string): Promise<void> 
   const ended = windows.map(({ until = 0 }) => until).filter((until) => until <= now);
   const wait = Math.max(0, ...ended) + REPORTED_AFTER_S - now;
   if (ended.length > 0 && wait > 0) await Bun.sleep(wait * 1_000);
-}
-
-/** All rows of the warden, once those that it has counted are stored. */
-async function arrivedRows(stateDirectory: string, isRunning: boolean): Promise<readonly CandidateRow[]> {
-  const end = performance.now() + ARRIVAL_MS;
-  for (;;) {
-    const state = readLearning(stateDirectory);
-    const { rows, foreign } = await readRows(stateDirectory);
-    if (foreign > 0) throw new CommandError(exitCodes.no, `refused: ${foreignText(foreign)}`, FOREIGN_HINT);
-    const arrived = rows.filter(({ learning }) => learning === state?.id).length;
-    if (!isRunning || arrived >= (state?.trees ?? 0) || performance.now() >= end) return rows;
-    await Bun.sleep(RETRY_MS);
-  }
 }

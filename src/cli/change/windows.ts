@@ -7,8 +7,8 @@ import { printable } from "../../linux/text.ts";
 import { globCompilers } from "../../policy/glob.ts";
 import { localTimeOf } from "../../report/local-time.ts";
 import { momentNow } from "../../warden/overrides-store.ts";
-import { exclusionEnd } from "../baseline/ends.ts";
 import { jsonLine } from "../baseline/entry-output.ts";
+import { exclusionEnd } from "../baseline/exclusion-end.ts";
 import { askWarden } from "../baseline/request-warden.ts";
 import { baselineOf, isNewTo, readExclusions, readKnown, replaceExclusions } from "../baseline/store.ts";
 import { wholeSeconds } from "../duration-options.ts";
@@ -17,8 +17,8 @@ import type { OutputFormat } from "../output-format.ts";
 import { userId } from "../user-option.ts";
 import { collectedChanges } from "./collected.ts";
 
-/** A change that takes longer than a day is several changes. In seconds. */
-const LONGEST = 86_400;
+/** Longest window, in seconds. A change that takes longer than a day must be split into several. */
+const LONGEST_S = 86_400;
 
 export interface BeginFlags {
   readonly id: string;
@@ -32,7 +32,7 @@ export async function beginChange(flags: BeginFlags, config: Config): Promise<vo
   const { state_directory: stateDirectory } = config;
   const { id } = flags;
   const seconds = wholeSeconds(flags.for, "--for");
-  if (seconds > LONGEST) throw new CommandError(exitCodes.usage, `--for ${flags.for}: longer than a day`);
+  if (seconds > LONGEST_S) throw new CommandError(exitCodes.usage, `--for ${flags.for}: longer than a day`);
   const ends = exclusionEnd(seconds, momentNow());
   const windows = flags.under.map((under) => windowOf(id, under, ends, flags.user));
   if (readKnown(stateDirectory) === undefined)
@@ -70,17 +70,17 @@ export async function endChange(id: string, { state_directory: stateDirectory }:
   const exclusions = readExclusions(stateDirectory);
   const others = exclusions.filter(({ change }) => change?.id !== id);
   if (others.length === exclusions.length)
-    throw new CommandError(exitCodes.no, `no window of change ${id} is there`, "treewarden change list");
+    throw new CommandError(exitCodes.no, `change ${id} has no window`, "treewarden change list");
   replaceExclusions(stateDirectory, others);
   await putInForce(stateDirectory);
   warn(`change ${id} has ended`);
   hint(`put what it started into force: treewarden change accept --id ${id}`);
 }
 
-/** Has the warden read the windows; when this returns, they are in force. Without a warden they are from its start on. */
+/** Makes the warden read the windows again. Returns once they are in force; without a warden, they are from its next start. */
 async function putInForce(stateDirectory: string): Promise<void> {
   const answer = await askWarden(stateDirectory, { kind: "reload-changes" });
-  if (answer === undefined) hint("no treewarden runs: it holds from the next start");
+  if (answer === undefined) hint("no treewarden runs: this takes effect at the next start");
   else if (answer.problems.length > 0) throw new CommandError(exitCodes.usage, answer.problems);
 }
 

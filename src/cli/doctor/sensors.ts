@@ -14,6 +14,7 @@ import {
   type SensorDescription,
   sensors,
 } from "../../vocabulary/sensors.ts";
+import { columnLines } from "../columns.ts";
 
 export interface SensorReport {
   readonly source: OpenableSource;
@@ -57,15 +58,8 @@ export function sensorTable(sensors: readonly SensorReport[]): string {
       row.when,
     ]),
   ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
+  return columnLines(rows)
+    .map((line) => `${line}\n`)
     .join("");
 }
 

@@ -1,8 +1,9 @@
 // What a policy would do to what a host runs, counted by rule, unit and exact tree.
-import { compareTexts } from "../../baseline/key.ts";
+import { compareTexts } from "../../baseline/compare-texts.ts";
 import type { Decision } from "../../policy/policy.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import { severities } from "../../vocabulary/severities.ts";
+import { columnLines } from "../columns.ts";
 
 /** One kind of verdict on one tree. */
 interface Impact {
@@ -72,13 +73,13 @@ export class ImpactTally {
     );
   }
 
-  /** Rules that named something that is not known, and how often, most often first. */
+  /** Rules that named a variable that is not known, each with how often, the most frequent first. */
   get undecidedRules(): readonly (readonly [string, number])[] {
     return [...this.undecided].sort((a, b) => b[1] - a[1] || compareTexts(a[0], b[0]));
   }
 }
 
-/** How often it ran at least. Both sources may have counted the same executions. */
+/** The smallest number of executions, because both sources may have counted the same ones. */
 function countOf({ counts }: Impact): number {
   return Math.max(counts.records, counts.learned);
 }
@@ -99,13 +100,7 @@ export function impactLines(tally: ImpactTally): readonly string[] {
       exact,
     ]),
   ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  return columnLines(rows);
 }
 
 /** The fields of a line of JSON for each impact. */

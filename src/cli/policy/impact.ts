@@ -28,7 +28,7 @@ export interface ImpactFlags extends HostFlags {
   readonly output: OutputFormat;
 }
 
-/** Rules that are named as undecided. */
+/** Maximum number of undecided rules that are listed. */
 const UNDECIDED_SHOWN = 20;
 
 /** Judges all that is known by the policy `name`. Exit code 1 if it would disturb what is accepted. */
@@ -49,7 +49,7 @@ export async function impact(name: string, flags: ImpactFlags): Promise<void> {
     collected.filter((entry) => !judge.knows(entry)),
     accepted === undefined ? null : false,
   );
-  // Opened last, because this process has no rights of root's afterwards.
+  // Opened last, because opening it drops the rights of root.
   using journal = openJournal(directory);
   const records = judge.addRecords(journal, since);
   printImpacts(judge.tally, flags.output);
@@ -71,7 +71,7 @@ export function printImpacts(tally: ImpactTally, output: OutputFormat): void {
   process.stdout.write(lines.join(""));
 }
 
-/** Says what the impacts mean, and sets the exit code. */
+/** Reports whether the policy would disturb what is accepted, and sets the exit code to 1 if so. */
 export function reportImpacts(tally: ImpactTally): void {
   if (!tally.hitsKnown) {
     warn("nothing that is known would draw an alert or a kill");

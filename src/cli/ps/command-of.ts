@@ -1,10 +1,10 @@
-// What a process runs, as a person knows it from ps(1).
+// The command of a process, as ps(1) shows it.
 import type { FoundProcess } from "../../forest/forest.ts";
 
 /** Longer commands are cut: one user's process with megabytes of arguments must not hide the others. */
 const CHARACTERS = 300;
 
-/** The arguments, or else the path of what it runs, not escaped yet. */
+/** The arguments, or else the path of what it runs. Not escaped: the caller must do that before it prints. */
 export function commandOf({ process, facts }: FoundProcess): string {
   const { args } = facts;
   const text =

@@ -1,5 +1,4 @@
-// The processes of which there were verdicts of late.
-
+// The processes that had a verdict recently.
 import { actions } from "../../policy/schema.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import type { JournalReader } from "../../reporter/journal-reader.ts";

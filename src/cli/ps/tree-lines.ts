@@ -1,7 +1,10 @@
 // `ps --tree`: the processes below those that started them.
 import type { FoundProcess } from "../../forest/forest.ts";
 import { unambiguous } from "../../linux/text.ts";
+import { columnLines } from "../columns.ts";
 import { commandOf } from "./command-of.ts";
+
+const PID_COLUMN = 1;
 
 /** What is shown of a process besides its pid and its command. */
 export interface TreeRow {
@@ -26,14 +29,9 @@ export function treeLines(
     const command = unambiguous(commandOf(entry));
     rows.push([marks, String(entry.process.pid), user, start, unit, `${indent}${command}`]);
   }
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  return rows.map((row) => {
-    const cells = row.map((cell, column) =>
-      column === 1 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-    );
-    const line = cells.join("  ").trimEnd();
-    return line.length > width ? `${line.slice(0, Math.max(0, width - 3)).toWellFormed()}...` : line;
-  });
+  return columnLines(rows, new Set([PID_COLUMN])).map((line) =>
+    line.length > width ? `${line.slice(0, Math.max(0, width - 3)).toWellFormed()}...` : line,
+  );
 }
 
 /** Parents before children, by pid. A process whose parent has ended stands below the one that has adopted it. */

@@ -4,7 +4,7 @@ import { localTime } from "../../report/local-time.ts";
 import { commandText } from "../../report/pretty.ts";
 import { parseJournalRecord } from "../../reporter/journal-reader.ts";
 
-/** The ancestors that the record describes, root first. What is no description is left out. */
+/** The ancestors that the record describes, root first. Items that cannot be parsed are left out. */
 export function ancestorsIn(record: EventRecord): readonly EventRecord[] {
   const texts = record["process.ancestors"];
   if (!Array.isArray(texts)) return [];
@@ -44,7 +44,7 @@ function userText(process: EventRecord): string {
   return known(process["process.user.name"]) ?? known(process["process.user.id"]) ?? "user not known";
 }
 
-/** A value that may be null, for people: there is none, what it is, or that it is not known. */
+/** Text for a value: `none` if it is null, `unknown` if it is absent, and otherwise the value after `what`. */
 function noneOr(value: RecordValue | undefined, none: string, what: string, unknown: string): string {
   if (value === null) return none;
   return value === undefined ? unknown : `${what} ${String(value)}`;

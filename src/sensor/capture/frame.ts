@@ -1,5 +1,4 @@
 // Zstandard frames (RFC 8878): compressing one, and finding where one ends without decompressing it.
-import { constants, zstdCompressSync } from "node:zlib";
 
 /** Puts the next bytes at the start of `target`, fewer than it holds only at the end of the file; how many. */
 export type ByteSource = (target: Uint8Array) => number;
@@ -29,6 +28,8 @@ const CHUNK_BYTES = 128 * 1024;
 
 /** One frame that holds `content`, with its size and checksum. */
 export function compressFrame(content: Uint8Array): Uint8Array {
+  // Loaded by the first frame: it takes megabytes, and a warden captures nothing unless it learns.
+  const { constants, zstdCompressSync } = process.getBuiltinModule("node:zlib");
   return zstdCompressSync(content, {
     chunkSize: CHUNK_BYTES,
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },

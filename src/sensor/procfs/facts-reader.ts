@@ -21,6 +21,7 @@ import {
   type TerminalDriver,
   terminalName,
 } from "../../linux/proc/terminal.ts";
+import { ROOT_UID } from "../../linux/root-file.ts";
 import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
@@ -130,10 +131,15 @@ export class FactsReader implements Disposable {
     return stat?.startTicks;
   }
 
-  /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
+  /**
+   * How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. `args`
+   * only of what root started: whoever reads `cmdline` waits for the lock on the process's memory, and another user can
+   * hold that for ever, with one thread that reads a page of a FUSE file and one in mmap(2).
+   */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const length = this.folder.read(procEntry.cmdline, this.argumentBytes + 1);
+    const isRoots = this.realUid() === ROOT_UID;
+    const length = isRoots ? this.folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
     const args =
       length < 0 ? undefined : parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
     const session = this.number(procEntry.sessionid);

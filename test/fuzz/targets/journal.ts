@@ -1,6 +1,6 @@
 // Rows of the reporter's database, which a taken-over reporter writes as it likes: what `events` and `show` show of them,
 // what `policy impact` judges, and what `baseline accept` takes.
-import { entryOfTree } from "../../../src/baseline/learned.ts";
+import { entryOfTree } from "../../../src/baseline/learned-entry.ts";
 import { SEAL_KEY_BYTES, verifyRow } from "../../../src/baseline/learned-seal.ts";
 import { lineageLines } from "../../../src/cli/show/lineage-lines.ts";
 import { nextCommands } from "../../../src/cli/show/next-commands.ts";

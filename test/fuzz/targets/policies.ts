@@ -1,7 +1,7 @@
 // Files that root names and others may have written: policies, signatures, baselines, exclusions, configuration.
 import { parseBaseline } from "../../../src/baseline/baseline-file.ts";
 import { parseExclusions } from "../../../src/baseline/exclusions.ts";
-import { parseConfig } from "../../../src/config/config.ts";
+import { parseConfig } from "../../../src/config/config-file.ts";
 import { formatPolicyError } from "../../../src/policy/document.ts";
 import { embeddedPolicies } from "../../../src/policy/embedded.ts";
 import { globCompilers } from "../../../src/policy/glob.ts";

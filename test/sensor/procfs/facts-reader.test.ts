@@ -249,3 +249,25 @@ test("of a process that has ended before it was read, only what events told is k
   const known = { startTicks: 5, seenTicks: 6, parentPid: 7, uid: 8, realUid: 9 };
   expect(reader.read(child.pid, known, true)).toEqual(factsFromEvents(known));
 });
+
+test("how it was started is read of root's processes; others can make the reading of their arguments wait", async () => {
+  using reader = new FactsReader();
+  const invocationOf = async (command: string[]) => {
+    const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+    try {
+      await Bun.sleep(100);
+      return reader.invocation(child.pid);
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  };
+  if (process.getuid?.() !== 0) {
+    expect(await invocationOf([sleep, "60"])).toMatchObject({ args: undefined });
+    return;
+  }
+  expect(await invocationOf([sleep, "60"])).toMatchObject({ args: [sleep, "60"] });
+  const other = await invocationOf(["setpriv", "--reuid=65534", "--clear-groups", sleep, "60"]);
+  expect(other.startTicks).toBeGreaterThan(0);
+  expect(other.args).toBeUndefined();
+});

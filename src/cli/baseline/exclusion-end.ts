@@ -2,7 +2,7 @@
 import type { BootEnd } from "../../baseline/exclusions.ts";
 import { endAfter, type Moment } from "../../vocabulary/moment.ts";
 
-/** Both ends of what lasts `seconds` from `now` on; none at all if that is not positive. */
+/** The end of what lasts `seconds` from `now`, by the wall clock and by the boot clock. A negative duration counts as 0. */
 export function exclusionEnd(
   seconds: number,
   now: Moment,

@@ -1,4 +1,4 @@
-// What root has accepted, as the running warden knows it, for commands that show.
+// Looks up live processes in the baseline, as the running warden does, for commands that only show.
 import { AcceptedTrees } from "../baseline/accepted-trees.ts";
 import type { Knowledge } from "../baseline/baseline.ts";
 import { findContainerImage } from "../examiner/runtime-images.ts";
@@ -7,14 +7,14 @@ import type { FoundProcess } from "../forest/forest.ts";
 import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
 import { CommandError } from "./output.ts";
 
-/** The baselines in force and the exclusions. Where they cannot be read, nothing can be told of any tree. */
+/** The baselines in force and the exclusions. If they cannot be read, nothing is known of any tree. */
 function readAcceptedTrees(stateDirectory: string): AcceptedTrees {
   try {
     const entries = readKnown(stateDirectory);
     const exclusions = compiledExclusions(readExclusions(stateDirectory));
     return new AcceptedTrees(entries === undefined ? null : baselineOf(entries), exclusions);
   } catch (error) {
-    // Only root may read them, and `doctor` says what else is wrong with them.
+    // Only root may read them; `doctor` reports any other error in them.
     if (error instanceof CommandError) return new AcceptedTrees(undefined, compiledExclusions([]));
     throw error;
   }

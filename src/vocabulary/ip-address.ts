@@ -1,0 +1,48 @@
+// Parses the text of IP addresses. The module node:net does too, but loads all streams of Node.js with it: 1.7 MB in each
+// process (Bun 1.4.5).
+
+/** The bytes of an address in network order: 4 of IPv4, 16 of IPv6. */
+export type IpAddress = readonly number[];
+
+/** A number without leading zeros, as inet_pton(3) requires it. */
+const decimal = /^(?:0|[1-9]\d{0,2})$/;
+const group = /^[0-9A-Fa-f]{1,4}$/;
+const GROUPS = 8;
+
+/** Parses four decimal numbers with dots between; undefined for any other text. */
+export function parseIpv4(text: string): IpAddress | undefined {
+  const parts = text.split(".", 5);
+  if (parts.length !== 4 || !parts.every((part) => decimal.test(part))) return undefined;
+  const bytes = parts.map(Number);
+  return bytes.every((byte) => byte <= 255) ? bytes : undefined;
+}
+
+/** Parses an IPv6 literal (RFC 4291, 2.2), without a zone; undefined for any other text. */
+export function parseIpv6(text: string): IpAddress | undefined {
+  const halves = text.split("::", 3);
+  const [front = "", back] = halves;
+  if (halves.length > 2) return undefined;
+  const last = bytesOf(back ?? front, true);
+  const first = back === undefined ? [] : bytesOf(front, false);
+  if (last === undefined || first === undefined) return undefined;
+  // `::` stands for at least one group.
+  const missing = 2 * GROUPS - first.length - last.length;
+  if (back === undefined ? missing !== 0 : missing < 2) return undefined;
+  return [...first, ...new Array<number>(missing).fill(0), ...last];
+}
+
+/** The bytes of groups with colons between. `isEnd`: the last two may be written as an IPv4 address. */
+function bytesOf(text: string, isEnd: boolean): IpAddress | undefined {
+  if (text === "") return [];
+  const bytes: number[] = [];
+  const groups = text.split(":", GROUPS + 1);
+  for (const [i, each] of groups.entries()) {
+    const ipv4 = isEnd && i === groups.length - 1 ? parseIpv4(each) : undefined;
+    if (ipv4 !== undefined) bytes.push(...ipv4);
+    else if (group.test(each)) {
+      const number = Number.parseInt(each, 16);
+      bytes.push(number >> 8, number & 0xff);
+    } else return undefined;
+  }
+  return bytes;
+}
