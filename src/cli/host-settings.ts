@@ -98,7 +98,7 @@ export function hostConfigOrLastGood(flags: HostFlags, purpose: ReadPurpose = "t
     throw new CommandError(
       error.code,
       error.lines,
-      "with --state-dir the command works all the same, by the configuration that was last in force",
+      "the command can use what was last in force: name the state directory with --state-dir",
     );
   }
 }
