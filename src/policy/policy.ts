@@ -1,6 +1,7 @@
 // A policy in force, and what it decides about one event.
 import type { Tree } from "../fingerprint/tree.ts";
 import type { EnvironmentVariables, ProcessFacts } from "../sensor/event.ts";
+import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { DEFAULT_SEVERITY, type Severity, severities } from "../vocabulary/severities.ts";
 import type { Steps } from "../vocabulary/steps.ts";
@@ -213,6 +214,8 @@ export class RuleEvaluator {
   /** The slots of variables that depend on the environment alone, and all others. */
   private readonly environmentSlots: readonly number[];
   private readonly otherSlots: readonly number[];
+  /** The environment variables that are asked for, by their names within the environment. */
+  private readonly environmentNames: readonly string[];
   /** The values of `environmentSlots` are those of an empty environment. */
   private hasEmptyEnvironment = false;
   /**
@@ -251,6 +254,7 @@ export class RuleEvaluator {
     const isEnvironmentSlot = (slot: number): boolean => isOfEnvironment(this.names[slot] ?? "");
     this.environmentSlots = [...this.names.keys()].filter(isEnvironmentSlot);
     this.otherSlots = [...this.names.keys()].filter((slot) => !isEnvironmentSlot(slot));
+    this.environmentNames = this.names.filter(isEnvironmentVariable).map(nameInEnvironment);
     this.asked = asked.map(({ environmentFilter, ...rule }) => ({
       ...rule,
       needs: masks(rule.slots, words),
@@ -310,12 +314,15 @@ export class RuleEvaluator {
     return this.decisionOf(matched, undecided, subject, states);
   }
 
-  /** The environment was read, and none of the variables that are asked for is set. It is so for nearly all execs. */
+  /**
+   * The environment was read, and each of the variables that are asked for was looked for and is not set. It is so for
+   * nearly all execs.
+   */
   private isEnvironmentEmpty({ environment, environmentTruncated }: ProcessFacts): boolean {
     if (environment === undefined || environmentTruncated !== false || this.environmentSlots.length === 0)
       return false;
     if (environment === this.emptyEnvironment) return true;
-    for (const value of environment.values()) if (value !== null) return false;
+    for (const name of this.environmentNames) if (environment.get(name) !== null) return false;
     this.emptyEnvironment = environment;
     return true;
   }

@@ -1,6 +1,7 @@
 // Execs whose first verdict left rules undecided for lack of an answer: of the examiner about a file or its content, or
 // of a container's runtime about its image. Each is judged once more when its answers have come, or after a while with
 // what there is.
+import { ROOT_UID } from "../linux/root-file.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { lateReasons } from "../report/instruments.ts";
@@ -34,6 +35,10 @@ export type LateReason = (typeof lateReasons)[number];
 
 /** Maximum number of execs that wait, about 4 KiB each. */
 const MAX_WAITING = 1024;
+/** Of one user other than root, so that no flood of new files makes other users' verdicts be missed. */
+const MAX_OF_USER = MAX_WAITING / 4;
+/** Processes whose user is not known count as one. */
+const UNKNOWN_USER = -1;
 /** An exec waits at most 35 s (in ns): longer than a question about a content, or about a container's image. */
 const TIMEOUT_NS = 35e9;
 
@@ -42,6 +47,8 @@ export class LateVerdicts {
   /** Oldest first. */
   private readonly waiting = new Set<Waiting>();
   private readonly byKey = new Map<string, Set<Waiting>>();
+  /** How many execs of each user wait. */
+  private readonly byUser = new Map<number, number>();
 
   constructor(inputs: LateVerdictsInputs) {
     this.inputs = inputs;
@@ -49,10 +56,13 @@ export class LateVerdicts {
 
   /** Has an exec judged again when the answers named `keys` have come. `now`: ns, CLOCK_MONOTONIC. */
   add(exec: AwaitingExec, keys: readonly string[], now: number): void {
-    if (this.waiting.size >= MAX_WAITING) {
+    const user = userOf(exec);
+    const ofUser = this.byUser.get(user) ?? 0;
+    if (this.waiting.size >= MAX_WAITING || (user !== ROOT_UID && ofUser >= MAX_OF_USER)) {
       this.inputs.missed("full");
       return;
     }
+    this.byUser.set(user, ofUser + 1);
     const waiting: Waiting = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS };
     this.waiting.add(waiting);
     for (const key of keys) {
@@ -70,7 +80,7 @@ export class LateVerdicts {
     for (const exec of waiting) {
       exec.keys.delete(key);
       if (exec.keys.size > 0) continue;
-      this.waiting.delete(exec);
+      this.remove(exec);
       this.inputs.judge(exec);
     }
   }
@@ -85,7 +95,7 @@ export class LateVerdicts {
   expire(now: number): void {
     for (const exec of this.waiting) {
       if (exec.until > now) return;
-      this.waiting.delete(exec);
+      this.remove(exec);
       for (const key of exec.keys) {
         const others = this.byKey.get(key);
         others?.delete(exec);
@@ -95,4 +105,18 @@ export class LateVerdicts {
       this.inputs.judge(exec);
     }
   }
+
+  private remove(exec: Waiting): void {
+    this.waiting.delete(exec);
+    const user = userOf(exec);
+    const left = (this.byUser.get(user) ?? 0) - 1;
+    if (left > 0) this.byUser.set(user, left);
+    else this.byUser.delete(user);
+  }
+}
+
+/** Who started it: a set-user-id program is its caller's. */
+function userOf({ subject }: AwaitingExec): number {
+  const { realUid, uid } = subject.facts;
+  return realUid ?? uid ?? UNKNOWN_USER;
 }

@@ -5,7 +5,8 @@ import { LateVerdicts } from "../../src/warden/late-verdicts.ts";
 import { policyOf } from "../policy/helpers.ts";
 
 const policy = policyOf([]);
-const subject = testSubject({ lineage: ["/usr/bin/ls"] });
+const ls = testSubject({ lineage: ["/usr/bin/ls"] });
+const subject = { ...ls, facts: { ...ls.facts, realUid: 0 } };
 const exec = { subject, seen: undefined, undecided: ["rule"], policy };
 
 class Rig {
@@ -59,4 +60,22 @@ test("what finds no room is counted", () => {
   expect(rig.missed).toEqual(["full", "full", "full", "full", "full", "full"]);
   rig.late.answered("a");
   expect(rig.judged).toBe(1024);
+});
+
+test("a user who starts ever new programs leaves room for the verdicts on others", () => {
+  const rig = new Rig();
+  const of = (realUid: number) => ({
+    ...exec,
+    subject: { ...subject, facts: { ...subject.facts, realUid } },
+  });
+  for (let i = 0; i < 2000; i += 1) rig.late.add(of(1000), ["a"], 0);
+  expect(rig.missed.length).toBe(2000 - 256);
+  rig.late.add(of(1001), ["b"], 0);
+  rig.late.answered("b");
+  expect(rig.judged).toBe(1);
+  // Room that is free again is that user's, too.
+  rig.late.answered("a");
+  rig.late.add(of(1000), ["c"], 0);
+  rig.late.answered("c");
+  expect(rig.judged).toBe(1 + 256 + 1);
 });

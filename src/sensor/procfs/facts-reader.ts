@@ -3,9 +3,10 @@
 //
 // Two things that could be read are not. The path given to execve(2) lies in the process's memory, where a hostile
 // process can map a page whose reading never ends (FUSE, userfaultfd); the kernel reads `cmdline` with care for that
-// (FOLL_ANON, Linux 4.17). And reading `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block
-// for as long as an execve(2) takes; by then the program may also have written over its environment, so that what stands
-// there would excuse the very program that a rule on it is about.
+// (FOLL_ANON, Linux 4.17), but waits for the lock on that memory, which a hostile process can hold. And reading
+// `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block for as long as an execve(2) takes; by
+// then the program may also have written over its environment, so that what stands there would excuse the very program
+// that a rule on it is about.
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
 import { AUDIT_UNSET, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
