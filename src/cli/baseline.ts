@@ -27,7 +27,7 @@ import {
 import type { BaselineHost } from "./baseline/host.ts";
 import { type LearnFlags, learn } from "./baseline/learn.ts";
 import { type ReviewFlags, review } from "./baseline/review.ts";
-import { type HostFlags, hostConfig, withHostOptions } from "./host-settings.ts";
+import { type HostFlags, hostConfigOrLastGood, withHostOptions } from "./host-settings.ts";
 import { outputOption } from "./output-format.ts";
 
 export function baselineCommand(): Command {
@@ -46,7 +46,7 @@ export function baselineCommand(): Command {
 }
 
 function hostOf(flags: HostFlags): BaselineHost {
-  return { stateDirectory: hostConfig(flags, "to decide").state_directory };
+  return { stateDirectory: hostConfigOrLastGood(flags, "to decide").config.state_directory };
 }
 
 function formatOption(): Option {

@@ -6,7 +6,7 @@ import { painter, prettyLine } from "../report/pretty.ts";
 import type { EventFilter } from "../reporter/event-filter.ts";
 import type { JournalReader } from "../reporter/journal-reader.ts";
 import { type FilterFlags, filterOf, withFilterOptions } from "./event-filter-options.ts";
-import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
 import { openJournal } from "./open-journal.ts";
 import { hint, mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
@@ -51,7 +51,7 @@ export function eventsCommand(): Command {
 
 async function events(flags: EventsFlags): Promise<void> {
   const filter = filterOf(flags, Date.now());
-  using journal = openJournal(hostConfig(flags).state_directory);
+  using journal = openJournal(hostConfigOrLastGood(flags).config.state_directory);
   const printer = new Printer(flags.output);
   let last = journal.newest();
   for (const record of first(flags, filter, journal, last)) if (!printer.print(record)) return;

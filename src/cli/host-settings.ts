@@ -80,13 +80,13 @@ export interface UsableConfig {
 }
 
 /**
- * For commands that take power away, which must work while the configuration on disk has errors: then this prints the
- * errors and returns what was last in force on the state directory, the default one without `--state-dir`. Throws the
- * errors as a CommandError if nothing was ever in force there.
+ * For commands that must work while the configuration on disk has errors: then this prints the errors and returns what
+ * was last in force on the state directory, the default one without `--state-dir`. Throws the errors as a CommandError
+ * if nothing was ever in force there, or the caller may not read it.
  */
-export function hostConfigOrLastGood(flags: HostFlags): UsableConfig {
+export function hostConfigOrLastGood(flags: HostFlags, purpose: ReadPurpose = "to show"): UsableConfig {
   try {
-    return { config: hostConfig(flags, "to decide"), files: filesOnDisk };
+    return { config: hostConfig(flags, purpose), files: filesOnDisk };
   } catch (error) {
     if (!(error instanceof CommandError) || error.code !== exitCodes.usage) throw error;
     const lastGood = lastGoodConfig(flags.stateDir ?? defaultStateDirectory);
@@ -98,7 +98,7 @@ export function hostConfigOrLastGood(flags: HostFlags): UsableConfig {
     throw new CommandError(
       error.code,
       error.lines,
-      "with --state-dir the command works all the same, by the configuration that was last in force",
+      "the command can use what was last in force: name the state directory with --state-dir",
     );
   }
 }

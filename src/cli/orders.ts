@@ -146,7 +146,7 @@ async function disarm(name: string | undefined, flags: OrderFlags): Promise<void
       "name a rule or --all, one of both",
       "treewarden disarm web/shell",
     );
-  const usable = hostConfigOrLastGood(flags);
+  const usable = hostConfigOrLastGood(flags, "to decide");
   const { config } = usable;
   const rule = name === undefined ? null : ruleToHold(name, usable);
   const unit = unitNamed(flags);
@@ -165,7 +165,7 @@ async function disarm(name: string | undefined, flags: OrderFlags): Promise<void
 }
 
 async function pause(flags: OrderFlags): Promise<void> {
-  const { config } = hostConfigOrLastGood(flags);
+  const { config } = hostConfigOrLastGood(flags, "to decide");
   const length = orderLength(flags.for ?? "");
   const longest = parseDuration(config.pause.max) ?? 0;
   if (length > longest)
@@ -192,7 +192,7 @@ async function pause(flags: OrderFlags): Promise<void> {
 }
 
 async function resume(flags: OrderFlags): Promise<void> {
-  const { config } = hostConfigOrLastGood(flags);
+  const { config } = hostConfigOrLastGood(flags, "to decide");
   const wasPaused = inForce(config.state_directory).pause.length > 0;
   const given = await give(config, {
     kinds: ["pause"],
@@ -206,7 +206,7 @@ async function silence(name: string | undefined, flags: OrderFlags): Promise<voi
   const modes = [name !== undefined, flags.list === true, flags.end !== undefined].filter(Boolean);
   if (modes.length !== 1)
     throw new CommandError(exitCodes.usage, "name a rule, or give --list or --end, one of them");
-  const usable = hostConfigOrLastGood(flags);
+  const usable = hostConfigOrLastGood(flags, "to decide");
   const { config } = usable;
   if (flags.list) {
     process.stdout.write(silencesText(inForce(config.state_directory)));

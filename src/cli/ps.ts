@@ -13,7 +13,13 @@ import { recordUids } from "../report/stamp.ts";
 import { creationTime } from "../vocabulary/process-key.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
-import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
+import {
+  configOption,
+  type HostFlags,
+  hostBase,
+  hostConfigOrLastGood,
+  stateDirOption,
+} from "./host-settings.ts";
 import { knowledgeReader } from "./knowledge-reader.ts";
 import { openJournal } from "./open-journal.ts";
 import { CommandError, hint, warn } from "./output.ts";
@@ -44,7 +50,7 @@ export function psCommand(): Command {
     .addOption(stateDirOption())
     .addHelpText("after", examples)
     .action((flags: PsFlags) => {
-      const config = hostConfig(flags);
+      const { config } = hostConfigOrLastGood(flags);
       warnOfMissingState(flags);
       const snapshot = takeSnapshot(config.state_directory, hostBase(config));
       if (flags.output === "json") process.stdout.write(json(snapshot, config.state_directory));

@@ -8,7 +8,7 @@ import type { EventFilter } from "../reporter/event-filter.ts";
 import type { JournalReader } from "../reporter/journal-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { creationTime } from "../vocabulary/process-key.ts";
-import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
 import { openJournal } from "./open-journal.ts";
 import { mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
@@ -44,7 +44,7 @@ export function showCommand(): Command {
 }
 
 function show(uid: string, flags: ShowFlags): void {
-  const config = hostConfig(flags);
+  const { config } = hostConfigOrLastGood(flags);
   // Opened first: only root may read /proc of other users, and opening the journal drops the rights of root.
   const boot = bootTimeMs();
   using processes = new FactsReader();

@@ -1,7 +1,7 @@
 // How a command of root's changes the orders in force. Less always wins: a new order to disarm or to pause never shortens
 // one that is in force, and nothing but an order to arm ends one to disarm before its time.
 
-import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import { isNoEarlier, type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import type {
   ArmOrder,
   ArmTarget,
@@ -38,13 +38,14 @@ function rearmed(order: DisarmOrder, target: ArmTarget): readonly DisarmOrder[] 
 export function withDisarmed(overrides: Overrides, order: DisarmOrder, now: Moment): Overrides {
   const isForGood = order.end === null;
   const arm = isForGood ? overrides.arm.filter((armed) => !covers(order, armed)) : overrides.arm;
-  // An equal order without exceptions that lasts at least as long makes this one superfluous, and the other way round.
+  // An equal order without exceptions that ends no earlier makes this one superfluous, and the other way round. By both
+  // clocks: of two orders with ten seconds left, a clock that is set may end either one first.
   const equal = (other: DisarmOrder): boolean => other.rule === order.rule && other.unit === order.unit;
   const isCovered = overrides.disarm.some(
-    (other) => equal(other) && other.except.length === 0 && !endsBefore(other.end, order.end, now),
+    (other) => equal(other) && other.except.length === 0 && outlasts(other.end, order.end, now),
   );
   if (isCovered) return { ...overrides, arm };
-  const kept = overrides.disarm.filter((other) => !equal(other) || endsBefore(order.end, other.end, now));
+  const kept = overrides.disarm.filter((other) => !equal(other) || !outlasts(order.end, other.end, now));
   return { ...overrides, arm, disarm: [...kept, order] };
 }
 
@@ -67,6 +68,11 @@ export function nextNumber({ silence }: Overrides): number {
 function covers(order: DisarmOrder, target: ArmTarget): boolean {
   const isRule = order.rule === null || order.rule === target.rule;
   return isRule && (order.unit === null || order.unit === target.unit);
+}
+
+/** Whether `a` ends no earlier than `b`; null: it has no end. */
+function outlasts(a: OrderEnd | null, b: OrderEnd | null, now: Moment): boolean {
+  return a === null || (b !== null && isNoEarlier(a, b, now));
 }
 
 function endsBefore(a: OrderEnd | null, b: OrderEnd | null, now: Moment): boolean {

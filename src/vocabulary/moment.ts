@@ -31,6 +31,15 @@ export function endAfter(length: number, now: Moment): End {
  * seen the end, because the beginning was before that boot began.
  */
 export function secondsUntil(end: End, now: Moment): number {
-  const bootEnd = now.boot === end.boot ? end.boottime : end.length;
-  return Math.min(end.wall - now.wall, bootEnd - now.boottime);
+  return Math.min(end.wall - now.wall, bootEnd(end, now) - now.boottime);
+}
+
+/** Whether `end` comes no earlier than `other`, wherever the clock is set to and whether the host is booted again. */
+export function isNoEarlier(end: End, other: End, now: Moment): boolean {
+  return end.wall >= other.wall && end.length >= other.length && bootEnd(end, now) >= bootEnd(other, now);
+}
+
+/** Where it ends on CLOCK_BOOTTIME of the present boot. */
+function bootEnd({ boot, boottime, length }: End, now: Moment): number {
+  return now.boot === boot ? boottime : length;
 }

@@ -89,6 +89,6 @@ test.each(["\u001b[31mfoo: 1\n\u009b2J: 2\n", '? { "\u001b[31mfoo": [1] }\n: 2\n
     const text = stderr.toString();
     expect(text).toContain("foo");
     expect(text).toMatch(/^[ -~\n]+$/);
-    expect(text.split("\n").every((line) => line === "" || line.startsWith("treewarden: "))).toBe(true);
+    expect(text.split("\n").every((line) => /^(?:$|treewarden: | {2}hint: )/.test(line))).toBe(true);
   },
 );

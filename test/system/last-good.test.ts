@@ -153,7 +153,9 @@ describe.skipIf(reason !== undefined)("treewarden reload", () => {
       1,
       expect.stringContaining("did you mean enforcement?"),
     ]);
-    // What takes power away works by what was last in force.
+    // What takes power away, and what shows what happened, works by what was last in force.
+    const events = command(running, "events", "--rule", "role/a");
+    expect([events.code, events.stdout]).toEqual([0, expect.stringContaining("KILLED role/a")]);
     const paused = command(running, "pause", "--for", "1m", "--reason", "the shop is down");
     expect([paused.code, paused.stderr]).toEqual([0, expect.stringContaining("enforcement is paused until")]);
     expect(await isKilled()).toBe(false);

@@ -107,7 +107,7 @@ function stateText(state: LearningState, now: number): string {
   const lines = [
     `this host is up for ${durationText(uptime())}`,
     `${state.phase === "learning" ? "learning for" : `${state.phase} after`} ${durationText((state.ended ?? now) - state.started)}${left === undefined ? "" : `, ${durationText(left)} to go`}`,
-    `${state.trees} trees; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
+    `${state.trees} trees${state.phase === "learning" ? "" : ", with those found since"}; new in each of the last hours: ${perHourAt(state, now).join(" ")}`,
     isSettled(state, now) ? "settled: no new tree for hours" : "not settled yet",
   ];
   if (state.losses > 0) lines.push(lossText(state, now));
