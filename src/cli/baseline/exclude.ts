@@ -10,6 +10,7 @@ import {
 } from "../../baseline/exclusions.ts";
 import { printable } from "../../linux/text.ts";
 import { globCompilers } from "../../policy/glob.ts";
+import { localTimeOf } from "../../report/local-time.ts";
 import { shownValue } from "../../vocabulary/error-text.ts";
 import { nearest } from "../../vocabulary/nearest.ts";
 import { momentNow } from "../../warden/overrides-store.ts";
@@ -39,7 +40,7 @@ export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHo
     throw new CommandError(exitCodes.usage, "an exclusion must have a reason", 'add --reason "..."');
   appendExclusions(host.stateDirectory, [added]);
   warn(
-    `${added.tree} is excluded ${added.until === undefined ? "permanently" : `until ${timeText(added.until)}`}`,
+    `${added.tree} is excluded ${added.until === undefined ? "permanently" : `until ${localTimeOf(added.until * 1_000)}`}`,
   );
   hint("show what it hides: treewarden baseline exclude test");
   requestWarden(host.stateDirectory, { kind: "reload-baseline" });
