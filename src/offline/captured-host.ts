@@ -4,9 +4,9 @@ import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.t
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { readBaseline } from "../baseline/baseline-file.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
-import { imageKey } from "../examiner/client.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
+import { imageKey } from "../fingerprint/image-reference.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { restoreSnapshot } from "../forest/forest-snapshot.ts";
