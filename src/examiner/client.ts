@@ -2,6 +2,7 @@
 
 import type { BaseSystem } from "../fingerprint/base.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
+import { imageKey } from "../fingerprint/image-reference.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { sendDescriptors } from "../linux/descriptor-passing.ts";
 import { isHungUp } from "../linux/poll.ts";
@@ -305,11 +306,6 @@ export class ExaminerClient {
 
 function keyOf(path: string, device: number, inode: number): string {
   return `${device}:${inode}:${path}`;
-}
-
-/** The name of the answer on a container's image, see `ExaminerListener.answered`. */
-export function imageKey(container: string): string {
-  return `image:${container}`;
 }
 
 /** True if both agree on the package that owns the file, and on whether the file was modified. */

@@ -31,3 +31,8 @@ export function imageName(reference: string): string {
   const [first = "", ...rest] = short.split("/");
   return rest.length > 0 && /[.:]|^localhost$/.test(first) ? name : short;
 }
+
+/** The name of the answer about the image of a container, for which an exec may wait. */
+export function imageKey(container: string): string {
+  return `image:${container}`;
+}

@@ -6,6 +6,7 @@ import { readBaseline } from "../baseline/baseline-file.ts";
 import { Exclusions, parseExclusions } from "../baseline/exclusions.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { createIdentifier } from "../fingerprint/identify.ts";
+import { imageKey } from "../fingerprint/image-reference.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { decodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { restoreSnapshot } from "../forest/forest-snapshot.ts";
@@ -119,7 +120,7 @@ export class CapturedHost {
         return;
       case "container":
         remember(this.containers, item.id, item.image);
-        this.onAnswer(nameOfImage(item.id));
+        this.onAnswer(imageKey(item.id));
         return;
       case "forget":
         if (item.what === "user_names") this.users.clear();
@@ -147,7 +148,7 @@ export class CapturedHost {
   /** Names of the examiner's answers that an exec lacks. */
   awaited({ containerId, examined, facts }: ExecSubject): readonly string[] {
     if (typeof containerId === "string")
-      return this.imageOf(containerId) === undefined ? [nameOfImage(containerId)] : [];
+      return this.imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
     const { executable: path, device, inode } = facts;
     if (containerId === undefined || examined !== undefined) return [];
     return path === undefined || device === undefined || inode === undefined
@@ -231,11 +232,6 @@ export function identifierOf(text: string): (facts: ProcessFacts) => Runnable {
 function addTo(baseline: Baseline, name: string, bytes: Uint8Array): void {
   const result = readBaseline(bytes, (entry) => baseline.add(entry));
   if (!result.ok) throw new Malformed(`${name} is no baseline: ${result.errors[0]?.message ?? ""}`);
-}
-
-/** The name of the answer on a container's image, see `awaited`. */
-function nameOfImage(container: string): string {
-  return `image:${container}`;
 }
 
 function keyOf({ path, device, inode }: Pick<ExaminedItem, "path" | "device" | "inode">): string {

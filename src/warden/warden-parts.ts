@@ -2,7 +2,8 @@
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
-import { ExaminerClient, imageKey } from "../examiner/client.ts";
+import { ExaminerClient } from "../examiner/client.ts";
+import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {

@@ -105,14 +105,17 @@ async function printed(
   const reading = (async () => {
     if (stream.stdout instanceof ReadableStream) for await (const chunk of stream.stdout) take(chunk);
   })();
-  await until("it watches", () => {
-    work();
-    return text.includes("tw-probe");
-  });
-  for (let i = 0; i < 20; i += 1) work();
-  await Bun.sleep(300);
-  stream.kill("SIGTERM");
-  await Promise.all([stream.exited, reading]);
+  try {
+    await until("it watches", () => {
+      work();
+      return text.includes("tw-probe");
+    });
+    for (let i = 0; i < 20; i += 1) work();
+    await Bun.sleep(300);
+  } finally {
+    stream.kill("SIGTERM");
+    await Promise.all([stream.exited, reading]);
+  }
   return text;
 }
 
