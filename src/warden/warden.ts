@@ -348,8 +348,13 @@ class Warden {
       recordChange("policy.rejected", {
         "policy.errors": errors.map(formatPolicyError),
         "security_rule.version": policyInForce.current.version,
+        "policy.severity": "high",
       });
-    } else recordChange("configuration.rejected", { "configuration.errors": problems });
+    } else
+      recordChange("configuration.rejected", {
+        "policy.severity": "high",
+        "configuration.errors": problems,
+      });
     for (const text of problems) this.options.warn(`refused: ${text}`);
     for (const name of requests) this.parts.requests.answer(name, { problems });
   }
