@@ -40,7 +40,9 @@ export function ancestorsOf(
       const candidate = index < 0 ? undefined : live[index];
       const isParent: boolean = candidate !== undefined && candidate.pid === below?.parentPid;
       const dead: Process | undefined = isParent ? undefined : deadParent(below, node, ended);
-      const parent: Process | undefined = dead ?? candidate;
+      // A process further up may run the same program, as a shell does that started the whole job.
+      const isOther: boolean = below !== undefined && below.parentPid !== 0 && !isParent;
+      const parent: Process | undefined = dead ?? (isOther ? undefined : candidate);
       // Only the first on a node may run another program by now: the others are on it because they run the same.
       if (parent === undefined) break;
       if (found.length > before && dead !== undefined && !isSameState(dead.lineage, node)) break;

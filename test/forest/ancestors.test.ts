@@ -56,6 +56,19 @@ test("... unless the lower one is remembered", () => {
   expect(ancestors(world, 400, 16, remembered)).toEqual(["systemd 1", "sshd 100", "bash 200-", "sh 300-"]);
 });
 
+test("a process further up that runs the same program is not taken for a parent that has ended", () => {
+  const world = smallHost();
+  world.spawn(100, 200, "sh");
+  world.spawn(200, 300, "make");
+  world.spawn(300, 400, "sh");
+  world.spawn(400, 500, "curl");
+  const remembered = [world.forest.get(400)].flatMap((each) => each ?? []);
+  world.exit(400);
+  const all = ["systemd 1", "sshd 100", "sh 200", "make 300", "sh 400-"];
+  expect(ancestors(world, 500)).toEqual(all);
+  expect(ancestors(world, 500, 16, remembered)).toEqual(all);
+});
+
 test("a shell in a shell, both ended and remembered, are two", () => {
   const world = smallHost();
   world.spawn(100, 200, "sh");
