@@ -35,20 +35,19 @@ import { messageOf } from "../vocabulary/errors.ts";
 import { endAfter, type Moment } from "../vocabulary/moment.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { momentNow, ordersInForce, overridePath, readOverrides } from "../warden/overrides-store.ts";
-import { askWarden } from "./baseline/request-warden.ts";
 import { writeWhole } from "./baseline/store.ts";
 import { wholeSeconds } from "./duration-options.ts";
 import { enforcementOf } from "./enforcement.ts";
 import {
-  configOption,
   type HostFlags,
   hostConfigFile,
   hostConfigOrLastGood,
-  stateDirOption,
   type UsableConfig,
+  withHostOptions,
 } from "./host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { loadSettings } from "./policies.ts";
+import { askWarden } from "./request-warden.ts";
 import { requester } from "./requester.ts";
 import { userId } from "./user-option.ts";
 
@@ -70,7 +69,7 @@ interface Edit {
 }
 
 function command(name: string, description: string): Command {
-  return new Command(name).description(description).addOption(configOption()).addOption(stateDirOption());
+  return withHostOptions(new Command(name).description(description));
 }
 
 const forOption = (what: string): Option => new Option("--for <duration>", what);

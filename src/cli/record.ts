@@ -10,7 +10,6 @@ import { CaptureFile, CaptureInput } from "../sensor/capture/capture-file.ts";
 import { verifyCapture } from "../sensor/capture/capture-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { captureRedaction } from "../warden/capture-header.ts";
-import { isWardenRunning, requestWarden, requestWardenOrFail } from "./baseline/request-warden.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { warnOfEnd } from "./capture-errors.ts";
 import { durationArgument } from "./duration-options.ts";
@@ -24,6 +23,7 @@ import {
   watchesThisHost,
 } from "./open-source.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
+import { isWardenRunning, requestWarden, requestWardenOrFail } from "./request-warden.ts";
 import { fileOption, sourceOption } from "./source-options.ts";
 
 interface RecordFlags extends HostFlags, SourceFlags {

@@ -2,9 +2,9 @@
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
-import { askWarden, isWardenRunning, noWardenRuns } from "./baseline/request-warden.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
+import { askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
 
 export function reloadCommand(): Command {
   return new Command("reload")

@@ -1,5 +1,4 @@
 // Who runs this command, for the record of its orders: login user, session, and the tree of its processes.
-import { readFileSync } from "node:fs";
 import type { Requester } from "../enforcement/overrides.ts";
 import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
 import { treeOf } from "../fingerprint/tree.ts";
@@ -12,33 +11,23 @@ import { readBase } from "../warden/base-file.ts";
 
 /** Longer lineages than this are shortened in a tree anyway. */
 const ANCESTORS = 64;
-/** proc_pid_loginuid(5), proc_pid_sessionid(5): not set. */
-const UNSET = 0xffff_ffff;
 
 /** This process and what it was started by, as far as /proc shows. `stateDirectory`: where the host's base list is. */
 export function requester(stateDirectory: string): Requester {
+  using reader = new FactsReader();
+  const { loginUid, sessionId } = reader.read(process.pid);
   return {
     pid: process.pid,
-    login_user: audited("loginuid"),
-    session: audited("sessionid"),
-    tree: ownTree(stateDirectory),
+    // Absent on a kernel without CONFIG_AUDIT.
+    login_user: loginUid ?? null,
+    session: sessionId ?? null,
+    tree: ownTree(stateDirectory, reader),
   };
 }
 
-function audited(name: "loginuid" | "sessionid"): number | null {
-  try {
-    const value = Number(readFileSync(`/proc/self/${name}`, "latin1"));
-    return Number.isSafeInteger(value) && value >= 0 && value !== UNSET ? value : null;
-  } catch {
-    // A kernel without CONFIG_AUDIT.
-    return null;
-  }
-}
-
 /** The exact tree of this process; null if an ancestor has ended while /proc was read. */
-function ownTree(stateDirectory: string): string | null {
+function ownTree(stateDirectory: string, reader: FactsReader): string | null {
   try {
-    using reader = new FactsReader();
     const base = readBase(stateDirectory);
     const forest = new Forest({
       identify: createIdentifier(base === undefined ? {} : { base }),

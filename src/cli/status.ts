@@ -16,11 +16,11 @@ import type { OutputName } from "../vocabulary/event-names.ts";
 import { orderFields } from "../warden/override-records.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
-import { askWarden, isWardenRunning } from "./baseline/request-warden.ts";
 import { runChecks } from "./doctor/checks.ts";
 import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { askWarden, isWardenRunning } from "./request-warden.ts";
 
 interface StatusFlags extends HostFlags {
   readonly output: OutputFormat;

@@ -38,24 +38,31 @@ export function ancestorsOf(
     while (found.length < limit) {
       const index = indexOn(node, live, next);
       const candidate = index < 0 ? undefined : live[index];
-      const isParent: boolean = candidate !== undefined && candidate.pid === below?.parentPid;
-      const dead: Process | undefined = isParent ? undefined : deadParent(below, node, ended);
       // A process further up may run the same program, as a shell does that started the whole job.
-      const isOther: boolean = below !== undefined && below.parentPid !== 0 && !isParent;
-      const parent: Process | undefined = dead ?? (isOther ? undefined : candidate);
-      // Only the first on a node may run another program by now: the others are on it because they run the same.
+      const isAlive: boolean = candidate !== undefined && mayBeParent(candidate, below);
+      const parent: Process | undefined = isAlive ? candidate : deadParent(below, node, ended);
       if (parent === undefined) break;
-      if (found.length > before && dead !== undefined && !isSameState(dead.lineage, node)) break;
-      found.push({ lineage: node, pid: parent.pid, process: parent, hasEnded: dead !== undefined });
-      if (dead === undefined) next = index + 1;
+      // Only the first on a node may run another program by now: the others are on it because they run the same.
+      if (found.length > before && !isAlive && !isSameState(parent.lineage, node)) break;
+      found.push({ lineage: node, pid: parent.pid, process: parent, hasEnded: !isAlive });
+      if (isAlive) next = index + 1;
       below = parent;
     }
     if (found.length > before) continue;
-    const pid = below === undefined || below.parentPid === 0 ? undefined : below.parentPid;
-    found.push({ lineage: node, pid, process: undefined, hasEnded: true });
+    found.push({ lineage: node, pid: parentPidOf(below), process: undefined, hasEnded: true });
     below = undefined;
   }
   return found.reverse();
+}
+
+function parentPidOf(child: Process | undefined): number | undefined {
+  return child === undefined || child.parentPid === 0 ? undefined : child.parentPid;
+}
+
+/** Whether nothing that is known of `child` names another process as its parent. */
+function mayBeParent({ pid }: Process, child: Process | undefined): boolean {
+  const parentPid = parentPidOf(child);
+  return parentPid === undefined || parentPid === pid;
 }
 
 /** The parent of `child` if it has ended, is remembered and was on `node`. */
@@ -64,8 +71,9 @@ function deadParent(
   node: Lineage,
   ended: AncestorSources["ended"],
 ): Process | undefined {
-  if (child === undefined || child.parentPid === 0) return undefined;
-  const parent = ended(child.parentPid);
+  const parentPid = parentPidOf(child);
+  if (child === undefined || parentPid === undefined) return undefined;
+  const parent = ended(parentPid);
   if (parent === undefined || parent === child || !wasOn(parent, node)) return undefined;
   // A process that was given the pid later cannot be the parent.
   return parent.startTicks <= child.startTicks + START_SLACK_TICKS ? parent : undefined;

@@ -140,20 +140,17 @@ export class CapturedHost {
   }
 
   /** What the host's examiner had answered about the file that is run; undefined: nothing yet. */
-  examined({ executable, device, inode }: ProcessFacts): ExaminedFile | undefined {
-    if (executable === undefined || device === undefined || inode === undefined) return undefined;
-    return this.examinedFiles.get(keyOf({ path: executable, device, inode }));
+  examined(facts: ProcessFacts): ExaminedFile | undefined {
+    const key = keyOfExecutable(facts);
+    return key === undefined ? undefined : this.examinedFiles.get(key);
   }
 
   /** Names of the examiner's answers that an exec lacks. */
   awaited({ containerId, examined, facts }: ExecSubject): readonly string[] {
     if (typeof containerId === "string")
       return this.imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
-    const { executable: path, device, inode } = facts;
-    if (containerId === undefined || examined !== undefined) return [];
-    return path === undefined || device === undefined || inode === undefined
-      ? []
-      : [keyOf({ path, device, inode })];
+    const key = keyOfExecutable(facts);
+    return containerId === undefined || examined !== undefined || key === undefined ? [] : [key];
   }
 
   /** The image of a container; null: not known; undefined: it was not known yet. */
@@ -232,6 +229,12 @@ export function identifierOf(text: string): (facts: ProcessFacts) => Runnable {
 function addTo(baseline: Baseline, name: string, bytes: Uint8Array): void {
   const result = readBaseline(bytes, (entry) => baseline.add(entry));
   if (!result.ok) throw new Malformed(`${name} is no baseline: ${result.errors[0]?.message ?? ""}`);
+}
+
+/** The key of the file that a process runs; undefined if it is not known well enough. */
+function keyOfExecutable({ executable: path, device, inode }: ProcessFacts): string | undefined {
+  if (path === undefined || device === undefined || inode === undefined) return undefined;
+  return keyOf({ path, device, inode });
 }
 
 function keyOf({ path, device, inode }: Pick<ExaminedItem, "path" | "device" | "inode">): string {

@@ -22,6 +22,11 @@ export function isEventRecord(value: unknown): value is EventRecord {
   return true;
 }
 
+/** Whether a value is a list of texts and not empty. */
+export function isTexts(value: RecordValue): value is readonly string[] {
+  return Array.isArray(value) && typeof value[0] === "string";
+}
+
 /** The record that `text` holds as JSON; undefined if it holds none. */
 export function parseRecord(text: string): EventRecord | undefined {
   try {

@@ -11,7 +11,7 @@ import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
-import type { EventRecord, RecordDraft, RecordValue } from "./event-record.ts";
+import { type EventRecord, isTexts, type RecordDraft } from "./event-record.ts";
 import { timestamp } from "./stamp.ts";
 
 /** The variables of the subject that the record of an exec or a verdict contains. */
@@ -153,8 +153,4 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
 
 function shownArguments({ facts }: Subject): readonly string[] | undefined {
   return facts.args === undefined ? undefined : boundedArguments(facts.args, ARGUMENT_CHARACTERS);
-}
-
-function isTexts(value: RecordValue): value is readonly string[] {
-  return Array.isArray(value) && typeof value[0] === "string";
 }

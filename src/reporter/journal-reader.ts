@@ -3,7 +3,7 @@ import { constants, Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { printable } from "../linux/text.ts";
-import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
+import { type EventRecord, isTexts, parseRecord, type RecordValue } from "../report/event-record.ts";
 import { type EventFilter, isWanted, sqlOf } from "./event-filter.ts";
 
 /** Relative to the state directory. */
@@ -145,8 +145,4 @@ export function parseJournalRecord(body: string): EventRecord {
 function printableValue(value: RecordValue): RecordValue {
   if (typeof value === "string") return printable(value);
   return isTexts(value) ? value.map(printable) : value;
-}
-
-function isTexts(value: RecordValue): value is readonly string[] {
-  return Array.isArray(value) && typeof value[0] === "string";
 }

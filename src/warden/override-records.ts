@@ -1,10 +1,10 @@
 // Records of orders that begin and end. What was recorded is saved, so that neither an order that was given nor an end
 // that came while no warden ran goes unrecorded, and a restart records none twice.
+import { timeText } from "../baseline/baseline-file.ts";
 import {
   type AnyOrder,
   formatRecorded,
   noOverrides,
-  type OrderEnd,
   type OverrideKind,
   type Overrides,
   overrideKinds,
@@ -102,21 +102,12 @@ export function orderFields(order: AnyOrder): EventRecord {
   if ("user" in order && order.user !== null) record["override.user.id"] = order.user;
   if ("tree" in order && order.tree !== null) record["override.tree"] = unambiguous(order.tree);
   if ("number" in order) record["override.number"] = order.number;
-  record["override.since"] = timeOf(order.since);
-  if ("end" in order && order.end !== null) record["override.until"] = endTime(order.end);
+  record["override.since"] = timeText(order.since);
+  if ("end" in order && order.end !== null) record["override.until"] = timeText(order.end.wall);
   if (order.reason !== null) record["override.reason"] = unambiguous(order.reason);
   record["override.by.pid"] = order.by.pid;
   record["override.by.login_user.id"] = order.by.login_user;
   record["override.by.session_id"] = order.by.session;
   if (order.by.tree !== null) record["override.by.tree"] = unambiguous(order.by.tree);
   return record;
-}
-
-function endTime({ wall }: OrderEnd): string {
-  return timeOf(wall);
-}
-
-/** RFC 3339, UTC, to the second. */
-function timeOf(seconds: number): string {
-  return new Date(Math.floor(seconds) * 1_000).toISOString().replace(".000Z", "Z");
 }

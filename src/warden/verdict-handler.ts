@@ -88,6 +88,12 @@ const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
 const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
 
+/** What an alert or a kill comes to that is not carried out. */
+function reportedOnly({ action, silenced: isSilenced }: Decision): CarriedOut {
+  if (isSilenced) return silenced;
+  return action === "kill" ? wouldKill : alerted;
+}
+
 /** What verdicts of one kind are counted with. */
 interface Counted {
   readonly decision: Decision;
@@ -181,7 +187,7 @@ export class VerdictHandler implements TrackerListener {
     if (this.wasReported(policy, decision, late, seen))
       decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
     if (decision.action === "allow") return;
-    const { outcome } = decision.silenced ? silenced : decision.action === "kill" ? wouldKill : alerted;
+    const { outcome } = reportedOnly(decision);
     this.countedWith(decision, outcome).verdicts.add(1);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }
@@ -257,8 +263,8 @@ export class VerdictHandler implements TrackerListener {
 
   private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
     if (decision.action === "allow") return allowed;
-    if (decision.action === "alert") return decision.silenced ? silenced : alerted;
-    if (!this.inputs.enforcement.mayAct || !decision.armed) return decision.silenced ? silenced : wouldKill;
+    const isArmed = this.inputs.enforcement.mayAct && decision.armed;
+    if (decision.action === "alert" || !isArmed) return reportedOnly(decision);
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
     const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
     this.reportLimit(result, exec.time);

@@ -6,6 +6,7 @@ import { type LearningState, reasonNotToAccept } from "../../baseline/learning-s
 import { codeOf } from "../../linux/system-error.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { loadBaseline } from "../request-warden.ts";
 import { arrivedTrees, readArrivedRows } from "./arrived-rows.ts";
 import { type CandidateRows, FOREIGN_HINT, foreignText } from "./candidates.ts";
 import { nowSeconds } from "./entry-output.ts";
@@ -13,7 +14,6 @@ import { entryCounts, entryListing, type InForce } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { lossText } from "./learn.ts";
 import { type Proposal, type ProposalFlags, proposalOf } from "./proposal.ts";
-import { loadBaseline } from "./request-warden.ts";
 import { mergedFile, readInForce, readLearning, writeInForce } from "./store.ts";
 
 /** Options of every command that shows trees and then puts them into force. */

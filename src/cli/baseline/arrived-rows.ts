@@ -1,7 +1,7 @@
 // Waits for trees that are on their way from the warden through the reporter to the disk.
 import type { LearningState } from "../../baseline/learning-state.ts";
+import { isWardenRunning } from "../request-warden.ts";
 import { type CandidateRows, readRows } from "./candidates.ts";
-import { isWardenRunning } from "./request-warden.ts";
 
 /** How long the reporter may take to store what the warden has counted. */
 const ARRIVAL_MS = 5_000;

@@ -6,7 +6,7 @@ import type { BaselineFile } from "../../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import type { Exclusion } from "../../baseline/exclusions.ts";
 import { IN_FORCE } from "../../baseline/file-names.ts";
-import { requestWarden } from "./request-warden.ts";
+import { requestWarden } from "../request-warden.ts";
 import { appendExclusions, mergedFile, readInForce, writeInForce } from "./store.ts";
 
 export class Decisions {

@@ -17,12 +17,12 @@ import { momentNow } from "../../warden/overrides-store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { loadBaseline, requestWarden } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
 import { excludedText, findUnknown } from "./compare.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import { exclusionEnd } from "./exclusion-end.ts";
 import type { BaselineHost } from "./host.ts";
-import { loadBaseline, requestWarden } from "./request-warden.ts";
 import { appendExclusions, compiledExclusions, readExclusions, replaceExclusions } from "./store.ts";
 
 export interface PatternFlags {

@@ -5,10 +5,10 @@ import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/en
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { requestWarden } from "../request-warden.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import { entryFields, entryLine, executableFacts, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
-import { requestWarden } from "./request-warden.ts";
 import { headerOf, readBaselineFile, readInForce, readKnown, writeInForce, writeWhole } from "./store.ts";
 
 /** Writes to `out`, or to standard output. */

@@ -12,12 +12,12 @@ import { durationText } from "../../config/duration.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { leaveRequest, requestWardenOrFail } from "../request-warden.ts";
 import { readRows, withoutForeign } from "./candidates.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import { type EntryFilterFlags, entryCounts, entryListing } from "./entry-tree.ts";
 import type { BaselineHost } from "./host.ts";
 import { proposalOf } from "./proposal.ts";
-import { leaveRequest, requestWardenOrFail } from "./request-warden.ts";
 import { readLearning } from "./store.ts";
 
 export interface LearnFlags extends EntryFilterFlags {

@@ -5,7 +5,6 @@ import type { Config } from "../../config/config.ts";
 import { anyFile, readCheckedFile } from "../../linux/root-file.ts";
 import { digestOf, openSignature, SIGNATURE_LIMIT, signatureBeside } from "../../policy/signature.ts";
 import { type ConfirmFlags, confirm, showEntries } from "../baseline/accept.ts";
-import { loadBaseline } from "../baseline/request-warden.ts";
 import {
   baselineOf,
   isNewTo,
@@ -18,6 +17,7 @@ import {
 } from "../baseline/store.ts";
 import { readPublicKey, verifierOf } from "../keys.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
+import { loadBaseline } from "../request-warden.ts";
 import { collectedFor } from "./collected.ts";
 
 export interface AcceptChangeFlags extends ConfirmFlags {

@@ -9,9 +9,9 @@ import {
   withoutForeign,
 } from "../baseline/candidates.ts";
 import { nowSeconds } from "../baseline/entry-output.ts";
-import { isWardenRunning } from "../baseline/request-warden.ts";
 import { readExclusions, readLearning } from "../baseline/store.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
+import { isWardenRunning } from "../request-warden.ts";
 
 /** The trees of each change, by its id. */
 export async function collectedChanges(

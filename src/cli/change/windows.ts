@@ -9,11 +9,11 @@ import { localTimeOf } from "../../report/local-time.ts";
 import { momentNow } from "../../warden/overrides-store.ts";
 import { jsonLine } from "../baseline/entry-output.ts";
 import { exclusionEnd } from "../baseline/exclusion-end.ts";
-import { askWarden } from "../baseline/request-warden.ts";
 import { baselineOf, isNewTo, readExclusions, readKnown, replaceExclusions } from "../baseline/store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
+import { askWarden } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
 import { collectedChanges } from "./collected.ts";
 

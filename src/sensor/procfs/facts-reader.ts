@@ -148,10 +148,7 @@ export class FactsReader implements Disposable {
    */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const isRoots = this.realUid() === ROOT_UID;
-    const length = isRoots ? this.folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
-    const args =
-      length < 0 ? undefined : parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
+    const { args } = this.arguments("root");
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const stat = this.readStat();
@@ -167,9 +164,7 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(known: KnownFacts, isCurrent: boolean): ProcessFacts {
     const { folder } = this;
-    const isReadable = this.argumentsOf === "all" || this.realUid() === ROOT_UID;
-    const length = isReadable ? folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
-    const args = length < 0 ? undefined : parseArguments(folder.data, Math.min(length, this.argumentBytes));
+    const { args, isTruncated } = this.arguments(this.argumentsOf);
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
     const isEmpty = link === undefined && (args === undefined || args.length === 0);
@@ -194,7 +189,7 @@ export class FactsReader implements Disposable {
       // A process that has ended, or is about to, has no arguments any more: that is not the same as none.
       args:
         args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
-      argsTruncated: length > this.argumentBytes,
+      argsTruncated: isTruncated,
       uid: known.uid ?? owner?.uid,
       realUid: known.realUid ?? this.realUid(),
       gid: owner?.gid,
@@ -206,6 +201,18 @@ export class FactsReader implements Disposable {
       loginUid: session === undefined ? undefined : this.loginUser(session),
       cwd: this.link(procEntry.cwd),
     };
+  }
+
+  /** The arguments of the open process if it is one `of` those that are read; undefined if they cannot be read. */
+  private arguments(of: ArgumentsOf): {
+    readonly args: readonly string[] | undefined;
+    readonly isTruncated: boolean;
+  } {
+    const isReadable = of === "all" || this.realUid() === ROOT_UID;
+    const length = isReadable ? this.folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
+    if (length < 0) return { args: undefined, isTruncated: false };
+    const args = parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
+    return { args, isTruncated: length > this.argumentBytes };
   }
 
   private readStat(): ProcStat | undefined {

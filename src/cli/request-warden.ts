@@ -8,15 +8,15 @@ import {
   REQUEST_FOLDER,
   requestName,
   type WardenRequest,
-} from "../../baseline/warden-request.ts";
-import { tryLock } from "../../linux/flock.ts";
-import { pidfdOpen } from "../../linux/pidfd.ts";
-import { readCheckedFileOrNothing, stateFile } from "../../linux/root-file.ts";
-import { codeOf } from "../../linux/system-error.ts";
-import { distrust } from "../../supervisor/state-directory.ts";
-import { ANSWER_LIMIT, parseWardenAnswer, type WardenAnswer } from "../../warden/warden-answer.ts";
-import { CommandError, exitCodes, hint } from "../output.ts";
-import { writeWhole } from "./store.ts";
+} from "../baseline/warden-request.ts";
+import { tryLock } from "../linux/flock.ts";
+import { pidfdOpen } from "../linux/pidfd.ts";
+import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
+import { codeOf } from "../linux/system-error.ts";
+import { distrust } from "../supervisor/state-directory.ts";
+import { ANSWER_LIMIT, parseWardenAnswer, type WardenAnswer } from "../warden/warden-answer.ts";
+import { writeWhole } from "./baseline/store.ts";
+import { CommandError, exitCodes, hint } from "./output.ts";
 
 /** The process that holds the state directory; undefined if none does. */
 function holderOf(stateDirectory: string): number | undefined {
