@@ -3,6 +3,7 @@ import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
@@ -144,6 +145,15 @@ export const instruments = {
     description: "Scans of /proc that repaired the forest after a loss.",
     attributes: [],
     closed: [],
+  },
+  restarts: {
+    prometheus: "treewarden_restarts_total",
+    otel: "treewarden.restarts",
+    unit: "{restart}",
+    kind: "counter",
+    description: "Processes of treewarden that ended, and were started again.",
+    attributes: ["process"],
+    closed: [processNames],
   },
   policyLoadFailures: {
     prometheus: "treewarden_policy_load_failures_total",

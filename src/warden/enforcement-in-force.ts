@@ -186,7 +186,7 @@ export class EnforcementInForce {
         : bothArmed(states, ruleStatesOf(this.policy, this.narrowed.armed, this.orders));
     this.isChanged = true;
     totals.gauge("armedRules", {}).set(this.armedRules());
-    totals.gauge("paused", {}).set(this.orders.pause.length);
+    totals.gauge("paused", {}).set(this.orders.pause.length > 0 ? 1 : 0);
     for (const kind of overrideKinds) totals.gauge("overrides", { kind }).set(this.orders[kind].length);
   }
 
