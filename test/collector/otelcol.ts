@@ -172,12 +172,12 @@ function recordsOf(line: string): ReceivedLog[] {
       eventName,
       timeUnixNano,
       observedTimeUnixNano,
-      attributes: Object.fromEntries(attributes.map(({ key, value }) => [key, valueOf(value)])),
+      attributes: Object.fromEntries(attributes.map(({ key, value }) => [key, plainValue(value)])),
     }));
 }
 
-function valueOf(value: OtlpJsonValue): unknown {
-  if (value.arrayValue !== undefined) return (value.arrayValue.values ?? []).map(valueOf);
+function plainValue(value: OtlpJsonValue): unknown {
+  if (value.arrayValue !== undefined) return (value.arrayValue.values ?? []).map(plainValue);
   if (value.intValue !== undefined) return Number(value.intValue);
   return value.stringValue ?? value.doubleValue ?? value.boolValue;
 }
