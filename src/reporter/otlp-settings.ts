@@ -12,13 +12,16 @@ export interface OtlpSettings {
   readonly resource: Readonly<Record<string, string>>;
 }
 
+export type OtlpProtocol = "http/protobuf" | "http/json";
+
 /** How one signal is sent. */
 export interface SignalSettings {
+  readonly protocol: OtlpProtocol;
   /** Complete: the path of the signal is part of it. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly compression: "gzip" | "none";
-  /** The time for one try. */
+  /** The time for one request and its answer. */
   readonly timeoutMs: number;
   readonly tls: TlsContents;
 }
@@ -79,6 +82,7 @@ function signalSettings(
     : { ca: config.certificate, cert: config.client_certificate, key: config.client_key };
   const compression = setting("COMPRESSION");
   return {
+    protocol: "http/protobuf",
     url,
     headers:
       setting("HEADERS") === undefined

@@ -167,6 +167,8 @@ class Reporter {
       warnings: this.warnings,
       count: (series, n) => totals.add(series, n),
       onJournalError: (error) => this.onJournalError(error),
+      lossRecord: (loss) => this.state.lossRecord(loss),
+      onLossRecord: (record) => this.intake?.takeOwn(record),
     });
   }
 
