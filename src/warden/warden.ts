@@ -217,14 +217,17 @@ class Warden {
   }
 
   private handleOrder(order: WardenOrder): void {
-    if (typeof order === "object") this.connect(order);
+    if (typeof order === "object") {
+      if ("pids" in order) this.parts.ownCost.setPids(order.pids);
+      else this.connect(order);
+    }
     if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.isReloadDue = true;
     if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
-  private connect({ link, fd, wasShutDown }: Exclude<WardenOrder, string>): void {
+  private connect({ link, fd, wasShutDown }: Extract<WardenOrder, { readonly link: string }>): void {
     const { link: reportLink, examiner, poll, recordChange } = this.parts;
     if (link === "reporter") reportLink.connect(fd);
     else {
