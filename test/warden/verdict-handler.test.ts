@@ -139,7 +139,10 @@ test("with a new policy the same rule is counted under its new action", () => {
   world.policy.current = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
   world.run("/usr/bin/odd");
   world.run("/usr/bin/odd");
-  expect(world.verdicts).toMatchObject({ "role odd alert alerted medium": 1, "role odd kill would_kill": 2 });
+  expect(world.verdicts).toMatchObject({
+    "role odd alert alerted medium": 1,
+    "role odd kill would_kill medium": 2,
+  });
 });
 
 test("each rule that is left undecided is counted, whatever was undecided before", () => {
