@@ -22,13 +22,13 @@ export const otlpOutput: OutputKind<"logs" | "metrics"> = {
     const settings = otlpSettings(options.config.otlp, environment, warn);
     if (settings === undefined) return undefined;
     // Loaded on demand: several megabytes of code that a host without a collector does not need.
-    const { OtlpExporters } = await import("./otlp-exporters.ts");
-    const resource = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
-    const exporters = new OtlpExporters(settings, resource, startedMs);
+    const { otlpExporters } = await import("./otlp-exporters.ts");
+    const host = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
+    const exporters = otlpExporters(settings, host, startedMs);
     const deliver = async ({ records }: Batch): Promise<Delivery> =>
       await exporters.exportLogs(await Array.fromAsync(records));
     return {
-      ...(settings.logs
+      ...(settings.logs !== undefined
         ? {
             journal: {
               signal: "logs",
@@ -40,7 +40,7 @@ export const otlpOutput: OutputKind<"logs" | "metrics"> = {
             },
           }
         : {}),
-      ...(settings.metrics
+      ...(settings.metrics !== undefined
         ? {
             metrics: {
               signal: "metrics",

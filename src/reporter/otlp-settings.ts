@@ -3,21 +3,36 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 
 export interface OtlpSettings {
-  readonly logs: boolean;
-  readonly metrics: boolean;
-  /** Undefined if the exporter reads it from the variables. */
-  readonly logsUrl: string | undefined;
-  readonly metricsUrl: string | undefined;
-  /** The longest that one export may take. */
-  readonly timeoutMs: number;
+  /** Undefined if the signal is not exported. */
+  readonly logs: SignalSettings | undefined;
+  readonly metrics: SignalSettings | undefined;
+  /** The time between two exports of metrics. */
   readonly intervalMs: number;
-  /** The options for the exporters. They read the variables that are set by themselves. */
-  readonly exporter: Readonly<Record<string, unknown>>;
   /** Further attributes of the resource: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. */
   readonly resource: Readonly<Record<string, string>>;
 }
 
+/** How one signal is sent. */
+export interface SignalSettings {
+  /** Complete: the path of the signal is part of it. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly compression: "gzip" | "none";
+  /** The time for one try. */
+  readonly timeoutMs: number;
+  readonly tls: TlsContents;
+}
+
+/** Contents of files in PEM. */
+export interface TlsContents {
+  /** Certificates of the authorities that the collector's certificate must come from; absent: those of the runtime. */
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
+type Signal = "LOGS" | "METRICS";
 
 /** Undefined if OTLP is not configured. An empty variable counts as unset (OpenTelemetry specification). */
 export function otlpSettings(
@@ -27,60 +42,56 @@ export function otlpSettings(
 ): OtlpSettings | undefined {
   const variable = (name: string): string | undefined => environment[name] || undefined;
   if (variable("OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined;
-  const wanted = (signal: "LOGS" | "METRICS"): boolean => {
-    const chosen = variable(`OTEL_${signal}_EXPORTER`);
-    if (chosen !== undefined && !chosen.split(",").includes("otlp")) return false;
-    return (
-      variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) !== undefined ||
-      variable("OTEL_EXPORTER_OTLP_ENDPOINT") !== undefined ||
-      config.endpoint !== undefined
-    );
-  };
-  const logs = wanted("LOGS");
-  const metrics = wanted("METRICS");
-  if (!logs && !metrics) return undefined;
   for (const name of ["PROTOCOL", "LOGS_PROTOCOL", "METRICS_PROTOCOL"]) {
     const protocol = variable(`OTEL_EXPORTER_OTLP_${name}`);
     if (protocol === undefined || protocol === "http/protobuf") continue;
     warn(`OTEL_EXPORTER_OTLP_${name}=${protocol} is not supported: http/protobuf is used`);
   }
-  const url = (signal: "LOGS" | "METRICS"): string | undefined => {
-    if (variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) ?? variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
-      return undefined;
-    return config.endpoint === undefined
-      ? undefined
-      : `${config.endpoint.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`;
-  };
-  // If any variable of a setting is set, the variables alone define that setting.
-  const variants = (name: string): readonly (string | undefined)[] =>
-    ["", "LOGS_", "METRICS_"].map((signal) => variable(`OTEL_EXPORTER_OTLP_${signal}${name}`));
-  const has = (name: string): boolean => variants(name).some((value) => value !== undefined);
-  const timeouts = variants("TIMEOUT").flatMap((value) => milliseconds(value) ?? []);
+  const logs = signalSettings("LOGS", config, variable);
+  const metrics = signalSettings("METRICS", config, variable);
+  if (logs === undefined && metrics === undefined) return undefined;
   return {
     logs,
     metrics,
-    logsUrl: url("LOGS"),
-    metricsUrl: url("METRICS"),
-    timeoutMs: Math.max(...timeouts, timeouts.length > 0 ? 0 : config.timeout_seconds * 1000),
     intervalMs: milliseconds(variable("OTEL_METRIC_EXPORT_INTERVAL")) ?? config.interval_seconds * 1000,
-    exporter: {
-      ...(has("HEADERS") ? {} : { headers: { ...config.headers } }),
-      ...(has("COMPRESSION") ? {} : { compression: config.compression }),
-      ...(has("TIMEOUT") ? {} : { timeoutMillis: config.timeout_seconds * 1000 }),
-      ...(has("CERTIFICATE") || has("CLIENT_KEY") || has("CLIENT_CERTIFICATE") ? {} : tls(config)),
-    },
     resource: resource(variable),
   };
 }
 
-/** The certificates from the configuration file, read at the start, so that an error is reported at once. */
-function tls(config: Config["otlp"]): Record<string, unknown> {
-  const options = {
-    ...(config.certificate === undefined ? {} : { ca: readFileSync(config.certificate) }),
-    ...(config.client_certificate === undefined ? {} : { cert: readFileSync(config.client_certificate) }),
-    ...(config.client_key === undefined ? {} : { key: readFileSync(config.client_key) }),
+function signalSettings(
+  signal: Signal,
+  config: Config["otlp"],
+  variable: (name: string) => string | undefined,
+): SignalSettings | undefined {
+  const chosen = variable(`OTEL_${signal}_EXPORTER`);
+  if (chosen !== undefined && !chosen.split(",").includes("otlp")) return undefined;
+  const own = (name: string): string | undefined => variable(`OTEL_EXPORTER_OTLP_${signal}_${name}`);
+  const shared = (name: string): string | undefined => variable(`OTEL_EXPORTER_OTLP_${name}`);
+  const setting = (name: string): string | undefined => own(name) ?? shared(name);
+  const base = shared("ENDPOINT") ?? config.endpoint;
+  const url = own("ENDPOINT") ?? (base && `${base.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`);
+  if (url === undefined) return undefined;
+  const isTlsByVariable = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].some(
+    (name) => setting(name) !== undefined,
+  );
+  const files = isTlsByVariable
+    ? { ca: setting("CERTIFICATE"), cert: setting("CLIENT_CERTIFICATE"), key: setting("CLIENT_KEY") }
+    : { ca: config.certificate, cert: config.client_certificate, key: config.client_key };
+  const compression = setting("COMPRESSION");
+  return {
+    url,
+    headers:
+      setting("HEADERS") === undefined
+        ? config.headers
+        : { ...pairs(shared("HEADERS")), ...pairs(own("HEADERS")) },
+    compression: compression === undefined ? config.compression : compression === "gzip" ? "gzip" : "none",
+    timeoutMs: milliseconds(setting("TIMEOUT")) ?? config.timeout_seconds * 1000,
+    tls: {
+      ...(files.ca === undefined ? {} : { ca: readFileSync(files.ca) }),
+      ...(files.cert === undefined ? {} : { cert: readFileSync(files.cert) }),
+      ...(files.key === undefined ? {} : { key: readFileSync(files.key) }),
+    },
   };
-  return Object.keys(options).length === 0 ? {} : { httpAgentOptions: { keepAlive: true, ...options } };
 }
 
 function milliseconds(value: string | undefined): number | undefined {
@@ -88,28 +99,19 @@ function milliseconds(value: string | undefined): number | undefined {
   return value === undefined || !Number.isFinite(number) || number <= 0 ? undefined : number;
 }
 
-/**
- * `key=value` pairs separated by commas, values percent-encoded; OTEL_SERVICE_NAME wins over `service.name` in them.
- */
-function resource(variable: (name: string) => string | undefined): Record<string, string> {
-  const attributes: Record<string, string> = {};
-  for (const pair of variable("OTEL_RESOURCE_ATTRIBUTES")?.split(",") ?? []) {
+/** `key=value` pairs separated by commas, values percent-encoded. Throws a URIError. */
+function pairs(list: string | undefined): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const pair of list?.split(",") ?? []) {
     const sign = pair.indexOf("=");
-    if (sign <= 0) continue;
-    try {
-      attributes[pair.slice(0, sign).trim()] = decodeURIComponent(pair.slice(sign + 1).trim());
-    } catch {
-      // The specification demands that a variable that cannot be decoded is ignored as a whole.
-      return serviceName(variable, {});
-    }
+    if (sign > 0) found[pair.slice(0, sign).trim()] = decodeURIComponent(pair.slice(sign + 1).trim());
   }
-  return serviceName(variable, attributes);
+  return found;
 }
 
-function serviceName(
-  variable: (name: string) => string | undefined,
-  attributes: Record<string, string>,
-): Record<string, string> {
+/** OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES. */
+function resource(variable: (name: string) => string | undefined): Record<string, string> {
   const name = variable("OTEL_SERVICE_NAME");
+  const attributes = pairs(variable("OTEL_RESOURCE_ATTRIBUTES"));
   return name === undefined ? attributes : { ...attributes, "service.name": name };
 }

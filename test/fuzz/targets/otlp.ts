@@ -1,5 +1,5 @@
 // Answers of a collector, or of an attacker in its place, as bytes on the exporter's connection.
-import { OtlpExporters } from "../../../src/reporter/otlp-exporters.ts";
+import { type OtlpExporters, otlpExporters } from "../../../src/reporter/otlp-exporters.ts";
 import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
 
@@ -28,12 +28,19 @@ function start(): Running {
     },
   });
   const settings = {
-    ...{ logs: true, metrics: false, metricsUrl: undefined, resource: {} },
-    ...{ timeoutMs: TIMEOUT_MS, intervalMs: 1_000, exporter: { timeoutMillis: TIMEOUT_MS } },
-    logsUrl: `http://${HOST}:${collector.port}/v1/logs`,
-  };
+    logs: {
+      url: `http://${HOST}:${collector.port}/v1/logs`,
+      headers: {},
+      compression: "none",
+      timeoutMs: TIMEOUT_MS,
+      tls: {},
+    },
+    metrics: undefined,
+    intervalMs: 1_000,
+    resource: {},
+  } as const;
   const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
-  return { exporters: new OtlpExporters(settings, resource, Date.now()), stop: () => collector.stop(true) };
+  return { exporters: otlpExporters(settings, resource, Date.now()), stop: () => collector.stop(true) };
 }
 
 const record = { timestamp: "2026-01-31T12:00:00.000000Z", "event.name": "policy.verdict" };
