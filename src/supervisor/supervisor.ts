@@ -22,7 +22,13 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type LinkedProcess, type SupervisorOrder, WARDEN_HUNG } from "./inherited.ts";
+import {
+  encodeOrder,
+  encodePids,
+  type LinkedProcess,
+  type SupervisorOrder,
+  WARDEN_HUNG,
+} from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
@@ -128,6 +134,8 @@ export class Supervisor implements Disposable {
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
+  /** The pids that the warden was sent last. */
+  private sentPids = "";
 
   /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
   constructor(plan: SupervisorPlan) {
@@ -197,6 +205,7 @@ export class Supervisor implements Disposable {
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.startMissing(now);
+      this.sendPids();
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
@@ -243,6 +252,19 @@ export class Supervisor implements Disposable {
       this.restarts.send((restarted) =>
         sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
       );
+  }
+
+  /** Names the processes of the run to the warden, which measures what they cost. */
+  private sendPids(): void {
+    const pids = {
+      supervisor: process.pid,
+      ...Object.fromEntries(this.slots.flatMap(({ role, pid }) => (pid === undefined ? [] : [[role, pid]]))),
+    };
+    const key = Object.values(pids).join();
+    if (key === this.sentPids || !this.warden.isRunning) return;
+    this.sentPids = key;
+    // If the socket is full, the warden misses what a process costs, and nothing else.
+    sendPacket(this.links.descriptors.controlWarden, encodePids(pids));
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
