@@ -5,7 +5,8 @@
 //   --key FILE        sign it with this private key, by the executable that was made for this host
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { gzipSync } from "node:zlib";
+import { promisify } from "node:util";
+import { gzip as gzipWithCallback } from "node:zlib";
 import { compileExecutable } from "./executable.ts";
 import { fetchCLibrary, LOADER } from "./release/c-library.ts";
 import {
@@ -69,22 +70,35 @@ function documents(licences: string): ReadonlyMap<string, string> {
   return new Map([...own, ...pages, example, ["copyright", licences]]);
 }
 
+interface Inputs {
+  readonly out: string;
+  readonly work: string;
+  /** Path of the licence texts. */
+  readonly licences: string;
+  readonly nfpm: string;
+}
+
+const gzip = promisify(gzipWithCallback);
+
 interface Made {
   readonly layer: ImageLayer;
   readonly components: readonly Component[];
 }
 
-/** Makes everything for one processor in `out`; `work` is an empty folder. */
-function makeFor(target: ReleaseTarget, out: string, work: string, licences: string): Made {
+/** Makes everything for one processor in `out`, and works in a new folder in `work`. */
+async function makeFor(target: ReleaseTarget, inputs: Inputs): Promise<Made> {
+  const { out, licences, nfpm } = inputs;
+  const work = join(inputs.work, target.name);
+  mkdirSync(work);
   const packages = parseLockFile(lockFileText());
-  const runtime = fetchRuntime(resolvePackage(packages, "", target.runtimePackage), work);
+  const runtime = await fetchRuntime(resolvePackage(packages, "", target.runtimePackage), work);
   const name = `treewarden-${buildVersion()}-linux-${target.name}`;
   const executable = join(out, name);
   if (!compileExecutable(executable, { bunTarget: target.bunTarget, runtime }))
     throw new Error(`the executable for ${target.name} could not be compiled`);
   const libraryWork = join(work, "c-library");
   mkdirSync(libraryWork);
-  const library = fetchCLibrary(target, libraryWork);
+  const library = await fetchCLibrary(target, libraryWork);
   const ownLoader = { loader: `/${PORTABLE}/lib/${LOADER}`, libraries: `/${PORTABLE}/lib` };
   const file = (path: string, mode: number, content: Uint8Array): ArchiveFile => ({
     path: `${PORTABLE}/${path}`,
@@ -102,25 +116,24 @@ function makeFor(target: ReleaseTarget, out: string, work: string, licences: str
   ];
   const time = sourceTime();
   const archive = tarArchive(files, time);
-  const compressed = gzipSync(archive);
+  const compressed = await gzip(archive);
   writeFileSync(join(out, `${name}-portable.tar.gz`), compressed);
-  const portable = join(work, "portable");
-  for (const { path, mode, content } of files) {
-    if (!(content instanceof Uint8Array)) continue;
-    const at = join(portable, path);
+  const portable = files.map(({ path, mode, content }): [string, string] => {
+    const at = join(work, path);
     mkdirSync(dirname(at), { recursive: true });
-    writeFileSync(at, content);
+    if (content instanceof Uint8Array) writeFileSync(at, content);
     chmodSync(at, mode);
-  }
-  makePackages(
-    buildNfpm(),
+    return [`/${path}`, at];
+  });
+  await makePackages(
+    nfpm,
     {
       target,
       version: plainVersion(),
       commit: commitAwayFromTag(plainVersion()),
       time,
       executable,
-      portable: join(portable, PORTABLE),
+      portable: new Map(portable),
       documents: texts,
     },
     out,
@@ -136,7 +149,7 @@ function filesIn(folder: string): ReadonlyMap<string, Uint8Array> {
   return new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
 }
 
-function release({ out, targets, key }: Arguments): void {
+async function release({ out, targets, key }: Arguments): Promise<void> {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const [version, time] = [buildVersion(), sourceTime()];
@@ -145,12 +158,8 @@ function release({ out, targets, key }: Arguments): void {
     const packages = parseLockFile(lockFileText());
     const licences = join(work, "copyright");
     writeFileSync(licences, licenceTexts(packages));
-    const made = targets.map((target) => {
-      console.error(`release: ${target.name}`);
-      const folder = join(work, target.name);
-      mkdirSync(folder);
-      return makeFor(target, out, folder, licences);
-    });
+    const inputs = { out, work, licences, nfpm: await buildNfpm() };
+    const made = await Promise.all(targets.map((target) => makeFor(target, inputs)));
     const layout = imageLayout(
       made.map(({ layer }) => layer),
       { version, revision: git("rev-parse", "HEAD"), time, entrypoint: `/${PORTABLE}/bin/treewarden` },
@@ -167,23 +176,20 @@ function release({ out, targets, key }: Arguments): void {
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+  if (key !== undefined) await sign(out, targets, key);
+}
+
+/** Signs by the executable that was made for this host. */
+async function sign(out: string, targets: readonly ReleaseTarget[], key: string): Promise<void> {
   const host = targets.find(({ node }) => node === process.arch);
-  if (key !== undefined && host === undefined) throw new Error("--key needs the executable for this host");
-  if (key !== undefined && host !== undefined)
-    console.error(
-      runTool([
-        join(out, `treewarden-${version}-linux-${host.name}`),
-        "sign-release",
-        out,
-        "--key",
-        resolve(key),
-      ]).trim(),
-    );
+  if (host === undefined) throw new Error("--key needs the executable for this host");
+  const executable = join(out, `treewarden-${buildVersion()}-linux-${host.name}`);
+  console.error((await runTool([executable, "sign-release", out, "--key", resolve(key)])).trim());
 }
 
 const start = performance.now();
 const parsed = parseArguments(process.argv.slice(2));
-release(parsed);
+await release(parsed);
 for (const [name, bytes] of filesIn(parsed.out))
   console.error(`release: ${(bytes.length / 1e6).toFixed(1).padStart(6)} MB  ${name}`);
 console.error(`release: done in ${((performance.now() - start) / 1000).toFixed(0)} s: ${parsed.out}`);

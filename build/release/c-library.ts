@@ -22,7 +22,7 @@ export const LOADER = "ld.so";
 const libraries = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"];
 
 /** Fetches glibc for a processor, and works in the empty folder `work`. Needs apt-get and dpkg-deb. */
-export function fetchCLibrary({ go, triplet, loader }: ReleaseTarget, work: string): CLibrary {
+export async function fetchCLibrary({ go, triplet, loader }: ReleaseTarget, work: string): Promise<CLibrary> {
   // Lists and state of its own: the host's apt need not know this processor, and is left as it is.
   const lists = join(work, "lists");
   const cache = join(work, "cache");
@@ -38,16 +38,16 @@ export function fetchCLibrary({ go, triplet, loader }: ReleaseTarget, work: stri
     "Dir::Cache": cache,
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-  runTool(["apt-get", "-qq", ...options, "update"], { cwd: work });
-  runTool(["apt-get", "-qq", ...options, "download", "libc6"], { cwd: work });
+  await runTool(["apt-get", "-qq", ...options, "update"], { cwd: work });
+  await runTool(["apt-get", "-qq", ...options, "download", "libc6"], { cwd: work });
   const name = readdirSync(work).find((each) => each.endsWith(".deb"));
   if (name === undefined) throw new Error("apt-get has not downloaded libc6");
   const file = join(work, name);
-  runTool(["dpkg-deb", "-x", file, join(work, "root")]);
+  await runTool(["dpkg-deb", "-x", file, join(work, "root")]);
   const read = (path: string): Uint8Array => readFileSync(join(work, "root", path));
   const files = libraries.map((each): [string, Uint8Array] => [each, read(`lib/${triplet}/${each}`)]);
   return {
-    version: runTool(["dpkg-deb", "-f", file, "Version"]).trim(),
+    version: (await runTool(["dpkg-deb", "-f", file, "Version"])).trim(),
     digest: sha256(readFileSync(file)),
     files: new Map([...files, [LOADER, read(`lib/${triplet}/${loader}`)]]),
     licence: read("usr/share/doc/libc6/copyright"),

@@ -1,5 +1,13 @@
 // Packages for Debian's, Red Hat's and Alpine's package managers, made by nfpm.
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { repository } from "../version.ts";
 import type { ReleaseTarget } from "./targets.ts";
@@ -12,13 +20,13 @@ import { cacheFolder, runTool } from "./tool.ts";
 export const NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2";
 
 /** The path of nfpm, which is built by Go unless the cache has it. */
-export function buildNfpm(): string {
+export async function buildNfpm(): Promise<string> {
   const cache = cacheFolder();
   const kept = join(cache, `nfpm-${NFPM.replace(/^.*@v/, "")}`);
   if (existsSync(kept)) return kept;
   const work = mkdtempSync(join(cache, "build-"));
   try {
-    runTool(["go", "install", "-trimpath", NFPM], { env: { GOBIN: work, CGO_ENABLED: "0" } });
+    await runTool(["go", "install", "-trimpath", NFPM], { env: { GOBIN: work, CGO_ENABLED: "0" } });
     renameSync(join(work, "nfpm"), kept);
     return kept;
   } finally {
@@ -36,8 +44,8 @@ export interface PackageInputs {
   readonly time: number;
   /** The executable for hosts with glibc. */
   readonly executable: string;
-  /** The folder `opt/treewarden` of the portable archive. */
-  readonly portable: string;
+  /** The files of the portable archive: where they will be, and where they are. */
+  readonly portable: ReadonlyMap<string, string>;
   /** Files of the documentation, by their names in /usr/share/doc/treewarden. */
   readonly documents: ReadonlyMap<string, string>;
 }
@@ -45,13 +53,14 @@ export interface PackageInputs {
 interface Content {
   readonly src?: string;
   readonly dst: string;
-  readonly type?: "config|noreplace" | "dir" | "symlink" | "tree";
+  readonly type?: "config|noreplace" | "dir" | "symlink";
   readonly file_info?: { readonly mode: number };
 }
 
 type Format = "deb" | "rpm" | "apk";
 
 const packaging = (path: string): string => join(repository, "packaging", path);
+const SUMMARY = "watches every program that starts, and its parents";
 const EXECUTABLE = { mode: 0o755 };
 const FILE = { mode: 0o644 };
 
@@ -90,7 +99,7 @@ function forSystemd(inputs: PackageInputs): readonly Content[] {
 function forOpenRc(inputs: PackageInputs): readonly Content[] {
   return [
     ...common(inputs),
-    { src: inputs.portable, dst: "/opt/treewarden", type: "tree" },
+    ...[...inputs.portable].map(([dst, src]) => ({ src, dst })),
     { src: "/opt/treewarden/bin/treewarden", dst: "/usr/bin/treewarden", type: "symlink" },
     { src: packaging("openrc/treewarden"), dst: "/etc/init.d/treewarden", file_info: EXECUTABLE },
   ];
@@ -106,42 +115,51 @@ function packageVersion(format: Format, { version, commit, time }: PackageInputs
   return format === "apk" ? `${version}_git${at}` : `${version}+${at}.${commit}`;
 }
 
-const scripts: Readonly<Record<Format, Readonly<Record<string, unknown>>>> = {
-  deb: {
-    scripts: {
-      preinstall: packaging("deb/preinst"),
-      postinstall: packaging("deb/postinst"),
-      preremove: packaging("deb/prerm"),
-      postremove: packaging("deb/postrm"),
-    },
-    deb: { compression: "gzip" },
-  },
-  rpm: {
-    scripts: {
-      postinstall: packaging("rpm/post"),
-      preremove: packaging("rpm/preun"),
-      postremove: packaging("rpm/postun"),
-    },
-    rpm: {
-      compression: "gzip",
-      summary: "watches every program that starts, and its parents",
-      buildhost: "localhost",
-    },
-  },
-  apk: {
-    scripts: {
-      preinstall: packaging("apk/pre-install"),
-      postinstall: packaging("apk/post-install"),
-      preremove: packaging("apk/pre-deinstall"),
-    },
-    apk: {
-      scripts: { preupgrade: packaging("apk/pre-upgrade"), postupgrade: packaging("apk/post-upgrade") },
-    },
-  },
-};
+/** `script` returns the path of a maintainer script. */
+function settingsOf(format: Format, script: (name: string) => string): Readonly<Record<string, unknown>> {
+  const gzip = { compression: "gzip" };
+  const scripts = (names: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+    Object.fromEntries(Object.entries(names).map(([key, name]) => [key, script(name)]));
+  switch (format) {
+    case "deb":
+      return {
+        depends: ["libc6 (>= 2.17)"],
+        scripts: scripts({
+          preinstall: "preinst",
+          postinstall: "postinst",
+          preremove: "prerm",
+          postremove: "postrm",
+        }),
+        deb: gzip,
+      };
+    case "rpm":
+      return {
+        depends: ["glibc >= 2.17"],
+        scripts: scripts({ postinstall: "post", preremove: "preun", postremove: "postun" }),
+        rpm: { ...gzip, summary: SUMMARY, buildhost: "localhost" },
+      };
+    case "apk":
+      return {
+        scripts: scripts({
+          preinstall: "pre-install",
+          postinstall: "post-install",
+          preremove: "pre-deinstall",
+        }),
+        apk: { scripts: scripts({ preupgrade: "pre-upgrade", postupgrade: "post-upgrade" }) },
+      };
+  }
+}
 
-/** Writes the packages into `folder`, and returns their file names. */
-export function makePackages(nfpm: string, inputs: PackageInputs, folder: string): readonly string[] {
+/** A copy of a maintainer script whose time is the release's: some formats keep it. */
+function stagedScript(format: Format, name: string, folder: string, time: number): string {
+  const copy = join(folder, `${format}-${name}`);
+  copyFileSync(packaging(join(format, name)), copy);
+  utimesSync(copy, time, time);
+  return copy;
+}
+
+/** Writes the packages into `folder`. */
+export async function makePackages(nfpm: string, inputs: PackageInputs, folder: string): Promise<void> {
   const formats: readonly Format[] = ["deb", "rpm", "apk"];
   const work = mkdtempSync(join(cacheFolder(), "build-"));
   try {
@@ -161,22 +179,21 @@ export function makePackages(nfpm: string, inputs: PackageInputs, folder: string
           priority: "optional",
           maintainer: "the authors of treewarden <treewarden@localhost>",
           description:
-            "watches every program that starts, and its parents\n" +
+            `${SUMMARY}\n` +
             "treewarden names the chain of parents of every program that starts on this host, judges it by the policy " +
             "of the server's role, and reports or kills what does not belong here.",
           license: "MIT",
           mtime: new Date(inputs.time * 1000).toISOString(),
           umask: 0o022,
+          disable_globbing: true,
           contents: format === "apk" ? forOpenRc(inputs) : forSystemd(inputs),
-          ...scripts[format],
+          ...settingsOf(format, (name) => stagedScript(format, name, work, inputs.time)),
         }),
       );
-      runTool([nfpm, "package", "--config", file, "--packager", format, "--target", folder], {
+      await runTool([nfpm, "package", "--config", file, "--packager", format, "--target", folder], {
         env: { SOURCE_DATE_EPOCH: String(inputs.time) },
       });
     }
-    const suffixes = formats.map((format) => `.${format}`);
-    return readdirSync(folder).filter((name) => suffixes.some((suffix) => name.endsWith(suffix)));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -12,21 +12,22 @@ export function cacheFolder(): string {
 }
 
 /** Runs a program and returns its standard output. Throws with its error output if it fails or is missing. */
-export function runTool(
+export async function runTool(
   command: readonly string[],
   options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): string {
+): Promise<string> {
   const [name = ""] = command;
   if (Bun.which(name) === null) throw new Error(`${name} must be installed`);
-  const run = Bun.spawnSync([...command], {
+  const run = Bun.spawn([...command], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
   });
-  if (!run.success) throw new Error(`${command.join(" ")} failed:\n${run.stderr}${run.stdout}`);
-  return run.stdout.toString();
+  const [output, errors, code] = await Promise.all([run.stdout.text(), run.stderr.text(), run.exited]);
+  if (code !== 0) throw new Error(`${command.join(" ")} failed:\n${errors}${output}`);
+  return output;
 }
 
 /** SHA-256 of bytes, as 64 hexadecimal digits. */
