@@ -72,9 +72,6 @@ const SHUT_DOWN = " after shutdown";
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
 
-/** The argument of a warden that is started after one that hung. */
-export const WARDEN_HUNG = "hung";
-
 /** An order as it is sent: a word and a newline, because a reader may merge packets. */
 export function encodeOrder(order: SupervisorOrder): Uint8Array {
   return new TextEncoder().encode(`${order}\n`);
