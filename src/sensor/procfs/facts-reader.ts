@@ -214,7 +214,7 @@ export class FactsReader implements Disposable {
     mountNamespace: number | undefined,
     patienceNs: number,
   ): { readonly args: readonly string[] | undefined; readonly isTruncated: boolean } {
-    const length = this.readCmdline(realUid === ROOT_UID && mountNamespace === this.hostMounts, patienceNs);
+    const length = this.readCmdline(realUid === ROOT_UID && this.areHostsMounts(mountNamespace), patienceNs);
     if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, realUid);
     if (length < 0) return { args: undefined, isTruncated: false };
     const args = parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
@@ -270,6 +270,12 @@ export class FactsReader implements Disposable {
     const length = this.folder.link(file);
     const start = length < 0 ? -1 : this.folder.data.indexOf(OPENING_BRACKET) + 1;
     return start > 0 && readDecimals(this.folder.data, start, length, number) === 1 ? number[0] : undefined;
+  }
+
+  /** Those of pid 1, or of this process: not those of a container. */
+  private areHostsMounts(mounts: number | undefined): boolean {
+    if (mounts === undefined) return false;
+    return mounts === this.hostMounts || (mounts === this.ownMounts && this.ownAreUsers === false);
   }
 
   /** Nothing is remembered of another process's namespace: its number may soon be that of another namespace. */
