@@ -5,7 +5,7 @@ import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
-import type { ArgumentsOf, FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
@@ -64,8 +64,6 @@ export interface WardenOptions {
   readonly lastGood: LastGood;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
-  /** Of whose processes arguments are read from /proc. */
-  readonly argumentsOf: ArgumentsOf;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,

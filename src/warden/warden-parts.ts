@@ -60,6 +60,7 @@ import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
+import { UnreadableProcesses } from "./unreadable-processes.ts";
 import { readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
@@ -98,7 +99,14 @@ export function buildWardenParts(
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
-  const reader = new FactsReader({ argumentBytes: config.arguments.limit, argumentsOf: options.argumentsOf });
+  const unreadable = new UnreadableProcesses({
+    now: monotonicNow,
+    record: (details) => recordChange("process.unreadable", details),
+  });
+  const reader = new FactsReader({
+    argumentBytes: config.arguments.limit,
+    onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
+  });
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),
