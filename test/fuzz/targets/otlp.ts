@@ -32,11 +32,14 @@ function start(): Running {
       url: `http://${HOST}:${collector.port}/v1/logs`,
       headers: {},
       compression: "none",
+      protocol: "http/protobuf",
       timeoutMs: TIMEOUT_MS,
       tls: {},
+      gatherMs: 0,
+      batchSize: 1,
+      limits: { count: 128, length: null },
     },
-    metrics: undefined,
-    intervalMs: 1_000,
+    metrics: null,
     resource: {},
   } as const;
   const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
