@@ -139,6 +139,12 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "500",
     takesEffect: "restart",
   },
+  "metrics.names": {
+    meaning:
+      "names of the series for each tree: prom-cnproc's `process` and `process_seconds`, treewarden's own `treewarden_tree_processes` and `treewarden_tree_duration_seconds`, or both. Over OTLP they have one name in any case",
+    example: "treewarden",
+    takesEffect: "restart",
+  },
   "journal.max_days": {
     meaning: "how long the journal keeps a record",
     example: "365",

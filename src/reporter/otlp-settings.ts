@@ -54,6 +54,7 @@ export const otlpSettingsSchema = v.strictObject({
   resource: v.record(v.string(), v.string()),
 });
 
+export type OtlpProtocol = SignalSettings["protocol"];
 export type TlsContents = Readonly<v.InferOutput<typeof tlsContents>>;
 /** How one signal is sent. */
 export type SignalSettings = Readonly<v.InferOutput<typeof SignalSettings>>;

@@ -651,8 +651,10 @@ const table = {
   "report.reason": reported(
     "string",
     ["change"],
-    "why records are missing: `dropped` by a full queue, or `not_journaled`: exported, but not written",
+    "why records are missing: `dropped` by a full queue; `not_journaled`: exported, but not written; `not_exported`: they left the journal before a collector had them; or `rejected` by a collector",
   ),
+  "report.queue": reported("string", ["change"], "the output that will never get them: `export` or `mail`"),
+  "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
     ["change"],

@@ -4,7 +4,6 @@ import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const HOST = "127.0.0.1";
-/** One try must be enough: the exporter waits a second before the next one. */
 const TIMEOUT_MS = 60;
 
 interface Running {
@@ -29,10 +28,10 @@ function start(): Running {
   });
   const settings = {
     logs: {
+      protocol: "http/protobuf",
       url: `http://${HOST}:${collector.port}/v1/logs`,
       headers: {},
       compression: "none",
-      protocol: "http/protobuf",
       timeoutMs: TIMEOUT_MS,
       tls: {},
       gatherMs: 0,
