@@ -31,6 +31,9 @@ export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as
 export const lateReasons = ["full", "timeout"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
+/** Signals that are off if one of their settings cannot be used. */
+const configuredSignals = ["logs", "metrics"] as const;
+
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
@@ -140,6 +143,15 @@ export const instruments = {
     kind: "counter",
     description: "Deliveries to an output that failed.",
     attributes: ["signal"],
+  },
+  outputDisabled: {
+    prometheus: "treewarden_output_disabled",
+    otel: "treewarden.output.disabled",
+    unit: "1",
+    kind: "gauge",
+    description: "1 if the output is off because its settings cannot be used, else 0.",
+    attributes: ["signal"],
+    closed: [configuredSignals],
   },
   resyncs: {
     prometheus: "treewarden_resyncs_total",

@@ -4,6 +4,7 @@ import type { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
@@ -64,6 +65,10 @@ export interface WardenOptions {
   readonly lastGood: LastGood;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
+  /** Outputs that are off because their settings cannot be used. */
+  readonly outputProblems: readonly OutputProblem[];
+  /** Of whose processes arguments are read from /proc. */
+  readonly argumentsOf: ArgumentsOf;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
