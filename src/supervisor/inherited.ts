@@ -2,7 +2,7 @@
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { receiveDescriptors } from "../linux/descriptor-passing.ts";
 import { receivePacket } from "../linux/socketpair.ts";
-import { type ProcessName, processNames } from "../vocabulary/processes.ts";
+import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
 
 /**
  * Descriptors of the supervisor's children. None is close-on-exec.
@@ -72,6 +72,11 @@ export interface NewLink {
 }
 export type LinkedProcess = NewLink["link"];
 
+/** The pids of treewarden's processes, after one of them was started. The warden only. */
+export interface PidsOfRun {
+  readonly pids: OwnPids;
+}
+
 const orders: readonly SupervisorOrder[] = [
   "reload",
   "request",
@@ -80,11 +85,9 @@ const orders: readonly SupervisorOrder[] = [
 ];
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
 const SHUT_DOWN = " after shutdown";
+const PIDS = "pids";
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
-
-/** The argument of a warden that is started after one that hung. */
-export const WARDEN_HUNG = "hung";
 
 /** An order as it is sent: a line, because a reader may merge packets. */
 export function encodeOrder(order: SupervisorOrder): Uint8Array {
@@ -98,6 +101,12 @@ function lineOf(order: SupervisorOrder): string {
 /** The packet that must carry the descriptor of a NewLink. */
 export function encodeNewLink({ link, wasShutDown }: Omit<NewLink, "fd">): Uint8Array {
   return new TextEncoder().encode(`link ${link}${wasShutDown ? SHUT_DOWN : ""}\n`);
+}
+
+/** A packet such as `pids warden=12 reporter=14`. */
+export function encodePids(pids: OwnPids): Uint8Array {
+  const words = processNames.flatMap((name) => (pids[name] === undefined ? [] : [`${name}=${pids[name]}`]));
+  return new TextEncoder().encode(`${[PIDS, ...words].join(" ")}\n`);
 }
 
 /**
@@ -122,15 +131,15 @@ export function readControl(fd: number = inherited.control): readonly Control[] 
 /** As `readControl`, for the warden, which also gets descriptors this way. */
 export function readWardenControl(
   fd: number = inherited.control,
-): readonly (Control | Restarted | NewLink)[] {
-  const controls: (Control | Restarted | NewLink)[] = [];
+): readonly (Control | Restarted | NewLink | PidsOfRun)[] {
+  const controls: (Control | Restarted | NewLink | PidsOfRun)[] = [];
   for (;;) {
     const { length, descriptors } = receiveDescriptors(fd, buffer);
     if (length < 0) return controls;
     if (length === 0) return [...controls, "hangup"];
     const packet = buffer.subarray(0, length);
-    const link = decodeNewLink(packet, descriptors);
-    if (link !== undefined) controls.push(link);
+    const message = decodeNewLink(packet, descriptors) ?? decodePids(packet);
+    if (message !== undefined) controls.push(message);
     else controls.push(...decodeOrders(packet));
   }
 }
@@ -146,4 +155,19 @@ function decodeNewLink(packet: Uint8Array, descriptors: readonly number[]): NewL
   if (word === "link reporter" || word === "link examiner") return { link: linkWords[word], fd, wasShutDown };
   closeDescriptor(fd);
   return undefined;
+}
+
+/** Undefined if the packet carries no pids; names of another version are skipped. */
+function decodePids(packet: Uint8Array): PidsOfRun | undefined {
+  const [first, ...words] = decoder.decode(packet).trimEnd().split(" ");
+  if (first !== PIDS) return undefined;
+  const pairs = words.map((word) => word.split("="));
+  return {
+    pids: Object.fromEntries(
+      processNames.flatMap((name) => {
+        const pid = Number(pairs.find(([key]) => key === name)?.[1]);
+        return Number.isSafeInteger(pid) && pid > 0 ? [[name, pid]] : [];
+      }),
+    ),
+  };
 }

@@ -22,7 +22,7 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type LinkedProcess, type SupervisorOrder, WARDEN_HUNG } from "./inherited.ts";
+import { encodeOrder, encodePids, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
@@ -123,11 +123,11 @@ export class Supervisor implements Disposable {
   private starvedReportAt = 0;
   /** Early crashes of the warden in a row. */
   private earlyCrashes = 0;
-  /** A warden hung, so that the next ones read less of other users' processes. */
-  private wardenHung = false;
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
+  /** The pids that the warden was sent last. */
+  private sentPids = "";
 
   /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
   constructor(plan: SupervisorPlan) {
@@ -197,6 +197,7 @@ export class Supervisor implements Disposable {
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.startMissing(now);
+      this.sendPids();
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
@@ -243,6 +244,19 @@ export class Supervisor implements Disposable {
       this.restarts.send((restarted) =>
         sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
       );
+  }
+
+  /** Names the processes of the run to the warden, which measures what they cost. */
+  private sendPids(): void {
+    const pids = {
+      supervisor: process.pid,
+      ...Object.fromEntries(this.slots.flatMap(({ role, pid }) => (pid === undefined ? [] : [[role, pid]]))),
+    };
+    const key = Object.values(pids).join();
+    if (key === this.sentPids || !this.warden.isRunning) return;
+    this.sentPids = key;
+    // If the socket is full, the warden misses what a process costs, and nothing else.
+    sendPacket(this.links.descriptors.controlWarden, encodePids(pids));
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
@@ -314,7 +328,6 @@ export class Supervisor implements Disposable {
     const late = `the ${slot.role} has not come back to its poll for ${stall.lateMs} ms`;
     if (stall.kind === "hangs") {
       log(`${late}, and ${stall.how}; killing it`);
-      if (slot === this.warden) this.onWardenHung();
       slot.kill();
       return;
     }
@@ -322,13 +335,6 @@ export class Supervisor implements Disposable {
     if (now < this.starvedReportAt) return;
     this.starvedReportAt = now + starvedReportEvery;
     log(`${late}, but it got only ${stall.cpuMs} ms of CPU: other programs take it; waiting`);
-  }
-
-  /** A user can make whoever reads the arguments of his process wait for ever, see `FactsOptions.argumentsOf`. */
-  private onWardenHung(): void {
-    if (this.wardenHung) return;
-    this.wardenHung = true;
-    log("until treewarden is restarted, the warden reads the arguments of root's processes only from /proc");
   }
 
   private killStopped(now: number): void {
@@ -517,9 +523,8 @@ export class Supervisor implements Disposable {
     const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
-    const reasons = [this.ebpfRefusal ?? "", ...(this.wardenHung ? [WARDEN_HUNG] : [])];
-    const args = reasons.every((reason) => reason === "") ? command.args : [...command.args, ...reasons];
-    return { ...command, args, nice: wardenNice };
+    const reason = this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal];
+    return { ...command, args: [...command.args, ...reason], nice: wardenNice };
   }
 
   private reporterCommand(): SpawnOptions {

@@ -2,3 +2,6 @@
 
 export const processNames = ["supervisor", "standby", "warden", "reporter", "examiner"] as const;
 export type ProcessName = (typeof processNames)[number];
+
+/** The pids of those that run. */
+export type OwnPids = Readonly<Partial<Record<ProcessName, number>>>;

@@ -222,6 +222,7 @@ class Warden {
   private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") {
       if ("restarted" in order) this.parts.totals.counter("restarts", { process: order.restarted }).add(1);
+      else if ("pids" in order) this.parts.ownCost.setPids(order.pids);
       else this.connect(order);
     }
     if (order === "stop" || order === "hangup") this.isStopping = true;

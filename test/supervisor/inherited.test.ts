@@ -8,6 +8,7 @@ import {
   decodeOrders,
   encodeNewLink,
   encodeOrder,
+  encodePids,
   readControl,
   readWardenControl,
   type SupervisorOrder,
@@ -87,11 +88,20 @@ test("the warden gets orders and new links in the order in which they were sent"
   expect(reporter).toMatchObject({ link: "reporter", wasShutDown: true });
   expect(examiner).toMatchObject({ link: "examiner", wasShutDown: false });
   for (const link of [reporter, examiner]) {
-    if (typeof link !== "object" || "restarted" in link) throw new Error("no link");
+    if (typeof link !== "object" || !("link" in link)) throw new Error("no link");
     expect(fstatSync(link.fd).ino).toBe(fstatSync(file).ino);
     closeDescriptor(link.fd);
   }
   closeDescriptor(file);
+});
+
+test("the warden gets the pids of treewarden's processes, and skips what is none", () => {
+  sendPacket(ours, encodePids({ supervisor: 10, warden: 4_194_304 }));
+  sendPacket(ours, new TextEncoder().encode("pids warden=x reporter=-1 newcomer=3 examiner=12\n"));
+  expect(readWardenControl(theirs)).toEqual([
+    { pids: { supervisor: 10, warden: 4_194_304 } },
+    { pids: { examiner: 12 } },
+  ]);
 });
 
 test("a link without a descriptor is skipped, and descriptors without a link are closed", () => {
