@@ -1,7 +1,7 @@
 // The descriptors that warden, reporter and examiner inherit, and the orders that arrive on one of them.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { receiveDescriptors } from "../linux/descriptor-passing.ts";
-import { receivePacket } from "../linux/socketpair.ts";
+import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
 
 /**
@@ -50,11 +50,12 @@ export const DEAD_MAN_INTERVAL_NS = watchdogInterval(DEAD_MAN_MS);
  * - `request`: read the folder of requests.
  * - `stop`: shut down. The warden sends its last records and ends; the reporter is stopped after it, reads what is
  *   left, flushes its outputs and ends.
+ * - `proceed`: a warden that was started as the successor of another one takes over, because that one has ended.
  * - `hangup`: as `stop`, because no supervisor is left.
  *
  * Children take orders only this way: TERM, HUP, INT and USR1 are blocked in them, and the supervisor receives them.
  */
-export type Control = "reload" | "request" | "stop" | "hangup";
+export type Control = "reload" | "request" | "stop" | "proceed" | "hangup";
 export type SupervisorOrder = Exclude<Control, "hangup"> | Restarted;
 
 /** A process was started again, which the warden counts. The warden only. */
@@ -81,6 +82,7 @@ const orders: readonly SupervisorOrder[] = [
   "reload",
   "request",
   "stop",
+  "proceed",
   ...processNames.map((restarted) => ({ restarted })),
 ];
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
@@ -141,6 +143,32 @@ export function readWardenControl(
     const message = decodeNewLink(packet, descriptors) ?? decodePids(packet);
     if (message !== undefined) controls.push(message);
     else controls.push(...decodeOrders(packet));
+  }
+}
+
+/**
+ * What a warden sends to the supervisor. `successor`: start another warden, with the rights of the configuration in force,
+ * and stop this one once that is ready. `ready`: sent by that one.
+ */
+export type WardenMessage = "successor" | "ready";
+const wardenMessages: readonly WardenMessage[] = ["successor", "ready"];
+
+/** The argument of a warden that is started as a successor. */
+export const AS_SUCCESSOR = "successor";
+
+/** Sends a message from a warden; false if the supervisor does not read them. */
+export function sendWardenMessage(message: WardenMessage, fd: number = inherited.control): boolean {
+  return sendPacket(fd, new TextEncoder().encode(`${message}\n`));
+}
+
+/** The messages of a warden that wait at the supervisor's end of its control socket. Never blocks. */
+export function readWardenMessages(fd: number): readonly WardenMessage[] {
+  const messages: WardenMessage[] = [];
+  for (;;) {
+    const length = receivePacket(fd, buffer);
+    if (length <= 0) return messages;
+    const lines = decoder.decode(buffer.subarray(0, length)).split("\n");
+    messages.push(...lines.flatMap((line) => wardenMessages.find((message) => message === line) ?? []));
   }
 }
 
