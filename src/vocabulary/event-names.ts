@@ -63,6 +63,11 @@ const table = {
     about: "change",
     meaning: "what is in force could not be saved: a restart reads the files on disk",
   },
+  "journal.not_sealed": {
+    about: "change",
+    meaning:
+      "the key or the end of the journal's chain could not be saved: `events verify` will report what is missing",
+  },
   "policy.not_saved": {
     about: "change",
     meaning:
@@ -131,6 +136,11 @@ const table = {
     meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
   },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "journal.problem": {
+    about: "command",
+    meaning: "`events verify`: what is wrong in the journal",
+  },
+  "journal.verified": { about: "command", meaning: "`events verify`: what the journal holds" },
   "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },

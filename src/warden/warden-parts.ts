@@ -19,6 +19,7 @@ import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import { sealAsNumber } from "../report/journal-chain.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
@@ -34,6 +35,7 @@ import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
+import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
@@ -125,6 +127,14 @@ export function buildWardenParts(
   for (const { signals } of options.outputProblems)
     for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
+  const journalHead = totals.gauge("journalHead", {});
+  const chainStore = new ChainStore({
+    stateDirectory,
+    origin: { run, generation },
+    writeFile: (...file) => fileWriter.write(...file),
+    recordChange: (...change) => recordChange(...change),
+  });
+  const { chain } = chainStore;
   const ownCost = new OwnCost({
     totals,
     read: readProcessCost,
@@ -134,6 +144,7 @@ export function buildWardenParts(
   const outbox = new Outbox({
     fd: options.reportFd,
     totals,
+    chain,
     hello: () => ({
       type: "hello",
       run,
@@ -148,6 +159,7 @@ export function buildWardenParts(
       trees.expire();
       tracker.publishLastEvent(wallClockOffset());
       killBudgetRemaining.set(killer.budgetRemaining);
+      if (chain.head !== undefined) journalHead.set(sealAsNumber(chain.head.seal));
       knownTrees.publishInfo(totals);
       ownCost.measure();
     },
@@ -441,6 +453,7 @@ export function buildWardenParts(
     loop,
     fileWriter,
     forestStore,
+    chainStore,
     knownTrees,
     late,
     learner,

@@ -441,6 +441,7 @@ class Warden {
       link,
       rescan,
       forestStore,
+      chainStore,
       fileWriter,
       learner,
       knownTrees,
@@ -460,6 +461,7 @@ class Warden {
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     if (work.isBusy || this.isReloadDue) wakeIn(0);
     wakeIn(forestStore.dueIn(now));
+    wakeIn(chainStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
@@ -476,8 +478,17 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
-      this.parts;
+    const {
+      work,
+      rescan,
+      forestStore,
+      chainStore,
+      learner,
+      knownTrees,
+      capture,
+      repeatedVerdicts,
+      enforcement,
+    } = this.parts;
     const { late, examiner } = this.parts;
     const now = monotonicNow();
     enforcement.work();
@@ -489,6 +500,7 @@ class Warden {
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     work.run();
     if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (chainStore.dueIn(now) === 0) chainStore.save();
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -498,14 +510,25 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
-      this.parts;
+    const {
+      learner,
+      recordChange,
+      source,
+      forestStore,
+      chainStore,
+      link,
+      fileWriter,
+      poll,
+      capture,
+      repeatedVerdicts,
+    } = this.parts;
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
+    chainStore.save();
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();
