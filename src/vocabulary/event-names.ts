@@ -86,6 +86,11 @@ const table = {
     warns: true,
     meaning: "the pause is over: armed rules act again",
   },
+  "rule.held": {
+    about: "change",
+    meaning: "the configuration newly arms a rule, which does not act before it is confirmed",
+  },
+  "rule.confirmed": { about: "change", meaning: "root has confirmed a rule that the configuration arms" },
   "rule.armed": { about: "change", meaning: "root has armed a rule by hand" },
   "rule.arm_ended": { about: "change", meaning: "an order to arm is gone" },
   "rule.disarmed": { about: "change", meaning: "root has disarmed a rule, or all of them" },

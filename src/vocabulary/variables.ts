@@ -634,6 +634,16 @@ const table = {
   "override.by.login_user.id": reported("int", ["change"], "its audit login user; null if it has none"),
   "override.by.session_id": reported("int", ["change"], "its audit session; null if it has none"),
   "override.by.tree": reported("string", ["change"], "its exact tree"),
+  "rule.observed.seconds": reported(
+    "int",
+    ["change"],
+    "how long the rule was observed as it is now, without loss",
+  ),
+  "rule.observed.hits": reported(
+    "int",
+    ["change"],
+    "how often the rule as it is now matched what is not known to be new",
+  ),
   "override.problems": reported("string[]", ["change"], "files of orders that cannot be used, and why"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
   "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
@@ -781,6 +791,11 @@ const table = {
   "status.warden.since": reported("string", [], "`status`: when the warden was started, or started again"),
   "status.may_act": reported("bool", [], "`status`: verdicts may act now"),
   "status.armed_rules": reported("string[]", [], "`status`: rules that may act, somewhere at least"),
+  "status.held_rules": reported(
+    "string[]",
+    [],
+    "`status`: rules that the configuration arms and that wait to be confirmed",
+  ),
   "status.policy.digest": reported("string", [], "`status`: SHA-256 of the policy in force"),
   "status.policy.since": reported("string", [], "`status`: when the policy was put into force"),
   "status.configuration.file": reported(

@@ -71,6 +71,8 @@ export interface VerdictInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
+  /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
+  readonly observed?: (decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent) => void;
 }
@@ -143,6 +145,7 @@ export class VerdictHandler implements TrackerListener {
       ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
     this.count(decision, outcome, exec);
+    if (decision.action === "kill" && knowledge.known !== false) this.inputs.observed?.(decision);
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
@@ -189,6 +192,7 @@ export class VerdictHandler implements TrackerListener {
     if (decision.action === "allow") return;
     const { outcome } = reportedOnly(decision);
     this.countedWith(decision, outcome).verdicts.add(1);
+    if (decision.action === "kill" && knowledge.known !== false) inputs.observed?.(decision);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }
 

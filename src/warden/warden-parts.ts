@@ -37,6 +37,7 @@ import { BaseList } from "./base-list.ts";
 import { captureHeader } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
+import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
@@ -57,6 +58,7 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
+import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
@@ -178,6 +180,23 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const observation = new RuleObservation({
+    stateDirectory,
+    writeFile,
+    saved: readObservedRules(stateDirectory),
+    policy,
+    now: monotonicNow(),
+  });
+  const confirmed = new ConfirmedRules({
+    stateDirectory,
+    writeFile,
+    recordChange,
+    policy,
+    settings: config,
+    saved: readConfirmedRules(stateDirectory),
+    observed: () => observation.observedAt(monotonicNow()),
+    now: () => Math.floor(realtimeNow() / 1e9),
+  });
   const enforcement = new EnforcementInForce({
     settings: config,
     policy,
@@ -185,6 +204,7 @@ export function buildWardenParts(
     read: () => readOverrides(stateDirectory),
     version: () => overridesVersion(stateDirectory),
     moment: momentNow,
+    confirmed,
     records: new OverrideRecords({
       saved: readRecorded(stateDirectory),
       save: (text) =>
@@ -330,6 +350,7 @@ export function buildWardenParts(
     runStarted: options.runStartedMs / 1e3,
     sensor: { source: source.name, reason: source.why },
     enforcement: enforcement.enforcement,
+    armedSinceHours: enforcement.armedSinceHours,
     mayAct: enforcement.mayAct,
     rules: enforcement.actingRules(),
     policy: {
@@ -431,7 +452,9 @@ export function buildWardenParts(
     ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
-      rescan.want(monotonicNow());
+      const time = monotonicNow();
+      rescan.want(time);
+      observation.onLoss(time);
       learner.onLoss();
     },
     knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
@@ -439,11 +462,13 @@ export function buildWardenParts(
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
+    observed: (decision) => observation.onDecision(decision),
   });
   return {
     applyEnforcement,
     capture,
     changes,
+    confirmed,
     enforcement,
     degraded,
     epoch,
@@ -458,6 +483,7 @@ export function buildWardenParts(
     late,
     learner,
     link,
+    observation,
     outbox,
     ownCost,
     policyInForce,

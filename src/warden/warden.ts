@@ -11,6 +11,7 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
@@ -293,6 +294,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
+    const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
     users.nameOf = readUserNames();
     epoch.raise("users");
@@ -310,12 +312,15 @@ class Warden {
     if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
       // The next warden gets the rights to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
+      this.parts.observation.apply(result.policy, monotonicNow());
+      confirmed.apply(result.policy, config, writeNow);
       for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
       this.isStopping = true;
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
     policyInForce.replace(result.policy);
+    this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
@@ -412,7 +417,7 @@ class Warden {
     if (scan?.slices.readSlice() !== true) return;
     this.scan = undefined;
     this.updateClocks();
-    const { source, tracker, rescan, capture, totals, learner, recordChange } = this.parts;
+    const { source, tracker, rescan, capture, totals, learner, observation, recordChange } = this.parts;
     const { time } = scan.slices;
     const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
     const processes = withoutZombies(found, source.sensor);
@@ -423,7 +428,10 @@ class Warden {
     for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
-    if (tracker.forest.lossTime === undefined) learner.onRepaired();
+    if (tracker.forest.lossTime === undefined) {
+      learner.onRepaired();
+      observation.onRepaired(monotonicNow());
+    }
     if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
@@ -489,7 +497,7 @@ class Warden {
       repeatedVerdicts,
       enforcement,
     } = this.parts;
-    const { late, examiner } = this.parts;
+    const { late, examiner, observation } = this.parts;
     const now = monotonicNow();
     enforcement.work();
     this.parts.applyEnforcement();
@@ -499,7 +507,10 @@ class Warden {
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     work.run();
-    if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (forestStore.dueIn(now) === 0) {
+      forestStore.save(now);
+      observation.save(now);
+    }
     if (chainStore.dueIn(now) === 0) chainStore.save();
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
@@ -526,6 +537,7 @@ class Warden {
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
+    this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
     chainStore.save();

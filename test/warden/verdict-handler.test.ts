@@ -186,7 +186,11 @@ test("an exec that lacks an answer is judged again by the rules that lacked it: 
     late,
     awaited: () => (knowledge.known === undefined ? ["image"] : []),
     knowledgeOf: () => knowledge,
-    enforcement: { mayAct: true, states: ruleStatesOf(policy, "all", noOverrides), refresh: () => false },
+    enforcement: {
+      mayAct: true,
+      states: ruleStatesOf(policy, () => true, noOverrides),
+      refresh: () => false,
+    },
   });
   world.run("/usr/bin/odd");
   world.run("/usr/bin/other");
