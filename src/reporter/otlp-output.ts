@@ -5,7 +5,7 @@ import { otlpSettings } from "./otlp-settings.ts";
 import type { Batch, Delivery, OutputKind, Pacing } from "./output.ts";
 
 const pacing: Pacing = {
-  gatherMs: 250,
+  gatherMs: 1_000,
   intervalMs: 0,
   maxRows: 512,
   // Measured as JSON, which is larger than protobuf. Collectors accept at least 4 MiB.
