@@ -10,7 +10,7 @@ export interface HttpDestination {
   /** The time for the whole exchange, in milliseconds. */
   readonly timeoutMs: number;
   /** Contents of files in PEM. */
-  readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
 /** A complete answer. */

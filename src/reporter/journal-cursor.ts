@@ -92,6 +92,16 @@ export class JournalCursor {
     return this.options.output.takesBestEffort;
   }
 
+  get signal(): string {
+    return this.options.output.signal;
+  }
+
+  /** Records that are not delivered yet, as far as the journal still has them; those that it does not accept count too. */
+  get backlog(): number {
+    const { journal } = this.options;
+    return Math.max(0, journal.newest() - Math.max(this.delivered, journal.oldest() - 1));
+  }
+
   /** Rows up to this id need not stay in the journal for this output. */
   get delivered(): number {
     return this.isCurrent ? this.position : 0;

@@ -73,6 +73,11 @@ export class OutputSet {
     );
   }
 
+  /** How many records of the journal the outputs of this signal have not delivered yet. */
+  backlogOf(signal: string): number {
+    return Math.max(0, ...this.cursors.map((cursor) => (cursor.signal === signal ? cursor.backlog : 0)));
+  }
+
   /** To be called when a reliable record arrives for the first time. */
   onArrival(record: EventRecord): void {
     for (const output of this.live) output.write(record);

@@ -86,7 +86,6 @@ export interface OpenOutput<Signal extends string = string> {
 
 export interface OutputContext {
   readonly options: ReporterOptions;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** The time when this run started counting, milliseconds since the epoch. */
   readonly startedMs: number;
   /** Roles whose policies are in force now. */

@@ -503,6 +503,11 @@ const table = {
   },
 
   timestamp: reported("string", "all", "when it happened: RFC 3339, UTC, microseconds"),
+  observed_timestamp: reported(
+    "string",
+    "all",
+    "when treewarden recorded it, which is later than `timestamp`: RFC 3339, UTC, microseconds; over OTLP the observed time",
+  ),
   "log.record.uid": { ...reported("string", "all", "unique id of the record"), otel: true },
   "host.id": { ...reported("string", [], "machine id; over OTLP an attribute of the resource"), otel: true },
   "host.name": { ...reported("string", [], "host name; over OTLP an attribute of the resource"), otel: true },

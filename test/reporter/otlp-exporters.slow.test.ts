@@ -40,6 +40,9 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
   expect(log?.eventName).toBe("treewarden.policy.verdict");
   expect(log?.severity).toBe(21);
   expect(log?.timeUnixNano).toBe(BigInt(Date.parse("2026-02-03T04:05:06Z")) * 1_000_000n + 789_012_000n);
+  const event = new Date("2026-02-03T04:05:06Z").getTime();
+  expect(Number((log?.observedTimeUnixNano ?? 0n) / 1_000_000n)).toBeGreaterThan(event);
+  expect(log?.body).toBe("WOULD_KILL -/- 4711 - /nginx/base sh -c curl https://user:[redacted]@host/");
   expect(log?.attributes).toEqual({
     "log.record.uid": "u1",
     "treewarden.policy.action": "kill",
@@ -281,6 +284,7 @@ test("the file's endpoint and headers are used where no variable is set, and a v
   const otlp = {
     endpoint: `http://127.0.0.1:${fromFile.port}/base/`,
     headers: { "x-key": "file" },
+    protocol: "http/protobuf",
     compression: "gzip",
     interval_seconds: 1,
     timeout_seconds: 1,

@@ -34,9 +34,11 @@ function start(): Running {
       compression: "none",
       timeoutMs: TIMEOUT_MS,
       tls: {},
+      gatherMs: 0,
+      batchSize: 1,
+      limits: { count: 128, length: null },
     },
-    metrics: undefined,
-    intervalMs: 1_000,
+    metrics: null,
     resource: {},
   } as const;
   const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
