@@ -30,7 +30,7 @@ export interface OtlpReading {
 
 const nothing: OtlpReading = { settings: null, problems: [], notes: [] };
 
-/** Records are gathered this long unless a variable says otherwise, so that an alert arrives soon. */
+/** Records are gathered this long unless a variable says otherwise: OpenTelemetry's default. */
 const GATHER_MS = 1_000;
 /** Defaults of the specification. */
 const EXPORT_TIMEOUT_MS = 30_000;
