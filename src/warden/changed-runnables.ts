@@ -81,7 +81,7 @@ export class ChangedRunnables {
     const { path } = lineage.program;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
     if (!isLearning) {
-      this.inputs.contents.askAt(path);
+      this.inputs.contents.askAt(path, program);
       return undefined;
     }
     const seen = this.see(path, program);
@@ -105,7 +105,7 @@ export class ChangedRunnables {
   }
 
   private see(path: string, { process, lineage, facts, wallTime }: RanProgram): SeenState | undefined {
-    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, runnable: lineage.program });
+    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, lineage });
   }
 }
 
