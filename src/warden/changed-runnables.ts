@@ -3,6 +3,7 @@
 import type { Knowledge } from "../baseline/baseline.ts";
 import { isOnHost } from "../baseline/learning.ts";
 import type { FoundContent } from "../baseline/seen-contents.ts";
+import { treeId } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
@@ -39,11 +40,13 @@ export class ChangedRunnables {
   private readonly inputs: ChangedRunnablesInputs;
   /** Contents that were proposed. */
   private readonly proposed = new Set<string>();
-  /** Contents of which a verdict was reported. */
-  private readonly reported = new Set<string>();
+  /** Contents of which a verdict was reported, by the hash of their key. */
+  private readonly reported: Set<string>;
 
-  constructor(inputs: ChangedRunnablesInputs) {
+  /** `reported`: the result of `listReported` in the last run. */
+  constructor(inputs: ChangedRunnablesInputs, reported: Iterable<string> = []) {
     this.inputs = inputs;
+    this.reported = new Set(reported);
   }
 
   /**
@@ -96,12 +99,17 @@ export class ChangedRunnables {
 
   /** Whether a verdict on this content was reported before. */
   isReported({ path, content }: SeenState): boolean {
-    return content !== undefined && this.reported.has(keyOf(path, content));
+    return content !== undefined && this.reported.has(treeId(keyOf(path, content)));
   }
 
   /** A verdict on this content is reported: the next ones are about another. */
   setReported({ path, content }: SeenState): void {
-    if (content !== undefined) add(this.reported, keyOf(path, content));
+    if (content !== undefined) add(this.reported, treeId(keyOf(path, content)));
+  }
+
+  /** What to save for the next run, so that it reports none of them again. */
+  listReported(): readonly string[] {
+    return [...this.reported];
   }
 
   private see(path: string, { process, lineage, facts, wallTime }: RanProgram): SeenState | undefined {

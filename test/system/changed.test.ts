@@ -3,8 +3,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pidOf } from "./live.ts";
 import { baseline } from "./server-watch.ts";
-import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
+import { type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -105,6 +106,15 @@ test.skipIf(reason !== undefined)(
       run(job);
       await Bun.sleep(1_000);
     }
+    expect(alarms(running, job)).toHaveLength(6);
+    // Nor is it another one after a restart of the warden, once that has saved what it reported.
+    await Bun.sleep(4_000);
+    const starts = (): number =>
+      running.records.filter((each) => each["event.name"] === "warden.started").length;
+    process.kill(pidOf(running, "warden"), "SIGKILL");
+    await until("another warden watches", () => starts() === 2);
+    run(job);
+    await Bun.sleep(3_000);
     expect(alarms(running, job)).toHaveLength(6);
     const isProposed = (record: JsonRecord): boolean =>
       record["process.runnable.path"] === job && String(record["baseline.contents"]).includes(newContent);
