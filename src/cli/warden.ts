@@ -35,6 +35,8 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       config,
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
+      outputProblems: plan.outputProblems,
+      argumentsOf: hung === WARDEN_HUNG ? "root" : "all",
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },
