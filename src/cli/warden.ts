@@ -36,7 +36,6 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
-      argumentsOf: hung === WARDEN_HUNG ? "root" : "all",
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },

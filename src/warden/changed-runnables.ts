@@ -61,12 +61,12 @@ export class ChangedRunnables {
   }
 
   /** The value of `process.runnable.changed`. `seen`: what `look` has returned. */
-  isChanged(program: RanProgram, { known, contents }: Knowledge, seen: SeenState | undefined): Changed {
-    if (known === undefined) return undefined;
-    if (known !== true || contents === "exempt" || contents === "packaged") return false;
+  isChanged(program: RanProgram, knowledge: Knowledge, seen: SeenState | undefined): Changed {
+    if (changedByBaseline(knowledge) === false) return false;
+    const { known, contents } = knowledge;
     const content = seen?.content;
     if (seen === undefined || content === undefined) return undefined;
-    if (contents === undefined || contents === "varies") return undefined;
+    if (known === undefined || contents === undefined || typeof contents === "string") return undefined;
     const changed = isNew(content, contents, this.inputs.permitted());
     const { digest } = content;
     if (changed === true && digest !== undefined && add(this.proposed, keyOf(seen.path, content)))
@@ -115,6 +115,15 @@ export class ChangedRunnables {
   private see(path: string, { process, lineage, facts, wallTime }: RanProgram): SeenState | undefined {
     return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, lineage });
   }
+}
+
+/**
+ * The value of `process.runnable.changed` if the baseline alone decides it: what is not known, or is not compared, is not
+ * changed. undefined: the content decides, or it cannot be told.
+ */
+export function changedByBaseline({ known, contents }: Pick<Knowledge, "known" | "contents">): Changed {
+  if (known === undefined) return undefined;
+  return known !== true || contents === "exempt" || contents === "packaged" ? false : undefined;
 }
 
 /** Whether the content is neither accepted nor permitted; undefined if that cannot be told. */

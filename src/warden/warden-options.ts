@@ -67,8 +67,6 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
-  /** Of whose processes arguments are read from /proc. */
-  readonly argumentsOf: ArgumentsOf;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,

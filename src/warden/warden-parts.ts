@@ -413,6 +413,7 @@ export function buildWardenParts(
     },
     imageOf,
     changes,
+    judgedContent: (answer) => capture.changed(answer),
     late,
     awaited: ({ containerId, examined, facts }) => {
       if (typeof containerId === "string")
