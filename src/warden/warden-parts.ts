@@ -60,7 +60,7 @@ import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
 import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
-import { rememberBoot } from "./saved-state.ts";
+import { rememberBoot, type SavedState } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
@@ -79,13 +79,13 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
 
 /**
  * Opens the event source and builds every part; nothing is judged yet. A function that a part is given may use a part
- * that is built further down, because it is called from the loop only. `savedTrees`: those that were reported as new
- * before. Throws if there is no event source.
+ * that is built further down, because it is called from the loop only. `saved`: what was
+ * reported before. Throws if there is no event source.
  */
 export function buildWardenParts(
   options: WardenOptions,
   { policy, baselines, signed }: LoadedPolicy,
-  savedTrees: readonly string[] | undefined,
+  saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
   const stateDirectory = config.state_directory;
@@ -272,13 +272,16 @@ export function buildWardenParts(
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
   });
   const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
-  const changes = new ChangedRunnables({
-    contents,
-    permitted: () => policyInForce.current.digests,
-    isWanted: (path) => learner.wantsContent(path),
-    onContent: (path, content) => learner.onContent(path, content),
-    onChanged: (program, digest) => learner.onChanged(program, digest),
-  });
+  const changes = new ChangedRunnables(
+    {
+      contents,
+      permitted: () => policyInForce.current.digests,
+      isWanted: (path) => learner.wantsContent(path),
+      onContent: (path, content) => learner.onContent(path, content),
+      onChanged: (program, digest) => learner.onChanged(program, digest),
+    },
+    saved?.changed,
+  );
   const late = new LateVerdicts({
     judge: (exec) => verdicts.onLate(exec),
     missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
@@ -371,7 +374,7 @@ export function buildWardenParts(
     epoch: epoch.current,
   });
 
-  const newTrees = new NewTrees(savedTrees);
+  const newTrees = new NewTrees(saved?.trees);
   const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
@@ -397,6 +400,7 @@ export function buildWardenParts(
     bootId: boot.bootId,
     forest: tracker.forest,
     newTrees,
+    changes,
     reader,
     fileWriter,
     onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
@@ -442,6 +446,7 @@ export function buildWardenParts(
     },
     imageOf,
     changes,
+    judgedContent: (answer) => capture.changed(answer),
     late,
     awaited: ({ containerId, examined, facts }) => {
       if (typeof containerId === "string")

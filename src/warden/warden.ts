@@ -64,7 +64,7 @@ async function freeMemory(): Promise<void> {
  */
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
-  const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
+  const warden = new Warden(options, buildWardenParts(options, loaded, saved));
   warden.start(saved);
   return warden;
 }
