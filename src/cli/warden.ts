@@ -42,6 +42,7 @@ export async function warden(
       config,
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
+      outputProblems: plan.outputProblems,
       argumentsOf: hung === WARDEN_HUNG ? "root" : "all",
       openSensor: (source, reader, lastResort) =>
         openSource(

@@ -184,6 +184,11 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "{ Authorization: Bearer example }",
     takesEffect: "restart",
   },
+  "otlp.protocol": {
+    meaning: "the encoding",
+    example: "http/json",
+    takesEffect: "restart",
+  },
   "otlp.compression": {
     meaning: "how exports are compressed",
     example: "none",
@@ -212,7 +217,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     unset: "none",
   },
   "otlp.client_key": {
-    meaning: "its key (PEM), readable by the reporter",
+    meaning: "its key (PEM); it may be readable by root alone",
     example: "/etc/treewarden/client.key",
     takesEffect: "restart",
     unset: "none",

@@ -3,7 +3,7 @@ import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
-import { ownProcesses } from "../vocabulary/own-process.ts";
+import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
@@ -31,6 +31,9 @@ export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as
 export const lateReasons = ["full", "timeout"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
+/** Signals that are off if one of their settings cannot be used. */
+const configuredSignals = ["logs", "metrics"] as const;
+
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
@@ -141,6 +144,15 @@ export const instruments = {
     description: "Deliveries to an output that failed.",
     attributes: ["signal"],
   },
+  outputDisabled: {
+    prometheus: "treewarden_output_disabled",
+    otel: "treewarden.output.disabled",
+    unit: "1",
+    kind: "gauge",
+    description: "1 if the output is off because its settings cannot be used, else 0.",
+    attributes: ["signal"],
+    closed: [configuredSignals],
+  },
   resyncs: {
     prometheus: "treewarden_resyncs_total",
     otel: "treewarden.resyncs",
@@ -149,6 +161,15 @@ export const instruments = {
     description: "Scans of /proc that repaired the forest after a loss.",
     attributes: [],
     closed: [],
+  },
+  restarts: {
+    prometheus: "treewarden_restarts_total",
+    otel: "treewarden.restarts",
+    unit: "{restart}",
+    kind: "counter",
+    description: "Processes of treewarden that ended, and were started again.",
+    attributes: ["process"],
+    closed: [processNames],
   },
   policyLoadFailures: {
     prometheus: "treewarden_policy_load_failures_total",
@@ -246,7 +267,7 @@ export const instruments = {
     kind: "counter",
     description: "CPU time that treewarden's own processes have used.",
     attributes: ["process"],
-    closed: [ownProcesses],
+    closed: [processNames],
   },
   processResident: {
     prometheus: "treewarden_process_resident_memory_bytes",
@@ -255,7 +276,7 @@ export const instruments = {
     kind: "gauge",
     description: "Resident memory of treewarden's own processes; 0 for one that does not run.",
     attributes: ["process"],
-    closed: [ownProcesses],
+    closed: [processNames],
   },
   processPrivate: {
     prometheus: "treewarden_process_private_memory_bytes",
@@ -265,7 +286,7 @@ export const instruments = {
     description:
       "The part of the resident memory that is no file's, so that no other process shares it (RssAnon).",
     attributes: ["process"],
-    closed: [ownProcesses],
+    closed: [processNames],
   },
   journalBytes: {
     prometheus: "treewarden_journal_bytes",

@@ -24,14 +24,15 @@ export function otlpExporters(
   host: HostIdentity,
   startedMs: number,
 ): OtlpExporters {
-  const logsSender = logs && logSender(logs);
-  const metricsSender = metrics && metricSender(metrics);
+  const logsSender = logs === null ? undefined : logSender(logs);
+  const metricsSender = metrics === null ? undefined : metricSender(metrics);
   const origin = otlpOrigin(host, resource);
   return {
     async exportLogs(records) {
-      if (logsSender === undefined || records.length === 0) return delivered;
+      if (logs === null || logsSender === undefined || records.length === 0) return delivered;
+      const { limits } = logs;
       const nowMs = Date.now();
-      return await logsSender.send(records.map((record) => otlpLogRecord(record, origin, nowMs)));
+      return await logsSender.send(records.map((record) => otlpLogRecord(record, origin, limits, nowMs)));
     },
     async exportMetrics(series, nowMs) {
       if (metricsSender === undefined) return delivered;

@@ -1,117 +1,62 @@
-// The settings of OTLP: from the standard variables, or else from the configuration file.
-import { readFileSync } from "node:fs";
-import type { Config } from "../config/config.ts";
+// The settings of OTLP, as `treewarden run` passes them to the reporter.
+import * as v from "valibot";
 
-export interface OtlpSettings {
-  /** Undefined if the signal is not exported. */
-  readonly logs: SignalSettings | undefined;
-  readonly metrics: SignalSettings | undefined;
-  /** The time between two exports of metrics. */
-  readonly intervalMs: number;
-  /** Further attributes of the resource: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. */
-  readonly resource: Readonly<Record<string, string>>;
-}
+const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const quantity = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-/** How one signal is sent. */
-export interface SignalSettings {
-  /** Complete: the path of the signal is part of it. */
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly compression: "gzip" | "none";
-  /** The time for one try. */
-  readonly timeoutMs: number;
-  readonly tls: TlsContents;
-}
-
-/** Contents of files in PEM. */
-export interface TlsContents {
+/** Contents of files in PEM. `run` reads them, because the reporter may not: a key often is readable by root alone. */
+const tlsContents = v.strictObject({
   /** Certificates of the authorities that the collector's certificate must come from; absent: those of the runtime. */
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
+  ca: v.exactOptional(v.string()),
+  cert: v.exactOptional(v.string()),
+  key: v.exactOptional(v.string()),
+});
 
-type Environment = Readonly<Record<string, string | undefined>>;
-type Signal = "LOGS" | "METRICS";
+const signalSettings = {
+  /** Complete: the path of the signal is part of it. It may hold a password. */
+  url: v.string(),
+  protocol: v.picklist(["http/protobuf", "http/json"]),
+  headers: v.record(v.string(), v.string()),
+  compression: v.picklist(["gzip", "none"]),
+  /** The time for one request. */
+  timeoutMs: milliseconds,
+  tls: tlsContents,
+};
+const SignalSettings = v.strictObject(signalSettings);
 
-/** Undefined if OTLP is not configured. An empty variable counts as unset (OpenTelemetry specification). */
-export function otlpSettings(
-  config: Config["otlp"],
-  environment: Environment,
-  warn: (message: string) => void,
-): OtlpSettings | undefined {
-  const variable = (name: string): string | undefined => environment[name] || undefined;
-  if (variable("OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined;
-  for (const name of ["PROTOCOL", "LOGS_PROTOCOL", "METRICS_PROTOCOL"]) {
-    const protocol = variable(`OTEL_EXPORTER_OTLP_${name}`);
-    if (protocol === undefined || protocol === "http/protobuf") continue;
-    warn(`OTEL_EXPORTER_OTLP_${name}=${protocol} is not supported: http/protobuf is used`);
-  }
-  const logs = signalSettings("LOGS", config, variable);
-  const metrics = signalSettings("METRICS", config, variable);
-  if (logs === undefined && metrics === undefined) return undefined;
-  return {
-    logs,
-    metrics,
-    intervalMs: milliseconds(variable("OTEL_METRIC_EXPORT_INTERVAL")) ?? config.interval_seconds * 1000,
-    resource: resource(variable),
-  };
-}
+const attributeLimits = v.strictObject({
+  /** The most attributes of a log record. */
+  count: quantity,
+  /** The most characters of a text in one; null: no limit. */
+  length: v.nullable(quantity),
+});
 
-function signalSettings(
-  signal: Signal,
-  config: Config["otlp"],
-  variable: (name: string) => string | undefined,
-): SignalSettings | undefined {
-  const chosen = variable(`OTEL_${signal}_EXPORTER`);
-  if (chosen !== undefined && !chosen.split(",").includes("otlp")) return undefined;
-  const own = (name: string): string | undefined => variable(`OTEL_EXPORTER_OTLP_${signal}_${name}`);
-  const shared = (name: string): string | undefined => variable(`OTEL_EXPORTER_OTLP_${name}`);
-  const setting = (name: string): string | undefined => own(name) ?? shared(name);
-  const base = shared("ENDPOINT") ?? config.endpoint;
-  const url = own("ENDPOINT") ?? (base && `${base.replace(/\/+$/, "")}/v1/${signal.toLowerCase()}`);
-  if (url === undefined) return undefined;
-  const isTlsByVariable = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].some(
-    (name) => setting(name) !== undefined,
-  );
-  const files = isTlsByVariable
-    ? { ca: setting("CERTIFICATE"), cert: setting("CLIENT_CERTIFICATE"), key: setting("CLIENT_KEY") }
-    : { ca: config.certificate, cert: config.client_certificate, key: config.client_key };
-  const compression = setting("COMPRESSION");
-  return {
-    url,
-    headers:
-      setting("HEADERS") === undefined
-        ? config.headers
-        : { ...pairs(shared("HEADERS")), ...pairs(own("HEADERS")) },
-    compression: compression === undefined ? config.compression : compression === "gzip" ? "gzip" : "none",
-    timeoutMs: milliseconds(setting("TIMEOUT")) ?? config.timeout_seconds * 1000,
-    tls: {
-      ...(files.ca === undefined ? {} : { ca: readFileSync(files.ca) }),
-      ...(files.cert === undefined ? {} : { cert: readFileSync(files.cert) }),
-      ...(files.key === undefined ? {} : { key: readFileSync(files.key) }),
-    },
-  };
-}
+const LogSettings = v.strictObject({
+  ...signalSettings,
+  /** How long records are gathered for a request. */
+  gatherMs: milliseconds,
+  /** The most records of a request. */
+  batchSize: quantity,
+  limits: attributeLimits,
+});
 
-function milliseconds(value: string | undefined): number | undefined {
-  const number = Number(value);
-  return value === undefined || !Number.isFinite(number) || number <= 0 ? undefined : number;
-}
+const MetricSettings = v.strictObject({
+  ...signalSettings,
+  /** The time between two exports. */
+  intervalMs: milliseconds,
+});
 
-/** `key=value` pairs separated by commas, values percent-encoded. Throws a URIError. */
-function pairs(list: string | undefined): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const pair of list?.split(",") ?? []) {
-    const sign = pair.indexOf("=");
-    if (sign > 0) found[pair.slice(0, sign).trim()] = decodeURIComponent(pair.slice(sign + 1).trim());
-  }
-  return found;
-}
+export const otlpSettingsSchema = v.strictObject({
+  /** Null if the signal is not exported. */
+  logs: v.nullable(LogSettings),
+  metrics: v.nullable(MetricSettings),
+  /** Further attributes of the resource: OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. */
+  resource: v.record(v.string(), v.string()),
+});
 
-/** OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES. */
-function resource(variable: (name: string) => string | undefined): Record<string, string> {
-  const name = variable("OTEL_SERVICE_NAME");
-  const attributes = pairs(variable("OTEL_RESOURCE_ATTRIBUTES"));
-  return name === undefined ? attributes : { ...attributes, "service.name": name };
-}
+export type OtlpProtocol = SignalSettings["protocol"];
+export type TlsContents = Readonly<v.InferOutput<typeof tlsContents>>;
+/** How one signal is sent. */
+export type SignalSettings = Readonly<v.InferOutput<typeof SignalSettings>>;
+export type AttributeLimits = Readonly<v.InferOutput<typeof attributeLimits>>;
+export type OtlpSettings = Readonly<v.InferOutput<typeof otlpSettingsSchema>>;

@@ -1,9 +1,18 @@
-// Sends logs and metrics to a collector, and says what became of each batch.
-import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-proto";
-import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
+// Encodes logs and metrics, sends them to a collector, and says what became of each batch. Encoding is OpenTelemetry's;
+// its own transport is not used, because it hides the answer's body and waits for Retry-After only within one export.
+import {
+  type ISerializer,
+  JsonLogsSerializer,
+  JsonMetricsSerializer,
+  ProtobufLogsSerializer,
+  ProtobufMetricsSerializer,
+} from "@opentelemetry/otlp-transformer";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import type { ResourceMetrics } from "@opentelemetry/sdk-metrics";
-import type { SignalSettings } from "./otlp-settings.ts";
+import { version } from "../report/version.ts";
+import { HttpPost } from "./http-post.ts";
+import { deliveryOf } from "./otlp-answer.ts";
+import type { OtlpProtocol, SignalSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
 
 /** Sends one signal. */
@@ -12,49 +21,54 @@ export interface OtlpSender<T> {
   readonly send: (batch: T) => Promise<Delivery>;
 }
 
+const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
+  "http/protobuf": "application/x-protobuf",
+  "http/json": "application/json",
+};
+
 export function logSender(settings: SignalSettings): OtlpSender<ReadableLogRecord[]> {
-  const exporter = new OTLPLogExporter(exporterOptions(settings));
-  return { send: (batch) => bounded(settings, (callback) => exporter.export(batch, callback)) };
+  const serializer = settings.protocol === "http/json" ? JsonLogsSerializer : ProtobufLogsSerializer;
+  return sender(settings, serializer, (batch) => batch.length);
 }
 
 export function metricSender(settings: SignalSettings): OtlpSender<ResourceMetrics> {
-  const exporter = new OTLPMetricExporter(exporterOptions(settings));
-  return { send: (batch) => bounded(settings, (callback) => exporter.export(batch, callback)) };
+  const serializer = settings.protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
+  return sender(settings, serializer, pointsIn);
 }
 
-/** The exporters read variables only for settings that are missing here. */
-function exporterOptions(settings: SignalSettings): Readonly<Record<string, unknown>> {
-  const { url, headers, compression, timeoutMs, tls } = settings;
+/** `sizeOf`: the number of records or points in a batch. */
+function sender<T>(
+  settings: SignalSettings,
+  serializer: ISerializer<T, unknown>,
+  sizeOf: (batch: T) => number,
+): OtlpSender<T> {
+  const { protocol, compression } = settings;
+  const connection = new HttpPost(settings);
+  const headers = {
+    "content-type": contentTypes[protocol],
+    "user-agent": `treewarden/${version}`,
+    ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
+  };
   return {
-    url,
-    headers: { ...headers },
-    compression,
-    timeoutMillis: timeoutMs,
-    httpAgentOptions: { keepAlive: true, ...tls },
+    async send(batch) {
+      const encoded = serializer.serializeRequest(batch);
+      if (encoded === undefined) return { outcome: "failed", why: "the batch could not be encoded" };
+      const body = compression === "gzip" ? compress(encoded) : encoded;
+      const result = await connection.post(body, headers);
+      return "answer" in result
+        ? deliveryOf(result.answer, sizeOf(batch), Date.now())
+        : { outcome: "failed", why: result.error };
+    },
   };
 }
 
-/** 0 is success (ExportResultCode of @opentelemetry/core). */
-type Callback = (result: { readonly code: number; readonly error?: Error }) => void;
-
-/** A deadline for all tries together, because the exporter's own deadline applies to each try. */
-function bounded({ timeoutMs }: SignalSettings, start: (callback: Callback) => void): Promise<Delivery> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve({ outcome: "failed", why: "no answer" }), timeoutMs * 2 + 1_000);
-    start(({ code, error }) => {
-      clearTimeout(timer);
-      resolve(code === 0 ? { outcome: "delivered" } : refused(error));
-    });
-  });
+function pointsIn({ scopeMetrics }: ResourceMetrics): number {
+  let points = 0;
+  for (const { metrics } of scopeMetrics) for (const { dataPoints } of metrics) points += dataPoints.length;
+  return points;
 }
 
-/**
- * Maps the HTTP status in the exporter's error. 400 and 422 mean that the batch is invalid; other refusals (401, 404,
- * 500...) concern the collector or the path to it, and the batch is retried until that is fixed.
- */
-function refused(error: Error | undefined): Delivery {
-  const status = error !== undefined && "code" in error ? error.code : undefined;
-  const outcome = status === 413 ? "too large" : status === 400 || status === 422 ? "rejected" : "failed";
-  const why = error?.message || "refused";
-  return { outcome, why: typeof status === "number" ? `HTTP ${status} ${why}` : why };
+/** Level 1 of libdeflate: records repeat their names so much that more effort saves little. */
+function compress(bytes: Uint8Array): Uint8Array {
+  return Bun.gzipSync(new Uint8Array(bytes), { library: "libdeflate", level: 1 });
 }

@@ -34,7 +34,6 @@ export interface ReporterInputs {
   readonly deadMan: { readonly timer: Timer; readonly intervalNs: number } | null;
   /** Calls back when the supervisor orders a stop or has died. */
   readonly onStop: (stop: () => void) => void;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Logs something that an administrator should know. */
   readonly warn: (message: string) => void;
 }
@@ -160,13 +159,12 @@ class Reporter {
   }
 
   private openOutputs(redact: ReturnType<typeof createRedaction>): Promise<OutputSet> {
-    const { options, environment, warn } = this.inputs;
+    const { options, warn } = this.inputs;
     const { generation, since, totals } = this.state;
     return OutputSet.open({
       kinds: outputKinds,
       context: {
         options,
-        environment,
         startedMs: since,
         rolesInForce: () => this.state.rolesInForce(),
         continuesRun: generation !== undefined,
@@ -178,6 +176,8 @@ class Reporter {
       warnings: this.warnings,
       count: (series, n) => totals.add(series, n),
       onJournalError: (error) => this.onJournalError(error),
+      lossRecord: (loss) => this.state.lossRecord(loss),
+      onLossRecord: (record) => this.intake?.takeOwn(record),
     });
   }
 

@@ -32,6 +32,7 @@ import {
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
+import { Restarts } from "./restarts.ts";
 import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
@@ -91,6 +92,8 @@ const offenders = {
   controlExaminer: "examiner",
 } as const satisfies Readonly<Record<LinkName, ChildRole>>;
 
+type WordOrder = Extract<SupervisorOrder, string>;
+
 interface Stopping {
   readonly code: number;
   wardenBy: number;
@@ -114,6 +117,9 @@ export class Supervisor implements Disposable {
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
+  private readonly restarts = new Restarts();
+  /** Child slots whose process has ended, so that the next start is a restart. */
+  private readonly ended = new Set<ChildSlot>();
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -236,11 +242,16 @@ export class Supervisor implements Disposable {
       if (slot.isRunning || slot.asleep || slot.startAt > now) continue;
       this.watchdogs.get(slot)?.arm(this.plan.deadManMs * startIntervals);
       if (!slot.start()) this.stop(notAllowed);
+      if (slot.isRunning && this.ended.delete(slot)) this.restarts.add(slot.role);
       if (this.stopping !== undefined) return;
     }
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
+    if (this.warden.isRunning)
+      this.restarts.send((restarted) =>
+        sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
+      );
   }
 
   /** Names the processes of the run to the warden, which measures what they cost. */
@@ -265,6 +276,8 @@ export class Supervisor implements Disposable {
     if (this.stopping !== undefined) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
     if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
+    this.ended.add(slot);
+    if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
@@ -467,12 +480,12 @@ export class Supervisor implements Disposable {
 
   // Orders.
 
-  private sendToBoth(order: SupervisorOrder): void {
+  private sendToBoth(order: WordOrder): void {
     this.send(this.warden, order);
     this.send(this.reporter, order);
   }
 
-  private send(slot: ChildSlot, order: SupervisorOrder): void {
+  private send(slot: ChildSlot, order: WordOrder): void {
     const { controlWarden, controlReporter } = this.links.descriptors;
     const socket = slot === this.warden ? controlWarden : controlReporter;
     // A full socket holds thousands of unread orders, so dropping this one loses nothing.
@@ -484,6 +497,7 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
     // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.

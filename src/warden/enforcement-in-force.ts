@@ -190,7 +190,7 @@ export class EnforcementInForce {
     this.isChanged = true;
     this.expectVerdicts();
     totals.gauge("armedRules", {}).set(this.armedRules());
-    totals.gauge("paused", {}).set(this.orders.pause.length);
+    totals.gauge("paused", {}).set(this.orders.pause.length > 0 ? 1 : 0);
     for (const kind of overrideKinds) totals.gauge("overrides", { kind }).set(this.orders[kind].length);
   }
 

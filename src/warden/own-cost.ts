@@ -1,7 +1,7 @@
 // Measures what treewarden's own processes cost, for the metrics. The supervisor names their pids.
 import type { ProcessCost } from "../linux/proc/cost.ts";
 import type { Totals } from "../report/totals.ts";
-import { type OwnPids, ownProcesses } from "../vocabulary/own-process.ts";
+import { type OwnPids, processNames } from "../vocabulary/processes.ts";
 
 export interface OwnCostInputs {
   readonly totals: Totals;
@@ -37,7 +37,7 @@ export class OwnCost {
     if (now() - this.measuredAt < MEASURE_EVERY_NS) return;
     this.measuredAt = now();
     const counted = new Map<number, ProcessCost>();
-    for (const process of ownProcesses) {
+    for (const process of processNames) {
       const pid = this.pids[process];
       const cost = pid === undefined ? undefined : read(pid);
       totals.gauge("processResident", { process }).set(cost?.residentBytes ?? 0);

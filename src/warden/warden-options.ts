@@ -4,9 +4,10 @@ import type { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { ArgumentsOf, FactsReader } from "../sensor/procfs/facts-reader.ts";
-import type { OwnPids } from "../vocabulary/own-process.ts";
+import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import type { LastGood } from "./last-good.ts";
@@ -24,12 +25,16 @@ export type PolicyResult =
   | ({ readonly ok: true; readonly lastGood: LastGood } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** An order from the supervisor, the warden's end of a new socket pair, or the pids of treewarden's processes. */
+/**
+ * An order from the supervisor, a process that it has started again, the warden's end of a new socket pair, or the pids of
+ * treewarden's processes.
+ */
 export type WardenOrder =
   | "reload"
   | "request"
   | "stop"
   | "hangup"
+  | { readonly restarted: ProcessName }
   | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean }
   | { readonly pids: OwnPids };
 
@@ -60,6 +65,8 @@ export interface WardenOptions {
   readonly lastGood: LastGood;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
+  /** Outputs that are off because their settings cannot be used. */
+  readonly outputProblems: readonly OutputProblem[];
   /** Of whose processes arguments are read from /proc. */
   readonly argumentsOf: ArgumentsOf;
   /** Opens the source of events and subscribes to it. */

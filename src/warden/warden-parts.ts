@@ -114,6 +114,8 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  for (const { signals } of options.outputProblems)
+    for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const ownCost = new OwnCost({
     totals,
@@ -298,6 +300,7 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...options.outputProblems.map(({ text }) => text),
     ];
   };
   const status = (): WardenStatus => ({

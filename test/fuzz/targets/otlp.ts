@@ -4,7 +4,6 @@ import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const HOST = "127.0.0.1";
-/** One try must be enough: the exporter waits a second before the next one. */
 const TIMEOUT_MS = 60;
 
 interface Running {
@@ -29,14 +28,17 @@ function start(): Running {
   });
   const settings = {
     logs: {
+      protocol: "http/protobuf",
       url: `http://${HOST}:${collector.port}/v1/logs`,
       headers: {},
       compression: "none",
       timeoutMs: TIMEOUT_MS,
       tls: {},
+      gatherMs: 0,
+      batchSize: 1,
+      limits: { count: 128, length: null },
     },
-    metrics: undefined,
-    intervalMs: 1_000,
+    metrics: null,
     resource: {},
   } as const;
   const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
