@@ -116,6 +116,7 @@ export function buildWardenParts(
   const policyInForce = new PolicyInForce(policy, totals);
   for (const { signals } of options.outputProblems)
     for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
+  const degradedReasons = totals.gauge("degradedReasons", {});
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const ownCost = new OwnCost({
     totals,
@@ -142,6 +143,7 @@ export function buildWardenParts(
       killBudgetRemaining.set(killer.budgetRemaining);
       knownTrees.publishInfo(totals);
       ownCost.measure();
+      degradedReasons.set(degraded().length);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
