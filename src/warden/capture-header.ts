@@ -2,7 +2,8 @@
 import { hostname, release } from "node:os";
 import { suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
-import { redactArguments, redactVariable } from "../report/redact.ts";
+import { redactVariable } from "../report/redact.ts";
+import { redactArguments } from "../report/redaction/arguments.ts";
 import { version } from "../report/version.ts";
 import type { CaptureRedaction } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";

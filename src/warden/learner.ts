@@ -25,7 +25,7 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { redactArguments } from "../report/redact.ts";
+import { redactArguments } from "../report/redaction/arguments.ts";
 import type { ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";

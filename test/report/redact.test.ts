@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createRedaction, redactArguments } from "../../src/report/redact.ts";
+import { createRedaction } from "../../src/report/redact.ts";
+import { redactArguments } from "../../src/report/redaction/arguments.ts";
 import { expectLinear } from "../cost.ts";
 
 const key = "c0ffee1234567890c0ffee1234567890c0ffee12";
