@@ -4,6 +4,7 @@ import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
 import { type EventRecord, parseRecord, type RecordDraft } from "./event-record.ts";
 import { redactArguments, redactText } from "./redaction/arguments.ts";
+import { HIDDEN } from "./redaction/spans.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
 
@@ -80,8 +81,30 @@ function texts(value: EventRecord[keyof EventRecord]): readonly string[] {
   return Array.isArray(value) ? value.map(String) : [];
 }
 
+/** Redaction of what has not become a record yet. */
+export interface ArgumentRedaction {
+  readonly args: (args: readonly string[]) => readonly string[];
+  readonly variable: (name: string, value: string) => string;
+}
+
+/**
+ * The redaction of samples and captures: secrets are always replaced there, and with `off` there are no arguments.
+ * `patterns` are compiled at their first use, because the warden seldom needs them and they take memory.
+ */
+export function createArgumentRedaction(mode: ArgumentsMode, patterns: readonly string[]): ArgumentRedaction {
+  let compiled: readonly RE2JS[] | undefined;
+  const configured = (): readonly RE2JS[] => {
+    compiled ??= patterns.map((pattern) => RE2JS.compile(pattern));
+    return compiled;
+  };
+  return {
+    args: (args) => (mode === "off" ? [] : redactArguments(args, configured())),
+    variable: (name, value) => (mode === "off" ? HIDDEN : redactVariable(name, value, configured())),
+  };
+}
+
 /** Redacts the value of an environment variable like the assignment that sets it. */
-export function redactVariable(name: string, value: string, configured: readonly RE2JS[] = []): string {
+function redactVariable(name: string, value: string, configured: readonly RE2JS[] = []): string {
   const assigned = `${name}=`;
   const [, redacted = ""] = redactArguments(["env", assigned + value], configured);
   return redacted.startsWith(assigned) ? redacted.slice(assigned.length) : redacted;

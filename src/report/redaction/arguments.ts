@@ -37,8 +37,18 @@ function bounded(args: readonly string[]): readonly string[] {
   return args.map((arg) => {
     const length = Math.min(arg.length, LONGEST, remaining);
     remaining -= length;
-    return length < arg.length ? `${arg.slice(0, length)}...` : arg;
+    return length < arg.length ? `${arg.slice(0, endOfCut(arg, length))}...` : arg;
   });
+}
+
+/** How far a cut is moved to the end of a word. */
+const LONGEST_WORD = 256;
+
+/** Where to cut a text that is too long: between two words, because half a secret is not recognised. */
+function endOfCut(text: string, length: number): number {
+  for (let end = length; end > length - LONGEST_WORD && end > 0; end -= 1)
+    if (/\s/.test(text.charAt(end - 1))) return end;
+  return length;
 }
 
 /** The secrets of the arguments that have any, by their index. */

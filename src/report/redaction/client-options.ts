@@ -138,7 +138,7 @@ export const takesPairsOfNames: ReadonlySet<string> = new Set(
 );
 
 /** Programs that start another program, whose name and arguments follow theirs. */
-export const wrappers: ReadonlySet<string> = new Set(
+export const launchers: ReadonlySet<string> = new Set(
   "sudo doas env nice ionice timeout time nohup setsid stdbuf chrt taskset prlimit setpriv nsenter unshare strace ltrace xargs su runuser chroot systemd-run watch exec command".split(
     " ",
   ),

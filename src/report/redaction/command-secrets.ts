@@ -6,11 +6,11 @@ import {
   interpreters,
   isClient,
   isHarmless,
+  launchers,
   takesPairsOfNames,
-  wrappers,
 } from "./client-options.ts";
-import { passwordOfUser, slashedPassword } from "./login-words.ts";
-import { isReference, isSecretName, secretNameHint } from "./secret-names.ts";
+import { looksLikePassword, passwordOfUser, slashedPassword } from "./login-words.ts";
+import { isHarmlessValue, isReference, isSecretName, secretNameHint } from "./secret-names.ts";
 import type { Span } from "./spans.ts";
 
 /** The meaning of an option's value. */
@@ -86,13 +86,13 @@ class CommandReader {
   private isProgram(name: string): boolean {
     const { program } = this;
     if (program === "") {
-      this.wrapped = wrappers.has(name);
+      this.wrapped = launchers.has(name);
       return this.use(name);
     }
     if (isClient(name)) return this.use(name);
     const main = mainProgram(program);
     if (hasSubcommands(main) && isClient(`${main} ${name}`)) return this.use(`${main} ${name}`);
-    if (this.wrapped && (wrappers.has(program) || isHarmless(name))) return this.use(name);
+    if (this.wrapped && (launchers.has(program) || isHarmless(name))) return this.use(name);
     return interpreters.has(program) && this.use(name);
   }
 
@@ -197,7 +197,10 @@ class CommandReader {
       const user = word.slice(start, i);
       const secret = word.slice(i + 1);
       // A user and a group, as in `-u 1000:1000` and `-u www-data:www-data`.
-      const isGroup = secret === user || (/^\d*$/.test(secret) && /^\d+$/.test(user));
+      const isGroup =
+        secret === user ||
+        (/^\d*$/.test(secret) && /^\d+$/.test(user)) ||
+        (this.hasPairsOfNames && !isClient(this.program) && !looksLikePassword(secret, true));
       return isGroup ? undefined : { start: i + 1, end: word.length };
     }
     return undefined;
@@ -211,9 +214,7 @@ class CommandReader {
       /^(--?|\/|@)?([A-Za-z_][\w.-]{0,127})(\[?\w{0,64}\]?:?=|:)/.exec(word) ?? [];
     if (name === "" || (sign === ":" && dash === "")) return undefined;
     const start = dash.length + name.length + sign.length;
-    if (isReference(word.slice(start))) return undefined;
-    // The shell's own variables, which every environment has.
-    if (/^(?:OLD)?PWD$/.test(name) && word.charAt(start) === "/") return undefined;
+    if (isHarmlessValue(name, word.slice(start))) return undefined;
     const isSecret =
       isSecretName(name) ||
       (assignments === true && sign === "=") ||

@@ -13,13 +13,13 @@ export function passwordOfUser(word: string): Span | undefined {
   const colon = word.indexOf(":");
   if (colon < 1 || colon > LONGEST_USER || word.length > LONGEST_LOGIN) return undefined;
   const user = word.slice(0, colon);
-  if (!/^[A-Za-z_][\w.-]*$/.test(user)) return undefined;
+  if (!/^[A-Za-z_][\w.-]*$/.test(user) || /^(?:sha|md5|blake)\w*$/i.test(user)) return undefined;
   const start = colon + 1;
   const at = word.lastIndexOf("@");
   if (at > start && isHost(word.slice(at + 1)) && !/[\s/]/.test(word.slice(start, at)))
     return { start, end: at };
   const end = word.length;
-  return isPassword(word.slice(start), accounts.test(user)) ? { start, end } : undefined;
+  return looksLikePassword(word.slice(start), accounts.test(user)) ? { start, end } : undefined;
 }
 
 /** Whether the text behind an `@` is a host with a port and a path, and no digest of an image. */
@@ -28,7 +28,7 @@ function isHost(text: string): boolean {
 }
 
 /** Whether a text behind the name of an account, or of anything else, is a password. Versions and ids are none. */
-function isPassword(text: string, isOfAccount: boolean): boolean {
+export function looksLikePassword(text: string, isOfAccount: boolean): boolean {
   if (text.length < 6 || /[\s:/\\]/.test(text) || /^v?\d+(?:\.|$)/.test(text)) return false;
   if (!/\d/.test(text) || !/[A-Za-z]/.test(text) || /^[0-9a-f]+$/.test(text)) return false;
   return isOfAccount || (text.length >= 8 && /[a-z]/.test(text) && /[A-Z]/.test(text) && !/[._-]/.test(text));

@@ -19,7 +19,7 @@ const denials = new Set(
 );
 /** Words behind a secret's name that make it the name of something else: `--password-file`, `TOKEN_TTL`. */
 const things = new Set(
-  "file files path paths dir directory folder stdin fd env prompt expire expires expired expiry expiration policy ttl type name names length len min max count limit limits algorithm algo format command cmd helper manager url uri endpoint version days age timeout retries rotation provider lifetime required enabled disabled issuer audience bucket mount volume ref reference strength size field header param parameter arn engine service store eval source method mode scope scopes".split(
+  "file files path paths dir directory folder stdin fd env prompt expire expires expired expiry expiration policy ttl type name names length len min max count limit limits algorithm algo format command cmd helper manager url uri endpoint version days age timeout retries rotation provider lifetime required enabled disabled issuer audience bucket mount volume ref reference strength size field header param parameter arn engine service store eval source method authentication mode scope scopes".split(
     " ",
   ),
 );
@@ -63,7 +63,13 @@ function wordsOf(name: string): readonly string[] {
  * `{{ password }}`.
  */
 export function isReference(value: string): boolean {
-  return /^(?:\$\{?[A-Z_][A-Z0-9_]*\}?|\$[0-9@*#]|\$\(.*\)|\$|\$\{\{.*\}\}|\{\{.*\}\}|true|false|null|none|)$/s.test(
+  return /^(?:\$\{?[A-Z_][A-Z0-9_]*\}?$|\$[0-9@*#]?$|\$\(|`|\$?\{\{.*\}\}$|(?:true|false|null|none)?$)/s.test(
     value,
   );
+}
+
+/** Whether a value that is assigned to a secret's name is none. */
+export function isHarmlessValue(name: string, value: string): boolean {
+  // The shell's own variables are called like a password in ODBC.
+  return isReference(value) || (value.startsWith("/") && /^(?:OLD)?PWD$/.test(name));
 }

@@ -55,7 +55,8 @@ export function commandsIn(text: string): readonly SimpleCommand[] {
     if (character === "\n" && hereDocument !== undefined) {
       const { delimiter, command } = hereDocument;
       const stop = endOfHereDocument(text, i + 1, delimiter);
-      command.input.push({ start: i + 1, stop, value: text.slice(i + 1, stop) });
+      const end = stop > i + 1 && text.charAt(stop - 1) === "\n" ? stop - 1 : stop;
+      command.input.push({ start: i + 1, stop: end, value: text.slice(i + 1, end) });
       hereDocument = undefined;
       current = begin();
       i = stop;
@@ -144,7 +145,7 @@ function wordAt(text: string, start: number): ShellWord {
   const end = readWord(text, start, (index) => {
     value += text.charAt(index);
   });
-  return { start, stop: end, value };
+  return { start, stop: Math.min(end, text.length), value };
 }
 
 /** Calls `onUnit` with the index of each unit of the value, and returns where the word ends. */

@@ -1,5 +1,5 @@
 // Finds secrets in any text by what stands before them: names, headers, URLs, SQL, calls in source code.
-import { isReference, isSecretName } from "./secret-names.ts";
+import { isHarmlessValue, isReference, isSecretName } from "./secret-names.ts";
 import type { Span } from "./spans.ts";
 import { tokensIn } from "./token-shapes.ts";
 
@@ -15,7 +15,7 @@ export function secretsInText(text: string): readonly Span[] {
     spans.push(...assignedSecrets(text));
   }
   if (/bearer|basic/i.test(text)) spans.push(...bearerSecrets(text));
-  if (/pass|ident|secret/i.test(text)) spans.push(...sqlSecrets(text), ...sentSecrets(text));
+  if (/ass|ident|secret/i.test(text)) spans.push(...sqlSecrets(text), ...sentSecrets(text));
   if (text.includes("(")) spans.push(...callSecrets(text));
   return spans;
 }
@@ -69,7 +69,7 @@ function assignedValue(text: string, separator: number, name: string): Span | un
   const span = valueAt(text, separator + 1);
   if (span === undefined) return undefined;
   const value = text.slice(span.start, span.end);
-  if (isReference(value.replaceAll(/^\\*["']|\\*["']$/g, ""))) return undefined;
+  if (isHarmlessValue(name, value)) return undefined;
   // `code=200` is a number, `key=name` is a word.
   if (isParameter && /^(?:key|auth|code|session)$/i.test(name) && !/(?=.*\d)(?=.*[A-Za-z]).{8,}/.test(value))
     return undefined;
@@ -80,26 +80,29 @@ function isParameterAt(text: string, index: number): boolean {
   return index >= 0 && /[?&;]/.test(text.charAt(index));
 }
 
-/** The value that begins at `start`, after white space: with its quotes, or up to what ends a value without quotes. */
+/** The value that begins at `start`, after white space: between its quotes, or up to what ends a value without quotes. */
 function valueAt(text: string, start: number): Span | undefined {
   let i = start;
   while (i < text.length && i < start + 8 && /[\s>=]/.test(text.charAt(i))) i += 1;
   const quoted = /(?:[bruf]|\$)?(\\*["'])/y;
   quoted.lastIndex = i;
   const [opening, quote = ""] = quoted.exec(text) ?? [];
-  if (opening !== undefined) return { start: i, end: endOfQuoted(text, i + opening.length, quote) };
+  if (opening !== undefined) return insideQuotes(text, i + opening.length, quote);
   let end = i;
   while (end < text.length && !endsValue(text, end)) end += 1;
   return end > i ? { start: i, end } : undefined;
 }
 
-/** The index behind the closing quote. A quote behind a backslash does not close, unless the opening one had one too. */
-function endOfQuoted(text: string, start: number, quote: string): number {
+/**
+ * The text from `start` to the closing quote. A quote behind a backslash does not close, unless the opening one had one
+ * too.
+ */
+function insideQuotes(text: string, start: number, quote: string): Span {
   for (let i = start; i < text.length; i += 1) {
-    if (text.startsWith(quote, i)) return i + quote.length;
+    if (text.startsWith(quote, i)) return { start, end: i };
     if (text.charAt(i) === "\\") i += 1;
   }
-  return text.length;
+  return { start, end: text.length };
 }
 
 /** Whether a value without quotes ends at `index`. A comma ends it only before another field. */
@@ -186,8 +189,9 @@ function userInformation(text: string, schemeEnd: number, start: number, end: nu
     return undefined;
   const rest = text.slice(end, end + LONGEST_PASSWORD);
   const closing = /^[^\s"'<>`]*@/.exec(rest)?.[0];
-  // The argument may have been cut before the `@`.
-  if (closing === undefined && end < text.length) return undefined;
+  // The argument may have been cut before the `@`. Images have tags where other URLs have ports.
+  const isImage = /(?:docker|oci|storage)$/.test(text.slice(Math.max(0, schemeEnd - 8), schemeEnd));
+  if (closing === undefined && (end < text.length || isImage)) return undefined;
   return { start: start + colon + 1, end: closing === undefined ? end : end + closing.length - 1 };
 }
 
@@ -261,9 +265,9 @@ function argumentOf(list: string, number: number): Span | undefined {
     if (character === ",") argument += 1;
     else if (character === ")") return undefined;
     else if (character === '"' || character === "'") {
-      const end = endOfQuoted(list, i + 1, character);
-      if (argument === number) return { start: i, end };
-      i = end - 1;
+      const span = insideQuotes(list, i + 1, character);
+      if (argument === number) return span;
+      i = span.end;
     }
   }
   return undefined;

@@ -65,7 +65,7 @@ const run = /[A-Za-z0-9+_=-]{32,}/g;
 const awsSecret = /(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])/g;
 /** Text before a run that makes it a digest: of a file (SRI), of a key (ssh-keygen). */
 const digestName = /(?:sha-?(?:1|224|256|384|512)|md5|blake2b)[-:=]$/i;
-const digestPrefix = /^(?:sha(?:1|256|384|512)|md5)[-_=]/i;
+const digestInside = /(?:^|[-_=])(?:sha(?:1|256|384|512)|md5)[-_=][A-Za-z0-9+]+=*$/i;
 
 /** The tokens and keys in a text that can be recognised without their names. */
 export function tokensIn(text: string): readonly Span[] {
@@ -85,7 +85,7 @@ export function tokensIn(text: string): readonly Span[] {
 }
 
 function isDigest(text: string, candidate: string, index: number): boolean {
-  return digestPrefix.test(candidate) || digestName.test(text.slice(Math.max(0, index - 10), index));
+  return digestInside.test(candidate) || digestName.test(text.slice(Math.max(0, index - 10), index));
 }
 
 /** The text to examine before a run to find whether it is a part of a path. */
