@@ -104,6 +104,16 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./doctor.ts")).doctorCommand(),
   },
   {
+    name: "verify-release",
+    summary: "check downloaded files of a release against their signature",
+    load: async () => (await import("./verify-release.ts")).verifyReleaseCommand(),
+  },
+  {
+    name: "sign-release",
+    summary: "sign the files of a release",
+    load: async () => (await import("./sign-release.ts")).signReleaseCommand(),
+  },
+  {
     name: "version",
     summary: "show the version and what it was built for",
     load: async () => (await import("./version.ts")).versionCommand(),
