@@ -12,7 +12,7 @@ import type { RunSettings, WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
-import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
+import { type RunOutput, runOutput, runOutputOption } from "./output-format.ts";
 import { checkHardening, checkNamespace, reporterUserName } from "./refusals.ts";
 import { absoluteSettings, runConfig, withoutSecrets } from "./run-config.ts";
 import { checkFiles, printEnforcement, startWith } from "./run-start.ts";
@@ -21,7 +21,7 @@ interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: OutputFormat | "none";
+  readonly output?: RunOutput;
   readonly all?: boolean;
   readonly check?: boolean;
   readonly learn?: boolean;
@@ -46,7 +46,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(streamOption("none"))
+    .addOption(runOutputOption())
     .option(
       "--check",
       "only check the configuration and the policies, for CI; exit code 2 if they have errors",
@@ -80,7 +80,7 @@ function run(flags: RunFlags): ExitCode {
   const { config, origin, policy, problems } = startWith(settings);
   checkHardening(config);
   printEnforcement({ config, origin, policy });
-  const output = streamFormat(flags.output);
+  const output = runOutput(flags.output, flags.all === true || config.events === "all");
   const otlp = readOtlpSettings(config.otlp, process.env);
   for (const text of [...otlp.problems.map(({ text }) => text), ...otlp.notes]) warn(text);
   const plan: WardenPlan = {
