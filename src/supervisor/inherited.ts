@@ -66,6 +66,11 @@ export interface NewLink {
 }
 export type LinkedProcess = NewLink["link"];
 
+/** Begins the only message from a warden to its supervisor. */
+const WATCHING = "watching ";
+/** The longest such message in bytes. */
+const WATCHING_BYTES = 1024;
+
 const orders: readonly SupervisorOrder[] = ["reload", "request", "stop"];
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
 const SHUT_DOWN = " after shutdown";
@@ -91,6 +96,22 @@ export function encodeNewLink({ link, wasShutDown }: Omit<NewLink, "fd">): Uint8
 export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   const words = decoder.decode(bytes).split("\n");
   return words.flatMap((word) => orders.find((order) => order === word) ?? []);
+}
+
+/** The message that a warden's sensor is subscribed, and what is in force; sent again when that changes. */
+export function encodeWatching(status: string): Uint8Array {
+  return new TextEncoder().encode(`${WATCHING}${status}`).subarray(0, WATCHING_BYTES);
+}
+
+/** The status in the newest message of the warden at the supervisor's end of its control socket. Never blocks. */
+export function readWatching(fd: number): string | undefined {
+  const packet = new Uint8Array(new ArrayBuffer(WATCHING_BYTES));
+  let status: string | undefined;
+  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
+    const text = decoder.decode(packet.subarray(0, length));
+    if (text.startsWith(WATCHING)) status = text.slice(WATCHING.length);
+  }
+  return status;
 }
 
 /** Reads all waiting orders from the control socket, oldest first. Never blocks. */

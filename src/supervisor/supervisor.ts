@@ -22,10 +22,17 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type LinkedProcess, type SupervisorOrder, WARDEN_HUNG } from "./inherited.ts";
+import {
+  encodeOrder,
+  type LinkedProcess,
+  readWatching,
+  type SupervisorOrder,
+  WARDEN_HUNG,
+} from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
+import { ServiceNotifier } from "./service-notifier.ts";
 import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
@@ -108,6 +115,7 @@ export class Supervisor implements Disposable {
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
+  private readonly notifier: ServiceNotifier;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -176,6 +184,8 @@ export class Supervisor implements Disposable {
       [this.examiner, new Watchdog(new Timer(deadManOfExaminer))],
     ]);
     this.stopped = new StoppedProcesses(now);
+    this.notifier = new ServiceNotifier(plan.serviceManager, now);
+    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -232,6 +242,7 @@ export class Supervisor implements Disposable {
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
+    this.notifier.keepAlive(now);
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
@@ -245,6 +256,7 @@ export class Supervisor implements Disposable {
     if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
+      if (slot === this.warden) this.notifier.status(`the warden ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
@@ -337,6 +349,7 @@ export class Supervisor implements Disposable {
     if (name === undefined) return;
     if (!this.links.noticeShutdown(name)) {
       if (name === "examiner") this.wakeExaminer();
+      else if (name === "controlWarden") this.readStatus();
       return;
     }
     if (this.stopping !== undefined) return;
@@ -349,7 +362,7 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      this.links.renew("controlWarden");
+      if (this.links.renew("controlWarden")) this.listenToWarden();
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -361,6 +374,16 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
+  }
+
+  private listenToWarden(): void {
+    this.links.watchInput("controlWarden", "controlWarden", true);
+  }
+
+  /** The warden's sensor is subscribed, or what is in force has changed. */
+  private readStatus(): void {
+    const status = readWatching(this.links.descriptors.controlWarden);
+    if (status !== undefined && this.stopping === undefined) this.notifier.ready(status);
   }
 
   /** Passes the warden that runs its new end of a link. */
@@ -390,6 +413,7 @@ export class Supervisor implements Disposable {
     }
     const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
     this.stopping = { code, wardenBy, reporterBy, reporterStopSent: false };
+    this.notifier.stopping();
     // The standby goes first: it would take the end of this process for a crash and take over.
     this.standby.kill();
     // The examiner has no state to save.
@@ -430,6 +454,7 @@ export class Supervisor implements Disposable {
       this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
       this.stopped.dueAt,
       this.offers.dueAt,
+      this.notifier.dueAt,
     );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
@@ -462,6 +487,7 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    this.notifier.tookOver();
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
     // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.
