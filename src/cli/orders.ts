@@ -182,11 +182,8 @@ async function pause(flags: OrderFlags): Promise<void> {
       return withPause(overrides, order, now);
     },
   });
-  const [inForcePause] = given.pause;
-  if (inForcePause !== undefined)
-    warn(
-      `enforcement is paused until ${localTimeOf(inForcePause.end.wall * 1_000)}: nothing acts until then`,
-    );
+  const until = Math.max(...given.pause.map(({ end }) => end.wall));
+  warn(`enforcement is paused until ${localTimeOf(until * 1_000)}: nothing acts until then`);
   hint("treewarden resume ends it before");
 }
 

@@ -3,6 +3,7 @@ import { defaultStateDirectory } from "../config/config.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import type { Policy } from "../policy/policy.ts";
 import { localTimeOf } from "../report/local-time.ts";
+import { readOtlpSettings } from "../reporter/read-otlp-settings.ts";
 import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
@@ -74,6 +75,13 @@ function stateDirectoryOf(settings: RunSettings): string {
 /** `run --check`: exit code 0, or a CommandError with what is wrong. */
 export function checkFiles(settings: RunSettings): ExitCode {
   const start = loadStart(settings, filesOnDisk);
+  const otlp = readOtlpSettings(start.config.otlp, process.env);
+  for (const note of otlp.notes) warn(note);
+  if (otlp.problems.length > 0)
+    throw new CommandError(
+      exitCodes.usage,
+      otlp.problems.map(({ text }) => text),
+    );
   printEnforcement(start);
   warn(`${start.origin.file ?? "the defaults"} and the policy ${start.policy.role} have no errors`);
   return exitCodes.fine;

@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { Command, Option } from "commander";
 import { type Config, enforcements } from "../config/config.ts";
+import { readOtlpSettings } from "../reporter/read-otlp-settings.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
-import { openTelemetryVariables } from "../supervisor/environment.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
@@ -81,6 +81,8 @@ function run(flags: RunFlags): ExitCode {
   checkHardening(config);
   printEnforcement({ config, origin, policy });
   const output = streamFormat(flags.output);
+  const otlp = readOtlpSettings(config.otlp, process.env);
+  for (const text of [...otlp.problems.map(({ text }) => text), ...otlp.notes]) warn(text);
   const plan: WardenPlan = {
     run: `tw-${randomUUID()}`,
     config: withoutSecrets(config),
@@ -88,14 +90,18 @@ function run(flags: RunFlags): ExitCode {
     startedMs: Date.now(),
     settings: absoluteSettings(settings, config.policies),
     problems,
+    outputProblems: otlp.problems,
   };
   const reporter: Omit<ReporterPlan, "user"> = {
-    options: { run: plan.run, config, output, all: flags.all === true, colour: mayColour(process.stdout) },
-    // The reporter cannot read the host's files, and shows local times.
-    environment: {
-      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
-      ...openTelemetryVariables(process.env),
+    options: {
+      run: plan.run,
+      config: withoutSecrets(config),
+      output,
+      all: flags.all === true,
+      colour: mayColour(process.stdout),
+      otlp: otlp.settings,
     },
+    timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
   return asExitCode(
     supervise({

@@ -139,6 +139,12 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "500",
     takesEffect: "restart",
   },
+  "metrics.names": {
+    meaning:
+      "names of the series for each tree: prom-cnproc's `process` and `process_seconds`, treewarden's own `treewarden_tree_processes` and `treewarden_tree_duration_seconds`, or both. Over OTLP they have one name in any case",
+    example: "treewarden",
+    takesEffect: "restart",
+  },
   "journal.max_days": {
     meaning: "how long the journal keeps a record",
     example: "365",
@@ -178,6 +184,11 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "{ Authorization: Bearer example }",
     takesEffect: "restart",
   },
+  "otlp.protocol": {
+    meaning: "the encoding",
+    example: "http/json",
+    takesEffect: "restart",
+  },
   "otlp.compression": {
     meaning: "how exports are compressed",
     example: "none",
@@ -206,7 +217,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     unset: "none",
   },
   "otlp.client_key": {
-    meaning: "its key (PEM), readable by the reporter",
+    meaning: "its key (PEM); it may be readable by root alone",
     example: "/etc/treewarden/client.key",
     takesEffect: "restart",
     unset: "none",

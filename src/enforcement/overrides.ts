@@ -85,12 +85,12 @@ const silenceOrder = v.strictObject({
 
 const orders = { arm: armOrder, disarm: disarmOrder, pause: pauseOrder, silence: silenceOrder } as const;
 const version = v.literal(1);
-const list = <const Order extends v.GenericSchema>(order: Order, limit = ORDERS_LIMIT) =>
-  v.strictObject({ version, orders: v.pipe(v.array(order), v.maxLength(limit)) });
+const list = <const Order extends v.GenericSchema>(order: Order) =>
+  v.strictObject({ version, orders: v.pipe(v.array(order), v.maxLength(ORDERS_LIMIT)) });
 const files = {
   arm: list(orders.arm),
   disarm: list(orders.disarm),
-  pause: list(orders.pause, 1),
+  pause: list(orders.pause),
   silence: list(orders.silence),
 };
 
@@ -108,7 +108,7 @@ export type ArmTarget = Readonly<Pick<ArmOrder, "rule" | "unit" | "user">>;
 export interface Overrides {
   readonly arm: readonly ArmOrder[];
   readonly disarm: readonly DisarmOrder[];
-  /** At most one. */
+  /** Several only if a clock that is set may end any of them last. */
   readonly pause: readonly PauseOrder[];
   readonly silence: readonly SilenceOrder[];
 }

@@ -1,10 +1,12 @@
 // The warden's end of the wire: bounded queues of reliable and of best-effort records, and the totals. No function here
 // waits, and none throws because the reporter is slow, dead or hostile.
 import type { SealedUpdate } from "../baseline/learned.ts";
+import { realtimeNow } from "../linux/clock.ts";
 import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
 import { type EventRecord, fitted } from "./event-record.ts";
+import { timestamp } from "./stamp.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 
@@ -56,6 +58,15 @@ export interface OutboxOptions {
   readonly beforeTotals?: () => void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
+  /** Nanoseconds since the epoch. */
+  readonly wallNow?: () => number;
+}
+
+/** A record as JSON, with the time at which treewarden observed it. */
+function observed(record: EventRecord, wallNs: number): string {
+  const time = `"observed_timestamp":"${timestamp(wallNs)}"}`;
+  const text = fitted(record, BODY_LIMIT - 2 - time.length).slice(0, -1);
+  return text === "{" ? text + time : `${text},${time}`;
 }
 
 /** The answer to a ping. `alive`: the sensor is running; `reason`: why it is not. */
@@ -75,6 +86,7 @@ export class Outbox {
   private readonly hello: () => Hello;
   private readonly beforeTotals: () => void;
   private readonly now: () => number;
+  private readonly wallNow: () => number;
   private readonly generation: number;
   private readonly droppedReliable: Counter;
   private readonly droppedBestEffort: Counter;
@@ -107,6 +119,7 @@ export class Outbox {
     this.hello = options.hello;
     this.beforeTotals = options.beforeTotals ?? (() => undefined);
     this.now = options.now ?? (() => performance.now());
+    this.wallNow = options.wallNow ?? realtimeNow;
     this.generation = options.hello().generation;
     this.droppedReliable = options.totals.counter("queueDropped", { queue: "reliable" });
     this.droppedBestEffort = options.totals.counter("queueDropped", { queue: "best_effort" });
@@ -135,7 +148,7 @@ export class Outbox {
    * that the reporter sees the gap. False if it was dropped.
    */
   reliable(record: EventRecord, room: Room = "all"): boolean {
-    return this.enqueue("events", fitted(record, BODY_LIMIT - 1), shares[room]);
+    return this.enqueue("events", observed(record, this.wallNow()), shares[room]);
   }
 
   /**
@@ -143,7 +156,7 @@ export class Outbox {
    * wait.
    */
   offer(record: EventRecord, room: Room): boolean {
-    const text = fitted(record, BODY_LIMIT - 1);
+    const text = observed(record, this.wallNow());
     const share = shares[room];
     if (!this.hasRoom(Buffer.byteLength(text), share)) return false;
     return this.enqueue("events", text, share);
@@ -178,7 +191,7 @@ export class Outbox {
 
   /** Queues a record that may be lost. If there is no room it is dropped and counted. */
   bestEffort(record: EventRecord): void {
-    const text = fitted(record, BODY_LIMIT - 1);
+    const text = observed(record, this.wallNow());
     const bytes = Buffer.byteLength(text);
     const isFull = this.bestEffortQueue.length >= BEST_EFFORT_RECORDS;
     if (isFull || this.bestEffortBytes + bytes > BEST_EFFORT_BYTES) {

@@ -3,7 +3,8 @@ import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
-import { contentTypes, type ExpositionFormat, formatFor } from "./exposition.ts";
+import { contentTypes, type ExpositionFormat } from "./exposition.ts";
+import { acceptsGzip, formatFor } from "./negotiation.ts";
 
 export interface Health {
   readonly alive: boolean;
@@ -121,9 +122,13 @@ async function answer(request: Request, inputs: EndpointInputs): Promise<Respons
     case "/":
     case "/metrics": {
       const format = formatFor(request.headers.get("accept"));
-      return new Response(await inputs.metrics(format), {
-        headers: { "content-type": contentTypes[format] },
-      });
+      const text = await inputs.metrics(format);
+      const type = contentTypes[format];
+      const headers = { "content-type": type, vary: "accept, accept-encoding" };
+      if (!acceptsGzip(request.headers.get("accept-encoding"))) return new Response(text, { headers });
+      // The names of series repeat so much that the fastest level takes 4 ms for 4 MB and leaves a tenth of them.
+      const compressed = Bun.gzipSync(text, { level: 1, library: "libdeflate" });
+      return new Response(compressed, { headers: { ...headers, "content-encoding": "gzip" } });
     }
     case "/healthz": {
       const { alive, reason } = await inputs.health();

@@ -285,6 +285,12 @@ export class Journal implements Disposable {
     return this.lastId;
   }
 
+  /** The id of the first row that there still is; 0 if there is none. */
+  oldest(): number {
+    const row = this.database.query<{ id: number | null }, []>("SELECT min(id) AS id FROM records").get();
+    return row?.id ?? 0;
+  }
+
   private lastWrittenId(): number {
     const row = this.database
       .query<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
@@ -397,7 +403,8 @@ export class Journal implements Disposable {
     for (const [name, value] of Object.entries(memory)) put.run(name, value);
   }
 
-  private bytes(): number {
+  /** What the file's tables occupy: its limit applies to this. */
+  bytes(): number {
     const used = this.database
       .query<{ bytes: number }, []>(
         "SELECT (page_count - freelist_count) * page_size AS bytes FROM pragma_page_count, pragma_freelist_count, pragma_page_size",

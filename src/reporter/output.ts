@@ -5,12 +5,18 @@ import type { ReporterOptions } from "./reporter-options.ts";
 
 /** The result of a delivery. */
 export type Delivery =
-  | { readonly outcome: "delivered" }
+  | {
+      readonly outcome: "delivered";
+      /** Set if the destination took the batch but for some records, which must not be sent again, or has a warning. */
+      readonly partial?: { readonly rejected: number; readonly why: string };
+    }
+  /** The same records are retried later. `retryAfterMs`: not before this time, which the destination demands. */
+  | { readonly outcome: "failed"; readonly why: string; readonly retryAfterMs?: number }
   /**
-   * `failed`: the same records are retried later. `rejected`: they will never be accepted, so they are dropped and
-   * counted. `too large`: the next try has fewer of them.
+   * `rejected`: at least one of the records is refused, or all are. `too large`: fewer of them may be accepted. Each
+   * record is then tried alone if need be.
    */
-  | { readonly outcome: "failed" | "rejected" | "too large"; readonly why: string };
+  | { readonly outcome: "rejected" | "too large"; readonly why: string };
 
 /** Records for one delivery. */
 export interface Batch {
@@ -80,7 +86,6 @@ export interface OpenOutput<Signal extends string = string> {
 
 export interface OutputContext {
   readonly options: ReporterOptions;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** The time when this run started counting, milliseconds since the epoch. */
   readonly startedMs: number;
   /** Roles whose policies are in force now. */

@@ -119,6 +119,13 @@ export class RecordIntake {
     }
   }
 
+  /** Takes a record of the reporter itself. */
+  takeOwn(record: EventRecord): void {
+    this.options.state.appendOwn(record);
+    this.deliver([record]);
+    if (!this.options.journal.isWritable) this.retrySoon();
+  }
+
   private deliver(records: readonly EventRecord[]): void {
     const { outputs } = this.options;
     for (const record of records) outputs.onArrival(record);

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 import type { User } from "../linux/process.ts";
+import { otlpSettingsSchema } from "./otlp-settings.ts";
 
 const options = {
   /** The id of the run, the same across restarts of its processes. */
@@ -12,6 +13,8 @@ const options = {
   all: v.boolean(),
   /** Whether standard output may use colour. */
   colour: v.boolean(),
+  /** Null if nothing is exported over OTLP. */
+  otlp: v.nullable(otlpSettingsSchema),
 };
 /** A user or group, never root's. */
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -26,8 +29,8 @@ export interface ReporterPlan {
   readonly options: ReporterOptions;
   /** The user that the process must become before it does anything; null if it cannot change its user. */
   readonly user: User | null;
-  /** Environment variables, passed in here because other users could read the real environment. */
-  readonly environment: Readonly<Record<string, string>>;
+  /** The host's time zone: the reporter cannot read the host's files, and shows local times. */
+  readonly timeZone: string;
 }
 
 /**
@@ -38,7 +41,7 @@ export function parseReporterPlan(text: string, config: v.GenericSchema<unknown,
   const plan = v.strictObject({
     user: v.nullable(v.strictObject({ uid: id, gid: id })),
     options: v.strictObject({ ...options, config }),
-    environment: v.record(v.string(), v.string()),
+    timeZone: v.string(),
   });
   return v.parse(plan, JSON.parse(text));
 }

@@ -36,6 +36,12 @@ const table = {
     meaning:
       "/etc/ld.so.preload, which puts libraries into every program, was written, made, replaced or removed",
   },
+  "process.unreadable": {
+    about: "change",
+    warns: true,
+    meaning:
+      "a process kept its arguments from being read, as its user can who holds the lock on its memory; once a minute",
+  },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
   "load.shed": {

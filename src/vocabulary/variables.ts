@@ -503,6 +503,11 @@ const table = {
   },
 
   timestamp: reported("string", "all", "when it happened: RFC 3339, UTC, microseconds"),
+  observed_timestamp: reported(
+    "string",
+    "all",
+    "when treewarden recorded it, which is later than `timestamp`: RFC 3339, UTC, microseconds; over OTLP the observed time",
+  ),
   "log.record.uid": { ...reported("string", "all", "unique id of the record"), otel: true },
   "host.id": { ...reported("string", [], "machine id; over OTLP an attribute of the resource"), otel: true },
   "host.name": { ...reported("string", [], "host name; over OTLP an attribute of the resource"), otel: true },
@@ -646,8 +651,10 @@ const table = {
   "report.reason": reported(
     "string",
     ["change"],
-    "why records are missing: `dropped` by a full queue, or `not_journaled`: exported, but not written",
+    "why records are missing: `dropped` by a full queue; `not_journaled`: exported, but not written; `not_exported`: they left the journal before a collector had them; or `rejected` by a collector",
   ),
+  "report.queue": reported("string", ["change"], "the output that will never get them: `export` or `mail`"),
+  "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
     ["change"],

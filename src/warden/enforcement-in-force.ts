@@ -1,7 +1,8 @@
 // What verdicts may do at present: the configuration's enforcement and armed rules, and what root has ordered by hand.
 // Less always wins: a pause holds whatever is armed, and so does a file that takes something away and cannot be read.
 import type { Config, Enforcement } from "../config/config.ts";
-import { actingRules, isArmedBy, ruleStatesOf } from "../enforcement/arming.ts";
+import { actingRules, defaultRulesetOf, isArmedBy, ruleStatesOf } from "../enforcement/arming.ts";
+import type { Outcome } from "../enforcement/outcome.ts";
 import {
   allOrders,
   nextEndAfter,
@@ -12,8 +13,10 @@ import {
 } from "../enforcement/overrides.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type Holds, holdsFor, type RuleStates, ruleKey } from "../policy/rule-state.ts";
+import { type Action, DEFAULT_RULE } from "../policy/schema.ts";
 import type { Totals } from "../report/totals.ts";
 import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import { DEFAULT_SEVERITY } from "../vocabulary/severities.ts";
 import type { OverrideRecords } from "./override-records.ts";
 import type { StoredOverrides } from "./overrides-store.ts";
 import type { WardenStatus } from "./warden-status.ts";
@@ -185,9 +188,34 @@ export class EnforcementInForce {
         ? states
         : bothArmed(states, ruleStatesOf(this.policy, this.narrowed.armed, this.orders));
     this.isChanged = true;
+    this.expectVerdicts();
     totals.gauge("armedRules", {}).set(this.armedRules());
-    totals.gauge("paused", {}).set(this.orders.pause.length);
+    totals.gauge("paused", {}).set(this.orders.pause.length > 0 ? 1 : 0);
     for (const kind of overrideKinds) totals.gauge("overrides", { kind }).set(this.orders[kind].length);
+  }
+
+  /**
+   * Begins the counters of the verdicts that the rules in force can give at 0, because an increase from nothing to 1 is
+   * none for Prometheus, and the first verdict of a rule is the one that matters.
+   */
+  private expectVerdicts(): void {
+    const { totals } = this.inputs;
+    const { rules, defaults } = this.policy;
+    const ofDefault = {
+      id: DEFAULT_RULE,
+      ruleset: defaultRulesetOf(this.policy),
+      severity: DEFAULT_SEVERITY,
+    };
+    const all = [...rules, ...Object.values(defaults).map((action) => ({ ...ofDefault, action }))];
+    for (const { id: rule, ruleset: role, severity, action } of all)
+      for (const outcome of this.usualOutcomes(action))
+        totals.counter("verdicts", { role, rule, action, outcome, severity });
+  }
+
+  private usualOutcomes(action: Action): readonly Outcome[] {
+    if (action === "allow") return ["allowed"];
+    if (action === "alert") return ["alerted"];
+    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", "killed"];
   }
 
   /** How many rules may act, somewhere at least; a pause is not considered. */

@@ -301,11 +301,11 @@ export class VerdictHandler implements TrackerListener {
 
   private countedWith(decision: Decision, outcome: Outcome): Counted {
     const { totals } = this.inputs;
-    const { ruleset: role, rule, action } = decision;
+    const { ruleset: role, rule, action, severity } = decision;
     return {
       decision,
       outcome,
-      verdicts: totals.counter("verdicts", { role, rule, action, outcome }),
+      verdicts: totals.counter("verdicts", { role, rule, action, outcome, severity }),
       duration: totals.histogram("verdictDuration", { outcome }),
       undecided: decision.undecided.map((name) => totals.counter("rulesUndecided", { rule: name })),
     };

@@ -15,6 +15,7 @@ import {
   wallClockOffset,
 } from "../linux/clock.ts";
 import { Poll } from "../linux/epoll.ts";
+import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
@@ -48,6 +49,7 @@ import { NameBudget } from "./name-budget.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
+import { OwnCost } from "./own-cost.ts";
 import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
@@ -58,6 +60,7 @@ import { rememberBoot } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
+import { UnreadableProcesses } from "./unreadable-processes.ts";
 import { readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { WardenCapture } from "./warden-capture.ts";
@@ -96,7 +99,14 @@ export function buildWardenParts(
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals();
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
-  const reader = new FactsReader({ argumentBytes: config.arguments.limit, argumentsOf: options.argumentsOf });
+  const unreadable = new UnreadableProcesses({
+    now: monotonicNow,
+    record: (details) => recordChange("process.unreadable", details),
+  });
+  const reader = new FactsReader({
+    argumentBytes: config.arguments.limit,
+    onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
+  });
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),
@@ -112,7 +122,15 @@ export function buildWardenParts(
     open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
   });
   const policyInForce = new PolicyInForce(policy, totals);
+  for (const { signals } of options.outputProblems)
+    for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
+  const ownCost = new OwnCost({
+    totals,
+    read: readProcessCost,
+    now: monotonicNow,
+    startTicks: readProcessCost(process.pid)?.startTicks ?? 0,
+  });
   const outbox = new Outbox({
     fd: options.reportFd,
     totals,
@@ -130,6 +148,8 @@ export function buildWardenParts(
       trees.expire();
       tracker.publishLastEvent(wallClockOffset());
       killBudgetRemaining.set(killer.budgetRemaining);
+      knownTrees.publishInfo(totals);
+      ownCost.measure();
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -288,6 +308,7 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...options.outputProblems.map(({ text }) => text),
     ];
   };
   const status = (): WardenStatus => ({
@@ -425,6 +446,7 @@ export function buildWardenParts(
     learner,
     link,
     outbox,
+    ownCost,
     policyInForce,
     poll,
     reader,

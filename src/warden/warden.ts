@@ -68,6 +68,8 @@ function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   return warden;
 }
 
+type NewEnd = Extract<WardenOrder, { readonly link: string }>;
+
 function newCollection(): Collection {
   return new Collection({ collect: () => Bun.gc(true), resident: () => process.memoryUsage.rss() });
 }
@@ -237,14 +239,18 @@ class Warden {
   }
 
   private handleOrder(order: WardenOrder): void {
-    if (typeof order === "object") this.connect(order);
+    if (typeof order === "object") {
+      if ("restarted" in order) this.parts.totals.counter("restarts", { process: order.restarted }).add(1);
+      else if ("pids" in order) this.parts.ownCost.setPids(order.pids);
+      else this.connect(order);
+    }
     if (order === "stop" || order === "hangup") this.isStopping = true;
     if (order === "reload") this.isReloadDue = true;
     if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
-  private connect({ link, fd, wasShutDown }: Exclude<WardenOrder, string>): void {
+  private connect({ link, fd, wasShutDown }: NewEnd): void {
     const { link: reportLink, examiner, poll, recordChange } = this.parts;
     if (link === "reporter") reportLink.connect(fd);
     else {

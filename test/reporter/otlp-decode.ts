@@ -95,6 +95,9 @@ export interface Log {
   readonly eventName: string;
   readonly severity: number;
   readonly timeUnixNano: bigint;
+  readonly observedTimeUnixNano: bigint;
+  readonly body: Value;
+  readonly droppedAttributes: number;
   readonly attributes: Readonly<Record<string, Value>>;
   readonly resource: Readonly<Record<string, Value>>;
 }
@@ -105,11 +108,14 @@ export function decodeLogs(bytes: Uint8Array): Log[] {
     const resource = attributes(messages(resourceLogs, 1)[0] ?? new Map(), 1);
     return messages(resourceLogs, 2).flatMap((scope) =>
       messages(scope, 2).map((log) => {
-        const time = log.get(1)?.[0];
+        const [[time] = [], [observed] = []] = [log.get(1), log.get(11)];
         return {
           eventName: text(log, 12),
           severity: integer(log, 2),
           timeUnixNano: typeof time === "bigint" ? time : 0n,
+          observedTimeUnixNano: typeof observed === "bigint" ? observed : 0n,
+          body: anyValue(messages(log, 5)[0] ?? new Map()),
+          droppedAttributes: integer(log, 7),
           attributes: attributes(log, 6),
           resource,
         };

@@ -19,6 +19,7 @@ import { Outbox } from "../../src/report/outbox.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
+import { readOtlpSettings } from "../../src/reporter/read-otlp-settings.ts";
 import type { ReporterOptions } from "../../src/reporter/reporter-options.ts";
 import { freePort } from "../ports.ts";
 
@@ -83,7 +84,7 @@ export class Rig implements AsyncDisposable {
     environment: Readonly<Record<string, string>> = {},
   ) {
     mkdirSync(join(this.folder, "report"));
-    const config = defaultConfig();
+    const config = { ...defaultConfig(), ...change.config };
     this.options = {
       run: RUN,
       output: change.output ?? "none",
@@ -95,6 +96,7 @@ export class Rig implements AsyncDisposable {
         metrics: { ...config.metrics, listen: `127.0.0.1:${this.port}` },
         ...change.config,
       },
+      otlp: readOtlpSettings(config.otlp, environment).settings,
     };
     this.environment = environment;
     const path = join(this.folder, "stdout");

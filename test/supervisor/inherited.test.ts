@@ -8,6 +8,7 @@ import {
   decodeOrders,
   encodeNewLink,
   encodeOrder,
+  encodePids,
   encodeWatching,
   readControl,
   readWardenControl,
@@ -55,7 +56,7 @@ test("an unknown order is skipped", () => {
 });
 
 test("merged orders are read as separate ones", () => {
-  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
+  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop", { restarted: "reporter" });
   fc.assert(
     fc.property(fc.array(order), (sent) => {
       const merged = Buffer.concat(sent.map(encodeOrder));
@@ -65,7 +66,7 @@ test("merged orders are read as separate ones", () => {
 });
 
 test("arbitrary bytes between orders are skipped, and no order is lost with them", () => {
-  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
+  const order = fc.constantFrom("reload" as const, "request" as const, "stop" as const);
   // Without newlines the bytes are a single line, and the prefix keeps that line from being an order.
   const noise = fc
     .uint8Array()
@@ -89,11 +90,20 @@ test("the warden gets orders and new links in the order in which they were sent"
   expect(reporter).toMatchObject({ link: "reporter", wasShutDown: true });
   expect(examiner).toMatchObject({ link: "examiner", wasShutDown: false });
   for (const link of [reporter, examiner]) {
-    if (typeof link !== "object") throw new Error("no link");
+    if (typeof link !== "object" || !("link" in link)) throw new Error("no link");
     expect(fstatSync(link.fd).ino).toBe(fstatSync(file).ino);
     closeDescriptor(link.fd);
   }
   closeDescriptor(file);
+});
+
+test("the warden gets the pids of treewarden's processes, and skips what is none", () => {
+  sendPacket(ours, encodePids({ supervisor: 10, warden: 4_194_304 }));
+  sendPacket(ours, new TextEncoder().encode("pids warden=x reporter=-1 newcomer=3 examiner=12\n"));
+  expect(readWardenControl(theirs)).toEqual([
+    { pids: { supervisor: 10, warden: 4_194_304 } },
+    { pids: { examiner: 12 } },
+  ]);
 });
 
 test("a link without a descriptor is skipped, and descriptors without a link are closed", () => {

@@ -159,6 +159,9 @@ describe.skipIf(reason !== undefined)("one armed rule of a role with twelve inhe
       else await Bun.sleep(500);
       expect([role, await acting(running)]).toEqual([role, ["tw-own"]]);
     }
+    const metrics = await running.metrics();
+    for (const role of ["reporter", "warden", "supervisor"])
+      expect([role, metrics.value("treewarden_restarts_total", { process: role })]).toEqual([role, 1]);
     // The standby is the supervisor now.
     process.kill(pidOf(running, "standby"), "SIGTERM");
   }, 60_000);
