@@ -189,6 +189,7 @@ class Reporter {
         return text;
       },
       health: () => this.health(),
+      security: this.inputs.options.endpointSecurity,
     };
     return openEndpoint(address, inputs, this.inputs.warn);
   }
