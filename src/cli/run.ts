@@ -15,7 +15,7 @@ import { writeWhole } from "./baseline/store.ts";
 import { readEndpointSecurity } from "./endpoint-security.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
-import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
+import { type RunOutput, runOutput, runOutputOption } from "./output-format.ts";
 import { checkHardening, checkNamespace, reporterUserName } from "./refusals.ts";
 import { absoluteSettings, runConfig, withoutSecrets } from "./run-config.ts";
 import { checkFiles, printEnforcement, startWith } from "./run-start.ts";
@@ -24,7 +24,7 @@ interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: OutputFormat | "none";
+  readonly output?: RunOutput;
   readonly all?: boolean;
   readonly check?: boolean;
   readonly learn?: boolean;
@@ -49,7 +49,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(streamOption("none"))
+    .addOption(runOutputOption())
     .option(
       "--check",
       "only check the configuration and the policies, for CI; exit code 2 if they have errors",
@@ -83,7 +83,7 @@ function run(flags: RunFlags): ExitCode {
   const { config, origin, policy, problems } = startWith(settings);
   checkHardening(config);
   const confirmed = printEnforcement({ config, origin, policy });
-  const output = streamFormat(flags.output);
+  const output = runOutput(flags.output, flags.all === true || config.events === "all");
   const otlp = readOtlpSettings(config.otlp, process.env);
   const endpoint = readEndpointSecurity(config.metrics.web_config);
   const outputProblems = [...otlp.problems, ...endpoint.problems];

@@ -9,7 +9,7 @@ const options = {
   /** The id of the run, the same across restarts of its processes. */
   run: v.string(),
   /** The records that standard output shows. */
-  output: v.picklist(["json", "pretty", "none"]),
+  output: v.picklist(["json", "pretty", "alerts", "none"]),
   /** Whether standard output shows every exec, or only the first of a tree. */
   all: v.boolean(),
   /** Whether standard output may use colour. */

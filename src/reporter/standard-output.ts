@@ -5,6 +5,7 @@ import { isWritable } from "../linux/poll.ts";
 import { codeOf } from "../linux/system-error.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { isAlarm } from "./alarms.ts";
 import type { OutputKind } from "./output.ts";
 import { ShownCounts } from "./shown-counts.ts";
 
@@ -28,11 +29,12 @@ export const standardOutput: OutputKind<never> = {
     if (continuesRun) writer.write("\n");
     return {
       live: {
-        takesBestEffort: showsAll,
+        takesBestEffort: showsAll && output !== "alerts",
         write(record) {
           counts?.add(record);
           if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
-          else if (isForTerminal(record, showsAll)) writer.write(prettyLine(record, colour));
+          else if (output === "alerts" ? isAlarm(record) : isForTerminal(record, showsAll))
+            writer.write(prettyLine(record, colour));
         },
         end: () => {
           if (counts !== undefined) writer.write(counts.line());

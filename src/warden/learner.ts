@@ -25,7 +25,6 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
@@ -36,6 +35,8 @@ import { newSecretKey, readSecretKey } from "./secret-key.ts";
 export interface LearnerInputs {
   /** Names what a process runs. */
   readonly identify: (facts: ProcessFacts) => Runnable;
+  /** Removes secrets from the arguments that are kept as a sample. */
+  readonly redact: (args: readonly string[]) => readonly string[];
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
@@ -284,7 +285,7 @@ export class Learner {
   private learningFrom(state: LearningState): Learning {
     return new Learning({
       state,
-      redact: (args) => redactArguments(args),
+      redact: this.inputs.redact,
       look: this.inputs.look,
       isFromMain: (lineage, facts) => this.mainPrograms.isFromMain(lineage, facts),
     });

@@ -23,6 +23,7 @@ import { sealAsNumber } from "../report/journal-chain.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
+import { createArgumentRedaction } from "../report/redact.ts";
 import { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
@@ -34,7 +35,7 @@ import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
-import { captureHeader } from "./capture-header.ts";
+import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
 import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
@@ -263,7 +264,9 @@ export function buildWardenParts(
     moment: momentNow,
     imageOf,
   });
+  const redaction = createArgumentRedaction(config.arguments.report, config.arguments.redact);
   const learner = new Learner({
+    redact: redaction.args,
     identify: (facts) => baseList.identify(facts),
     stateDirectory,
     knownTrees,
@@ -292,6 +295,7 @@ export function buildWardenParts(
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
   const capture = new WardenCapture({
     stateDirectory,
+    redaction: captureRedaction(createArgumentRedaction("redacted", config.arguments.redact)),
     epoch,
     header: (redacted) =>
       captureHeader({

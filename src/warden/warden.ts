@@ -91,6 +91,9 @@ class Warden {
   private readonly reloadRequests: string[] = [];
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
+  /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
+  private watching = "";
+  private watchingEpoch: number | undefined;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -116,12 +119,13 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source, loop } = this.parts;
+    const { poll, link, fileWriter, source, loop, epoch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
+    this.reportWatching();
     try {
       while (!this.isStopping) {
         const timeout = this.pollTimeout();
@@ -131,6 +135,7 @@ class Warden {
         for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
         if (this.isReloadDue) await this.beginReload();
         this.runDueTasks();
+        if (epoch.current !== this.watchingEpoch) this.reportWatching();
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
         if (ready > 0) this.collection.worked(monotonicNow());
@@ -144,6 +149,20 @@ class Warden {
     }
     await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
+  }
+
+  /** The supervisor passes this on to the service manager that started the run, if one did. */
+  private reportWatching(): void {
+    const { source, enforcement, policyInForce, epoch, degraded } = this.parts;
+    this.watchingEpoch = epoch.current;
+    const { role, rules } = policyInForce.current;
+    const [problem, ...others] = degraded();
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const state = problem === undefined ? "" : `; degraded: ${problem}${more}`;
+    const status = `${source.name}, enforcement ${enforcement.enforcement}, role ${role}, ${rules.length} rules${state}`;
+    if (status === this.watching) return;
+    this.watching = status;
+    this.options.reportWatching(status);
   }
 
   private handleReady(token: number): void {
@@ -206,6 +225,7 @@ class Warden {
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
+      this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
@@ -354,6 +374,7 @@ class Warden {
       error.fix === undefined ? formatPolicyError(error) : `${formatPolicyError(error)}; ${error.fix}`,
     );
     files.refuse(problems);
+    this.watchingEpoch = undefined;
     if (isConfigurationRead) {
       totals.counter("policyLoadFailures", {}).add(1);
       recordChange("policy.rejected", {
