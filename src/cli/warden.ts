@@ -4,7 +4,7 @@ import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { LastResort } from "../sensor/open.ts";
-import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl, WARDEN_HUNG } from "../supervisor/inherited.ts";
+import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
 import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
@@ -19,18 +19,11 @@ import { copyingFiles, keptFiles } from "./setting-files.ts";
 /** More than the largest configuration file, which is read again only to be copied. */
 const CONFIG_LIMIT = 1 << 20;
 
-/**
- * `ebpfRefusal`: why the sensor must not use eBPF; undefined or empty if it may. `hung`: WARDEN_HUNG if an earlier warden
- * of this run hung.
- */
-export async function warden(
-  text: string,
-  ebpfRefusal: string | undefined,
-  hung: string | undefined,
-): Promise<void> {
+/** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
+export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
-    ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };
+    ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const start = startOf(plan);
   const { config } = start.lastGood;
   // Further than the state directory, which may be full.
@@ -43,7 +36,6 @@ export async function warden(
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
-      argumentsOf: hung === WARDEN_HUNG ? "root" : "all",
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },

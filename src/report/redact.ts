@@ -138,6 +138,24 @@ const idName =
 /** Arguments longer than this are cut before redaction, so that unchecked text never leaves the host. */
 const LONGEST = 4_096;
 
+/** Ancestors whose redaction is remembered: most records of a while have some of the same. */
+const ANCESTORS = 512;
+/** The longest text that is remembered, in characters. */
+const LONGEST_REMEMBERED = 4_096;
+
+/** The same function, which computes what it has computed lately only once. Nothing invalidates it: it depends on `text` alone. */
+function rememberingLast<T>(most: number, compute: (text: string) => T): (text: string) => T {
+  const results = new Map<string, T>();
+  return (text) => {
+    const known = results.get(text);
+    if (known !== undefined) return known;
+    const result = compute(text);
+    if (results.size >= most) results.clear();
+    if (text.length <= LONGEST_REMEMBERED) results.set(text, result);
+    return result;
+  };
+}
+
 /**
  * Creates the function that redacts a record before it leaves the host. `patterns`: RE2 expressions, whose matches are
  * replaced too. Throws if one is not valid.
@@ -157,7 +175,8 @@ export function createRedaction(
       !Array.isArray(args) && !Array.isArray(lines) && !Array.isArray(ancestors) && set.length === 0;
     if (hasNone || mode === "full") return "process.command_line" in record ? rest : record;
     const safe: RecordDraft = { ...rest };
-    if (Array.isArray(ancestors)) safe["process.ancestors"] = ancestors.flatMap(redactAncestor);
+    if (Array.isArray(ancestors))
+      safe["process.ancestors"] = ancestors.flatMap((text) => redactAncestor(String(text)));
     if (mode === "off") {
       delete safe["process.command_args"];
       delete safe["policy.arguments"];
@@ -178,10 +197,10 @@ export function createRedaction(
     return safe;
   };
   /** An ancestor is a record by itself. What is none is left out, because it cannot be checked. */
-  const redactAncestor = (text: unknown): string[] => {
-    const ancestor = parseRecord(String(text));
+  const redactAncestor = rememberingLast(ANCESTORS, (text) => {
+    const ancestor = parseRecord(text);
     return ancestor === undefined ? [] : [JSON.stringify(redact(ancestor))];
-  };
+  });
   return redact;
 }
 

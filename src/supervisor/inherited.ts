@@ -89,9 +89,6 @@ const PIDS = "pids";
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
 
-/** The argument of a warden that is started after one that hung. */
-export const WARDEN_HUNG = "hung";
-
 /** An order as it is sent: a line, because a reader may merge packets. */
 export function encodeOrder(order: SupervisorOrder): Uint8Array {
   return new TextEncoder().encode(`${lineOf(order)}\n`);

@@ -22,13 +22,7 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import {
-  encodeOrder,
-  encodePids,
-  type LinkedProcess,
-  type SupervisorOrder,
-  WARDEN_HUNG,
-} from "./inherited.ts";
+import { encodeOrder, encodePids, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
@@ -129,8 +123,6 @@ export class Supervisor implements Disposable {
   private starvedReportAt = 0;
   /** Early crashes of the warden in a row. */
   private earlyCrashes = 0;
-  /** A warden hung, so that the next ones read less of other users' processes. */
-  private wardenHung = false;
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
@@ -336,7 +328,6 @@ export class Supervisor implements Disposable {
     const late = `the ${slot.role} has not come back to its poll for ${stall.lateMs} ms`;
     if (stall.kind === "hangs") {
       log(`${late}, and ${stall.how}; killing it`);
-      if (slot === this.warden) this.onWardenHung();
       slot.kill();
       return;
     }
@@ -344,13 +335,6 @@ export class Supervisor implements Disposable {
     if (now < this.starvedReportAt) return;
     this.starvedReportAt = now + starvedReportEvery;
     log(`${late}, but it got only ${stall.cpuMs} ms of CPU: other programs take it; waiting`);
-  }
-
-  /** A user can make whoever reads the arguments of his process wait for ever, see `FactsOptions.argumentsOf`. */
-  private onWardenHung(): void {
-    if (this.wardenHung) return;
-    this.wardenHung = true;
-    log("until treewarden is restarted, the warden reads the arguments of root's processes only from /proc");
   }
 
   private killStopped(now: number): void {
@@ -539,9 +523,8 @@ export class Supervisor implements Disposable {
     const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
-    const reasons = [this.ebpfRefusal ?? "", ...(this.wardenHung ? [WARDEN_HUNG] : [])];
-    const args = reasons.every((reason) => reason === "") ? command.args : [...command.args, ...reasons];
-    return { ...command, args, nice: wardenNice };
+    const reason = this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal];
+    return { ...command, args: [...command.args, ...reason], nice: wardenNice };
   }
 
   private reporterCommand(): SpawnOptions {

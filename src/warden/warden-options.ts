@@ -6,7 +6,7 @@ import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { OutputProblem } from "../report/output-problem.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
-import type { ArgumentsOf, FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
@@ -67,8 +67,6 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
-  /** Of whose processes arguments are read from /proc. */
-  readonly argumentsOf: ArgumentsOf;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
