@@ -10,7 +10,7 @@ import {
 } from "./environment.ts";
 import type { JudgedKind } from "./event-kinds.ts";
 import { sourcesText } from "./sensors.ts";
-import { type JudgedRow, reported, type VariableRow } from "./variable-row.ts";
+import { type JudgedRow, reported, type VariableRow, type VariableType } from "./variable-row.ts";
 
 const table = {
   "event.name": {
@@ -942,6 +942,11 @@ export function needsContent(name: JudgedVariable): boolean {
 /** Whether the variable depends on the environment alone. False for a name that is no variable. */
 export function isOfEnvironment(name: string): boolean {
   return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
+}
+
+/** The type of a listed name; undefined for another name. */
+export function typeOfName(name: string): VariableType | undefined {
+  return isListed(name) ? variables[name].type : undefined;
 }
 
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */
