@@ -4,6 +4,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -21,8 +22,11 @@ import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
-const ALLOCATOR_KEEPS_MS = 20;
+/**
+ * The executable starts with a factor of 100 (build/compile.ts), so that nothing is compiled that only the start calls.
+ * The functions of the loop are few and run for weeks. A factor of 1 saves no more CPU, and takes 4 MB more.
+ */
+const LOOP_JIT_POLICY = 10;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -43,19 +47,9 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  await freeMemory();
+  await releaseStartMemory();
+  Bun.unsafe.setJITPolicy(LOOP_JIT_POLICY);
   await warden.run();
-}
-
-/**
- * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
- * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
- */
-async function freeMemory(): Promise<void> {
-  await Bun.sleep(0);
-  Bun.gc(true);
-  await Bun.sleep(ALLOCATOR_KEEPS_MS);
-  Bun.gc(true);
 }
 
 /**
