@@ -50,8 +50,10 @@ export function otlpExporters(
       if (logs === null || logsSender === undefined || records.length === 0) return delivered;
       const { limits } = logs;
       const nowMs = Date.now();
-      const by = currentLogOrigin(nowMs);
-      return await logsSender.send(records.map((record) => otlpLogRecord(record, by, limits, nowMs)));
+      return await logsSender.send({
+        origin: currentLogOrigin(nowMs),
+        records: records.map((record) => otlpLogRecord(record, limits, nowMs)),
+      });
     },
     async exportMetrics(series, nowMs) {
       if (metricsSender === undefined) return delivered;

@@ -1,5 +1,6 @@
 // Makes OTLP's metrics of the series.
-import { type HrTime, ValueType } from "@opentelemetry/api";
+import { ValueType } from "@opentelemetry/api";
+import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   DataPointType,
@@ -10,7 +11,7 @@ import { type InstrumentName, instrumentNamed, instrumentNames } from "../report
 import { otlpMetricAttribute } from "../vocabulary/metric-attributes.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpOrigin } from "./otlp-resource.ts";
-import { hrTime } from "./otlp-time.ts";
+import { type HrTime, hrTime } from "./otlp-time.ts";
 
 /** When counting began, and the time of the values; milliseconds since the epoch. */
 export interface MetricTimes {
@@ -20,7 +21,7 @@ export interface MetricTimes {
 
 export function otlpMetrics(
   series: Iterable<CumulativeSeries>,
-  { resource, scope }: OtlpOrigin,
+  origin: OtlpOrigin,
   { startedMs, nowMs }: MetricTimes,
 ): ResourceMetrics {
   const byName = Map.groupBy(series, ({ instrument }) => instrument);
@@ -29,7 +30,9 @@ export function otlpMetrics(
     const list = byName.get(name);
     return list === undefined ? [] : [metric(name, list, times)];
   });
-  return { resource, scopeMetrics: [{ scope, metrics }] };
+  const { schemaUrl } = origin;
+  const resource = resourceFromAttributes(origin.resource, { schemaUrl });
+  return { resource, scopeMetrics: [{ scope: { ...origin.scope, schemaUrl }, metrics }] };
 }
 
 function metric(

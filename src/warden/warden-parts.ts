@@ -44,6 +44,7 @@ import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
@@ -380,6 +381,13 @@ export function buildWardenParts(
     epoch: epoch.current,
   });
 
+  const heartbeat = new Heartbeat({
+    now: monotonicNow(),
+    status,
+    sumOf: (name) => totals.sumOf(name),
+    record: (fields) => recordChange("warden.heartbeat", fields),
+  });
+
   const newTrees = new NewTrees(saved?.trees);
   const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
@@ -490,6 +498,7 @@ export function buildWardenParts(
     fileWriter,
     forestStore,
     chainStore,
+    heartbeat,
     knownTrees,
     late,
     learner,

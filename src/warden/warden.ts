@@ -473,6 +473,7 @@ class Warden {
       enforcement,
       late,
       examiner,
+      heartbeat,
     } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
@@ -489,6 +490,7 @@ class Warden {
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
+    wakeIn(heartbeat.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
@@ -512,12 +514,13 @@ class Warden {
       repeatedVerdicts,
       enforcement,
     } = this.parts;
-    const { late, examiner, observation } = this.parts;
+    const { late, examiner, observation, heartbeat } = this.parts;
     const now = monotonicNow();
     enforcement.work();
     this.parts.applyEnforcement();
     examiner.contents.giveUp(now);
     late.expire(now);
+    heartbeat.work(now);
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
