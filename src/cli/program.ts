@@ -51,27 +51,27 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   {
     name: "arm",
     summary: "let a rule act on this host",
-    load: async () => (await import("./orders.ts")).armCommand(),
+    load: async () => (await import("./orders/arm.ts")).armCommand(),
   },
   {
     name: "disarm",
     summary: "keep a rule, or all, from acting",
-    load: async () => (await import("./orders.ts")).disarmCommand(),
+    load: async () => (await import("./orders/disarm.ts")).disarmCommand(),
   },
   {
     name: "pause",
     summary: "for a while let nothing act",
-    load: async () => (await import("./orders.ts")).pauseCommand(),
+    load: async () => (await import("./orders/pause.ts")).pauseCommand(),
   },
   {
     name: "resume",
     summary: "end a pause",
-    load: async () => (await import("./orders.ts")).resumeCommand(),
+    load: async () => (await import("./orders/pause.ts")).resumeCommand(),
   },
   {
     name: "silence",
     summary: "for a while do not alert by a rule",
-    load: async () => (await import("./orders.ts")).silenceCommand(),
+    load: async () => (await import("./orders/silence.ts")).silenceCommand(),
   },
   {
     name: "status",

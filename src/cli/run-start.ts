@@ -1,11 +1,14 @@
 // What a run begins with: the files on disk, or, for a service whose files have errors, what was last in force.
 import { defaultStateDirectory } from "../config/config.ts";
+import { type ConfirmedRule, configuredArming } from "../enforcement/configured-arming.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import type { Policy } from "../policy/policy.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { readOtlpSettings } from "../reporter/read-otlp-settings.ts";
+import { readConfirmedRules } from "../warden/confirmed-rules.ts";
 import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import { readObservedRules } from "../warden/rule-observation.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
 import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
 import { hostConfig } from "./host-settings.ts";
@@ -87,12 +90,26 @@ export function checkFiles(settings: RunSettings): ExitCode {
   return exitCodes.fine;
 }
 
-export function printEnforcement({ config, origin: { why }, policy }: Start): void {
+/** Prints what may act in this run; returns the rules that the configuration arms and that may act. */
+export function printEnforcement({ config, origin: { why }, policy }: Start): readonly ConfirmedRule[] {
   if (why !== undefined) {
     warn(why);
     hint(`name the rules that may act: ${armedExample}`);
   }
   const stored = readOverrides(config.state_directory);
   for (const { text } of stored.problems) warn(text);
-  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
+  const orders = ordersInForce(config.state_directory, stored, momentNow());
+  const now = Date.now() / 1_000;
+  // What root has confirmed since the last run ended.
+  const byOrder = orders.confirm.map(({ rule }) => ({ rule, since: now, by: "order" as const }));
+  const arming = configuredArming({
+    policy,
+    settings: config,
+    before: [...readConfirmedRules(config.state_directory), ...byOrder],
+    observed: readObservedRules(config.state_directory),
+    now,
+    mayConfirm: true,
+  });
+  printWhatMayAct(config, policy, orders, arming);
+  return arming.confirmed;
 }

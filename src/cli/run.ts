@@ -8,8 +8,10 @@ import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
+import { confirmedRulesPath, formatConfirmedRules } from "../warden/confirmed-rules.ts";
 import type { RunSettings, WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
+import { writeWhole } from "./baseline/store.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { type RunOutput, runOutput, runOutputOption } from "./output-format.ts";
@@ -79,7 +81,7 @@ function run(flags: RunFlags): ExitCode {
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   const { config, origin, policy, problems } = startWith(settings);
   checkHardening(config);
-  printEnforcement({ config, origin, policy });
+  const confirmed = printEnforcement({ config, origin, policy });
   const output = runOutput(flags.output, flags.all === true || config.events === "all");
   const otlp = readOtlpSettings(config.otlp, process.env);
   for (const text of [...otlp.problems.map(({ text }) => text), ...otlp.notes]) warn(text);
@@ -114,6 +116,8 @@ function run(flags: RunFlags): ExitCode {
       sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
+        // Before the warden starts, which lets nothing act that is not printed.
+        writeWhole(confirmedRulesPath(config.state_directory), formatConfirmedRules(confirmed));
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },

@@ -185,6 +185,7 @@ export const configSchema = section({
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
+  armed_since_hours: v.optional(count(0, 8_760), 168),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),

@@ -235,6 +235,16 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  journalHead: {
+    prometheus: "treewarden_journal_head",
+    otel: "treewarden.journal.head",
+    unit: "1",
+    kind: "gauge",
+    description:
+      "The first 48 bits of the seal of the newest reliable record, as a number: what the journal must contain.",
+    attributes: [],
+    closed: [],
+  },
   info: {
     prometheus: "treewarden_info",
     otel: "treewarden.info",

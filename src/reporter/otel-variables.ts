@@ -148,7 +148,7 @@ export const logVariables = {
     name: "OTEL_BLRP_SCHEDULE_DELAY",
     type: delay,
     meaning: "how long records are gathered for a request",
-    unset: "250",
+    unset: "1000",
   },
   exportTimeout: {
     name: "OTEL_BLRP_EXPORT_TIMEOUT",

@@ -7,6 +7,7 @@ import {
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+import { otlpMetricAttribute } from "../vocabulary/metric-attributes.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpOrigin } from "./otlp-resource.ts";
 import { hrTime } from "./otlp-time.ts";
@@ -41,10 +42,11 @@ function metric(
     descriptor: { name: otel, description, unit, valueType: ValueType.DOUBLE },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
   };
+  const names = attributes.map((label) => otlpMetricAttribute(otel, label));
   const point = <T>(series: CumulativeSeries, value: T, extra: Readonly<Record<string, string>> = {}) => ({
     ...times,
     attributes: {
-      ...Object.fromEntries(attributes.map((attribute, i) => [attribute, series.values[i] ?? ""])),
+      ...Object.fromEntries(names.map((attribute, i) => [attribute, series.values[i] ?? ""])),
       ...extra,
     },
     value,
@@ -62,7 +64,9 @@ function metric(
   }
   const dataPoints = list.flatMap((series) =>
     name === "treeProcesses"
-      ? states(series).map(({ state, value }) => point(series, value, { state }))
+      ? states(series).map(({ state, value }) =>
+          point(series, value, { [otlpMetricAttribute(otel, "state")]: state }),
+        )
       : [point(series, Number(series.value))],
   );
   return kind === "gauge"

@@ -166,7 +166,7 @@ class Reporter {
       context: {
         options,
         startedMs: since,
-        rolesInForce: () => this.state.rolesInForce(),
+        inForce: () => this.state.inForce(),
         continuesRun: generation !== undefined,
         warn,
       },

@@ -634,6 +634,16 @@ const table = {
   "override.by.login_user.id": reported("int", ["change"], "its audit login user; null if it has none"),
   "override.by.session_id": reported("int", ["change"], "its audit session; null if it has none"),
   "override.by.tree": reported("string", ["change"], "its exact tree"),
+  "rule.observed.seconds": reported(
+    "int",
+    ["change"],
+    "how long the rule was observed as it is now, without loss",
+  ),
+  "rule.observed.hits": reported(
+    "int",
+    ["change"],
+    "how often the rule as it is now matched what is not known to be new",
+  ),
   "override.problems": reported("string[]", ["change"], "files of orders that cannot be used, and why"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
   "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
@@ -647,6 +657,49 @@ const table = {
     "why the capture ended: complete, overrun, stopped, refused, or in words",
   ),
   "capture.events": reported("int", ["change"], "events in the capture"),
+  "journal.number": reported(
+    "int",
+    "all",
+    "the record's number among the reliable records of its warden, see `treewarden events verify`",
+  ),
+  "journal.previous": reported("string", "all", "number and seal of the reliable record before it"),
+  "journal.seal": reported(
+    "string",
+    "all",
+    "the warden's seal on the record and on `journal.previous`: HMAC-SHA-256, 128 bits of it, hexadecimal",
+  ),
+  "journal.redacted_seal": reported(
+    "string",
+    "all",
+    "the warden's seal on the fields that redaction may change, as they were before it",
+  ),
+  "journal.problem": reported(
+    "string",
+    [],
+    "`events verify`: `changed`, `moved`, `missing`, `restarted`, or `absent` (a seal that was expected)",
+  ),
+  "journal.count": reported("int", [], "`events verify`: how many records are missing"),
+  "journal.at_least": reported("bool", [], "`events verify`: at least so many"),
+  "journal.after": reported(
+    "string",
+    [],
+    "`events verify`: uid of the record itself, or of the one before the gap",
+  ),
+  "journal.before": reported("string", [], "`events verify`: uid of the record after the gap"),
+  "journal.genuine": reported("int", [], "`events verify`: records that are as the warden made them"),
+  "journal.redacted": reported("int", [], "`events verify`: those of them whose arguments were redacted"),
+  "journal.of_reporter": reported(
+    "int",
+    [],
+    "`events verify`: records that the reporter made, of what it could not write",
+  ),
+  "journal.dropped": reported(
+    "int",
+    [],
+    "`events verify`: records that the warden dropped from a full queue",
+  ),
+  "journal.rotated": reported("int", [], "`events verify`: older records that are gone, at least so many"),
+  "journal.problems": reported("int", [], "`events verify`: how many problems were found"),
   "report.missing": reported("int", ["change"], "how many records are missing"),
   "report.reason": reported(
     "string",
@@ -738,6 +791,11 @@ const table = {
   "status.warden.since": reported("string", [], "`status`: when the warden was started, or started again"),
   "status.may_act": reported("bool", [], "`status`: verdicts may act now"),
   "status.armed_rules": reported("string[]", [], "`status`: rules that may act, somewhere at least"),
+  "status.held_rules": reported(
+    "string[]",
+    [],
+    "`status`: rules that the configuration arms and that wait to be confirmed",
+  ),
   "status.policy.digest": reported("string", [], "`status`: SHA-256 of the policy in force"),
   "status.policy.since": reported("string", [], "`status`: when the policy was put into force"),
   "status.configuration.file": reported(

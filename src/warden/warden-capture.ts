@@ -10,6 +10,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { EndReason } from "../sensor/capture/blocks.ts";
 import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
+import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { withoutHosts } from "./capture-header.ts";
@@ -207,6 +208,11 @@ export class WardenCapture {
     if (image === undefined) active.containers.delete(id);
     else this.keep(active, active.containers, "containers", id, image);
     active.writer.add("container", { kind: "container", id, image });
+  }
+
+  /** What the warden judges by: whether what an exec runs holds what was accepted, see ChangedItem. */
+  changed(answer: Omit<ChangedItem, "kind">): void {
+    this.active?.writer.add("changed", { kind: "changed", ...answer });
   }
 
   /** The capture, if events are being captured. */

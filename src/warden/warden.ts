@@ -11,6 +11,7 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
@@ -63,7 +64,7 @@ async function freeMemory(): Promise<void> {
  */
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
-  const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
+  const warden = new Warden(options, buildWardenParts(options, loaded, saved));
   warden.start(saved);
   return warden;
 }
@@ -293,6 +294,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
+    const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
     users.nameOf = readUserNames();
     epoch.raise("users");
@@ -310,12 +312,15 @@ class Warden {
     if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
       // The next warden gets the rights to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
+      this.parts.observation.apply(result.policy, monotonicNow());
+      confirmed.apply(result.policy, config, writeNow);
       for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
       this.isStopping = true;
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
     policyInForce.replace(result.policy);
+    this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
@@ -412,7 +417,7 @@ class Warden {
     if (scan?.slices.readSlice() !== true) return;
     this.scan = undefined;
     this.updateClocks();
-    const { source, tracker, rescan, capture, totals, learner, recordChange } = this.parts;
+    const { source, tracker, rescan, capture, totals, learner, observation, recordChange } = this.parts;
     const { time } = scan.slices;
     const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
     const processes = withoutZombies(found, source.sensor);
@@ -423,7 +428,10 @@ class Warden {
     for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
-    if (tracker.forest.lossTime === undefined) learner.onRepaired();
+    if (tracker.forest.lossTime === undefined) {
+      learner.onRepaired();
+      observation.onRepaired(monotonicNow());
+    }
     if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
@@ -441,6 +449,7 @@ class Warden {
       link,
       rescan,
       forestStore,
+      chainStore,
       fileWriter,
       learner,
       knownTrees,
@@ -460,6 +469,7 @@ class Warden {
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     if (work.isBusy || this.isReloadDue) wakeIn(0);
     wakeIn(forestStore.dueIn(now));
+    wakeIn(chainStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
@@ -476,9 +486,18 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
-      this.parts;
-    const { late, examiner } = this.parts;
+    const {
+      work,
+      rescan,
+      forestStore,
+      chainStore,
+      learner,
+      knownTrees,
+      capture,
+      repeatedVerdicts,
+      enforcement,
+    } = this.parts;
+    const { late, examiner, observation } = this.parts;
     const now = monotonicNow();
     enforcement.work();
     this.parts.applyEnforcement();
@@ -488,7 +507,11 @@ class Warden {
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     work.run();
-    if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (forestStore.dueIn(now) === 0) {
+      forestStore.save(now);
+      observation.save(now);
+    }
+    if (chainStore.dueIn(now) === 0) chainStore.save();
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -498,14 +521,26 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
-      this.parts;
+    const {
+      learner,
+      recordChange,
+      source,
+      forestStore,
+      chainStore,
+      link,
+      fileWriter,
+      poll,
+      capture,
+      repeatedVerdicts,
+    } = this.parts;
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
+    this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
+    chainStore.save();
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { Collector } from "./collector.ts";
 import { decodeLogs } from "./otlp-decode.ts";
-import { Rig, RUN, until, verdict } from "./rig.ts";
+import { Rig, until, verdict } from "./rig.ts";
 
 function rigFor(collector: Collector, more: Readonly<Record<string, string>> = {}): Rig {
   return new Rig(
@@ -58,7 +58,8 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
   });
   expect(log?.resource).toMatchObject({
     "service.name": "treewarden",
-    "service.instance.id": RUN,
+    "service.instance.id": expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-/),
+    "os.version": expect.any(String),
     "os.type": "linux",
     "deployment.environment.name": "test bed",
   });
@@ -76,17 +77,20 @@ test("metrics arrive as the scrape has them: cumulative, monotonic, with a tree'
     collector.points.findLast(
       (point) => point.metric === metric && Bun.deepEquals(point.attributes, attributes),
     );
-  await until("the counter", () => find("treewarden.events", { event: "exec" })?.value === 7);
-  expect(find("treewarden.events", { event: "exec" })).toMatchObject({
+  await until(
+    "the counter",
+    () => find("treewarden.events", { "treewarden.event.kind": "exec" })?.value === 7,
+  );
+  expect(find("treewarden.events", { "treewarden.event.kind": "exec" })).toMatchObject({
     kind: "sum",
     temporality: 2,
     monotonic: true,
     unit: "{event}",
   });
-  const tree = "/cron/x\\x0ay";
-  expect(find("treewarden.tree.processes", { tree, state: "RUNNING" })?.value).toBe(0);
-  expect(find("treewarden.tree.processes", { tree, state: "STOPPED" })?.value).toBe(1);
-  const duration = find("treewarden.tree.duration", { tree });
+  const path = { "treewarden.tree.path": "/cron/x\\x0ay" };
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "RUNNING" })?.value).toBe(0);
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "STOPPED" })?.value).toBe(1);
+  const duration = find("treewarden.tree.duration", path);
   expect(duration).toMatchObject({
     kind: "histogram",
     temporality: 2,

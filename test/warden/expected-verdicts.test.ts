@@ -1,6 +1,6 @@
 // The counters of verdicts before there was any.
 import { expect, test } from "bun:test";
-import type { Config } from "../../src/config/config.ts";
+import type { ArmingSettings } from "../../src/enforcement/configured-arming.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { EnforcementInForce } from "../../src/warden/enforcement-in-force.ts";
@@ -13,10 +13,11 @@ const policy = policyOf([
 ]);
 
 /** The series of verdicts of a warden that starts with `settings`, and their values. */
-function verdicts(settings: Pick<Config, "enforcement" | "armed">): Record<string, unknown> {
+function verdicts(settings: Omit<ArmingSettings, "armed_since_hours">): Record<string, unknown> {
   const totals = new Totals();
   new EnforcementInForce({
-    settings,
+    settings: { ...settings, armed_since_hours: 168 },
+    confirmed: { has: () => true, held: [], apply: () => undefined, confirm: () => undefined },
     policy,
     totals,
     read: () => ({ overrides: noOverrides, problems: [], holdsAll: false }),

@@ -18,6 +18,7 @@ import { socketPair, trySend } from "../../../src/linux/socketpair.ts";
 import { embeddedPolicies } from "../../../src/policy/embedded.ts";
 import { loadPolicies } from "../../../src/policy/load.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
+import { JournalChain } from "../../../src/report/journal-chain.ts";
 import { Outbox } from "../../../src/report/outbox.ts";
 import { redactArguments } from "../../../src/report/redaction/arguments.ts";
 import { RepeatedVerdicts } from "../../../src/report/repeated-verdicts.ts";
@@ -157,6 +158,7 @@ export class Pipeline implements Disposable {
     this.outbox = new Outbox({
       fd: this.wardenFd,
       totals,
+      chain: new JournalChain(new Uint8Array(32), { run: "1", generation: GENERATION }, undefined),
       hello: () => ({
         type: "hello",
         run: "1",
