@@ -114,6 +114,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./sign-release.ts")).signReleaseCommand(),
   },
   {
+    name: "licenses",
+    summary: "show the licences of everything in this executable",
+    load: async () => (await import("./licenses.ts")).licensesCommand(),
+  },
+  {
     name: "version",
     summary: "show the version and what it was built for",
     load: async () => (await import("./version.ts")).versionCommand(),
