@@ -114,6 +114,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./sign-release.ts")).signReleaseCommand(),
   },
   {
+    name: "schema",
+    summary: "print the JSON Schema of policies or of the configuration, for editors",
+    load: async () => (await import("./schema.ts")).schemaCommand(),
+  },
+  {
     name: "licenses",
     summary: "show the licences of everything in this executable",
     load: async () => (await import("./licenses.ts")).licensesCommand(),
