@@ -30,11 +30,9 @@ export function jsonSchema(schema: unknown, named: ReadonlyMap<unknown, JsonSche
   if (reference !== undefined) return reference;
   const part = v.parse(Part, schema);
   const [first, ...actions] = part.pipe ?? [];
-  const base = first === undefined || first === schema ? ofType(part, named) : jsonSchema(first, named);
-  return actions.reduce<JsonSchema>(
-    (made, action) => ({ ...made, ...ofAction(v.parse(Part, action), made) }),
-    base,
-  );
+  let made = first === undefined || first === schema ? ofType(part, named) : jsonSchema(first, named);
+  for (const action of actions) made = { ...made, ...ofAction(v.parse(Part, action), made) };
+  return made;
 }
 
 function ofType(part: Part, named: ReadonlyMap<unknown, JsonSchema>): JsonSchema {
