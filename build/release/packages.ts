@@ -117,7 +117,8 @@ function packageVersion(format: Format, { version, commit, time }: PackageInputs
 
 /** `script` returns the path of a maintainer script. */
 function settingsOf(format: Format, script: (name: string) => string): Readonly<Record<string, unknown>> {
-  const gzip = { compression: "gzip" };
+  // As quick as gzip and a seventh smaller; dpkg of Debian 12 and rpm 4.14 can read it.
+  const zstd = { compression: "zstd" };
   const scripts = (names: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
     Object.fromEntries(Object.entries(names).map(([key, name]) => [key, script(name)]));
   switch (format) {
@@ -130,13 +131,13 @@ function settingsOf(format: Format, script: (name: string) => string): Readonly<
           preremove: "prerm",
           postremove: "postrm",
         }),
-        deb: gzip,
+        deb: zstd,
       };
     case "rpm":
       return {
         depends: ["glibc >= 2.17"],
         scripts: scripts({ postinstall: "post", preremove: "preun", postremove: "postun" }),
-        rpm: { ...gzip, summary: SUMMARY, buildhost: "localhost" },
+        rpm: { ...zstd, summary: SUMMARY, buildhost: "localhost" },
       };
     case "apk":
       return {

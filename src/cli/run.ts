@@ -12,6 +12,7 @@ import { confirmedRulesPath, formatConfirmedRules } from "../warden/confirmed-ru
 import type { RunSettings, WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
 import { writeWhole } from "./baseline/store.ts";
+import { readEndpointSecurity } from "./endpoint-security.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
 import { type RunOutput, runOutput, runOutputOption } from "./output-format.ts";
@@ -84,24 +85,28 @@ function run(flags: RunFlags): ExitCode {
   const confirmed = printEnforcement({ config, origin, policy });
   const output = runOutput(flags.output, flags.all === true || config.events === "all");
   const otlp = readOtlpSettings(config.otlp, process.env);
-  for (const text of [...otlp.problems.map(({ text }) => text), ...otlp.notes]) warn(text);
+  const endpoint = readEndpointSecurity(config.metrics.web_config);
+  const outputProblems = [...otlp.problems, ...endpoint.problems];
+  for (const text of [...outputProblems.map(({ text }) => text), ...otlp.notes]) warn(text);
+  const shown = withoutSecrets(config);
   const plan: WardenPlan = {
     run: `tw-${randomUUID()}`,
-    config: withoutSecrets(config),
+    config: shown,
     origin,
     startedMs: Date.now(),
     settings: absoluteSettings(settings, config.policies),
     problems,
-    outputProblems: otlp.problems,
+    outputProblems,
   };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: {
       run: plan.run,
-      config: withoutSecrets(config),
+      config: endpoint.problems.length === 0 ? shown : withoutEndpoint(shown),
       output,
       all: flags.all === true,
       colour: mayColour(process.stdout),
       otlp: otlp.settings,
+      endpointSecurity: endpoint.security,
     },
     timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
@@ -142,6 +147,10 @@ function prepareBase(config: Config): string | undefined {
     warn(`cannot save the base list: ${messageOf(error)}`);
   }
   return folder;
+}
+
+function withoutEndpoint(config: Config): Config {
+  return { ...config, metrics: { ...config.metrics, listen: "off" } };
 }
 
 function asExitCode(code: number): ExitCode {

@@ -1,8 +1,9 @@
 // Replaces secrets in a record before it leaves the host.
 import { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
-import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
+import { nameInEnvironment } from "../vocabulary/environment.ts";
 import { type EventRecord, parseRecord, type RecordDraft } from "./event-record.ts";
+import { isRedacted, type RedactedName } from "./redacted-fields.ts";
 import { redactArguments, redactText } from "./redaction/arguments.ts";
 import { HIDDEN } from "./redaction/spans.ts";
 
@@ -58,24 +59,9 @@ export function createRedaction(
   return redact;
 }
 
-type NameWithArguments =
-  | "process.command_line"
-  | "process.command_args"
-  | "process.ancestors"
-  | "policy.arguments"
-  | Parameters<typeof nameInEnvironment>[0];
-
 /** Whether a field of that name can hold what a process was given. */
-function hasArguments(name: string): name is NameWithArguments {
-  switch (name) {
-    case "process.command_line":
-    case "process.command_args":
-    case "process.ancestors":
-    case "policy.arguments":
-      return true;
-    default:
-      return isEnvironmentVariable(name);
-  }
+function hasArguments(name: string): name is RedactedName | "process.command_line" {
+  return name === "process.command_line" || isRedacted(name);
 }
 
 /** The texts of a list. The warden's records have nothing else here; what a record of the journal has is not certain. */

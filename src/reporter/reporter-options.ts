@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 import type { User } from "../linux/process.ts";
+import { endpointSecuritySchema } from "./endpoint-security.ts";
 import { otlpSettingsSchema } from "./otlp-settings.ts";
 
 const options = {
@@ -15,6 +16,8 @@ const options = {
   colour: v.boolean(),
   /** Null if nothing is exported over OTLP. */
   otlp: v.nullable(otlpSettingsSchema),
+  /** Null: whoever can connect to the endpoint may read. */
+  endpointSecurity: v.nullable(endpointSecuritySchema),
 };
 /** A user or group, never root's. */
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

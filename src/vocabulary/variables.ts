@@ -924,6 +924,15 @@ export function isSharedByLineage(name: string): boolean {
   return isJudged(name) && judgedRow(name).dependsOn.every((one) => dependencies[one].sharedByLineage);
 }
 
+/**
+ * The variable is most often the same for one exec of a lineage and the next, and comparing its values costs nothing:
+ * which file runs, as whom, from which unit. Arguments, times and environments differ.
+ */
+export function repeats(name: string): boolean {
+  if (!isJudged(name) || isExpensive(name)) return false;
+  return judgedRow(name).dependsOn.every((one) => dependencies[one].repeats);
+}
+
 /** Two execs of one settle key are alike in this variable, see dependencies.ts. */
 export function isCoveredBySettleKey(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.every((one) => dependencies[one].settleKey !== "missed");

@@ -162,11 +162,14 @@ export class VerdictHandler implements TrackerListener {
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge))) {
+      const known = knowledge.known === undefined ? "absent" : knowledge.known === null ? "null" : "false";
+      this.inputs.totals.counter("newTrees", { known }).add(1);
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
       );
+    }
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;

@@ -129,6 +129,7 @@ export function buildWardenParts(
   const policyInForce = new PolicyInForce(policy, totals);
   for (const { signals } of options.outputProblems)
     for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
+  const degradedReasons = totals.gauge("degradedReasons", {});
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const journalHead = totals.gauge("journalHead", {});
   const chainStore = new ChainStore({
@@ -165,6 +166,7 @@ export function buildWardenParts(
       if (chain.head !== undefined) journalHead.set(sealAsNumber(chain.head.seal));
       knownTrees.publishInfo(totals);
       ownCost.measure();
+      degradedReasons.set(degraded().length);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);

@@ -4,6 +4,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -21,8 +22,11 @@ import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
-const ALLOCATOR_KEEPS_MS = 20;
+/**
+ * The executable starts with a factor of 100 (build/compile.ts), so that nothing is compiled that only the start calls.
+ * The functions of the loop are few and run for weeks. A factor of 1 saves no more CPU, and takes 4 MB more.
+ */
+const LOOP_JIT_POLICY = 10;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -43,19 +47,9 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  await freeMemory();
+  await releaseStartMemory();
+  Bun.unsafe.setJITPolicy(LOOP_JIT_POLICY);
   await warden.run();
-}
-
-/**
- * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
- * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
- */
-async function freeMemory(): Promise<void> {
-  await Bun.sleep(0);
-  Bun.gc(true);
-  await Bun.sleep(ALLOCATOR_KEEPS_MS);
-  Bun.gc(true);
 }
 
 /**
@@ -91,6 +85,9 @@ class Warden {
   private readonly reloadRequests: string[] = [];
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
+  /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
+  private watching = "";
+  private watchingEpoch: number | undefined;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -116,12 +113,13 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source, loop } = this.parts;
+    const { poll, link, fileWriter, source, loop, epoch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
+    this.reportWatching();
     try {
       while (!this.isStopping) {
         const timeout = this.pollTimeout();
@@ -131,6 +129,7 @@ class Warden {
         for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
         if (this.isReloadDue) await this.beginReload();
         this.runDueTasks();
+        if (epoch.current !== this.watchingEpoch) this.reportWatching();
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
         if (ready > 0) this.collection.worked(monotonicNow());
@@ -144,6 +143,20 @@ class Warden {
     }
     await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
+  }
+
+  /** The supervisor passes this on to the service manager that started the run, if one did. */
+  private reportWatching(): void {
+    const { source, enforcement, policyInForce, epoch, degraded } = this.parts;
+    this.watchingEpoch = epoch.current;
+    const { role, rules } = policyInForce.current;
+    const [problem, ...others] = degraded();
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const state = problem === undefined ? "" : `; degraded: ${problem}${more}`;
+    const status = `${source.name}, enforcement ${enforcement.enforcement}, role ${role}, ${rules.length} rules${state}`;
+    if (status === this.watching) return;
+    this.watching = status;
+    this.options.reportWatching(status);
   }
 
   private handleReady(token: number): void {
@@ -206,6 +219,7 @@ class Warden {
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
+      this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
@@ -354,6 +368,7 @@ class Warden {
       error.fix === undefined ? formatPolicyError(error) : `${formatPolicyError(error)}; ${error.fix}`,
     );
     files.refuse(problems);
+    this.watchingEpoch = undefined;
     if (isConfigurationRead) {
       totals.counter("policyLoadFailures", {}).add(1);
       recordChange("policy.rejected", {

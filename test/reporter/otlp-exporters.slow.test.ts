@@ -43,7 +43,10 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
   const event = new Date("2026-02-03T04:05:06Z").getTime();
   expect(Number((log?.observedTimeUnixNano ?? 0n) / 1_000_000n)).toBeGreaterThan(event);
   expect(log?.body).toBe("WOULD_KILL -/- 4711 - /nginx/base sh -c curl https://user:[redacted]@host/");
-  expect(log?.attributes).toEqual({
+  const attributes = Object.entries(log?.attributes ?? {});
+  const ofRecord = attributes.filter(([name]) => !name.startsWith("treewarden.journal."));
+  expect(attributes.length - ofRecord.length).toBe(4);
+  expect(Object.fromEntries(ofRecord)).toEqual({
     "log.record.uid": "u1",
     "treewarden.policy.action": "kill",
     "treewarden.policy.outcome": "would_kill",

@@ -99,6 +99,7 @@ export class Rig implements AsyncDisposable {
         ...change.config,
       },
       otlp: readOtlpSettings(config.otlp, environment).settings,
+      endpointSecurity: null,
     };
     this.environment = environment;
     const path = join(this.folder, "stdout");
