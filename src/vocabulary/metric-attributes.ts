@@ -18,7 +18,6 @@ export type MetricAttribute = JoinedAttribute | OwnAttribute;
 /** By label. */
 const common: Readonly<Record<string, MetricAttribute>> = {
   tree: { record: "tree.path" },
-  known: { record: "tree.known" },
   state: { own: "tree.state", meaning: "RUNNING or STOPPED" },
   event: { record: "event.kind" },
   source: { record: "sensor.source" },
