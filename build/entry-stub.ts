@@ -234,7 +234,7 @@ const P_MEMSZ = 40;
 const READ_EXECUTE = 5;
 
 /** The largest page of a supported kernel (arm64): file and memory must agree on their offset in a page. */
-const PAGE = 0x1_0000;
+export const ENTRY_STUB_ALIGNMENT = 0x1_0000;
 
 /**
  * A copy of the ELF executable `file` that renames variables before it starts (see above), except `kept` (NAME=VALUE).
@@ -258,8 +258,8 @@ export function addEntryStub(file: Uint8Array, kept: readonly string[]): Uint8Ar
   const ends = loaded.map((header) =>
     Number(from.getBigUint64(header + P_VADDR, true) + from.getBigUint64(header + P_MEMSZ, true)),
   );
-  const offset = roundUp(file.length, PAGE);
-  const address = roundUp(Math.max(...ends), PAGE);
+  const offset = roundUp(file.length, ENTRY_STUB_ALIGNMENT);
+  const address = roundUp(Math.max(...ends), ENTRY_STUB_ALIGNMENT);
   const code = assemble(arch, address, Number(from.getBigUint64(E_ENTRY, true)), kept);
 
   const result = new Uint8Array(offset + code.length);
@@ -272,7 +272,14 @@ export function addEntryStub(file: Uint8Array, kept: readonly string[]): Uint8Ar
   to.setUint32(last, PT_LOAD, true);
   to.setUint32(last + 4, READ_EXECUTE, true);
   // p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align
-  for (const [i, value] of [offset, address, address, code.length, code.length, PAGE].entries())
+  for (const [i, value] of [
+    offset,
+    address,
+    address,
+    code.length,
+    code.length,
+    ENTRY_STUB_ALIGNMENT,
+  ].entries())
     to.setBigUint64(last + 8 + i * 8, BigInt(value), true);
   to.setBigUint64(E_ENTRY, BigInt(address), true);
   return result;

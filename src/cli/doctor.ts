@@ -6,7 +6,7 @@ import { realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
-import { openTelemetryVariables } from "../supervisor/environment.ts";
+import { mayExport } from "../reporter/read-otlp-settings.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
 import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
@@ -22,7 +22,7 @@ export function doctorCommand(): Command {
     .action((flags: { readonly output: OutputFormat; readonly config?: string }) => {
       const sensors = trySensors();
       const { checks, config } = runChecks(flags.config);
-      const privileges = privilegeLines(privilegeMode(config, openTelemetryVariables(process.env)));
+      const privileges = privilegeLines(privilegeMode(config, mayExport(config.otlp, process.env)));
       const print = flags.output === "json" ? json : pretty;
       process.stdout.write(print(sensors, checks, privileges));
       process.exitCode = verdict(sensors, checks);

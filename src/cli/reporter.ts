@@ -11,12 +11,11 @@ import { messageOf } from "../vocabulary/errors.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
 export async function reporter(text: string): Promise<void> {
-  const { user, options, environment } = parseReporterPlan(text, configSchema);
+  const { user, options, timeZone } = parseReporterPlan(text, configSchema);
   if (user !== null) dropRights(user);
   // Programs that the reporter starts, such as sendmail, get none of its descriptors.
   for (const fd of [inherited.report, inherited.control, inherited.deadMan]) setCloseOnExec(fd, true);
-  // OpenTelemetry's exporters read process.env. Variables that are set at run time do not appear in /proc/PID/environ.
-  Object.assign(process.env, environment);
+  process.env.TZ = timeZone;
   let orders: Promise<{ readonly close: () => void }> | undefined;
   try {
     await runReporter({
@@ -26,7 +25,6 @@ export async function reporter(text: string): Promise<void> {
       onStop: (stop) => {
         orders = listen(stop);
       },
-      environment: process.env,
       warn,
     });
   } catch (error) {

@@ -26,8 +26,6 @@ interface Restrictions {
   readonly descriptors: readonly number[];
 }
 
-type Environment = Readonly<Record<string, string>>;
-
 /**
  * Called with the role and the arguments of an internal command before it reads its plan. The first time it gives up
  * rights, executes the same command again, and so does not return; the second time it filters system calls. Throws a
@@ -90,19 +88,19 @@ function readRestrictions(
     case "supervisor": {
       const { descriptors }: SupervisorPlan = JSON.parse(text);
       const { config }: WardenPlan = JSON.parse(readPlanFile(descriptors.wardenPlan));
-      return { role, ...restrictionsOf(config, {}), descriptors: Object.values(descriptors) };
+      return { role, ...restrictionsOf(config, false), descriptors: Object.values(descriptors) };
     }
     case "warden": {
       const { run, config }: WardenPlan = JSON.parse(text);
-      return { role, ...restrictionsOf(configInForce(run, config), {}), descriptors: below };
+      return { role, ...restrictionsOf(configInForce(run, config), false), descriptors: below };
     }
     case "examiner": {
       const { config }: WardenPlan = JSON.parse(text);
-      return { role, ...restrictionsOf(config, {}), descriptors: below };
+      return { role, ...restrictionsOf(config, false), descriptors: below };
     }
     case "reporter": {
-      const { options, environment }: ReporterPlan = JSON.parse(text);
-      return { role, ...restrictionsOf(options.config, environment), descriptors: below };
+      const { options }: ReporterPlan = JSON.parse(text);
+      return { role, ...restrictionsOf(options.config, options.otlp !== null), descriptors: below };
     }
     default:
       return undefined;
@@ -114,29 +112,18 @@ function readPlanFile(fd: number): string {
   return readFileSync(`/proc/self/fd/${fd}`, "utf8");
 }
 
-function restrictionsOf(config: Config, environment: Environment): Omit<Restrictions, "descriptors"> {
-  return { config, mode: privilegeMode(config, environment), files: ownFiles(config, environment) };
+function restrictionsOf(config: Config, exports: boolean): Omit<Restrictions, "descriptors"> {
+  const mode = privilegeMode(config, exports);
+  return { config, mode, files: { folder: join(config.state_directory, "report"), read: [] } };
 }
 
-/** `environment`: OpenTelemetry's variables. */
-export function privilegeMode(config: Config, environment: Environment): PrivilegeMode {
-  const endpoints = Object.keys(environment).filter((name) => /^OTEL_EXPORTER_OTLP_.*ENDPOINT$/.test(name));
+/** `exports`: whether the reporter sends to a collector. Other processes have no privilege that depends on it. */
+export function privilegeMode(config: Config, exports: boolean): PrivilegeMode {
   return {
     source: config.source,
     enforcement: config.enforcement,
     mail: config.mail.to.length > 0,
     setIdMail: config.mail.set_id,
-    exports: config.otlp.endpoint !== undefined || endpoints.length > 0,
-  };
-}
-
-/** What the reporter reads and writes besides the system's files. */
-function ownFiles(config: Config, environment: Environment): OwnFiles {
-  const { certificate, client_certificate, client_key } = config.otlp;
-  const named = Object.entries(environment).filter(([name]) => /_(?:CERTIFICATE|KEY)$/.test(name));
-  const paths = [certificate, client_certificate, client_key, ...named.map(([, value]) => value)];
-  return {
-    folder: join(config.state_directory, "report"),
-    read: paths.filter((path) => path !== undefined).filter((path) => path.startsWith("/")),
+    exports,
   };
 }

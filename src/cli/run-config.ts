@@ -46,7 +46,9 @@ export function absoluteSettings(
   };
 }
 
-/** Only the reporter exports, so no other process gets the headers, which often are a token. */
+/** Only the settings of OTLP in the reporter's plan have the headers, which often are a token, and a URL's password. */
 export function withoutSecrets(config: Config): Config {
-  return { ...config, otlp: { ...config.otlp, headers: {} } };
+  const { endpoint, ...otlp } = config.otlp;
+  const shown = endpoint?.replace(/^(https?:\/\/)[^/?#]*@/i, "$1");
+  return { ...config, otlp: { ...otlp, headers: {}, ...(shown === undefined ? {} : { endpoint: shown }) } };
 }

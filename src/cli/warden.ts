@@ -1,10 +1,16 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
 import { decidingFile } from "../linux/root-file.ts";
+import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { LastResort } from "../sensor/open.ts";
-import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl, WARDEN_HUNG } from "../supervisor/inherited.ts";
+import {
+  DEAD_MAN_INTERVAL_NS,
+  encodeWatching,
+  inherited,
+  readWardenControl,
+} from "../supervisor/inherited.ts";
 import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
@@ -19,18 +25,11 @@ import { copyingFiles, keptFiles } from "./setting-files.ts";
 /** More than the largest configuration file, which is read again only to be copied. */
 const CONFIG_LIMIT = 1 << 20;
 
-/**
- * `ebpfRefusal`: why the sensor must not use eBPF; undefined or empty if it may. `hung`: WARDEN_HUNG if an earlier warden
- * of this run hung.
- */
-export async function warden(
-  text: string,
-  ebpfRefusal: string | undefined,
-  hung: string | undefined,
-): Promise<void> {
+/** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
+export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
-    ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };
+    ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const start = startOf(plan);
   const { config } = start.lastGood;
   // Further than the state directory, which may be full.
@@ -42,7 +41,7 @@ export async function warden(
       config,
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
-      argumentsOf: hung === WARDEN_HUNG ? "root" : "all",
+      outputProblems: plan.outputProblems,
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },
@@ -74,6 +73,10 @@ export async function warden(
       reportFd: inherited.report,
       controlFd: inherited.control,
       readOrders: () => readWardenControl(),
+      reportWatching(status) {
+        // A full socket means that the supervisor has not read older ones; the next change reports again.
+        sendPacket(inherited.control, encodeWatching(status));
+      },
       examinerFd: inherited.examiner,
       deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },

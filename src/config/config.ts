@@ -92,7 +92,8 @@ function patternProblem(expression: string): string | undefined {
 /** A collector's URL may hold a password in front of the `@`, which must not appear in a log. */
 const collectorUrl = v.pipe(
   v.string(mustBe("a URL", typeText)),
-  v.url(
+  v.check(
+    (text) => /^https?:\/\//i.test(text) && URL.canParse(text),
     mustBe("a URL such as http://127.0.0.1:4318", (found) =>
       shownValue(String(found).replace(/^.*@/s, "...@")),
     ),
@@ -146,6 +147,8 @@ export const sections = {
     listen: v.optional(listen, "127.0.0.1:9501"),
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
     max_trees: v.optional(count(1, 100_000), 2000),
+    web_config: v.optional(absolutePath),
+    names: v.optional(oneOf("cnproc", "treewarden", "both"), "both"),
   },
   journal: {
     max_days: v.optional(count(1, 3650), 90),
@@ -168,6 +171,7 @@ export const sections = {
       v.record(text, header, mustBe("a section of header names with their values", typeText)),
       {},
     ),
+    protocol: v.optional(oneOf("http/protobuf", "http/json"), "http/protobuf"),
     compression: v.optional(oneOf("gzip", "none"), "gzip"),
     interval_seconds: v.optional(count(1, 3600), 60),
     timeout_seconds: v.optional(count(1, 300), 10),
@@ -182,6 +186,7 @@ export const configSchema = section({
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
+  armed_since_hours: v.optional(count(0, 8_760), 168),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),

@@ -43,6 +43,12 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     takesEffect: "reload",
     unset: "nothing acts",
   },
+  armed_since_hours: {
+    meaning:
+      "a rule that `armed` newly names acts only if the warden has observed it as it is now for this many hours without loss and without a hit on what the host is known to run, or once `treewarden arm --confirm` confirms it. With 0 it acts at once. `treewarden arm` asks for as much, or for `--anyway`",
+    example: "0",
+    takesEffect: "reload",
+  },
   source: {
     meaning:
       "where events come from. `auto` takes the best that the kernel allows, and another one if that fails; a source that is named is never exchanged",
@@ -139,6 +145,19 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "500",
     takesEffect: "restart",
   },
+  "metrics.web_config": {
+    meaning:
+      "file of TLS and passwords for the endpoint, in the format of Prometheus's exporters: see [telemetry.md](telemetry.md#tls-and-passwords)",
+    example: "/etc/treewarden/web.yaml",
+    takesEffect: "restart",
+    unset: "whoever can connect to the address may read",
+  },
+  "metrics.names": {
+    meaning:
+      "names of the series for each tree: prom-cnproc's `process` and `process_seconds`, treewarden's own `treewarden_tree_processes` and `treewarden_tree_duration_seconds`, or both. Over OTLP they have one name in any case",
+    example: "treewarden",
+    takesEffect: "restart",
+  },
   "journal.max_days": {
     meaning: "how long the journal keeps a record",
     example: "365",
@@ -178,6 +197,11 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "{ Authorization: Bearer example }",
     takesEffect: "restart",
   },
+  "otlp.protocol": {
+    meaning: "the encoding",
+    example: "http/json",
+    takesEffect: "restart",
+  },
   "otlp.compression": {
     meaning: "how exports are compressed",
     example: "none",
@@ -206,7 +230,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     unset: "none",
   },
   "otlp.client_key": {
-    meaning: "its key (PEM), readable by the reporter",
+    meaning: "its key (PEM); it may be readable by root alone",
     example: "/etc/treewarden/client.key",
     takesEffect: "restart",
     unset: "none",

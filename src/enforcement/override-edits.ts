@@ -1,7 +1,7 @@
 // How a command of root's changes the orders in force. Less always wins: a new order to disarm or to pause never shortens
 // one that is in force, and nothing but an order to arm ends one to disarm before its time.
 
-import { isNoEarlier, type Moment, secondsUntil } from "../vocabulary/moment.ts";
+import { isNoEarlier, type Moment } from "../vocabulary/moment.ts";
 import type {
   ArmOrder,
   ArmTarget,
@@ -21,6 +21,21 @@ export function withArmed(overrides: Overrides, order: ArmOrder): Overrides {
   return { ...overrides, arm, disarm };
 }
 
+/**
+ * Takes back an order to arm: what the configuration says holds again. Orders to disarm that did not hold for its target
+ * hold for it again.
+ */
+export function withoutArmed(overrides: Overrides, target: ArmTarget): Overrides {
+  return {
+    ...overrides,
+    arm: overrides.arm.filter((other) => !isSameTarget(other, target)),
+    disarm: overrides.disarm.map((order) => ({
+      ...order,
+      except: order.except.filter((other) => !isSameTarget(other, target)),
+    })),
+  };
+}
+
 /** What is left of an order to disarm once `target` is armed by hand. */
 function rearmed(order: DisarmOrder, target: ArmTarget): readonly DisarmOrder[] {
   if (order.rule !== null && order.rule !== target.rule) return [order];
@@ -38,21 +53,33 @@ function rearmed(order: DisarmOrder, target: ArmTarget): readonly DisarmOrder[] 
 export function withDisarmed(overrides: Overrides, order: DisarmOrder, now: Moment): Overrides {
   const isForGood = order.end === null;
   const arm = isForGood ? overrides.arm.filter((armed) => !covers(order, armed)) : overrides.arm;
-  // An equal order without exceptions that ends no earlier makes this one superfluous, and the other way round. By both
-  // clocks: of two orders with ten seconds left, a clock that is set may end either one first.
-  const equal = (other: DisarmOrder): boolean => other.rule === order.rule && other.unit === order.unit;
-  const isCovered = overrides.disarm.some(
-    (other) => equal(other) && other.except.length === 0 && outlasts(other.end, order.end, now),
-  );
-  if (isCovered) return { ...overrides, arm };
-  const kept = overrides.disarm.filter((other) => !equal(other) || !outlasts(order.end, other.end, now));
-  return { ...overrides, arm, disarm: [...kept, order] };
+  const concernsSame = (other: DisarmOrder): boolean =>
+    other.rule === order.rule && other.unit === order.unit;
+  const isWhole = (other: DisarmOrder): boolean => other.except.length === 0;
+  return { ...overrides, arm, disarm: withLonger(overrides.disarm, order, now, concernsSame, isWhole) };
 }
 
-/** Pauses enforcement, unless a pause that lasts longer is in force. */
+/** Pauses enforcement. Of several pauses all are kept of which any may end last. */
 export function withPause(overrides: Overrides, order: PauseOrder, now: Moment): Overrides {
-  const isCovered = overrides.pause.some(({ end }) => !endsBefore(end, order.end, now));
-  return isCovered ? overrides : { ...overrides, pause: [order] };
+  return { ...overrides, pause: withLonger(overrides.pause, order, now, () => true) };
+}
+
+/**
+ * Adds `order`, unless one that concerns the same and is whole ends no earlier, and drops those that end no later than
+ * it. Both clocks must agree on that: of two orders with ten seconds left, a clock that is set may end either one first.
+ */
+function withLonger<Order extends DisarmOrder | PauseOrder>(
+  orders: readonly Order[],
+  order: Order,
+  now: Moment,
+  concernsSame: (other: Order) => boolean,
+  isWhole: (other: Order) => boolean = () => true,
+): readonly Order[] {
+  const isCovered = orders.some(
+    (other) => concernsSame(other) && isWhole(other) && outlasts(other.end, order.end, now),
+  );
+  if (isCovered) return orders;
+  return [...orders.filter((other) => !concernsSame(other) || !outlasts(order.end, other.end, now)), order];
 }
 
 export function withSilence(overrides: Overrides, order: SilenceOrder): Overrides {
@@ -73,11 +100,6 @@ function covers(order: DisarmOrder, target: ArmTarget): boolean {
 /** Whether `a` ends no earlier than `b`; null: it has no end. */
 function outlasts(a: OrderEnd | null, b: OrderEnd | null, now: Moment): boolean {
   return a === null || (b !== null && isNoEarlier(a, b, now));
-}
-
-function endsBefore(a: OrderEnd | null, b: OrderEnd | null, now: Moment): boolean {
-  if (a === null) return false;
-  return b === null || secondsUntil(a, now) < secondsUntil(b, now);
 }
 
 function isSameTarget(a: ArmTarget, b: ArmTarget): boolean {

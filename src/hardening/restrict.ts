@@ -14,6 +14,7 @@ import {
 import { type FileAccess, restrictFiles } from "../linux/landlock.ts";
 import { lowerLimit } from "../linux/resource-limits.ts";
 import { applyFilter, systemCallFilter } from "../linux/seccomp.ts";
+import { loadTimedReads } from "../linux/timed-read.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import {
   capabilitiesOf,
@@ -92,6 +93,12 @@ export function restrictFurther(role: ProcessRole, mode: PrivilegeMode): readonl
     problems.push(`memory is not limited (${messageOf(error)})`);
   }
   if (mustStartSetIdPrograms(role, mode)) return problems;
+  try {
+    // The filter refuses further libraries.
+    if (role === "warden") loadTimedReads();
+  } catch (error) {
+    problems.push(`arguments of other users' running processes cannot be read (${messageOf(error)})`);
+  }
   try {
     applyFilter(systemCallFilter(systemCallsOf(role, mode)));
   } catch (error) {

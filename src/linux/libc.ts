@@ -66,3 +66,7 @@ export const EPIPE = constants.errno.EPIPE;
 export const EPERM = constants.errno.EPERM;
 export const EINVAL = constants.errno.EINVAL;
 export const ENOBUFS = constants.errno.ENOBUFS;
+export const EBUSY = constants.errno.EBUSY;
+export const ETIMEDOUT = constants.errno.ETIMEDOUT;
+export const ENOSYS = constants.errno.ENOSYS;
+export const EINPROGRESS = constants.errno.EINPROGRESS;

@@ -151,7 +151,7 @@ export class Compiler {
         return this.each(expression);
       case "text": {
         const { test } = expression;
-        return this.apply((value: unknown) => anyText(value, test), this.lower(expression.left));
+        return this.apply((value: unknown) => someText(value, test), this.lower(expression.left));
       }
       case "under": {
         const index = this.ancestry.add(expression.entries);
@@ -311,7 +311,7 @@ export function computedValue(evaluation: Evaluation, slot: number): VariableVal
 }
 
 /** Whether a text, or any in an array of them, passes the test. */
-export function anyText(value: unknown, test: (text: string) => boolean): boolean {
+export function someText(value: unknown, test: (text: string) => boolean): boolean {
   if (typeof value === "string") return test(value);
   if (!Array.isArray(value)) return false;
   for (const item of value) if (typeof item === "string" && test(item)) return true;

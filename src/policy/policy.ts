@@ -15,7 +15,7 @@ import {
   needsContent,
   repeats,
 } from "../vocabulary/variables.ts";
-import { anyText, Compiler, computedValue, type Evaluation, type Program } from "./compiler.ts";
+import { Compiler, computedValue, type Evaluation, type Program, someText } from "./compiler.ts";
 import {
   callExpression,
   decidedByEnvironment,
@@ -445,7 +445,7 @@ export class RuleEvaluator {
 
   /** The rule's cheap test of a text holds; without one the whole condition decides. */
   private opens({ gate }: EvaluatedRule): boolean {
-    return gate === undefined || anyText(computedValue(this.evaluation, gate.slot), gate.test);
+    return gate === undefined || someText(computedValue(this.evaluation, gate.slot), gate.test);
   }
 
   private isAbsent(absent: readonly number[]): boolean {

@@ -31,6 +31,7 @@ export type Opened =
 
 /** The first line of a statement, so that a signature over any other text is never valid for a policy. */
 const FORMAT = "treewarden-policy-signature 1";
+const NO_SIGNATURE = "is no signature";
 /** The most bytes of a signature file: room for hundreds of files. */
 export const SIGNATURE_LIMIT = 65_536;
 
@@ -59,16 +60,30 @@ export function formatSignature(statement: string, signature: Uint8Array): strin
   return `${statement}signature ${Buffer.from(signature).toString("base64")}\n`;
 }
 
-/** Reads the output of `formatSignature`. Verifies the signature before it parses anything else. */
-export function openSignature(bytes: Uint8Array, verify: Verify): Opened {
+/**
+ * Reads the output of `formatSignature`, whose statement must begin with the line `format` (letters, digits, hyphens
+ * and blanks). Returns the statement's text once its signature has been verified.
+ */
+export function openSignedText(
+  bytes: Uint8Array,
+  format: string,
+  verify: Verify,
+): { readonly ok: true; readonly text: string } | { readonly ok: false; readonly message: string } {
   const text = Buffer.from(bytes).toString("latin1");
-  const [, signedText, base64] =
-    /^(treewarden-policy-signature 1\n[\x20-\x7e\n]*\n)signature ([A-Za-z0-9+/]{86}==)\n$/.exec(text) ?? [];
-  if (signedText === undefined || base64 === undefined) return { ok: false, message: "is no signature" };
+  const shape = new RegExp(`^(${format}\\n[\\x20-\\x7e\\n]*\\n)signature ([A-Za-z0-9+/]{86}==)\\n$`);
+  const [, signedText, base64] = shape.exec(text) ?? [];
+  if (signedText === undefined || base64 === undefined) return { ok: false, message: NO_SIGNATURE };
   if (!verify(Buffer.from(signedText, "latin1"), Buffer.from(base64, "base64")))
     return { ok: false, message: "was not made with a key that is trusted, or was changed since" };
-  const statement = parseStatement(signedText);
-  return statement === undefined ? { ok: false, message: "is no signature" } : { ok: true, statement };
+  return { ok: true, text: signedText };
+}
+
+/** Reads the signature of a policy. Verifies it before it parses anything else. */
+export function openSignature(bytes: Uint8Array, verify: Verify): Opened {
+  const opened = openSignedText(bytes, FORMAT, verify);
+  if (!opened.ok) return opened;
+  const statement = parseStatement(opened.text);
+  return statement === undefined ? { ok: false, message: NO_SIGNATURE } : { ok: true, statement };
 }
 
 function parseStatement(text: string): Statement | undefined {

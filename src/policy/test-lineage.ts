@@ -47,8 +47,11 @@ export function checkTests(role: LoadedRole): void {
   if (source === undefined) return;
   const tests = elements(nodeAt(source.root, ["tests"]));
   for (const [i, test] of (role.file.tests ?? []).entries()) {
+    let parent: Member = {};
     for (const [k, member] of test.lineage.entries()) {
       const node = nodeAt(tests[i] ?? source.root, ["lineage", k]);
+      const whole = memberOf(member, parent);
+      parent = whole;
       if (typeof member === "string") {
         if (!member.startsWith("/"))
           source.document.report(node, `"${member}" is not an absolute path`, `"/usr/bin/${member}"`);
@@ -63,9 +66,32 @@ export function checkTests(role: LoadedRole): void {
             `"${name}" follows from the rest and cannot be set`,
             `can be set: ${[...testVariables, environmentVariable("NAME")].join(", ")}`,
           );
+        checkNeeded(source.document, at, name, whole);
       }
     }
   }
+}
+
+/** What a process must have besides, with an example: treewarden looks the name up by the number, the image by the id. */
+const neededBy: ReadonlyMap<string, { readonly name: TestVariable; readonly example: string }> = new Map([
+  ["process.user.name", { name: "process.user.id", example: "33" }],
+  ["container.image.name", { name: "container.id", example: '"0123456789ab"' }],
+]);
+
+/** A value that no rule would see is an error: the test would pass or fail for another reason than it shows. */
+function checkNeeded(
+  document: Document,
+  at: Parameters<Document["report"]>[0],
+  name: string,
+  member: Member,
+): void {
+  const needed = neededBy.get(name);
+  if (needed === undefined || (member[needed.name] ?? null) !== null) return;
+  document.report(
+    at,
+    `"${name}" has no effect without "${needed.name}", here or in a process above`,
+    `add "${needed.name}": ${needed.example}`,
+  );
 }
 
 const typeChecks: Readonly<Record<VariableType, (value: Value) => boolean>> = {

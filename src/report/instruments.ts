@@ -3,11 +3,14 @@ import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
 export interface Instrument {
   /** The Prometheus name; that of a counter ends in `_total`. */
   readonly prometheus: string;
+  /** treewarden's own Prometheus name, where `prometheus` is prom-cnproc's; see the setting `metrics.names`. */
+  readonly ownName?: string;
   /** The OpenTelemetry name. */
   readonly otel: string;
   /** UCUM, as OpenTelemetry writes it. */
@@ -26,11 +29,17 @@ export interface Instrument {
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
 /** Why an exec is not judged again with the answer for which it waits. */
 export const lateReasons = ["full", "timeout"] as const;
+/** `tree.known` of a new tree. */
+export const newTreeKnowledge = ["false", "null", "absent"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
+/** Signals that are off if one of their settings cannot be used. */
+const configuredSignals = ["logs", "metrics", "endpoint"] as const;
+
 export const instruments = {
   treeProcesses: {
     prometheus: "process",
+    ownName: "treewarden_tree_processes",
     otel: "treewarden.tree.processes",
     unit: "{process}",
     kind: "gauge",
@@ -39,6 +48,7 @@ export const instruments = {
   },
   treeDuration: {
     prometheus: "process_seconds",
+    ownName: "treewarden_tree_duration_seconds",
     otel: "treewarden.tree.duration",
     unit: "s",
     kind: "histogram",
@@ -99,7 +109,17 @@ export const instruments = {
     unit: "{verdict}",
     kind: "counter",
     description: "Verdicts of the policy.",
-    attributes: ["role", "rule", "action", "outcome"],
+    attributes: ["role", "rule", "action", "outcome", "severity"],
+  },
+  newTrees: {
+    prometheus: "treewarden_new_trees_total",
+    otel: "treewarden.trees.new",
+    unit: "{tree}",
+    kind: "counter",
+    description:
+      "Trees that this host ran for the first time (event tree.new), by tree.known: null without a baseline.",
+    attributes: ["known"],
+    closed: [newTreeKnowledge],
   },
   verdictDuration: {
     prometheus: "treewarden_verdict_seconds",
@@ -136,6 +156,15 @@ export const instruments = {
     description: "Deliveries to an output that failed.",
     attributes: ["signal"],
   },
+  outputDisabled: {
+    prometheus: "treewarden_output_disabled",
+    otel: "treewarden.output.disabled",
+    unit: "1",
+    kind: "gauge",
+    description: "1 if the output is off because its settings cannot be used, else 0.",
+    attributes: ["signal"],
+    closed: [configuredSignals],
+  },
   resyncs: {
     prometheus: "treewarden_resyncs_total",
     otel: "treewarden.resyncs",
@@ -144,6 +173,15 @@ export const instruments = {
     description: "Scans of /proc that repaired the forest after a loss.",
     attributes: [],
     closed: [],
+  },
+  restarts: {
+    prometheus: "treewarden_restarts_total",
+    otel: "treewarden.restarts",
+    unit: "{restart}",
+    kind: "counter",
+    description: "Processes of treewarden that ended, and were started again.",
+    attributes: ["process"],
+    closed: [processNames],
   },
   policyLoadFailures: {
     prometheus: "treewarden_policy_load_failures_total",
@@ -170,6 +208,15 @@ export const instruments = {
     unit: "s",
     kind: "gauge",
     description: "Unix time at which configuration and policies were last put into force.",
+    attributes: [],
+    closed: [],
+  },
+  degradedReasons: {
+    prometheus: "treewarden_degraded_reasons",
+    otel: "treewarden.degraded.reasons",
+    unit: "{reason}",
+    kind: "gauge",
+    description: "For how many reasons what is in force is not what was asked for; /readyz names them.",
     attributes: [],
     closed: [],
   },
@@ -209,6 +256,16 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  journalHead: {
+    prometheus: "treewarden_journal_head",
+    otel: "treewarden.journal.head",
+    unit: "1",
+    kind: "gauge",
+    description:
+      "The first 48 bits of the seal of the newest reliable record, as a number: what the journal must contain.",
+    attributes: [],
+    closed: [],
+  },
   info: {
     prometheus: "treewarden_info",
     otel: "treewarden.info",
@@ -224,6 +281,59 @@ export const instruments = {
     kind: "gauge",
     description: "Always 1: a role whose policy is in force.",
     attributes: ["role", "version", "digest"],
+  },
+  baselineInfo: {
+    prometheus: "treewarden_baseline_info",
+    otel: "treewarden.baseline.info",
+    unit: "1",
+    kind: "gauge",
+    description:
+      "Always 1: the digest of the baseline in force, or none where there is only one that came with a role.",
+    attributes: ["digest"],
+  },
+  processCpu: {
+    prometheus: "treewarden_process_cpu_seconds_total",
+    otel: "treewarden.process.cpu",
+    unit: "s",
+    kind: "counter",
+    description: "CPU time that treewarden's own processes have used.",
+    attributes: ["process"],
+    closed: [processNames],
+  },
+  processResident: {
+    prometheus: "treewarden_process_resident_memory_bytes",
+    otel: "treewarden.process.resident_memory",
+    unit: "By",
+    kind: "gauge",
+    description: "Resident memory of treewarden's own processes; 0 for one that does not run.",
+    attributes: ["process"],
+    closed: [processNames],
+  },
+  processPrivate: {
+    prometheus: "treewarden_process_private_memory_bytes",
+    otel: "treewarden.process.private_memory",
+    unit: "By",
+    kind: "gauge",
+    description:
+      "The part of the resident memory that is no file's, so that no other process shares it (RssAnon).",
+    attributes: ["process"],
+    closed: [processNames],
+  },
+  journalBytes: {
+    prometheus: "treewarden_journal_bytes",
+    otel: "treewarden.journal",
+    unit: "By",
+    kind: "gauge",
+    description: "What the journal's records and tables occupy; journal.max_megabytes limits it.",
+    attributes: [],
+  },
+  exportBacklog: {
+    prometheus: "treewarden_export_backlog_records",
+    otel: "treewarden.export.backlog",
+    unit: "{record}",
+    kind: "gauge",
+    description: "Records in the journal that the collector has not accepted yet; 0 without a collector.",
+    attributes: [],
   },
   lastEvent: {
     prometheus: "treewarden_last_event_timestamp_seconds",

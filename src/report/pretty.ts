@@ -41,12 +41,22 @@ export function painter(colour: boolean): Paint {
   return (kind, text) => (colour ? colours[kind] + text + endOfColour : text);
 }
 
+const plainPaint = painter(false);
+
 /** One line with its newline. Texts in a record are already printable. */
 export function prettyLine(record: EventRecord, colour: boolean): string {
   const paint = painter(colour);
   const time = paint("dim", localTime(record.timestamp) ?? text(record.timestamp));
-  const line = lineOf.get(text(record["event.name"])) ?? nameLine;
-  return `${time} ${line(record, paint)}\n`;
+  return `${time} ${lineFor(record)(record, paint)}\n`;
+}
+
+/** The same text without time, colours and the spaces that align lines below each other. */
+export function displayText(record: EventRecord): string {
+  return lineFor(record)(record, plainPaint).replaceAll(/ {2,}/g, " ").trim();
+}
+
+function lineFor(record: EventRecord): Line {
+  return lineOf.get(text(record["event.name"])) ?? nameLine;
 }
 
 /** Outcome, reason and rule of a verdict. */
@@ -85,7 +95,7 @@ function cut(shown: string, start: number, end: number): string {
   return printable(shown.slice(start, end));
 }
 
-const stamps: ReadonlySet<string> = new Set(stampNames);
+const stamps: ReadonlySet<string> = new Set([...stampNames, "observed_timestamp"]);
 
 function details(record: EventRecord): string {
   return Object.entries(record)

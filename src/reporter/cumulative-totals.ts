@@ -7,11 +7,14 @@ import { type HistogramValue, isSeriesValue, type SeriesChange } from "../report
 
 type Total = number | HistogramValue;
 
+/** Immutable: a series that has changed is another object, so that what was made of this one can be kept with it. */
 export interface CumulativeSeries {
   readonly instrument: InstrumentName;
   /** One for each of the instrument's `attributes`, in their order, as in a `SeriesChange`. */
   readonly values: readonly string[];
   readonly value: Total;
+  /** When the series began in this run, ms since the epoch; absent if that is not known. */
+  readonly createdMs?: number;
 }
 
 /** A series that the reporter itself counts. */
@@ -38,6 +41,10 @@ interface Entry {
   confirmed: boolean;
   /** The time when its warden ended, ms since the epoch. */
   endedAt: number;
+  /** As in `CumulativeSeries`; 0 in a row of an earlier version. */
+  readonly createdMs: number;
+  /** The series as it was returned last. Invalidated by: every change of the total. */
+  shown: CumulativeSeries | undefined;
 }
 
 /** The time that a tree stays if the next warden does not know it: as long as a stopped tree. */
@@ -48,9 +55,11 @@ const ORPHANED_TREES = 2_000;
 export class CumulativeTotals {
   private readonly entries = new Map<string, Entry>();
   private readonly changed = new Set<string>();
+  private readonly now: () => number;
 
-  /** `ownSeries`: the series that the reporter counts itself; they start at 0. */
-  constructor(ownSeries: readonly OwnSeries[]) {
+  /** `ownSeries`: the series that the reporter counts itself; they start at 0. `now`: ms since the epoch. */
+  constructor(ownSeries: readonly OwnSeries[], now: () => number = Date.now) {
+    this.now = now;
     for (const { instrument, values } of ownSeries) this.entry(instrument, values);
   }
 
@@ -58,7 +67,16 @@ export class CumulativeTotals {
   add({ instrument, values }: OwnSeries, n: number): void {
     const entry = this.entry(instrument, values);
     entry.carriedOver = plus(entry.carriedOver, n);
+    entry.shown = undefined;
     this.changed.add(seriesKey(instrument, values));
+  }
+
+  /** Sets a gauge of the reporter's own. It is measured again by the next reporter, so the journal need not store it. */
+  set({ instrument, values }: OwnSeries, value: number): void {
+    const entry = this.entry(instrument, values);
+    if (entry.carriedOver === value) return;
+    entry.carriedOver = value;
+    entry.shown = undefined;
   }
 
   /** To be called for a hello, after which the same or a new warden sends all series. `now`: ms since the epoch. */
@@ -75,9 +93,12 @@ export class CumulativeTotals {
         continue;
       }
       const entry = this.entry(instrument, values);
-      entry.current = value;
-      entry.kept = kept;
       entry.confirmed = true;
+      // A tree that ran and is stopped again has the same gauge: it need not be formatted and stored again.
+      if (entry.current === value && entry.kept === kept) continue;
+      entry.current = value;
+      entry.shown = undefined;
+      entry.kept = kept;
       this.changed.add(seriesKey(instrument, values));
     }
     if (!whole) return;
@@ -89,11 +110,14 @@ export class CumulativeTotals {
   /** Every series with its cumulative value. `now`: ms since the epoch. */
   *series(now: number): Generator<CumulativeSeries> {
     for (const [key, entry] of this.entries) {
-      const { instrument, values, carriedOver, current } = entry;
       const isOver =
-        current === null && isPerTree(instrument) && !entry.kept && entry.endedAt < now - STAY_MS;
-      if (isOver) this.delete(key);
-      else yield { instrument, values, value: current === null ? carriedOver : plus(carriedOver, current) };
+        entry.current === null && isPerTree(entry.instrument) && !entry.kept && entry.endedAt < now - STAY_MS;
+      if (isOver) {
+        this.delete(key);
+        continue;
+      }
+      entry.shown ??= seriesOf(entry);
+      yield entry.shown;
     }
   }
 
@@ -106,7 +130,7 @@ export class CumulativeTotals {
         rows.push({ key, body: null });
         continue;
       }
-      const { confirmed: _confirmed, ...stored } = entry;
+      const { confirmed: _confirmed, shown: _shown, ...stored } = entry;
       rows.push({ key, body: JSON.stringify(stored) });
     }
     this.changed.clear();
@@ -137,6 +161,7 @@ export class CumulativeTotals {
           entry.carriedOver = plus(entry.carriedOver, entry.current);
         else if (!isPerTree(entry.instrument)) this.delete(key);
         entry.current = null;
+        entry.shown = undefined;
       }
       if (isPerTree(entry.instrument)) orphaned.push([key, entry]);
     }
@@ -160,6 +185,8 @@ export class CumulativeTotals {
       current: null,
       confirmed: false,
       endedAt: 0,
+      createdMs: this.now(),
+      shown: undefined,
     };
     this.entries.set(key, entry);
     return entry;
@@ -178,6 +205,11 @@ function isPerTree(instrument: InstrumentName): boolean {
 /** Whether a warden may withdraw such a series. Counters are never withdrawn. */
 function isRevocable(instrument: InstrumentName): boolean {
   return isPerTree(instrument) || instrumentNamed(instrument).kind === "gauge";
+}
+
+function seriesOf({ instrument, values, carriedOver, current, createdMs }: Entry): CumulativeSeries {
+  const value = current === null ? carriedOver : plus(carriedOver, current);
+  return { instrument, values, value, ...(createdMs > 0 ? { createdMs } : {}) };
 }
 
 function zeroOf(instrument: InstrumentName): Total {
@@ -201,6 +233,7 @@ const StoredEntry = v.pipe(
     carriedOver: total,
     current: v.nullable(total),
     endedAt: v.number(),
+    createdMs: v.optional(v.number(), 0),
   }),
   v.check(
     ({ instrument, carriedOver, current }) =>
@@ -210,5 +243,5 @@ const StoredEntry = v.pipe(
 
 function parseEntry(body: string): Entry | undefined {
   const result = v.safeParse(StoredEntry, body);
-  return result.success ? { ...result.output, confirmed: false } : undefined;
+  return result.success ? { ...result.output, confirmed: false, shown: undefined } : undefined;
 }

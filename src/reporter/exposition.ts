@@ -1,81 +1,171 @@
-// The text that Prometheus scrapes, in its own format or in OpenMetrics 1.0 if the client accepts that.
-import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+// The text that Prometheus scrapes, in its own format or in OpenMetrics 1.0. What has not changed since the last scrape is
+// not formatted again: two thousand trees have some 50,000 lines.
+import {
+  type Instrument,
+  type InstrumentName,
+  instrumentNamed,
+  instrumentNames,
+} from "../report/instruments.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 
 export type ExpositionFormat = "prometheus" | "openmetrics";
+/** Which names the metrics of trees have: prom-cnproc's, treewarden's own, or both. */
+export type TreeMetricNames = "cnproc" | "treewarden" | "both";
 
 export const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
   prometheus: "text/plain; version=0.0.4; charset=utf-8",
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
 };
 
-/** The format for an `Accept` header. */
-export function formatFor(accept: string | null): ExpositionFormat {
-  return accept?.includes("application/openmetrics-text") === true ? "openmetrics" : "prometheus";
+/** A metric family: an instrument under one of its names. */
+interface Family {
+  readonly instrument: InstrumentName;
+  readonly name: string;
+  readonly formats: Readonly<Record<ExpositionFormat, FamilyFormat>>;
 }
 
-/** Formats all series, with the help and type of each instrument. */
-export function expose(series: Iterable<CumulativeSeries>, format: ExpositionFormat): string {
-  const byName = new Map<InstrumentName, CumulativeSeries[]>();
-  for (const entry of series) {
-    const list = byName.get(entry.instrument);
-    if (list === undefined) byName.set(entry.instrument, [entry]);
-    else list.push(entry);
-  }
-  let text = "";
-  for (const name of instrumentNames) {
-    const list = byName.get(name);
-    if (list !== undefined) text += family(name, list, format);
-  }
-  return format === "openmetrics" ? `${text}# EOF\n` : text;
+/** A family in one format. */
+interface FamilyFormat {
+  readonly header: string;
+  /** What surrounds the labels and the value in each line of a series, in their order. */
+  readonly lines: readonly LineFrame[];
+  /** The text of each series. Invalidated by: a change of the series, which makes it another object. */
+  readonly texts: WeakMap<CumulativeSeries, string>;
 }
 
-function family(name: InstrumentName, list: readonly CumulativeSeries[], format: ExpositionFormat): string {
-  const { prometheus, kind, description, attributes, buckets } = instrumentNamed(name);
+/** `name{` LABELS `,le="0.1"} ` VALUE; the braces are missing where there are no labels. */
+interface LineFrame {
+  readonly before: string;
+  readonly after: string;
+}
+
+export class Exposition {
+  private readonly families: readonly Family[];
+
+  constructor(names: TreeMetricNames) {
+    this.families = instrumentNames.flatMap((instrument) =>
+      namesOf(instrumentNamed(instrument), names).map((name) => ({
+        instrument,
+        name,
+        formats: {
+          prometheus: familyFormat(instrument, name, "prometheus"),
+          openmetrics: familyFormat(instrument, name, "openmetrics"),
+        },
+      })),
+    );
+  }
+
+  /** Formats all series, with the help and type of each family. */
+  format(series: Iterable<CumulativeSeries>, format: ExpositionFormat): string {
+    const byInstrument = Map.groupBy(series, ({ instrument }) => instrument);
+    const parts: string[] = [];
+    for (const { instrument, formats } of this.families) {
+      const list = byInstrument.get(instrument);
+      if (list === undefined) continue;
+      const { header, lines, texts } = formats[format];
+      parts.push(header);
+      for (const each of list) {
+        let text = texts.get(each);
+        if (text === undefined) {
+          text = seriesText(each, lines);
+          texts.set(each, text);
+        }
+        parts.push(text);
+      }
+    }
+    if (format === "openmetrics") parts.push("# EOF\n");
+    return parts.join("");
+  }
+}
+
+function namesOf({ prometheus, ownName }: Instrument, names: TreeMetricNames): readonly string[] {
+  if (ownName === undefined || names === "cnproc") return [prometheus];
+  return names === "treewarden" ? [ownName] : [prometheus, ownName];
+}
+
+/** Base units that OpenMetrics knows, by the end of a family's name, which must agree with them. */
+const units = ["seconds", "bytes"];
+
+function familyFormat(instrument: InstrumentName, name: string, format: ExpositionFormat): FamilyFormat {
+  const { kind, description } = instrumentNamed(instrument);
   // In OpenMetrics a counter's family has no `_total`; its samples do.
-  const title =
-    format === "openmetrics" && kind === "counter" ? prometheus.replace(/_total$/, "") : prometheus;
-  let text = `# HELP ${title} ${escapeHelp(description)}\n# TYPE ${title} ${kind}\n`;
-  for (const { values, value } of list) {
-    const labels = attributes.map((attribute, i) => `${attribute}="${escapeLabel(values[i] ?? "")}"`);
-    if (typeof value !== "number")
-      text += histogram(prometheus, labels, value.counts, value.sum, buckets ?? []);
-    else if (name === "treeProcesses") text += states(prometheus, labels, value);
-    else text += sample(prometheus, labels, value);
+  const title = format === "openmetrics" ? withoutTotal(name) : name;
+  const unit = units.find((each) => format === "openmetrics" && title.endsWith(`_${each}`));
+  const help = `# HELP ${title} ${escapeHelp(description)}\n# TYPE ${title} ${kind}\n`;
+  return {
+    header: unit === undefined ? help : `${help}# UNIT ${title} ${unit}\n`,
+    lines: lineFrames(instrument, name, format),
+    texts: new WeakMap(),
+  };
+}
+
+/** A frame for each of the values that `valuesOf` returns. */
+function lineFrames(
+  instrument: InstrumentName,
+  name: string,
+  format: ExpositionFormat,
+): readonly LineFrame[] {
+  const { kind, attributes, buckets } = instrumentNamed(instrument);
+  const frame = (sample: string, label = ""): LineFrame => {
+    const hasOwnLabels = attributes.length > 0;
+    if (!hasOwnLabels && label === "") return { before: sample, after: " " };
+    return { before: `${sample}{`, after: `${hasOwnLabels && label !== "" ? "," : ""}${label}} ` };
+  };
+  if (instrument === "treeProcesses") return [frame(name, 'state="RUNNING"'), frame(name, 'state="STOPPED"')];
+  const created =
+    format === "openmetrics" && kind !== "gauge" ? [frame(`${withoutTotal(name)}_created`)] : [];
+  if (kind !== "histogram") return [frame(name), ...created];
+  const bounds = [...(buckets ?? []).map(String), "+Inf"];
+  const ofBuckets = bounds.map((bound) => frame(`${name}_bucket`, `le="${bound}"`));
+  return [...ofBuckets, frame(`${name}_sum`), frame(`${name}_count`), ...created];
+}
+
+/** The lines of one series. Lines without a value, such as a creation time that is not known, are left out. */
+function seriesText(series: CumulativeSeries, lines: readonly LineFrame[]): string {
+  const labels = labelsOf(series);
+  const values = valuesOf(series);
+  let text = "";
+  for (let i = 0; i < lines.length; i += 1) {
+    const line = lines[i];
+    const value = values[i];
+    if (line === undefined || value === undefined) continue;
+    text += `${line.before}${labels}${line.after}${value}\n`;
   }
   return text;
 }
 
-function states(name: string, labels: readonly string[], running: number): string {
-  return (
-    sample(name, [...labels, 'state="RUNNING"'], running) +
-    sample(name, [...labels, 'state="STOPPED"'], running === 0 ? 1 : 0)
-  );
+function labelsOf({ instrument, values }: CumulativeSeries): string {
+  const { attributes } = instrumentNamed(instrument);
+  let labels = "";
+  for (let i = 0; i < attributes.length; i += 1)
+    labels += `${i === 0 ? "" : ","}${attributes[i]}="${escapeLabel(values[i] ?? "")}"`;
+  return labels;
 }
 
-function histogram(
-  name: string,
-  labels: readonly string[],
-  counts: readonly number[],
-  sum: number,
-  bounds: readonly number[],
-): string {
-  let text = "";
+function valuesOf({ instrument, value, createdMs }: CumulativeSeries): readonly (number | undefined)[] {
+  const created = createdMs === undefined ? undefined : createdMs / 1000;
+  if (typeof value === "number")
+    return instrument === "treeProcesses" ? [value, value === 0 ? 1 : 0] : [value, created];
+  const values: (number | undefined)[] = [];
   let count = 0;
-  counts.forEach((inBucket, i) => {
+  for (const inBucket of value.counts) {
     count += inBucket;
-    const bound = bounds[i];
-    text += sample(`${name}_bucket`, [...labels, `le="${bound === undefined ? "+Inf" : bound}"`], count);
-  });
-  return `${text}${sample(`${name}_sum`, labels, sum)}${sample(`${name}_count`, labels, count)}`;
+    values.push(count);
+  }
+  values.push(value.sum, count, created);
+  return values;
 }
 
-function sample(name: string, labels: readonly string[], value: number): string {
-  return labels.length === 0 ? `${name} ${value}\n` : `${name}{${labels.join(",")}} ${value}\n`;
+function withoutTotal(name: string): string {
+  return name.replace(/_total$/, "");
 }
+
+/** What must be escaped in a label. Hardly any label has it. */
+const SPECIAL = /[\\\n"]/;
 
 /** Escapes backslash, newline and double quote, as both formats require. */
 function escapeLabel(value: string): string {
+  if (!SPECIAL.test(value)) return value;
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }
 

@@ -6,13 +6,22 @@ import type { Batch, JournalOutput } from "./output.ts";
 export interface BatchSource {
   readonly journal: Journal;
   readonly output: JournalOutput;
-  /** Applied to each record, because an earlier, less strict configuration may have written it to the journal. */
+  /** Applied to records of an earlier process, whose configuration may have been less strict. */
   readonly redact: (record: EventRecord) => EventRecord;
 }
 
 /** Limits of one page: rows, and bytes of their JSON. */
 const PAGE_ROWS = 512;
 const PAGE_BYTES = 2 << 20;
+
+/** A batch of one record, which need not be in the journal. */
+export function batchOf(record: EventRecord): Batch {
+  return { records: asynchronously([record]), passedOver: 0 };
+}
+
+async function* asynchronously(records: readonly EventRecord[]): AsyncGenerator<EventRecord> {
+  yield* records;
+}
 
 /** The rows after a position, read during iteration, followed by best-effort records. */
 export class JournalBatch implements Batch {
@@ -21,23 +30,31 @@ export class JournalBatch implements Batch {
   passedOver = 0;
   /** The number of records that the output received. */
   count = 0;
+  /** The last of them. */
+  last: EventRecord | undefined;
   bestEffortCount = 0;
+  /** The length of the rows as JSON. */
+  bytes = 0;
   /** The error if a page could not be read. */
   journalError: unknown;
   private readonly source: BatchSource;
-  private readonly maxRows: number;
+  private readonly limit: { readonly rows: number; readonly bytes: number };
   private readonly bestEffort: readonly EventRecord[];
   private readonly newest: number;
   /** Accepted records of the last page. */
   private page: EventRecord[] = [];
   private rows = 0;
-  private bytes = 0;
 
   /** Covers the rows that exist now. Throws if the journal cannot be read. */
-  constructor(source: BatchSource, position: number, maxRows: number, bestEffort: readonly EventRecord[]) {
+  constructor(
+    source: BatchSource,
+    position: number,
+    limit: { readonly rows: number; readonly bytes: number },
+    bestEffort: readonly EventRecord[],
+  ) {
     this.source = source;
     this.position = position;
-    this.maxRows = maxRows;
+    this.limit = { rows: limit.rows, bytes: limit.bytes };
     this.bestEffort = bestEffort;
     this.newest = source.journal.newest();
   }
@@ -57,27 +74,29 @@ export class JournalBatch implements Batch {
   private async *iterate(): AsyncGenerator<EventRecord> {
     do {
       this.count += this.page.length;
+      this.last = this.page.at(-1) ?? this.last;
       yield* this.page;
       this.page = [];
       await letOthersRun();
     } while (this.readPage());
     this.endOfRows();
-    const room = Math.max(0, this.maxRows - this.count);
+    const room = Math.max(0, this.limit.rows - this.count);
     const extra = this.bestEffort.slice(0, room);
     this.bestEffortCount = extra.length;
     this.count += extra.length;
+    this.last = extra.at(-1) ?? this.last;
     yield* extra;
   }
 
   /** Reads the next page. False if there are no further rows or the batch is full. */
   private readPage(): boolean {
     const { output, redact } = this.source;
-    const rowsLeft = this.maxRows - this.rows;
-    const bytesLeft = output.pacing.maxBytes - this.bytes;
+    const rowsLeft = this.limit.rows - this.rows;
+    const bytesLeft = this.limit.bytes - this.bytes;
     if (this.position >= this.newest || rowsLeft <= 0 || bytesLeft <= 0) return false;
     const rows = this.rowsAfter(Math.min(PAGE_ROWS, rowsLeft), Math.min(PAGE_BYTES, bytesLeft));
-    for (const { record, size } of rows) {
-      if (output.accepts(record)) this.page.push(redact(record));
+    for (const { record, size, isOwn } of rows) {
+      if (output.accepts(record)) this.page.push(isOwn ? record : redact(record));
       this.bytes += size;
     }
     this.rows += rows.length;

@@ -2,15 +2,30 @@
 // happens when the journal is replaced and at shutdown.
 import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
-import { type BatchSource, JournalBatch } from "./journal-batch.ts";
+import { BatchLimit } from "./batch-limit.ts";
+import { type BatchSource, batchOf, JournalBatch } from "./journal-batch.ts";
 import type { JournalRow } from "./journal-reader.ts";
-import type { Delivery } from "./output.ts";
+import type { Batch, Delivery } from "./output.ts";
+
+/** Reliable records that an output will never get. */
+export interface ExportLoss {
+  readonly missing: number;
+  /** `not_exported`: they left the journal before. `rejected`: the destination refused them. */
+  readonly reason: "not_exported" | "rejected";
+  /** The uid of a record that was refused alone. */
+  readonly uid?: string;
+}
 
 export interface JournalCursorOptions extends BatchSource {
   /** Called for each failed delivery. */
   readonly onFailure: (why: string) => void;
-  /** Called with the number of records that the output will never get. */
+  /** Called with the number of best-effort records that the output will never get. */
   readonly onDrop: (count: number) => void;
+  readonly onLoss: (loss: ExportLoss) => void;
+  /** Makes the record that reports a loss. */
+  readonly lossRecord: (loss: ExportLoss) => EventRecord;
+  /** Called for a loss whose record the output has already. */
+  readonly onReportedLoss: (loss: ExportLoss, record: EventRecord) => void;
   /** Called if the journal could not be read or written. It may replace the journal. */
   readonly onJournalError: (error: unknown) => void;
   /** The shortest wait after a failure, ms. Tests use a shorter one. */
@@ -20,7 +35,10 @@ export interface JournalCursorOptions extends BatchSource {
 /** The most best-effort records in the queue. */
 const BEST_EFFORT_LIMIT = 4_096;
 const RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 60_000;
+/** A collector that is back has everything soon, and many hosts at once do not trouble one that is down. */
+const LONGEST_RETRY_MS = 30_000;
+/** The most records that are given up, without one that is taken in between, before a pause. */
+const GIVEN_UP_IN_A_ROW = 16;
 /** The most rows without an accepted record that are read again after a kill -9. */
 const REMEMBER_EVERY = 1_000;
 
@@ -38,10 +56,15 @@ export class JournalCursor {
   private attemptedAt: number;
 
   private bestEffort: EventRecord[] = [];
-  /** The most rows in a batch; reduced after a batch that was too large. */
-  private maxRows: number;
+  private readonly limit: BatchLimit;
+  /** The wait before the next delivery, which grows with each failure; 0 after a success. */
   private retryMs = 0;
+  /** No delivery starts before this time, because the destination demands it (performance.now()). */
+  private notBefore = 0;
+  private givenUpInARow = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the timer waits for further records, and for nothing else. */
+  private gathers = false;
   private delivering: Promise<void> | undefined;
   /** True if no delivery may start by itself any more. */
   private stopped = false;
@@ -56,7 +79,7 @@ export class JournalCursor {
     this.options = options;
     this.positionName = `${output.position}.position`;
     this.attemptName = `${output.position}.attempted`;
-    this.maxRows = output.pacing.maxRows;
+    this.limit = new BatchLimit({ rows: output.pacing.maxRows, bytes: output.pacing.maxBytes });
     this.replacements = journal.replacements;
     const stored = Number(journal.recall(this.positionName) ?? Number.NaN);
     const newest = journal.newest();
@@ -71,6 +94,16 @@ export class JournalCursor {
     return this.options.output.takesBestEffort;
   }
 
+  get signal(): string {
+    return this.options.output.signal;
+  }
+
+  /** Records that are not delivered yet, as far as the journal still has them; those that it does not accept count too. */
+  get backlog(): number {
+    const { journal } = this.options;
+    return Math.max(0, journal.newest() - Math.max(this.delivered, journal.oldest() - 1));
+  }
+
   /** Rows up to this id need not stay in the journal for this output. */
   get delivered(): number {
     return this.isCurrent ? this.position : 0;
@@ -82,6 +115,7 @@ export class JournalCursor {
       // A delivery in progress belongs to the file that its rows were read from.
       if (this.delivering === undefined) this.followJournal();
       if (this.isCurrent) this.newestSeen = this.options.journal.newest();
+      if (this.isGathering && this.newestSeen - this.position >= this.limit.rows / 2) this.gatherNoLonger();
       if (this.isActive || this.stopped) return;
       if (records.some((record) => this.options.output.accepts(record))) {
         this.schedule();
@@ -108,7 +142,8 @@ export class JournalCursor {
 
   /** To be called when a row was deleted from the journal, because of its age or the size of the file. */
   onDeleted({ id, record }: JournalRow): void {
-    if (id > this.delivered && this.options.output.accepts(record)) this.options.onDrop(1);
+    if (id > this.delivered && this.options.output.accepts(record))
+      this.options.onLoss({ missing: 1, reason: "not_exported" });
   }
 
   /** To be called before shutdown. An output that delivers nothing at the end starts no further delivery. */
@@ -136,8 +171,20 @@ export class JournalCursor {
   private async finish(): Promise<void> {
     await this.delivering;
     if (this.closed || !this.options.output.pacing.deliversAtEnd || !this.hasWaiting()) return;
+    if (performance.now() < this.notBefore) return;
     do await this.run();
     while (!this.closed && this.retryMs === 0 && this.hasWaiting());
+  }
+
+  /** Whether the timer only gathers records. */
+  private get isGathering(): boolean {
+    return this.timer !== undefined && this.gathers;
+  }
+
+  private gatherNoLonger(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.schedule(0);
   }
 
   private get isActive(): boolean {
@@ -165,11 +212,11 @@ export class JournalCursor {
    * journal are lost. All of them count, because those for this output can no longer be identified.
    */
   private followJournal(): void {
-    const { journal, onDrop } = this.options;
+    const { journal, onLoss } = this.options;
     if (this.isCurrent) return;
     this.replacements = journal.replacements;
-    const lost = this.newestSeen - this.position;
-    if (lost > 0) onDrop(lost);
+    const missing = this.newestSeen - this.position;
+    if (missing > 0) onLoss({ missing, reason: "not_exported" });
     this.newestSeen = 0;
     this.remember(0);
   }
@@ -180,7 +227,10 @@ export class JournalCursor {
     const { intervalMs } = this.options.output.pacing;
     // Wait no longer than the interval, even after the clock was set back.
     const pause = Math.min(intervalMs, this.attemptedAt + intervalMs - Date.now());
-    this.timer = setTimeout(() => void this.run(), Math.max(gatherMs, pause, this.retryMs));
+    const demanded = this.notBefore - performance.now();
+    const wait = Math.max(0, pause, this.retryMs, demanded);
+    this.gathers = wait < gatherMs;
+    this.timer = setTimeout(() => void this.run(), Math.max(gatherMs, wait));
   }
 
   /** Runs one delivery. Never rejects. */
@@ -194,8 +244,7 @@ export class JournalCursor {
 
   private async deliverNext(): Promise<void> {
     this.followJournal();
-    const { output, onFailure, onDrop } = this.options;
-    const batch = new JournalBatch(this.options, this.position, this.maxRows, this.bestEffort);
+    const batch = new JournalBatch(this.options, this.position, this.limit, this.bestEffort);
     if (!(await batch.findFirst())) {
       this.retryMs = 0;
       this.advance(batch.position);
@@ -203,31 +252,94 @@ export class JournalCursor {
     }
     this.beginAttempt();
     const result = await this.deliver(batch);
-    if (result.outcome !== "delivered") {
-      onFailure(result.why);
-      if (result.outcome === "failed") {
-        this.backOff();
+    switch (result.outcome) {
+      case "delivered":
+        this.givenUpInARow = 0;
+        if (result.partial !== undefined) this.onPartial(result.partial);
+        this.pass(batch);
         return;
-      }
-      if (result.outcome === "too large" && batch.count > 1) {
-        this.maxRows = Math.ceil(batch.count / 2);
-        this.retryMs = 0;
+      case "failed":
+        this.onFailed(result);
         return;
-      }
-      onDrop(batch.count);
+      case "rejected":
+      case "too large":
+        await this.onRefused(batch, result);
+        return;
     }
+  }
+
+  private pass(batch: JournalBatch): void {
     this.retryMs = 0;
-    this.maxRows = Math.min(output.pacing.maxRows, this.maxRows * 2);
+    this.limit.onPassed(batch.position, performance.now());
     this.bestEffort.splice(0, batch.bestEffortCount);
     this.advance(batch.position);
   }
 
+  private onFailed({ why, retryAfterMs }: { readonly why: string; readonly retryAfterMs?: number }): void {
+    this.options.onFailure(why);
+    this.backOff();
+    if (retryAfterMs === undefined) return;
+    // Exactly this time or a little more, instead of a backoff of our own.
+    this.notBefore = performance.now() + retryAfterMs * (1 + Math.random() / 10);
+    this.retryMs = this.options.retryMs ?? RETRY_MS;
+  }
+
+  private onPartial({ rejected, why }: { readonly rejected: number; readonly why: string }): void {
+    this.options.onFailure(`${rejected} of the records were rejected: ${why}`);
+    if (rejected > 0) this.options.onLoss({ missing: rejected, reason: "rejected" });
+  }
+
+  /** Finds the record that is refused by halving the batches. */
+  private async onRefused(
+    batch: JournalBatch,
+    { outcome, why }: { readonly outcome: "rejected" | "too large"; readonly why: string },
+  ): Promise<void> {
+    if (batch.count === 1) {
+      await this.giveUp(batch, why);
+      return;
+    }
+    this.options.onFailure(why);
+    this.retryMs = 0;
+    if (outcome === "too large") this.limit.onTooLarge(batch, performance.now());
+    else this.limit.onRejected(batch);
+  }
+
+  /**
+   * Gives up the only record of the batch, but not before the destination has taken the record that reports this: one
+   * that refuses that as well refuses everything, which is a failure of the path, and nothing is given up. Neither are
+   * more than a few records in a row, so that a path which takes only short records, say, costs few of them.
+   */
+  private async giveUp(batch: JournalBatch, why: string): Promise<void> {
+    if (this.givenUpInARow >= GIVEN_UP_IN_A_ROW) {
+      this.givenUpInARow = 0;
+      this.onFailed({ why: `one record after the other is refused: ${why}` });
+      return;
+    }
+    const uid = String(batch.last?.["log.record.uid"] ?? "");
+    const loss: ExportLoss = { missing: 1, reason: "rejected", uid };
+    const record = this.options.lossRecord(loss);
+    const report = await this.deliver(batchOf(record));
+    if (report.outcome === "failed") {
+      this.onFailed(report);
+      return;
+    }
+    if (report.outcome !== "delivered" || (report.partial?.rejected ?? 0) > 0) {
+      this.limit.onPathFailure();
+      this.onFailed({ why: `every record is refused: ${why}` });
+      return;
+    }
+    this.givenUpInARow += 1;
+    this.options.onFailure(`the record ${uid} was refused and is given up: ${why}`);
+    this.pass(batch);
+    this.options.onReportedLoss(loss, record);
+  }
+
   /** An error in the output is a failed delivery; an error in reading the journal is not. */
-  private async deliver(batch: JournalBatch): Promise<Delivery> {
+  private async deliver(batch: Batch): Promise<Delivery> {
     try {
       return await this.options.output.deliver(batch);
     } catch (error) {
-      if (batch.journalError !== undefined) throw batch.journalError;
+      if (batch instanceof JournalBatch && batch.journalError !== undefined) throw batch.journalError;
       return { outcome: "failed", why: messageOf(error) };
     }
   }

@@ -14,6 +14,8 @@ export class MetricsInterval {
   private readonly options: MetricsIntervalOptions;
   private readonly timer: ReturnType<typeof setInterval>;
   private exporting = false;
+  /** The destination wants nothing before this time (performance.now()). */
+  private notBefore = 0;
 
   constructor(options: MetricsIntervalOptions) {
     this.options = options;
@@ -26,14 +28,17 @@ export class MetricsInterval {
     await Promise.race([this.export(), Bun.sleep(ms)]);
   }
 
-  /** Never rejects. While an export takes longer than the interval, further ones are skipped. */
+  /** Never rejects. Skipped while another one takes longer than the interval, and until the time that Retry-After demands. */
   private async export(): Promise<void> {
-    if (this.exporting) return;
+    if (this.exporting || performance.now() < this.notBefore) return;
     this.exporting = true;
     const { output, series, onFailure } = this.options;
     try {
       const result = await output.export(await series(), Date.now());
       if (result.outcome !== "delivered") onFailure(result.why);
+      else if (result.partial !== undefined)
+        onFailure(`${result.partial.rejected} of the data points were rejected: ${result.partial.why}`);
+      if (result.outcome === "failed") this.notBefore = performance.now() + (result.retryAfterMs ?? 0);
     } catch (error) {
       onFailure(messageOf(error));
     } finally {

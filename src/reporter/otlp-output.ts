@@ -1,13 +1,10 @@
 // The OTLP output: sends records and metrics to an OpenTelemetry collector.
 import { hostname } from "node:os";
 import { machineId } from "./machine-id.ts";
-import { otlpSettings } from "./otlp-settings.ts";
 import type { Batch, Delivery, OutputKind, Pacing } from "./output.ts";
 
-const pacing: Pacing = {
-  gatherMs: 250,
+const pacing: Omit<Pacing, "gatherMs" | "maxRows"> = {
   intervalMs: 0,
-  maxRows: 512,
   // Measured as JSON, which is larger than protobuf. Collectors accept at least 4 MiB.
   maxBytes: 2 * 1024 * 1024,
   rest: "next batch",
@@ -18,33 +15,35 @@ export const otlpOutput: OutputKind<"logs" | "metrics"> = {
   name: "OTLP",
   signals: { metrics: "export metrics over OTLP", logs: "export logs over OTLP" },
   queue: "export",
-  async open({ options, environment, startedMs, warn }) {
-    const settings = otlpSettings(options.config.otlp, environment, warn);
-    if (settings === undefined) return undefined;
+  async open({ options, startedMs, inForce }) {
+    const settings = options.otlp;
+    if (settings === null) return undefined;
+    const { logs, metrics } = settings;
     // Loaded on demand: several megabytes of code that a host without a collector does not need.
-    const { OtlpExporters } = await import("./otlp-exporters.ts");
-    const resource = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
-    const exporters = new OtlpExporters(settings, resource, startedMs);
+    const { otlpExporters } = await import("./otlp-exporters.ts");
+    const stateDirectory = options.config.state_directory;
+    const host = { hostId: machineId(), hostName: hostname(), stateDirectory };
+    const exporters = otlpExporters(settings, { host, startedMs, inForce });
     const deliver = async ({ records }: Batch): Promise<Delivery> =>
       await exporters.exportLogs(await Array.fromAsync(records));
     return {
-      ...(settings.logs
+      ...(logs !== null
         ? {
             journal: {
               signal: "logs",
               position: "otlp.logs",
-              pacing,
+              pacing: { ...pacing, gatherMs: logs.gatherMs, maxRows: logs.batchSize },
               accepts: () => true,
               takesBestEffort: options.config.events === "all",
               deliver,
             },
           }
         : {}),
-      ...(settings.metrics
+      ...(metrics !== null
         ? {
             metrics: {
               signal: "metrics",
-              intervalMs: settings.intervalMs,
+              intervalMs: metrics.intervalMs,
               export: (series, nowMs) => exporters.exportMetrics(series, nowMs),
             },
           }

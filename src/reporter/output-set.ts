@@ -3,8 +3,9 @@ import type { EventRecord } from "../report/event-record.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
 import type { Journal } from "./journal.ts";
-import { JournalCursor } from "./journal-cursor.ts";
+import { JournalCursor, type JournalCursorOptions } from "./journal-cursor.ts";
 import { parseJournalRecord } from "./journal-reader.ts";
+import { LossReports, type QueueLoss } from "./loss-reports.ts";
 import { MetricsInterval } from "./metrics-interval.ts";
 import { notJournaled } from "./not-journaled.ts";
 import type { JournalOutput, LiveOutput, OpenOutput, OutputContext, OutputKind } from "./output.ts";
@@ -21,6 +22,10 @@ export interface OutputSetOptions {
   /** Adds to one of the series of `ownSeriesOf`. */
   readonly count: (series: OwnSeries, n: number) => void;
   readonly onJournalError: (error: unknown) => void;
+  /** Makes the record that reports a loss. */
+  readonly lossRecord: (loss: QueueLoss) => EventRecord;
+  /** Called with such a record, to put it into the journal. */
+  readonly onLossRecord: (record: EventRecord) => void;
 }
 
 /** The series that count failures and losses of outputs. They start at 0 even for outputs that are not in use. */
@@ -45,9 +50,12 @@ export class OutputSet {
   private readonly live: LiveOutput[] = [];
   private readonly cursors: JournalCursor[] = [];
   private readonly metrics: MetricsInterval[] = [];
+  private readonly losses: LossReports;
 
   private constructor(options: OutputSetOptions) {
     this.options = options;
+    const { lossRecord, onLossRecord } = options;
+    this.losses = new LossReports((loss) => onLossRecord(lossRecord(loss)));
   }
 
   /** Rejects if the journal cannot be used. */
@@ -63,6 +71,11 @@ export class OutputSet {
       this.live.some(({ takesBestEffort }) => takesBestEffort) ||
       this.cursors.some((cursor) => cursor.takesBestEffort)
     );
+  }
+
+  /** How many records of the journal the outputs of this signal have not delivered yet. */
+  backlogOf(signal: string): number {
+    return Math.max(0, ...this.cursors.map((cursor) => (cursor.signal === signal ? cursor.backlog : 0)));
   }
 
   /** To be called when a reliable record arrives for the first time. */
@@ -103,6 +116,7 @@ export class OutputSet {
 
   /** Delivers the remaining records, for at most `ms`. */
   async end(ms: number): Promise<void> {
+    this.losses.flush();
     await Promise.all([...this.cursors, ...this.metrics].map((each) => each.end(ms)));
     for (const output of this.live) output.end();
   }
@@ -116,7 +130,8 @@ export class OutputSet {
     };
     const output = await this.openOrWarn(kind, { ...context, onDrop });
     if (output?.live !== undefined) this.live.push(output.live);
-    if (output?.journal !== undefined) this.cursors.push(this.cursorOf(output.journal, onFailureOf, onDrop));
+    if (output?.journal !== undefined)
+      this.cursors.push(this.cursorOf(output.journal, kind.queue, onFailureOf, onDrop));
     if (output?.metrics !== undefined) {
       const onFailure = onFailureOf(output.metrics.signal);
       this.metrics.push(new MetricsInterval({ output: output.metrics, series, onFailure }));
@@ -135,12 +150,28 @@ export class OutputSet {
 
   private cursorOf(
     output: JournalOutput,
+    queue: string,
     onFailureOf: (signal: string) => (why: string) => void,
     onDrop: (count: number) => void,
   ): JournalCursor {
-    const { journal, redact, onJournalError } = this.options;
-    const onFailure = onFailureOf(output.signal);
-    const options = { journal, output, redact, onFailure, onDrop, onJournalError };
+    const { journal, redact, onJournalError, lossRecord, onLossRecord } = this.options;
+    const options: JournalCursorOptions = {
+      journal,
+      output,
+      redact,
+      onFailure: onFailureOf(output.signal),
+      onDrop,
+      onLoss: (loss) => {
+        onDrop(loss.missing);
+        this.losses.add({ queue, ...loss });
+      },
+      lossRecord: (loss) => lossRecord({ queue, ...loss }),
+      onReportedLoss: (loss, record) => {
+        onDrop(loss.missing);
+        onLossRecord(record);
+      },
+      onJournalError,
+    };
     try {
       return new JournalCursor(options);
     } catch (error) {

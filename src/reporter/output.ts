@@ -1,16 +1,23 @@
 // The interfaces of outputs: destinations outside this process for records or metrics. outputs.ts lists them.
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
+import type { PolicyDigests } from "./policy-digests.ts";
 import type { ReporterOptions } from "./reporter-options.ts";
 
 /** The result of a delivery. */
 export type Delivery =
-  | { readonly outcome: "delivered" }
+  | {
+      readonly outcome: "delivered";
+      /** Set if the destination took the batch but for some records, which must not be sent again, or has a warning. */
+      readonly partial?: { readonly rejected: number; readonly why: string };
+    }
+  /** The same records are retried later. `retryAfterMs`: not before this time, which the destination demands. */
+  | { readonly outcome: "failed"; readonly why: string; readonly retryAfterMs?: number }
   /**
-   * `failed`: the same records are retried later. `rejected`: they will never be accepted, so they are dropped and
-   * counted. `too large`: the next try has fewer of them.
+   * `rejected`: at least one of the records is refused, or all are. `too large`: fewer of them may be accepted. Each
+   * record is then tried alone if need be.
    */
-  | { readonly outcome: "failed" | "rejected" | "too large"; readonly why: string };
+  | { readonly outcome: "rejected" | "too large"; readonly why: string };
 
 /** Records for one delivery. */
 export interface Batch {
@@ -80,11 +87,10 @@ export interface OpenOutput<Signal extends string = string> {
 
 export interface OutputContext {
   readonly options: ReporterOptions;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** The time when this run started counting, milliseconds since the epoch. */
   readonly startedMs: number;
-  /** Roles whose policies are in force now. */
-  readonly rolesInForce: () => readonly string[];
+  /** Roles and digests of what is in force now. Goes through all series. */
+  readonly inForce: () => PolicyDigests;
   /** Whether an earlier reporter of this run has already written to the outputs. */
   readonly continuesRun: boolean;
   /** Logs something that an administrator should know. */

@@ -2,16 +2,22 @@
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 import type { User } from "../linux/process.ts";
+import { endpointSecuritySchema } from "./endpoint-security.ts";
+import { otlpSettingsSchema } from "./otlp-settings.ts";
 
 const options = {
   /** The id of the run, the same across restarts of its processes. */
   run: v.string(),
   /** The records that standard output shows. */
-  output: v.picklist(["json", "pretty", "none"]),
+  output: v.picklist(["json", "pretty", "alerts", "none"]),
   /** Whether standard output shows every exec, or only the first of a tree. */
   all: v.boolean(),
   /** Whether standard output may use colour. */
   colour: v.boolean(),
+  /** Null if nothing is exported over OTLP. */
+  otlp: v.nullable(otlpSettingsSchema),
+  /** Null: whoever can connect to the endpoint may read. */
+  endpointSecurity: v.nullable(endpointSecuritySchema),
 };
 /** A user or group, never root's. */
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -26,8 +32,8 @@ export interface ReporterPlan {
   readonly options: ReporterOptions;
   /** The user that the process must become before it does anything; null if it cannot change its user. */
   readonly user: User | null;
-  /** Environment variables, passed in here because other users could read the real environment. */
-  readonly environment: Readonly<Record<string, string>>;
+  /** The host's time zone: the reporter cannot read the host's files, and shows local times. */
+  readonly timeZone: string;
 }
 
 /**
@@ -38,7 +44,7 @@ export function parseReporterPlan(text: string, config: v.GenericSchema<unknown,
   const plan = v.strictObject({
     user: v.nullable(v.strictObject({ uid: id, gid: id })),
     options: v.strictObject({ ...options, config }),
-    environment: v.record(v.string(), v.string()),
+    timeZone: v.string(),
   });
   return v.parse(plan, JSON.parse(text));
 }

@@ -5,8 +5,10 @@ import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import type { QueueLoss } from "./loss-reports.ts";
 import { notJournaled } from "./not-journaled.ts";
 import type { Outage, OutageNote } from "./outage-note.ts";
+import { type PolicyDigests, policyDigestsIn } from "./policy-digests.ts";
 import type { GivenUp, NumberOfWarden } from "./unwritten-entries.ts";
 
 /** Names in the journal's memory. */
@@ -58,6 +60,8 @@ export class ReporterState {
   private position: Position | undefined;
   /** Records that will never be in the journal, and are not reported yet as missing. */
   private givenUp: MissingRecords | undefined;
+  /** The number of records that `appendOwn` has taken. */
+  private ownRecords = 0;
   /** What an earlier reporter noted; undefined after the first hello. */
   private noted: Outage | undefined;
 
@@ -140,10 +144,8 @@ export class ReporterState {
     return series;
   }
 
-  /** Roles whose policies are in force, as the warden's totals name them. */
-  rolesInForce(): readonly string[] {
-    const series = [...this.totals.series(Date.now())];
-    return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
+  inForce(): PolicyDigests {
+    return policyDigestsIn(this.totals.series(Date.now()));
   }
 
   /**
@@ -193,8 +195,7 @@ export class ReporterState {
     this.noted = undefined;
     const isSameWarden = noted.run === this.options.run && noted.generation === generation;
     const count = isSameWarden ? noted.missing - noted.ofWarden : noted.missing;
-    // No record of a warden has such a number.
-    const from = { run: noted.run, generation: noted.generation, n: -Date.now() };
+    const from = { run: noted.run, generation: noted.generation, n: this.numberOutOfWay() };
     if (count > 0) this.giveUp(from, count, 0);
     else this.options.note.write(undefined);
   }
@@ -264,7 +265,30 @@ export class ReporterState {
     }
   }
 
-  private gapRecord(missing: number, reason: "dropped" | "not_journaled"): EventRecord {
+  /** The record of what an output will never get. */
+  lossRecord({ queue, missing, reason, uid }: QueueLoss): EventRecord {
+    return {
+      ...this.gapRecord(missing, reason),
+      "report.queue": queue,
+      ...(uid === undefined ? {} : { "report.uid": uid }),
+    };
+  }
+
+  /** Puts a record of the reporter itself into the journal. */
+  appendOwn(record: EventRecord): void {
+    const { run, journal } = this.options;
+    this.ownRecords += 1;
+    const first = this.numberOutOfWay();
+    const numbered = { run, generation: this.position?.generation ?? 0, first, records: [record] };
+    this.write(() => journal.append({ records: [numbered] }));
+  }
+
+  /** A number that neither a record of a warden nor another of ours has. */
+  private numberOutOfWay(): number {
+    return -Date.now() * 1_000 - (this.ownRecords % 1_000);
+  }
+
+  private gapRecord(missing: number, reason: "dropped" | "not_journaled" | QueueLoss["reason"]): EventRecord {
     const now = Date.now() * 1e6;
     return {
       timestamp: timestamp(now),

@@ -9,9 +9,9 @@ import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
-import type { CumulativeSeries } from "./cumulative-totals.ts";
+import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
 import { type Endpoint, type Health, openEndpoint } from "./endpoint.ts";
-import { type ExpositionFormat, expose } from "./exposition.ts";
+import { Exposition, type ExpositionFormat } from "./exposition.ts";
 import { Journal, type JournalBounds } from "./journal.ts";
 import { JOURNAL_FILE } from "./journal-reader.ts";
 import { OUTAGE_FILE, OutageNote } from "./outage-note.ts";
@@ -35,17 +35,21 @@ export interface ReporterInputs {
   readonly deadMan: { readonly timer: Timer; readonly intervalNs: number } | null;
   /** Calls back when the supervisor orders a stop or has died. */
   readonly onStop: (stop: () => void) => void;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Logs something that an administrator should know. */
   readonly warn: (message: string) => void;
 }
 
+/** Gauges that the reporter measures for each scrape. */
+const journalBytes: OwnSeries = { instrument: "journalBytes", values: [] };
+const exportBacklog: OwnSeries = { instrument: "exportBacklog", values: [] };
+
 /** The share of the watchdog's interval after which it is set again, so that it does not expire in between. */
 const HEARTBEAT_SHARE = 0.75;
-/** The time that a scrape waits for the newest totals. */
-const FRESH_MS = 200;
-/** The time from the first of several scrapes to a garbage collection. */
+/** The time that a scrape waits for the newest totals: a warden under load sends them once a second anyway. */
+const FRESH_MS = 50;
+/** The time from the first of several scrapes to a garbage collection, and the text that is worth one, characters. */
 const COLLECT_MS = 250;
+const COLLECT_AFTER = 4e6;
 /** The longest time between two prunings of the journal. */
 const PRUNE_MS = 3_600_000;
 /** At shutdown: the silence after which the warden has sent everything, and the longest wait for it. */
@@ -72,12 +76,17 @@ class Reporter {
   private readonly questions = new WardenQuestions((request) => this.send(request));
   private link: WardenLink | undefined;
   private intake: RecordIntake | undefined;
+  private readonly exposition: Exposition;
+  private outputs: OutputSet | undefined;
   private collection: ReturnType<typeof setTimeout> | undefined;
+  /** The length of the texts that were formatted since the last collection. */
+  private formatted = 0;
 
   constructor(inputs: ReporterInputs) {
     this.inputs = inputs;
     const { config, run } = inputs.options;
     this.warnings = new RateLimitedWarnings(inputs.warn);
+    this.exposition = new Exposition(config.metrics.names);
     this.journal = openJournal(join(config.state_directory, JOURNAL_FILE), {
       maxAgeMs: config.journal.max_days * 86_400_000,
       maxBytes: config.journal.max_megabytes * 1e6,
@@ -88,7 +97,7 @@ class Reporter {
       journal: this.journal,
       note: this.note,
       run,
-      ownSeries: ownSeriesOf(outputKinds),
+      ownSeries: [...ownSeriesOf(outputKinds), journalBytes, exportBacklog],
       uid: recordUids(crypto.getRandomValues(new Uint8Array(5))),
       onJournalError: (error) => this.onJournalError(error),
     });
@@ -110,6 +119,7 @@ class Reporter {
     }
     const redact = createRedaction(options.config.arguments.report, options.config.arguments.redact);
     const outputs = await this.openOutputs(redact);
+    this.outputs = outputs;
     const intake = new RecordIntake({
       run: options.run,
       journal: this.journal,
@@ -151,15 +161,14 @@ class Reporter {
   }
 
   private openOutputs(redact: ReturnType<typeof createRedaction>): Promise<OutputSet> {
-    const { options, environment, warn } = this.inputs;
+    const { options, warn } = this.inputs;
     const { generation, since, totals } = this.state;
     return OutputSet.open({
       kinds: outputKinds,
       context: {
         options,
-        environment,
         startedMs: since,
-        rolesInForce: () => this.state.rolesInForce(),
+        inForce: () => this.state.inForce(),
         continuesRun: generation !== undefined,
         warn,
       },
@@ -169,13 +178,20 @@ class Reporter {
       warnings: this.warnings,
       count: (series, n) => totals.add(series, n),
       onJournalError: (error) => this.onJournalError(error),
+      lossRecord: (loss) => this.state.lossRecord(loss),
+      onLossRecord: (record) => this.intake?.takeOwn(record),
     });
   }
 
   private listen(address: Address): Endpoint {
     const inputs = {
-      metrics: async (format: ExpositionFormat) => expose(await this.freshSeries(), format),
+      metrics: async (format: ExpositionFormat) => {
+        const text = this.exposition.format(await this.freshSeries(), format);
+        this.collectGarbageSoon(text.length);
+        return text;
+      },
       health: () => this.health(),
+      security: this.inputs.options.endpointSecurity,
     };
     return openEndpoint(address, inputs, this.inputs.warn);
   }
@@ -197,12 +213,16 @@ class Reporter {
   /** The current values of all series, or the last known ones if the warden does not answer. */
   private async freshSeries(): Promise<readonly CumulativeSeries[]> {
     await this.questions.ask(FRESH_MS);
-    this.collectGarbageSoon();
+    this.state.totals.set(journalBytes, this.journal.bytes());
+    this.state.totals.set(exportBacklog, this.outputs?.backlogOf("logs") ?? 0);
     return this.state.exposedSeries();
   }
 
   /** A scrape of 1,000 trees leaves some 3 MB of text. The runtime would collect only after 40 MB of it. */
-  private collectGarbageSoon(): void {
+  private collectGarbageSoon(length: number): void {
+    this.formatted += length;
+    if (this.formatted < COLLECT_AFTER) return;
+    this.formatted = 0;
     this.collection ??= setTimeout(() => {
       this.collection = undefined;
       Bun.gc(true);

@@ -1,4 +1,5 @@
-// The environment of each process: only the variables that it needs. LD_PRELOAD and the like do not reach it. Variables
+// The environment of each process: only the variables that it needs. OpenTelemetry's may hold tokens, so what they set
+// is in the reporter's plan. LD_PRELOAD and the like do not reach it. Variables
 // of the runtime have no effect but those of runtime-options.ts, see build/entry-stub.ts.
 import { compiledEarly, smallHeap } from "./runtime-options.ts";
 
@@ -21,11 +22,6 @@ function pick(
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
   const names = [...commonVariables, ...reporterVariables];
   return pick(from, (name) => names.includes(name));
-}
-
-/** OpenTelemetry's variables. They may hold tokens, so they travel in the reporter's plan and in no environment. */
-export function openTelemetryVariables(from: Readonly<Record<string, string | undefined>>): Environment {
-  return pick(from, (name) => name.startsWith("OTEL_"));
 }
 
 export function reporterEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {

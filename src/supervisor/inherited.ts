@@ -2,6 +2,7 @@
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { receiveDescriptors } from "../linux/descriptor-passing.ts";
 import { receivePacket } from "../linux/socketpair.ts";
+import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
 
 /**
  * Descriptors of the supervisor's children. None is close-on-exec.
@@ -54,7 +55,12 @@ export const DEAD_MAN_INTERVAL_NS = watchdogInterval(DEAD_MAN_MS);
  * Children take orders only this way: TERM, HUP, INT and USR1 are blocked in them, and the supervisor receives them.
  */
 export type Control = "reload" | "request" | "stop" | "hangup";
-export type SupervisorOrder = Exclude<Control, "hangup">;
+export type SupervisorOrder = Exclude<Control, "hangup"> | Restarted;
+
+/** A process was started again, which the warden counts. The warden only. */
+export interface Restarted {
+  readonly restarted: ProcessName;
+}
 
 /** Another end of the socket pair to a process that was started again. The warden only. */
 export interface NewLink {
@@ -66,18 +72,35 @@ export interface NewLink {
 }
 export type LinkedProcess = NewLink["link"];
 
-const orders: readonly SupervisorOrder[] = ["reload", "request", "stop"];
+/** Begins the only message from a warden to its supervisor. */
+const WATCHING = "watching ";
+/** The longest such message in bytes. */
+const WATCHING_BYTES = 1024;
+
+/** The pids of treewarden's processes, after one of them was started. The warden only. */
+export interface PidsOfRun {
+  readonly pids: OwnPids;
+}
+
+const orders: readonly SupervisorOrder[] = [
+  "reload",
+  "request",
+  "stop",
+  ...processNames.map((restarted) => ({ restarted })),
+];
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
 const SHUT_DOWN = " after shutdown";
+const PIDS = "pids";
 const buffer = new Uint8Array(new ArrayBuffer(256));
 const decoder = new TextDecoder();
 
-/** The argument of a warden that is started after one that hung. */
-export const WARDEN_HUNG = "hung";
-
-/** An order as it is sent: a word and a newline, because a reader may merge packets. */
+/** An order as it is sent: a line, because a reader may merge packets. */
 export function encodeOrder(order: SupervisorOrder): Uint8Array {
-  return new TextEncoder().encode(`${order}\n`);
+  return new TextEncoder().encode(`${lineOf(order)}\n`);
+}
+
+function lineOf(order: SupervisorOrder): string {
+  return typeof order === "string" ? order : `restarted ${order.restarted}`;
 }
 
 /** The packet that must carry the descriptor of a NewLink. */
@@ -85,12 +108,34 @@ export function encodeNewLink({ link, wasShutDown }: Omit<NewLink, "fd">): Uint8
   return new TextEncoder().encode(`link ${link}${wasShutDown ? SHUT_DOWN : ""}\n`);
 }
 
+/** A packet such as `pids warden=12 reporter=14`. */
+export function encodePids(pids: OwnPids): Uint8Array {
+  const words = processNames.flatMap((name) => (pids[name] === undefined ? [] : [`${name}=${pids[name]}`]));
+  return new TextEncoder().encode(`${[PIDS, ...words].join(" ")}\n`);
+}
+
 /**
- * The orders in `bytes`, for readers that receive through the runtime; unknown words of another version are skipped.
+ * The orders in `bytes`, for readers that receive through the runtime; unknown lines of another version are skipped.
  */
 export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
-  const words = decoder.decode(bytes).split("\n");
-  return words.flatMap((word) => orders.find((order) => order === word) ?? []);
+  const lines = decoder.decode(bytes).split("\n");
+  return lines.flatMap((line) => orders.find((order) => lineOf(order) === line) ?? []);
+}
+
+/** The message that a warden's sensor is subscribed, and what is in force; sent again when that changes. */
+export function encodeWatching(status: string): Uint8Array {
+  return new TextEncoder().encode(`${WATCHING}${status}`).subarray(0, WATCHING_BYTES);
+}
+
+/** The status in the newest message of the warden at the supervisor's end of its control socket. Never blocks. */
+export function readWatching(fd: number): string | undefined {
+  const packet = new Uint8Array(new ArrayBuffer(WATCHING_BYTES));
+  let status: string | undefined;
+  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
+    const text = decoder.decode(packet.subarray(0, length));
+    if (text.startsWith(WATCHING)) status = text.slice(WATCHING.length);
+  }
+  return status;
 }
 
 /** Reads all waiting orders from the control socket, oldest first. Never blocks. */
@@ -100,20 +145,22 @@ export function readControl(fd: number = inherited.control): readonly Control[] 
     const length = receivePacket(fd, buffer);
     if (length < 0) return controls;
     if (length === 0) return [...controls, "hangup"];
-    controls.push(...decodeOrders(buffer.subarray(0, length)));
+    controls.push(...decodeOrders(buffer.subarray(0, length)).filter((order) => typeof order === "string"));
   }
 }
 
 /** As `readControl`, for the warden, which also gets descriptors this way. */
-export function readWardenControl(fd: number = inherited.control): readonly (Control | NewLink)[] {
-  const controls: (Control | NewLink)[] = [];
+export function readWardenControl(
+  fd: number = inherited.control,
+): readonly (Control | Restarted | NewLink | PidsOfRun)[] {
+  const controls: (Control | Restarted | NewLink | PidsOfRun)[] = [];
   for (;;) {
     const { length, descriptors } = receiveDescriptors(fd, buffer);
     if (length < 0) return controls;
     if (length === 0) return [...controls, "hangup"];
     const packet = buffer.subarray(0, length);
-    const link = decodeNewLink(packet, descriptors);
-    if (link !== undefined) controls.push(link);
+    const message = decodeNewLink(packet, descriptors) ?? decodePids(packet);
+    if (message !== undefined) controls.push(message);
     else controls.push(...decodeOrders(packet));
   }
 }
@@ -129,4 +176,19 @@ function decodeNewLink(packet: Uint8Array, descriptors: readonly number[]): NewL
   if (word === "link reporter" || word === "link examiner") return { link: linkWords[word], fd, wasShutDown };
   closeDescriptor(fd);
   return undefined;
+}
+
+/** Undefined if the packet carries no pids; names of another version are skipped. */
+function decodePids(packet: Uint8Array): PidsOfRun | undefined {
+  const [first, ...words] = decoder.decode(packet).trimEnd().split(" ");
+  if (first !== PIDS) return undefined;
+  const pairs = words.map((word) => word.split("="));
+  return {
+    pids: Object.fromEntries(
+      processNames.flatMap((name) => {
+        const pid = Number(pairs.find(([key]) => key === name)?.[1]);
+        return Number.isSafeInteger(pid) && pid > 0 ? [[name, pid]] : [];
+      }),
+    ),
+  };
 }

@@ -18,6 +18,7 @@ import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
 import { createLink, linkNames } from "./links.ts";
 import { log } from "./log.ts";
+import { serviceManagerOf } from "./service-notifier.ts";
 import { receiveUpdates } from "./standby-updates.ts";
 import { signLock, takeStateDirectory } from "./state-directory.ts";
 import { handledSignals, Supervisor } from "./supervisor.ts";
@@ -118,7 +119,9 @@ export function supervise(options: SuperviseOptions): number {
     return refuse(messageOf(problem), 3);
   }
   const descriptors = openDescriptors(taken.lock, packagesFolder, options.plans(taken.reporter));
+  const serviceManager = serviceManagerOf(options.environment);
   const plan: SupervisorPlan = {
+    ...(serviceManager === undefined ? {} : { serviceManager }),
     runId: options.runId,
     sensorFallback: options.sensorFallback,
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,

@@ -23,10 +23,18 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, type LinkedProcess, type SupervisorOrder, WARDEN_HUNG } from "./inherited.ts";
+import {
+  encodeOrder,
+  encodePids,
+  type LinkedProcess,
+  readWatching,
+  type SupervisorOrder,
+} from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
+import { Restarts } from "./restarts.ts";
+import { ServiceNotifier } from "./service-notifier.ts";
 import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
@@ -86,6 +94,8 @@ const offenders = {
   controlExaminer: "examiner",
 } as const satisfies Readonly<Record<LinkName, ChildRole>>;
 
+type WordOrder = Extract<SupervisorOrder, string>;
+
 interface Stopping {
   readonly code: number;
   wardenBy: number;
@@ -109,6 +119,10 @@ export class Supervisor implements Disposable {
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
+  private readonly notifier: ServiceNotifier;
+  private readonly restarts = new Restarts();
+  /** Child slots whose process has ended, so that the next start is a restart. */
+  private readonly ended = new Set<ChildSlot>();
   /** Every process has been started once. */
   private hasStarted = false;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
@@ -120,11 +134,11 @@ export class Supervisor implements Disposable {
   private starvedReportAt = 0;
   /** Early crashes of the warden in a row. */
   private earlyCrashes = 0;
-  /** A warden hung, so that the next ones read less of other users' processes. */
-  private wardenHung = false;
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
+  /** The pids that the warden was sent last. */
+  private sentPids = "";
 
   /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
   constructor(plan: SupervisorPlan) {
@@ -179,6 +193,8 @@ export class Supervisor implements Disposable {
       [this.examiner, new Watchdog(new Timer(deadManOfExaminer))],
     ]);
     this.stopped = new StoppedProcesses(now);
+    this.notifier = new ServiceNotifier(plan.serviceManager, now);
+    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -194,6 +210,7 @@ export class Supervisor implements Disposable {
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.startMissing(now);
+      this.sendPids();
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
@@ -234,11 +251,30 @@ export class Supervisor implements Disposable {
       if (slot.isRunning || slot.asleep || slot.startAt > now) continue;
       this.watchdogs.get(slot)?.arm(this.plan.deadManMs * startIntervals);
       if (!slot.start()) this.stop(notAllowed);
+      if (slot.isRunning && this.ended.delete(slot)) this.restarts.add(slot.role);
       if (this.stopping !== undefined) return;
     }
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
+    this.notifier.keepAlive(now);
+    if (this.warden.isRunning)
+      this.restarts.send((restarted) =>
+        sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
+      );
+  }
+
+  /** Names the processes of the run to the warden, which measures what they cost. */
+  private sendPids(): void {
+    const pids = {
+      supervisor: process.pid,
+      ...Object.fromEntries(this.slots.flatMap(({ role, pid }) => (pid === undefined ? [] : [[role, pid]]))),
+    };
+    const key = Object.values(pids).join();
+    if (key === this.sentPids || !this.warden.isRunning) return;
+    this.sentPids = key;
+    // If the socket is full, the warden misses what a process costs, and nothing else.
+    sendPacket(this.links.descriptors.controlWarden, encodePids(pids));
   }
 
   private async onChildEnd(slot: ChildSlot): Promise<void> {
@@ -250,8 +286,11 @@ export class Supervisor implements Disposable {
     if (this.stopping !== undefined) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
     if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
+    this.ended.add(slot);
+    if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
+      if (slot === this.warden) this.notifier.status(`the warden ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
@@ -308,7 +347,6 @@ export class Supervisor implements Disposable {
     const late = `the ${slot.role} has not come back to its poll for ${stall.lateMs} ms`;
     if (stall.kind === "hangs") {
       log(`${late}, and ${stall.how}; killing it`);
-      if (slot === this.warden) this.onWardenHung();
       slot.kill();
       return;
     }
@@ -316,13 +354,6 @@ export class Supervisor implements Disposable {
     if (now < this.starvedReportAt) return;
     this.starvedReportAt = now + starvedReportEvery;
     log(`${late}, but it got only ${stall.cpuMs} ms of CPU: other programs take it; waiting`);
-  }
-
-  /** A user can make whoever reads the arguments of his process wait for ever, see `FactsOptions.argumentsOf`. */
-  private onWardenHung(): void {
-    if (this.wardenHung) return;
-    this.wardenHung = true;
-    log("until treewarden is restarted, the warden reads the arguments of root's processes only from /proc");
   }
 
   private killStopped(now: number): void {
@@ -344,6 +375,7 @@ export class Supervisor implements Disposable {
     if (name === undefined) return;
     if (!this.links.noticeShutdown(name)) {
       if (name === "examiner") this.wakeExaminer();
+      else if (name === "controlWarden") this.readStatus();
       return;
     }
     if (this.stopping !== undefined) return;
@@ -356,7 +388,7 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      this.links.renew("controlWarden");
+      if (this.links.renew("controlWarden")) this.listenToWarden();
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -368,6 +400,16 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
+  }
+
+  private listenToWarden(): void {
+    this.links.watchInput("controlWarden", "controlWarden", true);
+  }
+
+  /** The warden's sensor is subscribed, or what is in force has changed. */
+  private readStatus(): void {
+    const status = readWatching(this.links.descriptors.controlWarden);
+    if (status !== undefined && this.stopping === undefined) this.notifier.ready(status);
   }
 
   /** Passes the warden that runs its new end of a link. */
@@ -397,6 +439,7 @@ export class Supervisor implements Disposable {
     }
     const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
     this.stopping = { code, wardenBy, reporterBy, reporterStopSent: false };
+    this.notifier.stopping();
     // The standby goes first: it would take the end of this process for a crash and take over.
     this.standby.kill();
     // The examiner has no state to save.
@@ -437,6 +480,7 @@ export class Supervisor implements Disposable {
       this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
       this.stopped.dueAt,
       this.offers.dueAt,
+      this.notifier.dueAt,
     );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
@@ -452,12 +496,12 @@ export class Supervisor implements Disposable {
 
   // Orders.
 
-  private sendToBoth(order: SupervisorOrder): void {
+  private sendToBoth(order: WordOrder): void {
     this.send(this.warden, order);
     this.send(this.reporter, order);
   }
 
-  private send(slot: ChildSlot, order: SupervisorOrder): void {
+  private send(slot: ChildSlot, order: WordOrder): void {
     const { controlWarden, controlReporter } = this.links.descriptors;
     const socket = slot === this.warden ? controlWarden : controlReporter;
     // A full socket holds thousands of unread orders, so dropping this one loses nothing.
@@ -469,6 +513,8 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    this.notifier.tookOver();
+    this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
     // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.
@@ -510,9 +556,8 @@ export class Supervisor implements Disposable {
     const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
-    const reasons = [this.ebpfRefusal ?? "", ...(this.wardenHung ? [WARDEN_HUNG] : [])];
-    const args = reasons.every((reason) => reason === "") ? command.args : [...command.args, ...reasons];
-    return { ...command, args, nice: wardenNice };
+    const reason = this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal];
+    return { ...command, args: [...command.args, ...reason], nice: wardenNice };
   }
 
   private reporterCommand(): SpawnOptions {

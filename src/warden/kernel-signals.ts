@@ -1,10 +1,12 @@
 // Kills processes through pidfds, reads start times from /proc, and recognizes treewarden's own processes.
-import { readFileSync, type Stats, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { constants } from "node:os";
 import type { ProcessSignals } from "../enforcement/kill.ts";
 import { monotonicNow } from "../linux/clock.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPERM, SystemCallError } from "../linux/libc.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
+import { type FileState, openExecutable } from "../linux/proc/process-file.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 
@@ -16,12 +18,15 @@ const ROOT = 0;
  * root or a child of the supervisor, so only a compromised reporter could use this to evade a verdict.
  */
 export function kernelSignals(reader: FactsReader, runId: string): ProcessSignals {
-  const self = statSync("/proc/self/exe");
+  const { dev: device, ino: inode } = statSync("/proc/self/exe");
+  const self = { device, inode };
+  const hasId = (args: readonly string[] | undefined): boolean =>
+    args?.some((arg) => arg.includes(runId)) === true;
   const factsOfOwn = (pid: number): ProcessFacts | undefined => {
     // This runs before each kill. For nearly every process one system call is enough.
     if (!runs(pid, self)) return undefined;
     const facts = reader.read(pid);
-    const isOwn = facts.inode === self.ino && facts.device === self.dev && commandLine(pid).includes(runId);
+    const isOwn = facts.inode === self.inode && facts.device === self.device && hasId(facts.args);
     return isOwn ? facts : undefined;
   };
   return {
@@ -48,7 +53,7 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
     },
     isOwnProcess({ pid }, args) {
       // All own processes have the id in their arguments. Reading /proc is the most expensive part of a kill.
-      if (args !== undefined && !args.some((arg) => arg.includes(runId))) return false;
+      if (args !== undefined && !hasId(args)) return false;
       // The pid may belong to another process by now. Sparing that process is the safer error.
       const facts = factsOfOwn(pid);
       if (facts === undefined || facts.uid === ROOT) return facts !== undefined;
@@ -57,19 +62,9 @@ export function kernelSignals(reader: FactsReader, runId: string): ProcessSignal
   };
 }
 
-function runs(pid: number, file: Stats): boolean {
-  try {
-    const executable = statSync(`/proc/${pid}/exe`, { throwIfNoEntry: false });
-    return executable?.ino === file.ino && executable.dev === file.dev;
-  } catch {
-    return false;
-  }
-}
-
-function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
-  } catch {
-    return "";
-  }
+function runs(pid: number, { device, inode }: Pick<FileState, "device" | "inode">): boolean {
+  const executable = openExecutable(pid);
+  if (executable === undefined) return false;
+  closeDescriptor(executable.fd);
+  return executable.state.inode === inode && executable.state.device === device;
 }

@@ -13,6 +13,7 @@ import { globCompilers } from "../policy/glob.ts";
 import { formatRoleBaselines, type RoleBaseline } from "../policy/role-baseline.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import type { Totals } from "../report/totals.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { Moment } from "../vocabulary/moment.ts";
@@ -65,6 +66,8 @@ export class KnownTrees {
   /** What the baseline in force was read from. */
   private sources: BaselineSources = { host: undefined, ofRoles: [] };
   private savedRoles: string;
+  /** The digest in treewarden_baseline_info; undefined while there is no such series. */
+  private publishedDigest: string | undefined;
   /** An exclusion will end. */
   private hasEnds = false;
   private readonly openChanges: OpenChanges;
@@ -82,6 +85,15 @@ export class KnownTrees {
     const { baseline } = this.accepted;
     if (!(baseline instanceof Baseline)) return null;
     return { digest: this.sources.host ?? null, trees: baseline.size, since: this.since };
+  }
+
+  /** Shows the baseline in force in the metrics. */
+  publishInfo(totals: Totals): void {
+    const digest = this.hasBaseline ? (this.sources.host ?? "none") : undefined;
+    if (digest === this.publishedDigest) return;
+    if (this.publishedDigest !== undefined) totals.remove("baselineInfo", { digest: this.publishedDigest });
+    if (digest !== undefined) totals.gauge("baselineInfo", { digest }).set(1);
+    this.publishedDigest = digest;
   }
 
   /** A baseline is in force. */

@@ -4,8 +4,10 @@ import type { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
-import type { ArgumentsOf, FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import type { LastGood } from "./last-good.ts";
@@ -23,13 +25,18 @@ export type PolicyResult =
   | ({ readonly ok: true; readonly lastGood: LastGood } & LoadedPolicy)
   | { readonly ok: false; readonly errors: readonly PolicyError[] };
 
-/** An order from the supervisor, or the warden's end of a new socket pair. */
+/**
+ * An order from the supervisor, a process that it has started again, the warden's end of a new socket pair, or the pids of
+ * treewarden's processes.
+ */
 export type WardenOrder =
   | "reload"
   | "request"
   | "stop"
   | "hangup"
-  | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean };
+  | { readonly restarted: ProcessName }
+  | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean }
+  | { readonly pids: OwnPids };
 
 /** A configuration that was read again, with the options of the command line. */
 export interface ReadSettings {
@@ -58,8 +65,8 @@ export interface WardenOptions {
   readonly lastGood: LastGood;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
-  /** Of whose processes arguments are read from /proc. */
-  readonly argumentsOf: ArgumentsOf;
+  /** Outputs that are off because their settings cannot be used. */
+  readonly outputProblems: readonly OutputProblem[];
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
@@ -76,6 +83,8 @@ export interface WardenOptions {
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly WardenOrder[];
+  /** Reports to the supervisor that the sensor is subscribed, and what is in force, as one line for people. */
+  readonly reportWatching: (status: string) => void;
   /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
   /**

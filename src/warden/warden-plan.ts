@@ -1,5 +1,6 @@
 // The plan that the supervisor passes to a warden at its start, as JSON.
 import type { Config } from "../config/config.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
 import type { ConfigurationOrigin } from "./warden-options.ts";
 
 /** The options of `run` that override the configuration file. */
@@ -24,6 +25,8 @@ export interface WardenPlan {
   readonly settings: RunSettings;
   /** Why the run begins with what was last in force; empty if it does not. */
   readonly problems: readonly string[];
+  /** Outputs that are off because their settings cannot be used. */
+  readonly outputProblems: readonly OutputProblem[];
 }
 
 /** Parses a plan, which `treewarden run` has just written and so is trusted. Throws a SyntaxError if it is not JSON. */

@@ -9,6 +9,7 @@ import {
   noOverrides,
   type Overrides,
   overrideKinds,
+  type PauseOrder,
   parseOrders,
   parseRecorded,
   type Requester,
@@ -30,6 +31,7 @@ const overrides: Overrides = {
       end: null,
     },
   ],
+  confirm: [{ ...order("5"), rule: "web/shell" }],
   pause: [{ ...order("3"), end: endAfter(3_600, now) }],
   silence: [
     {
@@ -73,7 +75,12 @@ describe("a file of orders", () => {
     ["another version", '{"version":2,"orders":[]}'],
     ["a further key", '{"version":1,"orders":[],"all":true}'],
     ["a list", "[]"],
-    ["two pauses", formatOrders("pause", { pause: [...overrides.pause, ...overrides.pause] })],
+    [
+      "1,001 pauses",
+      formatOrders("pause", {
+        pause: Array<PauseOrder>(1_001).fill({ ...order("3"), end: endAfter(1, now) }),
+      }),
+    ],
     ["a number that is none", formatOrders("pause", overrides).replace(/"wall": [\d.]+/, '"wall": 1e999')],
     ["a pause of centuries", formatOrders("pause", overrides).replace('"length": 3600', '"length": 3e9')],
   ])("with %s is none", (_, text) => {

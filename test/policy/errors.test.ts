@@ -158,6 +158,16 @@ describe("the file", () => {
       '{ "role": "a", "tests": [{ "name": "t", "lineage": [{ "process.user.id": "0" }], "expect": { "action": "allow" } }] }',
       '"process.user.id" is int, not "0"',
     ],
+    [
+      "a test that names a user without its number",
+      '{ "role": "a", "tests": [{ "name": "t", "lineage": ["/bin/sh", { "process.user.name": "shop" }], "expect": { "action": "allow" } }] }',
+      '"process.user.name" has no effect without "process.user.id", here or in a process above',
+    ],
+    [
+      "a test that names an image without a container",
+      '{ "role": "a", "tests": [{ "name": "t", "lineage": [{ "container.image.name": "nginx" }], "expect": { "action": "allow" } }] }',
+      '"container.image.name" has no effect without "container.id", here or in a process above',
+    ],
     ["too deep", `{ "role": "a", "rules": ${"[".repeat(100_000)}`, "nested deeper than 80 levels"],
     ["too long", `{ "role": "a" }${" ".repeat(1 << 20)}`, "the file has more than 1048576 characters"],
   ];

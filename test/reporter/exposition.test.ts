@@ -1,7 +1,15 @@
 import { expect, test } from "bun:test";
 import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
 import type { CumulativeSeries } from "../../src/reporter/cumulative-totals.ts";
-import { contentTypes, type ExpositionFormat, expose, formatFor } from "../../src/reporter/exposition.ts";
+import { Exposition, type ExpositionFormat, type TreeMetricNames } from "../../src/reporter/exposition.ts";
+
+function expose(
+  series: readonly CumulativeSeries[],
+  format: ExpositionFormat,
+  names: TreeMetricNames = "both",
+): string {
+  return new Exposition(names).format(series, format);
+}
 
 const hostile = 'a\\x0ab"c\\d{e="f"}\ng \u00fc,';
 const histogram = (n: number) => ({ counts: Array.from({ length: n + 1 }, (_, i) => i), sum: 1.5 });
@@ -10,7 +18,8 @@ const histogram = (n: number) => ({ counts: Array.from({ length: n + 1 }, (_, i)
 const everything: CumulativeSeries[] = instrumentNames.flatMap((instrument) => {
   const { attributes, kind, buckets } = instrumentNamed(instrument);
   const value = kind === "histogram" ? histogram(buckets?.length ?? 0) : 3;
-  const first = { instrument, values: attributes.map(() => hostile), value };
+  const createdMs = 1_700_000_000_250;
+  const first = { instrument, values: attributes.map(() => hostile), value, createdMs };
   return attributes.length === 0
     ? [first]
     : [first, { instrument, values: attributes.map(() => "plain"), value }];
@@ -35,19 +44,27 @@ for (const format of ["prometheus", "openmetrics"] as const satisfies readonly E
         continue;
       }
       if (line.startsWith("# HELP ")) continue;
+      if (line.startsWith("# UNIT ")) {
+        expect(format).toBe("openmetrics");
+        expect(line).toMatch(new RegExp(`^# UNIT ${family} (seconds|bytes)$`));
+        expect(family.endsWith(`_${line.split(" ")[3]}`)).toBe(true);
+        continue;
+      }
       const name = sample.exec(line)?.[1] ?? `not a sample: ${line}`;
       const suffix = name.slice(family.length);
       const kind = types.get(family);
+      const created = format === "openmetrics" ? ["_created"] : [];
       const allowed =
         kind === "histogram"
-          ? ["_bucket", "_sum", "_count"]
+          ? ["_bucket", "_sum", "_count", ...created]
           : kind === "counter" && format === "openmetrics"
-            ? ["_total"]
+            ? ["_total", ...created]
             : [""];
       expect([name, allowed.includes(suffix) && name.startsWith(family)]).toEqual([name, true]);
-      if (kind === "counter") expect(name.endsWith("_total")).toBe(true);
+      if (kind === "counter" && !name.endsWith("_created")) expect(name.endsWith("_total")).toBe(true);
     }
-    expect(types.size).toBe(instrumentNames.length);
+    // Those of trees have two names.
+    expect(types.size).toBe(instrumentNames.length + 2);
   });
 }
 
@@ -58,7 +75,11 @@ test("a hostile tree name comes back as it was", () => {
 });
 
 test("buckets add up, the last is everything and equals the count", () => {
-  const text = expose([{ instrument: "treeDuration", values: ["/a"], value: histogram(8) }], "prometheus");
+  const text = expose(
+    [{ instrument: "treeDuration", values: ["/a"], value: histogram(8) }],
+    "prometheus",
+    "cnproc",
+  );
   const buckets = [...text.matchAll(/le="([^"]+)"\} (\d+)/g)].map((match) => [match[1], Number(match[2])]);
   expect(buckets).toEqual([
     ["0.01", 0],
@@ -75,11 +96,50 @@ test("buckets add up, the last is everything and equals the count", () => {
   expect(text).toContain('process_seconds_sum{tree="/a"} 1.5\n');
 });
 
-test("OpenMetrics goes to those who ask for it", () => {
-  const prometheus =
-    "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
-  expect(formatFor(prometheus)).toBe("openmetrics");
-  expect(formatFor("text/plain")).toBe("prometheus");
-  expect(formatFor(null)).toBe("prometheus");
-  expect(contentTypes.openmetrics).toContain("version=1.0.0");
+test("trees have prom-cnproc's names, treewarden's own, or both", () => {
+  const trees: CumulativeSeries[] = [
+    { instrument: "treeProcesses", values: ["/a"], value: 2 },
+    { instrument: "treeDuration", values: ["/a"], value: histogram(8) },
+  ];
+  const families = (names: TreeMetricNames) =>
+    [...expose(trees, "prometheus", names).matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
+  expect(families("cnproc")).toEqual(["process", "process_seconds"]);
+  expect(families("treewarden")).toEqual(["treewarden_tree_processes", "treewarden_tree_duration_seconds"]);
+  expect(families("both")).toEqual([
+    "process",
+    "treewarden_tree_processes",
+    "process_seconds",
+    "treewarden_tree_duration_seconds",
+  ]);
+  const text = expose(trees, "prometheus", "treewarden");
+  expect(text).toContain('treewarden_tree_processes{tree="/a",state="RUNNING"} 2\n');
+  expect(text).toContain('treewarden_tree_duration_seconds_bucket{tree="/a",le="+Inf"} 36\n');
+});
+
+test("OpenMetrics has the unit of a family and the time at which a series began, the other format neither", () => {
+  const series: CumulativeSeries[] = [
+    { instrument: "events", values: ["exec"], value: 7, createdMs: 1_700_000_000_250 },
+    { instrument: "verdictDuration", values: ["killed"], value: histogram(8), createdMs: 1_700_000_000_500 },
+    { instrument: "journalBytes", values: [], value: 4096, createdMs: 1_700_000_000_500 },
+  ];
+  const text = expose(series, "openmetrics");
+  expect(text).toContain("# TYPE treewarden_events counter\n");
+  expect(text).toContain('treewarden_events_total{event="exec"} 7\n');
+  expect(text).toContain('treewarden_events_created{event="exec"} 1700000000.25\n');
+  expect(text).toContain("# UNIT treewarden_verdict_seconds seconds\n");
+  expect(text).toContain('treewarden_verdict_seconds_created{outcome="killed"} 1700000000.5\n');
+  expect(text).toContain("# UNIT treewarden_journal_bytes bytes\n");
+  expect(text).not.toContain("treewarden_journal_bytes_created");
+  expect(expose(series, "prometheus")).not.toMatch(/_created|# UNIT/);
+});
+
+test("the text of an exposition does not depend on what was formatted before", () => {
+  const exposition = new Exposition("both");
+  const before = { instrument: "events", values: ["exec"], value: 7 } as const;
+  const trees: CumulativeSeries = { instrument: "treeProcesses", values: ["/a"], value: 2 };
+  const formats = ["prometheus", "openmetrics"] as const;
+  for (const format of formats) exposition.format([before, trees], format);
+  const after = { ...before, value: 8 };
+  for (const format of formats)
+    expect(exposition.format([after, trees], format)).toBe(expose([after, trees], format));
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { Journal } from "../../src/reporter/journal.ts";
-import { JournalCursor } from "../../src/reporter/journal-cursor.ts";
+import { type ExportLoss, JournalCursor } from "../../src/reporter/journal-cursor.ts";
 import type { Delivery, JournalOutput, Pacing } from "../../src/reporter/output.ts";
 import { until } from "./rig.ts";
 
@@ -38,7 +38,9 @@ class FakeOutput {
   readonly deliveries: { readonly uids: readonly string[]; readonly answer: Delivery["outcome"] }[] = [];
   readonly failures: string[] = [];
   readonly errors: unknown[] = [];
+  /** Best-effort records that were dropped, and what else the output will never get. */
   dropped = 0;
+  readonly losses: ExportLoss[] = [];
   passedOver = 0;
   answer: (uids: readonly string[]) => Delivery | Promise<Delivery> = () => ({ outcome: "delivered" });
   readonly cursor: JournalCursor;
@@ -66,6 +68,9 @@ class FakeOutput {
       onDrop: (count) => {
         this.dropped += count;
       },
+      onLoss: (loss) => this.losses.push(loss),
+      lossRecord: ({ uid }) => record(`loss of ${uid}`),
+      onReportedLoss: (loss) => this.losses.push(loss),
       onJournalError: (error) => {
         this.errors.push(error);
         journal.replaceIfBroken(error);
@@ -128,7 +133,7 @@ describe("an output gets", () => {
   });
 
   test("the same records as another one, each at its own pace", async () => {
-    const slow = new FakeOutput({ gatherMs: 60_000 });
+    const slow = new FakeOutput({ gatherMs: 60_000, maxRows: 100 });
     const eager = new FakeOutput({}, false, "eager");
     write([slow, eager], ...records(1, 30));
     await until("the eager one", () => eager.taken.length === 30);
@@ -137,12 +142,33 @@ describe("an output gets", () => {
     expect(slow.taken).toEqual(uids(1, 30));
   });
 
+  test("a backlog that is what it has not taken and the journal still has", async () => {
+    const output = new FakeOutput({ gatherMs: 60_000 });
+    write([output], ...records(1, 30));
+    expect(output.cursor.backlog).toBe(30);
+    journal.prune(Date.now() + 2 * 86_400_000, 0, () => undefined);
+    expect(output.cursor.backlog).toBe(0);
+    write([output], ...records(31, 35));
+    expect(output.cursor.backlog).toBe(5);
+    await output.cursor.end(1_000);
+    expect(output.cursor.backlog).toBe(0);
+  });
+
   test("what is written from now on when it is new to this host, not the past", async () => {
     write([], ...records(1, 5));
     const output = new FakeOutput();
     write([output], record("new"));
     await until("the new one", () => output.taken.length > 0);
     expect(output.taken).toEqual(["new"]);
+  });
+
+  test("half a batch at once, without waiting for more", async () => {
+    const output = new FakeOutput({ gatherMs: 60_000 });
+    write([output], ...records(1, 4));
+    await Bun.sleep(30);
+    expect(output.taken).toEqual([]);
+    write([output], record("u5"));
+    await until("all", () => output.taken.length === 5);
   });
 
   test("best-effort records behind the others, dropped and counted beyond their bound", async () => {
@@ -169,7 +195,7 @@ describe("when the output does not take a batch", () => {
     expect(output.failures).toEqual(Array(4).fill("down"));
     // At least 20 ms, and each time half as long again: 20 + 30 + 45 + 67.
     expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(160);
-    expect(output.dropped).toBe(0);
+    expect(output.losses).toEqual([]);
   });
 
   test("a fault in the output is a failure like any other", async () => {
@@ -193,17 +219,95 @@ describe("when the output does not take a batch", () => {
     write([output], ...records(1, 40));
     await until("all", () => output.taken.length === 40);
     expect(output.taken).toEqual(uids(1, 40));
-    expect(output.dropped).toBe(0);
+    expect(output.losses).toEqual([]);
   });
 
-  test("and never will, its records are counted as dropped, and the next batch comes", async () => {
-    const output = new FakeOutput({ maxRows: 2 });
+  test("because of its size, the size is remembered: no larger batch is tried right after it", async () => {
+    const output = new FakeOutput({ maxRows: 64 });
     output.answer = (batch) =>
-      batch.includes("u3") ? { outcome: "rejected", why: "400" } : { outcome: "delivered" };
-    write([output], ...records(1, 6));
-    await until("the last", () => output.taken.includes("u6"));
-    expect(output.taken).toEqual(["u1", "u2", "u5", "u6"]);
-    expect(output.dropped).toBe(2);
+      batch.length > 10 ? { outcome: "too large", why: "413" } : { outcome: "delivered" };
+    write([output], ...records(1, 640));
+    await until("all", () => output.taken.length === 640);
+    const refused = output.deliveries.filter(({ answer }) => answer === "too large");
+    expect(refused.map((delivery) => delivery.uids.length)).toEqual([64, 32, 16]);
+  });
+
+  test("because of one record, only that one is given up, and the loss is reported first", async () => {
+    const output = new FakeOutput({ maxRows: 512 });
+    output.answer = (batch) =>
+      batch.includes("u300") ? { outcome: "rejected", why: "400" } : { outcome: "delivered" };
+    write([output], ...records(1, 1_000));
+    await until("the last", () => output.taken.includes("u1000"));
+    const expected = [...uids(1, 299), "loss of u300", ...uids(301, 1_000)];
+    expect(output.taken).toEqual(expected);
+    expect(output.losses).toEqual([{ missing: 1, reason: "rejected", uid: "u300" }]);
+    // Halving takes 9 refusals and at most as many batches that are taken; then they grow again.
+    expect(output.deliveries.length).toBeLessThan(30);
+  });
+
+  test("because of many, each of them is found", async () => {
+    const output = new FakeOutput({ maxRows: 64 });
+    const isBad = (uid: string) => /^u\d*[37]$/.test(uid);
+    output.answer = (batch) =>
+      batch.some(isBad) ? { outcome: "rejected", why: "400" } : { outcome: "delivered" };
+    write([output], ...records(1, 200));
+    await until("the last", () => output.taken.includes("u200"));
+    expect(output.taken.filter((uid) => uid.startsWith("u"))).toEqual(
+      uids(1, 200).filter((uid) => !isBad(uid)),
+    );
+    expect(output.losses.length).toBe(40);
+  });
+
+  test("nor any other, nothing is given up: the way to it is broken", async () => {
+    const output = new FakeOutput({ maxRows: 64 });
+    let broken = true;
+    output.answer = () => (broken ? { outcome: "rejected", why: "400" } : { outcome: "delivered" });
+    write([output], ...records(1, 200));
+    await until("some tries", () => output.failures.filter((why) => why.startsWith("every")).length === 4);
+    // 64, 32, 16, 8, 4, 2, 1 and the report of the loss; after that one record and the report with each try.
+    expect(output.deliveries.length).toBeLessThanOrEqual(8 + 4 * 2);
+    broken = false;
+    await until("all", () => output.taken.length === 200);
+    expect(output.taken).toEqual(uids(1, 200));
+    expect(output.losses).toEqual([]);
+  });
+
+  test("but only the reports of losses, few records are lost before it pauses", async () => {
+    const output = new FakeOutput({ maxRows: 64 });
+    output.answer = ([uid]) =>
+      uid?.startsWith("loss") ? { outcome: "delivered" } : { outcome: "rejected", why: "400" };
+    write([output], ...records(1, 200));
+    await until("a pause", () => output.failures.some((why) => why.startsWith("one record after the other")));
+    expect(output.losses.length).toBe(16);
+  });
+
+  test("completely, what it has rejected is counted and never sent again", async () => {
+    const output = new FakeOutput();
+    output.answer = () => ({ outcome: "delivered", partial: { rejected: 2, why: "too old" } });
+    write([output], ...records(1, 5));
+    await until("taken", () => output.taken.length === 5);
+    expect(output.losses).toEqual([{ missing: 2, reason: "rejected" }]);
+    expect(output.failures).toEqual(["2 of the records were rejected: too old"]);
+    await Bun.sleep(50);
+    expect(output.deliveries.length).toBe(1);
+  });
+
+  test("before a certain time, nothing is sent until then, whatever else is written", async () => {
+    const output = new FakeOutput();
+    const times: number[] = [];
+    output.answer = () => {
+      times.push(performance.now());
+      return times.length === 1
+        ? { outcome: "failed", why: "429", retryAfterMs: 300 }
+        : { outcome: "delivered" };
+    };
+    write([output], ...records(1, 3));
+    for (let i = 4; i < 20; i += 1) {
+      await Bun.sleep(10);
+      write([output], record(`u${i}`));
+    }
+    await until("taken", () => output.taken.length > 0);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(295);
   });
 });
 
@@ -220,7 +324,7 @@ describe("a journal that was replaced because it was broken", () => {
     write([output], ...records(21, 25));
     await until("the next 5", () => output.taken.length === 25);
     expect(output.taken).toEqual(uids(1, 25));
-    expect(output.dropped).toBe(1);
+    expect(output.losses).toEqual([{ missing: 1, reason: "not_exported" }]);
   });
 
   test("also when it has as many rows as the old one had before the output looks again", async () => {
@@ -245,7 +349,7 @@ describe("a journal that was replaced because it was broken", () => {
     resolve({ outcome: "delivered" });
     await until("all", () => output.taken.length >= 12);
     expect(output.taken).toEqual(uids(1, 12));
-    expect(output.dropped).toBe(0);
+    expect(output.losses).toEqual([]);
   });
 
   test("is found out by an output that cannot read it: nothing is thrown, and it goes on", async () => {
@@ -265,7 +369,7 @@ describe("a journal that was replaced because it was broken", () => {
 
 describe("at the end", () => {
   test("what waits is delivered, once, without waiting for it to gather", async () => {
-    const output = new FakeOutput({ gatherMs: 60_000 });
+    const output = new FakeOutput({ gatherMs: 60_000, maxRows: 100 });
     write([output], ...records(1, 25));
     await output.cursor.end(1_000);
     expect(output.taken).toEqual(uids(1, 25));
@@ -343,7 +447,7 @@ test("rows that are deleted before the output got them are counted, if it would 
     record("u2", old),
   );
   expect(journal.prune(Date.now(), output.cursor.delivered, (row) => output.cursor.onDeleted(row))).toBe(3);
-  expect(output.dropped).toBe(2);
+  expect(output.losses).toEqual(Array(2).fill({ missing: 1, reason: "not_exported" }));
 });
 
 test("an output that passes over what exceeds its batch learns how much that was", async () => {

@@ -50,6 +50,9 @@ class Mailing implements Disposable {
       output,
       redact: (record) => record,
       onFailure: (why) => this.failures.push(why),
+      onLoss: () => undefined,
+      lossRecord: () => ({}),
+      onReportedLoss: () => undefined,
       onDrop: () => {},
       onJournalError: (error) => {
         throw error;

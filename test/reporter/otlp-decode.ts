@@ -74,13 +74,14 @@ function packedFixed64(fields: Fields, number: number): bigint[] {
   });
 }
 
-export type Value = string | number | boolean | Value[] | null;
+export type Value = string | number | boolean | { readonly double: number } | Value[] | null;
 
 function anyValue(fields: Fields): Value {
   if (fields.has(1)) return text(fields, 1);
   if (fields.has(2)) return integer(fields, 2) === 1;
   if (fields.has(3)) return integer(fields, 3);
-  if (fields.has(4)) return double(fields, 4);
+  // Tells a double from an integer in what tests compare.
+  if (fields.has(4)) return { double: double(fields, 4) };
   const [array] = messages(fields, 5);
   return array === undefined ? null : messages(array, 1).map(anyValue);
 }
@@ -95,6 +96,9 @@ export interface Log {
   readonly eventName: string;
   readonly severity: number;
   readonly timeUnixNano: bigint;
+  readonly observedTimeUnixNano: bigint;
+  readonly body: Value;
+  readonly droppedAttributes: number;
   readonly attributes: Readonly<Record<string, Value>>;
   readonly resource: Readonly<Record<string, Value>>;
 }
@@ -105,11 +109,14 @@ export function decodeLogs(bytes: Uint8Array): Log[] {
     const resource = attributes(messages(resourceLogs, 1)[0] ?? new Map(), 1);
     return messages(resourceLogs, 2).flatMap((scope) =>
       messages(scope, 2).map((log) => {
-        const time = log.get(1)?.[0];
+        const [[time] = [], [observed] = []] = [log.get(1), log.get(11)];
         return {
           eventName: text(log, 12),
           severity: integer(log, 2),
           timeUnixNano: typeof time === "bigint" ? time : 0n,
+          observedTimeUnixNano: typeof observed === "bigint" ? observed : 0n,
+          body: anyValue(messages(log, 5)[0] ?? new Map()),
+          droppedAttributes: integer(log, 7),
           attributes: attributes(log, 6),
           resource,
         };

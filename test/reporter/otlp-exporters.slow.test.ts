@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { Collector } from "./collector.ts";
 import { decodeLogs } from "./otlp-decode.ts";
-import { Rig, RUN, until, verdict } from "./rig.ts";
+import { Rig, until, verdict } from "./rig.ts";
 
 function rigFor(collector: Collector, more: Readonly<Record<string, string>> = {}): Rig {
   return new Rig(
@@ -29,7 +29,7 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
       "process.command_args": ["sh", "-c", "curl https://user:pw@host/"],
       "process.command_line": "sh -c curl",
       "process.login_user.id": null,
-      "tree.randomness": 0.5,
+      "tree.randomness": 0,
       "tree.labels": ["nginx", "base"],
       "tree.user_ids": [0, 33],
       "tree.known": false,
@@ -40,7 +40,13 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
   expect(log?.eventName).toBe("treewarden.policy.verdict");
   expect(log?.severity).toBe(21);
   expect(log?.timeUnixNano).toBe(BigInt(Date.parse("2026-02-03T04:05:06Z")) * 1_000_000n + 789_012_000n);
-  expect(log?.attributes).toEqual({
+  const event = new Date("2026-02-03T04:05:06Z").getTime();
+  expect(Number((log?.observedTimeUnixNano ?? 0n) / 1_000_000n)).toBeGreaterThan(event);
+  expect(log?.body).toBe("WOULD_KILL -/- 4711 - /nginx/base sh -c curl https://user:[redacted]@host/");
+  const attributes = Object.entries(log?.attributes ?? {});
+  const ofRecord = attributes.filter(([name]) => !name.startsWith("treewarden.journal."));
+  expect(attributes.length - ofRecord.length).toBe(4);
+  expect(Object.fromEntries(ofRecord)).toEqual({
     "log.record.uid": "u1",
     "treewarden.policy.action": "kill",
     "treewarden.policy.outcome": "would_kill",
@@ -48,14 +54,15 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
     "treewarden.tree.path": "/nginx/base",
     "process.pid": 4711,
     "process.command_args": ["sh", "-c", "curl https://user:[redacted]@host/"],
-    "treewarden.tree.randomness": 0.5,
+    "treewarden.tree.randomness": { double: 0 },
     "treewarden.tree.labels": ["nginx", "base"],
     "treewarden.tree.user_ids": [0, 33],
     "treewarden.tree.known": false,
   });
   expect(log?.resource).toMatchObject({
     "service.name": "treewarden",
-    "service.instance.id": RUN,
+    "service.instance.id": expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-/),
+    "os.version": expect.any(String),
     "os.type": "linux",
     "deployment.environment.name": "test bed",
   });
@@ -73,17 +80,20 @@ test("metrics arrive as the scrape has them: cumulative, monotonic, with a tree'
     collector.points.findLast(
       (point) => point.metric === metric && Bun.deepEquals(point.attributes, attributes),
     );
-  await until("the counter", () => find("treewarden.events", { event: "exec" })?.value === 7);
-  expect(find("treewarden.events", { event: "exec" })).toMatchObject({
+  await until(
+    "the counter",
+    () => find("treewarden.events", { "treewarden.event.kind": "exec" })?.value === 7,
+  );
+  expect(find("treewarden.events", { "treewarden.event.kind": "exec" })).toMatchObject({
     kind: "sum",
     temporality: 2,
     monotonic: true,
     unit: "{event}",
   });
-  const tree = "/cron/x\\x0ay";
-  expect(find("treewarden.tree.processes", { tree, state: "RUNNING" })?.value).toBe(0);
-  expect(find("treewarden.tree.processes", { tree, state: "STOPPED" })?.value).toBe(1);
-  const duration = find("treewarden.tree.duration", { tree });
+  const path = { "treewarden.tree.path": "/cron/x\\x0ay" };
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "RUNNING" })?.value).toBe(0);
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "STOPPED" })?.value).toBe(1);
+  const duration = find("treewarden.tree.duration", path);
   expect(duration).toMatchObject({
     kind: "histogram",
     temporality: 2,
@@ -158,20 +168,49 @@ describe("nothing numbered is lost, and nothing comes twice for no reason, when 
     await until("the record", () => collector.uids.includes("u1"), 20_000);
   }, 30_000);
 
-  test("answers 200 with nonsense, slowly", async () => {
+  test("is no collector for a while: something else answers 200 with a login page", async () => {
     await using collector = new Collector();
-    collector.behave = async () => {
-      await Bun.sleep(300);
-      return new Response("<html>\xff\xfe not a protobuf</html>");
-    };
+    collector.behave = () =>
+      new Response("<html>log in</html>", { headers: { "content-type": "text/html" } });
     await using rig = rigFor(collector);
     rig.startReporter();
     rig.warden.outbox.reliable(verdict("u1"));
+    await until("a failure", () => rig.stderr.includes("no answer of OTLP (text/html)"));
+    const pages = collector.logs.length;
+    collector.behave = undefined;
+    await until("the record", () => collector.logs.length > pages);
+    expect(count(collector.uids)).toBe(1);
+  }, 20_000);
+
+  test("sends everything elsewhere (307), which is not followed, for a while", async () => {
+    await using collector = new Collector();
+    const { port } = collector;
+    collector.behave = () => Response.redirect(`http://127.0.0.1:${port}/elsewhere`, 307);
+    await using rig = rigFor(collector);
+    rig.startReporter();
+    rig.warden.outbox.reliable(verdict("u1"));
+    await until("a failure", () => rig.stderr.includes("are not followed"));
+    collector.behave = undefined;
     await until("the record", () => collector.uids.length > 0);
-    rig.warden.outbox.reliable(verdict("u2"));
-    await until("both", () => collector.uids.length > 1);
-    expect(collector.uids).toEqual(["u1", "u2"]);
-  });
+    expect(rig.stderr).toContain(
+      `HTTP 307: redirects to http://127.0.0.1:${port}/elsewhere are not followed`,
+    );
+  }, 20_000);
+
+  test("refuses everything as wrong (400) for a while, as a port does that expects TLS", async () => {
+    await using collector = new Collector();
+    collector.behave = () =>
+      new Response("Client sent an HTTP request to an HTTPS server.\n", { status: 400 });
+    await using rig = rigFor(collector);
+    for (let i = 0; i < 100; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
+    rig.startReporter();
+    await until("failures", () => collector.requests > 10);
+    collector.behave = undefined;
+    await until("all", () => count(collector.uids) === 100, 20_000);
+    expect(collector.uids).toEqual(Array.from({ length: 100 }, (_, i) => `u${i}`));
+    expect(rig.stderr).toContain("Client sent an HTTP request to an HTTPS server.");
+    expect(await rig.sample('treewarden_queue_dropped_total{queue="export"}')).toBe(0);
+  }, 30_000);
 
   test("takes only small batches (413)", async () => {
     await using collector = new Collector();
@@ -184,22 +223,44 @@ describe("nothing numbered is lost, and nothing comes twice for no reason, when 
   }, 40_000);
 });
 
-test("a batch that the collector calls wrong (400) is given up and counted, and the next goes out", async () => {
+test("a record that the collector calls wrong (400) is given up alone, counted and reported", async () => {
   await using collector = new Collector();
-  collector.behave = (path, body) => {
-    const isBad =
-      path === "/v1/logs" && decodeLogs(body).some((log) => log.attributes["log.record.uid"] === "bad");
-    return new Response(null, { status: isBad ? 400 : 200 });
+  const isBad = (body: Uint8Array) =>
+    decodeLogs(body).some((log) => log.attributes["log.record.uid"] === "bad");
+  collector.behave = (path, body) =>
+    new Response(null, { status: path === "/v1/logs" && isBad(body) ? 400 : 200 });
+  await using rig = rigFor(collector);
+  const names = ["a", "b", "c", "bad", "d", "e"];
+  for (const name of names) rig.warden.outbox.reliable(verdict(name));
+  rig.startReporter();
+  await until("the last", () => collector.uids.includes("e"), 20_000);
+  expect(names.filter((name) => collector.uids.includes(name))).toEqual(["a", "b", "c", "d", "e"]);
+  expect(await rig.sample('treewarden_queue_dropped_total{queue="export"}')).toBe(1);
+  const gap = collector.logs.find(({ eventName }) => eventName === "treewarden.report.gap");
+  expect(gap?.attributes).toMatchObject({
+    "treewarden.report.missing": 1,
+    "treewarden.report.reason": "rejected",
+    "treewarden.report.queue": "export",
+    "treewarden.report.uid": "bad",
+  });
+}, 30_000);
+
+test("records that a collector rejects while it takes the others are counted, reported, and not sent again", async () => {
+  await using collector = new Collector();
+  let answered = 0;
+  collector.behave = (path) => {
+    if (path !== "/v1/logs" || answered > 0) return new Response(null);
+    answered += 1;
+    return Response.json({ partialSuccess: { rejectedLogRecords: "2", errorMessage: "too old" } });
   };
   await using rig = rigFor(collector);
+  for (let i = 0; i < 5; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
   rig.startReporter();
-  rig.warden.outbox.reliable(verdict("bad"));
-  await until(
-    "a drop",
-    async () => (await rig.sample('treewarden_queue_dropped_total{queue="export"}')) === 1,
-  );
-  rig.warden.outbox.reliable(verdict("good"));
-  await until("the next", () => collector.uids.includes("good"));
+  await until("the report", () => collector.logs.length > 5);
+  expect(collector.uids.slice(0, 5)).toEqual(["u0", "u1", "u2", "u3", "u4"]);
+  expect(collector.logs[5]?.attributes).toMatchObject({ "treewarden.report.missing": 2 });
+  expect(await rig.sample('treewarden_queue_dropped_total{queue="export"}')).toBe(2);
+  expect(rig.stderr).toContain("2 of the records were rejected: too old");
 });
 
 test("what is written after a broken journal was replaced reaches the collector too", async () => {
@@ -230,6 +291,7 @@ test("the file's endpoint and headers are used where no variable is set, and a v
   const otlp = {
     endpoint: `http://127.0.0.1:${fromFile.port}/base/`,
     headers: { "x-key": "file" },
+    protocol: "http/protobuf",
     compression: "gzip",
     interval_seconds: 1,
     timeout_seconds: 1,

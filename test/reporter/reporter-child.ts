@@ -6,7 +6,6 @@ await runReporter({
   reportFd: 3,
   deadMan: null,
   onStop: (stop) => process.on("SIGTERM", stop),
-  environment: process.env,
   warn: (message) => void process.stderr.write(`${message}\n`),
 });
 process.exit(0);

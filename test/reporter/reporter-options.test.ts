@@ -2,17 +2,25 @@ import { expect, test } from "bun:test";
 import { configSchema, defaultConfig } from "../../src/config/config.ts";
 import { parseReporterPlan } from "../../src/reporter/reporter-options.ts";
 
-const options = { run: "r", config: defaultConfig(), output: "json", all: false, colour: false };
+const options = {
+  run: "r",
+  config: defaultConfig(),
+  output: "json",
+  all: false,
+  colour: false,
+  otlp: null,
+  endpointSecurity: null,
+};
 
-const environment = { OTEL_SERVICE_NAME: "web" };
+const timeZone = "Europe/Berlin";
 
 const parse = (text: string) => parseReporterPlan(text, configSchema);
 
 const user = { uid: 61_200, gid: 61_200 };
 
-test("user, options and environment cross to the reporter unchanged", () => {
+test("user, options and time zone cross to the reporter unchanged", () => {
   for (const each of [user, null]) {
-    const plan = JSON.stringify({ user: each, options, environment });
+    const plan = JSON.stringify({ user: each, options, timeZone });
     expect(parse(plan)).toEqual(JSON.parse(plan));
   }
 });
@@ -22,7 +30,7 @@ test("a reporter is never told to run as root", () => {
     { uid: 0, gid: 61_200 },
     { uid: 61_200, gid: 0 },
   ])
-    expect(() => parse(JSON.stringify({ user: root, options, environment }))).toThrow();
+    expect(() => parse(JSON.stringify({ user: root, options, timeZone }))).toThrow();
 });
 
 test("a value that the configuration does not allow is refused", () => {
@@ -33,6 +41,6 @@ test("a value that the configuration does not allow is refused", () => {
     { ...options, config: { ...config, metrics: { ...config.metrics, listen: "everywhere" } } },
     { run: "r" },
   ])
-    expect(() => parse(JSON.stringify({ user, options: wrong, environment }))).toThrow();
+    expect(() => parse(JSON.stringify({ user, options: wrong, timeZone }))).toThrow();
   expect(() => parse("nonsense")).toThrow(SyntaxError);
 });

@@ -88,6 +88,7 @@ test("the reporter's own counters survive it, and no series is there twice", asy
     config: {
       otlp: {
         headers: {},
+        protocol: "http/protobuf",
         compression: "none",
         interval_seconds: 1,
         timeout_seconds: 1,

@@ -15,10 +15,12 @@ import { type Config, defaultConfig } from "../../src/config/config.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair } from "../../src/linux/socketpair.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { JournalChain } from "../../src/report/journal-chain.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
+import { readOtlpSettings } from "../../src/reporter/read-otlp-settings.ts";
 import type { ReporterOptions } from "../../src/reporter/reporter-options.ts";
 import { freePort } from "../ports.ts";
 
@@ -37,6 +39,7 @@ export class FakeWarden implements Disposable {
     this.outbox = new Outbox({
       fd,
       totals: this.totals,
+      chain: new JournalChain(new Uint8Array(32), { run: RUN, generation }, undefined),
       hello: () => ({
         type: "hello",
         run: RUN,
@@ -83,7 +86,7 @@ export class Rig implements AsyncDisposable {
     environment: Readonly<Record<string, string>> = {},
   ) {
     mkdirSync(join(this.folder, "report"));
-    const config = defaultConfig();
+    const config = { ...defaultConfig(), ...change.config };
     this.options = {
       run: RUN,
       output: change.output ?? "none",
@@ -95,6 +98,8 @@ export class Rig implements AsyncDisposable {
         metrics: { ...config.metrics, listen: `127.0.0.1:${this.port}` },
         ...change.config,
       },
+      otlp: readOtlpSettings(config.otlp, environment).settings,
+      endpointSecurity: null,
     };
     this.environment = environment;
     const path = join(this.folder, "stdout");

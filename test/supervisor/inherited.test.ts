@@ -8,8 +8,11 @@ import {
   decodeOrders,
   encodeNewLink,
   encodeOrder,
+  encodePids,
+  encodeWatching,
   readControl,
   readWardenControl,
+  readWatching,
   type SupervisorOrder,
 } from "../../src/supervisor/inherited.ts";
 
@@ -53,7 +56,7 @@ test("an unknown order is skipped", () => {
 });
 
 test("merged orders are read as separate ones", () => {
-  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
+  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop", { restarted: "reporter" });
   fc.assert(
     fc.property(fc.array(order), (sent) => {
       const merged = Buffer.concat(sent.map(encodeOrder));
@@ -63,7 +66,7 @@ test("merged orders are read as separate ones", () => {
 });
 
 test("arbitrary bytes between orders are skipped, and no order is lost with them", () => {
-  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop");
+  const order = fc.constantFrom("reload" as const, "request" as const, "stop" as const);
   // Without newlines the bytes are a single line, and the prefix keeps that line from being an order.
   const noise = fc
     .uint8Array()
@@ -87,11 +90,20 @@ test("the warden gets orders and new links in the order in which they were sent"
   expect(reporter).toMatchObject({ link: "reporter", wasShutDown: true });
   expect(examiner).toMatchObject({ link: "examiner", wasShutDown: false });
   for (const link of [reporter, examiner]) {
-    if (typeof link !== "object") throw new Error("no link");
+    if (typeof link !== "object" || !("link" in link)) throw new Error("no link");
     expect(fstatSync(link.fd).ino).toBe(fstatSync(file).ino);
     closeDescriptor(link.fd);
   }
   closeDescriptor(file);
+});
+
+test("the warden gets the pids of treewarden's processes, and skips what is none", () => {
+  sendPacket(ours, encodePids({ supervisor: 10, warden: 4_194_304 }));
+  sendPacket(ours, new TextEncoder().encode("pids warden=x reporter=-1 newcomer=3 examiner=12\n"));
+  expect(readWardenControl(theirs)).toEqual([
+    { pids: { supervisor: 10, warden: 4_194_304 } },
+    { pids: { examiner: 12 } },
+  ]);
 });
 
 test("a link without a descriptor is skipped, and descriptors without a link are closed", () => {
@@ -101,4 +113,18 @@ test("a link without a descriptor is skipped, and descriptors without a link are
   sendDescriptors(ours, encodeOrder("reload"), [0]);
   expect(readWardenControl(theirs)).toEqual(["reload"]);
   expect(readdirSync("/proc/self/fd").length).toBe(before);
+});
+
+test("the supervisor reads the newest status of a warden, and nothing that is none", () => {
+  expect(readWatching(ours)).toBeUndefined();
+  sendPacket(theirs, encodeWatching("netlink"));
+  sendPacket(theirs, encodeWatching("ebpf"));
+  sendPacket(theirs, new TextEncoder().encode("stop\n"));
+  expect(readWatching(ours)).toBe("ebpf");
+  expect(readWatching(ours)).toBeUndefined();
+});
+
+test("a status of any length is cut to one packet", () => {
+  sendPacket(theirs, encodeWatching("x".repeat(10_000)));
+  expect(readWatching(ours)).toMatch(/^x{1,1024}$/);
 });

@@ -3,8 +3,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pidOf } from "./live.ts";
 import { baseline } from "./server-watch.ts";
-import { type JsonRecord, newFolder, Running, whyNot } from "./treewarden.ts";
+import { type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -71,6 +72,12 @@ test.skipIf(reason !== undefined)(
     expect([accepted.code, accepted.errors]).toEqual([0, expect.stringContaining(`${regenerated} varies`)]);
     await running.seen((record) => record["event.name"] === "baseline.loaded");
 
+    const capture = join(folder, "changed.capture");
+    const record = Bun.spawn(
+      [running.binary, "record", "--out", capture, "--state-dir", join(running.folder, "state")],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
+    await running.seen((each) => each["event.name"] === "capture.started");
     const edited = "exit 0 # and more";
     for (const trial of [1, 2, 3, 4, 5]) {
       // In place and by replacing the file: what is restored is the old inode, or another one.
@@ -98,6 +105,18 @@ test.skipIf(reason !== undefined)(
     expect([job, regenerated, shipped].map((path) => alarms(running, path).length)).toEqual([5, 0, 0]);
     expect(alarms(running, job).every((record) => record["policy.reason"] === "late")).toBe(true);
 
+    // A replay judges as the warden did.
+    record.kill("SIGTERM");
+    expect(await record.exited).toBe(0);
+    const replayed = Bun.spawnSync([running.binary, "replay", capture, "--output", "json"]);
+    const verdicts = replayed.stdout
+      .toString()
+      .split("\n")
+      .flatMap((line): JsonRecord[] => (line === "" ? [] : [JSON.parse(line)]));
+    expect(verdicts.map((each) => [each["process.runnable.path"], each["policy.reason"]])).toEqual(
+      Array.from({ length: 5 }, () => [job, "late"]),
+    );
+
     // A content that stays is one alarm, and none once it is accepted.
     write(job, "exit 0 # another release");
     const newContent = `sha256:${digestOf(job)}`;
@@ -105,6 +124,15 @@ test.skipIf(reason !== undefined)(
       run(job);
       await Bun.sleep(1_000);
     }
+    expect(alarms(running, job)).toHaveLength(6);
+    // Nor is it another one after a restart of the warden, once that has saved what it reported.
+    await Bun.sleep(4_000);
+    const starts = (): number =>
+      running.records.filter((each) => each["event.name"] === "warden.started").length;
+    process.kill(pidOf(running, "warden"), "SIGKILL");
+    await until("another warden watches", () => starts() === 2);
+    run(job);
+    await Bun.sleep(3_000);
     expect(alarms(running, job)).toHaveLength(6);
     const isProposed = (record: JsonRecord): boolean =>
       record["process.runnable.path"] === job && String(record["baseline.contents"]).includes(newContent);

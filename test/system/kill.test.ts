@@ -87,7 +87,7 @@ describe.skipIf(reason !== undefined)("a web server that starts a shell", () => 
     for (const name of ["helper", "shell", "child", "orphan"]) expect(isAlive(scene.pid(name))).toBe(true);
     const metrics = await running.metrics();
     expect(
-      metrics.value("treewarden_verdicts_total", { action: "kill", outcome: "would_kill" }),
+      metrics.sum("treewarden_verdicts_total", { action: "kill", outcome: "would_kill" }),
     ).toBeGreaterThan(0);
   });
 });

@@ -32,7 +32,7 @@ function work(
     if (ready === 0) continue;
     for (const control of readWardenControl()) {
       if (typeof control === "object") {
-        connect(control);
+        if ("link" in control) connect(control);
         continue;
       }
       told(control);

@@ -41,13 +41,18 @@ class Host {
     ownPid: OWN,
     now: () => this.now,
   });
-  readonly changes = new ChangedRunnables({
-    contents: this.contents,
-    permitted: () => this.permitted,
-    isWanted: () => false,
-    onContent: () => undefined,
-    onChanged: (_, content) => this.proposed.push(content),
-  });
+  changes = this.newChanges([]);
+
+  newChanges(reported: readonly string[]): ChangedRunnables {
+    const inputs = {
+      contents: this.contents,
+      permitted: () => this.permitted,
+      isWanted: () => false,
+      onContent: () => undefined,
+      onChanged: (_: RanProgram, content: string) => void this.proposed.push(content),
+    };
+    return new ChangedRunnables(inputs, reported);
+  }
 
   /** A process of a known tree runs the file; what is asked about it. */
   run(program: RanProgram): SeenState | undefined {
@@ -234,6 +239,10 @@ describe("a known script", () => {
     host.files.set(job, state(700));
     const again = host.run(program(job));
     host.answer({ digest: digest(2) });
+    expect(again && host.changes.isReported(again)).toBe(false);
+    // The warden is started again.
+    host.changes = host.newChanges(host.changes.listReported());
+    expect(touched && host.changes.isReported(touched)).toBe(true);
     expect(again && host.changes.isReported(again)).toBe(false);
   });
 });

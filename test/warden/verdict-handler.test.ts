@@ -7,6 +7,7 @@ import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { JournalChain } from "../../src/report/journal-chain.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { RepeatedVerdicts } from "../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../src/report/stamp.ts";
@@ -60,7 +61,12 @@ class World {
       policies: [],
     };
     const stamp = recordUids(new Uint8Array(5));
-    const outbox = new Outbox({ fd: -1, totals, hello: () => hello });
+    const outbox = new Outbox({
+      fd: -1,
+      totals,
+      chain: new JournalChain(new Uint8Array(32), { run: "r", generation: 1 }, undefined),
+      hello: () => hello,
+    });
     const repeatedVerdicts = new RepeatedVerdicts({
       report: (record) => this.reported.push(record) > 0,
       offer: () => true,
@@ -94,7 +100,7 @@ class World {
     this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts });
   }
 
-  /** Verdicts by role, rule, action and outcome, observations by outcome, and rules that were left undecided. */
+  /** Verdicts by role, rule, action, outcome and severity, observations by outcome, and rules that were left undecided. */
   get verdicts(): Record<string, number> {
     const counted: Record<string, number> = {};
     this.totals.markAllChanged();
@@ -123,10 +129,10 @@ test("each verdict is counted as what it is, whatever the one before was", () =>
   for (const name of ["fine", "fine", "odd", "strange", "odd", "fine", "bad", "bad", "fine"])
     world.run(`/usr/bin/${name}`);
   expect(world.verdicts).toEqual({
-    "role default allow allowed": 4,
-    "role odd alert alerted": 2,
-    "role strange alert alerted": 1,
-    "role bad kill would_kill": 2,
+    "role default allow allowed medium": 4,
+    "role odd alert alerted medium": 2,
+    "role strange alert alerted medium": 1,
+    "role bad kill would_kill medium": 2,
     allowed: 4,
     alerted: 3,
     would_kill: 2,
@@ -139,7 +145,10 @@ test("with a new policy the same rule is counted under its new action", () => {
   world.policy.current = policyOf([{ id: "odd", when: runs("odd"), action: "kill" }]);
   world.run("/usr/bin/odd");
   world.run("/usr/bin/odd");
-  expect(world.verdicts).toMatchObject({ "role odd alert alerted": 1, "role odd kill would_kill": 2 });
+  expect(world.verdicts).toMatchObject({
+    "role odd alert alerted medium": 1,
+    "role odd kill would_kill medium": 2,
+  });
 });
 
 test("each rule that is left undecided is counted, whatever was undecided before", () => {
@@ -159,8 +168,8 @@ test("each rule that is left undecided is counted, whatever was undecided before
   expect(world.verdicts).toEqual({
     tty: 5,
     gone: 6,
-    "role default allow allowed": 11,
-    "role gone alert alerted": 1,
+    "role default allow allowed medium": 11,
+    "role gone alert alerted medium": 1,
     allowed: 11,
     alerted: 1,
   });
@@ -177,7 +186,11 @@ test("an exec that lacks an answer is judged again by the rules that lacked it: 
     late,
     awaited: () => (knowledge.known === undefined ? ["image"] : []),
     knowledgeOf: () => knowledge,
-    enforcement: { mayAct: true, states: ruleStatesOf(policy, "all", noOverrides), refresh: () => false },
+    enforcement: {
+      mayAct: true,
+      states: ruleStatesOf(policy, () => true, noOverrides),
+      refresh: () => false,
+    },
   });
   world.run("/usr/bin/odd");
   world.run("/usr/bin/other");
@@ -193,8 +206,8 @@ test("an exec that lacks an answer is judged again by the rules that lacked it: 
     ["unknown", "would_kill", "late", "other"],
   ]);
   expect(world.verdicts).toMatchObject({
-    "role unknown kill would_kill": 2,
-    "role odd alert alerted": 1,
+    "role unknown kill would_kill medium": 2,
+    "role odd alert alerted medium": 1,
     unknown: 2,
   });
 });

@@ -105,12 +105,18 @@ export class ProcessFolder implements Disposable {
 
   /** Reads the start of a file, up to `limit` bytes or the size of `data`. Returns the number of bytes, or -errno. */
   read(file: ProcEntry, limit = this.data.length): number {
-    const fd = libc.openat(this.fd, file, O_CLOEXEC);
-    if (fd < 0) return -errno();
+    const fd = this.openEntry(file);
+    if (fd < 0) return fd;
     const got = libc.read(fd, this.data, limit);
     const failure = got < 0 ? -errno() : 0;
     libc.close(fd);
     return got < 0 ? failure : got;
+  }
+
+  /** A descriptor of a file, which belongs to the caller, or -errno. */
+  openEntry(file: ProcEntry): number {
+    const fd = libc.openat(this.fd, file, O_CLOEXEC);
+    return fd < 0 ? -errno() : fd;
   }
 
   /** Reads the target of a link. Returns the number of bytes, or -errno. */
@@ -130,8 +136,8 @@ export class ProcessFolder implements Disposable {
 
   /** The inode of the user namespace that owns the namespace `file`; -errno on failure. */
   ownerOf(file: ProcEntry): number {
-    const fd = libc.openat(this.fd, file, O_CLOEXEC);
-    if (fd < 0) return -errno();
+    const fd = this.openEntry(file);
+    if (fd < 0) return fd;
     const owner = libc.ioctl(fd, NS_GET_USERNS, 0);
     const failure = owner < 0 ? -errno() : 0;
     libc.close(fd);

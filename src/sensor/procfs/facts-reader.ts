@@ -3,13 +3,16 @@
 //
 // Two things that could be read are not. The path given to execve(2) lies in the process's memory, where a hostile
 // process can map a page whose reading never ends (FUSE, userfaultfd); the kernel reads `cmdline` with care for that
-// (FOLL_ANON, Linux 4.17), but waits for the lock on that memory, which a hostile process can hold. And reading
-// `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block for as long as an execve(2) takes; by
-// then the program may also have written over its environment, so that what stands there would excuse the very program
-// that a rule on it is about.
+// (FOLL_ANON, Linux 4.17). And reading `environ`, `auxv` or `maps` takes the lock that execve(2) holds, so it can block for
+// as long as an execve(2) takes; by then the program may also have written over its environment, so that what stands there
+// would excuse the very program that a rule on it is about.
+//
+// Of what is read, only `cmdline` waits for a lock that a process's user can hold for ever, see ArgumentReads. (So do
+// `environ`, `maps`, `smaps`, `numa_maps`, `map_files` and `mem`.)
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
 import { AUDIT_UNSET, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
+import { EBUSY, ETIMEDOUT } from "../../linux/libc.ts";
 import { parseCgroup } from "../../linux/proc/cgroup.ts";
 import { parseArguments } from "../../linux/proc/cmdline.ts";
 import { readDecimals } from "../../linux/proc/decimal.ts";
@@ -27,20 +30,15 @@ import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
-
-/** Of whose processes the arguments are read, by real user. */
-export type ArgumentsOf = "all" | "root";
+import { ArgumentReads, chargedUser, patience } from "./argument-reads.ts";
 
 export interface FactsOptions {
-  /**
-   * Default: `all`. Whoever reads `cmdline` waits for the lock on the process's memory, and its user can hold that for
-   * ever, with one thread that reads a page of a FUSE file and one in mmap(2).
-   */
-  readonly argumentsOf?: ArgumentsOf;
   /** Bytes of arguments that are kept; more are cut and marked. */
   readonly argumentBytes?: number;
   /** Where proc(5) is mounted. */
   readonly root?: string;
+  /** The arguments of a process could not be read because it, or another one of its user, made the reading hang. */
+  readonly onUnreadable?: (pid: number, realUid: number | undefined) => void;
 }
 
 /** What events have told of a process before it is read. */
@@ -81,7 +79,8 @@ export class FactsReader implements Disposable {
   private readonly folder: ProcessFolder;
   private readonly paths = new StringCache(256, decodeText);
   private readonly argumentBytes: number;
-  private readonly argumentsOf: ArgumentsOf;
+  private readonly argumentReads: ArgumentReads;
+  private readonly onUnreadable: FactsOptions["onUnreadable"];
   private readonly terminals: readonly TerminalDriver[];
   /** The mount namespace of pid 1: the host's. */
   private readonly hostMounts: number | undefined;
@@ -95,10 +94,11 @@ export class FactsReader implements Disposable {
   private readonly loginUsers = new Map<number, number>();
 
   constructor(options: FactsOptions = {}) {
-    this.argumentsOf = options.argumentsOf ?? "all";
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
+    this.argumentReads = new ArgumentReads(this.argumentBytes + 1, () => this.chargedUser());
+    this.onUnreadable = options.onUnreadable;
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(procEntry.mountNamespace);
     if (this.folder.open(process.pid) === 0) {
@@ -111,13 +111,14 @@ export class FactsReader implements Disposable {
 
   /**
    * Everything that can be read of `pid` now. If the process turns out to be a later one with the same pid, only what
-   * was `known` is given. `isCurrent`: the pid cannot have been reused since the event, so that facts are kept also of
+   * was `known`, by an event, is given. `isCurrent`: the pid cannot have been reused since the event, so that facts are kept also of
    * a process that ends before it could be asked when it started.
    */
-  read(pid: number, known: KnownFacts = nothingKnown, isCurrent = false): ProcessFacts {
+  read(pid: number, known?: KnownFacts, isCurrent = false): ProcessFacts {
     this.stat = undefined;
-    if (this.folder.open(pid) < 0) return factsFromEvents(known);
-    const facts = this.readOpen(known, isCurrent);
+    if (this.folder.open(pid) < 0) return factsFromEvents(known ?? nothingKnown);
+    const patienceNs = known === undefined ? patience.scan : patience.exec;
+    const facts = this.readOpen(pid, known ?? nothingKnown, isCurrent, patienceNs);
     this.folder.close();
     return facts;
   }
@@ -142,13 +143,15 @@ export class FactsReader implements Disposable {
     return stat?.startTicks;
   }
 
-  /**
-   * How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. `args`
-   * only of what root started, see `FactsOptions.argumentsOf`.
-   */
+  /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const { args } = this.arguments("root");
+    const { args } = this.arguments(
+      pid,
+      this.realUid(),
+      this.namespace(procEntry.mountNamespace),
+      patience.exec,
+    );
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const stat = this.readStat();
@@ -162,9 +165,11 @@ export class FactsReader implements Disposable {
   }
 
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
-  private readOpen(known: KnownFacts, isCurrent: boolean): ProcessFacts {
+  private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, patienceNs: number): ProcessFacts {
     const { folder } = this;
-    const { args, isTruncated } = this.arguments(this.argumentsOf);
+    const realUid = known.realUid ?? this.realUid();
+    const mountNamespace = this.namespace(procEntry.mountNamespace);
+    const { args, isTruncated } = this.arguments(pid, realUid, mountNamespace, patienceNs);
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
     const isEmpty = link === undefined && (args === undefined || args.length === 0);
@@ -172,7 +177,6 @@ export class FactsReader implements Disposable {
     // A path beyond PATH_MAX cannot be read as a link, but its file can be looked at.
     const file = folder.look(procEntry.exe) === 0 ? fileOf(folder) : undefined;
     const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
-    const mountNamespace = this.namespace(procEntry.mountNamespace);
     const userMounts = this.areUserMounts(mountNamespace);
     const stat = this.readStat();
     this.stat = stat;
@@ -191,7 +195,7 @@ export class FactsReader implements Disposable {
         args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
       argsTruncated: isTruncated,
       uid: known.uid ?? owner?.uid,
-      realUid: known.realUid ?? this.realUid(),
+      realUid,
       gid: owner?.gid,
       mountNamespace,
       userMounts,
@@ -203,16 +207,33 @@ export class FactsReader implements Disposable {
     };
   }
 
-  /** The arguments of the open process if it is one `of` those that are read; undefined if they cannot be read. */
-  private arguments(of: ArgumentsOf): {
-    readonly args: readonly string[] | undefined;
-    readonly isTruncated: boolean;
-  } {
-    const isReadable = of === "all" || this.realUid() === ROOT_UID;
-    const length = isReadable ? this.folder.read(procEntry.cmdline, this.argumentBytes + 1) : -1;
+  /** The arguments of the open process; undefined if they cannot be read. */
+  private arguments(
+    pid: number,
+    realUid: number | undefined,
+    mountNamespace: number | undefined,
+    patienceNs: number,
+  ): { readonly args: readonly string[] | undefined; readonly isTruncated: boolean } {
+    const length = this.readCmdline(realUid === ROOT_UID && this.areHostsMounts(mountNamespace), patienceNs);
+    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, realUid);
     if (length < 0) return { args: undefined, isTruncated: false };
     const args = parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
     return { args, isTruncated: length > this.argumentBytes };
+  }
+
+  /** `isHostsRoot`: root runs it outside of containers, so that nobody else decides what its memory holds. */
+  private readCmdline(isHostsRoot: boolean, patienceNs: number): number {
+    const { folder } = this;
+    const limit = this.argumentBytes + 1;
+    if (isHostsRoot) return folder.read(procEntry.cmdline, limit);
+    const fd = folder.openEntry(procEntry.cmdline);
+    return fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, patienceNs);
+  }
+
+  /** Whose share the open process uses, see ArgumentReads. */
+  private chargedUser(): number {
+    const isHosts = this.namespace(procEntry.userNamespace) === PROC_USER_INIT_INO;
+    return chargedUser(this.realUid(), isHosts);
   }
 
   private readStat(): ProcStat | undefined {
@@ -249,6 +270,12 @@ export class FactsReader implements Disposable {
     const length = this.folder.link(file);
     const start = length < 0 ? -1 : this.folder.data.indexOf(OPENING_BRACKET) + 1;
     return start > 0 && readDecimals(this.folder.data, start, length, number) === 1 ? number[0] : undefined;
+  }
+
+  /** Those of pid 1, or of this process: not those of a container. */
+  private areHostsMounts(mounts: number | undefined): boolean {
+    if (mounts === undefined) return false;
+    return mounts === this.hostMounts || (mounts === this.ownMounts && this.ownAreUsers === false);
   }
 
   /** Nothing is remembered of another process's namespace: its number may soon be that of another namespace. */

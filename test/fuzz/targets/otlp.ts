@@ -1,10 +1,9 @@
 // Answers of a collector, or of an attacker in its place, as bytes on the exporter's connection.
-import { OtlpExporters } from "../../../src/reporter/otlp-exporters.ts";
+import { type OtlpExporters, otlpExporters } from "../../../src/reporter/otlp-exporters.ts";
 import { bytesOf } from "../corpus.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const HOST = "127.0.0.1";
-/** One try must be enough: the exporter waits a second before the next one. */
 const TIMEOUT_MS = 60;
 
 interface Running {
@@ -28,12 +27,26 @@ function start(): Running {
     },
   });
   const settings = {
-    ...{ logs: true, metrics: false, metricsUrl: undefined, resource: {} },
-    ...{ timeoutMs: TIMEOUT_MS, intervalMs: 1_000, exporter: { timeoutMillis: TIMEOUT_MS } },
-    logsUrl: `http://${HOST}:${collector.port}/v1/logs`,
+    logs: {
+      protocol: "http/protobuf",
+      url: `http://${HOST}:${collector.port}/v1/logs`,
+      headers: {},
+      compression: "none",
+      timeoutMs: TIMEOUT_MS,
+      tls: {},
+      gatherMs: 0,
+      batchSize: 1,
+      limits: { count: 128, length: null },
+    },
+    metrics: null,
+    resource: {},
+  } as const;
+  const host = { hostId: undefined, hostName: "host", stateDirectory: "/var/lib/treewarden" };
+  const inForce = () => ({ roles: [], policyDigests: [], baselineDigests: [] });
+  return {
+    exporters: otlpExporters(settings, { host, startedMs: Date.now(), inForce }),
+    stop: () => collector.stop(true),
   };
-  const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
-  return { exporters: new OtlpExporters(settings, resource, Date.now()), stop: () => collector.stop(true) };
 }
 
 const record = { timestamp: "2026-01-31T12:00:00.000000Z", "event.name": "policy.verdict" };

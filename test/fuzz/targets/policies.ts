@@ -1,6 +1,7 @@
 // Files that root names and others may have written: policies, signatures, baselines, exclusions, configuration.
 import { parseBaseline } from "../../../src/baseline/baseline-file.ts";
 import { parseExclusions } from "../../../src/baseline/exclusions.ts";
+import { openReleaseSignature } from "../../../src/cli/release/statement.ts";
 import { parseConfig } from "../../../src/config/config-file.ts";
 import { formatPolicyError } from "../../../src/policy/document.ts";
 import { embeddedPolicies } from "../../../src/policy/embedded.ts";
@@ -38,10 +39,18 @@ export const policies: FuzzTarget = {
 
 export const signatures: FuzzTarget = {
   name: "signatures",
-  parses: "the signature beside a policy; every signature counts as right, so that the text is read",
+  parses:
+    "the signature beside a policy or a release; every signature counts as right, so that the text is read",
   weight: 10,
-  words: ["signed 2026-01-31T12:00:00Z\n", `policy shop sha256:${"0".repeat(64)}\n`, "signature "],
-  parse: (input) => sizeOf(openSignature(input, () => true)),
+  words: [
+    "signed 2026-01-31T12:00:00Z\n",
+    `policy shop sha256:${"0".repeat(64)}\n`,
+    `file sha256:${"0".repeat(64)} treewarden.deb\n`,
+    "treewarden-release-signature 1\n",
+    "signature ",
+  ],
+  parse: (input) =>
+    sizeOf(openSignature(input, () => true)) + (openReleaseSignature(input, () => true).ok ? 1 : 0),
 };
 
 export const baselines: FuzzTarget = {

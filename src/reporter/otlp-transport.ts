@@ -1,0 +1,68 @@
+// Encodes logs and metrics, sends them to a collector, and says what became of each batch. OpenTelemetry's own transport
+// is not used, because it hides the answer's body and waits for Retry-After only within one export.
+import { JsonMetricsSerializer, ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
+import type { ResourceMetrics } from "@opentelemetry/sdk-metrics";
+import { version } from "../report/version.ts";
+import { HttpPost } from "./http-post.ts";
+import { deliveryOf } from "./otlp-answer.ts";
+import { encodeLogs, type LogBatch } from "./otlp-log-request.ts";
+import type { OtlpProtocol, SignalSettings } from "./otlp-settings.ts";
+import type { Delivery } from "./output.ts";
+
+/** Sends one signal. */
+export interface OtlpSender<T> {
+  /** Never rejects, and resolves in bounded time. */
+  readonly send: (batch: T) => Promise<Delivery>;
+}
+
+const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
+  "http/protobuf": "application/x-protobuf",
+  "http/json": "application/json",
+};
+
+export function logSender(settings: SignalSettings): OtlpSender<LogBatch> {
+  const encode = (batch: LogBatch) => encodeLogs(batch, settings.protocol);
+  return sender(settings, encode, ({ records }) => records.length);
+}
+
+export function metricSender(settings: SignalSettings): OtlpSender<ResourceMetrics> {
+  const serializer = settings.protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
+  return sender(settings, (batch) => serializer.serializeRequest(batch), pointsIn);
+}
+
+/** `sizeOf`: the number of records or points in a batch. */
+function sender<T>(
+  settings: SignalSettings,
+  encode: (batch: T) => Uint8Array | undefined,
+  sizeOf: (batch: T) => number,
+): OtlpSender<T> {
+  const { protocol, compression } = settings;
+  const connection = new HttpPost(settings);
+  const headers = {
+    "content-type": contentTypes[protocol],
+    "user-agent": `treewarden/${version}`,
+    ...(compression === "gzip" ? { "content-encoding": "gzip" } : {}),
+  };
+  return {
+    async send(batch) {
+      const encoded = encode(batch);
+      if (encoded === undefined) return { outcome: "failed", why: "the batch could not be encoded" };
+      const body = compression === "gzip" ? compress(encoded) : encoded;
+      const result = await connection.post(body, headers);
+      return "answer" in result
+        ? deliveryOf(result.answer, sizeOf(batch), Date.now())
+        : { outcome: "failed", why: result.error };
+    },
+  };
+}
+
+function pointsIn({ scopeMetrics }: ResourceMetrics): number {
+  let points = 0;
+  for (const { metrics } of scopeMetrics) for (const { dataPoints } of metrics) points += dataPoints.length;
+  return points;
+}
+
+/** Level 1 of libdeflate: records repeat their names so much that more effort saves little. */
+function compress(bytes: Uint8Array): Uint8Array {
+  return Bun.gzipSync(new Uint8Array(bytes), { library: "libdeflate", level: 1 });
+}

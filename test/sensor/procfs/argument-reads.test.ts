@@ -1,0 +1,95 @@
+import { afterEach, expect, test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
+import { EBUSY, ETIMEDOUT } from "../../../src/linux/libc.ts";
+import { ArgumentReads, chargedUser, SUBORDINATE_USERS } from "../../../src/sensor/procfs/argument-reads.ts";
+import { emptyPipe } from "../../linux/empty-pipe.ts";
+
+const MALLORY = 1001;
+const ALICE = 1002;
+const PATIENCE_NS = 2e6;
+
+const writers: number[] = [];
+const data = new Uint8Array(new ArrayBuffer(4096));
+
+afterEach(() => {
+  for (const fd of writers.splice(0)) closeSync(fd);
+});
+
+class Reads {
+  private user = ALICE;
+  private readonly reads = new ArgumentReads(data.length, () => this.user);
+
+  of(user: number, fd: number): number {
+    this.user = user;
+    return this.reads.read(fd, data, data.length, PATIENCE_NS);
+  }
+
+  /** A read that hangs until the test has ended. */
+  hang(user: number): number {
+    const pipe = emptyPipe();
+    writers.push(pipe.writer);
+    return this.of(user, pipe.reader);
+  }
+
+  plain(user: number): number {
+    return this.of(user, openSync("/proc/self/cmdline", "r"));
+  }
+}
+
+test("arguments are read, whoever runs the process", () => {
+  const reads = new Reads();
+  const length = reads.plain(MALLORY);
+  expect(length).toBeGreaterThan(0);
+  const [program] = new TextDecoder().decode(data.subarray(0, length)).split("\0");
+  expect(program).toBe(process.argv0);
+});
+
+test("after four reads that hang a user's are no longer made; another user's are", () => {
+  const reads = new Reads();
+  for (let i = 0; i < 4; i += 1) expect(reads.hang(MALLORY)).toBe(-ETIMEDOUT);
+  expect(reads.plain(MALLORY)).toBe(-EBUSY);
+  expect(reads.plain(ALICE)).toBeGreaterThan(0);
+});
+
+test("they are made again when the reads have ended", async () => {
+  const reads = new Reads();
+  for (let i = 0; i < 4; i += 1) reads.hang(MALLORY);
+  for (const fd of writers.splice(0)) closeSync(fd);
+  await Bun.sleep(50);
+  expect(reads.plain(MALLORY)).toBeGreaterThan(0);
+});
+
+test("a user who makes reads hang and lets them go by turns has their time used up; another user has not", async () => {
+  const reads = new Reads();
+  const results: number[] = [];
+  for (let i = 0; i < 40; i += 1) {
+    results.push(reads.hang(MALLORY));
+    for (const fd of writers.splice(0)) closeSync(fd);
+    await Bun.sleep(1);
+  }
+  expect(results.filter((result) => result === -ETIMEDOUT).length).toBeLessThanOrEqual(21);
+  expect(results.at(-1)).toBe(-EBUSY);
+  expect(reads.plain(ALICE)).toBeGreaterThan(0);
+});
+
+test("two users and all that they can become leave room for a third one", () => {
+  const reads = new Reads();
+  const users = [MALLORY, SUBORDINATE_USERS];
+  for (const user of users) for (let i = 0; i < 6; i += 1) reads.hang(user);
+  expect(reads.hang(1003)).toBe(-ETIMEDOUT);
+  expect(reads.plain(ALICE)).toBeGreaterThan(0);
+});
+
+test.each([
+  [1000, true, 1000],
+  [0, true, 0],
+  [65_534, true, 65_534],
+  [1_234_500_000, true, 1_234_500_000],
+  // newuidmap(1) gives these to everybody, and set-user-id programs of theirs run outside of the user namespace too.
+  [100_000, true, SUBORDINATE_USERS],
+  [165_535, true, SUBORDINATE_USERS],
+  [1000, false, SUBORDINATE_USERS],
+  [undefined, true, SUBORDINATE_USERS],
+])("user %p, of the host's namespace: %p, is charged as %p", (uid, isHosts, user) => {
+  expect(chargedUser(uid, isHosts)).toBe(user);
+});
