@@ -90,7 +90,7 @@ export class FileContents {
 
   /** Gives up the questions that have waited for too long. */
   giveUp(now: number): void {
-    for (const [id, { since }] of [...this.questions]) {
+    for (const [id, { since }] of this.questions) {
       if (now - since < GIVE_UP_NS) return;
       this.end(id, undefined);
     }

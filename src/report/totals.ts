@@ -32,6 +32,7 @@ export const SERIES_LIMIT = 10_000;
 /** One instrument with one set of attribute values. */
 export class Series implements Counter, Gauge, Histogram {
   readonly key: string;
+  readonly instrument: InstrumentName;
   /** The beginning of a change on the wire: `["events",["exec"],`. */
   readonly wirePrefix: string;
   private readonly bounds: readonly number[];
@@ -48,11 +49,17 @@ export class Series implements Counter, Gauge, Histogram {
   /** @internal Created by Totals only. `values`: one for each of the instrument's `attributes`, in their order. */
   constructor(owner: Totals | undefined, name: InstrumentName, values: readonly string[]) {
     const instrument = instrumentNamed(name);
+    this.instrument = name;
     this.key = seriesKey(name, values);
     this.wirePrefix = `["${name}",${JSON.stringify(values)},`;
     this.bounds = instrument.buckets ?? [];
     this.counts = instrument.kind === "histogram" ? new Array(this.bounds.length + 1).fill(0) : [];
     this.owner = owner;
+  }
+
+  /** The value of a counter or gauge, the sum of a histogram. */
+  get total(): number {
+    return this.value;
   }
 
   add(n: number): void {
@@ -167,6 +174,13 @@ export class Totals {
     this.queue = [...this.series.values()];
     this.taken = 0;
     for (const series of this.queue) series.changed = true;
+  }
+
+  /** The sum of the values of all series of an instrument, since the warden's start. Goes through all series. */
+  sumOf(name: InstrumentName): number {
+    let sum = 0;
+    for (const series of this.series.values()) if (series.instrument === name) sum += series.total;
+    return sum;
   }
 
   /** Returns changes as JSON, at most `limit` bytes together (at least one if there is any). */

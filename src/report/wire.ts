@@ -134,21 +134,45 @@ export function parseRequest(bytes: Uint8Array): Request | undefined {
 
 /** Parses a packet in the reporter. Undefined if it is not a frame; malformed changes are left out. */
 export function parseFrame(bytes: Uint8Array): Frame | undefined {
-  return bytes.length > PACKET_LIMIT ? undefined : parse(Frame, bytes);
+  if (bytes.length > PACKET_LIMIT) return undefined;
+  const value = jsonOf(bytes);
+  return eventsOf(value) ?? checked(Frame, value);
 }
 
 function parse<T>(schema: v.GenericSchema<unknown, T>, bytes: Uint8Array): T | undefined {
+  return checked(schema, jsonOf(bytes));
+}
+
+function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined {
+  const result = v.safeParse(schema, value);
+  return result.success ? result.output : undefined;
+}
+
+/** Undefined if the bytes are no JSON; no packet is JSON's null. */
+function jsonOf(bytes: Uint8Array): unknown {
   try {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
-    const result = v.safeParse(schema, JSON.parse(text));
-    return result.success ? result.output : undefined;
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
   } catch {
     return undefined;
   }
 }
 
 // Hundreds of records and changes arrive per second, so they are checked by hand: a record takes 0.6 us instead of
-// 6.3 us with a schema, a change 0.15 us instead of 1 us.
+// 6.3 us with a schema, a change 0.15 us instead of 1 us, and a frame of events 1 us instead of 30 us.
+
+/** As the schema ReliableEvents; undefined for anything else. */
+function eventsOf(value: unknown): ReliableEvents | undefined {
+  if (typeof value !== "object" || value === null || !("type" in value) || value.type !== "events")
+    return undefined;
+  if (!("generation" in value && "first" in value && "records" in value)) return undefined;
+  const { generation, first, records } = value;
+  if (!isCount(generation) || !isCount(first) || !Array.isArray(records)) return undefined;
+  return { type: "events", generation, first, records: recordsOf(records) };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
 
 /** A malformed record becomes an empty one, so that the numbers of the other records stay right. */
 function recordsOf(values: readonly unknown[]): readonly EventRecord[] {

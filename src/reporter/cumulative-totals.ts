@@ -93,10 +93,12 @@ export class CumulativeTotals {
         continue;
       }
       const entry = this.entry(instrument, values);
+      entry.confirmed = true;
+      // A tree that ran and is stopped again has the same gauge: it need not be formatted and stored again.
+      if (entry.current === value && entry.kept === kept) continue;
       entry.current = value;
       entry.shown = undefined;
       entry.kept = kept;
-      entry.confirmed = true;
       this.changed.add(seriesKey(instrument, values));
     }
     if (!whole) return;

@@ -1,5 +1,6 @@
 // Makes OTLP's metrics of the series.
-import { type HrTime, ValueType } from "@opentelemetry/api";
+import { ValueType } from "@opentelemetry/api";
+import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   DataPointType,
@@ -7,9 +8,10 @@ import {
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+import { otlpMetricAttribute } from "../vocabulary/metric-attributes.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpOrigin } from "./otlp-resource.ts";
-import { hrTime } from "./otlp-time.ts";
+import { type HrTime, hrTime } from "./otlp-time.ts";
 
 /** When counting began, and the time of the values; milliseconds since the epoch. */
 export interface MetricTimes {
@@ -19,7 +21,7 @@ export interface MetricTimes {
 
 export function otlpMetrics(
   series: Iterable<CumulativeSeries>,
-  { resource, scope }: OtlpOrigin,
+  origin: OtlpOrigin,
   { startedMs, nowMs }: MetricTimes,
 ): ResourceMetrics {
   const byName = Map.groupBy(series, ({ instrument }) => instrument);
@@ -28,7 +30,9 @@ export function otlpMetrics(
     const list = byName.get(name);
     return list === undefined ? [] : [metric(name, list, times)];
   });
-  return { resource, scopeMetrics: [{ scope, metrics }] };
+  const { schemaUrl } = origin;
+  const resource = resourceFromAttributes(origin.resource, { schemaUrl });
+  return { resource, scopeMetrics: [{ scope: { ...origin.scope, schemaUrl }, metrics }] };
 }
 
 function metric(
@@ -41,10 +45,11 @@ function metric(
     descriptor: { name: otel, description, unit, valueType: ValueType.DOUBLE },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
   };
+  const names = attributes.map((label) => otlpMetricAttribute(otel, label));
   const point = <T>(series: CumulativeSeries, value: T, extra: Readonly<Record<string, string>> = {}) => ({
     ...times,
     attributes: {
-      ...Object.fromEntries(attributes.map((attribute, i) => [attribute, series.values[i] ?? ""])),
+      ...Object.fromEntries(names.map((attribute, i) => [attribute, series.values[i] ?? ""])),
       ...extra,
     },
     value,
@@ -62,7 +67,9 @@ function metric(
   }
   const dataPoints = list.flatMap((series) =>
     name === "treeProcesses"
-      ? states(series).map(({ state, value }) => point(series, value, { state }))
+      ? states(series).map(({ state, value }) =>
+          point(series, value, { [otlpMetricAttribute(otel, "state")]: state }),
+        )
       : [point(series, Number(series.value))],
   );
   return kind === "gauge"

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../linux/files.ts";
 import type { User } from "../linux/process.ts";
 import { readCheckedFileOrNothing, rootOnly } from "../linux/root-file.ts";
+import { codeOf } from "../linux/system-error.ts";
 
 /** The user that the packages create. */
 const OWN_NAME = "treewarden";
@@ -40,8 +41,10 @@ export function reporterUser(
   let passwd: string;
   try {
     passwd = readFileSync("/etc/passwd", "latin1");
-  } catch {
-    return { refusal: "cannot read /etc/passwd for the reporter's user" };
+  } catch (error) {
+    // The root of a container need not have the file.
+    if (codeOf(error) !== "ENOENT") return { refusal: "cannot read /etc/passwd for the reporter's user" };
+    passwd = "";
   }
   const user = findUser(passwd, name ?? OWN_NAME);
   if (user === undefined)

@@ -74,6 +74,8 @@ export interface VerdictInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
+  /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
+  readonly observed?: (decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent) => void;
 }
@@ -149,6 +151,7 @@ export class VerdictHandler implements TrackerListener {
     }
     if (seen !== undefined) this.captureContent(subject, changed, isPending(seen));
     this.count(decision, outcome, exec);
+    if (decision.action === "kill" && knowledge.known !== false) this.inputs.observed?.(decision);
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
@@ -159,11 +162,14 @@ export class VerdictHandler implements TrackerListener {
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge))) {
+      const known = knowledge.known === undefined ? "absent" : knowledge.known === null ? "null" : "false";
+      this.inputs.totals.counter("newTrees", { known }).add(1);
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
       );
+    }
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
@@ -199,6 +205,7 @@ export class VerdictHandler implements TrackerListener {
     if (decision.action === "allow") return;
     const { outcome } = reportedOnly(decision);
     this.countedWith(decision, outcome).verdicts.add(1);
+    if (decision.action === "kill" && knowledge.known !== false) inputs.observed?.(decision);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }
 

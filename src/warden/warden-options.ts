@@ -83,6 +83,8 @@ export interface WardenOptions {
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly WardenOrder[];
+  /** Reports to the supervisor that the sensor is subscribed, and what is in force, as one line for people. */
+  readonly reportWatching: (status: string) => void;
   /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
   /**
