@@ -42,6 +42,7 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
+      exponentialHistograms: plan.exponentialHistograms,
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },

@@ -67,6 +67,7 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
+  readonly exponentialHistograms: boolean;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,

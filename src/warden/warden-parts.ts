@@ -103,7 +103,7 @@ export function buildWardenParts(
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const totals = new Totals();
+  const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
   const unreadable = new UnreadableProcesses({
     now: monotonicNow,
