@@ -10,6 +10,7 @@ import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import { readObservedRules } from "../warden/rule-observation.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
+import { readEndpointSecurity } from "./endpoint-security.ts";
 import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
 import { hostConfig } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
@@ -80,10 +81,12 @@ export function checkFiles(settings: RunSettings): ExitCode {
   const start = loadStart(settings, filesOnDisk);
   const otlp = readOtlpSettings(start.config.otlp, process.env);
   for (const note of otlp.notes) warn(note);
-  if (otlp.problems.length > 0)
+  const endpoint = readEndpointSecurity(start.config.metrics.web_config);
+  const problems = [...otlp.problems, ...endpoint.problems];
+  if (problems.length > 0)
     throw new CommandError(
       exitCodes.usage,
-      otlp.problems.map(({ text }) => text),
+      problems.map(({ text }) => text),
     );
   printEnforcement(start);
   warn(`${start.origin.file ?? "the defaults"} and the policy ${start.policy.role} have no errors`);

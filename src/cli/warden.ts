@@ -72,6 +72,7 @@ export async function warden(
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
+      exponentialHistograms: plan.exponentialHistograms,
       openSensor,
       warn,
       async readSettings() {
@@ -93,6 +94,10 @@ export async function warden(
       reportFd: inherited.report,
       controlFd: inherited.control,
       readOrders: () => readWardenControl().filter((order) => order !== "proceed"),
+      reportWatching(watching) {
+        // A full socket means that the supervisor has not read older ones; the next change reports again.
+        sendWardenMessage({ watching });
+      },
       requestSuccessor: () => sendWardenMessage("successor"),
       succession,
       examinerFd: inherited.examiner,

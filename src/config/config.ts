@@ -147,6 +147,7 @@ export const sections = {
     listen: v.optional(listen, "127.0.0.1:9501"),
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
     max_trees: v.optional(count(1, 100_000), 2000),
+    web_config: v.optional(absolutePath),
     names: v.optional(oneOf("cnproc", "treewarden", "both"), "both"),
   },
   journal: {

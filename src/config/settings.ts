@@ -145,6 +145,13 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "500",
     takesEffect: "restart",
   },
+  "metrics.web_config": {
+    meaning:
+      "file of TLS and passwords for the endpoint, in the format of Prometheus's exporters: see [telemetry.md](telemetry.md#tls-and-passwords)",
+    example: "/etc/treewarden/web.yaml",
+    takesEffect: "restart",
+    unset: "whoever can connect to the address may read",
+  },
   "metrics.names": {
     meaning:
       "names of the series for each tree: prom-cnproc's `process` and `process_seconds`, treewarden's own `treewarden_tree_processes` and `treewarden_tree_duration_seconds`, or both. Over OTLP they have one name in any case",

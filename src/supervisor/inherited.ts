@@ -148,28 +148,33 @@ export function readWardenControl(
 
 /**
  * What a warden sends to the supervisor. `successor`: start another warden, with the rights of the configuration in force,
- * and stop this one once that is ready. `ready`: sent by that one.
+ * and stop this one once that is ready. `ready`: sent by that one. `watching`: the sensor is subscribed, and what is in
+ * force, as one line for people; sent again when that changes.
  */
-export type WardenMessage = "successor" | "ready";
-const wardenMessages: readonly WardenMessage[] = ["successor", "ready"];
+export type WardenMessage = "successor" | "ready" | { readonly watching: string };
+const WATCHING = "watching ";
+/** The longest message of a warden in bytes. */
+const MESSAGE_BYTES = 1024;
 
 /** The argument of a warden that is started as a successor. */
 export const AS_SUCCESSOR = "successor";
 
 /** Sends a message from a warden; false if the supervisor does not read them. */
 export function sendWardenMessage(message: WardenMessage, fd: number = inherited.control): boolean {
-  return sendPacket(fd, new TextEncoder().encode(`${message}\n`));
+  const text = typeof message === "string" ? message : WATCHING + message.watching;
+  return sendPacket(fd, new TextEncoder().encode(text).subarray(0, MESSAGE_BYTES));
 }
 
-/** The messages of a warden that wait at the supervisor's end of its control socket. Never blocks. */
+/** The messages of a warden that wait at the supervisor's end of its control socket, oldest first. Never blocks. */
 export function readWardenMessages(fd: number): readonly WardenMessage[] {
+  const packet = new Uint8Array(new ArrayBuffer(MESSAGE_BYTES));
   const messages: WardenMessage[] = [];
-  for (;;) {
-    const length = receivePacket(fd, buffer);
-    if (length <= 0) return messages;
-    const lines = decoder.decode(buffer.subarray(0, length)).split("\n");
-    messages.push(...lines.flatMap((line) => wardenMessages.find((message) => message === line) ?? []));
+  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
+    const text = decoder.decode(packet.subarray(0, length));
+    if (text === "successor" || text === "ready") messages.push(text);
+    else if (text.startsWith(WATCHING)) messages.push({ watching: text.slice(WATCHING.length) });
   }
+  return messages;
 }
 
 /** Undefined if the packet carries no link; descriptors of other packets are closed. */

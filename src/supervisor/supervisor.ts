@@ -5,6 +5,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -34,6 +35,7 @@ import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
 import { Restarts } from "./restarts.ts";
+import { ServiceNotifier } from "./service-notifier.ts";
 import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
@@ -121,10 +123,13 @@ export class Supervisor implements Disposable {
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
+  private readonly notifier: ServiceNotifier;
   private readonly restarts = new Restarts();
   private readonly handover: WardenHandover;
   /** Child slots whose process has ended, so that the next start is a restart. */
   private readonly ended = new Set<ChildSlot>();
+  /** Every process has been started once. */
+  private hasStarted = false;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -206,6 +211,8 @@ export class Supervisor implements Disposable {
       [this.examiner, new Watchdog(new Timer(deadManOfExaminer))],
     ]);
     this.stopped = new StoppedProcesses(now);
+    this.notifier = new ServiceNotifier(plan.serviceManager, now);
+    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -225,6 +232,10 @@ export class Supervisor implements Disposable {
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
+      }
+      if (!this.hasStarted && this.slots.every(({ isRunning, asleep }) => isRunning || asleep)) {
+        this.hasStarted = true;
+        await releaseStartMemory();
       }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
@@ -267,6 +278,7 @@ export class Supervisor implements Disposable {
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
+    this.notifier.keepAlive(now);
     if (this.handover.dueAt <= now) this.handover.onOverdue();
     if (this.warden.isRunning)
       this.restarts.send((restarted) =>
@@ -301,6 +313,7 @@ export class Supervisor implements Disposable {
     if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
+      if (slot === this.warden) this.notifier.status(`the warden ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
@@ -397,7 +410,7 @@ export class Supervisor implements Disposable {
     if (name === undefined) return;
     if (!this.links.noticeShutdown(name)) {
       if (name === "examiner") this.wakeExaminer();
-      if (name === "controlWarden") this.readFromWarden();
+      else if (name === "controlWarden") this.readFromWarden();
       return;
     }
     if (this.stopping !== undefined) return;
@@ -409,13 +422,16 @@ export class Supervisor implements Disposable {
 
   private readFromWarden(): void {
     const messages = readWardenMessages(this.links.descriptors.controlWarden);
-    if (messages.includes("successor") && this.stopping === undefined) this.handover.begin(monotonicNow());
+    if (this.stopping !== undefined) return;
+    for (const message of messages)
+      if (typeof message === "object") this.notifier.ready(message.watching);
+      else if (message === "successor") this.handover.begin(monotonicNow());
   }
 
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      this.links.renew("controlWarden");
+      if (this.links.renew("controlWarden")) this.listenToWarden();
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -429,6 +445,11 @@ export class Supervisor implements Disposable {
     }
   }
 
+  private listenToWarden(): void {
+    this.links.watchInput("controlWarden", "controlWarden", true);
+  }
+
+  /** The warden's sensor is subscribed, or what is in force has changed. */
   /** Passes the warden that runs its new end of a link. */
   private offer(link: LinkedProcess, wasShutDown: boolean): void {
     if (!this.warden.isRunning) return;
@@ -456,6 +477,7 @@ export class Supervisor implements Disposable {
     }
     const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
     this.stopping = { code, wardenBy, reporterBy, reporterStopSent: false };
+    this.notifier.stopping();
     // The standby goes first: it would take the end of this process for a crash and take over.
     this.standby.kill();
     // The examiner has no state to save.
@@ -497,6 +519,7 @@ export class Supervisor implements Disposable {
       this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
       this.stopped.dueAt,
       this.offers.dueAt,
+      this.notifier.dueAt,
       this.handover.dueAt,
     );
     for (const slot of this.slots)
@@ -530,6 +553,7 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    this.notifier.tookOver();
     this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();

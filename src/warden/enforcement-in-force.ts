@@ -247,7 +247,8 @@ export class EnforcementInForce {
   private usualOutcomes(action: Action): readonly Outcome[] {
     if (action === "allow") return ["allowed"];
     if (action === "alert") return ["alerted"];
-    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", "killed"];
+    const carriedOut = ["killed", "withheld", "failed"] as const;
+    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", ...carriedOut];
   }
 
   /** How many rules may act, somewhere at least; a pause is not considered. */

@@ -68,6 +68,7 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
+  readonly exponentialHistograms: boolean;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
@@ -84,6 +85,8 @@ export interface WardenOptions {
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly WardenOrder[];
+  /** Reports to the supervisor that the sensor is subscribed, and what is in force, as one line for people. */
+  readonly reportWatching: (status: string) => void;
   /**
    * Asks the supervisor for another warden that replaces this one, with the rights of what is in force by then; false if
    * there is no supervisor that could.

@@ -11,7 +11,9 @@ import {
   encodePids,
   readControl,
   readWardenControl,
+  readWardenMessages,
   type SupervisorOrder,
+  sendWardenMessage,
 } from "../../src/supervisor/inherited.ts";
 
 let ours = -1;
@@ -111,4 +113,18 @@ test("a link without a descriptor is skipped, and descriptors without a link are
   sendDescriptors(ours, encodeOrder("reload"), [0]);
   expect(readWardenControl(theirs)).toEqual(["reload"]);
   expect(readdirSync("/proc/self/fd").length).toBe(before);
+});
+
+test("the supervisor reads the newest status of a warden, and nothing that is none", () => {
+  expect(readWardenMessages(ours)).toEqual([]);
+  sendWardenMessage({ watching: "netlink" }, theirs);
+  sendWardenMessage({ watching: "ebpf" }, theirs);
+  sendPacket(theirs, new TextEncoder().encode("stop\n"));
+  expect(readWardenMessages(ours)).toEqual([{ watching: "netlink" }, { watching: "ebpf" }]);
+  expect(readWardenMessages(ours)).toEqual([]);
+});
+
+test("a status of any length is cut to one packet", () => {
+  sendWardenMessage({ watching: "x".repeat(10_000) }, theirs);
+  expect(readWardenMessages(ours)).toEqual([{ watching: expect.stringMatching(/^x{1000,1024}$/) }]);
 });

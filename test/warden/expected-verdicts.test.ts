@@ -44,6 +44,8 @@ test("where rules may act, what they carry out is counted from 0 on too", () => 
   expect(verdicts({ enforcement: "kill", armed: ["role/a"] })).toEqual({
     "role a kill would_kill critical": 0,
     "role a kill killed critical": 0,
+    "role a kill withheld critical": 0,
+    "role a kill failed critical": 0,
     "role b alert alerted low": 0,
     "role default allow allowed medium": 0,
   });
