@@ -209,7 +209,6 @@ export class Supervisor implements Disposable {
     ]);
     this.stopped = new StoppedProcesses(now);
     this.notifier = new ServiceNotifier(plan.serviceManager, now);
-    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -424,7 +423,7 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      if (this.links.renew("controlWarden")) this.listenToWarden();
+      this.links.renew("controlWarden");
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -438,11 +437,6 @@ export class Supervisor implements Disposable {
     }
   }
 
-  private listenToWarden(): void {
-    this.links.watchInput("controlWarden", "controlWarden", true);
-  }
-
-  /** The warden's sensor is subscribed, or what is in force has changed. */
   /** Passes the warden that runs its new end of a link. */
   private offer(link: LinkedProcess, wasShutDown: boolean): void {
     if (!this.warden.isRunning) return;
