@@ -1,10 +1,16 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
 import { decidingFile } from "../linux/root-file.ts";
+import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { LastResort } from "../sensor/open.ts";
-import { DEAD_MAN_INTERVAL_NS, inherited, readWardenControl } from "../supervisor/inherited.ts";
+import {
+  DEAD_MAN_INTERVAL_NS,
+  encodeWatching,
+  inherited,
+  readWardenControl,
+} from "../supervisor/inherited.ts";
 import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { runWarden } from "../warden/warden.ts";
@@ -36,6 +42,7 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
+      exponentialHistograms: plan.exponentialHistograms,
       openSensor: (source, reader, lastResort) =>
         openSource(
           { source },
@@ -67,6 +74,10 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       reportFd: inherited.report,
       controlFd: inherited.control,
       readOrders: () => readWardenControl(),
+      reportWatching(status) {
+        // A full socket means that the supervisor has not read older ones; the next change reports again.
+        sendPacket(inherited.control, encodeWatching(status));
+      },
       examinerFd: inherited.examiner,
       deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },

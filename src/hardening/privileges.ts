@@ -182,6 +182,9 @@ interface CallRow {
 /** linux/socket.h, linux/netlink.h */
 const [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK] = [1, 2, 10, 16];
 const [NETLINK_ROUTE, NETLINK_CONNECTOR] = [0, 11];
+/** linux/net.h: the other bits of a socket's type are flags. */
+const SOCK_TYPE_MASK = 0xf;
+const SOCK_STREAM = 1;
 const family = (equals: number) => ({ argument: 0, equals });
 const protocol = (equals: number) => ({ argument: 2, equals });
 
@@ -318,7 +321,8 @@ const callRows: readonly CallRow[] = [
       socket: [
         [family(AF_INET)],
         [family(AF_INET6)],
-        [family(AF_UNIX)],
+        // No datagrams, by which a service manager is notified: it would believe any process of the service.
+        [family(AF_UNIX), { argument: 1, mask: SOCK_TYPE_MASK, equals: SOCK_STREAM }],
         [family(AF_NETLINK), protocol(NETLINK_ROUTE)],
       ],
       connect: true,

@@ -72,6 +72,11 @@ export interface NewLink {
 }
 export type LinkedProcess = NewLink["link"];
 
+/** Begins the only message from a warden to its supervisor. */
+const WATCHING = "watching ";
+/** The longest such message in bytes. */
+const WATCHING_BYTES = 1024;
+
 /** The pids of treewarden's processes, after one of them was started. The warden only. */
 export interface PidsOfRun {
   readonly pids: OwnPids;
@@ -115,6 +120,22 @@ export function encodePids(pids: OwnPids): Uint8Array {
 export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   const lines = decoder.decode(bytes).split("\n");
   return lines.flatMap((line) => orders.find((order) => lineOf(order) === line) ?? []);
+}
+
+/** The message that a warden's sensor is subscribed, and what is in force; sent again when that changes. */
+export function encodeWatching(status: string): Uint8Array {
+  return new TextEncoder().encode(`${WATCHING}${status}`).subarray(0, WATCHING_BYTES);
+}
+
+/** The status in the newest message of the warden at the supervisor's end of its control socket. Never blocks. */
+export function readWatching(fd: number): string | undefined {
+  const packet = new Uint8Array(new ArrayBuffer(WATCHING_BYTES));
+  let status: string | undefined;
+  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
+    const text = decoder.decode(packet.subarray(0, length));
+    if (text.startsWith(WATCHING)) status = text.slice(WATCHING.length);
+  }
+  return status;
 }
 
 /** Reads all waiting orders from the control socket, oldest first. Never blocks. */

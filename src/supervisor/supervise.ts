@@ -5,6 +5,7 @@ import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createWatch, watchGrowth } from "../linux/inotify.ts";
 import { createSealedFile } from "../linux/memfd.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { getppid, replaceProcess, setProcessName, type User } from "../linux/process.ts";
@@ -17,6 +18,7 @@ import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS } from "./inherited.ts";
 import { createLink, linkNames } from "./links.ts";
 import { log } from "./log.ts";
+import { serviceManagerOf } from "./service-notifier.ts";
 import { receiveUpdates } from "./standby-updates.ts";
 import { signLock, takeStateDirectory } from "./state-directory.ts";
 import { handledSignals, Supervisor } from "./supervisor.ts";
@@ -117,7 +119,9 @@ export function supervise(options: SuperviseOptions): number {
     return refuse(messageOf(problem), 3);
   }
   const descriptors = openDescriptors(taken.lock, packagesFolder, options.plans(taken.reporter));
+  const serviceManager = serviceManagerOf(options.environment);
   const plan: SupervisorPlan = {
+    ...(serviceManager === undefined ? {} : { serviceManager }),
     runId: options.runId,
     sensorFallback: options.sensorFallback,
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,
@@ -146,6 +150,7 @@ export async function continueSupervising(text: string): Promise<number> {
   process.chdir("/");
   if (plan.standbyOf !== undefined && updates !== undefined) {
     setProcessName("treewarden-stby");
+    await releaseStartMemory();
     descriptors = waitForEndOf(plan.standbyOf, updates, descriptors);
     closeDescriptor(updates);
   }

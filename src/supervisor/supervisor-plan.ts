@@ -1,6 +1,7 @@
 // The plan that a supervisor hands to its successor: open descriptors, among them the plans of its children.
 import { closeSync, fstatSync, readSync } from "node:fs";
 import * as v from "valibot";
+import { ServiceManager } from "./service-notifier.ts";
 
 /**
  * In the order in which a standby gets them, as 3, 4, 5... The lock is second, so that number 4 is never a child's end
@@ -59,6 +60,8 @@ const SupervisorPlan = v.object({
   sensorFallback: v.boolean(),
   deadManMs: id,
   descriptors: Numbers,
+  /** Absent if the run was not started by a service manager. */
+  serviceManager: v.exactOptional(ServiceManager),
   /** The pid of the supervisor to wait for; undefined for the first supervisor of a run. */
   standbyOf: v.exactOptional(id),
   /** The descriptor on which a standby learns of new descriptors, see standby-updates.ts. */

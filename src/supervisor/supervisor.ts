@@ -5,6 +5,7 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -22,11 +23,18 @@ import {
   supervisorEnvironment,
   wardenEnvironment,
 } from "./environment.ts";
-import { encodeOrder, encodePids, type LinkedProcess, type SupervisorOrder } from "./inherited.ts";
+import {
+  encodeOrder,
+  encodePids,
+  type LinkedProcess,
+  readWatching,
+  type SupervisorOrder,
+} from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
 import { Restarts } from "./restarts.ts";
+import { ServiceNotifier } from "./service-notifier.ts";
 import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
@@ -111,9 +119,12 @@ export class Supervisor implements Disposable {
   private readonly offers = new LinkOffers();
   private readonly standbyUpdates = new StandbyUpdates();
   private readonly stopped: StoppedProcesses;
+  private readonly notifier: ServiceNotifier;
   private readonly restarts = new Restarts();
   /** Child slots whose process has ended, so that the next start is a restart. */
   private readonly ended = new Set<ChildSlot>();
+  /** Every process has been started once. */
+  private hasStarted = false;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -182,6 +193,8 @@ export class Supervisor implements Disposable {
       [this.examiner, new Watchdog(new Timer(deadManOfExaminer))],
     ]);
     this.stopped = new StoppedProcesses(now);
+    this.notifier = new ServiceNotifier(plan.serviceManager, now);
+    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -201,6 +214,10 @@ export class Supervisor implements Disposable {
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
+      }
+      if (!this.hasStarted && this.slots.every(({ isRunning, asleep }) => isRunning || asleep)) {
+        this.hasStarted = true;
+        await releaseStartMemory();
       }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
@@ -240,6 +257,7 @@ export class Supervisor implements Disposable {
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
+    this.notifier.keepAlive(now);
     if (this.warden.isRunning)
       this.restarts.send((restarted) =>
         sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
@@ -272,6 +290,7 @@ export class Supervisor implements Disposable {
     if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
+      if (slot === this.warden) this.notifier.status(`the warden ${description}; starting another`);
       if (slot === this.warden) this.considerFallback(end);
       return;
     }
@@ -356,6 +375,7 @@ export class Supervisor implements Disposable {
     if (name === undefined) return;
     if (!this.links.noticeShutdown(name)) {
       if (name === "examiner") this.wakeExaminer();
+      else if (name === "controlWarden") this.readStatus();
       return;
     }
     if (this.stopping !== undefined) return;
@@ -368,7 +388,7 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      this.links.renew("controlWarden");
+      if (this.links.renew("controlWarden")) this.listenToWarden();
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -380,6 +400,16 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
+  }
+
+  private listenToWarden(): void {
+    this.links.watchInput("controlWarden", "controlWarden", true);
+  }
+
+  /** The warden's sensor is subscribed, or what is in force has changed. */
+  private readStatus(): void {
+    const status = readWatching(this.links.descriptors.controlWarden);
+    if (status !== undefined && this.stopping === undefined) this.notifier.ready(status);
   }
 
   /** Passes the warden that runs its new end of a link. */
@@ -409,6 +439,7 @@ export class Supervisor implements Disposable {
     }
     const [wardenBy, reporterBy] = [now + wardenEndsWithin, now + reporterEndsWithin];
     this.stopping = { code, wardenBy, reporterBy, reporterStopSent: false };
+    this.notifier.stopping();
     // The standby goes first: it would take the end of this process for a crash and take over.
     this.standby.kill();
     // The examiner has no state to save.
@@ -449,6 +480,7 @@ export class Supervisor implements Disposable {
       this.orphanCheckAt ?? Number.POSITIVE_INFINITY,
       this.stopped.dueAt,
       this.offers.dueAt,
+      this.notifier.dueAt,
     );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
@@ -481,6 +513,7 @@ export class Supervisor implements Disposable {
 
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
+    this.notifier.tookOver();
     this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();

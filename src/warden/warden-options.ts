@@ -67,6 +67,7 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
+  readonly exponentialHistograms: boolean;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
@@ -83,6 +84,8 @@ export interface WardenOptions {
   readonly reportFd: number;
   readonly controlFd: number;
   readonly readOrders: () => readonly WardenOrder[];
+  /** Reports to the supervisor that the sensor is subscribed, and what is in force, as one line for people. */
+  readonly reportWatching: (status: string) => void;
   /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
   /**

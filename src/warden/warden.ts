@@ -4,6 +4,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -11,6 +12,7 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
@@ -20,8 +22,11 @@ import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
-const ALLOCATOR_KEEPS_MS = 20;
+/**
+ * The executable starts with a factor of 100 (build/compile.ts), so that nothing is compiled that only the start calls.
+ * The functions of the loop are few and run for weeks. A factor of 1 saves no more CPU, and takes 4 MB more.
+ */
+const LOOP_JIT_POLICY = 10;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -42,19 +47,9 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  await freeMemory();
+  await releaseStartMemory();
+  Bun.unsafe.setJITPolicy(LOOP_JIT_POLICY);
   await warden.run();
-}
-
-/**
- * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
- * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
- */
-async function freeMemory(): Promise<void> {
-  await Bun.sleep(0);
-  Bun.gc(true);
-  await Bun.sleep(ALLOCATOR_KEEPS_MS);
-  Bun.gc(true);
 }
 
 /**
@@ -63,7 +58,7 @@ async function freeMemory(): Promise<void> {
  */
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
-  const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
+  const warden = new Warden(options, buildWardenParts(options, loaded, saved));
   warden.start(saved);
   return warden;
 }
@@ -90,6 +85,9 @@ class Warden {
   private readonly reloadRequests: string[] = [];
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
+  /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
+  private watching = "";
+  private watchingEpoch: number | undefined;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
@@ -115,12 +113,13 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source, loop } = this.parts;
+    const { poll, link, fileWriter, source, loop, epoch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
+    this.reportWatching();
     try {
       while (!this.isStopping) {
         const timeout = this.pollTimeout();
@@ -130,6 +129,7 @@ class Warden {
         for (let i = 0; i < ready; i++) this.handleReady(poll.tokens[i] ?? 0);
         if (this.isReloadDue) await this.beginReload();
         this.runDueTasks();
+        if (epoch.current !== this.watchingEpoch) this.reportWatching();
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
         if (ready > 0) this.collection.worked(monotonicNow());
@@ -143,6 +143,20 @@ class Warden {
     }
     await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
+  }
+
+  /** The supervisor passes this on to the service manager that started the run, if one did. */
+  private reportWatching(): void {
+    const { source, enforcement, policyInForce, epoch, degraded } = this.parts;
+    this.watchingEpoch = epoch.current;
+    const { role, rules } = policyInForce.current;
+    const [problem, ...others] = degraded();
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const state = problem === undefined ? "" : `; degraded: ${problem}${more}`;
+    const status = `${source.name}, enforcement ${enforcement.enforcement}, role ${role}, ${rules.length} rules${state}`;
+    if (status === this.watching) return;
+    this.watching = status;
+    this.options.reportWatching(status);
   }
 
   private handleReady(token: number): void {
@@ -205,6 +219,7 @@ class Warden {
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
     try {
       const failed = source.replace(failure);
+      this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
@@ -293,6 +308,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
+    const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
     users.nameOf = readUserNames();
     epoch.raise("users");
@@ -310,12 +326,15 @@ class Warden {
     if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
       // The next warden gets the rights to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
+      this.parts.observation.apply(result.policy, monotonicNow());
+      confirmed.apply(result.policy, config, writeNow);
       for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
       this.isStopping = true;
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
     policyInForce.replace(result.policy);
+    this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
@@ -349,6 +368,7 @@ class Warden {
       error.fix === undefined ? formatPolicyError(error) : `${formatPolicyError(error)}; ${error.fix}`,
     );
     files.refuse(problems);
+    this.watchingEpoch = undefined;
     if (isConfigurationRead) {
       totals.counter("policyLoadFailures", {}).add(1);
       recordChange("policy.rejected", {
@@ -412,7 +432,7 @@ class Warden {
     if (scan?.slices.readSlice() !== true) return;
     this.scan = undefined;
     this.updateClocks();
-    const { source, tracker, rescan, capture, totals, learner, recordChange } = this.parts;
+    const { source, tracker, rescan, capture, totals, learner, observation, recordChange } = this.parts;
     const { time } = scan.slices;
     const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
     const processes = withoutZombies(found, source.sensor);
@@ -423,7 +443,10 @@ class Warden {
     for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
-    if (tracker.forest.lossTime === undefined) learner.onRepaired();
+    if (tracker.forest.lossTime === undefined) {
+      learner.onRepaired();
+      observation.onRepaired(monotonicNow());
+    }
     if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
@@ -441,6 +464,7 @@ class Warden {
       link,
       rescan,
       forestStore,
+      chainStore,
       fileWriter,
       learner,
       knownTrees,
@@ -449,6 +473,7 @@ class Warden {
       enforcement,
       late,
       examiner,
+      heartbeat,
     } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
@@ -460,10 +485,12 @@ class Warden {
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     if (work.isBusy || this.isReloadDue) wakeIn(0);
     wakeIn(forestStore.dueIn(now));
+    wakeIn(chainStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
+    wakeIn(heartbeat.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
@@ -476,19 +503,33 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
-      this.parts;
-    const { late, examiner } = this.parts;
+    const {
+      work,
+      rescan,
+      forestStore,
+      chainStore,
+      learner,
+      knownTrees,
+      capture,
+      repeatedVerdicts,
+      enforcement,
+    } = this.parts;
+    const { late, examiner, observation, heartbeat } = this.parts;
     const now = monotonicNow();
     enforcement.work();
     this.parts.applyEnforcement();
     examiner.contents.giveUp(now);
     late.expire(now);
+    heartbeat.work(now);
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     work.run();
-    if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (forestStore.dueIn(now) === 0) {
+      forestStore.save(now);
+      observation.save(now);
+    }
+    if (chainStore.dueIn(now) === 0) chainStore.save();
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -498,14 +539,26 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
-      this.parts;
+    const {
+      learner,
+      recordChange,
+      source,
+      forestStore,
+      chainStore,
+      link,
+      fileWriter,
+      poll,
+      capture,
+      repeatedVerdicts,
+    } = this.parts;
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
+    this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
+    chainStore.save();
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();

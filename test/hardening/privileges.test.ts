@@ -157,3 +157,13 @@ test("the systemd unit gives what the supervisor and its start need, and no more
 test("docs/privileges.md is what `npm run docs` makes of the table", () => {
   expect(readFileSync(join(import.meta.dir, "../../docs/privileges.md"), "utf8")).toBe(pageText());
 });
+
+test("a reporter that connects to a collector has no datagram sockets of AF_UNIX, by which services notify their manager", () => {
+  const rule = systemCallsOf("reporter", { ...least, exports: true }).get("socket");
+  const [AF_UNIX, SOCK_STREAM] = [1, 1];
+  const local = (rule === true ? [] : (rule ?? [])).filter((tests) =>
+    tests.some(({ argument, equals }) => argument === 0 && equals === AF_UNIX),
+  );
+  expect(local.length).toBe(1);
+  expect(local[0]).toContainEqual({ argument: 1, mask: 0xf, equals: SOCK_STREAM });
+});

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { processRoles, systemCallsOf } from "../../src/hardening/privileges.ts";
 import { crashSignals } from "../../src/supervisor/crashes.ts";
 
 const unit = readFileSync(join(import.meta.dir, "../../packaging/systemd/treewarden.service"), "utf8");
@@ -27,7 +28,46 @@ test("a reload reaches the treewarden that holds the state directory, and no pro
   expect(words("ExecReload")).toEqual(["/usr/bin/treewarden", "reload"]);
 });
 
+test("a service that starts by default comes after it, and waits until the sensor is subscribed", () => {
+  expect(words("Type")).toEqual(["notify"]);
+  expect(words("DefaultDependencies")).toEqual(["no"]);
+  expect(words("Before")).toContain("sysinit.target");
+  expect(words("Conflicts")).toEqual(["shutdown.target"]);
+});
+
+test("a supervisor that was a standby can report too", () => {
+  expect(words("NotifyAccess")).toEqual(["all"]);
+});
+
+/** The calls of a group, which systemd itself knows; groups contain groups. */
+function callsOfGroup(group: string): readonly string[] {
+  const { stdout } = Bun.spawnSync(["systemd-analyze", "syscall-filter", group]);
+  const lines = stdout.toString().split("\n").slice(1);
+  return lines
+    .map((line) => line.trim())
+    .flatMap((name) => (name.startsWith("@") ? callsOfGroup(name) : name.startsWith("#") ? [] : [name]));
+}
+
 // Not every machine that runs the tests has systemd.
+if (Bun.which("systemd-analyze") !== null)
+  test("the unit allows every system call that one of the processes may make", () => {
+    const allowed = new Set(
+      words("SystemCallFilter").flatMap((word) => (word.startsWith("@") ? callsOfGroup(word) : word)),
+    );
+    const mode = {
+      source: "auto",
+      enforcement: "kill",
+      mail: true,
+      setIdMail: false,
+      exports: true,
+    } as const;
+    const all = processRoles.flatMap((role) => [...systemCallsOf(role, mode).keys()]);
+    expect(all.filter((call) => !allowed.has(call))).toEqual([]);
+    // What processes do before they filter themselves.
+    for (const call of ["execve", "execveat", "clone3", "capset", "setrlimit", "chown", "seccomp", "kcmp"])
+      expect(allowed).toContain(call);
+  });
+
 if (Bun.which("systemd-analyze") !== null)
   test("systemd finds nothing wrong with the unit", () => {
     const folder = mkdtempSync(join(tmpdir(), "treewarden-unit-"));

@@ -142,6 +142,18 @@ describe("an output gets", () => {
     expect(slow.taken).toEqual(uids(1, 30));
   });
 
+  test("a backlog that is what it has not taken and the journal still has", async () => {
+    const output = new FakeOutput({ gatherMs: 60_000 });
+    write([output], ...records(1, 30));
+    expect(output.cursor.backlog).toBe(30);
+    journal.prune(Date.now() + 2 * 86_400_000, 0, () => undefined);
+    expect(output.cursor.backlog).toBe(0);
+    write([output], ...records(31, 35));
+    expect(output.cursor.backlog).toBe(5);
+    await output.cursor.end(1_000);
+    expect(output.cursor.backlog).toBe(0);
+  });
+
   test("what is written from now on when it is new to this host, not the past", async () => {
     write([], ...records(1, 5));
     const output = new FakeOutput();

@@ -9,8 +9,10 @@ import {
   encodeNewLink,
   encodeOrder,
   encodePids,
+  encodeWatching,
   readControl,
   readWardenControl,
+  readWatching,
   type SupervisorOrder,
 } from "../../src/supervisor/inherited.ts";
 
@@ -111,4 +113,18 @@ test("a link without a descriptor is skipped, and descriptors without a link are
   sendDescriptors(ours, encodeOrder("reload"), [0]);
   expect(readWardenControl(theirs)).toEqual(["reload"]);
   expect(readdirSync("/proc/self/fd").length).toBe(before);
+});
+
+test("the supervisor reads the newest status of a warden, and nothing that is none", () => {
+  expect(readWatching(ours)).toBeUndefined();
+  sendPacket(theirs, encodeWatching("netlink"));
+  sendPacket(theirs, encodeWatching("ebpf"));
+  sendPacket(theirs, new TextEncoder().encode("stop\n"));
+  expect(readWatching(ours)).toBe("ebpf");
+  expect(readWatching(ours)).toBeUndefined();
+});
+
+test("a status of any length is cut to one packet", () => {
+  sendPacket(theirs, encodeWatching("x".repeat(10_000)));
+  expect(readWatching(ours)).toMatch(/^x{1,1024}$/);
 });
