@@ -7,7 +7,7 @@ import { faultNames } from "../collector/hop.ts";
 import { missingOtelcol, otelcol } from "../collector/otelcol.ts";
 import { endOf, pidOf, type Role, whole } from "./live.ts";
 import { ALERTS, RATE, TelemetryScene } from "./telemetry-scene.ts";
-import { until, whyNot } from "./treewarden.ts";
+import { type Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot() ?? missingOtelcol();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -83,7 +83,7 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     const kill = async (role: Role): Promise<void> => {
       process.kill(pidOf(scene.running, role), "SIGKILL");
       await until(`there is another ${role}`, () => whole(scene.running) !== undefined);
-      await until("it watches", async () => (await scene.running.health()).status === 200);
+      await until("it watches", () => isHealthy(scene.running));
     };
     await hop.close();
     for (const role of ["reporter", "warden", "supervisor", "standby"] as const) {
@@ -100,3 +100,11 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     expect(arrived).toBe(journaled);
   }, 120_000);
 });
+
+/** False also while a new reporter does not listen yet. */
+async function isHealthy(running: Running): Promise<boolean> {
+  return await running.health().then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+}
