@@ -81,8 +81,9 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     await scene.start();
     await using _end = endOf(scene.running);
     const kill = async (role: Role): Promise<void> => {
-      process.kill(pidOf(scene.running, role), "SIGKILL");
-      await until(`there is another ${role}`, () => whole(scene.running) !== undefined);
+      const killed = pidOf(scene.running, role);
+      process.kill(killed, "SIGKILL");
+      await until(`there is another ${role}`, () => (whole(scene.running)?.get(role) ?? killed) !== killed);
       await until("it watches", () => isHealthy(scene.running));
     };
     await hop.close();
