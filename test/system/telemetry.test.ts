@@ -89,8 +89,11 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     await hop.close();
     for (const role of ["reporter", "warden", "supervisor", "standby"] as const) {
       await scene.alerts.different(ALERTS, RATE);
-      // What a warden that is killed had not sent is lost: a scrape has it send everything.
-      await scene.running.metrics();
+      // What a warden that is killed had not judged or not sent is lost.
+      await until("all are judged", async () => {
+        const metrics = await scene.running.metrics();
+        return metrics.value("treewarden_verdicts_total", { rule: Alerts.rule }) === scene.alerts.started;
+      });
       await kill(role);
     }
     await hop.open(certificates.good);
