@@ -9,8 +9,10 @@ import { HIDDEN } from "./redaction/spans.ts";
 
 export type ArgumentsMode = "full" | "redacted" | "off";
 
-/** The ancestors that are remembered. Most verdicts share theirs with others. */
+/** The ancestors whose redaction is remembered: most records of a while have some of the same. */
 const REMEMBERED_ANCESTORS = 512;
+/** The longest ancestor that is remembered, in characters. */
+const LONGEST_REMEMBERED = 4_096;
 
 /**
  * Creates the function that redacts a record before it leaves the host. `patterns`: RE2 expressions, whose matches are
@@ -51,7 +53,7 @@ export function createRedaction(
     const ancestor = parseRecord(text);
     const safe = ancestor === undefined ? [] : [JSON.stringify(redact(ancestor))];
     if (ancestors.size >= REMEMBERED_ANCESTORS) ancestors.clear();
-    ancestors.set(text, safe);
+    if (text.length <= LONGEST_REMEMBERED) ancestors.set(text, safe);
     return safe;
   };
   return redact;
