@@ -109,10 +109,13 @@ export function buildWardenParts(
     now: monotonicNow,
     record: (details) => recordChange("process.unreadable", details),
   });
-  const reader = new FactsReader({
-    argumentBytes: config.arguments.limit,
-    onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
-  });
+  const reader =
+    options.succession?.reader ??
+    new FactsReader({
+      argumentBytes: config.arguments.limit,
+      onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
+    });
+  let { opened } = options.succession ?? {};
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),
@@ -125,7 +128,11 @@ export function buildWardenParts(
     token: pollTokens.sensor,
     totals,
     epoch,
-    open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
+    open(choice, lastResort) {
+      const prepared = opened;
+      opened = undefined;
+      return prepared ?? options.openSensor(choice, reader, lastResort);
+    },
   });
   const policyInForce = new PolicyInForce(policy, totals);
   for (const { signals } of options.outputProblems)
