@@ -57,7 +57,7 @@ interface Content {
   readonly file_info?: { readonly mode: number };
 }
 
-type Format = "deb" | "rpm" | "apk";
+export type PackageFormat = "deb" | "rpm" | "apk";
 
 const packaging = (path: string): string => join(repository, "packaging", path);
 const SUMMARY = "watches every program that starts, and its parents";
@@ -109,14 +109,17 @@ function forOpenRc(inputs: PackageInputs): readonly Content[] {
  * A version that rises with each commit, in which each package manager finds the order of commits: Debian's and Red
  * Hat's compare a number after the plus sign, Alpine's one after `_git`.
  */
-function packageVersion(format: Format, { version, commit, time }: PackageInputs): string {
+function packageVersion(format: PackageFormat, { version, commit, time }: PackageInputs): string {
   if (commit === undefined) return version;
   const at = new Date(time * 1000).toISOString().replaceAll(/\D/g, "").slice(0, 14);
   return format === "apk" ? `${version}_git${at}` : `${version}+${at}.${commit}`;
 }
 
 /** `script` returns the path of a maintainer script. */
-function settingsOf(format: Format, script: (name: string) => string): Readonly<Record<string, unknown>> {
+function settingsOf(
+  format: PackageFormat,
+  script: (name: string) => string,
+): Readonly<Record<string, unknown>> {
   // As quick as gzip and a seventh smaller; dpkg of Debian 12 and rpm 4.14 can read it.
   const zstd = { compression: "zstd" };
   const scripts = (names: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
@@ -152,7 +155,7 @@ function settingsOf(format: Format, script: (name: string) => string): Readonly<
 }
 
 /** A copy of a maintainer script whose time is the release's: some formats keep it. */
-function stagedScript(format: Format, name: string, folder: string, time: number): string {
+function stagedScript(format: PackageFormat, name: string, folder: string, time: number): string {
   const copy = join(folder, `${format}-${name}`);
   copyFileSync(packaging(join(format, name)), copy);
   utimesSync(copy, time, time);
@@ -160,8 +163,12 @@ function stagedScript(format: Format, name: string, folder: string, time: number
 }
 
 /** Writes the packages into `folder`. */
-export async function makePackages(nfpm: string, inputs: PackageInputs, folder: string): Promise<void> {
-  const formats: readonly Format[] = ["deb", "rpm", "apk"];
+export async function makePackages(
+  nfpm: string,
+  inputs: PackageInputs,
+  folder: string,
+  formats: readonly PackageFormat[] = ["deb", "rpm", "apk"],
+): Promise<void> {
   const work = mkdtempSync(join(cacheFolder(), "build-"));
   try {
     for (const format of formats) {

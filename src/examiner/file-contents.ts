@@ -84,12 +84,14 @@ export class FileContents {
 
   /** Nanoseconds until `giveUp` has something to do; undefined if no question waits. */
   dueIn(now: number): number | undefined {
+    if (this.questions.size === 0) return undefined;
     const [oldest] = this.questions.values();
     return oldest === undefined ? undefined : Math.max(0, oldest.since + GIVE_UP_NS - now);
   }
 
   /** Gives up the questions that have waited for too long. */
   giveUp(now: number): void {
+    if (this.questions.size === 0) return;
     for (const [id, { since }] of this.questions) {
       if (now - since < GIVE_UP_NS) return;
       this.end(id, undefined);

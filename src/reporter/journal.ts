@@ -310,10 +310,11 @@ export class Journal implements Disposable {
     return this.lastId;
   }
 
-  /** The id of the first row that there still is; 0 if there is none. */
+  /** The id of the first row that there still is, written or not; that of the next one if there is none. */
   oldest(): number {
     const row = this.database.query<{ id: number | null }, []>("SELECT min(id) AS id FROM records").get();
-    return row?.id ?? 0;
+    const [unwritten] = this.unwritten.rowsAfter(0);
+    return row?.id ?? unwritten?.id ?? this.lastId + 1;
   }
 
   private lastWrittenId(): number {

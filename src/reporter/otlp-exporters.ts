@@ -50,12 +50,15 @@ export function otlpExporters(
       if (logs === null || logsSender === undefined || records.length === 0) return delivered;
       const { limits } = logs;
       const nowMs = Date.now();
-      const by = currentLogOrigin(nowMs);
-      return await logsSender.send(records.map((record) => otlpLogRecord(record, by, limits, nowMs)));
+      return await logsSender.send({
+        origin: currentLogOrigin(nowMs),
+        records: records.map((record) => otlpLogRecord(record, limits, nowMs)),
+      });
     },
     async exportMetrics(series, nowMs) {
-      if (metricsSender === undefined) return delivered;
-      return await metricsSender.send(otlpMetrics(series, origin, { startedMs, nowMs }));
+      if (metrics === null || metricsSender === undefined) return delivered;
+      const { histograms } = metrics;
+      return await metricsSender.send(otlpMetrics({ series, startedMs, nowMs, histograms }, origin));
     },
   };
 }

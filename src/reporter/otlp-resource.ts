@@ -1,7 +1,5 @@
 // Who sends: the resource and the instrumentation scope of everything that is exported over OTLP.
 import { readFileSync } from "node:fs";
-import { type Resource, resourceFromAttributes } from "@opentelemetry/resources";
-import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { version } from "../report/version.ts";
 import type { PolicyDigests } from "./policy-digests.ts";
 
@@ -20,8 +18,11 @@ export interface HostIdentity {
 
 /** What OTLP calls the producer of a batch. */
 export interface OtlpOrigin {
-  readonly resource: Resource;
-  readonly scope: ReadableLogRecord["instrumentationScope"];
+  /** Attributes. */
+  readonly resource: Readonly<Record<string, string>>;
+  readonly scope: { readonly name: string; readonly version: string };
+  /** Of the conventions that both follow. */
+  readonly schemaUrl: string;
 }
 
 /** The producer of metrics. `attributes`: further attributes of the resource, which may replace those of the host. */
@@ -45,9 +46,8 @@ export function otlpLogOrigin(
   return originOf({ ...hostAttributes(host), ...changing, ...attributes });
 }
 
-function originOf(attributes: Readonly<Record<string, string>>): OtlpOrigin {
-  const resource = resourceFromAttributes(attributes, { schemaUrl: SCHEMA_URL });
-  return { resource, scope: { name: "treewarden", version, schemaUrl: SCHEMA_URL } };
+function originOf(resource: Readonly<Record<string, string>>): OtlpOrigin {
+  return { resource, scope: { name: "treewarden", version }, schemaUrl: SCHEMA_URL };
 }
 
 function hostAttributes({

@@ -46,11 +46,11 @@ export const standardOutput: OutputKind<never> = {
 };
 
 /**
- * A terminal shows no silenced verdict. Among all execs, an exit or a new tree would be a second line for the same
+ * A terminal shows no silenced verdict and no heartbeat. Among all execs, an exit or a new tree would be a second line for the same
  * program.
  */
 function isForTerminal(record: EventRecord, showsAll: boolean): boolean {
-  if (record["policy.outcome"] === "silenced") return false;
+  if (record["policy.outcome"] === "silenced" || record["event.name"] === "warden.heartbeat") return false;
   if (!showsAll) return true;
   const name = record["event.name"];
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");

@@ -44,6 +44,10 @@ const table = {
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "warden.heartbeat": {
+    about: "change",
+    meaning: "every five minutes: the warden runs; what is in force, and what it has counted",
+  },
   "load.shed": {
     about: "change",
     warns: true,

@@ -28,7 +28,7 @@ const common: Readonly<Record<string, MetricAttribute>> = {
   severity: { record: "policy.severity" },
   enforcement: { record: "policy.enforcement" },
   queue: { own: "queue.name", meaning: "where records wait" },
-  signal: { own: "output.signal", meaning: "the output: logs, metrics or mail" },
+  signal: { own: "output.signal", meaning: "the output: logs, metrics, mail or endpoint" },
   process: { own: "process.role", meaning: "one of treewarden's own processes" },
   known: { record: "tree.known" },
   kind: { own: "override.kind", meaning: "the kind of an order: arm, disarm, pause or silence" },

@@ -84,12 +84,14 @@ export class LateVerdicts {
 
   /** Nanoseconds until `expire` has something to do; undefined if none waits. */
   dueIn(now: number): number | undefined {
+    if (this.waiting.size === 0) return undefined;
     const [oldest] = this.waiting;
     return oldest === undefined ? undefined : Math.max(0, oldest.until - now);
   }
 
   /** Judges those that have waited for too long with what is known. */
   expire(now: number): void {
+    if (this.waiting.size === 0) return;
     for (const exec of this.waiting) {
       if (exec.until > now) return;
       this.remove(exec);
