@@ -9,6 +9,7 @@ const binary = join(repository, "dist/treewarden");
 const madeOf = [
   "src",
   "policies",
+  "docs/licenses.txt",
   "package.json",
   "package-lock.json",
   "tsconfig.json",

@@ -3,17 +3,18 @@
 //   --out DIR         another folder; it is emptied
 //   --only NAME       one processor: x86-64 or arm64
 //   --key FILE        sign it with this private key, by the executable that was made for this host
+
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzip as gzipWithCallback } from "node:zlib";
 import { compileExecutable } from "./executable.ts";
+import { licenceTexts } from "./licences-page.ts";
 import { fetchCLibrary, LOADER } from "./release/c-library.ts";
 import {
   billOfMaterials,
   type Component,
   libraryComponent,
-  licenceTexts,
   packageComponents,
   runtimeComponent,
 } from "./release/components.ts";

@@ -1,8 +1,5 @@
 // What the executable is made of beside treewarden's own code: packages of npm, the runtime, and in the portable
-// archive the C library. The bill of materials and the licences are made from it.
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { repository } from "../version.ts";
+// archive the C library. The bill of materials is made from it.
 import type { CLibrary } from "./c-library.ts";
 import {
   bundledPackages,
@@ -112,25 +109,4 @@ export function billOfMaterials(version: string, components: readonly Component[
     null,
     2,
   )}\n`;
-}
-
-/** The licence texts of treewarden and of all packages in the bundle. */
-export function licenceTexts(packages: LockedPackages): string {
-  const own = readFileSync(join(repository, "LICENSE"), "utf8");
-  const others = bundledPackages(packages).map((each) => {
-    const folder = join(repository, each.folder);
-    const files = readdirSync(folder)
-      .filter((name) => /^(licen[cs]e|notice)/i.test(name))
-      .sort();
-    const texts = files.map((name) => readFileSync(join(folder, name), "utf8").trim());
-    const text = texts.length === 0 ? `Licence: ${each.license}` : texts.join("\n\n");
-    return `${each.name} ${each.version}\n\n${text}\n`;
-  });
-  const line = `\n${"-".repeat(78)}\n\n`;
-  return [
-    `treewarden\n\n${own}`,
-    "Bun, the runtime inside the executable, is under the MIT licence. It contains JavaScriptCore, which is under the\n" +
-      "LGPL 2.1, and other libraries under permissive licences; its own documentation lists them.\n",
-    ...others,
-  ].join(line);
 }

@@ -10,6 +10,7 @@ import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } fr
 import { openJournal } from "./open-journal.ts";
 import { hint, mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { rowsCommand, verifyCommand } from "./verify-journal.ts";
 
 interface EventsFlags extends HostFlags, FilterFlags {
   readonly limit?: number;
@@ -30,6 +31,7 @@ Examples:
   treewarden events --severity high,critical --since yesterday --until today
   treewarden events --rule web/shell-under-web-server --unit nginx --limit 20
   treewarden events --under 812 --follow              what process 812 and its descendants do, as it happens
+  treewarden events verify                            whether the journal is as the warden made it
   treewarden show UID                                 all about one of them; its uid is in front of the line
 `;
 
@@ -37,16 +39,22 @@ export function eventsCommand(): Command {
   const command = new Command("events").description(
     "show the content of the journal: verdicts, new trees, loss and changes. Of several filters, all must hold",
   );
-  return withFilterOptions(command)
-    .addOption(
-      new Option("--limit <number>", "only the newest of them, at most this many").argParser(limitArgument),
-    )
-    .option("--follow", "keep printing new events (without --since or --limit: only new ones)")
-    .addOption(outputOption())
-    .addOption(configOption())
-    .addOption(stateDirOption())
-    .addHelpText("after", examples)
-    .action(events);
+  return (
+    withFilterOptions(command)
+      .addOption(
+        new Option("--limit <number>", "only the newest of them, at most this many").argParser(limitArgument),
+      )
+      .option("--follow", "keep printing new events (without --since or --limit: only new ones)")
+      .addOption(outputOption())
+      .addOption(configOption())
+      .addOption(stateDirOption())
+      .addHelpText("after", examples)
+      // Otherwise an option that both have would be taken from the words after `verify`.
+      .enablePositionalOptions()
+      .addCommand(verifyCommand())
+      .addCommand(rowsCommand(), { hidden: true })
+      .action(events)
+  );
 }
 
 async function events(flags: EventsFlags): Promise<void> {

@@ -68,13 +68,16 @@ export function policyCommand(): Command {
     .description(
       "judge by a policy all that the journal and the baseline know this host to run; exit code 1 if a tree of the baseline (without one: any tree) would draw an alert or a kill",
     )
-    .argument("<role-or-file>", "a role, or a file")
+    .argument("[role-or-file]", "a role, or a file (default: the configuration's policies)")
+    .option("--rule <rule>", "only what this rule, ROLE/RULE, would do if it were armed")
+    .option("--unit <unit>", "with --rule: only in this systemd unit")
+    .option("--user <user>", "with --rule: only for programs of this effective user")
     .option("--since <time>", `records from then on: ${timeHelp}`, "30d")
     .addOption(outputOption())
     .addOption(configOption())
     .addOption(stateDirOption())
     .addHelpText("after", impactExamples)
-    .action((name: string, flags: ImpactFlags) => impact(name, flags));
+    .action((name: string | undefined, flags: ImpactFlags) => impact(name, flags));
   command
     .command("show")
     .description("write a policy with its inheritance resolved, as JSON that is itself a policy")

@@ -51,27 +51,27 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   {
     name: "arm",
     summary: "let a rule act on this host",
-    load: async () => (await import("./orders.ts")).armCommand(),
+    load: async () => (await import("./orders/arm.ts")).armCommand(),
   },
   {
     name: "disarm",
     summary: "keep a rule, or all, from acting",
-    load: async () => (await import("./orders.ts")).disarmCommand(),
+    load: async () => (await import("./orders/disarm.ts")).disarmCommand(),
   },
   {
     name: "pause",
     summary: "for a while let nothing act",
-    load: async () => (await import("./orders.ts")).pauseCommand(),
+    load: async () => (await import("./orders/pause.ts")).pauseCommand(),
   },
   {
     name: "resume",
     summary: "end a pause",
-    load: async () => (await import("./orders.ts")).resumeCommand(),
+    load: async () => (await import("./orders/pause.ts")).resumeCommand(),
   },
   {
     name: "silence",
     summary: "for a while do not alert by a rule",
-    load: async () => (await import("./orders.ts")).silenceCommand(),
+    load: async () => (await import("./orders/silence.ts")).silenceCommand(),
   },
   {
     name: "status",
@@ -114,6 +114,21 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./sign-release.ts")).signReleaseCommand(),
   },
   {
+    name: "schema",
+    summary: "print the JSON Schema of policies or of the configuration, for editors",
+    load: async () => (await import("./schema.ts")).schemaCommand(),
+  },
+  {
+    name: "completion",
+    summary: "print the script by which bash, zsh or fish completes a command line",
+    load: async () => (await import("./completion.ts")).completionCommand(),
+  },
+  {
+    name: "licenses",
+    summary: "show the licences of everything in this executable",
+    load: async () => (await import("./licenses.ts")).licensesCommand(),
+  },
+  {
     name: "version",
     summary: "show the version and what it was built for",
     load: async () => (await import("./version.ts")).versionCommand(),
@@ -134,24 +149,37 @@ Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not
 /** The command-line parser. Only the called command is loaded; help shows the others by their summaries. */
 export async function program(args: readonly string[]): Promise<Command> {
   checkHelp(args);
-  const root = new Command("treewarden")
-    .description(
-      "watches every program that starts on this host, names its process tree, and judges it by a policy",
-    )
-    .version(version, "-V, --version", "show the version")
-    .helpCommand("help [command]", "show help for a command")
-    .addHelpText("after", examples)
-    // Options after a command belong to the command: `explain --exe /bin/ls --args --version` does not print a version.
-    .enablePositionalOptions()
-    .exitOverride()
-    .showSuggestionAfterError()
-    .configureOutput({ outputError: (text) => printUsageError(text, "treewarden") });
+  const root = emptyProgram();
   const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
     if (name === called) root.addCommand(throwInsteadOfExit(await load(), "treewarden"));
     else root.command(name).description(summary);
   }
   return root;
+}
+
+/** The command-line parser with all commands, for completion and the manual page. */
+export async function wholeProgram(): Promise<Command> {
+  const root = emptyProgram();
+  for (const { load } of commands) root.addCommand(await load());
+  return root;
+}
+
+function emptyProgram(): Command {
+  return (
+    new Command("treewarden")
+      .description(
+        "watches every program that starts on this host, names its process tree, and judges it by a policy",
+      )
+      .version(version, "-V, --version", "show the version")
+      .helpCommand("help [command]", "show help for a command")
+      .addHelpText("after", examples)
+      // Options after a command belong to the command: `explain --exe /bin/ls --args --version` does not print a version.
+      .enablePositionalOptions()
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({ outputError: (text) => printUsageError(text, "treewarden") })
+  );
 }
 
 /** Prints an error of the option parser as every other error is printed, and where to look. */

@@ -6,6 +6,7 @@ import { SECOND_NS } from "../config/duration.ts";
 import { endingSignals } from "../offline/follow-events.ts";
 import { CaptureInbox, receiveCapture } from "../offline/receive-capture.ts";
 import { type Recorded, runRecording } from "../offline/recording.ts";
+import { createArgumentRedaction } from "../report/redact.ts";
 import { CaptureFile, CaptureInput } from "../sensor/capture/capture-file.ts";
 import { verifyCapture } from "../sensor/capture/capture-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
@@ -99,7 +100,8 @@ function recordByWarden(flags: RecordFlags, { state_directory: stateDirectory }:
 }
 
 function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): void {
-  const { limit } = config.arguments;
+  const { limit, redact } = config.arguments;
+  const redaction = createArgumentRedaction("redacted", redact);
   // Before the sensor: it takes a while, and events are gathered from its opening on.
   const base = hostBase(config);
   using reader = new FactsReader({ argumentBytes: limit });
@@ -117,7 +119,7 @@ function recordAlone(flags: RecordFlags, source: ChosenSource, config: Config): 
       file,
       base,
       argumentsLimit: limit,
-      redaction: flags.redact === true ? captureRedaction : undefined,
+      redaction: flags.redact === true ? captureRedaction(redaction) : undefined,
       forNs: flags.for === undefined ? undefined : flags.for * SECOND_NS,
       progress: (soFar) => {
         if (shown) process.stderr.write(`\r\u001b[K${summaryOf(soFar)}`);

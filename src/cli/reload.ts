@@ -2,9 +2,11 @@
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
+import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
-import { CommandError, exitCodes, warn } from "./output.ts";
+import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
+import { heldRules } from "./status.ts";
 
 export function reloadCommand(): Command {
   return new Command("reload")
@@ -29,7 +31,11 @@ async function reload(flags: HostFlags): Promise<void> {
       "correct them and reload again; treewarden run --check checks them",
     );
   const after = (await askWarden(stateDirectory, { kind: "status" }))?.status;
-  if (before && after) warn(...changesOf(before, after));
+  if (before && after) {
+    const held = after.enforcement === "observe" ? [] : heldRules(after);
+    warn(...changesOf(before, after), ...held);
+    if (held.length > 0) hint(CONFIRM_HINT);
+  }
   if (notes.length > 0) warn(...notes);
 }
 
@@ -66,6 +72,12 @@ function changesOf(before: WardenStatus, after: WardenStatus): readonly string[]
   for (const rule of armed(after)) if (!armed(before).has(rule)) changes.push(`may kill now: ${rule}`);
   for (const rule of armed(before))
     if (!armed(after).has(rule)) changes.push(`may not kill any more: ${rule}`);
+  const named = ({ rules }: WardenStatus): ReadonlySet<string> =>
+    new Set(rules.filter(({ byConfiguration }) => byConfiguration).map(({ rule }) => rule));
+  if (after.enforcement !== "observe")
+    for (const { rule, armed: where, held } of after.rules)
+      if (named(after).has(rule) && !named(before).has(rule) && where === "nowhere" && held === null)
+        changes.push(`stays disarmed by hand: ${rule}`);
   return changes.length === 0 ? ["reloaded: nothing has changed"] : changes;
 }
 

@@ -1,12 +1,16 @@
 // What a run begins with: the files on disk, or, for a service whose files have errors, what was last in force.
 import { defaultStateDirectory } from "../config/config.ts";
+import { type ConfirmedRule, configuredArming } from "../enforcement/configured-arming.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import type { Policy } from "../policy/policy.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { readOtlpSettings } from "../reporter/read-otlp-settings.ts";
+import { readConfirmedRules } from "../warden/confirmed-rules.ts";
 import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
+import { readObservedRules } from "../warden/rule-observation.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
+import { readEndpointSecurity } from "./endpoint-security.ts";
 import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
 import { hostConfig } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
@@ -77,22 +81,38 @@ export function checkFiles(settings: RunSettings): ExitCode {
   const start = loadStart(settings, filesOnDisk);
   const otlp = readOtlpSettings(start.config.otlp, process.env);
   for (const note of otlp.notes) warn(note);
-  if (otlp.problems.length > 0)
+  const endpoint = readEndpointSecurity(start.config.metrics.web_config);
+  const problems = [...otlp.problems, ...endpoint.problems];
+  if (problems.length > 0)
     throw new CommandError(
       exitCodes.usage,
-      otlp.problems.map(({ text }) => text),
+      problems.map(({ text }) => text),
     );
   printEnforcement(start);
   warn(`${start.origin.file ?? "the defaults"} and the policy ${start.policy.role} have no errors`);
   return exitCodes.fine;
 }
 
-export function printEnforcement({ config, origin: { why }, policy }: Start): void {
+/** Prints what may act in this run; returns the rules that the configuration arms and that may act. */
+export function printEnforcement({ config, origin: { why }, policy }: Start): readonly ConfirmedRule[] {
   if (why !== undefined) {
     warn(why);
     hint(`name the rules that may act: ${armedExample}`);
   }
   const stored = readOverrides(config.state_directory);
   for (const { text } of stored.problems) warn(text);
-  printWhatMayAct(config, policy, ordersInForce(config.state_directory, stored, momentNow()));
+  const orders = ordersInForce(config.state_directory, stored, momentNow());
+  const now = Date.now() / 1_000;
+  // What root has confirmed since the last run ended.
+  const byOrder = orders.confirm.map(({ rule }) => ({ rule, since: now, by: "order" as const }));
+  const arming = configuredArming({
+    policy,
+    settings: config,
+    before: [...readConfirmedRules(config.state_directory), ...byOrder],
+    observed: readObservedRules(config.state_directory),
+    now,
+    mayConfirm: true,
+  });
+  printWhatMayAct(config, policy, orders, arming);
+  return arming.confirmed;
 }

@@ -8,11 +8,14 @@ import { supervise } from "../supervisor/supervise.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { writeBase } from "../warden/base-file.ts";
+import { confirmedRulesPath, formatConfirmedRules } from "../warden/confirmed-rules.ts";
 import type { RunSettings, WardenPlan } from "../warden/warden-plan.ts";
 import { learnFromStart, learnSeconds } from "./baseline/learn.ts";
+import { writeWhole } from "./baseline/store.ts";
+import { readEndpointSecurity } from "./endpoint-security.ts";
 import { computeBase, configOption, type HostFlags, policyOption, stateDirOption } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour, warn } from "./output.ts";
-import { type OutputFormat, streamFormat, streamOption } from "./output-format.ts";
+import { type RunOutput, runOutput, runOutputOption } from "./output-format.ts";
 import { checkHardening, checkNamespace, reporterUserName } from "./refusals.ts";
 import { absoluteSettings, runConfig, withoutSecrets } from "./run-config.ts";
 import { checkFiles, printEnforcement, startWith } from "./run-start.ts";
@@ -21,7 +24,7 @@ interface RunFlags extends HostFlags {
   readonly source?: Config["source"];
   readonly enforcement?: Config["enforcement"];
   readonly listen?: string;
-  readonly output?: OutputFormat | "none";
+  readonly output?: RunOutput;
   readonly all?: boolean;
   readonly check?: boolean;
   readonly learn?: boolean;
@@ -46,7 +49,7 @@ export function runCommand(): Command {
     )
     .option("--listen <address:port>", "address of the HTTP endpoint for Prometheus, or off")
     .addOption(stateDirOption())
-    .addOption(streamOption("none"))
+    .addOption(runOutputOption())
     .option(
       "--check",
       "only check the configuration and the policies, for CI; exit code 2 if they have errors",
@@ -79,27 +82,32 @@ function run(flags: RunFlags): ExitCode {
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
   const { config, origin, policy, problems } = startWith(settings);
   checkHardening(config);
-  printEnforcement({ config, origin, policy });
-  const output = streamFormat(flags.output);
+  const confirmed = printEnforcement({ config, origin, policy });
+  const output = runOutput(flags.output, flags.all === true || config.events === "all");
   const otlp = readOtlpSettings(config.otlp, process.env);
-  for (const text of [...otlp.problems.map(({ text }) => text), ...otlp.notes]) warn(text);
+  const endpoint = readEndpointSecurity(config.metrics.web_config);
+  const outputProblems = [...otlp.problems, ...endpoint.problems];
+  for (const text of [...outputProblems.map(({ text }) => text), ...otlp.notes]) warn(text);
+  const shown = withoutSecrets(config);
   const plan: WardenPlan = {
     run: `tw-${randomUUID()}`,
-    config: withoutSecrets(config),
+    config: shown,
     origin,
     startedMs: Date.now(),
     settings: absoluteSettings(settings, config.policies),
     problems,
-    outputProblems: otlp.problems,
+    outputProblems,
+    exponentialHistograms: otlp.settings?.metrics?.histograms === "base2_exponential_bucket_histogram",
   };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: {
       run: plan.run,
-      config: withoutSecrets(config),
+      config: endpoint.problems.length === 0 ? shown : withoutEndpoint(shown),
       output,
       all: flags.all === true,
       colour: mayColour(process.stdout),
       otlp: otlp.settings,
+      endpointSecurity: endpoint.security,
     },
     timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
@@ -114,6 +122,8 @@ function run(flags: RunFlags): ExitCode {
       sensorFallback: config.source === "auto",
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
+        // Before the warden starts, which lets nothing act that is not printed.
+        writeWhole(confirmedRulesPath(config.state_directory), formatConfirmedRules(confirmed));
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },
@@ -138,6 +148,10 @@ function prepareBase(config: Config): string | undefined {
     warn(`cannot save the base list: ${messageOf(error)}`);
   }
   return folder;
+}
+
+function withoutEndpoint(config: Config): Config {
+  return { ...config, metrics: { ...config.metrics, listen: "off" } };
 }
 
 function asExitCode(code: number): ExitCode {

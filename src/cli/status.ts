@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
+import { observationText } from "../enforcement/configured-arming.ts";
 import type { AnyOrder, OrderEnd, Overrides } from "../enforcement/overrides.ts";
 import { realtimeNow } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
@@ -17,6 +18,7 @@ import { orderFields } from "../warden/override-records.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
 import { runChecks } from "./doctor/checks.ts";
+import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
@@ -124,7 +126,8 @@ function pretty(status: Status): string {
   return `${lines.join("\n")}\n`;
 }
 
-function enforcementLines({ enforcement, mayAct, rules, killBudget }: WardenStatus): readonly string[] {
+function enforcementLines(warden: WardenStatus): readonly string[] {
+  const { enforcement, mayAct, rules, killBudget } = warden;
   if (enforcement === "observe") return ["observe: nothing acts"];
   const armed = rules.filter((rule) => rule.armed !== "nowhere");
   const state = mayAct ? "" : ", but nothing acts now";
@@ -135,11 +138,21 @@ function enforcementLines({ enforcement, mayAct, rules, killBudget }: WardenStat
     if (where === "somewhere") facts.push("not everywhere");
     return `may kill ${rule} (${facts.join(", ")})`;
   });
+  const held = heldRules(warden);
   return [
     `${enforcement}: ${armed.length} of ${rules.length} rules that kill are armed${state}`,
     ...lines,
+    ...held,
+    ...(held.length === 0 ? [] : [CONFIRM_HINT]),
     `${killBudget} further offenders may be killed in this minute`,
   ];
+}
+
+/** A line for each rule that the configuration arms and that waits to be confirmed. */
+export function heldRules({ rules, armedSinceHours }: WardenStatus): readonly string[] {
+  return rules.flatMap(({ rule, held }) =>
+    held === null ? [] : [`waits to be confirmed: ${rule} (${observationText(held, armedSinceHours)})`],
+  );
 }
 
 function inForceLines({ configuration, policy, baseline }: WardenStatus): readonly string[] {
@@ -154,7 +167,7 @@ function inForceLines({ configuration, policy, baseline }: WardenStatus): readon
   ];
 }
 
-function ordersLines({ arm, disarm, pause, silence }: Overrides): readonly string[] {
+function ordersLines({ arm, disarm, confirm, pause, silence }: Overrides): readonly string[] {
   const ordered = (what: string, order: AnyOrder): string => {
     const until = "end" in order && order.end !== null ? ` until ${endTime(order.end)}` : "";
     const user = order.by.login_user === null ? "no login user" : `login user ${order.by.login_user}`;
@@ -172,6 +185,7 @@ function ordersLines({ arm, disarm, pause, silence }: Overrides): readonly strin
       return ordered(what, order);
     }),
     ...arm.map((order) => ordered(`armed ${order.rule}${place(order)}`, order)),
+    ...confirm.map((order) => ordered(`confirmed ${order.rule}, from the next start on`, order)),
     ...silence.map((order) => {
       const tree = order.tree === null ? "" : ` in ${order.tree}`;
       return ordered(`silenced (${order.number}) ${order.rule}${tree}${place(order)}`, order);
@@ -192,6 +206,7 @@ function json(status: Status): string {
     ...orders.pause.map((order) => line("enforcement.paused", orderFields(order))),
     ...orders.disarm.map((order) => line("rule.disarmed", orderFields(order))),
     ...orders.arm.map((order) => line("rule.armed", orderFields(order))),
+    ...orders.confirm.map((order) => line("rule.confirmed", orderFields(order))),
     ...orders.silence.map((order) => line("rule.silenced", orderFields(order))),
   ].join("");
 }
@@ -218,6 +233,7 @@ function statusFields({ warden, orders, degraded, warnings, changed, journal }: 
     "policy.enforcement": warden.enforcement,
     "status.may_act": warden.mayAct,
     "status.armed_rules": rules.filter(({ armed }) => armed !== "nowhere").map(({ rule }) => rule),
+    "status.held_rules": rules.filter(({ held }) => held !== null).map(({ rule }) => rule),
     "security_rule.ruleset.name": policy.role,
     "security_rule.version": policy.version,
     "status.policy.digest": `sha256:${policy.digest}`,

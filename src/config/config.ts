@@ -147,6 +147,7 @@ export const sections = {
     listen: v.optional(listen, "127.0.0.1:9501"),
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
     max_trees: v.optional(count(1, 100_000), 2000),
+    web_config: v.optional(absolutePath),
     names: v.optional(oneOf("cnproc", "treewarden", "both"), "both"),
   },
   journal: {
@@ -185,6 +186,7 @@ export const configSchema = section({
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
   enforcement: v.optional(oneOf(...enforcements), "observe"),
   armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
+  armed_since_hours: v.optional(count(0, 8_760), 168),
   source: v.optional(oneOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
   hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),

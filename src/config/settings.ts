@@ -43,6 +43,12 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     takesEffect: "reload",
     unset: "nothing acts",
   },
+  armed_since_hours: {
+    meaning:
+      "a rule that `armed` newly names acts only if the warden has observed it as it is now for this many hours without loss and without a hit on what the host is known to run, or once `treewarden arm --confirm` confirms it. With 0 it acts at once. `treewarden arm` asks for as much, or for `--anyway`",
+    example: "0",
+    takesEffect: "reload",
+  },
   source: {
     meaning:
       "where events come from. `auto` takes the best that the kernel allows, and another one if that fails; a source that is named is never exchanged",
@@ -138,6 +144,13 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     meaning: "how many trees have series of their own; beyond it they share one",
     example: "500",
     takesEffect: "restart",
+  },
+  "metrics.web_config": {
+    meaning:
+      "file of TLS and passwords for the endpoint, in the format of Prometheus's exporters: see [telemetry.md](telemetry.md#tls-and-passwords)",
+    example: "/etc/treewarden/web.yaml",
+    takesEffect: "restart",
+    unset: "whoever can connect to the address may read",
   },
   "metrics.names": {
     meaning:

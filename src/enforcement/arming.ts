@@ -14,10 +14,14 @@ export type ArmedSetting = Config["armed"];
 /** The pattern that fits every rule but the default action. */
 const ALL = "all";
 
-/** A rule, or the default action, that acts where it is armed. */
-export interface ActingRule {
+/** A rule by the role whose file holds it and its id. */
+export interface NamedRule {
   readonly ruleset: string;
   readonly id: string;
+}
+
+/** A rule, or the default action, that acts where it is armed. */
+export interface ActingRule extends NamedRule {
   readonly severity: Severity;
   /** It comes from a role that the policy extends, and not from one that the host names. */
   readonly inherited: boolean;
@@ -41,10 +45,7 @@ export function defaultRulesetOf({ role, resolved }: Policy): string {
 }
 
 /** Whether one of the patterns arms the rule. The default action is armed by its full name only. */
-export function isArmedBy(
-  armed: ArmedSetting,
-  rule: { readonly ruleset: string; readonly id: string },
-): boolean {
+export function isArmedBy(armed: ArmedSetting, rule: NamedRule): boolean {
   return patternsOf(armed).some((pattern) => fits(pattern, rule));
 }
 
@@ -57,16 +58,21 @@ export function patternsWithoutRule(armed: ArmedSetting, policy: Policy): readon
 
 /**
  * The state of each rule and of the default action on this host: what the configuration arms, and what root has armed by
- * hand, less what root has disarmed. `overrides`: those in force. A rule that is neither armed nor silenced is not listed.
+ * hand, less what root has disarmed. `isConfigured`: whether the configuration arms a rule, and it may act by that.
+ * `overrides`: those in force. A rule that is neither armed nor silenced is not listed.
  */
-export function ruleStatesOf(policy: Policy, armed: ArmedSetting, overrides: Overrides): RuleStates {
+export function ruleStatesOf(
+  policy: Policy,
+  isConfigured: (rule: NamedRule) => boolean,
+  overrides: Overrides,
+): RuleStates {
   const states = new Map<string, RuleState>();
   const byDefault = { ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE };
   const acting = new Set(actingRules(policy).map(ruleKey));
   for (const rule of [...policy.rules, byDefault]) {
     const key = ruleKey(rule);
     const state = {
-      armed: acting.has(key) && armedState(key, isArmedBy(armed, rule), overrides),
+      armed: acting.has(key) && armedState(key, isConfigured(rule), overrides),
       silenced: silencedState(key, overrides),
     };
     if (state.armed !== false || state.silenced !== false) states.set(key, state);
@@ -118,7 +124,7 @@ function patternsOf(armed: ArmedSetting): readonly string[] {
   return typeof armed === "string" ? [armed] : (armed ?? []);
 }
 
-function fits(pattern: string, rule: { readonly ruleset: string; readonly id: string }): boolean {
+function fits(pattern: string, rule: NamedRule): boolean {
   if (rule.id === DEFAULT_RULE) return pattern === ruleKey(rule);
   if (pattern === ALL) return true;
   const [role = "", id = ""] = pattern.split("/");

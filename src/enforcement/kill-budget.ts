@@ -1,5 +1,6 @@
 // Limits how many distinct offenders are killed in a minute. More of them mean that a policy is wrong or is being abused.
-import type { Offender, Payer } from "./offender.ts";
+import { type Payer, Shares } from "../vocabulary/shares.ts";
+import type { Offender } from "./offender.ts";
 
 const WINDOW_NS = 60e9;
 
@@ -15,16 +16,13 @@ interface Charge {
  * Bounded: there are never more charges than the budget allows.
  */
 export class KillBudget {
-  private readonly max: number;
-  private readonly share: number;
+  private readonly shares: Shares;
   /** By offender, the one whose last kill is the longest ago first. */
   private readonly charges = new Map<string, Charge>();
-  private readonly held = new Map<Payer, number>();
 
   /** `max`: distinct offenders in any 60 seconds. */
   constructor(max: number) {
-    this.max = max;
-    this.share = Math.max(1, Math.floor(max / 2));
+    this.shares = new Shares(max, Math.max(1, Math.floor(max / 2)));
   }
 
   /**
@@ -34,11 +32,7 @@ export class KillBudget {
   charge({ key, payers }: Offender, now: number): "charged" | "free" | "refused" {
     this.expire(now);
     const isFree = this.charges.delete(key);
-    if (!isFree) {
-      const isOver = payers.some((payer) => (this.held.get(payer) ?? 0) >= this.share);
-      if (this.charges.size >= this.max || isOver) return "refused";
-      for (const payer of payers) this.held.set(payer, (this.held.get(payer) ?? 0) + 1);
-    }
+    if (!isFree && !this.shares.take(payers)) return "refused";
     this.charges.set(key, { payers, time: now });
     return isFree ? "free" : "charged";
   }
@@ -51,7 +45,7 @@ export class KillBudget {
   /** How many further offenders may be killed at `now` (ns, CLOCK_MONOTONIC), as far as the whole host is concerned. */
   remaining(now: number): number {
     this.expire(now);
-    return this.max - this.charges.size;
+    return this.shares.left;
   }
 
   private expire(now: number): void {
@@ -65,10 +59,6 @@ export class KillBudget {
     const charge = this.charges.get(key);
     if (charge === undefined) return;
     this.charges.delete(key);
-    for (const payer of charge.payers) {
-      const left = (this.held.get(payer) ?? 0) - 1;
-      if (left > 0) this.held.set(payer, left);
-      else this.held.delete(payer);
-    }
+    this.shares.giveBack(charge.payers);
   }
 }

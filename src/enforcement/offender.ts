@@ -1,4 +1,4 @@
-// Who is killed, and whose share of the kill budget that costs.
+// Who is killed, and whose share of the kill budget that costs; the same for all else that users compete for.
 //
 // An attacker must not be able to spend the share of another user, or root's, so a share belongs to an identity that the
 // attacker cannot leave:
@@ -13,13 +13,11 @@
 // every user in it.
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import type { Payer } from "../vocabulary/shares.ts";
 
 const ROOT = 0;
 /** Stands for a user that could not be read: it must not pass for root. */
 const UNKNOWN = -1;
-
-/** A uid, or the id of a container. */
-export type Payer = number | string;
 
 export interface Offender {
   /** Equal for kills of the same user, exact tree and rule. */
@@ -34,7 +32,8 @@ export function offenderOf(lineage: Lineage, realUid: number | undefined, rule: 
   return { key: [payers.join(), rule, treeOf(lineage).exact].join("\0"), payers };
 }
 
-function payersOf(lineage: Lineage, realUid: number | undefined): readonly Payer[] {
+/** Whom a process is charged to; nobody if root runs it on the host. */
+export function payersOf(lineage: Lineage, realUid: number | undefined): readonly Payer[] {
   const owner = ownerOf(lineage);
   if (typeof owner === "string") return [owner];
   const users = new Set([owner, realUid ?? owner]);

@@ -21,6 +21,21 @@ export function withArmed(overrides: Overrides, order: ArmOrder): Overrides {
   return { ...overrides, arm, disarm };
 }
 
+/**
+ * Takes back an order to arm: what the configuration says holds again. Orders to disarm that did not hold for its target
+ * hold for it again.
+ */
+export function withoutArmed(overrides: Overrides, target: ArmTarget): Overrides {
+  return {
+    ...overrides,
+    arm: overrides.arm.filter((other) => !isSameTarget(other, target)),
+    disarm: overrides.disarm.map((order) => ({
+      ...order,
+      except: order.except.filter((other) => !isSameTarget(other, target)),
+    })),
+  };
+}
+
 /** What is left of an order to disarm once `target` is armed by hand. */
 function rearmed(order: DisarmOrder, target: ArmTarget): readonly DisarmOrder[] {
   if (order.rule !== null && order.rule !== target.rule) return [order];

@@ -8,13 +8,14 @@ import { parseJson } from "../vocabulary/parse-json.ts";
 /** The folder in the state directory. */
 export const OVERRIDES_FOLDER = "overrides";
 
-export const overrideKinds = ["arm", "disarm", "pause", "silence"] as const;
+export const overrideKinds = ["arm", "disarm", "confirm", "pause", "silence"] as const;
 export type OverrideKind = (typeof overrideKinds)[number];
 
 /** The names of the files. */
 export const overrideFiles: Readonly<Record<OverrideKind, string>> = {
   arm: "armed.json",
   disarm: "disarmed.json",
+  confirm: "confirmed.json",
   pause: "paused.json",
   silence: "silenced.json",
 };
@@ -72,6 +73,8 @@ const disarmOrder = v.strictObject({
   except: v.pipe(v.array(v.strictObject(target)), v.maxLength(ORDERS_LIMIT)),
   end: v.nullable(end),
 });
+/** A rule that the configuration arms may act. The warden carries it out once, see `ConfirmedRules`. */
+const confirmOrder = v.strictObject({ ...common, rule: ruleName });
 const pauseOrder = v.strictObject({ ...common, end });
 const silenceOrder = v.strictObject({
   ...common,
@@ -83,13 +86,20 @@ const silenceOrder = v.strictObject({
   end,
 });
 
-const orders = { arm: armOrder, disarm: disarmOrder, pause: pauseOrder, silence: silenceOrder } as const;
+const orders = {
+  arm: armOrder,
+  disarm: disarmOrder,
+  confirm: confirmOrder,
+  pause: pauseOrder,
+  silence: silenceOrder,
+} as const;
 const version = v.literal(1);
 const list = <const Order extends v.GenericSchema>(order: Order) =>
   v.strictObject({ version, orders: v.pipe(v.array(order), v.maxLength(ORDERS_LIMIT)) });
 const files = {
   arm: list(orders.arm),
   disarm: list(orders.disarm),
+  confirm: list(orders.confirm),
   pause: list(orders.pause),
   silence: list(orders.silence),
 };
@@ -98,9 +108,10 @@ export type OrderEnd = Readonly<v.InferOutput<typeof end>>;
 export type Requester = Readonly<v.InferOutput<typeof common.by>>;
 export type ArmOrder = Readonly<v.InferOutput<typeof armOrder>>;
 export type DisarmOrder = Readonly<v.InferOutput<typeof disarmOrder>>;
+export type ConfirmOrder = Readonly<v.InferOutput<typeof confirmOrder>>;
 export type PauseOrder = Readonly<v.InferOutput<typeof pauseOrder>>;
 export type SilenceOrder = Readonly<v.InferOutput<typeof silenceOrder>>;
-export type AnyOrder = ArmOrder | DisarmOrder | PauseOrder | SilenceOrder;
+export type AnyOrder = ArmOrder | DisarmOrder | ConfirmOrder | PauseOrder | SilenceOrder;
 /** A rule, and where it is concerned. */
 export type ArmTarget = Readonly<Pick<ArmOrder, "rule" | "unit" | "user">>;
 
@@ -108,12 +119,14 @@ export type ArmTarget = Readonly<Pick<ArmOrder, "rule" | "unit" | "user">>;
 export interface Overrides {
   readonly arm: readonly ArmOrder[];
   readonly disarm: readonly DisarmOrder[];
+  /** Those that no warden has carried out yet. */
+  readonly confirm: readonly ConfirmOrder[];
   /** Several only if a clock that is set may end any of them last. */
   readonly pause: readonly PauseOrder[];
   readonly silence: readonly SilenceOrder[];
 }
 
-export const noOverrides: Overrides = { arm: [], disarm: [], pause: [], silence: [] };
+export const noOverrides: Overrides = { arm: [], disarm: [], confirm: [], pause: [], silence: [] };
 
 function isTreeGlob(pattern: string): boolean {
   try {
@@ -135,6 +148,7 @@ export const parseOrders: {
 } = {
   arm: (text) => parseJson(files.arm, text)?.orders,
   disarm: (text) => parseJson(files.disarm, text)?.orders,
+  confirm: (text) => parseJson(files.confirm, text)?.orders,
   pause: (text) => parseJson(files.pause, text)?.orders,
   silence: (text) => parseJson(files.silence, text)?.orders,
 };
@@ -144,6 +158,7 @@ const recorded = v.strictObject({
   inForce: v.strictObject({
     arm: files.arm.entries.orders,
     disarm: files.disarm.entries.orders,
+    confirm: files.confirm.entries.orders,
     pause: files.pause.entries.orders,
     silence: files.silence.entries.orders,
   }),
@@ -153,7 +168,10 @@ const recorded = v.strictObject({
 /** What a warden has seen and recorded of the orders. */
 export interface RecordedOverrides {
   readonly inForce: Overrides;
-  /** The ids of orders whose time is over, as long as their files hold them: a clock that is set back revives none. */
+  /**
+   * The ids of orders whose time is over or that are carried out, as long as their files hold them: a clock that is set
+   * back revives none.
+   */
   readonly ended: readonly string[];
 }
 
@@ -174,14 +192,15 @@ export function withoutOrders(overrides: Overrides, ids: ReadonlySet<string>): O
   return {
     arm: overrides.arm.filter(isLeft),
     disarm: overrides.disarm.filter(isLeft),
+    confirm: overrides.confirm.filter(isLeft),
     pause: overrides.pause.filter(isLeft),
     silence: overrides.silence.filter(isLeft),
   };
 }
 
 /** All orders in one list. */
-export function allOrders({ arm, disarm, pause, silence }: Overrides): readonly AnyOrder[] {
-  return [...arm, ...disarm, ...pause, ...silence];
+export function allOrders(overrides: Overrides): readonly AnyOrder[] {
+  return overrideKinds.flatMap((kind): readonly AnyOrder[] => overrides[kind]);
 }
 
 /** The orders that have not ended. */
@@ -189,7 +208,7 @@ export function inForceAt(overrides: Overrides, now: Moment): Overrides {
   const isOn = ({ end: its }: { readonly end: OrderEnd | null }): boolean =>
     its === null || secondsUntil(its, now) > 0;
   return {
-    arm: overrides.arm,
+    ...overrides,
     disarm: overrides.disarm.filter(isOn),
     pause: overrides.pause.filter(isOn),
     silence: overrides.silence.filter(isOn),

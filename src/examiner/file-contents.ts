@@ -2,6 +2,7 @@
 // repeated for a new examiner, and given up after a while. Never waits for an answer.
 import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
+import { type Payer, Shares } from "../vocabulary/shares.ts";
 import type { ExaminedContent } from "./protocol.ts";
 
 interface Question {
@@ -10,6 +11,7 @@ interface Question {
   readonly fd: number | undefined;
   /** ns, CLOCK_MONOTONIC */
   readonly since: number;
+  readonly payers: readonly Payer[];
   /** How many examiners were asked. */
   asks: number;
 }
@@ -25,6 +27,8 @@ export interface FileContentsInputs {
 
 /** Maximum number of questions without an answer: each holds a descriptor. */
 const MAX_QUESTIONS = 512;
+/** Of one user other than root, so that nobody keeps questions about other users' programs from being asked. */
+const MAX_OF_USER = MAX_QUESTIONS / 2;
 /** A question during which two examiners have ended is given up, because its file may be the cause. */
 const MAX_ASKS = 2;
 /** A question is given up after 30 s (in ns): reading the package database may take seconds. */
@@ -37,6 +41,7 @@ export class FileContents {
   private readonly now: () => number;
   /** Oldest first. */
   private readonly questions = new Map<number, Question>();
+  private readonly shares = new Shares(MAX_QUESTIONS, MAX_OF_USER);
   private next = 0;
 
   constructor(inputs: FileContentsInputs) {
@@ -45,17 +50,17 @@ export class FileContents {
   }
 
   /**
-   * Asks for the content of the file behind `fd`, which is closed later, or of the one at `path`. Returns the question's
-   * id; undefined if too many questions wait, and then `fd` is closed.
+   * Asks for the content of the file behind `fd`, which is closed later, or of the one at `path`, at the charge of `payers`.
+   * Returns the question's id; undefined if too many questions wait, and then `fd` is closed.
    */
-  ask(path: string, fd: number | undefined): number | undefined {
-    if (this.questions.size >= MAX_QUESTIONS || path.length > MAX_PATH) {
+  ask(path: string, fd: number | undefined, payers: readonly Payer[]): number | undefined {
+    if (path.length > MAX_PATH || !this.shares.take(payers)) {
       if (fd !== undefined) closeDescriptor(fd);
       return undefined;
     }
     this.next += 1;
     const asks = this.inputs.send(this.next, path, fd) ? 1 : 0;
-    this.questions.set(this.next, { path, fd, since: this.now(), asks });
+    this.questions.set(this.next, { path, fd, since: this.now(), payers, asks });
     return this.next;
   }
 
@@ -79,13 +84,15 @@ export class FileContents {
 
   /** Nanoseconds until `giveUp` has something to do; undefined if no question waits. */
   dueIn(now: number): number | undefined {
+    if (this.questions.size === 0) return undefined;
     const [oldest] = this.questions.values();
     return oldest === undefined ? undefined : Math.max(0, oldest.since + GIVE_UP_NS - now);
   }
 
   /** Gives up the questions that have waited for too long. */
   giveUp(now: number): void {
-    for (const [id, { since }] of [...this.questions]) {
+    if (this.questions.size === 0) return;
+    for (const [id, { since }] of this.questions) {
       if (now - since < GIVE_UP_NS) return;
       this.end(id, undefined);
     }
@@ -101,6 +108,7 @@ export class FileContents {
     const question = this.questions.get(id);
     if (question === undefined) return;
     this.questions.delete(id);
+    this.shares.giveBack(question.payers);
     if (question.fd !== undefined) closeDescriptor(question.fd);
     this.inputs.onAnswer(id, content);
   }

@@ -92,6 +92,8 @@ export class Lineages {
    * program of the same key (see `child`), after packages have changed.
    */
   private readonly idle = new Set<Lineage>();
+  /** The node that has come out of use last, which is not in `idle` yet: most often it is used again at once. */
+  private lastIdle: Lineage | null = null;
   private nodes = 0;
 
   /** Number of nodes in use. */
@@ -114,7 +116,7 @@ export class Lineages {
     while (current !== null) {
       current.references += 1;
       if (current.references > 1) return;
-      this.idle.delete(current);
+      this.leaveIdle(current);
       this.nodes += 1;
       current = current.parent;
     }
@@ -137,15 +139,23 @@ export class Lineages {
       this.forget(node);
       return;
     }
-    this.idle.add(node);
+    const before = this.lastIdle;
+    this.lastIdle = node;
+    if (before === null) return;
+    this.idle.add(before);
     if (this.idle.size < IDLE_LIMIT) return;
     const [oldest] = this.idle;
     if (oldest !== undefined) this.forget(oldest);
   }
 
+  private leaveIdle(node: Lineage): void {
+    if (node === this.lastIdle) this.lastIdle = null;
+    else this.idle.delete(node);
+  }
+
   /** Removes a node from the table together with its descendants, which would otherwise hold uncounted nodes. */
   private forget(node: Lineage): void {
-    this.idle.delete(node);
+    this.leaveIdle(node);
     const siblings = node.parent === null ? this.roots : node.parent.children;
     siblings?.delete(node.key);
     if (node.parent?.lastChild === node) node.parent.lastChild = null;

@@ -21,7 +21,7 @@ import type { ExecSubject } from "../policy/subject.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { Capture } from "../sensor/capture/capture-reader.ts";
-import type { CaptureItem, ExaminedItem, ScanItem, TextItem } from "../sensor/capture/items.ts";
+import type { CaptureItem, ChangedItem, ExaminedItem, ScanItem, TextItem } from "../sensor/capture/items.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { parseBase } from "../warden/base-file.ts";
@@ -35,6 +35,9 @@ export interface OtherPolicy {
   readonly policy: Policy;
   readonly baselines: readonly RoleBaseline[];
 }
+
+/** An exec, or a process that a scan found. */
+type ExecKey = Pick<ChangedItem, "pid" | "time">;
 
 /** Files, containers and users that are remembered: more than any writer records before it writes `forget`. */
 const ANSWERS_LIMIT = 131_072;
@@ -55,6 +58,8 @@ export class CapturedHost {
   identify = identifyAccounted(createIdentifier());
   private readonly users = new Map<number, string>();
   private readonly examinedFiles = new Map<string, ExaminedFile>();
+  /** Of execs that follow, or are judged again: each is used once. */
+  private readonly changedFiles = new Map<string, ChangedItem>();
   private readonly containers = new Map<string, string | null>();
   private readonly baselines = new Map<string, string>();
   /** For a container without a record: only a warden asks, and may have no answer yet. */
@@ -122,6 +127,12 @@ export class CapturedHost {
         remember(this.containers, item.id, item.image);
         this.onAnswer(imageKey(item.id));
         return;
+      case "changed": {
+        const key = changedKey(item);
+        remember(this.changedFiles, key, item);
+        this.onAnswer(key);
+        return;
+      }
       case "forget":
         if (item.what === "user_names") this.users.clear();
         else if (item.what === "examined") this.examinedFiles.clear();
@@ -151,6 +162,14 @@ export class CapturedHost {
       return this.imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
     const key = keyOfExecutable(facts);
     return containerId === undefined || examined !== undefined || key === undefined ? [] : [key];
+  }
+
+  /** What the warden knew of the content of what an exec runs; undefined: nothing, or it did not matter. */
+  takeChanged(exec: ExecKey): ChangedItem | undefined {
+    const key = changedKey(exec);
+    const item = this.changedFiles.get(key);
+    this.changedFiles.delete(key);
+    return item;
   }
 
   /** The image of a container; null: not known; undefined: it was not known yet. */
@@ -235,6 +254,11 @@ function addTo(baseline: Baseline, name: string, bytes: Uint8Array): void {
 function keyOfExecutable({ executable: path, device, inode }: ProcessFacts): string | undefined {
   if (path === undefined || device === undefined || inode === undefined) return undefined;
   return keyOf({ path, device, inode });
+}
+
+/** The name of the answer whether what an exec runs is changed. */
+export function changedKey({ pid, time }: ExecKey): string {
+  return `changed:${pid}:${time}`;
 }
 
 function keyOf({ path, device, inode }: Pick<ExaminedItem, "path" | "device" | "inode">): string {

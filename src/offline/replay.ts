@@ -10,10 +10,11 @@ import { recordUids } from "../report/stamp.ts";
 import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
+import { changedByBaseline } from "../warden/changed-runnables.ts";
 import { type AwaitingExec, LateVerdicts } from "../warden/late-verdicts.ts";
 import type { Execution, TrackerListener } from "../warden/tracker.ts";
 import { execSubject, lateSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
-import { CapturedHost, type OtherPolicy } from "./captured-host.ts";
+import { CapturedHost, changedKey, type OtherPolicy } from "./captured-host.ts";
 
 /** What was counted on the way. */
 export interface ReplayTally {
@@ -93,10 +94,16 @@ class ReplayJudge implements TrackerListener {
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a program comes before the policy that judges it");
     this.late.expire(exec.time);
-    const subject = execSubject(exec, host.wallOffset, this.inputs, host.lookUp(exec));
+    const knowledge = host.lookUp(exec);
+    const subject = execSubject(exec, host.wallOffset, this.inputs, knowledge);
+    const key = { pid: exec.process.pid, time: exec.time };
+    const content = host.takeChanged(key);
+    subject.changed =
+      content === undefined ? changedByBaseline(subject.runnable, knowledge) : content.changed;
     const decision = decide(policy, subject);
     const { undecided } = decision;
-    const awaited = undecided.length === 0 ? [] : host.awaited(subject);
+    const answers = content?.isAwaited === true ? [changedKey(key)] : [];
+    const awaited = undecided.length === 0 ? [] : [...host.awaited(subject), ...answers];
     if (awaited.length > 0)
       this.late.add({ subject, seen: undefined, undecided, policy }, awaited, exec.time);
     tally.judged += 1;
@@ -114,6 +121,8 @@ class ReplayJudge implements TrackerListener {
     const { facts, tree, lineage, time } = subject;
     const exec = { facts, tree, process: { lineage }, time };
     const late = lateSubject(subject, host.lookUp(exec), this.inputs);
+    const content = host.takeChanged({ pid: subject.process.pid, time });
+    late.changed = content === undefined ? changedByBaseline(late.runnable, late.knowledge) : content.changed;
     const decision = decideAmong(policy, late, undecided);
     if (decision.action === "allow") return;
     tally.verdicts[decision.action] += 1;

@@ -124,8 +124,8 @@ export class Compiler {
   }
 
   compile(expression: Expression): Program {
-    const value = this.value(expression);
-    return (evaluation) => truthy(value(evaluation));
+    const build = this.engine.build(this.lower(expression));
+    return (evaluation) => truthy(build(evaluation));
   }
 
   /** Compiles the expression into a function that returns its value instead of its truth. */
@@ -151,7 +151,7 @@ export class Compiler {
         return this.each(expression);
       case "text": {
         const { test } = expression;
-        return this.apply((value: unknown) => anyText(value, test), this.lower(expression.left));
+        return this.apply((value: unknown) => someText(value, test), this.lower(expression.left));
       }
       case "under": {
         const index = this.ancestry.add(expression.entries);
@@ -301,7 +301,8 @@ export class Compiler {
 
 const noAnswers: UnderAnswers = new Uint8Array(0);
 
-function computedValue(evaluation: Evaluation, slot: number): VariableValue {
+/** The value in a slot, which is computed if it is pending. */
+export function computedValue(evaluation: Evaluation, slot: number): VariableValue {
   const value = evaluation.values[slot];
   if (value !== pending || evaluation.subject === undefined) return value;
   const computed = evaluation.late[slot]?.(evaluation.subject);
@@ -309,7 +310,8 @@ function computedValue(evaluation: Evaluation, slot: number): VariableValue {
   return computed;
 }
 
-function anyText(value: unknown, test: (text: string) => boolean): boolean {
+/** Whether a text, or any in an array of them, passes the test. */
+export function someText(value: unknown, test: (text: string) => boolean): boolean {
   if (typeof value === "string") return test(value);
   if (!Array.isArray(value)) return false;
   for (const item of value) if (typeof item === "string" && test(item)) return true;

@@ -36,7 +36,7 @@ function isIterator(name: string): name is Iterator {
 }
 
 /** Every operator that a condition may use. */
-const operatorNames: readonly string[] = [
+export const operatorNames: readonly string[] = [
   ...Object.keys(operators),
   ...Object.keys(iterators),
   ...addedOperators,

@@ -9,24 +9,28 @@ import {
   isExpensive,
   isJudged,
   isOfEnvironment,
+  isSharedByLineage,
   type JudgedVariable,
   judgedRow,
   needsContent,
+  repeats,
 } from "../vocabulary/variables.ts";
-import { Compiler, type Evaluation, type Program } from "./compiler.ts";
+import { Compiler, computedValue, type Evaluation, type Program, someText } from "./compiler.ts";
 import {
   callExpression,
   decidedByEnvironment,
   decidedByLineage,
+  decidedByRepeated,
   type Expression,
   namesIn,
   namesTestedByMissing,
   possible,
+  textGate,
   valueKinds,
 } from "./expression.ts";
 import { holdsFor, type RuleStates, ruleKey } from "./rule-state.ts";
 import { type Action, actions, DEFAULT_RULE } from "./schema.ts";
-import { presenceReaderOf, type Reader, readerOf, type Subject } from "./subject.ts";
+import { presenceReaderOf, type Reader, readerOf, type Subject, type VariableValue } from "./subject.ts";
 
 /** A rule with inheritance resolved. */
 export interface CompiledRule {
@@ -167,6 +171,10 @@ interface EvaluatedRule {
    * on the lineage alone.
    */
   readonly prefilter: Program | undefined;
+  /** The same for events of the lineage whose repeated variables have the same values. */
+  readonly repeatedFilter: Program | undefined;
+  /** If the test of the variable in this slot is false, so is `program`. */
+  readonly gate: { readonly slot: number; readonly test: (text: string) => boolean } | undefined;
   /** If none of the environment variables that are asked for is set, `program` is false. */
   readonly needsVariableSet: boolean;
   /** The slots of the variables that the rule names, as a bit set with 32 slots in a word. */
@@ -189,10 +197,21 @@ interface RulePrefilter {
   readonly absent: readonly number[];
   /** The indices of the rules to evaluate: those that can match and those that are undecided. */
   readonly rules: readonly number[];
+  /** The last event: the values of the slots in `repeatedSlots`, and whether its environment was empty. */
+  readonly values: VariableValue[];
+  hasEmptyEnvironment: boolean;
+  /** Those of `rules` to evaluate for an event like the last one; undefined until there was another one like it. */
+  repeatedRules: readonly number[] | undefined;
 }
 
 /** Marks a tree of which one event was judged: a prefilter pays off only from the second event on. */
-const seenOnce: RulePrefilter = { absent: [], rules: [] };
+const seenOnce: RulePrefilter = {
+  absent: [],
+  rules: [],
+  values: [],
+  hasEmptyEnvironment: false,
+  repeatedRules: undefined,
+};
 
 const strength = (action: Action): number => actions.indexOf(action);
 /** Actions that end something, so that only an armed rule may carry them out. */
@@ -214,6 +233,8 @@ export class RuleEvaluator {
   /** The slots of variables that depend on the environment alone, and all others. */
   private readonly environmentSlots: readonly number[];
   private readonly otherSlots: readonly number[];
+  /** The slots whose values mostly repeat within a lineage, without those that always do. */
+  private readonly repeatedSlots: readonly number[];
   /** The environment variables that are asked for, by their names within the environment. */
   private readonly environmentNames: readonly string[];
   /** The values of `environmentSlots` are those of an empty environment. */
@@ -254,6 +275,11 @@ export class RuleEvaluator {
     const isEnvironmentSlot = (slot: number): boolean => isOfEnvironment(this.names[slot] ?? "");
     this.environmentSlots = [...this.names.keys()].filter(isEnvironmentSlot);
     this.otherSlots = [...this.names.keys()].filter((slot) => !isEnvironmentSlot(slot));
+    const isRepeatedSlot = (slot: number): boolean => {
+      const name = this.names[slot] ?? "";
+      return repeats(name) && !isSharedByLineage(name);
+    };
+    this.repeatedSlots = [...this.names.keys()].filter(isRepeatedSlot);
     this.environmentNames = this.names.filter(isEnvironmentVariable).map(nameInEnvironment);
     this.asked = asked.map(({ environmentFilter, ...rule }) => ({
       ...rule,
@@ -294,7 +320,7 @@ export class RuleEvaluator {
     this.read(subject, isEmpty);
     let matched: EvaluatedRule[] | undefined;
     let undecided: string[] | undefined;
-    for (const i of this.rulesFor(subject.tree)) {
+    for (const i of this.rulesFor(subject.tree, isEmpty)) {
       const asked = this.asked[i];
       if (asked === undefined) continue;
       if (this.isUndecided(asked)) {
@@ -302,7 +328,7 @@ export class RuleEvaluator {
         undecided.push(asked.rule.id);
         continue;
       }
-      if ((isEmpty && asked.needsVariableSet) || !asked.program(evaluation)) continue;
+      if ((isEmpty && asked.needsVariableSet) || !this.opens(asked) || !asked.program(evaluation)) continue;
       if (ids === undefined || ids.includes(asked.rule.id)) {
         matched ??= [];
         matched.push(asked);
@@ -359,21 +385,67 @@ export class RuleEvaluator {
    * The indices of the rules to evaluate for the current subject. Most execs repeat a lineage, and most rules concern
    * programs that the lineage does not run. For a tree that occurs once a prefilter would cost more than it saves.
    */
-  private rulesFor(tree: Tree): readonly number[] {
+  private rulesFor(tree: Tree, isEmpty: boolean): readonly number[] {
     const known = this.prefilters.get(tree);
-    if (known !== seenOnce && known !== undefined && this.isAbsent(known.absent)) return known.rules;
+    if (known !== seenOnce && known !== undefined && this.isAbsent(known.absent))
+      return this.isLikeLast(known, isEmpty) ? this.repeatedRules(known) : known.rules;
     if (known !== seenOnce) {
       this.prefilters.set(tree, seenOnce);
       return this.all;
     }
-    const rules = this.all.filter((i) => this.canMatter(this.asked[i]));
-    this.prefilters.set(tree, { absent: [...this.absent], rules });
+    const rules = this.all.filter((i) => this.canMatter(i, "prefilter"));
+    const values = this.repeatedSlots.map((slot) => this.evaluation.values[slot]);
+    const absent = [...this.absent];
+    this.prefilters.set(tree, {
+      absent,
+      rules,
+      values,
+      hasEmptyEnvironment: isEmpty,
+      repeatedRules: undefined,
+    });
     return rules;
   }
 
-  private canMatter(asked: EvaluatedRule | undefined): boolean {
-    if (asked?.prefilter === undefined || this.isUndecided(asked)) return true;
-    return asked.prefilter(this.evaluation);
+  /** Whether the current subject has the values of the last one of its tree. Remembers them otherwise. */
+  private isLikeLast(last: RulePrefilter, isEmpty: boolean): boolean {
+    const { repeatedSlots } = this;
+    const { values } = this.evaluation;
+    let isLike = last.hasEmptyEnvironment === isEmpty;
+    for (let i = 0; i < repeatedSlots.length; i++) {
+      const value = values[repeatedSlots[i] ?? 0];
+      if (last.values[i] === value) continue;
+      last.values[i] = value;
+      isLike = false;
+    }
+    if (isLike) return true;
+    last.hasEmptyEnvironment = isEmpty;
+    last.repeatedRules = undefined;
+    return false;
+  }
+
+  private repeatedRules(known: RulePrefilter): readonly number[] {
+    known.repeatedRules ??= known.rules.filter((i) => {
+      if (known.hasEmptyEnvironment && this.isDecidedByEmptyEnvironment(i)) return false;
+      return this.canMatter(i, "repeatedFilter");
+    });
+    return known.repeatedRules;
+  }
+
+  private isDecidedByEmptyEnvironment(index: number): boolean {
+    const asked = this.asked[index];
+    return asked?.needsVariableSet === true && !this.isUndecided(asked);
+  }
+
+  private canMatter(index: number, filter: "prefilter" | "repeatedFilter"): boolean {
+    const asked = this.asked[index];
+    const program = asked?.[filter];
+    if (asked === undefined || program === undefined || this.isUndecided(asked)) return true;
+    return program(this.evaluation);
+  }
+
+  /** The rule's cheap test of a text holds; without one the whole condition decides. */
+  private opens({ gate }: EvaluatedRule): boolean {
+    return gate === undefined || someText(computedValue(this.evaluation, gate.slot), gate.test);
   }
 
   private isAbsent(absent: readonly number[]): boolean {
@@ -518,7 +590,13 @@ function prepare(
   const asked = rule.unknownMatches ? possible(condition) : condition;
   const program = compiler.compile(asked);
   const compiled = (part: Expression | undefined): Program | undefined => part && compiler.compile(part);
-  const prefilter = compiled(decidedByLineage(asked));
+  const ofLineage = decidedByLineage(asked);
+  const ofRepeated = decidedByRepeated(asked);
+  const prefilter = compiled(ofLineage);
+  const isSame = JSON.stringify(ofLineage) === JSON.stringify(ofRepeated);
+  const repeatedFilter = isSame ? prefilter : compiled(ofRepeated);
+  const text = textGate(asked);
+  const gate = text && { slot: slotOf(text.name), test: text.test };
   const environmentFilter = compiled(decidedByEnvironment(asked));
   const { action, ruleset, severity, tags, id } = rule;
   const alone = standingsOf({
@@ -530,7 +608,8 @@ function prepare(
     matched: Object.freeze([id]),
     undecided: noNames,
   });
-  return { rule, program, prefilter, environmentFilter, alone, slots: [...names].map(slotOf) };
+  const slots = [...names].map(slotOf);
+  return { rule, program, prefilter, repeatedFilter, gate, environmentFilter, alone, slots };
 }
 
 function anyKind(expressions: readonly Expression[]): number {

@@ -49,6 +49,9 @@ const defaultByKind = v.pipe(
   ),
 );
 
+/** A condition of JSONLogic. */
+export const conditionSchema = v.unknown();
+
 const ruleSchema = v.strictObject({
   id: ruleId,
   /** The role that defines the rule; written by `policy show`. */
@@ -56,8 +59,8 @@ const ruleSchema = v.strictObject({
   description: v.optional(text),
   /** The kinds of event for which the rule is evaluated; by default execs. */
   on: v.optional(onSchema),
-  when: v.unknown(),
-  except: v.optional(v.array(v.unknown())),
+  when: conditionSchema,
+  except: v.optional(v.array(conditionSchema)),
   action,
   severity: v.optional(v.picklist(severities)),
   tags: v.optional(v.pipe(v.array(text), v.maxLength(50, "more than 50 tags"))),
@@ -69,7 +72,7 @@ const overrideSchema = v.strictObject({
   action: v.optional(action),
   severity: v.optional(v.picklist(severities)),
   enabled: v.optional(v.boolean()),
-  except: v.optional(v.array(v.unknown())),
+  except: v.optional(v.array(conditionSchema)),
 });
 
 const variables = v.record(
@@ -91,7 +94,7 @@ const testSchema = v.strictObject({
 
 const listSchema = v.union([listItems, v.strictObject({ append: listItems })]);
 
-const fileSchema = v.strictObject({
+export const roleFileSchema = v.strictObject({
   role: name,
   description: v.optional(text),
   extends: v.optional(v.pipe(v.array(v.string()), v.maxLength(32, "more than 32 parents"))),
@@ -112,7 +115,7 @@ const fileSchema = v.strictObject({
   tests: v.optional(v.array(testSchema)),
 });
 
-export type RoleFile = v.InferOutput<typeof fileSchema>;
+export type RoleFile = v.InferOutput<typeof roleFileSchema>;
 export type RuleEntry = v.InferOutput<typeof ruleSchema>;
 export type OverrideEntry = v.InferOutput<typeof overrideSchema>;
 export type TestEntry = v.InferOutput<typeof testSchema>;
@@ -125,7 +128,7 @@ export function readRoleFile(document: Document, root: Node): RoleFile | undefin
   }
   // The document has already refused keys that could reach a prototype.
   const value: unknown = getNodeValue(root);
-  const result = v.safeParse(fileSchema, value, { abortPipeEarly: true });
+  const result = v.safeParse(roleFileSchema, value, { abortPipeEarly: true });
   if (result.success) return result.output;
   for (const issue of result.issues.slice(0, 20)) explain(document, root, issue);
   return undefined;
@@ -194,7 +197,7 @@ const missingFix: Readonly<Record<string, string>> = {
 
 function keysAt(path: readonly unknown[]): string[] {
   const [top, , inner] = path;
-  if (path.length === 0) return Object.keys(fileSchema.entries);
+  if (path.length === 0) return Object.keys(roleFileSchema.entries);
   if (top === "rules") return Object.keys(ruleSchema.entries);
   if (top === "override") return Object.keys(overrideSchema.entries);
   if (top === "tests") return Object.keys(inner === "expect" ? expectSchema.entries : testSchema.entries);

@@ -29,10 +29,12 @@ export interface Instrument {
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
 /** Why an exec is not judged again with the answer for which it waits. */
 export const lateReasons = ["full", "timeout"] as const;
+/** `tree.known` of a new tree. */
+export const newTreeKnowledge = ["false", "null", "absent"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
 /** Signals that are off if one of their settings cannot be used. */
-const configuredSignals = ["logs", "metrics"] as const;
+const configuredSignals = ["logs", "metrics", "endpoint"] as const;
 
 export const instruments = {
   treeProcesses: {
@@ -108,6 +110,16 @@ export const instruments = {
     kind: "counter",
     description: "Verdicts of the policy.",
     attributes: ["role", "rule", "action", "outcome", "severity"],
+  },
+  newTrees: {
+    prometheus: "treewarden_new_trees_total",
+    otel: "treewarden.trees.new",
+    unit: "{tree}",
+    kind: "counter",
+    description:
+      "Trees that this host ran for the first time (event tree.new), by tree.known: null without a baseline.",
+    attributes: ["known"],
+    closed: [newTreeKnowledge],
   },
   verdictDuration: {
     prometheus: "treewarden_verdict_seconds",
@@ -199,6 +211,15 @@ export const instruments = {
     attributes: [],
     closed: [],
   },
+  degradedReasons: {
+    prometheus: "treewarden_degraded_reasons",
+    otel: "treewarden.degraded.reasons",
+    unit: "{reason}",
+    kind: "gauge",
+    description: "For how many reasons what is in force is not what was asked for; /readyz names them.",
+    attributes: [],
+    closed: [],
+  },
   armedRules: {
     prometheus: "treewarden_armed_rules",
     otel: "treewarden.rules.armed",
@@ -232,6 +253,16 @@ export const instruments = {
     unit: "{offender}",
     kind: "gauge",
     description: "Further offenders (user, exact tree, rule) that may be killed in this minute.",
+    attributes: [],
+    closed: [],
+  },
+  journalHead: {
+    prometheus: "treewarden_journal_head",
+    otel: "treewarden.journal.head",
+    unit: "1",
+    kind: "gauge",
+    description:
+      "The first 48 bits of the seal of the newest reliable record, as a number: what the journal must contain.",
     attributes: [],
     closed: [],
   },

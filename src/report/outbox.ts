@@ -6,6 +6,7 @@ import { EAGAIN, EINTR, ENOBUFS } from "../linux/libc.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { tryReceive, trySend } from "../linux/socketpair.ts";
 import { type EventRecord, fitted } from "./event-record.ts";
+import type { JournalChain } from "./journal-chain.ts";
 import { timestamp } from "./stamp.ts";
 import type { Counter, Totals } from "./totals.ts";
 import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
@@ -52,6 +53,7 @@ export interface OutboxOptions {
   /** One end of the SOCK_SEQPACKET pair. Not closed by the outbox. */
   readonly fd: number;
   readonly totals: Totals;
+  readonly chain: JournalChain;
   /** Called for each new reporter, because source and policies change. */
   readonly hello: () => Hello;
   /** Called before totals are sent, to update those that only have to be right then. */
@@ -62,11 +64,9 @@ export interface OutboxOptions {
   readonly wallNow?: () => number;
 }
 
-/** A record as JSON, with the time at which treewarden observed it. */
-function observed(record: EventRecord, wallNs: number): string {
-  const time = `"observed_timestamp":"${timestamp(wallNs)}"}`;
-  const text = fitted(record, BODY_LIMIT - 2 - time.length).slice(0, -1);
-  return text === "{" ? text + time : `${text},${time}`;
+/** A record with the time at which treewarden observed it. */
+function observed(record: EventRecord, wallNs: number): EventRecord {
+  return { ...record, observed_timestamp: timestamp(wallNs) };
 }
 
 /** The answer to a ping. `alive`: the sensor is running; `reason`: why it is not. */
@@ -83,6 +83,7 @@ export type OutboxAnswer = () => {
 export class Outbox {
   private fd: number;
   private readonly totals: Totals;
+  private readonly chain: JournalChain;
   private readonly hello: () => Hello;
   private readonly beforeTotals: () => void;
   private readonly now: () => number;
@@ -116,6 +117,7 @@ export class Outbox {
   constructor(options: OutboxOptions) {
     this.fd = options.fd;
     this.totals = options.totals;
+    this.chain = options.chain;
     this.hello = options.hello;
     this.beforeTotals = options.beforeTotals ?? (() => undefined);
     this.now = options.now ?? (() => performance.now());
@@ -148,7 +150,10 @@ export class Outbox {
    * that the reporter sees the gap. False if it was dropped.
    */
   reliable(record: EventRecord, room: Room = "all"): boolean {
-    return this.enqueue("events", observed(record, this.wallNow()), shares[room]);
+    if (this.offer(record, room)) return true;
+    this.chain.skip();
+    this.drop();
+    return false;
   }
 
   /**
@@ -156,10 +161,10 @@ export class Outbox {
    * wait.
    */
   offer(record: EventRecord, room: Room): boolean {
-    const text = observed(record, this.wallNow());
-    const share = shares[room];
-    if (!this.hasRoom(Buffer.byteLength(text), share)) return false;
-    return this.enqueue("events", text, share);
+    const unsealed = this.chain.prepare(observed(record, this.wallNow()), BODY_LIMIT - 1);
+    if (!this.hasRoom(unsealed.bytes, shares[room])) return false;
+    this.enqueue("events", this.chain.seal(unsealed), unsealed.bytes);
+    return true;
   }
 
   /** Queues an update of the learner. If there is no room, returns false and neither queues nor counts it. */
@@ -167,21 +172,23 @@ export class Outbox {
     const share = 1 - RESERVED_FROM_LEARNING;
     const isFull = this.reliableQueue.length >= RELIABLE_RECORDS * share;
     if (isFull || this.reliableBytes >= RELIABLE_BYTES * share) return false;
-    this.enqueue("learned", JSON.stringify(update), 1);
+    const text = JSON.stringify(update);
+    const bytes = Buffer.byteLength(text);
+    if (this.hasRoom(bytes, 1)) this.enqueue("learned", text, bytes);
+    else this.drop();
     return true;
   }
 
-  private enqueue(frame: ReliableEntry["frame"], text: string, share: number): boolean {
-    const bytes = Buffer.byteLength(text);
-    const number = this.nextNumber;
+  /** Counts an entry that is not queued, and skips its number, so that the reporter sees the gap. */
+  private drop(): void {
     this.nextNumber += 1;
-    if (!this.hasRoom(bytes, share)) {
-      this.droppedReliable.add(1);
-      return false;
-    }
-    this.reliableQueue.push({ number, frame, text, bytes });
+    this.droppedReliable.add(1);
+  }
+
+  private enqueue(frame: ReliableEntry["frame"], text: string, bytes: number): void {
+    this.reliableQueue.push({ number: this.nextNumber, frame, text, bytes });
+    this.nextNumber += 1;
     this.reliableBytes += bytes;
-    return true;
   }
 
   private hasRoom(bytes: number, share: number): boolean {
@@ -191,7 +198,7 @@ export class Outbox {
 
   /** Queues a record that may be lost. If there is no room it is dropped and counted. */
   bestEffort(record: EventRecord): void {
-    const text = observed(record, this.wallNow());
+    const text = fitted(observed(record, this.wallNow()), BODY_LIMIT - 1);
     const bytes = Buffer.byteLength(text);
     const isFull = this.bestEffortQueue.length >= BEST_EFFORT_RECORDS;
     if (isFull || this.bestEffortBytes + bytes > BEST_EFFORT_BYTES) {

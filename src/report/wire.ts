@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { parseSealedUpdate, type SealedUpdate } from "../baseline/learned.ts";
 import { type EventRecord, isEventRecord } from "./event-record.ts";
+import { type ExponentialValue, isExponentialValue } from "./exponential-buckets.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "./instruments.ts";
 
 /** The longest packet in bytes. */
@@ -94,6 +95,8 @@ export interface HistogramValue {
   /** The observations in each bucket alone, in the order of the instrument's `buckets`, the infinite one last. */
   readonly counts: readonly number[];
   readonly sum: number;
+  /** The same observations in exponential buckets; only where OTLP asks for them. */
+  readonly exponential?: ExponentialValue;
 }
 
 /** The absolute value of one series. On the wire it is the list [instrument, values, value] or [..., 1] if kept. */
@@ -134,21 +137,45 @@ export function parseRequest(bytes: Uint8Array): Request | undefined {
 
 /** Parses a packet in the reporter. Undefined if it is not a frame; malformed changes are left out. */
 export function parseFrame(bytes: Uint8Array): Frame | undefined {
-  return bytes.length > PACKET_LIMIT ? undefined : parse(Frame, bytes);
+  if (bytes.length > PACKET_LIMIT) return undefined;
+  const value = jsonOf(bytes);
+  return eventsOf(value) ?? checked(Frame, value);
 }
 
 function parse<T>(schema: v.GenericSchema<unknown, T>, bytes: Uint8Array): T | undefined {
+  return checked(schema, jsonOf(bytes));
+}
+
+function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown): T | undefined {
+  const result = v.safeParse(schema, value);
+  return result.success ? result.output : undefined;
+}
+
+/** Undefined if the bytes are no JSON; no packet is JSON's null. */
+function jsonOf(bytes: Uint8Array): unknown {
   try {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
-    const result = v.safeParse(schema, JSON.parse(text));
-    return result.success ? result.output : undefined;
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
   } catch {
     return undefined;
   }
 }
 
 // Hundreds of records and changes arrive per second, so they are checked by hand: a record takes 0.6 us instead of
-// 6.3 us with a schema, a change 0.15 us instead of 1 us.
+// 6.3 us with a schema, a change 0.15 us instead of 1 us, and a frame of events 1 us instead of 30 us.
+
+/** As the schema ReliableEvents; undefined for anything else. */
+function eventsOf(value: unknown): ReliableEvents | undefined {
+  if (typeof value !== "object" || value === null || !("type" in value) || value.type !== "events")
+    return undefined;
+  if (!("generation" in value && "first" in value && "records" in value)) return undefined;
+  const { generation, first, records } = value;
+  if (!isCount(generation) || !isCount(first) || !Array.isArray(records)) return undefined;
+  return { type: "events", generation, first, records: recordsOf(records) };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
 
 /** A malformed record becomes an empty one, so that the numbers of the other records stay right. */
 function recordsOf(values: readonly unknown[]): readonly EventRecord[] {
@@ -177,6 +204,7 @@ export function isSeriesValue(name: InstrumentName, value: unknown): value is nu
   if (kind !== "histogram") return typeof value === "number";
   if (typeof value !== "object" || value === null || !("counts" in value && "sum" in value)) return false;
   const { counts, sum } = value;
+  if ("exponential" in value && !isExponentialValue(value.exponential)) return false;
   if (!Array.isArray(counts) || counts.length !== (buckets?.length ?? 0) + 1) return false;
   return typeof sum === "number" && counts.every((each) => Number.isSafeInteger(each) && each >= 0);
 }

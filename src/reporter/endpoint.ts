@@ -3,6 +3,8 @@ import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
+import { BasicAuth } from "./basic-auth.ts";
+import type { EndpointSecurity } from "./endpoint-security.ts";
 import { contentTypes, type ExpositionFormat } from "./exposition.ts";
 import { acceptsGzip, formatFor } from "./negotiation.ts";
 
@@ -14,6 +16,8 @@ export interface Health {
 }
 
 export interface EndpointInputs {
+  /** Null: whoever can connect may read. */
+  readonly security: EndpointSecurity | null;
   readonly metrics: (format: ExpositionFormat) => Promise<string>;
   /** The warden's answer; resolves within a second even if the warden does not answer. */
   readonly health: () => Promise<Health>;
@@ -68,9 +72,15 @@ export function openEndpoint(
 /** Throws if the address is not available. */
 function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
   let inFlight = 0;
+  const { security } = inputs;
+  const auth =
+    security !== null && Object.keys(security.users).length > 0
+      ? new BasicAuth({ users: security.users })
+      : undefined;
   return Bun.serve({
     hostname: address.host,
     port: address.port,
+    ...(security?.tls == null ? {} : { tls: tlsOptions(security.tls) }),
     idleTimeout: IDLE_SECONDS,
     // Two servers on one port would answer scrapes in turns.
     reusePort: false,
@@ -78,7 +88,8 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
     maxRequestBodySize: 1024,
     development: false,
     async fetch(request) {
-      const refusal = refusalOfHost(request.headers.get("host"));
+      // A page of another name has neither the password nor a certificate for its name.
+      const refusal = security === null ? refusalOfHost(request.headers.get("host")) : undefined;
       if (refusal !== undefined) return refusal;
       if (request.method !== "GET" && request.method !== "HEAD") {
         return new Response("the method must be GET or HEAD\n", {
@@ -89,7 +100,7 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
       inFlight += 1;
       try {
-        return await answer(request, inputs);
+        return (await refusalOfUser(auth, request)) ?? (await answer(request, inputs));
       } finally {
         inFlight -= 1;
       }
@@ -98,6 +109,31 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       return new Response("internal error\n", { status: 500 });
     },
   });
+}
+
+// openssl/ssl.h
+const SSL_OP_NO_TLSv1 = 0x0400_0000;
+const SSL_OP_NO_TLSv1_1 = 0x1000_0000;
+const SSL_OP_NO_TLSv1_2 = 0x0800_0000;
+
+function tlsOptions({ cert, key, clientAuthorities, onlyTls13 }: NonNullable<EndpointSecurity["tls"]>) {
+  return {
+    cert,
+    key,
+    ...(clientAuthorities === null
+      ? {}
+      : { ca: clientAuthorities, requestCert: true, rejectUnauthorized: true }),
+    secureOptions: SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | (onlyTls13 ? SSL_OP_NO_TLSv1_2 : 0),
+  };
+}
+
+async function refusalOfUser(auth: BasicAuth | undefined, request: Request): Promise<Response | undefined> {
+  const result = auth === undefined ? "accepted" : await auth.check(request.headers.get("authorization"));
+  if (result === "accepted") return undefined;
+  if (result === "too many")
+    return new Response("too many wrong passwords\n", { status: 429, headers: { "retry-after": "1" } });
+  const headers = { "www-authenticate": 'Basic realm="treewarden", charset="UTF-8"' };
+  return new Response("a name and a password are needed\n", { status: 401, headers });
 }
 
 const localNames: readonly string[] = ["localhost", "localhost."];

@@ -21,8 +21,22 @@ export const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
 interface Family {
   readonly instrument: InstrumentName;
   readonly name: string;
+  readonly formats: Readonly<Record<ExpositionFormat, FamilyFormat>>;
+}
+
+/** A family in one format. */
+interface FamilyFormat {
+  readonly header: string;
+  /** What surrounds the labels and the value in each line of a series, in their order. */
+  readonly lines: readonly LineFrame[];
   /** The text of each series. Invalidated by: a change of the series, which makes it another object. */
-  readonly texts: Readonly<Record<ExpositionFormat, WeakMap<CumulativeSeries, string>>>;
+  readonly texts: WeakMap<CumulativeSeries, string>;
+}
+
+/** `name{` LABELS `,le="0.1"} ` VALUE; the braces are missing where there are no labels. */
+interface LineFrame {
+  readonly before: string;
+  readonly after: string;
 }
 
 export class Exposition {
@@ -33,7 +47,10 @@ export class Exposition {
       namesOf(instrumentNamed(instrument), names).map((name) => ({
         instrument,
         name,
-        texts: { prometheus: new WeakMap(), openmetrics: new WeakMap() },
+        formats: {
+          prometheus: familyFormat(instrument, name, "prometheus"),
+          openmetrics: familyFormat(instrument, name, "openmetrics"),
+        },
       })),
     );
   }
@@ -42,16 +59,16 @@ export class Exposition {
   format(series: Iterable<CumulativeSeries>, format: ExpositionFormat): string {
     const byInstrument = Map.groupBy(series, ({ instrument }) => instrument);
     const parts: string[] = [];
-    for (const { instrument, name, texts } of this.families) {
+    for (const { instrument, formats } of this.families) {
       const list = byInstrument.get(instrument);
       if (list === undefined) continue;
-      parts.push(header(instrument, name, format));
-      const known = texts[format];
+      const { header, lines, texts } = formats[format];
+      parts.push(header);
       for (const each of list) {
-        let text = known.get(each);
+        let text = texts.get(each);
         if (text === undefined) {
-          text = samplesOf(each, name, format);
-          known.set(each, text);
+          text = seriesText(each, lines);
+          texts.set(each, text);
         }
         parts.push(text);
       }
@@ -69,66 +86,86 @@ function namesOf({ prometheus, ownName }: Instrument, names: TreeMetricNames): r
 /** Base units that OpenMetrics knows, by the end of a family's name, which must agree with them. */
 const units = ["seconds", "bytes"];
 
-function header(instrument: InstrumentName, name: string, format: ExpositionFormat): string {
+function familyFormat(instrument: InstrumentName, name: string, format: ExpositionFormat): FamilyFormat {
   const { kind, description } = instrumentNamed(instrument);
   // In OpenMetrics a counter's family has no `_total`; its samples do.
   const title = format === "openmetrics" ? withoutTotal(name) : name;
   const unit = units.find((each) => format === "openmetrics" && title.endsWith(`_${each}`));
   const help = `# HELP ${title} ${escapeHelp(description)}\n# TYPE ${title} ${kind}\n`;
-  return unit === undefined ? help : `${help}# UNIT ${title} ${unit}\n`;
+  return {
+    header: unit === undefined ? help : `${help}# UNIT ${title} ${unit}\n`,
+    lines: lineFrames(instrument, name, format),
+    texts: new WeakMap(),
+  };
 }
 
-function samplesOf(
-  { instrument, values, value, createdMs }: CumulativeSeries,
+/** A frame for each of the values that `valuesOf` returns. */
+function lineFrames(
+  instrument: InstrumentName,
   name: string,
   format: ExpositionFormat,
-): string {
+): readonly LineFrame[] {
   const { kind, attributes, buckets } = instrumentNamed(instrument);
-  const labels = attributes.map((attribute, i) => `${attribute}="${escapeLabel(values[i] ?? "")}"`);
+  const frame = (sample: string, label = ""): LineFrame => {
+    const hasOwnLabels = attributes.length > 0;
+    if (!hasOwnLabels && label === "") return { before: sample, after: " " };
+    return { before: `${sample}{`, after: `${hasOwnLabels && label !== "" ? "," : ""}${label}} ` };
+  };
+  if (instrument === "treeProcesses") return [frame(name, 'state="RUNNING"'), frame(name, 'state="STOPPED"')];
   const created =
-    format === "openmetrics" && kind !== "gauge" && createdMs !== undefined
-      ? sample(`${withoutTotal(name)}_created`, labels, createdMs / 1000)
-      : "";
-  if (typeof value !== "number")
-    return histogram(name, labels, value.counts, value.sum, buckets ?? []) + created;
-  if (instrument === "treeProcesses") return states(name, labels, value);
-  return sample(name, labels, value) + created;
+    format === "openmetrics" && kind !== "gauge" ? [frame(`${withoutTotal(name)}_created`)] : [];
+  if (kind !== "histogram") return [frame(name), ...created];
+  const bounds = [...(buckets ?? []).map(String), "+Inf"];
+  const ofBuckets = bounds.map((bound) => frame(`${name}_bucket`, `le="${bound}"`));
+  return [...ofBuckets, frame(`${name}_sum`), frame(`${name}_count`), ...created];
+}
+
+/** The lines of one series. Lines without a value, such as a creation time that is not known, are left out. */
+function seriesText(series: CumulativeSeries, lines: readonly LineFrame[]): string {
+  const labels = labelsOf(series);
+  const values = valuesOf(series);
+  let text = "";
+  for (let i = 0; i < lines.length; i += 1) {
+    const line = lines[i];
+    const value = values[i];
+    if (line === undefined || value === undefined) continue;
+    text += `${line.before}${labels}${line.after}${value}\n`;
+  }
+  return text;
+}
+
+function labelsOf({ instrument, values }: CumulativeSeries): string {
+  const { attributes } = instrumentNamed(instrument);
+  let labels = "";
+  for (let i = 0; i < attributes.length; i += 1)
+    labels += `${i === 0 ? "" : ","}${attributes[i]}="${escapeLabel(values[i] ?? "")}"`;
+  return labels;
+}
+
+function valuesOf({ instrument, value, createdMs }: CumulativeSeries): readonly (number | undefined)[] {
+  const created = createdMs === undefined ? undefined : createdMs / 1000;
+  if (typeof value === "number")
+    return instrument === "treeProcesses" ? [value, value === 0 ? 1 : 0] : [value, created];
+  const values: (number | undefined)[] = [];
+  let count = 0;
+  for (const inBucket of value.counts) {
+    count += inBucket;
+    values.push(count);
+  }
+  values.push(value.sum, count, created);
+  return values;
 }
 
 function withoutTotal(name: string): string {
   return name.replace(/_total$/, "");
 }
 
-function states(name: string, labels: readonly string[], running: number): string {
-  return (
-    sample(name, [...labels, 'state="RUNNING"'], running) +
-    sample(name, [...labels, 'state="STOPPED"'], running === 0 ? 1 : 0)
-  );
-}
-
-function histogram(
-  name: string,
-  labels: readonly string[],
-  counts: readonly number[],
-  sum: number,
-  bounds: readonly number[],
-): string {
-  const bucket = `${name}_bucket{${labels.map((label) => `${label},`).join("")}le="`;
-  let text = "";
-  let count = 0;
-  counts.forEach((inBucket, i) => {
-    count += inBucket;
-    text += `${bucket}${bounds[i] ?? "+Inf"}"} ${count}\n`;
-  });
-  return `${text}${sample(`${name}_sum`, labels, sum)}${sample(`${name}_count`, labels, count)}`;
-}
-
-function sample(name: string, labels: readonly string[], value: number): string {
-  return labels.length === 0 ? `${name} ${value}\n` : `${name}{${labels.join(",")}} ${value}\n`;
-}
+/** What must be escaped in a label. Hardly any label has it. */
+const SPECIAL = /[\\\n"]/;
 
 /** Escapes backslash, newline and double quote, as both formats require. */
 function escapeLabel(value: string): string {
+  if (!SPECIAL.test(value)) return value;
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }
 

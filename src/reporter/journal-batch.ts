@@ -6,7 +6,7 @@ import type { Batch, JournalOutput } from "./output.ts";
 export interface BatchSource {
   readonly journal: Journal;
   readonly output: JournalOutput;
-  /** Applied to each record, because an earlier, less strict configuration may have written it to the journal. */
+  /** Applied to records of an earlier process, whose configuration may have been less strict. */
   readonly redact: (record: EventRecord) => EventRecord;
 }
 
@@ -95,8 +95,8 @@ export class JournalBatch implements Batch {
     const bytesLeft = this.limit.bytes - this.bytes;
     if (this.position >= this.newest || rowsLeft <= 0 || bytesLeft <= 0) return false;
     const rows = this.rowsAfter(Math.min(PAGE_ROWS, rowsLeft), Math.min(PAGE_BYTES, bytesLeft));
-    for (const { record, size } of rows) {
-      if (output.accepts(record)) this.page.push(redact(record));
+    for (const { record, size, isOwn } of rows) {
+      if (output.accepts(record)) this.page.push(isOwn ? record : redact(record));
       this.bytes += size;
     }
     this.rows += rows.length;

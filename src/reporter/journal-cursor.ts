@@ -63,6 +63,8 @@ export class JournalCursor {
   private notBefore = 0;
   private givenUpInARow = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the timer waits for further records, and for nothing else. */
+  private gathers = false;
   private delivering: Promise<void> | undefined;
   /** True if no delivery may start by itself any more. */
   private stopped = false;
@@ -113,6 +115,7 @@ export class JournalCursor {
       // A delivery in progress belongs to the file that its rows were read from.
       if (this.delivering === undefined) this.followJournal();
       if (this.isCurrent) this.newestSeen = this.options.journal.newest();
+      if (this.isGathering && this.newestSeen - this.position >= this.limit.rows / 2) this.gatherNoLonger();
       if (this.isActive || this.stopped) return;
       if (records.some((record) => this.options.output.accepts(record))) {
         this.schedule();
@@ -173,6 +176,17 @@ export class JournalCursor {
     while (!this.closed && this.retryMs === 0 && this.hasWaiting());
   }
 
+  /** Whether the timer only gathers records. */
+  private get isGathering(): boolean {
+    return this.timer !== undefined && this.gathers;
+  }
+
+  private gatherNoLonger(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.schedule(0);
+  }
+
   private get isActive(): boolean {
     return this.timer !== undefined || this.delivering !== undefined;
   }
@@ -214,7 +228,9 @@ export class JournalCursor {
     // Wait no longer than the interval, even after the clock was set back.
     const pause = Math.min(intervalMs, this.attemptedAt + intervalMs - Date.now());
     const demanded = this.notBefore - performance.now();
-    this.timer = setTimeout(() => void this.run(), Math.max(gatherMs, pause, this.retryMs, demanded));
+    const wait = Math.max(0, pause, this.retryMs, demanded);
+    this.gathers = wait < gatherMs;
+    this.timer = setTimeout(() => void this.run(), Math.max(gatherMs, wait));
   }
 
   /** Runs one delivery. Never rejects. */

@@ -10,6 +10,7 @@ import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
 import { isKeptRecord } from "./kept-records.ts";
 import { LEARNED_TABLE, pruneLearned, replaceOldTable, writeLearned } from "./learned-table.ts";
+import { RecentRows } from "./recent-rows.ts";
 import {
   type GivenUp,
   type NumberOfWarden,
@@ -17,6 +18,13 @@ import {
   UnwrittenEntries,
   type UnwrittenEntry,
 } from "./unwritten-entries.ts";
+
+export interface SizedRow extends JournalRow {
+  /** The length of the record as JSON. */
+  readonly size: number;
+  /** Whether this process has appended it, so that it was redacted by the configuration in force. */
+  readonly isOwn: boolean;
+}
 
 export interface JournalBounds {
   readonly maxAgeMs: number;
@@ -103,8 +111,11 @@ export class Journal implements Disposable {
   /** The descriptor of the write-ahead log, opened at the first sync. */
   private log: number | undefined;
   private readonly unwritten = new UnwrittenEntries();
+  private readonly recent = new RecentRows();
   /** The id of the last row, written or not. */
   private lastId: number;
+  /** The id of the last row that an earlier process has written. */
+  private lastForeignId: number;
   private keptBytes: number;
   private failedAt = Number.NEGATIVE_INFINITY;
   /** The error of the last write; undefined if it succeeded. */
@@ -141,6 +152,7 @@ export class Journal implements Disposable {
       } else throw error;
     }
     this.lastId = this.lastWrittenId();
+    this.lastForeignId = this.lastId;
     this.keptBytes = Number(this.recall(KEPT_BYTES)) || 0;
   }
 
@@ -153,8 +165,10 @@ export class Journal implements Disposable {
     this.database = openDatabase(this.path);
     this.replacements += 1;
     this.lastId = 0;
+    this.lastForeignId = 0;
     this.keptBytes = 0;
     this.unwritten.renumber(() => this.nextId());
+    this.recent.clear();
     this.failedAt = Number.NEGATIVE_INFINITY;
     return true;
   }
@@ -233,7 +247,9 @@ export class Journal implements Disposable {
 
   private rowOf({ run, generation, n }: NumberOfWarden, record: EventRecord): RecordRow {
     const body = JSON.stringify(record);
-    return { id: this.nextId(), run, generation, n, time: timeOf(record), body, kept: isKeptRecord(record) };
+    const id = this.nextId();
+    this.recent.add({ id, record, size: body.length, isOwn: true });
+    return { id, run, generation, n, time: timeOf(record), body, kept: isKeptRecord(record) };
   }
 
   private nextId(): number {
@@ -260,24 +276,33 @@ export class Journal implements Disposable {
     return this.sincePrune >= PRUNE_EVERY;
   }
 
-  /** Rows after `id`, those that wait to be written included, oldest first, up to `limit` of them and about `bytes` together (at least one if there is any). */
-  after(id: number, limit: number, bytes: number): (JournalRow & { readonly size: number })[] {
-    const rows: (JournalRow & { readonly size: number })[] = [];
+  /**
+   * Rows after `id`, those that wait to be written included, oldest first, up to `limit` of them and about `bytes`
+   * together (at least one if there is any).
+   */
+  after(id: number, limit: number, bytes: number): readonly SizedRow[] {
+    const recent = this.recent.after(id, limit, bytes);
+    if (recent !== undefined) return recent;
+    const rows: SizedRow[] = [];
     let size = 0;
     const query = this.database.query<{ id: number; body: string }, [number, number]>(
       "SELECT id, body FROM records WHERE id > ? ORDER BY id LIMIT ?",
     );
     for (const row of query.iterate(id, limit)) {
-      rows.push({ id: row.id, record: parseJournalRecord(row.body), size: row.body.length });
+      rows.push(this.sizedRow(row));
       size += row.body.length;
       if (size > bytes) return rows;
     }
     for (const row of this.unwritten.rowsAfter(id)) {
       if (rows.length >= limit || size > bytes) break;
-      rows.push({ id: row.id, record: parseJournalRecord(row.body), size: row.body.length });
+      rows.push(this.sizedRow(row));
       size += row.body.length;
     }
     return rows;
+  }
+
+  private sizedRow({ id, body }: { readonly id: number; readonly body: string }): SizedRow {
+    return { id, record: parseJournalRecord(body), size: body.length, isOwn: id > this.lastForeignId };
   }
 
   /** The id of the last row that there ever was, written or not; 0 if there is none. */
@@ -285,10 +310,11 @@ export class Journal implements Disposable {
     return this.lastId;
   }
 
-  /** The id of the first row that there still is; 0 if there is none. */
+  /** The id of the first row that there still is, written or not; that of the next one if there is none. */
   oldest(): number {
     const row = this.database.query<{ id: number | null }, []>("SELECT min(id) AS id FROM records").get();
-    return row?.id ?? 0;
+    const [unwritten] = this.unwritten.rowsAfter(0);
+    return row?.id ?? unwritten?.id ?? this.lastId + 1;
   }
 
   private lastWrittenId(): number {

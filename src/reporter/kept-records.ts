@@ -7,7 +7,7 @@ const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
 /**
  * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost
  * events and its own changes. Any user can make masses of the others: alerts, kills that came too late or were withheld,
- * new trees, and the gaps that these leave.
+ * new trees, and the gaps that these leave. Heartbeats are replaced by the next ones.
  */
 export function isKeptRecord(record: EventRecord): boolean {
   switch (record["event.name"]) {
@@ -18,6 +18,7 @@ export function isKeptRecord(record: EventRecord): boolean {
     case "process.exec":
     case "process.exit":
     case "report.gap":
+    case "warden.heartbeat":
       return false;
     default:
       return true;

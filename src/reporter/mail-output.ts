@@ -33,14 +33,14 @@ export const mailOutput: OutputKind<"mail"> = {
   name: "mail",
   signals: { mail: "send mail" },
   queue: "mail",
-  open({ options, rolesInForce }) {
+  open({ options, inForce }) {
     const { mail, arguments: args } = options.config;
     if (mail.to.length === 0) return undefined;
     return {
       journal: alarmMails({
         to: mail.to,
         host: hostname(),
-        roles: rolesInForce,
+        roles: () => inForce().roles,
         intervalMs: mail.every_minutes * 60_000,
         gatherMs: GATHER_MS,
         // Mails are stored in many places, so no setting may let secrets into them.

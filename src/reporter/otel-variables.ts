@@ -148,13 +148,13 @@ export const logVariables = {
     name: "OTEL_BLRP_SCHEDULE_DELAY",
     type: delay,
     meaning: "how long records are gathered for a request",
-    unset: "250",
+    unset: "1000",
   },
   exportTimeout: {
     name: "OTEL_BLRP_EXPORT_TIMEOUT",
     type: duration,
     meaning: "the time for a request, if it is shorter than the timeout above",
-    unset: "30000",
+    unset: "that timeout",
   },
   batchSize: {
     name: "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
@@ -207,7 +207,7 @@ export const metricVariables = {
     name: "OTEL_METRIC_EXPORT_TIMEOUT",
     type: duration,
     meaning: "the time for a request, if it is shorter than the timeout above",
-    unset: "30000",
+    unset: "that timeout",
   },
   temporality: {
     name: "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
@@ -218,7 +218,8 @@ export const metricVariables = {
   histograms: {
     name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
     type: histogramName,
-    meaning: "histograms have the buckets that Prometheus gets too",
+    meaning:
+      "the buckets of histograms: those that Prometheus gets too, or exponential ones (at most 160, each wider than the last by the same factor)",
     unset: "`explicit_bucket_histogram`",
   },
 } as const satisfies Readonly<Record<string, OtelVariable<unknown>>>;

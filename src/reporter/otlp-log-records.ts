@@ -1,13 +1,31 @@
-// Makes OTLP's log records of treewarden's records.
-import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { EventRecord, RecordValue } from "../report/event-record.ts";
+// Makes OTLP's log records of treewarden's records. The type of an attribute follows from the table of variables and
+// never from the value: stores with typed columns refuse a column that is a double here and an integer there.
+import { type EventRecord, isTexts, type RecordValue } from "../report/event-record.ts";
 import { displayText } from "../report/pretty.ts";
 import { eventNames, isEventName } from "../vocabulary/event-names.ts";
 import { isSeverity, otlpSeverities } from "../vocabulary/severities.ts";
-import { OTLP_PREFIX, otlpAttribute } from "../vocabulary/variables.ts";
-import type { OtlpOrigin } from "./otlp-resource.ts";
+import { OTLP_PREFIX, otlpAttribute, typeOfName } from "../vocabulary/variables.ts";
 import type { AttributeLimits } from "./otlp-settings.ts";
-import { hrTime, hrTimeOf } from "./otlp-time.ts";
+import { type HrTime, hrTime, hrTimeOf } from "./otlp-time.ts";
+
+/** An AnyValue of OTLP (opentelemetry/proto/common/v1/common.proto), as far as records need it. */
+export type AttributeValue =
+  | { readonly kind: "text"; readonly value: string }
+  | { readonly kind: "bool"; readonly value: boolean }
+  | { readonly kind: "int"; readonly value: number }
+  | { readonly kind: "double"; readonly value: number }
+  | { readonly kind: "list"; readonly value: readonly AttributeValue[] };
+
+export interface OtlpLogRecord {
+  readonly time: HrTime;
+  readonly observedTime: HrTime;
+  readonly severityNumber: number;
+  readonly eventName: string;
+  /** A sentence to display. */
+  readonly body: string;
+  readonly attributes: readonly (readonly [name: string, value: AttributeValue])[];
+  readonly droppedAttributes: number;
+}
 
 /** SeverityNumber (log data model) of records other than verdicts: WARN if events are missing. */
 const INFO = 9;
@@ -16,34 +34,25 @@ const WARN = 13;
 /** Fields of a record for which OTLP's log record has a field of its own. */
 const otherFields: ReadonlySet<string> = new Set(["timestamp", "observed_timestamp", "event.name"]);
 
-type Attribute = string | number | boolean | string[] | number[];
-
 /** `nowMs`: milliseconds since the epoch, for a record without times. */
-export function otlpLogRecord(
-  record: EventRecord,
-  origin: OtlpOrigin,
-  limits: AttributeLimits,
-  nowMs: number,
-): ReadableLogRecord {
-  const attributes: Record<string, Attribute> = {};
-  let count = 0;
+export function otlpLogRecord(record: EventRecord, limits: AttributeLimits, nowMs: number): OtlpLogRecord {
+  const attributes: [string, AttributeValue][] = [];
+  let dropped = 0;
   for (const [name, value] of Object.entries(record)) {
     if (value === null || otherFields.has(name)) continue;
-    count += 1;
-    if (count <= limits.count) attributes[otlpAttribute(name)] = attributeValue(value, limits.length);
+    if (attributes.length >= limits.count) dropped += 1;
+    else attributes.push([otlpAttribute(name), attributeValue(name, value, limits.length)]);
   }
   const time = hrTimeOf(record.timestamp) ?? hrTime(nowMs);
   return {
-    hrTime: time,
+    time,
     // Records of earlier versions lack it; they were observed within milliseconds.
-    hrTimeObserved: hrTimeOf(record.observed_timestamp) ?? time,
+    observedTime: hrTimeOf(record.observed_timestamp) ?? time,
     severityNumber: severityOf(record),
     eventName: OTLP_PREFIX + String(record["event.name"]),
     body: displayText(record),
-    resource: origin.resource,
-    instrumentationScope: origin.scope,
     attributes,
-    droppedAttributesCount: Math.max(0, count - limits.count),
+    droppedAttributes: dropped,
   };
 }
 
@@ -55,16 +64,37 @@ function severityOf(record: EventRecord): number {
 }
 
 /** `length`: the most characters of a text. */
-function attributeValue(value: Exclude<RecordValue, null>, length: number | null): Attribute {
-  if (typeof value === "string") return cutAt(value, length);
-  if (typeof value !== "object") return value;
-  const texts: string[] = [];
-  const numbers: number[] = [];
-  for (const element of value) {
-    if (typeof element === "string") texts.push(cutAt(element, length));
-    else numbers.push(element);
+function attributeValue(
+  name: string,
+  value: Exclude<RecordValue, null>,
+  length: number | null,
+): AttributeValue {
+  switch (typeof value) {
+    case "string":
+      return textValue(value, length);
+    case "boolean":
+      return { kind: "bool", value };
+    case "number":
+      return numberValue(value, isDouble(name));
+    default: {
+      if (isTexts(value)) return { kind: "list", value: value.map((each) => textValue(each, length)) };
+      const numbers = value.filter((each) => typeof each === "number");
+      return { kind: "list", value: numbers.map((each) => numberValue(each, isDouble(name))) };
+    }
   }
-  return texts.length > 0 ? texts : numbers;
+}
+
+function textValue(text: string, length: number | null): AttributeValue {
+  return { kind: "text", value: cutAt(text, length) };
+}
+
+/** A name that the table lacks comes from a record of another version. */
+function isDouble(name: string): boolean {
+  return typeOfName(name) === "number";
+}
+
+function numberValue(value: number, isDoubleType: boolean): AttributeValue {
+  return { kind: isDoubleType || !Number.isSafeInteger(value) ? "double" : "int", value };
 }
 
 /** OpenTelemetry counts characters, so no surrogate pair is cut in two. */

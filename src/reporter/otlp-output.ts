@@ -15,14 +15,15 @@ export const otlpOutput: OutputKind<"logs" | "metrics"> = {
   name: "OTLP",
   signals: { metrics: "export metrics over OTLP", logs: "export logs over OTLP" },
   queue: "export",
-  async open({ options, startedMs }) {
+  async open({ options, startedMs, inForce }) {
     const settings = options.otlp;
     if (settings === null) return undefined;
     const { logs, metrics } = settings;
     // Loaded on demand: several megabytes of code that a host without a collector does not need.
     const { otlpExporters } = await import("./otlp-exporters.ts");
-    const host = { hostId: machineId(), hostName: hostname(), instanceId: options.run };
-    const exporters = otlpExporters(settings, host, startedMs);
+    const stateDirectory = options.config.state_directory;
+    const host = { hostId: machineId(), hostName: hostname(), stateDirectory };
+    const exporters = otlpExporters(settings, { host, startedMs, inForce });
     const deliver = async ({ records }: Batch): Promise<Delivery> =>
       await exporters.exportLogs(await Array.fromAsync(records));
     return {

@@ -1,6 +1,8 @@
 // Times as OpenTelemetry's API has them: seconds since the epoch and nanoseconds.
-import type { HrTime } from "@opentelemetry/api";
 import type { RecordValue } from "../report/event-record.ts";
+
+/** HrTime of @opentelemetry/api. */
+export type HrTime = [seconds: number, nanoseconds: number];
 
 /** `ms`: milliseconds since the epoch. */
 export function hrTime(ms: number): HrTime {

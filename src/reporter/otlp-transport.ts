@@ -1,17 +1,11 @@
-// Encodes logs and metrics, sends them to a collector, and says what became of each batch. Encoding is OpenTelemetry's;
-// its own transport is not used, because it hides the answer's body and waits for Retry-After only within one export.
-import {
-  type ISerializer,
-  JsonLogsSerializer,
-  JsonMetricsSerializer,
-  ProtobufLogsSerializer,
-  ProtobufMetricsSerializer,
-} from "@opentelemetry/otlp-transformer";
-import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+// Encodes logs and metrics, sends them to a collector, and says what became of each batch. OpenTelemetry's own transport
+// is not used, because it hides the answer's body and waits for Retry-After only within one export.
+import { JsonMetricsSerializer, ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
 import type { ResourceMetrics } from "@opentelemetry/sdk-metrics";
 import { version } from "../report/version.ts";
 import { HttpPost } from "./http-post.ts";
 import { deliveryOf } from "./otlp-answer.ts";
+import { encodeLogs, type LogBatch } from "./otlp-log-request.ts";
 import type { OtlpProtocol, SignalSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
 
@@ -26,20 +20,20 @@ const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
   "http/json": "application/json",
 };
 
-export function logSender(settings: SignalSettings): OtlpSender<ReadableLogRecord[]> {
-  const serializer = settings.protocol === "http/json" ? JsonLogsSerializer : ProtobufLogsSerializer;
-  return sender(settings, serializer, (batch) => batch.length);
+export function logSender(settings: SignalSettings): OtlpSender<LogBatch> {
+  const encode = (batch: LogBatch) => encodeLogs(batch, settings.protocol);
+  return sender(settings, encode, ({ records }) => records.length);
 }
 
 export function metricSender(settings: SignalSettings): OtlpSender<ResourceMetrics> {
   const serializer = settings.protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
-  return sender(settings, serializer, pointsIn);
+  return sender(settings, (batch) => serializer.serializeRequest(batch), pointsIn);
 }
 
 /** `sizeOf`: the number of records or points in a batch. */
 function sender<T>(
   settings: SignalSettings,
-  serializer: ISerializer<T, unknown>,
+  encode: (batch: T) => Uint8Array | undefined,
   sizeOf: (batch: T) => number,
 ): OtlpSender<T> {
   const { protocol, compression } = settings;
@@ -51,7 +45,7 @@ function sender<T>(
   };
   return {
     async send(batch) {
-      const encoded = serializer.serializeRequest(batch);
+      const encoded = encode(batch);
       if (encoded === undefined) return { outcome: "failed", why: "the batch could not be encoded" };
       const body = compression === "gzip" ? compress(encoded) : encoded;
       const result = await connection.post(body, headers);

@@ -1,6 +1,7 @@
 // The interfaces of outputs: destinations outside this process for records or metrics. outputs.ts lists them.
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
+import type { PolicyDigests } from "./policy-digests.ts";
 import type { ReporterOptions } from "./reporter-options.ts";
 
 /** The result of a delivery. */
@@ -88,8 +89,8 @@ export interface OutputContext {
   readonly options: ReporterOptions;
   /** The time when this run started counting, milliseconds since the epoch. */
   readonly startedMs: number;
-  /** Roles whose policies are in force now. */
-  readonly rolesInForce: () => readonly string[];
+  /** Roles and digests of what is in force now. Goes through all series. */
+  readonly inForce: () => PolicyDigests;
   /** Whether an earlier reporter of this run has already written to the outputs. */
   readonly continuesRun: boolean;
   /** Logs something that an administrator should know. */

@@ -30,10 +30,9 @@ export interface OtlpReading {
 
 const nothing: OtlpReading = { settings: null, problems: [], notes: [] };
 
-/** Records are gathered this long unless a variable says otherwise, so that an alert arrives soon. */
-const GATHER_MS = 250;
+/** Records are gathered this long unless a variable says otherwise: OpenTelemetry's default. */
+const GATHER_MS = 1_000;
 /** Defaults of the specification. */
-const EXPORT_TIMEOUT_MS = 30_000;
 const BATCH_SIZE = 512;
 const ATTRIBUTES = 128;
 
@@ -102,7 +101,7 @@ class OtlpSettingsReader {
     if (one(logVariables.exporters) === false) return null;
     const count = one(logVariables.logAttributes) ?? one(logVariables.attributes) ?? ATTRIBUTES;
     const length = one(logVariables.logValueLength) ?? one(logVariables.valueLength) ?? null;
-    const exportTimeoutMs = one(logVariables.exportTimeout) ?? EXPORT_TIMEOUT_MS;
+    const exportTimeoutMs = one(logVariables.exportTimeout);
     return {
       ...this.signal("logs", exportTimeoutMs),
       gatherMs: one(logVariables.gather) ?? GATHER_MS,
@@ -115,15 +114,15 @@ class OtlpSettingsReader {
     const one = <T>(variable: OtelVariable<T>): T | undefined => this.value(variable, "metrics");
     if (one(metricVariables.exporters) === false) return null;
     one(metricVariables.temporality);
-    one(metricVariables.histograms);
-    const exportTimeoutMs = one(metricVariables.exportTimeout) ?? EXPORT_TIMEOUT_MS;
+    const exportTimeoutMs = one(metricVariables.exportTimeout);
     return {
       ...this.signal("metrics", exportTimeoutMs),
       intervalMs: one(metricVariables.interval) ?? this.config.interval_seconds * 1_000,
+      histograms: one(metricVariables.histograms) ?? "explicit_bucket_histogram",
     };
   }
 
-  private signal(signal: OtlpSignal, exportTimeoutMs: number): SignalSettings {
+  private signal(signal: OtlpSignal, exportTimeoutMs: number | undefined): SignalSettings {
     const { config } = this;
     const { protocol, headers, compression, timeout } = signalVariables;
     const timeoutMs = this.ofSignal(timeout, signal) ?? config.timeout_seconds * 1_000;
@@ -134,7 +133,7 @@ class OtlpSettingsReader {
         ? { ...this.value(headers.shared, signal), ...this.value(headers.of[signal], signal) }
         : config.headers,
       compression: this.ofSignal(compression, signal) ?? config.compression,
-      timeoutMs: Math.min(timeoutMs, exportTimeoutMs),
+      timeoutMs: Math.min(timeoutMs, exportTimeoutMs ?? timeoutMs),
       tls: this.tls(signal),
     };
   }

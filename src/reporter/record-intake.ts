@@ -23,6 +23,10 @@ export interface RecordIntakeOptions {
 
 /** The wait after an error of the journal before the next try, ms. */
 const RETRY_MS = 1_000;
+/** The least time between two transactions of the journal while records keep coming, ms: each of them costs a sync. */
+const GATHER_MS = 50;
+/** The most records that wait for the next one: a small part of those that the warden keeps until they are durable. */
+const GATHER_RECORDS = 256;
 
 export class RecordIntake {
   private readonly options: RecordIntakeOptions;
@@ -32,6 +36,12 @@ export class RecordIntake {
    */
   private helloSeen = false;
   private syncing = false;
+  /** Frames that were received since the last transaction. */
+  private gathered: ReliableEvents[] = [];
+  private gatheredRecords = 0;
+  private gatherTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The time of the last transaction (performance.now()). */
+  private appendedAt = Number.NEGATIVE_INFINITY;
   private retry: ReturnType<typeof setTimeout> | undefined;
   /** The time of the last frame (performance.now()). */
   lastFrameAt = 0;
@@ -49,6 +59,8 @@ export class RecordIntake {
 
   take(frame: Frame): void {
     this.lastFrameAt = performance.now();
+    // These follow the records that were sent before them.
+    if (frame.type === "hello" || frame.type === "learned") this.appendGathered();
     if (frame.type === "hello") this.onHello(frame);
     if (!this.helloSeen) return;
     const { state, outputs, redact } = this.options;
@@ -56,7 +68,7 @@ export class RecordIntake {
       case "hello":
         return;
       case "events":
-        this.takeEvents(frame);
+        this.gather(frame);
         return;
       case "learned":
         this.takeLearned(frame);
@@ -86,6 +98,26 @@ export class RecordIntake {
     if (!isNew) return;
     // A warden that started after this reporter does not know yet whether best-effort records are wanted.
     if (!isFirst) this.sendWatch();
+  }
+
+  /** The first frame after a pause is journaled at once, those that follow it closely together. */
+  private gather(frame: ReliableEvents): void {
+    this.gathered.push(frame);
+    this.gatheredRecords += frame.records.length;
+    const wait = this.appendedAt + GATHER_MS - this.lastFrameAt;
+    if (wait <= 0 || this.gatheredRecords >= GATHER_RECORDS) this.appendGathered();
+    else this.gatherTimer ??= setTimeout(() => this.appendGathered(), wait);
+  }
+
+  private appendGathered(): void {
+    clearTimeout(this.gatherTimer);
+    this.gatherTimer = undefined;
+    if (this.gathered.length === 0) return;
+    const frames = this.gathered;
+    this.gathered = [];
+    this.gatheredRecords = 0;
+    this.appendedAt = performance.now();
+    for (const frame of joined(frames)) this.takeEvents(frame);
   }
 
   private takeEvents({ generation, first, records: unredacted }: ReliableEvents): void {
@@ -154,8 +186,9 @@ export class RecordIntake {
     }, RETRY_MS);
   }
 
-  /** Tries a last time to write what waits. For the end. */
+  /** Writes what was gathered, and tries a last time to write what waits. For the end. */
   end(): void {
+    this.appendGathered();
     clearTimeout(this.retry);
     const { journal, state } = this.options;
     if (journal.isWritable) return;
@@ -183,4 +216,19 @@ export class RecordIntake {
       this.syncing = false;
     }
   }
+}
+
+/** Frames whose records follow each other, as one. */
+function joined(frames: readonly ReliableEvents[]): readonly ReliableEvents[] {
+  const result: ReliableEvents[] = [];
+  for (const frame of frames) {
+    const last = result.at(-1);
+    const follows =
+      last !== undefined &&
+      last.generation === frame.generation &&
+      last.first + last.records.length === frame.first;
+    if (!follows) result.push(frame);
+    else result[result.length - 1] = { ...last, records: [...last.records, ...frame.records] };
+  }
+  return result;
 }

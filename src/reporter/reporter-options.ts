@@ -2,19 +2,22 @@
 import * as v from "valibot";
 import type { Config } from "../config/config.ts";
 import type { User } from "../linux/process.ts";
+import { endpointSecuritySchema } from "./endpoint-security.ts";
 import { otlpSettingsSchema } from "./otlp-settings.ts";
 
 const options = {
   /** The id of the run, the same across restarts of its processes. */
   run: v.string(),
   /** The records that standard output shows. */
-  output: v.picklist(["json", "pretty", "none"]),
+  output: v.picklist(["json", "pretty", "alerts", "none"]),
   /** Whether standard output shows every exec, or only the first of a tree. */
   all: v.boolean(),
   /** Whether standard output may use colour. */
   colour: v.boolean(),
   /** Null if nothing is exported over OTLP. */
   otlp: v.nullable(otlpSettingsSchema),
+  /** Null: whoever can connect to the endpoint may read. */
+  endpointSecurity: v.nullable(endpointSecuritySchema),
 };
 /** A user or group, never root's. */
 const id = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

@@ -8,6 +8,7 @@ import type { Journal, JournalEntry } from "./journal.ts";
 import type { QueueLoss } from "./loss-reports.ts";
 import { notJournaled } from "./not-journaled.ts";
 import type { Outage, OutageNote } from "./outage-note.ts";
+import { type PolicyDigests, policyDigestsIn } from "./policy-digests.ts";
 import type { GivenUp, NumberOfWarden } from "./unwritten-entries.ts";
 
 /** Names in the journal's memory. */
@@ -143,10 +144,8 @@ export class ReporterState {
     return series;
   }
 
-  /** Roles whose policies are in force, as the warden's totals name them. */
-  rolesInForce(): readonly string[] {
-    const series = [...this.totals.series(Date.now())];
-    return series.flatMap(({ instrument, values }) => (instrument === "policyInfo" ? (values[0] ?? []) : []));
+  inForce(): PolicyDigests {
+    return policyDigestsIn(this.totals.series(Date.now()));
   }
 
   /**

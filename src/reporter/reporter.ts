@@ -1,6 +1,7 @@
 // The reporter: an unprivileged process that receives the warden's records, stores them in the journal, and delivers
 // them to the outputs. Nothing that it sends to the warden can change a decision.
 import { join } from "node:path";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { Timer } from "../linux/timerfd.ts";
@@ -143,6 +144,7 @@ class Reporter {
     const prune = setInterval(() => this.prune(outputs), PRUNE_MS);
     // A journal that could not be opened at the start, on a full disk, is soon noticed.
     if (!this.journal.isWritable) this.onJournalError(this.journal.failure);
+    await releaseStartMemory();
     const end = await Promise.race([stopped, closed.promise, journalBack.promise]);
     if (end === "journal back") this.inputs.warn("the journal can be opened now: starting again with it");
     // When the supervisor dies without a standby, both sockets close, in any order.
@@ -166,7 +168,7 @@ class Reporter {
       context: {
         options,
         startedMs: since,
-        rolesInForce: () => this.state.rolesInForce(),
+        inForce: () => this.state.inForce(),
         continuesRun: generation !== undefined,
         warn,
       },
@@ -189,6 +191,7 @@ class Reporter {
         return text;
       },
       health: () => this.health(),
+      security: this.inputs.options.endpointSecurity,
     };
     return openEndpoint(address, inputs, this.inputs.warn);
   }

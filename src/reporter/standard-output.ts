@@ -5,6 +5,7 @@ import { isWritable } from "../linux/poll.ts";
 import { codeOf } from "../linux/system-error.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { isAlarm } from "./alarms.ts";
 import type { OutputKind } from "./output.ts";
 import { ShownCounts } from "./shown-counts.ts";
 
@@ -28,11 +29,12 @@ export const standardOutput: OutputKind<never> = {
     if (continuesRun) writer.write("\n");
     return {
       live: {
-        takesBestEffort: showsAll,
+        takesBestEffort: showsAll && output !== "alerts",
         write(record) {
           counts?.add(record);
           if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
-          else if (isForTerminal(record, showsAll)) writer.write(prettyLine(record, colour));
+          else if (output === "alerts" ? isAlarm(record) : isForTerminal(record, showsAll))
+            writer.write(prettyLine(record, colour));
         },
         end: () => {
           if (counts !== undefined) writer.write(counts.line());
@@ -44,11 +46,11 @@ export const standardOutput: OutputKind<never> = {
 };
 
 /**
- * A terminal shows no silenced verdict. Among all execs, an exit or a new tree would be a second line for the same
+ * A terminal shows no silenced verdict and no heartbeat. Among all execs, an exit or a new tree would be a second line for the same
  * program.
  */
 function isForTerminal(record: EventRecord, showsAll: boolean): boolean {
-  if (record["policy.outcome"] === "silenced") return false;
+  if (record["policy.outcome"] === "silenced" || record["event.name"] === "warden.heartbeat") return false;
   if (!showsAll) return true;
   const name = record["event.name"];
   return name !== "process.exit" && (name !== "tree.new" || record["sensor.source"] === "procfs");

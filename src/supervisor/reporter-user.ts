@@ -85,7 +85,7 @@ export function pickTransientUser(
 
 /**
  * Chooses a transient user and remembers the choice in the state directory `folder`, which this process must have
- * locked. Throws the system's error if the choice cannot be saved.
+ * locked. A choice that cannot be saved holds until the next start, which gives the reporter's files to another number.
  */
 export function chooseTransientUser(folder: string): User | undefined {
   const file = join(folder, CHOICE_FILE);
@@ -93,7 +93,12 @@ export function chooseTransientUser(folder: string): User | undefined {
   const preferred = saved !== undefined && /^\d+$/.test(saved) ? Number(saved) : undefined;
   const [random = 0] = crypto.getRandomValues(new Uint16Array(1));
   const user = pickTransientUser(numbersInUse(), preferred, random);
-  if (user !== undefined && user.uid !== preferred) writeFileAtomic(file, `${user.uid}\n`);
+  if (user === undefined || user.uid === preferred) return user;
+  try {
+    writeFileAtomic(file, `${user.uid}\n`);
+  } catch {
+    // A full disk must not prevent the start.
+  }
   return user;
 }
 

@@ -100,8 +100,12 @@ function lock(directory: string): number | Refusal {
 
 /** Writes this process's pid into the lock file, for the error message of a second run. */
 export function signLock(fd: number): void {
-  // Writing before truncating: a reader never sees an empty file.
-  ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
+  try {
+    // Writing before truncating: a reader never sees an empty file.
+    ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
+  } catch {
+    // A full disk must not prevent the start. A second run is refused all the same.
+  }
 }
 
 export interface StateDirectory {

@@ -5,6 +5,7 @@ import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createWatch, watchGrowth } from "../linux/inotify.ts";
 import { createSealedFile } from "../linux/memfd.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { getppid, replaceProcess, setProcessName, type User } from "../linux/process.ts";
@@ -149,6 +150,7 @@ export async function continueSupervising(text: string): Promise<number> {
   process.chdir("/");
   if (plan.standbyOf !== undefined && updates !== undefined) {
     setProcessName("treewarden-stby");
+    await releaseStartMemory();
     descriptors = waitForEndOf(plan.standbyOf, updates, descriptors);
     closeDescriptor(updates);
   }

@@ -44,6 +44,10 @@ const table = {
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },
+  "warden.heartbeat": {
+    about: "change",
+    meaning: "every five minutes: the warden runs; what is in force, and what it has counted",
+  },
   "load.shed": {
     about: "change",
     warns: true,
@@ -63,6 +67,11 @@ const table = {
     about: "change",
     meaning: "what is in force could not be saved: a restart reads the files on disk",
   },
+  "journal.not_sealed": {
+    about: "change",
+    meaning:
+      "the key or the end of the journal's chain could not be saved: `events verify` will report what is missing",
+  },
   "policy.not_saved": {
     about: "change",
     meaning:
@@ -81,6 +90,11 @@ const table = {
     warns: true,
     meaning: "the pause is over: armed rules act again",
   },
+  "rule.held": {
+    about: "change",
+    meaning: "the configuration newly arms a rule, which does not act before it is confirmed",
+  },
+  "rule.confirmed": { about: "change", meaning: "root has confirmed a rule that the configuration arms" },
   "rule.armed": { about: "change", meaning: "root has armed a rule by hand" },
   "rule.arm_ended": { about: "change", meaning: "an order to arm is gone" },
   "rule.disarmed": { about: "change", meaning: "root has disarmed a rule, or all of them" },
@@ -131,6 +145,11 @@ const table = {
     meaning: "`policy impact`, `replay --summary`: what a policy would do to one tree, and how often",
   },
   "process.explain": { about: "command", meaning: "`explain`: a process or program and its verdict" },
+  "journal.problem": {
+    about: "command",
+    meaning: "`events verify`: what is wrong in the journal",
+  },
+  "journal.verified": { about: "command", meaning: "`events verify`: what the journal holds" },
   "status.host": { about: "command", meaning: "`status`: what is in force on this host" },
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },

@@ -10,7 +10,7 @@ import {
 } from "./environment.ts";
 import type { JudgedKind } from "./event-kinds.ts";
 import { sourcesText } from "./sensors.ts";
-import { type JudgedRow, reported, type VariableRow } from "./variable-row.ts";
+import { type JudgedRow, reported, type VariableRow, type VariableType } from "./variable-row.ts";
 
 const table = {
   "event.name": {
@@ -634,6 +634,16 @@ const table = {
   "override.by.login_user.id": reported("int", ["change"], "its audit login user; null if it has none"),
   "override.by.session_id": reported("int", ["change"], "its audit session; null if it has none"),
   "override.by.tree": reported("string", ["change"], "its exact tree"),
+  "rule.observed.seconds": reported(
+    "int",
+    ["change"],
+    "how long the rule was observed as it is now, without loss",
+  ),
+  "rule.observed.hits": reported(
+    "int",
+    ["change"],
+    "how often the rule as it is now matched what is not known to be new",
+  ),
   "override.problems": reported("string[]", ["change"], "files of orders that cannot be used, and why"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
   "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
@@ -647,6 +657,49 @@ const table = {
     "why the capture ended: complete, overrun, stopped, refused, or in words",
   ),
   "capture.events": reported("int", ["change"], "events in the capture"),
+  "journal.number": reported(
+    "int",
+    "all",
+    "the record's number among the reliable records of its warden, see `treewarden events verify`",
+  ),
+  "journal.previous": reported("string", "all", "number and seal of the reliable record before it"),
+  "journal.seal": reported(
+    "string",
+    "all",
+    "the warden's seal on the record and on `journal.previous`: HMAC-SHA-256, 128 bits of it, hexadecimal",
+  ),
+  "journal.redacted_seal": reported(
+    "string",
+    "all",
+    "the warden's seal on the fields that redaction may change, as they were before it",
+  ),
+  "journal.problem": reported(
+    "string",
+    [],
+    "`events verify`: `changed`, `moved`, `missing`, `restarted`, or `absent` (a seal that was expected)",
+  ),
+  "journal.count": reported("int", [], "`events verify`: how many records are missing"),
+  "journal.at_least": reported("bool", [], "`events verify`: at least so many"),
+  "journal.after": reported(
+    "string",
+    [],
+    "`events verify`: uid of the record itself, or of the one before the gap",
+  ),
+  "journal.before": reported("string", [], "`events verify`: uid of the record after the gap"),
+  "journal.genuine": reported("int", [], "`events verify`: records that are as the warden made them"),
+  "journal.redacted": reported("int", [], "`events verify`: those of them whose arguments were redacted"),
+  "journal.of_reporter": reported(
+    "int",
+    [],
+    "`events verify`: records that the reporter made, of what it could not write",
+  ),
+  "journal.dropped": reported(
+    "int",
+    [],
+    "`events verify`: records that the warden dropped from a full queue",
+  ),
+  "journal.rotated": reported("int", [], "`events verify`: older records that are gone, at least so many"),
+  "journal.problems": reported("int", [], "`events verify`: how many problems were found"),
   "report.missing": reported("int", ["change"], "how many records are missing"),
   "report.reason": reported(
     "string",
@@ -722,8 +775,8 @@ const table = {
   "status.running": reported("bool", [], "`status`: a warden runs"),
   "status.degraded": reported(
     "string[]",
-    [],
-    "`status`: why what is in force is not what was asked for; empty if it is",
+    ["change"],
+    "`status`, `warden.heartbeat`: why what is in force is not what was asked for; empty if it is",
   ),
   "status.warnings": reported("string[]", [], "`status`: what `doctor` would warn of"),
   "status.changed": reported(
@@ -733,25 +786,72 @@ const table = {
   ),
   "status.paused": reported("bool", [], "`status`: enforcement is paused"),
   "status.journal.bytes": reported("int", [], "`status`: size of the journal"),
-  "status.version": reported("string", [], "`status`: version that runs"),
+  "status.version": reported("string", ["change"], "`status`, `warden.heartbeat`: version that runs"),
   "status.run.since": reported("string", [], "`status`: when treewarden was started"),
   "status.warden.since": reported("string", [], "`status`: when the warden was started, or started again"),
-  "status.may_act": reported("bool", [], "`status`: verdicts may act now"),
+  "status.may_act": reported("bool", ["change"], "`status`, `warden.heartbeat`: verdicts may act now"),
   "status.armed_rules": reported("string[]", [], "`status`: rules that may act, somewhere at least"),
-  "status.policy.digest": reported("string", [], "`status`: SHA-256 of the policy in force"),
+  "status.held_rules": reported(
+    "string[]",
+    [],
+    "`status`: rules that the configuration arms and that wait to be confirmed",
+  ),
+  "status.policy.digest": reported(
+    "string",
+    ["change"],
+    "`status`, `warden.heartbeat`: SHA-256 of the policy in force",
+  ),
   "status.policy.since": reported("string", [], "`status`: when the policy was put into force"),
   "status.configuration.file": reported(
     "string",
     [],
     "`status`: file of the configuration in force; absent: the defaults",
   ),
-  "status.configuration.digest": reported("string", [], "`status`: SHA-256 of that file"),
+  "status.configuration.digest": reported(
+    "string",
+    ["change"],
+    "`status`, `warden.heartbeat`: SHA-256 of that file",
+  ),
   "status.configuration.since": reported("string", [], "`status`: when the configuration was put into force"),
-  "status.baseline.digest": reported("string", [], "`status`: SHA-256 of the host's own baseline in force"),
+  "status.baseline.digest": reported(
+    "string",
+    ["change"],
+    "`status`, `warden.heartbeat`: SHA-256 of the host's own baseline in force",
+  ),
   "status.baseline.since": reported("string", [], "`status`: when the baseline was put into force"),
-  "status.lost": reported("int", [], "`status`: events that the warden lost since its start"),
-  "status.backlog": reported("int", [], "`status`: records that the journal has not confirmed"),
-  "status.epoch": reported("int", [], "`status`: number of the epoch"),
+  "status.lost": reported(
+    "int",
+    ["change"],
+    "`status`, `warden.heartbeat`: events that the warden lost since its start",
+  ),
+  "status.backlog": reported(
+    "int",
+    ["change"],
+    "`status`, `warden.heartbeat`: records that the journal has not confirmed",
+  ),
+  "status.arming.digest": reported(
+    "string",
+    ["change"],
+    "`warden.heartbeat`: SHA-256 of the enforcement and of the rules that may act",
+  ),
+  "status.count.events": reported(
+    "int",
+    ["change"],
+    "`warden.heartbeat`: events from the kernel since the warden's start",
+  ),
+  "status.count.verdicts": reported("int", ["change"], "`warden.heartbeat`: verdicts since then"),
+  "status.count.unattributed": reported(
+    "int",
+    ["change"],
+    "`warden.heartbeat`: unattributed execs since then",
+  ),
+  "status.count.dropped": reported(
+    "int",
+    ["change"],
+    "`warden.heartbeat`: records that the warden's queues dropped since then",
+  ),
+  "status.count.resyncs": reported("int", ["change"], "`warden.heartbeat`: scans after a loss since then"),
+  "status.epoch": reported("int", ["change"], "`status`, `warden.heartbeat`: number of the epoch"),
 
   "explain.label": reported("string", [], "label of the process"),
   "explain.name": reported("string", [], "its name in the exact tree"),
@@ -866,6 +966,15 @@ export function isSharedByLineage(name: string): boolean {
   return isJudged(name) && judgedRow(name).dependsOn.every((one) => dependencies[one].sharedByLineage);
 }
 
+/**
+ * The variable is most often the same for one exec of a lineage and the next, and comparing its values costs nothing:
+ * which file runs, as whom, from which unit. Arguments, times and environments differ.
+ */
+export function repeats(name: string): boolean {
+  if (!isJudged(name) || isExpensive(name)) return false;
+  return judgedRow(name).dependsOn.every((one) => dependencies[one].repeats);
+}
+
 /** Two execs of one settle key are alike in this variable, see dependencies.ts. */
 export function isCoveredBySettleKey(name: JudgedVariable): boolean {
   return judgedRow(name).dependsOn.every((one) => dependencies[one].settleKey !== "missed");
@@ -884,6 +993,11 @@ export function needsContent(name: JudgedVariable): boolean {
 /** Whether the variable depends on the environment alone. False for a name that is no variable. */
 export function isOfEnvironment(name: string): boolean {
   return isJudged(name) && needsEnvironment(name) && judgedRow(name).dependsOn.length === 1;
+}
+
+/** The type of a listed name; undefined for another name. */
+export function typeOfName(name: string): VariableType | undefined {
+  return isListed(name) ? variables[name].type : undefined;
 }
 
 /** Over OTLP all names but OpenTelemetry's own, and all names of events, have this prefix. */

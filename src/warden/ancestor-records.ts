@@ -1,5 +1,6 @@
 // What a reported verdict says of the ancestors of its process: who started whom, when, as whom, with which arguments.
 // It is gathered for records that are reported, never for an exec that is not, and after the verdict was carried out.
+import { payersOf } from "../enforcement/offender.ts";
 import { type Ancestor, type AncestorSources, ancestorsOf, isSameState } from "../forest/ancestors.ts";
 import type { Forest } from "../forest/forest.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -10,6 +11,7 @@ import type { EventRecord, RecordDraft } from "../report/event-record.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { creationTime, type ProcessKey, startsAt } from "../vocabulary/process-key.ts";
+import { type Payer, Shares } from "../vocabulary/shares.ts";
 import type { RecentExecs } from "./recent-execs.ts";
 
 /** The most ancestors that a record describes, from the process upwards: a lineage of a server has 3 to 8. */
@@ -22,6 +24,8 @@ const ARGUMENT_CHARACTERS = 256;
  * 1 % of a CPU. Of further ones the record says what the warden remembers.
  */
 const READS_PER_SECOND = 200;
+/** Of one user other than root, so that nobody keeps the ancestors of other users' programs from being described. */
+const READS_OF_USER = READS_PER_SECOND / 2;
 const SECOND_NS = 1e9;
 
 export interface AncestorInputs {
@@ -37,9 +41,9 @@ export interface AncestorInputs {
 
 export class AncestorRecords {
   private readonly inputs: AncestorInputs;
-  /** Begin of the current second, and the processes that were read in it. */
+  /** Begin of the current second. */
   private second = Number.NEGATIVE_INFINITY;
-  private reads = 0;
+  private readonly reads = new Shares(READS_PER_SECOND, READS_OF_USER);
 
   constructor(inputs: AncestorInputs) {
     this.inputs = inputs;
@@ -55,23 +59,23 @@ export class AncestorRecords {
       ended: (pid) => recent.find((exec) => exec.process.pid === pid)?.process,
     };
     const ancestors = ancestorsOf(process, sources, ANCESTORS);
+    const payers = payersOf(process.lineage, undefined);
     return {
       "process.ancestor_pids": ancestors.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
-      "process.ancestors": ancestors.map((ancestor) => JSON.stringify(this.describe(ancestor))),
+      "process.ancestors": ancestors.map((ancestor) => JSON.stringify(this.describe(ancestor, payers))),
     };
   }
 
-  private mayRead(): boolean {
+  private mayRead(payers: readonly Payer[]): boolean {
     const now = this.inputs.now();
     if (now - this.second >= SECOND_NS) {
       this.second = now;
-      this.reads = 0;
+      this.reads.clear();
     }
-    this.reads += 1;
-    return this.reads <= READS_PER_SECOND;
+    return this.reads.take(payers);
   }
 
-  private describe({ lineage, pid, process, hasEnded }: Ancestor): EventRecord {
+  private describe({ lineage, pid, process, hasEnded }: Ancestor, payers: readonly Payer[]): EventRecord {
     const { bootTimeMs, userName } = this.inputs;
     const record: RecordDraft = {};
     if (pid !== undefined) record["process.pid"] = pid;
@@ -83,7 +87,7 @@ export class AncestorRecords {
     if (program.executable !== undefined && program.executable !== program.path)
       record["process.executable.path"] = shownPath(program.executable);
     if (process === undefined) return record;
-    const start = this.startOf(process, lineage, hasEnded);
+    const start = this.startOf(process, lineage, hasEnded, payers);
     const { args, tty, loginUid } = start;
     if (args !== undefined && args.length > 0)
       record["process.command_args"] = boundedArguments(args, ARGUMENT_CHARACTERS).map(unambiguous);
@@ -95,7 +99,7 @@ export class AncestorRecords {
   }
 
   /** How it was started when it was `lineage`: as the event had it, or else as /proc has it now. */
-  private startOf(process: Process, lineage: Lineage, hasEnded: boolean): Start {
+  private startOf(process: Process, lineage: Lineage, hasEnded: boolean, payers: readonly Payer[]): Start {
     const exec = this.inputs.recent.find(
       (each) =>
         each.process === process && (each.tree === lineage.tree || isSameState(process.lineage, lineage)),
@@ -104,7 +108,7 @@ export class AncestorRecords {
       const { args, tty, loginUid } = exec;
       return { key: process, args, tty, loginUid };
     }
-    const now = !hasEnded && this.mayRead() ? this.inputs.reader.invocation(process.pid) : undefined;
+    const now = !hasEnded && this.mayRead(payers) ? this.inputs.reader.invocation(process.pid) : undefined;
     if (now?.startTicks === undefined || !startsAt(process, now.startTicks))
       return { key: process, args: undefined, tty: undefined, loginUid: undefined };
     // The arguments of another program than that which forked the next process would mislead.

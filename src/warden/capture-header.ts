@@ -2,7 +2,7 @@
 import { hostname, release } from "node:os";
 import { suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { bootId } from "../linux/process.ts";
-import { redactArguments, redactVariable } from "../report/redact.ts";
+import type { ArgumentRedaction } from "../report/redact.ts";
 import { version } from "../report/version.ts";
 import type { CaptureRedaction } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
@@ -39,11 +39,11 @@ export function withoutHosts(baseline: string): string {
 }
 
 /** For captures that leave the host: arguments lose their secrets, and people their names. Paths stay as they are. */
-export const captureRedaction: CaptureRedaction = {
-  args: (args) => redactArguments(args),
-  environment: (environment) =>
-    new Map(
-      [...environment].map(([name, value]) => [name, value === null ? null : redactVariable(name, value)]),
-    ),
-  userName: (uid, name) => (uid >= FIRST_PERSON ? `user${uid}` : name),
-};
+export function captureRedaction({ args, variable }: ArgumentRedaction): CaptureRedaction {
+  return {
+    args,
+    environment: (environment) =>
+      new Map([...environment].map(([name, value]) => [name, value === null ? null : variable(name, value)])),
+    userName: (uid, name) => (uid >= FIRST_PERSON ? `user${uid}` : name),
+  };
+}

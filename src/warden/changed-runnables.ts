@@ -3,7 +3,9 @@
 import type { Knowledge } from "../baseline/baseline.ts";
 import { isOnHost } from "../baseline/learning.ts";
 import type { FoundContent } from "../baseline/seen-contents.ts";
+import { treeId } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import type { Runnable } from "../forest/runnable.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { RunnableContent, RunnableContents, SeenState } from "./runnable-contents.ts";
@@ -39,32 +41,37 @@ export class ChangedRunnables {
   private readonly inputs: ChangedRunnablesInputs;
   /** Contents that were proposed. */
   private readonly proposed = new Set<string>();
-  /** Contents of which a verdict was reported. */
-  private readonly reported = new Set<string>();
+  /** Contents of which a verdict was reported, by the hash of their key. */
+  private readonly reported: Set<string>;
 
-  constructor(inputs: ChangedRunnablesInputs) {
+  /** `reported`: the result of `listReported` in the last run. */
+  constructor(inputs: ChangedRunnablesInputs, reported: Iterable<string> = []) {
     this.inputs = inputs;
+    this.reported = new Set(reported);
   }
 
   /**
    * Looks at the file of a known program if its content decides anything. undefined: it does not, or cannot be looked at
    * now.
    */
-  look(program: RanProgram, { known, contents }: Knowledge): SeenState | undefined {
-    if (known !== true || contents === undefined || typeof contents === "string") return undefined;
+  look(program: RanProgram, knowledge: Knowledge): SeenState | undefined {
     const { lineage, facts } = program;
+    const { known, contents } = knowledge;
+    if (known !== true || contents === undefined || contents === "varies") return undefined;
+    if (changedByBaseline(lineage.program, knowledge) === false) return undefined;
     const { path } = lineage.program;
     return path !== undefined && isOnHost(lineage, facts) ? this.see(path, program) : undefined;
   }
 
   /** The value of `process.runnable.changed`. `seen`: what `look` has returned. */
-  isChanged(program: RanProgram, { known, contents }: Knowledge, seen: SeenState | undefined): Changed {
-    if (known === undefined) return undefined;
-    if (known !== true || contents === "exempt" || contents === "packaged") return false;
+  isChanged(program: RanProgram, knowledge: Knowledge, seen: SeenState | undefined): Changed {
+    if (changedByBaseline(program.lineage.program, knowledge) === false) return false;
+    const { known, contents } = knowledge;
     const content = seen?.content;
     if (seen === undefined || content === undefined) return undefined;
-    if (contents === undefined || contents === "varies") return undefined;
-    const changed = isNew(content, contents, this.inputs.permitted());
+    if (known === undefined || contents === undefined || contents === "varies") return undefined;
+    const accepted = typeof contents === "string" ? [] : contents;
+    const changed = isNew(content, accepted, this.inputs.permitted());
     const { digest } = content;
     if (changed === true && digest !== undefined && add(this.proposed, keyOf(seen.path, content)))
       this.inputs.onChanged(program, digest);
@@ -81,7 +88,7 @@ export class ChangedRunnables {
     const { path } = lineage.program;
     if (path === undefined || !this.inputs.isWanted(path)) return undefined;
     if (!isLearning) {
-      this.inputs.contents.askAt(path);
+      this.inputs.contents.askAt(path, program);
       return undefined;
     }
     const seen = this.see(path, program);
@@ -96,17 +103,36 @@ export class ChangedRunnables {
 
   /** Whether a verdict on this content was reported before. */
   isReported({ path, content }: SeenState): boolean {
-    return content !== undefined && this.reported.has(keyOf(path, content));
+    return content !== undefined && this.reported.has(treeId(keyOf(path, content)));
   }
 
   /** A verdict on this content is reported: the next ones are about another. */
   setReported({ path, content }: SeenState): void {
-    if (content !== undefined) add(this.reported, keyOf(path, content));
+    if (content !== undefined) add(this.reported, treeId(keyOf(path, content)));
+  }
+
+  /** What to save for the next run, so that it reports none of them again. */
+  listReported(): readonly string[] {
+    return [...this.reported];
   }
 
   private see(path: string, { process, lineage, facts, wallTime }: RanProgram): SeenState | undefined {
-    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, runnable: lineage.program });
+    return this.inputs.contents.of(path, { pid: process.pid, facts, wallTime, lineage });
   }
+}
+
+/**
+ * The value of `process.runnable.changed` if the baseline alone decides it: what is not known, or is not compared, is not
+ * changed. undefined: the content decides, or it cannot be told.
+ */
+export function changedByBaseline(
+  { path, executable }: Runnable,
+  { known, contents }: Pick<Knowledge, "known" | "contents">,
+): Changed {
+  if (known === undefined) return undefined;
+  if (known !== true || contents === "exempt") return false;
+  // Of a packaged executable, `process.executable.modified` says whether it is as its package has it.
+  return contents === "packaged" && path === executable ? false : undefined;
 }
 
 /** Whether the content is neither accepted nor permitted; undefined if that cannot be told. */
@@ -115,9 +141,9 @@ function isNew(
   accepted: readonly string[],
   permitted: ReadonlySet<string>,
 ): Changed {
-  if (content.packaged) return false;
   // What ran was written over before anybody could read it. Nothing learned, accepted or shipped does that.
   if (content.overwritten) return true;
+  if (content.packaged) return false;
   if (content.digest === undefined) return undefined;
   return !accepted.includes(content.digest) && !permitted.has(content.digest);
 }

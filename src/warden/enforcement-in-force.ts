@@ -1,7 +1,14 @@
 // What verdicts may do at present: the configuration's enforcement and armed rules, and what root has ordered by hand.
 // Less always wins: a pause holds whatever is armed, and so does a file that takes something away and cannot be read.
-import type { Config, Enforcement } from "../config/config.ts";
-import { actingRules, defaultRulesetOf, isArmedBy, ruleStatesOf } from "../enforcement/arming.ts";
+import type { Enforcement } from "../config/config.ts";
+import {
+  actingRules,
+  defaultRulesetOf,
+  isArmedBy,
+  type NamedRule,
+  ruleStatesOf,
+} from "../enforcement/arming.ts";
+import type { ArmingSettings } from "../enforcement/configured-arming.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
 import {
   allOrders,
@@ -17,6 +24,7 @@ import { type Action, DEFAULT_RULE } from "../policy/schema.ts";
 import type { Totals } from "../report/totals.ts";
 import { type Moment, secondsUntil } from "../vocabulary/moment.ts";
 import { DEFAULT_SEVERITY } from "../vocabulary/severities.ts";
+import type { ConfirmedRules } from "./confirmed-rules.ts";
 import type { OverrideRecords } from "./override-records.ts";
 import type { StoredOverrides } from "./overrides-store.ts";
 import type { WardenStatus } from "./warden-status.ts";
@@ -24,7 +32,7 @@ import type { WardenStatus } from "./warden-status.ts";
 /** While an order has an end, the clock may be set or the machine suspended: look at least this often, in seconds. */
 const LOOK_S = 60;
 
-type EnforcementSettings = Pick<Config, "enforcement" | "armed">;
+type EnforcementSettings = ArmingSettings;
 
 export interface EnforcementInputs {
   readonly settings: EnforcementSettings;
@@ -36,6 +44,8 @@ export interface EnforcementInputs {
   readonly version: () => string;
   readonly moment: () => Moment;
   readonly records: Pick<OverrideRecords, "ended" | "onOrders" | "remind">;
+  /** Which of the rules that the configuration arms may act. */
+  readonly confirmed: Pick<ConfirmedRules, "has" | "held" | "apply" | "confirm">;
   /** Reports files that cannot be used. */
   readonly onProblems: (problems: readonly string[]) => void;
 }
@@ -48,7 +58,7 @@ export class EnforcementInForce {
   private policy: Policy;
   private stored: StoredOverrides = { overrides: noOverrides, problems: [], holdsAll: false };
   private orders: Overrides = noOverrides;
-  /** Ids of orders whose time is over, as long as their files hold them. */
+  /** Ids of orders whose time is over or that are carried out, as long as their files hold them. */
   private readonly ended: Set<string>;
   /** An order in force has an end. */
   private hasEnds = false;
@@ -69,6 +79,11 @@ export class EnforcementInForce {
   /** Of the configuration. */
   get enforcement(): Enforcement {
     return this.settings.enforcement;
+  }
+
+  /** Of the configuration: how long a rule is observed before the configuration alone can arm it, in hours. */
+  get armedSinceHours(): number {
+    return this.settings.armed_since_hours;
   }
 
   /** Whether any verdict may act now. */
@@ -94,6 +109,9 @@ export class EnforcementInForce {
 
   /** The rules that could act, and which of them are armed. */
   actingRules(): WardenStatus["rules"] {
+    const held = new Map(
+      this.inputs.confirmed.held.map(({ rule, seconds, hits }) => [rule, { seconds, hits }]),
+    );
     return actingRules(this.policy).map((rule) => {
       const armed = this.current.get(ruleKey(rule))?.armed ?? false;
       return {
@@ -102,6 +120,7 @@ export class EnforcementInForce {
         inherited: rule.inherited,
         armed: armed === false ? "nowhere" : armed === true ? "everywhere" : "somewhere",
         byConfiguration: isArmedBy(this.settings.armed, rule),
+        held: held.get(ruleKey(rule)) ?? null,
       };
     });
   }
@@ -122,6 +141,7 @@ export class EnforcementInForce {
   apply(policy: Policy, settings: EnforcementSettings): void {
     this.policy = policy;
     this.settings = settings;
+    this.inputs.confirmed.apply(policy, settings);
     if (this.narrowed === settings) this.narrowed = undefined;
     this.update();
   }
@@ -177,16 +197,28 @@ export class EnforcementInForce {
     const stored = allOrders(this.stored.overrides);
     for (const order of stored)
       if ("end" in order && order.end !== null && secondsUntil(order.end, now) <= 0) this.ended.add(order.id);
+    for (const order of this.stored.overrides.confirm)
+      if (!this.ended.has(order.id)) {
+        this.inputs.confirmed.confirm(order);
+        this.ended.add(order.id);
+      }
     const ids = new Set(stored.map(({ id }) => id));
     for (const id of this.ended) if (!ids.has(id)) this.ended.delete(id);
     this.orders = withoutOrders(this.stored.overrides, this.ended);
     this.hasEnds = nextEndAfter(this.orders, now) !== undefined;
     records.onOrders(this.orders, [...this.ended], now.boottime);
-    const states = ruleStatesOf(this.policy, this.settings.armed, this.orders);
+    const { armed } = this.settings;
+    const mayAct = (rule: NamedRule): boolean =>
+      isArmedBy(armed, rule) && this.inputs.confirmed.has(ruleKey(rule));
+    const states = ruleStatesOf(this.policy, mayAct, this.orders);
+    const next = this.narrowed?.armed;
     this.current =
       this.narrowed === undefined
         ? states
-        : bothArmed(states, ruleStatesOf(this.policy, this.narrowed.armed, this.orders));
+        : bothArmed(
+            states,
+            ruleStatesOf(this.policy, (rule) => isArmedBy(next, rule), this.orders),
+          );
     this.isChanged = true;
     this.expectVerdicts();
     totals.gauge("armedRules", {}).set(this.armedRules());
@@ -215,7 +247,8 @@ export class EnforcementInForce {
   private usualOutcomes(action: Action): readonly Outcome[] {
     if (action === "allow") return ["allowed"];
     if (action === "alert") return ["alerted"];
-    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", "killed"];
+    const carriedOut = ["killed", "withheld", "failed"] as const;
+    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", ...carriedOut];
   }
 
   /** How many rules may act, somewhere at least; a pause is not considered. */

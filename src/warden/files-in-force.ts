@@ -10,6 +10,7 @@ import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./las
 export const reloadedSettings: ReadonlySet<string> = new Set([
   "enforcement",
   "armed",
+  "armed_since_hours",
   "policies",
   "policy_keys",
   "pause",

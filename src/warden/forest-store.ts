@@ -7,6 +7,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { AtomicFileWriter } from "./atomic-file-writer.ts";
+import type { ChangedRunnables } from "./changed-runnables.ts";
 import type { NewTrees } from "./new-trees.ts";
 import { fileOfState, type SavedState } from "./saved-state.ts";
 
@@ -20,7 +21,8 @@ export interface ForestStoreInputs {
   readonly bootId: string;
   readonly forest: Forest;
   readonly newTrees: NewTrees;
-  readonly reader: FactsReader;
+  readonly changes: Pick<ChangedRunnables, "listReported">;
+  readonly reader: Pick<FactsReader, "startTicks">;
   readonly fileWriter: AtomicFileWriter;
   /** The exact start of a process became known without an event. */
   readonly onStartLearned: (pid: number, startTicks: number) => void;
@@ -48,14 +50,15 @@ export class ForestStore {
   }
 
   save(now: number): void {
-    const { directory, run, bootId, forest, newTrees, fileWriter, recordChange } = this.inputs;
+    const { directory, run, bootId, forest, newTrees, changes, fileWriter, recordChange } = this.inputs;
     const failed = (error: unknown): void =>
       recordChange("forest.not_saved", { "error.message": String(error) });
     this.unsaved = false;
     try {
       this.learnStarts();
       const saved = saveForest(forest, bootId, encodeRunnable);
-      const { path, text } = fileOfState(directory, { run, forest: saved, trees: newTrees.list() });
+      const state = { run, forest: saved, trees: newTrees.list(), changed: changes.listReported() };
+      const { path, text } = fileOfState(directory, state);
       // Lineages are void after a reboot, so the file need not survive power loss and no write waits for a sync.
       fileWriter.write(path, text, failed, "crash");
     } catch (error) {
@@ -82,7 +85,7 @@ export class ForestStore {
     const { forest, reader, onStartLearned } = this.inputs;
     for (const process of forest.processes()) {
       if (process.startExact || process.kernelThread) continue;
-      const { startTicks } = reader.read(process.pid);
+      const startTicks = reader.startTicks(process.pid);
       if (startTicks === undefined) continue;
       forest.learnStart(process, startTicks);
       onStartLearned(process.pid, startTicks);

@@ -1,10 +1,11 @@
 // Execs whose first verdict left rules undecided for lack of an answer: of the examiner about a file or its content, or
 // of a container's runtime about its image. Each is judged once more when its answers have come, or after a while with
 // what there is.
-import { ROOT_UID } from "../linux/root-file.ts";
+import { payersOf } from "../enforcement/offender.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { ExecSubject } from "../policy/subject.ts";
 import type { lateReasons } from "../report/instruments.ts";
+import { type Payer, Shares } from "../vocabulary/shares.ts";
 import type { SeenState } from "./runnable-contents.ts";
 
 export interface AwaitingExec {
@@ -22,6 +23,7 @@ interface Waiting extends AwaitingExec {
   readonly keys: Set<string>;
   /** ns, CLOCK_MONOTONIC */
   readonly until: number;
+  readonly payers: readonly Payer[];
 }
 
 export interface LateVerdictsInputs {
@@ -37,8 +39,6 @@ export type LateReason = (typeof lateReasons)[number];
 const MAX_WAITING = 1024;
 /** Of one user other than root, so that no flood of new files makes other users' verdicts be missed. */
 const MAX_OF_USER = MAX_WAITING / 4;
-/** Processes whose user is not known count as one. */
-const UNKNOWN_USER = -1;
 /** An exec waits at most 35 s (in ns): longer than a question about a content, or about a container's image. */
 const TIMEOUT_NS = 35e9;
 
@@ -47,8 +47,7 @@ export class LateVerdicts {
   /** Oldest first. */
   private readonly waiting = new Set<Waiting>();
   private readonly byKey = new Map<string, Set<Waiting>>();
-  /** How many execs of each user wait. */
-  private readonly byUser = new Map<number, number>();
+  private readonly shares = new Shares(MAX_WAITING, MAX_OF_USER);
 
   constructor(inputs: LateVerdictsInputs) {
     this.inputs = inputs;
@@ -56,14 +55,12 @@ export class LateVerdicts {
 
   /** Has an exec judged again when the answers named `keys` have come. `now`: ns, CLOCK_MONOTONIC. */
   add(exec: AwaitingExec, keys: readonly string[], now: number): void {
-    const user = userOf(exec);
-    const ofUser = this.byUser.get(user) ?? 0;
-    if (this.waiting.size >= MAX_WAITING || (user !== ROOT_UID && ofUser >= MAX_OF_USER)) {
+    const payers = payersOf(exec.subject.lineage, exec.subject.facts.realUid);
+    if (!this.shares.take(payers)) {
       this.inputs.missed("full");
       return;
     }
-    this.byUser.set(user, ofUser + 1);
-    const waiting: Waiting = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS };
+    const waiting: Waiting = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS, payers };
     this.waiting.add(waiting);
     for (const key of keys) {
       const others = this.byKey.get(key);
@@ -87,12 +84,14 @@ export class LateVerdicts {
 
   /** Nanoseconds until `expire` has something to do; undefined if none waits. */
   dueIn(now: number): number | undefined {
+    if (this.waiting.size === 0) return undefined;
     const [oldest] = this.waiting;
     return oldest === undefined ? undefined : Math.max(0, oldest.until - now);
   }
 
   /** Judges those that have waited for too long with what is known. */
   expire(now: number): void {
+    if (this.waiting.size === 0) return;
     for (const exec of this.waiting) {
       if (exec.until > now) return;
       this.remove(exec);
@@ -108,15 +107,6 @@ export class LateVerdicts {
 
   private remove(exec: Waiting): void {
     this.waiting.delete(exec);
-    const user = userOf(exec);
-    const left = (this.byUser.get(user) ?? 0) - 1;
-    if (left > 0) this.byUser.set(user, left);
-    else this.byUser.delete(user);
+    this.shares.giveBack(exec.payers);
   }
-}
-
-/** Who started it: a set-user-id program is its caller's. */
-function userOf({ subject }: AwaitingExec): number {
-  const { realUid, uid } = subject.facts;
-  return realUid ?? uid ?? UNKNOWN_USER;
 }

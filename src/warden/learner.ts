@@ -1,7 +1,7 @@
 // Collects the trees of what runs, for root to accept. What is learned is reported and decides nothing.
 import { join } from "node:path";
 import type { Knowledge } from "../baseline/baseline.ts";
-import { LEARNING_STATE } from "../baseline/file-names.ts";
+import { LEARNING_KEY, LEARNING_STATE } from "../baseline/file-names.ts";
 import type { SealedUpdate } from "../baseline/learned.ts";
 import { sealUpdate } from "../baseline/learned-seal.ts";
 import { Learning } from "../baseline/learning.ts";
@@ -25,17 +25,18 @@ import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { EventRecord } from "../report/event-record.ts";
-import { redactArguments } from "../report/redact.ts";
 import type { ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { WriteFile } from "./atomic-file-writer.ts";
 import type { KnowableExec, KnownTrees } from "./known-trees.ts";
-import { newLearningKey, readLearningKey } from "./learning-key.ts";
 import { MainPrograms } from "./main-programs.ts";
+import { newSecretKey, readSecretKey } from "./secret-key.ts";
 
 export interface LearnerInputs {
   /** Names what a process runs. */
   readonly identify: (facts: ProcessFacts) => Runnable;
+  /** Removes secrets from the arguments that are kept as a sample. */
+  readonly redact: (args: readonly string[]) => readonly string[];
   readonly stateDirectory: string;
   readonly knownTrees: KnownTrees;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
@@ -267,10 +268,10 @@ export class Learner {
   private sealKey(): Uint8Array {
     if (this.key !== undefined) return this.key;
     const { stateDirectory, writeFile, recordChange } = this.inputs;
-    const saved = readLearningKey(stateDirectory);
+    const saved = readSecretKey(stateDirectory, LEARNING_KEY);
     if (saved instanceof Uint8Array) this.key = saved;
     else {
-      const { key, path, text } = newLearningKey(stateDirectory);
+      const { key, path, text } = newSecretKey(stateDirectory, LEARNING_KEY);
       this.key = key;
       // With a key that is not on the disk nothing that is learned can be accepted: it must be learned again.
       writeFile(path, text, (error) => {
@@ -284,7 +285,7 @@ export class Learner {
   private learningFrom(state: LearningState): Learning {
     return new Learning({
       state,
-      redact: (args) => redactArguments(args),
+      redact: this.inputs.redact,
       look: this.inputs.look,
       isFromMain: (lineage, facts) => this.mainPrograms.isFromMain(lineage, facts),
     });

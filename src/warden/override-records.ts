@@ -22,12 +22,16 @@ interface OverrideEvents {
   readonly ends: ChangeName;
 }
 
+/** The warden records an order to confirm when it carries it out. */
+type LastingKind = Exclude<OverrideKind, "confirm">;
+
 const events = {
   arm: { begins: "rule.armed", ends: "rule.arm_ended" },
   disarm: { begins: "rule.disarmed", ends: "rule.disarm_ended" },
   pause: { begins: "enforcement.paused", ends: "enforcement.pause_ended" },
   silence: { begins: "rule.silenced", ends: "rule.silence_ended" },
-} as const satisfies Readonly<Record<OverrideKind, OverrideEvents>>;
+} as const satisfies Readonly<Record<LastingKind, OverrideEvents>>;
+const lastingKinds = overrideKinds.filter((kind) => kind !== "confirm");
 
 export interface OverrideRecordsInputs {
   /** What an earlier warden has saved; undefined if there is nothing, or it cannot be read. */
@@ -58,7 +62,7 @@ export class OverrideRecords {
    */
   onOrders(inForce: Overrides, ended: readonly string[], boottime: number): void {
     let isChanged = ended.join() !== this.recorded.ended.join();
-    for (const kind of overrideKinds) {
+    for (const kind of lastingKinds) {
       const before: readonly AnyOrder[] = this.recorded.inForce[kind];
       const now: readonly AnyOrder[] = inForce[kind];
       for (const order of before) {
@@ -85,7 +89,7 @@ export class OverrideRecords {
     this.record("pause", events.pause.begins, pause);
   }
 
-  private record(kind: OverrideKind, event: ChangeName, order: AnyOrder, ended?: "time" | "order"): void {
+  private record(kind: LastingKind, event: ChangeName, order: AnyOrder, ended?: "time" | "order"): void {
     this.inputs.recordChange(event, {
       ...(kind === "pause" ? { "policy.severity": "high" } : {}),
       ...(ended === undefined ? {} : { "override.ended_by": ended }),

@@ -41,7 +41,7 @@ export function overridePath(stateDirectory: string, kind: OverrideKind): string
   return join(stateDirectory, OVERRIDES_FOLDER, overrideFiles[kind]);
 }
 
-/** Reads the four files; one that is missing holds no order, one that others can have written or that is broken none. */
+/** Reads the files; one that is missing holds no order, one that others can have written or that is broken none. */
 export function readOverrides(stateDirectory: string): StoredOverrides {
   const problems: OverrideProblem[] = [];
   let holdsAll = false;
@@ -59,6 +59,7 @@ export function readOverrides(stateDirectory: string): StoredOverrides {
   const overrides = {
     arm: read("arm"),
     disarm: read("disarm"),
+    confirm: read("confirm"),
     pause: read("pause"),
     silence: read("silence"),
   };

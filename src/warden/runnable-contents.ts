@@ -1,7 +1,8 @@
 // What the files of runnables hold, as far as it is known: asks the examiner whenever a file is seen in another state
 // than before, with a descriptor of the very file that the process runs, and never waits for the answer.
+import { payersOf } from "../enforcement/offender.ts";
 import type { ExaminedContent, ExaminerClient } from "../examiner/client.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
+import type { Lineage } from "../forest/lineage.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import {
   type FileState,
@@ -53,11 +54,11 @@ export interface RunnableContentsInputs {
   readonly now: () => number;
 }
 
-/** A process that runs the file. */
+/** A process that runs the file as `lineage.program`. */
 export interface RunningFile {
   readonly pid: number;
-  readonly runnable: Runnable;
-  readonly facts: Pick<ProcessFacts, "inode" | "executableAge">;
+  readonly lineage: Lineage;
+  readonly facts: Pick<ProcessFacts, "inode" | "executableAge" | "realUid">;
   /** Milliseconds since the epoch, the time of `facts`. */
   readonly wallTime: number;
 }
@@ -85,15 +86,15 @@ export class RunnableContents {
   }
 
   /**
-   * What the file at `path` holds, which a process on the host has just begun to run as `runnable`. Undefined if it
+   * What the file at `path` holds, which a process on the host has just begun to run. Undefined if it
    * cannot be asked for now; without `content` while the answer is outstanding.
    */
   of(path: string, running: RunningFile): SeenState | undefined {
     const record = this.paths.get(path) ?? this.remember(path);
     const { latest } = record;
-    // A package's file is told from others by its path alone.
-    if (latest?.content?.packaged === true) return latest;
-    const isExecutable = running.runnable.executable === path;
+    const isExecutable = running.lineage.program.executable === path;
+    // Whether that is as its package has it, `process.executable.modified` says.
+    if (isExecutable && latest?.content?.packaged === true) return latest;
     if (isExecutable && latest?.state !== undefined && isUnchanged(latest.state, running)) return latest;
     const own = this.open(record, running, isExecutable);
     const file = own ?? this.openInRootOf(this.inputs.ownPid ?? process.pid, record.name);
@@ -109,7 +110,8 @@ export class RunnableContents {
       closeDescriptor(file.fd);
       return latest;
     }
-    const question = this.inputs.questions.ask(path, file?.fd);
+    const payers = payersOf(running.lineage, running.facts.realUid);
+    const question = this.inputs.questions.ask(path, file?.fd, payers);
     if (question === undefined) return undefined;
     const seen = { path, state: file?.state, isAnother, content: undefined, question, askedAt: now };
     this.asked.set(question, seen);
@@ -117,9 +119,9 @@ export class RunnableContents {
     return seen;
   }
 
-  /** Asks for what is at a path, whatever a process runs: cheaper, and enough for a proposal. */
-  askAt(path: string): void {
-    const question = this.inputs.questions.ask(path, undefined);
+  /** Asks for what is at a path, whatever the process runs: cheaper, and enough for a proposal. */
+  askAt(path: string, { lineage, facts }: Pick<RunningFile, "lineage" | "facts">): void {
+    const question = this.inputs.questions.ask(path, undefined, payersOf(lineage, facts.realUid));
     if (question === undefined) return;
     const askedAt = this.inputs.now();
     this.asked.set(question, {
@@ -195,7 +197,9 @@ function isChangedSince(
 function contentOf({ state, isAnother }: SeenState, answer: ExaminedContent | undefined): RunnableContent {
   const read = answer?.state;
   const modified = isAnother ? state?.changed : (state?.modified ?? read?.modified);
-  const overwritten = isAnother || (state !== undefined && read !== undefined && !sameContent(state, read));
+  const isBeingInstalled = answer?.packaged === true && read === undefined;
+  const isWritten = state !== undefined && read !== undefined && !sameContent(state, read);
+  const overwritten = !isBeingInstalled && (isAnother || isWritten);
   return {
     digest: overwritten ? undefined : answer?.digest,
     packaged: answer?.packaged ?? false,

@@ -40,6 +40,8 @@ const savedState = v.object({
   forest: v.unknown(),
   /** Trees that were reported as new. */
   trees: v.pipe(v.array(v.string()), v.readonly()),
+  /** Contents that were reported as changed. */
+  changed: v.optional(v.pipe(v.array(v.string()), v.readonly())),
 });
 
 export type SavedState = Readonly<v.InferOutput<typeof savedState>>;

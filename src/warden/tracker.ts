@@ -3,6 +3,7 @@ import { kernelThread } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
+import { restoreSnapshot } from "../forest/forest-snapshot.ts";
 import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import { OVERFLOW_TREE, TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
@@ -145,6 +146,12 @@ export class Tracker {
     }
     for (const { process, facts } of differences.changed) this.runs(process, facts, "procfs", time);
     return differences;
+  }
+
+  /** Fills the empty forest with what another warden has left, see `snapshotForest`. Throws if it is inconsistent. */
+  restore(snapshot: string, decode: (program: unknown) => Runnable): void {
+    restoreSnapshot(this.forest, snapshot, decode);
+    for (const process of this.forest.processes()) this.started(process);
   }
 
   /** Ends the processes that a scan did not find and for which no exit event has arrived since. */

@@ -15,6 +15,7 @@ import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp } from "../report/records.ts";
 import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Counter, Histogram, Totals } from "../report/totals.ts";
+import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import type { ChangedRunnables } from "./changed-runnables.ts";
@@ -57,6 +58,8 @@ export interface VerdictInputs {
   readonly knowledgeOf: (exec: KnowableExec & Pick<Execution, "time">) => Knowledge;
   /** Tells whether what runs holds what was learned. */
   readonly changes?: ChangedRunnables;
+  /** A verdict depended on whether a content is another one: what was known of that, for captures. */
+  readonly judgedContent?: (answer: Omit<ChangedItem, "kind">) => void;
   /** Execs that are judged again. */
   readonly late?: LateVerdicts;
   /** Names of the examiner's answers that an exec lacks; they are on their way. */
@@ -71,6 +74,8 @@ export interface VerdictInputs {
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
+  /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
+  readonly observed?: (decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent) => void;
 }
@@ -131,6 +136,7 @@ export class VerdictHandler implements TrackerListener {
     const seen = changes?.look(subject, knowledge);
     subject.changed = changes?.isChanged(subject, knowledge, seen);
     if (subject.changed === true) this.allowInWindow(subject);
+    let { changed } = subject;
     const { current: policy } = this.inputs.policy;
     const { enforcement } = this.inputs;
     const isKnown = knowledge.known === true;
@@ -139,10 +145,13 @@ export class VerdictHandler implements TrackerListener {
       decision = decide(policy, subject, enforcement.states);
     let { outcome, reason } = this.carryOut(exec, decision, isKnown);
     if (!isCarriedOut(outcome) && this.wasReported(policy, decision, subject, seen)) {
-      decision = decide(policy, { ...subject, changed: false }, enforcement.states);
+      changed = false;
+      decision = decide(policy, { ...subject, changed }, enforcement.states);
       ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
+    if (seen !== undefined) this.captureContent(subject, changed, isPending(seen));
     this.count(decision, outcome, exec);
+    if (decision.action === "kill" && knowledge.known !== false) this.inputs.observed?.(decision);
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
@@ -153,11 +162,14 @@ export class VerdictHandler implements TrackerListener {
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;
-    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge)))
+    if (isRemembered && this.inputs.newTrees.isNew(exec.tree, isUnknown(knowledge))) {
+      const known = knowledge.known === undefined ? "absent" : knowledge.known === null ? "null" : "false";
+      this.inputs.totals.counter("newTrees", { known }).add(1);
       outbox.reliable(
         records.exec(subject, "tree.new", stamp, this.inputs.ancestorsOf?.(exec.process)),
         "common",
       );
+    }
     if (decision.action !== "allow")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
@@ -182,14 +194,27 @@ export class VerdictHandler implements TrackerListener {
     const { knowledge } = late;
     late.changed = inputs.changes?.isChanged(late, knowledge, seen);
     if (late.changed === true) this.allowInWindow(late);
+    let { changed } = late;
     const { states } = inputs.enforcement;
     let decision = decideAmong(policy, late, undecided, states);
-    if (this.wasReported(policy, decision, late, seen))
-      decision = decideAmong(policy, { ...late, changed: false }, undecided, states);
+    if (this.wasReported(policy, decision, late, seen)) {
+      changed = false;
+      decision = decideAmong(policy, { ...late, changed }, undecided, states);
+    }
+    if (seen !== undefined) this.captureContent(late, changed, false);
     if (decision.action === "allow") return;
     const { outcome } = reportedOnly(decision);
     this.countedWith(decision, outcome).verdicts.add(1);
+    if (decision.action === "kill" && knowledge.known !== false) inputs.observed?.(decision);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  private captureContent(
+    { process, time }: ExecSubject,
+    changed: boolean | undefined,
+    isAwaited: boolean,
+  ): void {
+    this.inputs.judgedContent?.({ pid: process.pid, time, changed, isAwaited });
   }
 
   /** In an open change window a new content is no alarm: it belongs to the change. */
@@ -256,8 +281,7 @@ export class VerdictHandler implements TrackerListener {
     const { late, awaited } = this.inputs;
     if (late === undefined) return;
     const keys = awaited?.(subject) ?? [];
-    const isContentPending = seen !== undefined && seen.content === undefined;
-    const all = isContentPending ? [...keys, contentKey(seen.question)] : keys;
+    const all = isPending(seen) ? [...keys, contentKey(seen.question)] : keys;
     if (all.length > 0) late.add({ subject, seen, undecided, policy }, all, monotonicNow());
   }
 
@@ -390,6 +414,11 @@ function imageFor(
 /** Whether the process was, or should have been, signalled. */
 function isCarriedOut(outcome: Outcome): boolean {
   return outcome !== "alerted" && outcome !== "would_kill" && outcome !== "allowed";
+}
+
+/** Whether the examiner is still to answer. */
+function isPending(seen: SeenState | undefined): seen is SeenState {
+  return seen !== undefined && seen.content === undefined;
 }
 
 /** The name of the answer to a question about a content, see `LateVerdicts.answered`. */

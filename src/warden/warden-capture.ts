@@ -8,11 +8,12 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { openRootFifoToWrite } from "../linux/fifo.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { EndReason } from "../sensor/capture/blocks.ts";
-import { CaptureWriter } from "../sensor/capture/capture-writer.ts";
+import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
+import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
-import { captureRedaction, withoutHosts } from "./capture-header.ts";
+import { withoutHosts } from "./capture-header.ts";
 import { CapturePipe } from "./capture-pipe.ts";
 import { captureTexts, isBaseline } from "./capture-texts.ts";
 import type { Epoch, EpochReason } from "./epoch.ts";
@@ -27,6 +28,8 @@ export interface WardenCaptureInputs {
   readonly stateDirectory: string;
   readonly epoch: Epoch;
   readonly header: (redacted: boolean) => CaptureHeader;
+  /** For captures that leave the host. */
+  readonly redaction: CaptureRedaction;
   /** By which the warden judges now, see ClockItem. */
   readonly clocks: () => { readonly wallOffset: number; readonly suspended: number };
   readonly userName: (uid: number) => string | undefined;
@@ -94,7 +97,7 @@ export class WardenCapture {
       return;
     }
     const pipe = new CapturePipe(fd);
-    const redaction = redacted ? captureRedaction : undefined;
+    const redaction = redacted ? this.inputs.redaction : undefined;
     const writer = new CaptureWriter((frame) => pipe.add(frame), header(redacted), userName, redaction);
     this.recording = {
       name: pipeName,
@@ -205,6 +208,11 @@ export class WardenCapture {
     if (image === undefined) active.containers.delete(id);
     else this.keep(active, active.containers, "containers", id, image);
     active.writer.add("container", { kind: "container", id, image });
+  }
+
+  /** What the warden judges by: whether what an exec runs holds what was accepted, see ChangedItem. */
+  changed(answer: Omit<ChangedItem, "kind">): void {
+    this.active?.writer.add("changed", { kind: "changed", ...answer });
   }
 
   /** The capture, if events are being captured. */

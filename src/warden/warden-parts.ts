@@ -19,9 +19,11 @@ import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import { sealAsNumber } from "../report/journal-chain.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
+import { createArgumentRedaction } from "../report/redact.ts";
 import { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
@@ -33,13 +35,16 @@ import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
 import { BaseList } from "./base-list.ts";
-import { captureHeader } from "./capture-header.ts";
+import { captureHeader, captureRedaction } from "./capture-header.ts";
+import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
+import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
 import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
@@ -55,8 +60,9 @@ import { PolicyInForce } from "./policy-in-force.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
+import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
-import { rememberBoot } from "./saved-state.ts";
+import { rememberBoot, type SavedState } from "./saved-state.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
@@ -75,13 +81,13 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
 
 /**
  * Opens the event source and builds every part; nothing is judged yet. A function that a part is given may use a part
- * that is built further down, because it is called from the loop only. `savedTrees`: those that were reported as new
- * before. Throws if there is no event source.
+ * that is built further down, because it is called from the loop only. `saved`: what was
+ * reported before. Throws if there is no event source.
  */
 export function buildWardenParts(
   options: WardenOptions,
   { policy, baselines, signed }: LoadedPolicy,
-  savedTrees: readonly string[] | undefined,
+  saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
   const stateDirectory = config.state_directory;
@@ -97,16 +103,19 @@ export function buildWardenParts(
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const totals = new Totals();
+  const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
   const unreadable = new UnreadableProcesses({
     now: monotonicNow,
     record: (details) => recordChange("process.unreadable", details),
   });
-  const reader = new FactsReader({
-    argumentBytes: config.arguments.limit,
-    onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
-  });
+  const reader =
+    options.succession?.reader ??
+    new FactsReader({
+      argumentBytes: config.arguments.limit,
+      onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
+    });
+  let { opened } = options.succession ?? {};
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),
@@ -119,12 +128,25 @@ export function buildWardenParts(
     token: pollTokens.sensor,
     totals,
     epoch,
-    open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
+    open(choice, lastResort) {
+      const prepared = opened;
+      opened = undefined;
+      return prepared ?? options.openSensor(choice, reader, lastResort);
+    },
   });
   const policyInForce = new PolicyInForce(policy, totals);
   for (const { signals } of options.outputProblems)
     for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
+  const degradedReasons = totals.gauge("degradedReasons", {});
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
+  const journalHead = totals.gauge("journalHead", {});
+  const chainStore = new ChainStore({
+    stateDirectory,
+    origin: { run, generation },
+    writeFile: (...file) => fileWriter.write(...file),
+    recordChange: (...change) => recordChange(...change),
+  });
+  const { chain } = chainStore;
   const ownCost = new OwnCost({
     totals,
     read: readProcessCost,
@@ -134,6 +156,7 @@ export function buildWardenParts(
   const outbox = new Outbox({
     fd: options.reportFd,
     totals,
+    chain,
     hello: () => ({
       type: "hello",
       run,
@@ -148,8 +171,10 @@ export function buildWardenParts(
       trees.expire();
       tracker.publishLastEvent(wallClockOffset());
       killBudgetRemaining.set(killer.budgetRemaining);
+      if (chain.head !== undefined) journalHead.set(sealAsNumber(chain.head.seal));
       knownTrees.publishInfo(totals);
       ownCost.measure();
+      degradedReasons.set(degraded().length);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -166,6 +191,23 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
+  const observation = new RuleObservation({
+    stateDirectory,
+    writeFile,
+    saved: readObservedRules(stateDirectory),
+    policy,
+    now: monotonicNow(),
+  });
+  const confirmed = new ConfirmedRules({
+    stateDirectory,
+    writeFile,
+    recordChange,
+    policy,
+    settings: config,
+    saved: readConfirmedRules(stateDirectory),
+    observed: () => observation.observedAt(monotonicNow()),
+    now: () => Math.floor(realtimeNow() / 1e9),
+  });
   const enforcement = new EnforcementInForce({
     settings: config,
     policy,
@@ -173,6 +215,7 @@ export function buildWardenParts(
     read: () => readOverrides(stateDirectory),
     version: () => overridesVersion(stateDirectory),
     moment: momentNow,
+    confirmed,
     records: new OverrideRecords({
       saved: readRecorded(stateDirectory),
       save: (text) =>
@@ -228,7 +271,9 @@ export function buildWardenParts(
     moment: momentNow,
     imageOf,
   });
+  const redaction = createArgumentRedaction(config.arguments.report, config.arguments.redact);
   const learner = new Learner({
+    redact: redaction.args,
     identify: (facts) => baseList.identify(facts),
     stateDirectory,
     knownTrees,
@@ -240,13 +285,16 @@ export function buildWardenParts(
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
   });
   const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
-  const changes = new ChangedRunnables({
-    contents,
-    permitted: () => policyInForce.current.digests,
-    isWanted: (path) => learner.wantsContent(path),
-    onContent: (path, content) => learner.onContent(path, content),
-    onChanged: (program, digest) => learner.onChanged(program, digest),
-  });
+  const changes = new ChangedRunnables(
+    {
+      contents,
+      permitted: () => policyInForce.current.digests,
+      isWanted: (path) => learner.wantsContent(path),
+      onContent: (path, content) => learner.onContent(path, content),
+      onChanged: (program, digest) => learner.onChanged(program, digest),
+    },
+    saved?.changed,
+  );
   const late = new LateVerdicts({
     judge: (exec) => verdicts.onLate(exec),
     missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
@@ -254,6 +302,7 @@ export function buildWardenParts(
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
   const capture = new WardenCapture({
     stateDirectory,
+    redaction: captureRedaction(createArgumentRedaction("redacted", config.arguments.redact)),
     epoch,
     header: (redacted) =>
       captureHeader({
@@ -318,6 +367,7 @@ export function buildWardenParts(
     runStarted: options.runStartedMs / 1e3,
     sensor: { source: source.name, reason: source.why },
     enforcement: enforcement.enforcement,
+    armedSinceHours: enforcement.armedSinceHours,
     mayAct: enforcement.mayAct,
     rules: enforcement.actingRules(),
     policy: {
@@ -338,7 +388,14 @@ export function buildWardenParts(
     epoch: epoch.current,
   });
 
-  const newTrees = new NewTrees(savedTrees);
+  const heartbeat = new Heartbeat({
+    now: monotonicNow(),
+    status,
+    sumOf: (name) => totals.sumOf(name),
+    record: (fields) => recordChange("warden.heartbeat", fields),
+  });
+
+  const newTrees = new NewTrees(saved?.trees);
   const recentExecs = new RecentExecs(config.arguments.limit);
   const tracker = new Tracker(
     {
@@ -364,6 +421,7 @@ export function buildWardenParts(
     bootId: boot.bootId,
     forest: tracker.forest,
     newTrees,
+    changes,
     reader,
     fileWriter,
     onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
@@ -409,6 +467,7 @@ export function buildWardenParts(
     },
     imageOf,
     changes,
+    judgedContent: (answer) => capture.changed(answer),
     late,
     awaited: ({ containerId, examined, facts }) => {
       if (typeof containerId === "string")
@@ -419,7 +478,9 @@ export function buildWardenParts(
     ancestorsOf: (process) => ancestors.of(process),
     recordChange,
     onLoss: () => {
-      rescan.want(monotonicNow());
+      const time = monotonicNow();
+      rescan.want(time);
+      observation.onLoss(time);
       learner.onLoss();
     },
     knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
@@ -427,11 +488,13 @@ export function buildWardenParts(
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
+    observed: (decision) => observation.onDecision(decision),
   });
   return {
     applyEnforcement,
     capture,
     changes,
+    confirmed,
     enforcement,
     degraded,
     epoch,
@@ -441,10 +504,13 @@ export function buildWardenParts(
     loop,
     fileWriter,
     forestStore,
+    chainStore,
+    heartbeat,
     knownTrees,
     late,
     learner,
     link,
+    observation,
     outbox,
     ownCost,
     policyInForce,

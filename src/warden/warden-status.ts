@@ -16,6 +16,8 @@ export const wardenStatus = v.strictObject({
   sensor: v.strictObject({ source: text, reason: text }),
   /** What is in force of the configuration's enforcement. */
   enforcement: text,
+  /** For how many hours a rule must be observed before the configuration alone can arm it. */
+  armedSinceHours: number,
   /** Whether any verdict may act now. */
   mayAct: v.boolean(),
   /** Rules that could act. `armed`: for every event, for some, or for none. */
@@ -26,6 +28,8 @@ export const wardenStatus = v.strictObject({
       inherited: v.boolean(),
       armed: v.picklist(["everywhere", "somewhere", "nowhere"]),
       byConfiguration: v.boolean(),
+      /** The configuration arms it, and it waits to be confirmed: what was observed of it; null if that is not so. */
+      held: v.nullable(v.strictObject({ seconds: number, hits: number })),
     }),
   ),
   policy: v.strictObject({ role: text, version: text, digest: text, since: seconds, rules: number }),

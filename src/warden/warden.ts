@@ -1,9 +1,13 @@
 // The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
 // parts. Until its shutdown it waits neither for the disk nor for another process.
+import { requestName } from "../baseline/warden-request.ts";
+import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { snapshotForest } from "../forest/forest-snapshot.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
+import { releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -11,8 +15,10 @@ import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
+import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
+import { EventsAfter, EventsUntil, leaveHandover, takeHandover } from "./handover.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
@@ -20,8 +26,11 @@ import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
 
-/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
-const ALLOCATOR_KEEPS_MS = 20;
+/**
+ * The executable starts with a factor of 100 (build/compile.ts), so that nothing is compiled that only the start calls.
+ * The functions of the loop are few and run for weeks. A factor of 1 saves no more CPU, and takes 4 MB more.
+ */
+const LOOP_JIT_POLICY = 10;
 /** Interval of the reports of learned trees. */
 const LEARNED_INTERVAL_NS = 2e9;
 /** epoll_wait(2) takes milliseconds as a signed 32-bit number, which is less than 25 days. */
@@ -37,24 +46,22 @@ const SHUTDOWN_WRITE_MS = 500;
 /** While a file is being written, the poll returns after this time, because the write needs the event loop. */
 const WRITE_POLL_NS = 5e6;
 
+/** A successor starts within a second; if none has come by then, the warden ends, and is started again with a gap. */
+const SUCCESSOR_NS = 20e9;
+/** How far ahead the time lies up to which a warden handles events before its successor does: no drain has passed it. */
+const HANDOVER_AHEAD_NS = 2e6;
+/** For how long the last events are waited for: longer than a sensor holds one back. */
+const HANDOVER_DRAIN_NS = 150e6;
+const HANDOVER_PAUSE_MS = 5;
+
 /** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  await freeMemory();
+  await releaseStartMemory();
+  Bun.unsafe.setJITPolicy(LOOP_JIT_POLICY);
   await warden.run();
-}
-
-/**
- * Takes 20 ms and two collections of garbage: part of what a start has used is held until the event loop has had a turn,
- * and what the first collection frees goes back to the kernel with the second one, once the allocator has kept it.
- */
-async function freeMemory(): Promise<void> {
-  await Bun.sleep(0);
-  Bun.gc(true);
-  await Bun.sleep(ALLOCATOR_KEEPS_MS);
-  Bun.gc(true);
 }
 
 /**
@@ -63,7 +70,7 @@ async function freeMemory(): Promise<void> {
  */
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
-  const warden = new Warden(options, buildWardenParts(options, loaded, saved?.trees));
+  const warden = new Warden(options, buildWardenParts(options, loaded, saved));
   warden.start(saved);
   return warden;
 }
@@ -88,6 +95,10 @@ class Warden {
   private isReloadDue = false;
   /** The names of requests to reload that are not answered yet. */
   private readonly reloadRequests: string[] = [];
+  /** When a successor should have replaced this warden; ns, CLOCK_MONOTONIC. undefined: none was asked for. */
+  private successorBy: number | undefined;
+  /** Which events are this warden's while it replaces another one or is replaced; undefined: all of them. */
+  private events: EventsUntil | EventsAfter | undefined;
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
   /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
@@ -111,7 +122,7 @@ class Warden {
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
-    this.initialScan(saved);
+    if (!this.succeed()) this.initialScan(saved);
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
   }
@@ -125,6 +136,7 @@ class Warden {
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     this.reportWatching();
+    for (const order of this.options.succession?.orders ?? []) this.handleOrder(order);
     try {
       while (!this.isStopping) {
         const timeout = this.pollTimeout();
@@ -142,7 +154,10 @@ class Warden {
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
       // The source may still hold events that it has not emitted.
-      if (this.fault === undefined) this.drain();
+      if (this.fault === undefined) {
+        if (this.successorBy === undefined) this.drain();
+        else this.handOver();
+      }
     } finally {
       source[Symbol.dispose]();
     }
@@ -203,6 +218,7 @@ class Warden {
   /** An exception here is a bug of treewarden. It is reported, and the loop continues with the next event. */
   private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
+    if (this.events !== undefined && !this.isOwn(this.events, event)) return;
     this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
@@ -213,6 +229,55 @@ class Warden {
       });
     }
     capture.event(event);
+  }
+
+  private isOwn(events: EventsUntil | EventsAfter, event: ProcessEvent): boolean {
+    const isOwn = events.takes(event);
+    if ("isOver" in events && events.isOver) this.events = undefined;
+    return isOwn;
+  }
+
+  /** Has another warden, with the rights of what is in force, take over without a gap in events. */
+  private replaceBySuccessor(): void {
+    if (this.options.requestSuccessor()) this.successorBy = monotonicNow() + SUCCESSOR_NS;
+    else this.isStopping = true;
+  }
+
+  /** Handles the last events, and leaves the forest for the successor, which handles all later ones. */
+  private handOver(): void {
+    const events = new EventsUntil(monotonicNow() + HANDOVER_AHEAD_NS);
+    this.events = events;
+    const end = events.until + HANDOVER_DRAIN_NS;
+    while (!events.isPassed && monotonicNow() < end) {
+      Bun.sleepSync(HANDOVER_PAUSE_MS);
+      this.drain();
+    }
+    // Of two CPUs, one may report an event a little after the other has reported a later one.
+    Bun.sleepSync(HANDOVER_PAUSE_MS);
+    this.drain();
+    const { config, run } = this.options;
+    const { until, recent } = events;
+    const forest = snapshotForest(this.parts.tracker.forest, encodeRunnable);
+    leaveHandover(config.state_directory, { run, until, recent, forest });
+  }
+
+  /** Goes on where the warden that this one replaces has ended; false if there is none, or it has left nothing. */
+  private succeed(): boolean {
+    const { config, run, succession } = this.options;
+    // Also what was left for a successor that never came.
+    const handover = takeHandover(config.state_directory, run);
+    if (succession === undefined || handover === undefined) return false;
+    const { tracker, learner, recordChange } = this.parts;
+    try {
+      tracker.restore(handover.forest, decodeRunnable);
+    } catch (error) {
+      recordChange("forest.rejected", { "error.message": String(error) });
+      return false;
+    }
+    this.events = new EventsAfter(handover);
+    learner.onScan(succession.processes);
+    this.beginScan(false);
+    return true;
   }
 
   /**
@@ -245,8 +310,14 @@ class Warden {
       else this.connect(order);
     }
     if (order === "stop" || order === "hangup") this.isStopping = true;
+    const { requests } = this.parts;
+    // The successor finds the requests in their folder.
+    if (this.successorBy !== undefined) {
+      if (order === "reload") requests.handOver(requestName(Date.now(), 0), { kind: "reload" });
+      return;
+    }
     if (order === "reload") this.isReloadDue = true;
-    if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
+    if (order === "request" && requests.handle()) this.learnRunningProcesses();
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
@@ -313,7 +384,12 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
+    const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
+    if (this.successorBy !== undefined) {
+      for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
+      return;
+    }
     users.nameOf = readUserNames();
     epoch.raise("users");
     const result = read.ok ? yield* this.options.loadingPolicy(read.settings) : read;
@@ -330,18 +406,23 @@ class Warden {
     if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
       // The next warden gets the rights to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
+      this.parts.observation.apply(result.policy, monotonicNow());
+      confirmed.apply(result.policy, config, writeNow);
       for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
-      this.isStopping = true;
+      this.replaceBySuccessor();
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
     policyInForce.replace(result.policy);
+    this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
     this.parts.signedPolicies.remember(result.signed);
     epoch.raise("policy");
     verdicts.settling = source.applyPolicy(result.policy, enforcement);
     const isOther = result.lastGood.origin.digest !== files.current.origin.digest;
-    files.accept(result.lastGood, false);
+    const hasRightsToSpare =
+      config.enforcement === "observe" && this.options.config.enforcement !== "observe";
+    files.accept(result.lastGood, hasRightsToSpare);
     if (isOther)
       recordChange("configuration.loaded", {
         ...(origin.file === undefined ? {} : { "configuration.file": origin.file }),
@@ -356,6 +437,7 @@ class Warden {
     this.warnAboutPolicy();
     const notes = later.map((name) => `${name} is in force from the next start on`);
     for (const name of requests) this.parts.requests.answer(name, { notes });
+    if (hasRightsToSpare) this.replaceBySuccessor();
   }
 
   /** `isConfigurationRead`: then the errors are of policies. */
@@ -433,7 +515,7 @@ class Warden {
     if (scan?.slices.readSlice() !== true) return;
     this.scan = undefined;
     this.updateClocks();
-    const { source, tracker, rescan, capture, totals, learner, recordChange } = this.parts;
+    const { source, tracker, rescan, capture, totals, learner, observation, recordChange } = this.parts;
     const { time } = scan.slices;
     const found = scan.slices.result((pid) => tracker.forest.get(pid) !== undefined);
     const processes = withoutZombies(found, source.sensor);
@@ -444,7 +526,10 @@ class Warden {
     for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
-    if (tracker.forest.lossTime === undefined) learner.onRepaired();
+    if (tracker.forest.lossTime === undefined) {
+      learner.onRepaired();
+      observation.onRepaired(monotonicNow());
+    }
     if (!scan.isRepair) return;
     totals.counter("resyncs", {}).add(1);
     recordChange("sensor.resync", {
@@ -462,6 +547,7 @@ class Warden {
       link,
       rescan,
       forestStore,
+      chainStore,
       fileWriter,
       learner,
       knownTrees,
@@ -470,6 +556,7 @@ class Warden {
       enforcement,
       late,
       examiner,
+      heartbeat,
     } = this.parts;
     const now = monotonicNow();
     let ms = link.due;
@@ -480,11 +567,14 @@ class Warden {
     };
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     if (work.isBusy || this.isReloadDue) wakeIn(0);
+    if (this.successorBy !== undefined) wakeIn(this.successorBy - now);
     wakeIn(forestStore.dueIn(now));
+    wakeIn(chainStore.dueIn(now));
     wakeIn(capture.dueIn(now));
     wakeIn(repeatedVerdicts.dueIn(now));
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
+    wakeIn(heartbeat.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
@@ -497,19 +587,34 @@ class Warden {
   }
 
   private runDueTasks(): void {
-    const { work, rescan, forestStore, learner, knownTrees, capture, repeatedVerdicts, enforcement } =
-      this.parts;
-    const { late, examiner } = this.parts;
+    const {
+      work,
+      rescan,
+      forestStore,
+      chainStore,
+      learner,
+      knownTrees,
+      capture,
+      repeatedVerdicts,
+      enforcement,
+    } = this.parts;
+    const { late, examiner, observation, heartbeat } = this.parts;
     const now = monotonicNow();
+    if (this.successorBy !== undefined && now >= this.successorBy) this.isStopping = true;
     enforcement.work();
     this.parts.applyEnforcement();
     examiner.contents.giveUp(now);
     late.expire(now);
+    heartbeat.work(now);
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
     work.run();
-    if (forestStore.dueIn(now) === 0) forestStore.save(now);
+    if (forestStore.dueIn(now) === 0) {
+      forestStore.save(now);
+      observation.save(now);
+    }
+    if (chainStore.dueIn(now) === 0) chainStore.save();
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -519,14 +624,26 @@ class Warden {
   }
 
   private async shutdown(): Promise<void> {
-    const { learner, recordChange, source, forestStore, link, fileWriter, poll, capture, repeatedVerdicts } =
-      this.parts;
+    const {
+      learner,
+      recordChange,
+      source,
+      forestStore,
+      chainStore,
+      link,
+      fileWriter,
+      poll,
+      capture,
+      repeatedVerdicts,
+    } = this.parts;
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
+    this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
+    chainStore.save();
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();

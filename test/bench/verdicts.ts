@@ -84,7 +84,7 @@ function killing(loads: Loads, source: Source): Tool {
     action: "kill",
   };
   writeFileSync(policy, JSON.stringify({ role: "bench", rules: [rule], default: "allow" }));
-  writeFileSync(config, "armed: all\nkill:\n  max_per_minute: 10000\n");
+  writeFileSync(config, "armed: all\narmed_since_hours: 0\nkill:\n  max_per_minute: 10000\n");
   return runOf(source, "--config", config, "--policy", policy, "--enforcement", "kill");
 }
 

@@ -7,14 +7,14 @@ const file = "/etc/treewarden/config.yaml";
 
 describe("enforcement: kill in the configuration file", () => {
   test("acts by the rules that `armed` names", () => {
-    const settings = { enforcement: "kill", armed: ["web/shell"] } as const;
+    const settings = { enforcement: "kill", armed: ["web/shell"], armed_since_hours: 168 } as const;
     const mutable = { ...settings, armed: [...settings.armed] };
     expect(enforcementOf(mutable, undefined, file)).toEqual(mutable);
   });
 
   test("only observes without `armed`, and says so, whatever the command line asks", () => {
     for (const asked of [undefined, "kill"] as const) {
-      const settings = { enforcement: "kill", armed: undefined } as const;
+      const settings = { enforcement: "kill", armed: undefined, armed_since_hours: 168 } as const;
       expect(enforcementOf(settings, asked, file).enforcement).toBe("observe");
       expect(whyOnlyObserved(settings, asked, file)).toBe(
         `enforcement kill needs \`armed\` in ${file}: until then treewarden only observes`,
@@ -23,21 +23,25 @@ describe("enforcement: kill in the configuration file", () => {
   });
 
   test("yields to --enforcement observe", () => {
-    const settings = { enforcement: "kill", armed: "all" } as const;
+    const settings = { enforcement: "kill", armed: "all", armed_since_hours: 168 } as const;
     expect(enforcementOf(settings, "observe", file).enforcement).toBe("observe");
     expect(whyOnlyObserved(settings, "observe", file)).toBeUndefined();
   });
 });
 
-test("--enforcement kill without a configuration file arms every rule", () => {
-  const settings = { enforcement: "observe", armed: undefined } as const;
-  expect(enforcementOf(settings, "kill", undefined)).toEqual({ enforcement: "kill", armed: "all" });
+test("--enforcement kill without a configuration file arms every rule, and none waits to be confirmed", () => {
+  const settings = { enforcement: "observe", armed: undefined, armed_since_hours: 168 } as const;
+  expect(enforcementOf(settings, "kill", undefined)).toEqual({
+    enforcement: "kill",
+    armed: "all",
+    armed_since_hours: 0,
+  });
 });
 
 test("a pattern that fits no rule is an error with the nearest rule", () => {
   const when = { "==": [{ var: "process.executable.name" }, "dash"] };
   const policy = policyOf([{ id: "shell", when, action: "kill" }]);
-  expect(armedErrors({ enforcement: "kill", armed: ["role/shel"] }, policy, file)).toEqual([
+  expect(armedErrors({ armed: ["role/shel"] }, policy, file)).toEqual([
     {
       file,
       line: 0,

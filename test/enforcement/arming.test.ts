@@ -1,6 +1,6 @@
 // Which rules the configuration arms: patterns of roles and rules, and the default action by its name alone.
 import { describe, expect, test } from "bun:test";
-import { actingRules, patternsWithoutRule, ruleStatesOf } from "../../src/enforcement/arming.ts";
+import { actingRules, isArmedBy, patternsWithoutRule, ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { ruleKey } from "../../src/policy/rule-state.ts";
 import { load } from "../policy/helpers.ts";
@@ -26,7 +26,8 @@ if (policy === undefined) throw new Error("it is good");
 
 function armed(setting: "all" | readonly string[] | undefined): readonly string[] {
   if (policy === undefined) return [];
-  const states = ruleStatesOf(policy, typeof setting === "object" ? [...setting] : setting, noOverrides);
+  const patterns = typeof setting === "object" ? [...setting] : setting;
+  const states = ruleStatesOf(policy, (rule) => isArmedBy(patterns, rule), noOverrides);
   return [...states].filter(([, state]) => state.armed === true).map(([key]) => key);
 }
 

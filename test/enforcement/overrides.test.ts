@@ -31,6 +31,7 @@ const overrides: Overrides = {
       end: null,
     },
   ],
+  confirm: [{ ...order("5"), rule: "web/shell" }],
   pause: [{ ...order("3"), end: endAfter(3_600, now) }],
   silence: [
     {

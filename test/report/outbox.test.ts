@@ -3,6 +3,7 @@ import type { LearnedTree, SealedUpdate } from "../../src/baseline/learned.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair, tryReceive, trySend } from "../../src/linux/socketpair.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { JournalChain } from "../../src/report/journal-chain.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { type Frame, PACKET_LIMIT, parseFrame, type Request } from "../../src/report/wire.ts";
@@ -21,6 +22,7 @@ beforeEach(() => {
   outbox = new Outbox({
     fd: warden,
     totals,
+    chain: new JournalChain(new Uint8Array(32), { run: "r", generation: 7 }, undefined),
     now: () => clock,
     hello: () => ({
       type: "hello",

@@ -133,7 +133,7 @@ describe("an output gets", () => {
   });
 
   test("the same records as another one, each at its own pace", async () => {
-    const slow = new FakeOutput({ gatherMs: 60_000 });
+    const slow = new FakeOutput({ gatherMs: 60_000, maxRows: 100 });
     const eager = new FakeOutput({}, false, "eager");
     write([slow, eager], ...records(1, 30));
     await until("the eager one", () => eager.taken.length === 30);
@@ -142,12 +142,33 @@ describe("an output gets", () => {
     expect(slow.taken).toEqual(uids(1, 30));
   });
 
+  test("a backlog that is what it has not taken and the journal still has", async () => {
+    const output = new FakeOutput({ gatherMs: 60_000 });
+    write([output], ...records(1, 30));
+    expect(output.cursor.backlog).toBe(30);
+    journal.prune(Date.now() + 2 * 86_400_000, 0, () => undefined);
+    expect(output.cursor.backlog).toBe(0);
+    write([output], ...records(31, 35));
+    expect(output.cursor.backlog).toBe(5);
+    await output.cursor.end(1_000);
+    expect(output.cursor.backlog).toBe(0);
+  });
+
   test("what is written from now on when it is new to this host, not the past", async () => {
     write([], ...records(1, 5));
     const output = new FakeOutput();
     write([output], record("new"));
     await until("the new one", () => output.taken.length > 0);
     expect(output.taken).toEqual(["new"]);
+  });
+
+  test("half a batch at once, without waiting for more", async () => {
+    const output = new FakeOutput({ gatherMs: 60_000 });
+    write([output], ...records(1, 4));
+    await Bun.sleep(30);
+    expect(output.taken).toEqual([]);
+    write([output], record("u5"));
+    await until("all", () => output.taken.length === 5);
   });
 
   test("best-effort records behind the others, dropped and counted beyond their bound", async () => {
@@ -348,7 +369,7 @@ describe("a journal that was replaced because it was broken", () => {
 
 describe("at the end", () => {
   test("what waits is delivered, once, without waiting for it to gather", async () => {
-    const output = new FakeOutput({ gatherMs: 60_000 });
+    const output = new FakeOutput({ gatherMs: 60_000, maxRows: 100 });
     write([output], ...records(1, 25));
     await output.cursor.end(1_000);
     expect(output.taken).toEqual(uids(1, 25));

@@ -74,13 +74,14 @@ function packedFixed64(fields: Fields, number: number): bigint[] {
   });
 }
 
-export type Value = string | number | boolean | Value[] | null;
+export type Value = string | number | boolean | { readonly double: number } | Value[] | null;
 
 function anyValue(fields: Fields): Value {
   if (fields.has(1)) return text(fields, 1);
   if (fields.has(2)) return integer(fields, 2) === 1;
   if (fields.has(3)) return integer(fields, 3);
-  if (fields.has(4)) return double(fields, 4);
+  // Tells a double from an integer in what tests compare.
+  if (fields.has(4)) return { double: double(fields, 4) };
   const [array] = messages(fields, 5);
   return array === undefined ? null : messages(array, 1).map(anyValue);
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { Collector } from "./collector.ts";
 import { decodeLogs } from "./otlp-decode.ts";
-import { Rig, RUN, until, verdict } from "./rig.ts";
+import { Rig, until, verdict } from "./rig.ts";
 
 function rigFor(collector: Collector, more: Readonly<Record<string, string>> = {}): Rig {
   return new Rig(
@@ -29,7 +29,7 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
       "process.command_args": ["sh", "-c", "curl https://user:pw@host/"],
       "process.command_line": "sh -c curl",
       "process.login_user.id": null,
-      "tree.randomness": 0.5,
+      "tree.randomness": 0,
       "tree.labels": ["nginx", "base"],
       "tree.user_ids": [0, 33],
       "tree.known": false,
@@ -43,7 +43,10 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
   const event = new Date("2026-02-03T04:05:06Z").getTime();
   expect(Number((log?.observedTimeUnixNano ?? 0n) / 1_000_000n)).toBeGreaterThan(event);
   expect(log?.body).toBe("WOULD_KILL -/- 4711 - /nginx/base sh -c curl https://user:[redacted]@host/");
-  expect(log?.attributes).toEqual({
+  const attributes = Object.entries(log?.attributes ?? {});
+  const ofRecord = attributes.filter(([name]) => !name.startsWith("treewarden.journal."));
+  expect(attributes.length - ofRecord.length).toBe(4);
+  expect(Object.fromEntries(ofRecord)).toEqual({
     "log.record.uid": "u1",
     "treewarden.policy.action": "kill",
     "treewarden.policy.outcome": "would_kill",
@@ -51,14 +54,15 @@ test("a verdict arrives under OpenTelemetry's names, ours with our prefix", asyn
     "treewarden.tree.path": "/nginx/base",
     "process.pid": 4711,
     "process.command_args": ["sh", "-c", "curl https://user:[redacted]@host/"],
-    "treewarden.tree.randomness": 0.5,
+    "treewarden.tree.randomness": { double: 0 },
     "treewarden.tree.labels": ["nginx", "base"],
     "treewarden.tree.user_ids": [0, 33],
     "treewarden.tree.known": false,
   });
   expect(log?.resource).toMatchObject({
     "service.name": "treewarden",
-    "service.instance.id": RUN,
+    "service.instance.id": expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-/),
+    "os.version": expect.any(String),
     "os.type": "linux",
     "deployment.environment.name": "test bed",
   });
@@ -76,17 +80,20 @@ test("metrics arrive as the scrape has them: cumulative, monotonic, with a tree'
     collector.points.findLast(
       (point) => point.metric === metric && Bun.deepEquals(point.attributes, attributes),
     );
-  await until("the counter", () => find("treewarden.events", { event: "exec" })?.value === 7);
-  expect(find("treewarden.events", { event: "exec" })).toMatchObject({
+  await until(
+    "the counter",
+    () => find("treewarden.events", { "treewarden.event.kind": "exec" })?.value === 7,
+  );
+  expect(find("treewarden.events", { "treewarden.event.kind": "exec" })).toMatchObject({
     kind: "sum",
     temporality: 2,
     monotonic: true,
     unit: "{event}",
   });
-  const tree = "/cron/x\\x0ay";
-  expect(find("treewarden.tree.processes", { tree, state: "RUNNING" })?.value).toBe(0);
-  expect(find("treewarden.tree.processes", { tree, state: "STOPPED" })?.value).toBe(1);
-  const duration = find("treewarden.tree.duration", { tree });
+  const path = { "treewarden.tree.path": "/cron/x\\x0ay" };
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "RUNNING" })?.value).toBe(0);
+  expect(find("treewarden.tree.processes", { ...path, "treewarden.tree.state": "STOPPED" })?.value).toBe(1);
+  const duration = find("treewarden.tree.duration", path);
   expect(duration).toMatchObject({
     kind: "histogram",
     temporality: 2,

@@ -179,9 +179,9 @@ const cases: Readonly<Record<string, Case>> = {
     off: metricsOnly,
   },
   OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: {
-    value: "explicit_bucket_histogram",
-    metrics: {},
-    wrong: ["base2_exponential_bucket_histogram", "banana"],
+    value: "base2_exponential_bucket_histogram",
+    metrics: { histograms: "base2_exponential_bucket_histogram" },
+    wrong: ["exponential", "banana"],
     off: metricsOnly,
   },
 };

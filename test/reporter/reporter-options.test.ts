@@ -9,6 +9,7 @@ const options = {
   all: false,
   colour: false,
   otlp: null,
+  endpointSecurity: null,
 };
 
 const timeZone = "Europe/Berlin";

@@ -15,6 +15,7 @@ import { type Config, defaultConfig } from "../../src/config/config.ts";
 import { closeDescriptor } from "../../src/linux/descriptor.ts";
 import { socketPair } from "../../src/linux/socketpair.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { JournalChain } from "../../src/report/journal-chain.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { timestamp } from "../../src/report/stamp.ts";
 import { Totals } from "../../src/report/totals.ts";
@@ -38,6 +39,7 @@ export class FakeWarden implements Disposable {
     this.outbox = new Outbox({
       fd,
       totals: this.totals,
+      chain: new JournalChain(new Uint8Array(32), { run: RUN, generation }, undefined),
       hello: () => ({
         type: "hello",
         run: RUN,
@@ -97,6 +99,7 @@ export class Rig implements AsyncDisposable {
         ...change.config,
       },
       otlp: readOtlpSettings(config.otlp, environment).settings,
+      endpointSecurity: null,
     };
     this.environment = environment;
     const path = join(this.folder, "stdout");

@@ -29,3 +29,22 @@ test("a full pipe neither blocks the reporter nor grows it: lines are dropped an
   expect(lines().length).toBe(made - dropped);
   for (const line of lines()) expect(() => JSON.parse(line)).not.toThrow();
 }, 120_000);
+
+test("`alerts` prints a line for each alarm and nothing else", async () => {
+  await using rig = new Rig({ output: "alerts" });
+  rig.startReporter();
+  const { outbox } = rig.warden;
+  const tree = { "process.pid": 7, "process.user.id": 0 };
+  outbox.reliable(verdict("u1", { ...tree, "tree.path": "/silenced", "policy.outcome": "silenced" }));
+  outbox.reliable(
+    verdict("u2", { ...tree, "tree.path": "/known", "event.name": "tree.new", "tree.known": true }),
+  );
+  outbox.reliable(
+    verdict("u3", { ...tree, "tree.path": "/new", "event.name": "tree.new", "tree.known": false }),
+  );
+  outbox.reliable(verdict("u4", { ...tree, "tree.path": "/alert", "policy.action": "alert" }));
+  await until("acknowledged", () => outbox.unacknowledged === 0);
+  await until("the last line", () => rig.stdout.includes("/alert"));
+  const lines = rig.stdout.split("\n").slice(0, -1);
+  expect(lines.map((line) => /\/\w+/.exec(line)?.[0])).toEqual(["/new", "/alert"]);
+}, 30_000);

@@ -148,6 +148,16 @@ export const item: fc.Arbitrary<CaptureItem> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
+      kind: fc.constant("changed" as const),
+      pid,
+      time,
+      changed: maybe(fc.boolean()),
+      isAwaited: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
       kind: fc.constant("text" as const),
       name: text,
       text: fc.oneof(fc.string(), fc.string({ unit: "binary", minLength: 0, maxLength: 50 })),

@@ -33,7 +33,10 @@ function stage(maxPerMinute: number): {
     join(folder, "victims.json"),
     JSON.stringify({ role: "victims", rules: [rule], default: "allow" }),
   );
-  writeFileSync(join(folder, "config.yaml"), `armed: all\nkill:\n  max_per_minute: ${maxPerMinute}\n`);
+  writeFileSync(
+    join(folder, "config.yaml"),
+    `armed: all\narmed_since_hours: 0\nkill:\n  max_per_minute: ${maxPerMinute}\n`,
+  );
   const files = ["--config", join(folder, "config.yaml"), "--policy", join(folder, "victims.json")];
   return { folder, victim, flags: [...files, "--enforcement", "kill"] };
 }

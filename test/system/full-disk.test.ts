@@ -150,6 +150,31 @@ describe.skipIf(reason !== undefined)("a full disk", () => {
     expect(verdicts(collector).length).toBe(ALERTS);
   }, 60_000);
 
+  test("does not keep treewarden from its first start: it judges, says so, and keeps a journal once there is room", async () => {
+    using disk = new SmallDisk();
+    const programs = new Programs(disk.folder);
+    await using collector = new Collector();
+    disk.fill(0);
+    await using treewarden = await running(disk, programs, collector);
+    Bun.spawnSync([join(disk.folder, "programs/tw-alert-0")]);
+    await until("the alert is exported", () => exported(collector) === 1);
+    const health = await treewarden.health();
+    expect([health.status, health.body]).toEqual([
+      503,
+      expect.stringContaining("the journal cannot be written"),
+    ]);
+    disk.makeRoom();
+    // Its reporter starts again to open the journal.
+    const isHealthy = (): Promise<boolean> =>
+      treewarden.health().then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await until("it is healthy", isHealthy, 20_000);
+    Bun.spawnSync([join(disk.folder, "programs/tw-alert-1")]);
+    await until("both alerts are journaled", () => journaled(disk.state).verdicts === 2);
+  }, 60_000);
+
   test("and a warden that is killed meanwhile: counters do not go back, what is missing is counted", async () => {
     using disk = new SmallDisk();
     const programs = new Programs(disk.folder);

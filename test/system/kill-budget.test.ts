@@ -49,7 +49,7 @@ describe.skipIf(reason !== undefined)("junk kills", () => {
     const policy = join(folder, "policy.json");
     writeFileSync(policy, JSON.stringify({ role: "budget", rules: [rule], default: "allow" }));
     const config = join(folder, "config.yaml");
-    writeFileSync(config, `armed: all\nkill:\n  max_per_minute: ${BUDGET}\n`);
+    writeFileSync(config, `armed: all\narmed_since_hours: 0\nkill:\n  max_per_minute: ${BUDGET}\n`);
     const flags = ["--config", config, "--policy", policy, "--enforcement", "kill"];
     await using treewarden = await Running.start(flags, {}, folder);
 

@@ -26,7 +26,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function configured(settings: string): void {
   writeFileSync(
     config,
-    `policies: [${join(folder, "role.json")}]\nkill: { max_per_minute: 1000 }\n${settings}\n`,
+    `policies: [${join(folder, "role.json")}]\nkill: { max_per_minute: 1000 }\narmed_since_hours: 0\n${settings}\n`,
   );
 }
 

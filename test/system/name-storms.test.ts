@@ -45,7 +45,10 @@ describe.skipIf(reason !== undefined)("quick attacks are judged", () => {
       join(folder, "evil.json"),
       JSON.stringify({ role: "evil", rules: [rule], default: "allow" }),
     );
-    writeFileSync(join(folder, "config.yaml"), "armed: all\nkill:\n  max_per_minute: 1000\n");
+    writeFileSync(
+      join(folder, "config.yaml"),
+      "armed: all\narmed_since_hours: 0\nkill:\n  max_per_minute: 1000\n",
+    );
   });
 
   afterAll(() => void Bun.spawnSync(["rm", "-rf", folder]));

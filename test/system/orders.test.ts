@@ -62,7 +62,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function configured(settings: string): string {
   const config = join(folder, "config.yaml");
   const policies = `policies: [${join(folder, "own.json")}]`;
-  writeFileSync(config, `${policies}\nkill: { max_per_minute: 1000 }\n${settings}\n`);
+  writeFileSync(config, `${policies}\nkill: { max_per_minute: 1000 }\narmed_since_hours: 0\n${settings}\n`);
   return config;
 }
 
@@ -185,7 +185,7 @@ describe.skipIf(reason !== undefined)("orders by hand", () => {
     const first = await Running.start(["--config", config]);
     let current = first;
     try {
-      expect(order(current, "arm", "dozen/r0", "--user", String(MALLORY)).code).toBe(0);
+      expect(order(current, "arm", "dozen/r0", "--anyway", "--user", String(MALLORY)).code).toBe(0);
       expect(await acting(current)).toEqual(["tw-own", "tw-0"]);
       expect(await survives(current, "tw-0", ALICE)).toBe(true);
       expect(order(current, "disarm", "own/mine").code).toBe(0);
@@ -198,11 +198,11 @@ describe.skipIf(reason !== undefined)("orders by hand", () => {
       expect(metrics.value("treewarden_overrides", { kind: "disarm" })).toBe(1);
       expect(metrics.value("treewarden_overrides", { kind: "arm" })).toBe(1);
 
-      expect(order(current, "arm", "own/mine").code).toBe(0);
+      expect(order(current, "arm", "own/mine", "--anyway").code).toBe(0);
       expect(await acting(current)).toEqual(["tw-own", "tw-0"]);
       expect(order(current, "disarm", "--all", "--for", "1h").code).toBe(0);
       expect(await acting(current)).toEqual([]);
-      expect(order(current, "arm", "mine").code).toBe(0);
+      expect(order(current, "arm", "mine", "--anyway").code).toBe(0);
       expect(await acting(current)).toEqual(["tw-own"]);
 
       expect(order(current, "pause", "--for", "5h", "--reason", "test").code).toBe(2);

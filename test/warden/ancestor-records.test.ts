@@ -140,3 +140,23 @@ test("a flood of verdicts reads 200 processes a second, and describes the others
   of(300);
   expect(asked).toHaveLength(203);
 });
+
+test("one user's flood leaves half of them for other users' processes, and all for root's", () => {
+  const time = { now: 0 };
+  const world = loggedIn();
+  for (const [pid, uid] of [
+    [400, 1000],
+    [500, 1001],
+  ] as const) {
+    world.spawn(100, pid, "/bin/bash");
+    world.user(pid, uid);
+    world.spawn(pid, pid + 1, "curl", { uid });
+  }
+  const { of, asked } = recorder(world, ["-bash"], time);
+  for (let i = 0; i < 300; i += 1) of(401);
+  expect(asked).toHaveLength(100);
+  of(501);
+  expect(asked).toHaveLength(103);
+  for (let i = 0; i < 300; i += 1) of(300);
+  expect(asked).toHaveLength(200);
+});

@@ -1,4 +1,5 @@
 // The warden's parts that know and learn trees, on a state directory of their own.
+
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +15,7 @@ import {
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { redactArguments } from "../../src/report/redaction/arguments.ts";
 import { allSteps, type Steps } from "../../src/vocabulary/steps.ts";
 import { writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
@@ -76,6 +78,7 @@ export class BaselineRig implements Disposable {
     this.learner = new Learner({
       ...inputs,
       identify,
+      redact: redactArguments,
       holdSeconds: 0,
       knownTrees: this.knownTrees,
       origin: "run:1",

@@ -3,7 +3,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Config } from "../../src/config/config.ts";
-import { withArmed, withDisarmed, withPause, withSilence } from "../../src/enforcement/override-edits.ts";
+import type { ArmingSettings, ConfirmedRule } from "../../src/enforcement/configured-arming.ts";
+import {
+  withArmed,
+  withDisarmed,
+  withoutArmed,
+  withPause,
+  withSilence,
+} from "../../src/enforcement/override-edits.ts";
 import {
   formatOrders,
   inForceAt,
@@ -21,6 +28,7 @@ import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { endAfter, type Moment, secondsUntil } from "../../src/vocabulary/moment.ts";
+import { ConfirmedRules } from "../../src/warden/confirmed-rules.ts";
 import { EnforcementInForce } from "../../src/warden/enforcement-in-force.ts";
 import { OverrideRecords } from "../../src/warden/override-records.ts";
 import { policyOf } from "../policy/helpers.ts";
@@ -45,12 +53,13 @@ const cells: readonly Cell[] = rules.flatMap((rule) =>
 /** The files, the clocks, and a warden that is restarted now and then. */
 class Host {
   now: Moment = { wall: 1_790_000_000, boot: "0", boottime: 100 };
-  settings: Pick<Config, "enforcement" | "armed"> = { enforcement: "kill", armed: [] };
+  settings: ArmingSettings = { enforcement: "kill", armed: [], armed_since_hours: 168 };
   readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
   warden: EnforcementInForce;
   private readonly files = new Map<OverrideKind, string>();
   private version = 0;
   private saved = "";
+  private savedConfirmed: readonly ConfirmedRule[] = [];
   private ids = 0;
 
   constructor() {
@@ -61,10 +70,21 @@ class Host {
     this.warden = this.start();
   }
 
+  reload(settings: ArmingSettings): void {
+    this.settings = settings;
+    this.warden.apply(policy, settings);
+  }
+
   get orders(): Overrides {
     const read = <K extends OverrideKind>(kind: K): Overrides[K] =>
       parseOrders[kind](this.files.get(kind) ?? "") ?? noOverrides[kind];
-    return { arm: read("arm"), disarm: read("disarm"), pause: read("pause"), silence: read("silence") };
+    return {
+      arm: read("arm"),
+      disarm: read("disarm"),
+      confirm: read("confirm"),
+      pause: read("pause"),
+      silence: read("silence"),
+    };
   }
 
   /** As a command does it. */
@@ -102,8 +122,21 @@ class Host {
       },
       recordChange: (event, details) => this.changes.push({ event, details }),
     });
+    const confirmed = new ConfirmedRules({
+      stateDirectory: "/state",
+      writeFile: (_path, text) => {
+        this.savedConfirmed = JSON.parse(text).rules;
+      },
+      recordChange: (event, details) => this.changes.push({ event, details }),
+      policy,
+      settings: this.settings,
+      saved: this.savedConfirmed,
+      observed: () => new Map(),
+      now: () => this.now.wall,
+    });
     return new EnforcementInForce({
       settings: this.settings,
+      confirmed,
       policy,
       totals: new Totals(),
       read: () => ({ overrides: this.orders, problems: [], holdsAll: false }),
@@ -125,11 +158,53 @@ interface Given extends Target {
   readonly end: OrderEnd | null;
 }
 
-/** The text: configuration plus arm, minus disarm, minus pause; only `arm` or the end of --for arms again. */
+/**
+ * The text: configuration plus arm, minus disarm, minus pause; only `arm` or the end of --for arms again. What the
+ * configuration newly names waits to be confirmed, unless `armed_since_hours` is 0.
+ */
 class Model {
   given: Given[] = [];
   pauses: OrderEnd[] = [];
-  armed: Config["armed"] = [];
+  /** What the configuration arms, and of that what is confirmed. */
+  named: readonly string[] = [];
+  confirmed: readonly string[] = [];
+  isAtOnce = false;
+
+  /** The configuration is read. */
+  read(): void {
+    this.confirmed = this.isAtOnce ? this.named : this.confirmed.filter((rule) => this.named.includes(rule));
+  }
+
+  arm(target: Target): void {
+    // An order to disarm the same, or a part of it, is over.
+    this.given = this.given.filter(
+      ({ kind, rule, unit }) =>
+        kind === "arm" ||
+        rule !== target.rule ||
+        target.user !== null ||
+        (target.unit !== null && target.unit !== unit),
+    );
+    this.given.push({ kind: "arm", ...target, end: null });
+  }
+
+  disarm(target: Target, end: OrderEnd | null): void {
+    // An order to arm that is disarmed for good does not come back.
+    if (end === null)
+      this.given = this.given.filter(
+        ({ kind, rule, unit }) =>
+          kind === "disarm" ||
+          (target.rule !== null && target.rule !== rule) ||
+          (target.unit !== null && target.unit !== unit),
+      );
+    this.given.push({ kind: "disarm", ...target, end });
+  }
+
+  endArm(target: Target): void {
+    this.given = this.given.filter(
+      ({ kind, rule, unit, user }) =>
+        kind === "disarm" || rule !== target.rule || unit !== target.unit || user !== target.user,
+    );
+  }
 
   acts(cell: Cell, now: Moment): boolean {
     if (this.pauses.some((end) => secondsUntil(end, now) > 0)) return false;
@@ -138,9 +213,7 @@ class Model {
       (target.unit ?? cell.unit) === cell.unit &&
       (target.user ?? cell.user) === cell.user;
     const isArmed =
-      this.armed === "all" ||
-      (this.armed ?? []).includes(cell.rule) ||
-      this.given.some((each) => each.kind === "arm" && covers(each));
+      this.confirmed.includes(cell.rule) || this.given.some((each) => each.kind === "arm" && covers(each));
     const isDisarmed = this.given.some((each, i) => {
       if (each.kind === "arm" || !covers(each)) return false;
       if (each.end !== null && secondsUntil(each.end, now) <= 0) return false;
@@ -158,7 +231,12 @@ class Model {
 }
 
 type Step =
-  | { readonly do: "arm"; readonly rule: string; readonly unit: string | null; readonly user: number | null }
+  | {
+      readonly do: "arm" | "end arm";
+      readonly rule: string;
+      readonly unit: string | null;
+      readonly user: number | null;
+    }
   | {
       readonly do: "disarm";
       readonly rule: string | null;
@@ -166,14 +244,14 @@ type Step =
       readonly seconds: number | null;
     }
   | { readonly do: "pause"; readonly seconds: number }
-  | { readonly do: "resume" | "restart" | "reboot" | "silence" }
-  | { readonly do: "reload"; readonly armed: Config["armed"] }
+  | { readonly do: "resume" | "restart" | "reboot" | "silence" | "confirm" }
+  | { readonly do: "reload"; readonly armed: Config["armed"]; readonly hours: number }
   | { readonly do: "wait" | "set clock"; readonly seconds: number };
 
 const unit = fc.constantFrom(null, null, ...units);
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({
-    do: fc.constant("arm" as const),
+    do: fc.constantFrom("arm" as const, "arm" as const, "end arm" as const),
     rule: fc.constantFrom(...rules),
     unit,
     user: fc.constantFrom(null, ...users),
@@ -186,11 +264,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
   fc.record({ do: fc.constant("pause" as const), seconds: fc.constantFrom(10, 100) }),
   fc.record({
-    do: fc.constantFrom("resume" as const, "restart" as const, "reboot" as const, "silence" as const),
+    do: fc.constantFrom(
+      "resume" as const,
+      "restart" as const,
+      "reboot" as const,
+      "silence" as const,
+      "confirm" as const,
+    ),
   }),
   fc.record({
     do: fc.constant("reload" as const),
     armed: fc.oneof(fc.constant("all" as const), fc.subarray(rules)),
+    hours: fc.constantFrom(0, 168),
   }),
   fc.record({ do: fc.constant("wait" as const), seconds: fc.constantFrom(1, 9, 50, 100) }),
   fc.record({ do: fc.constant("set clock" as const), seconds: fc.constantFrom(-1_000, -5, 5, 1_000) }),
@@ -202,14 +287,27 @@ function take(host: Host, model: Model, each: Step): void {
     case "arm": {
       const { rule, unit: its, user } = each;
       host.give((orders) => withArmed(orders, { ...host.order(), rule, unit: its, user }));
-      model.given.push({ kind: "arm", rule, unit: its, user, end: null });
+      model.arm({ rule, unit: its, user });
       break;
     }
+    case "end arm": {
+      const { rule, unit: its, user } = each;
+      host.give((orders) => withoutArmed(orders, { rule, unit: its, user }));
+      model.endArm({ rule, unit: its, user });
+      break;
+    }
+    case "confirm":
+      host.give((orders) => ({
+        ...orders,
+        confirm: [...orders.confirm, ...rules.map((rule) => ({ ...host.order(), rule }))],
+      }));
+      model.confirmed = model.named;
+      break;
     case "disarm": {
       const end = each.seconds === null ? null : endAfter(each.seconds, now);
       const { rule, unit: its } = each;
       host.give((orders) => withDisarmed(orders, { ...host.order(), rule, unit: its, except: [], end }, now));
-      model.given.push({ kind: "disarm", rule, unit: its, user: null, end });
+      model.disarm({ rule, unit: its, user: null }, end);
       break;
     }
     case "pause": {
@@ -236,9 +334,10 @@ function take(host: Host, model: Model, each: Step): void {
       );
       break;
     case "reload":
-      host.settings = { enforcement: "kill", armed: each.armed };
-      model.armed = each.armed;
-      host.restart();
+      model.named = each.armed === "all" ? rules : [...(each.armed ?? [])];
+      model.isAtOnce = each.hours === 0;
+      model.read();
+      host.reload({ enforcement: "kill", armed: each.armed, armed_since_hours: each.hours });
       break;
     case "restart":
       host.restart();
@@ -263,12 +362,12 @@ const clockSetBetween: Step[] = [
   { do: "set clock", seconds: -1_000 },
   { do: "disarm", rule: null, unit: null, seconds: 10 },
   { do: "set clock", seconds: 1_000 },
-  { do: "reload", armed: "all" },
+  { do: "reload", armed: "all", hours: 0 },
 ];
 
 /** Two pauses, of which the second lasts longer until the clock is set forward. */
 const clockSetBetweenPauses: Step[] = [
-  { do: "reload", armed: "all" },
+  { do: "reload", armed: "all", hours: 0 },
   { do: "pause", seconds: 10 },
   { do: "set clock", seconds: -1_000 },
   { do: "wait", seconds: 1 },

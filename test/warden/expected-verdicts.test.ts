@@ -1,6 +1,6 @@
 // The counters of verdicts before there was any.
 import { expect, test } from "bun:test";
-import type { Config } from "../../src/config/config.ts";
+import type { ArmingSettings } from "../../src/enforcement/configured-arming.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { EnforcementInForce } from "../../src/warden/enforcement-in-force.ts";
@@ -13,10 +13,11 @@ const policy = policyOf([
 ]);
 
 /** The series of verdicts of a warden that starts with `settings`, and their values. */
-function verdicts(settings: Pick<Config, "enforcement" | "armed">): Record<string, unknown> {
+function verdicts(settings: Omit<ArmingSettings, "armed_since_hours">): Record<string, unknown> {
   const totals = new Totals();
   new EnforcementInForce({
-    settings,
+    settings: { ...settings, armed_since_hours: 168 },
+    confirmed: { has: () => true, held: [], apply: () => undefined, confirm: () => undefined },
     policy,
     totals,
     read: () => ({ overrides: noOverrides, problems: [], holdsAll: false }),
@@ -43,6 +44,8 @@ test("where rules may act, what they carry out is counted from 0 on too", () => 
   expect(verdicts({ enforcement: "kill", armed: ["role/a"] })).toEqual({
     "role a kill would_kill critical": 0,
     "role a kill killed critical": 0,
+    "role a kill withheld critical": 0,
+    "role a kill failed critical": 0,
     "role b alert alerted low": 0,
     "role default allow allowed medium": 0,
   });

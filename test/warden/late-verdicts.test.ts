@@ -5,7 +5,7 @@ import { LateVerdicts } from "../../src/warden/late-verdicts.ts";
 import { policyOf } from "../policy/helpers.ts";
 
 const policy = policyOf([]);
-const ls = testSubject({ lineage: ["/usr/bin/ls"] });
+const ls = testSubject({ lineage: [{ "process.executable.path": "/usr/bin/ls", "process.user.id": 0 }] });
 const subject = { ...ls, facts: { ...ls.facts, realUid: 0 } };
 const exec = { subject, seen: undefined, undecided: ["rule"], policy };
 

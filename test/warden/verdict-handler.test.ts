@@ -7,6 +7,7 @@ import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
+import { JournalChain } from "../../src/report/journal-chain.ts";
 import { Outbox } from "../../src/report/outbox.ts";
 import { RepeatedVerdicts } from "../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../src/report/stamp.ts";
@@ -60,7 +61,12 @@ class World {
       policies: [],
     };
     const stamp = recordUids(new Uint8Array(5));
-    const outbox = new Outbox({ fd: -1, totals, hello: () => hello });
+    const outbox = new Outbox({
+      fd: -1,
+      totals,
+      chain: new JournalChain(new Uint8Array(32), { run: "r", generation: 1 }, undefined),
+      hello: () => hello,
+    });
     const repeatedVerdicts = new RepeatedVerdicts({
       report: (record) => this.reported.push(record) > 0,
       offer: () => true,
@@ -180,7 +186,11 @@ test("an exec that lacks an answer is judged again by the rules that lacked it: 
     late,
     awaited: () => (knowledge.known === undefined ? ["image"] : []),
     knowledgeOf: () => knowledge,
-    enforcement: { mayAct: true, states: ruleStatesOf(policy, "all", noOverrides), refresh: () => false },
+    enforcement: {
+      mayAct: true,
+      states: ruleStatesOf(policy, () => true, noOverrides),
+      refresh: () => false,
+    },
   });
   world.run("/usr/bin/odd");
   world.run("/usr/bin/other");

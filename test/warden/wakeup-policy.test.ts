@@ -47,7 +47,7 @@ test.each([
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);
-  const states = ruleStatesOf(policy, ["role/*", "role/default"], noOverrides);
+  const states = ruleStatesOf(policy, () => true, noOverrides);
   expect(wakeupPolicyOf(policy, states)).toBe(expected);
   expect(wakeupPolicyOf(policy, undefined)).toBe("none");
   expect(wakeupPolicyOf(policy, new Map())).toBe("none");
@@ -55,15 +55,20 @@ test.each([
 
 test("what is not armed need not be in time", () => {
   const policy = policyOf([byTree, byAge], { default: "kill" });
-  const states = ruleStatesOf(policy, ["role/by-tree"], noOverrides);
+  const states = ruleStatesOf(policy, ({ id }) => id === "by-tree", noOverrides);
   expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
 });
 
 test("a script is opened while it runs, so a rule on its content wakes the reader also where nothing is killed", () => {
   const changed = { id: "changed", when: { var: "process.runnable.changed" }, action: "alert" };
   const policy = policyOf([changed]);
-  for (const states of [undefined, ruleStatesOf(policy, "all", noOverrides)])
+  for (const states of [undefined, ruleStatesOf(policy, () => true, noOverrides)])
     expect(wakeupPolicyOf(policy, states)).toBe("unsettled");
   const killing = policyOf([{ ...changed, action: "kill" }]);
-  expect(wakeupPolicyOf(killing, ruleStatesOf(killing, "all", noOverrides))).toBe("all");
+  expect(
+    wakeupPolicyOf(
+      killing,
+      ruleStatesOf(killing, () => true, noOverrides),
+    ),
+  ).toBe("all");
 });

@@ -1,12 +1,15 @@
 // The warden's side of a capture, with a real pipe and no warden around it.
+
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readDescriptor } from "../../src/linux/descriptor.ts";
 import { CaptureInbox } from "../../src/offline/receive-capture.ts";
+import { createArgumentRedaction } from "../../src/report/redact.ts";
 import type { ExecEvent, ProcessFacts } from "../../src/sensor/event.ts";
 import { unknownFacts } from "../../src/sensor/event.ts";
+import { captureRedaction } from "../../src/warden/capture-header.ts";
 import { captureTexts } from "../../src/warden/capture-texts.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { WardenCapture } from "../../src/warden/warden-capture.ts";
@@ -26,7 +29,7 @@ const facts: ProcessFacts = {
   executable: "/usr/bin/dash",
   device: 1,
   inode: 2,
-  args: ["sh", "--password", "s3cret"],
+  args: ["sh", "--password", "s3cret", "for CUST-4711"],
 };
 const exec: ExecEvent = { kind: "exec", source: "ebpf", time: 5e9, pid: 900, facts };
 const names = JSON.stringify([]);
@@ -41,6 +44,7 @@ function rig(options: { baselines?: () => undefined } = {}) {
   const capture = new WardenCapture({
     stateDirectory,
     epoch,
+    redaction: captureRedaction(createArgumentRedaction("redacted", ["CUST-[0-9]+"])),
     header: (redacted) => ({ ...header, madeBy: "warden", redacted }),
     clocks: () => ({ wallOffset: header.wallOffset, suspended: header.suspended }),
     userName: () => undefined,
@@ -179,6 +183,7 @@ describe.skipIf(onlyRoot)("the warden's capture", () => {
     capture.event(exec);
     capture.stop(inbox.name);
     expect(finish()).toBe(true);
+    expect(JSON.stringify(content().items)).not.toContain("CUST-4711");
     expect(JSON.stringify(content().items)).not.toContain("s3cret");
   });
 

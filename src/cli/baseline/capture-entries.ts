@@ -11,7 +11,7 @@ import type { Lineage } from "../../forest/lineage.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
 import { CapturedHost, identifierOf } from "../../offline/captured-host.ts";
-import { redactArguments } from "../../report/redact.ts";
+import { redactArguments } from "../../report/redaction/arguments.ts";
 import { CaptureInput } from "../../sensor/capture/capture-file.ts";
 import { type Capture, openCapture } from "../../sensor/capture/capture-reader.ts";
 import { type CaptureItem, isEvent } from "../../sensor/capture/items.ts";

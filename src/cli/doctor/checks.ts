@@ -203,7 +203,11 @@ function enforcement(config: Config, file: string | undefined): DoctorCheck {
     };
   const acting = actingRules(result.policy);
   const may = acting.filter((rule) => isArmedBy(armed, rule)).length;
-  return { name, status: "ok", detail: `${inForce}: ${may} of ${acting.length} rules that kill are armed` };
+  return {
+    name,
+    status: "ok",
+    detail: `${inForce}: ${may} of ${acting.length} rules that kill are armed by the configuration`,
+  };
 }
 
 function reporter(config: Config): DoctorCheck {

@@ -4,11 +4,14 @@ import { parseBaseline } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
 import { baselinePath, scopeOf } from "../../baseline/key.ts";
 import { durationText } from "../../config/duration.ts";
+import { ruleStatesOf } from "../../enforcement/arming.ts";
+import { type ArmTarget, noOverrides } from "../../enforcement/overrides.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
 import type { Runnable } from "../../fingerprint/runnable.ts";
 import { printable } from "../../linux/text.ts";
 import { type RecordedSubjects, recordedSubject, recordsOfEntry } from "../../offline/recorded-subject.ts";
-import { decide, type Policy } from "../../policy/policy.ts";
+import { type Decision, decide, type Policy } from "../../policy/policy.ts";
+import type { RuleStates } from "../../policy/rule-state.ts";
 import type { EventRecord, RecordValue } from "../../report/event-record.ts";
 import type { JournalReader } from "../../reporter/journal-reader.ts";
 import { readCandidates } from "../baseline/candidates.ts";
@@ -16,33 +19,45 @@ import { jsonLine } from "../baseline/entry-output.ts";
 import { readKnown } from "../baseline/store.ts";
 import { type HostFlags, hostBase, hostConfig, policyToTry } from "../host-settings.ts";
 import { openJournal } from "../open-journal.ts";
-import { exitCodes, warn } from "../output.ts";
+import { ruleNamed, unitNamed } from "../orders/targets.ts";
+import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import type { LoadedPolicies } from "../policies.ts";
 import { Progress } from "../progress.ts";
 import { timeArgument } from "../times.ts";
+import { userId } from "../user-option.ts";
 import { ImpactTally, impactFields, impactLines, type Judged } from "./impact-tally.ts";
 
 export interface ImpactFlags extends HostFlags {
   readonly since: string;
   readonly output: OutputFormat;
+  /** Only what this rule would do if it were armed. */
+  readonly rule?: string;
+  readonly unit?: string;
+  readonly user?: string;
 }
 
 /** Maximum number of undecided rules that are listed. */
 const UNDECIDED_SHOWN = 20;
 
-/** Judges all that is known by the policy `name`. Exit code 1 if it would disturb what is accepted. */
-export async function impact(name: string, flags: ImpactFlags): Promise<void> {
+/**
+ * Judges all that is known by the policy `name`, or by the one of the configuration. Exit code 1 if it would disturb what
+ * is accepted.
+ */
+export async function impact(name: string | undefined, flags: ImpactFlags): Promise<void> {
   const now = Date.now();
   const since = timeArgument(flags.since, "--since", now);
-  const config = hostConfig({ ...flags, policy: [name] });
-  const loaded = policyToTry({ ...flags, policy: [name] }, config);
+  const named: HostFlags = name === undefined ? flags : { ...flags, policy: [name] };
+  const config = hostConfig(named);
+  const loaded = policyToTry(named, config);
+  const armed = armedTarget(flags, loaded.policy);
   const directory = config.state_directory;
   const accepted = acceptedEntries(directory, loaded.baselines);
   const collected = (await readCandidates(directory)).filter(({ last }) => last * 1_000 >= since);
   const judge = new Judge(loaded.policy, accepted, {
     identify: createIdentifier({ base: hostBase(config) }),
     environmentNames: config.environment.read,
+    armed,
   });
   judge.addEntries(accepted ?? [], true);
   judge.addEntries(
@@ -59,7 +74,19 @@ export async function impact(name: string, flags: ImpactFlags): Promise<void> {
     `${role} ${version}: judged ${records} records of the last ${durationText((now - since) / 1_000)} and ${trees} learned trees`,
   );
   reportUndecided(judge.tally);
-  reportImpacts(judge.tally);
+  reportImpacts(judge.tally, armed === undefined ? "the policy" : armed.rule);
+}
+
+/** The rule and the place that the options name; undefined: all rules. */
+function armedTarget({ rule, unit, user }: ImpactFlags, policy: Policy): ArmTarget | undefined {
+  if (rule !== undefined)
+    return {
+      rule: ruleNamed(rule, policy),
+      unit: unitNamed(unit),
+      user: user === undefined ? null : userId(user),
+    };
+  if (unit === undefined && user === undefined) return undefined;
+  throw new CommandError(exitCodes.usage, "--unit and --user need --rule");
 }
 
 /** Prints the impacts, as text or as lines of JSON. */
@@ -71,16 +98,16 @@ export function printImpacts(tally: ImpactTally, output: OutputFormat): void {
   process.stdout.write(lines.join(""));
 }
 
-/** Reports whether the policy would disturb what is accepted, and sets the exit code to 1 if so. */
-export function reportImpacts(tally: ImpactTally): void {
+/** Reports whether the policy, or what `what` names, would disturb what is accepted; then the exit code is 1. */
+export function reportImpacts(tally: ImpactTally, what = "the policy"): void {
   if (!tally.hitsKnown) {
     warn("nothing that is known would draw an alert or a kill");
     return;
   }
   warn(
     tally.hasBaseline
-      ? "the policy would disturb what is in the baseline"
-      : "there is no baseline, so all that ran counts as known, and the policy would disturb it",
+      ? `${what} would disturb what is in the baseline`
+      : `there is no baseline, so all that ran counts as known, and ${what} would disturb it`,
   );
   process.exitCode = exitCodes.no;
 }
@@ -91,6 +118,12 @@ function reportUndecided(tally: ImpactTally): void {
   const shown = undecided.slice(0, UNDECIDED_SHOWN).map(([rule, times]) => `${rule} (${times})`);
   const more = undecided.length > UNDECIDED_SHOWN ? [`and ${undecided.length - UNDECIDED_SHOWN} more`] : [];
   warn(`undecided, because they name something that is not recorded: ${[...shown, ...more].join(", ")}`);
+}
+
+function statesOfArmed(policy: Policy, { rule, unit, user }: ArmTarget): RuleStates {
+  const by = { pid: 0, login_user: null, session: null, tree: null };
+  const order = { id: "0".repeat(16), since: 0, by, reason: null, rule, unit, user };
+  return ruleStatesOf(policy, () => false, { ...noOverrides, arm: [order] });
 }
 
 /** All that is known: the baselines in force, and what comes with the policy. Undefined if there is none. */
@@ -108,9 +141,16 @@ function acceptedEntries(
     : [...(inForce ?? []), ...entriesOfRoles];
 }
 
+interface JudgeOptions extends Omit<RecordedSubjects, "knowledgeOf"> {
+  /** Only what this would do counts; undefined: all that the policy would. */
+  readonly armed: ArmTarget | undefined;
+}
+
 class Judge {
   readonly tally = new ImpactTally();
   private readonly policy: Policy;
+  private readonly armed: ArmTarget | undefined;
+  private readonly states: RuleStates | undefined;
   private readonly options: RecordedSubjects;
   /** Undefined: nothing was ever accepted. */
   private readonly accepted: ReadonlySet<string> | undefined;
@@ -118,9 +158,11 @@ class Judge {
   constructor(
     policy: Policy,
     accepted: readonly BaselineEntry[] | undefined,
-    options: Omit<RecordedSubjects, "knowledgeOf">,
+    { armed, ...options }: JudgeOptions,
   ) {
     this.policy = policy;
+    this.armed = armed;
+    this.states = armed && statesOfArmed(policy, armed);
     this.accepted = accepted && new Set(accepted.map(keyText));
     this.options = { ...options, knowledgeOf: (record, runnable) => this.knowledgeOf(record, runnable) };
   }
@@ -173,7 +215,16 @@ class Judge {
   ): Omit<Judged, "source" | "count"> | undefined {
     const subject = recordedSubject(record, options);
     if (subject === undefined) return undefined;
-    return { decision: decide(this.policy, subject), record, known: subject.knowledge.known };
+    const decision = decide(this.policy, subject, this.states);
+    return { decision: this.concerned(decision), record, known: subject.knowledge.known };
+  }
+
+  /** Of a decision what the rule in question has to do with: it alone is armed. */
+  private concerned(decision: Decision): Judged["decision"] {
+    const { armed } = this;
+    if (armed === undefined) return decision;
+    const undecided = decision.undecided.filter((id) => armed.rule.endsWith(`/${id}`));
+    return decision.armed ? { ...decision, undecided } : { ...decision, action: "allow", undecided };
   }
 
   /** By the baseline as it is now. What was known when it was recorded, and matches no entry by its key, stays known. */

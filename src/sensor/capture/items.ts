@@ -86,6 +86,20 @@ export interface ContainerItem {
   readonly image: string | null | undefined;
 }
 
+/**
+ * Whether what a process began to run at `time` holds what was accepted, as far as the warden knew when it judged. It comes
+ * before the exec, or the scan; and once more where the exec was judged again, if the answer was awaited.
+ */
+export interface ChangedItem {
+  readonly kind: "changed";
+  readonly pid: number;
+  /** Of the exec or the scan: ns, CLOCK_MONOTONIC. */
+  readonly time: number;
+  /** undefined: it could not be told. */
+  readonly changed: boolean | undefined;
+  readonly isAwaited: boolean;
+}
+
 /** Items of these kinds no longer apply. Those that still hold are written again when they are next needed. */
 export interface ForgetItem {
   readonly kind: "forget";
@@ -110,6 +124,7 @@ export type CaptureItem =
   | UserNameItem
   | ExaminedItem
   | ContainerItem
+  | ChangedItem
   | ForgetItem
   | TextItem;
 
@@ -129,6 +144,7 @@ export interface LineItems extends EventItems {
   readonly user_name: UserNameItem;
   readonly examined: ExaminedItem;
   readonly container: ContainerItem;
+  readonly changed: ChangedItem;
   readonly forget: ForgetItem;
   readonly text: TextItem & { readonly isLast: boolean };
 }
@@ -169,6 +185,8 @@ const fields = {
   modified: field("process.executable.modified", optional(bool)),
   container: field("container.id", text),
   image: field("container.image.name", optional(nullable(text))),
+  changed: field("process.runnable.changed", optional(bool)),
+  isAwaited: field("capture.awaited", bool),
   forgotten: field("capture.forgotten", oneOf(forgettables)),
   textName: field("capture.text_name", text),
   text: field("capture.text", rawText),
@@ -366,6 +384,22 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
       kind: "container",
       id: valueIn(line, fields.container),
       image: valueIn(line, fields.image),
+    }),
+  },
+  changed: {
+    name: "capture.changed",
+    write: ({ pid: process, time: at, changed, isAwaited }, line) => {
+      line[fields.pid.name] = process;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.changed.name] = changed;
+      line[fields.isAwaited.name] = isAwaited;
+    },
+    read: (line) => ({
+      kind: "changed",
+      pid: valueIn(line, fields.pid),
+      time: valueIn(line, fields.time),
+      changed: valueIn(line, fields.changed),
+      isAwaited: valueIn(line, fields.isAwaited),
     }),
   },
   forget: {

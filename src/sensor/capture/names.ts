@@ -8,6 +8,7 @@ export const captureFields = {
   "capture.block": "number of a block, from 0 on",
   "capture.previous_sha256": "SHA-256 of the compressed block before this one, hexadecimal",
   "capture.end_reason": "why the capture ended",
+  "capture.awaited": "the answer is on its way, and the exec is judged again when it comes",
   "capture.forgotten": "whose answers are out of force: user_names, examined or containers",
   "capture.text_name": "name of a text on which verdicts depend",
   "capture.text": "a part of that text",
@@ -52,6 +53,8 @@ export const captureLines = {
   "capture.user_name": "the name of a user",
   "capture.examined": "the examiner's answer about a file from here on",
   "capture.container": "the image of a container from here on",
+  "capture.changed":
+    "whether what a process runs holds what was accepted: for its exec that follows, or judged again",
   "capture.forget": "answers that are out of force",
   "capture.text": "a part of a text on which verdicts depend",
   "process.fork": "a process was made by another one",

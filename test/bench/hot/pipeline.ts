@@ -1,5 +1,6 @@
 // The hot path as the warden joins it, with neither sensor nor kernel: decoder, forest, fingerprint, baseline, policy,
 // records. Everything is made here, so that a change of the warden's own wiring is one place to follow.
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +18,9 @@ import { socketPair, trySend } from "../../../src/linux/socketpair.ts";
 import { embeddedPolicies } from "../../../src/policy/embedded.ts";
 import { loadPolicies } from "../../../src/policy/load.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
+import { JournalChain } from "../../../src/report/journal-chain.ts";
 import { Outbox } from "../../../src/report/outbox.ts";
+import { redactArguments } from "../../../src/report/redaction/arguments.ts";
 import { RepeatedVerdicts } from "../../../src/report/repeated-verdicts.ts";
 import { recordUids } from "../../../src/report/stamp.ts";
 import { Totals } from "../../../src/report/totals.ts";
@@ -155,6 +158,7 @@ export class Pipeline implements Disposable {
     this.outbox = new Outbox({
       fd: this.wardenFd,
       totals,
+      chain: new JournalChain(new Uint8Array(32), { run: "1", generation: GENERATION }, undefined),
       hello: () => ({
         type: "hello",
         run: "1",
@@ -182,6 +186,7 @@ export class Pipeline implements Disposable {
     const learner = new Learner({
       ...parts,
       identify: createIdentifier(),
+      redact: redactArguments,
       knownTrees,
       origin: "bench:1",
       reportLearned: () => false,

@@ -1,7 +1,7 @@
 // Argument vectors: what a process really runs, its label and tree, and the secrets in its arguments.
 import { createIdentifier } from "../../../src/fingerprint/identify.ts";
 import { decodeText } from "../../../src/linux/text.ts";
-import { redactArguments } from "../../../src/report/redact.ts";
+import { redactArguments } from "../../../src/report/redaction/arguments.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const identify = createIdentifier();

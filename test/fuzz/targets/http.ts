@@ -23,6 +23,7 @@ function serve(): Running {
   const endpoint = openEndpoint(
     { host: HOST, port },
     {
+      security: null,
       metrics: () => Promise.resolve("process 1\n"),
       health: () => Promise.resolve({ alive: true, reason: "", degraded: [] }),
     },

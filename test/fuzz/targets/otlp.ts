@@ -41,8 +41,12 @@ function start(): Running {
     metrics: null,
     resource: {},
   } as const;
-  const resource = { hostId: undefined, hostName: "host", instanceId: "run" };
-  return { exporters: otlpExporters(settings, resource, Date.now()), stop: () => collector.stop(true) };
+  const host = { hostId: undefined, hostName: "host", stateDirectory: "/var/lib/treewarden" };
+  const inForce = () => ({ roles: [], policyDigests: [], baselineDigests: [] });
+  return {
+    exporters: otlpExporters(settings, { host, startedMs: Date.now(), inForce }),
+    stop: () => collector.stop(true),
+  };
 }
 
 const record = { timestamp: "2026-01-31T12:00:00.000000Z", "event.name": "policy.verdict" };

@@ -1,0 +1,185 @@
+// Compares the journal with the warden's chain (src/report/journal-chain.ts): what was changed, forged, moved or removed.
+import type { EventRecord } from "../report/event-record.ts";
+import {
+  type ChainLink,
+  type ChainOrigin,
+  checkSeal,
+  previousText,
+  type StatedPlace,
+  statedPlace,
+} from "../report/journal-chain.ts";
+import { isKeptRecord } from "./kept-records.ts";
+
+/** A row of the journal as it is stored: the reporter may be taken over, so nothing of it is sure. */
+export interface StoredRow extends ChainOrigin {
+  readonly id: number;
+  readonly record: EventRecord;
+}
+
+/**
+ * `changed`: not as the warden made it, or not made by the warden. `moved`: at another place than the warden made it.
+ * `missing`: removed, `count` of them, or at least so many. `restarted`: the chain began again without its end, so that
+ * what came last before is not known. `absent`: a seal that somebody has elsewhere is not in the journal.
+ */
+export interface ChainProblem {
+  readonly kind: "changed" | "moved" | "missing" | "restarted" | "absent";
+  readonly count: number;
+  readonly isAtLeast?: true;
+  /** The uid of the record before and after, where there is one. For `changed` and `moved` the record itself. */
+  readonly after?: string;
+  readonly before?: string;
+}
+
+export interface ChainReport {
+  /** Records that are as the warden made them; `redacted` of them but for their arguments. */
+  readonly genuine: number;
+  readonly redacted: number;
+  /** Records that the reporter makes itself: where records are missing because they could not be written. */
+  readonly ofReporter: number;
+  /** Records for which the warden's queue had no room: never sent. */
+  readonly dropped: number;
+  /**
+   * Records that are missing before the oldest one that the bounds of the journal keep no longer than others. Rotation
+   * removes them, and so can who controls the file: the two look alike.
+   */
+  readonly rotated: number;
+  /** The newest genuine record. */
+  readonly last: ChainLink | undefined;
+  readonly problems: readonly ChainProblem[];
+}
+
+/** What the reporter writes into the journal by itself. */
+const OF_REPORTER = "report.gap";
+
+export class JournalVerification {
+  private readonly key: Uint8Array;
+  private readonly expected: Set<string>;
+  private readonly problems: ChainProblem[] = [];
+  private genuine = 0;
+  private redacted = 0;
+  private ofReporter = 0;
+  private dropped = 0;
+  private rotated = 0;
+  /** Whether a record was seen that rotation spares no longer than others. */
+  private isPastRotation = false;
+  private last: ChainLink | undefined;
+  private lastUid = "";
+  /** What each record says of itself to the next one: a warden may continue from an earlier end than the journal has. */
+  private readonly seen = new Set<string>();
+  private readonly wardens = new Set<string>();
+  private readonly head: ChainLink | undefined;
+  private isHeadSeen = false;
+
+  /**
+   * `head`: the warden's last record, saved before the first row was read. `expected`: beginnings of seals that must be in
+   * the journal, in lower case.
+   */
+  constructor(key: Uint8Array, head: ChainLink | undefined, expected: readonly string[] = []) {
+    this.key = key;
+    this.head = head;
+    this.expected = new Set(expected);
+  }
+
+  /** To be called for every row, in the order of their ids. */
+  take(row: StoredRow): void {
+    const { record } = row;
+    const uid = String(record["log.record.uid"] ?? "");
+    const place = statedPlace(record);
+    if (place === undefined) {
+      if (record["event.name"] === OF_REPORTER) this.ofReporter += 1;
+      else this.problems.push({ kind: "changed", count: 1, after: uid });
+      return;
+    }
+    const check = checkSeal(this.key, row, record, place);
+    if (check === "wrong") {
+      this.problems.push({ kind: "changed", count: 1, after: uid });
+      return;
+    }
+    if (!this.follow(row, place, uid)) return;
+    if (!isKeptRecord(record)) this.isPastRotation = true;
+    this.genuine += 1;
+    if (check === "redacted") this.redacted += 1;
+    for (const seal of this.expected) if (place.seal.startsWith(seal)) this.expected.delete(seal);
+  }
+
+  /** To be called once, after the last row. */
+  finish(): ChainReport {
+    this.checkEnd();
+    for (const _seal of this.expected) this.problems.push({ kind: "absent", count: 1 });
+    const { genuine, redacted, ofReporter, dropped, rotated, last, problems } = this;
+    return { genuine, redacted, ofReporter, dropped, rotated, last, problems };
+  }
+
+  /** False if the record is not where it belongs. */
+  private follow(origin: ChainOrigin, place: StatedPlace, uid: string): boolean {
+    const { last } = this;
+    const isSameWarden = last !== undefined && isOfWarden(last, origin);
+    const warden = `${origin.run}:${origin.generation}`;
+    // A warden that another one has followed makes no more records.
+    if (isSameWarden ? place.number <= last.number : this.wardens.has(warden)) {
+      this.problems.push({ kind: "moved", count: 1, after: uid });
+      return false;
+    }
+    if (place.previous === previousText(last)) {
+      // The warden numbers what it drops, and names the last record that it did not.
+      this.dropped += place.number - (isSameWarden ? last.number : 0) - 1;
+    } else this.compareWithPrevious(place, isSameWarden, uid);
+    const { run, generation } = origin;
+    this.last = { run, generation, number: place.number, seal: place.seal };
+    this.lastUid = uid;
+    this.wardens.add(warden);
+    this.seen.add(previousText(this.last));
+    const { head } = this;
+    if (head?.seal === place.seal && head.number === place.number && isOfWarden(head, origin))
+      this.isHeadSeen = true;
+    return true;
+  }
+
+  /** The record does not follow the last one: what stood between them? */
+  private compareWithPrevious({ number, previous }: StatedPlace, isSameWarden: boolean, uid: string): void {
+    const previousNumber = Number.parseInt(previous, 10) || 0;
+    const { last } = this;
+    if (isSameWarden && last !== undefined) {
+      this.dropped += number - previousNumber - 1;
+      this.miss(previousNumber - last.number, false, uid);
+      return;
+    }
+    this.dropped += number - 1;
+    if (previousNumber === 0) {
+      if (last !== undefined)
+        this.problems.push({ kind: "restarted", count: 1, after: this.lastUid, before: uid });
+      return;
+    }
+    // A warden that was killed had not saved its end: the next one continues from an earlier record.
+    if (this.seen.has(previous)) return;
+    const isSameBefore = last !== undefined && previousNumber > last.number;
+    this.miss(isSameBefore ? previousNumber - last.number : previousNumber, true, uid);
+  }
+
+  private miss(count: number, isAtLeast: boolean, uid: string): void {
+    if (!this.isPastRotation || this.last === undefined) this.rotated += count;
+    else
+      this.problems.push({
+        kind: "missing",
+        count,
+        ...(isAtLeast ? { isAtLeast } : {}),
+        after: this.lastUid,
+        before: uid,
+      });
+  }
+
+  /** Whether the journal goes as far as the warden's chain did. It may go further: the end is saved now and then. */
+  private checkEnd(): void {
+    const { head, last } = this;
+    if (head === undefined || this.isHeadSeen) return;
+    const isSameWarden = last !== undefined && isOfWarden(last, head);
+    const missing = isSameWarden ? head.number - last.number : head.number;
+    if (missing <= 0) return;
+    const shared = { kind: "missing", count: missing, after: this.lastUid } as const;
+    this.problems.push(isSameWarden ? shared : { ...shared, isAtLeast: true });
+  }
+}
+
+function isOfWarden(link: ChainOrigin, origin: ChainOrigin): boolean {
+  return link.run === origin.run && link.generation === origin.generation;
+}

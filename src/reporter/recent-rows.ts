@@ -1,0 +1,41 @@
+// The last rows of the journal, as they were appended: an output that keeps up gets them without reading and parsing
+// the file.
+import type { SizedRow } from "./journal.ts";
+
+/** Limits of what is kept: what some hundred verdicts a second make in the time that outputs gather, and longer than that of a flood. */
+const ROWS = 512;
+const BYTES = 1 << 20;
+
+export class RecentRows {
+  /** With ids that follow each other without a gap. */
+  private rows: SizedRow[] = [];
+  private bytes = 0;
+
+  add(row: SizedRow): void {
+    this.rows.push(row);
+    this.bytes += row.size;
+    if (this.rows.length > ROWS || this.bytes > BYTES) this.forgetOlderHalf();
+  }
+
+  clear(): void {
+    this.rows = [];
+    this.bytes = 0;
+  }
+
+  /** As `Journal.after`; undefined if older rows may come before. */
+  after(id: number, limit: number, bytes: number): readonly SizedRow[] | undefined {
+    const first = this.rows[0]?.id;
+    if (first === undefined || id + 1 < first) return undefined;
+    const start = id + 1 - first;
+    let size = 0;
+    let end = start;
+    for (; end < Math.min(this.rows.length, start + limit) && size <= bytes; end += 1)
+      size += this.rows[end]?.size ?? 0;
+    return this.rows.slice(start, end);
+  }
+
+  private forgetOlderHalf(): void {
+    this.rows = this.rows.slice(Math.ceil(this.rows.length / 2));
+    this.bytes = this.rows.reduce((sum, { size }) => sum + size, 0);
+  }
+}

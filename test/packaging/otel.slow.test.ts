@@ -1,0 +1,83 @@
+// What packaging/otel has for people: each file is accepted by the program that it is for.
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseWebConfig } from "../../src/config/web-config.ts";
+import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
+import { missingOtelcol, otelcol } from "../collector/otelcol.ts";
+
+const folder = join(import.meta.dir, "../../packaging/otel");
+const filesOf = (pattern: string): readonly string[] =>
+  [...new Bun.Glob(pattern).scanSync({ cwd: folder })].sort();
+const textOf = (file: string): string => readFileSync(join(folder, file), "utf8");
+
+/** What a command writes; throws if it fails. */
+function output(command: readonly string[], environment: Readonly<Record<string, string>> = {}): string {
+  const run = Bun.spawnSync([...command], { cwd: folder, env: { ...process.env, ...environment } });
+  const written = run.stdout.toString() + run.stderr.toString();
+  if (run.exitCode !== 0) throw new Error(`${command.join(" ")} ended with ${run.exitCode}: ${written}`);
+  return written;
+}
+
+const noCollector = missingOtelcol();
+const collectorFiles = filesOf("collector-*.yaml");
+
+test("there are configurations of the Collector for one host, a fleet, ClickHouse and Kafka", () => {
+  expect(collectorFiles).toEqual([
+    "collector-clickhouse.yaml",
+    "collector-gateway.yaml",
+    "collector-host.yaml",
+    "collector-kafka.yaml",
+  ]);
+});
+
+for (const file of collectorFiles)
+  test.skipIf(noCollector !== undefined)(
+    `the Collector accepts ${file}`,
+    () => {
+      // Its folder exists where the Collector was installed.
+      const storage = `yaml:extensions::file_storage::directory: ${tmpdir()}`;
+      const configs = textOf(file).includes("file_storage") ? [file, storage] : [file];
+      const secrets = { GATEWAY_TOKEN: "token", CLICKHOUSE_PASSWORD: "secret", KAFKA_PASSWORD: "secret" };
+      const validate = [otelcol(), "validate", ...configs.flatMap((config) => ["--config", config])];
+      expect(output(validate, secrets)).toBe("");
+    },
+    // The first call on a host builds the Collector.
+    600_000,
+  );
+
+const hasPromtool = process.env.CI === "true" || Bun.which("promtool") !== null;
+
+test.skipIf(!hasPromtool)("promtool accepts the scrape configuration", () => {
+  expect(output(["promtool", "check", "config", "prometheus.yml"])).toContain("SUCCESS");
+});
+
+test.skipIf(!hasPromtool)("every alert rule fires when it should, and is quiet when it should be", () => {
+  expect(output(["promtool", "test", "rules", "treewarden.rules.test.yml"])).toContain("SUCCESS");
+  const rules = [...textOf("treewarden.rules.yml").matchAll(/- alert: (\w+)/g)].map((match) => match[1]);
+  const cases = textOf("treewarden.rules.test.yml");
+  const tested = (rule: string | undefined): boolean =>
+    new RegExp(`alertname: ${rule}\\n +exp_alerts:`).test(cases) &&
+    new RegExp(`alertname: ${rule}\\n(?! +exp_alerts:)`).test(cases);
+  expect(rules.length).toBeGreaterThan(15);
+  expect(rules.filter((rule) => !tested(rule))).toEqual([]);
+});
+
+test("alert rules and dashboard name only metrics that there are", () => {
+  const names = instrumentNames.flatMap((name) => {
+    const { prometheus, ownName, kind } = instrumentNamed(name);
+    const all = ownName === undefined ? [prometheus] : [prometheus, ownName];
+    return kind === "histogram"
+      ? all.flatMap((each) => [`${each}_bucket`, `${each}_sum`, `${each}_count`])
+      : all;
+  });
+  const used = ["treewarden.rules.yml", "treewarden.rules.test.yml", "dashboard.json"].flatMap(
+    (file) => textOf(file).match(/\btreewarden_\w+/g) ?? [],
+  );
+  expect([...new Set(used)].filter((name) => !names.includes(name))).toEqual([]);
+});
+
+test("the example of a web configuration file is one", () => {
+  expect(parseWebConfig(textOf("web.example.yaml"), "web.example.yaml").ok).toBe(true);
+});
