@@ -3,7 +3,7 @@ import { compareTexts } from "./compare-texts.ts";
 import { isDigest } from "./executables.ts";
 
 /**
- * `unknown`: no content was learned. `packaged`: a package owns the file. `varies`: it had a third content within one
+ * `unknown`: no content was learned. `packaged`: the file was as its package had brought it. `varies`: it had a third content within one
  * learning run. Otherwise the digests (`sha256:` and 64 hexadecimal digits), ascending, at least one.
  */
 export type Contents = "unknown" | "packaged" | "varies" | readonly string[];
@@ -30,7 +30,7 @@ export function parseContents(text: string): Contents | undefined {
 
 /**
  * Joins what was learned of one path in two entries. Digests replace `packaged`, because on one of the hosts the file
- * is not a package's.
+ * is not as a package brought it.
  */
 export function joinContents(a: Contents, b: Contents): Contents {
   if (a === "varies" || b === "varies") return "varies";
@@ -41,8 +41,8 @@ export function joinContents(a: Contents, b: Contents): Contents {
   return all.length > CONTENTS_LIMIT ? "varies" : all;
 }
 
-/** Whether `contents` has a digest that `known` lacks, if both are lists of digests; false otherwise. */
+/** Whether `contents` has a digest that `known` lacks; a packaged file was learned without any. */
 export function hasNewContent(contents: Contents, known: Contents): boolean {
-  if (typeof contents === "string" || typeof known === "string") return false;
-  return contents.some((digest) => !known.includes(digest));
+  if (typeof contents === "string" || known === "unknown" || known === "varies") return false;
+  return known === "packaged" || contents.some((digest) => !known.includes(digest));
 }

@@ -12,11 +12,11 @@ import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts"
  * descriptor; the warden may get the reason for starting without eBPF as a further argument. They load no option
  * parser, and each loads only its own code, to save memory on every host.
  */
-const internalCommands: ReadonlyMap<string, (plan: string, reason: string | undefined) => Promise<void>> =
+const internalCommands: ReadonlyMap<string, (plan: string, more: readonly string[]) => Promise<void>> =
   new Map([
     ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
     ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
-    ["warden", async (plan, reason) => (await import("./warden.ts")).warden(plan, reason)],
+    ["warden", async (plan, [reason, as]) => (await import("./warden.ts")).warden(plan, reason, as)],
     ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
     ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
   ]);
@@ -36,7 +36,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
       forbidInspection();
       const { restrictOwnProcess } = await import("./restricted-start.ts");
       restrictOwnProcess(name, rest);
-      await internal(readPlan(rest), rest[PLAN_ARGUMENTS]);
+      await internal(readPlan(rest), rest.slice(PLAN_ARGUMENTS));
     } else await parse(args);
     return exitCodeSoFar();
   } catch (error) {

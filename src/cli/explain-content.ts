@@ -55,7 +55,8 @@ export function explainContent(
     return { changed, why: "not compared: its path is folded, or below a temporary directory" };
   if (learned === undefined) return { changed, why: "cannot be determined: no content was learned" };
   if (learned === "varies") return { changed, why: "cannot be determined: it varied while learning" };
-  if (learned === "packaged" || seen?.content?.packaged === true)
+  if (seen?.content?.packaged === true) return { changed, why: "as its package brought it" };
+  if (learned === "packaged" && changed === false)
     return { changed, why: "not compared: a package owns the file" };
   const digest = seen?.content?.digest;
   if (digest === undefined) return { changed, why: "cannot be determined: the file cannot be read" };

@@ -97,6 +97,7 @@ function run(flags: RunFlags): ExitCode {
     settings: absoluteSettings(settings, config.policies),
     problems,
     outputProblems,
+    exponentialHistograms: otlp.settings?.metrics?.histograms === "base2_exponential_bucket_histogram",
   };
   const reporter: Omit<ReporterPlan, "user"> = {
     options: {

@@ -1,20 +1,21 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
 import { decidingFile } from "../linux/root-file.ts";
-import { sendPacket } from "../linux/socketpair.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { LastResort } from "../sensor/open.ts";
 import {
+  AS_SUCCESSOR,
   DEAD_MAN_INTERVAL_NS,
-  encodeWatching,
   inherited,
   readWardenControl,
+  sendWardenMessage,
 } from "../supervisor/inherited.ts";
 import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
+import { prepareSuccession } from "../warden/succession.ts";
 import { runWarden } from "../warden/warden.ts";
-import type { ConfigurationOrigin, SettingsResult } from "../warden/warden-options.ts";
+import type { ConfigurationOrigin, SettingsResult, WardenOptions } from "../warden/warden-options.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
 import { armedErrors } from "./enforcement.ts";
 import { openSource } from "./open-source.ts";
@@ -25,13 +26,42 @@ import { copyingFiles, keptFiles } from "./setting-files.ts";
 /** More than the largest configuration file, which is read again only to be copied. */
 const CONFIG_LIMIT = 1 << 20;
 
-/** `ebpfRefusal`: why the sensor must not use eBPF; undefined if it may. */
-export async function warden(text: string, ebpfRefusal: string | undefined): Promise<void> {
+/**
+ * `ebpfRefusal`: why the sensor must not use eBPF; undefined or empty if it may. `as`: AS_SUCCESSOR if it replaces a warden
+ * that runs.
+ */
+export async function warden(
+  text: string,
+  ebpfRefusal: string | undefined,
+  as: string | undefined,
+): Promise<void> {
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
-    ebpfRefusal === undefined ? undefined : { source: "ebpf", reason: ebpfRefusal };
+    ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const start = startOf(plan);
   const { config } = start.lastGood;
+  const openSensor: WardenOptions["openSensor"] = (source, reader, lastResort) =>
+    openSource(
+      { source },
+      {
+        reader,
+        argumentBytes: config.arguments.limit,
+        environmentNames: config.environment.read,
+        enforces: config.enforcement !== "observe",
+        lastResort: lastResort ?? crashing,
+      },
+    );
+  const isSuccessor = as === AS_SUCCESSOR;
+  const succession = isSuccessor
+    ? prepareSuccession({
+        config,
+        controlFd: inherited.control,
+        openSensor,
+        sendReady: () => void sendWardenMessage("ready"),
+        readOrders: () => readWardenControl(),
+      })
+    : undefined;
+  if (isSuccessor && succession === undefined) return;
   // Further than the state directory, which may be full.
   let newest = start.loaded.signed;
   let copies = new Map<string, Buffer>();
@@ -42,17 +72,8 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       lastGood: start.lastGood,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
-      openSensor: (source, reader, lastResort) =>
-        openSource(
-          { source },
-          {
-            reader,
-            argumentBytes: config.arguments.limit,
-            environmentNames: config.environment.read,
-            enforces: config.enforcement !== "observe",
-            lastResort: lastResort ?? crashing,
-          },
-        ),
+      exponentialHistograms: plan.exponentialHistograms,
+      openSensor,
       warn,
       async readSettings() {
         copies = new Map();
@@ -72,11 +93,13 @@ export async function warden(text: string, ebpfRefusal: string | undefined): Pro
       },
       reportFd: inherited.report,
       controlFd: inherited.control,
-      readOrders: () => readWardenControl(),
-      reportWatching(status) {
+      readOrders: () => readWardenControl().filter((order) => order !== "proceed"),
+      reportWatching(watching) {
         // A full socket means that the supervisor has not read older ones; the next change reports again.
-        sendPacket(inherited.control, encodeWatching(status));
+        sendWardenMessage({ watching });
       },
+      requestSuccessor: () => sendWardenMessage("successor"),
+      succession,
       examinerFd: inherited.examiner,
       deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
     },

@@ -81,8 +81,9 @@ class Apk implements PackageDatabase {
     if (wanted === undefined) return undefined;
     let owned: Owned | undefined;
     readInstalled(this.text(), (name, listed, checksum) => {
-      if (name === wanted && this.merge(listed) === merged)
-        owned = { package: name, digest: checksum === undefined ? undefined : parseChecksum(checksum) };
+      if (name !== wanted || this.merge(listed) !== merged) return;
+      const digest = checksum === undefined ? undefined : parseChecksum(checksum);
+      owned = { package: name, digest, shipped: digest };
     });
     return owned;
   }

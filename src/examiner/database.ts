@@ -11,6 +11,8 @@ export interface Owned {
   readonly package: string;
   /** Undefined if the package records none, or marks the file as one that may be changed. */
   readonly digest: FileDigest | undefined;
+  /** As `digest`, but also of a file that may be changed, as the package brought it. */
+  readonly shipped: FileDigest | undefined;
 }
 
 /** A package database as it was when it was opened. */

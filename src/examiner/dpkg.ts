@@ -1,5 +1,5 @@
 // Reads dpkg's database, /var/lib/dpkg, as described in dpkg(1), dpkg-query(1) and deb-md5sums(5).
-import { isProgram, type Owned, type PackageDatabase } from "./database.ts";
+import { type FileDigest, isProgram, type Owned, type PackageDatabase } from "./database.ts";
 import { isAnyLocked, listFolder, type MergePath, pathMerger, readText, stampOf } from "./files.ts";
 import { Owners } from "./owners.ts";
 
@@ -51,6 +51,13 @@ export function findDigest(md5sums: string, matches: (path: string) => boolean):
   return undefined;
 }
 
+/** The digest of the first conffile in /var/lib/dpkg/status for which `matches` returns true, as its package brought it. */
+export function findConffileDigest(status: string, matches: (path: string) => boolean): string | undefined {
+  for (const [, path = "", hex] of status.matchAll(/^ (\/.*) ([0-9a-f]{32})$/gm))
+    if (matches(path)) return hex;
+  return undefined;
+}
+
 const standard: ReadonlySet<string> = new Set(["required", "important", "standard"]);
 
 class Dpkg implements PackageDatabase {
@@ -87,7 +94,8 @@ class Dpkg implements PackageDatabase {
       const original = this.merge(listed);
       const sums = readText(`${this.folder}/info/${list}.md5sums`);
       const hex = sums === undefined ? undefined : findDigest(sums, (file) => this.merge(file) === original);
-      return { package: name, digest: hex === undefined ? undefined : { algorithm: "md5", hex } };
+      const digest = hex === undefined ? undefined : ({ algorithm: "md5", hex } as const);
+      return { package: name, digest, shipped: digest ?? this.conffileDigest(original) };
     }
     return undefined;
   }
@@ -136,6 +144,12 @@ class Dpkg implements PackageDatabase {
     }
     this.owners = owners;
     return owners;
+  }
+
+  private conffileDigest(path: string): FileDigest | undefined {
+    const status = readText(`${this.folder}/status`) ?? "";
+    const hex = findConffileDigest(status, (file) => this.merge(file) === path);
+    return hex === undefined ? undefined : { algorithm: "md5", hex };
   }
 
   private paths(list: string): readonly string[] {

@@ -1,6 +1,6 @@
 // Examines one file: which package owns it, and whether it is still as the package installed it.
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from "node:fs";
 import { encodeText } from "../linux/text.ts";
 import type { FileDigest, PackageDatabase } from "./database.ts";
 import { readText } from "./files.ts";
@@ -82,9 +82,9 @@ export function examineContent(
   database: PackageDatabase | undefined,
   root = "",
 ): ExaminedContent {
-  if (database?.owner(path) !== undefined) return { packaged: true };
+  const owned = database?.owner(path);
   const fd = pathFd === undefined ? openWherever(`${root}${path}`) : reopenRegular(pathFd);
-  if (fd === undefined) return { packaged: false };
+  if (fd === undefined) return { packaged: owned !== undefined };
   try {
     const before = fstatSync(fd, { bigint: true });
     const size = Number(before.size);
@@ -95,13 +95,28 @@ export function examineContent(
       modified: Math.max(0, Number(before.mtimeNs)),
       changed: Math.max(0, Number(before.ctimeNs)),
     };
-    const hex = size <= MAX_DIGEST_BYTES ? digestOf(fd, size, "sha256") : undefined;
+    const isReadable = size <= MAX_DIGEST_BYTES;
+    if (database !== undefined && owned !== undefined) {
+      const { shipped } = owned.shipped === undefined ? (database.owner(targetOf(fd, root)) ?? owned) : owned;
+      const isShipped =
+        shipped === undefined || !isReadable || digestOf(fd, size, shipped.algorithm) === shipped.hex;
+      // While packages are installed, files are replaced, and the database may not agree with them.
+      if (database.isBusy() || !database.isCurrent()) return { packaged: true };
+      if (isShipped) return { packaged: true, state };
+    }
+    const hex = isReadable ? digestOf(fd, size, "sha256") : undefined;
     const after = fstatSync(fd, { bigint: true });
     const isWhole = after.mtimeNs === before.mtimeNs && after.size === before.size;
     return { packaged: false, state, ...(hex === undefined || !isWhole ? {} : { digest: `sha256:${hex}` }) };
   } finally {
     closeSync(fd);
   }
+}
+
+/** The path of an open file below `root`, without links: the owner of a link does not say what it leads to. */
+function targetOf(fd: number, root: string): string {
+  const path = readlinkSync(`/proc/self/fd/${fd}`);
+  return path.startsWith(`${root}/`) ? path.slice(root.length) : path;
 }
 
 /** Opens the regular file that `path` leads to, through links too; undefined if there is none. */

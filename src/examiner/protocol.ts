@@ -72,11 +72,11 @@ const FileStateOf = v.strictObject({
 const ContentAnswer = v.strictObject({
   type: v.literal("content"),
   id: contentId,
-  /** The state in which the file was read; absent if it could not be opened. */
+  /** The state in which the file was read; absent if it could not be opened, or while packages are installed. */
   state: v.optional(FileStateOf),
-  /** Absent if the file is too large, was written to while it was read, or belongs to a package. */
+  /** Absent if the file is too large, was written to while it was read, or is packaged. */
   digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
-  /** The path belongs to a package. */
+  /** The path belongs to a package, and the file is as the package brought it, or that cannot be told. */
   packaged: v.boolean(),
 });
 /** What the examiner found at a path or behind a descriptor. */

@@ -28,6 +28,8 @@ export interface RpmFile {
   readonly path: string;
   /** Lower-case hexadecimal; undefined if the file is not a regular file or may be changed. */
   readonly digest: string | undefined;
+  /** A configuration file, or one that the package does not bring. */
+  readonly changeable: boolean;
 }
 
 export interface RpmHeader {
@@ -83,7 +85,8 @@ export function parseRpmHeader(bytes: Uint8Array): RpmHeader | undefined {
     const changeable = ((flags[i] ?? 0) & (RPMFILE_CONFIG | RPMFILE_GHOST)) !== 0;
     return {
       path: `${directories[indexes[i] ?? -1] ?? ""}${base}`,
-      digest: changeable || !/^[0-9a-f]{32,128}$/.test(digest) ? undefined : digest,
+      digest: /^[0-9a-f]{32,128}$/.test(digest) ? digest : undefined,
+      changeable,
     };
   });
   return { name, digestAlgorithm: numbers(tag.fileDigestAlgorithm)[0] ?? 1, files };

@@ -56,8 +56,9 @@ class Rpm implements PackageDatabase {
     const file = header?.files.find((candidate) => this.merge(candidate.path) === merged);
     if (header === undefined || file === undefined) return undefined;
     const algorithm = algorithms.get(header.digestAlgorithm);
-    const hasDigest = file.digest !== undefined && algorithm !== undefined;
-    return { package: header.name, digest: hasDigest ? { algorithm, hex: file.digest } : undefined };
+    const { digest: hex } = file;
+    const shipped = hex === undefined || algorithm === undefined ? undefined : { algorithm, hex };
+    return { package: header.name, digest: file.changeable ? undefined : shipped, shipped };
   }
 
   basePrograms(): ReadonlyMap<string, string> {

@@ -98,7 +98,8 @@ class ReplayJudge implements TrackerListener {
     const subject = execSubject(exec, host.wallOffset, this.inputs, knowledge);
     const key = { pid: exec.process.pid, time: exec.time };
     const content = host.takeChanged(key);
-    subject.changed = content === undefined ? changedByBaseline(knowledge) : content.changed;
+    subject.changed =
+      content === undefined ? changedByBaseline(subject.runnable, knowledge) : content.changed;
     const decision = decide(policy, subject);
     const { undecided } = decision;
     const answers = content?.isAwaited === true ? [changedKey(key)] : [];
@@ -121,7 +122,7 @@ class ReplayJudge implements TrackerListener {
     const exec = { facts, tree, process: { lineage }, time };
     const late = lateSubject(subject, host.lookUp(exec), this.inputs);
     const content = host.takeChanged({ pid: subject.process.pid, time });
-    late.changed = content === undefined ? changedByBaseline(late.knowledge) : content.changed;
+    late.changed = content === undefined ? changedByBaseline(late.runnable, late.knowledge) : content.changed;
     const decision = decideAmong(policy, late, undecided);
     if (decision.action === "allow") return;
     tally.verdicts[decision.action] += 1;

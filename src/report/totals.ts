@@ -1,5 +1,6 @@
 // The warden's counters, gauges and histograms. Code that counts gets a handle once; counting is then an addition.
 // Changed series are queued, and their absolute values are sent to the reporter, each at most once per batch.
+import { ExponentialBuckets } from "./exponential-buckets.ts";
 import {
   type AttributesOf,
   closedSets,
@@ -38,6 +39,7 @@ export class Series implements Counter, Gauge, Histogram {
   private readonly bounds: readonly number[];
   /** The observations in each bucket alone, the infinite one last; empty unless this is a histogram. */
   private readonly counts: number[];
+  private readonly exponential: ExponentialBuckets | undefined;
   private value = 0;
   private owner: Totals | undefined;
   /** Whether the reporter keeps the series even if a later warden does not send it. */
@@ -47,13 +49,15 @@ export class Series implements Counter, Gauge, Histogram {
   private removed = false;
 
   /** @internal Created by Totals only. `values`: one for each of the instrument's `attributes`, in their order. */
-  constructor(owner: Totals | undefined, name: InstrumentName, values: readonly string[]) {
+  constructor(owner: Totals, name: InstrumentName, values: readonly string[]) {
     const instrument = instrumentNamed(name);
     this.instrument = name;
     this.key = seriesKey(name, values);
     this.wirePrefix = `["${name}",${JSON.stringify(values)},`;
     this.bounds = instrument.buckets ?? [];
     this.counts = instrument.kind === "histogram" ? new Array(this.bounds.length + 1).fill(0) : [];
+    this.exponential =
+      instrument.kind === "histogram" && owner.isExponential ? new ExponentialBuckets() : undefined;
     this.owner = owner;
   }
 
@@ -80,6 +84,7 @@ export class Series implements Counter, Gauge, Histogram {
     while (bucket < this.bounds.length && value > (this.bounds[bucket] ?? 0)) bucket += 1;
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.value += Math.max(value, 0);
+    this.exponential?.observe(value);
     this.markChanged();
   }
 
@@ -102,7 +107,9 @@ export class Series implements Counter, Gauge, Histogram {
     if (this.removed) return `${this.wirePrefix}null]`;
     const tail = this.kept ? ",1]" : "]";
     if (this.counts.length === 0) return `${this.wirePrefix}${this.value}${tail}`;
-    return `${this.wirePrefix}{"counts":[${this.counts.join(",")}],"sum":${this.value}}${tail}`;
+    const { exponential } = this;
+    const more = exponential === undefined ? "" : `,"exponential":${JSON.stringify(exponential.value)}`;
+    return `${this.wirePrefix}{"counts":[${this.counts.join(",")}],"sum":${this.value}${more}}${tail}`;
   }
 }
 
@@ -117,8 +124,12 @@ export class Totals {
   private queue: Series[] = [];
   private taken = 0;
 
+  /** Whether histograms have exponential buckets besides their own. */
+  readonly isExponential: boolean;
+
   /** Creates all series whose attributes are closed lists, at 0. */
-  constructor() {
+  constructor({ isExponential = false }: { readonly isExponential?: boolean } = {}) {
+    this.isExponential = isExponential;
     for (const name of instrumentNames)
       for (const values of closedSets(instrumentNamed(name))) this.find(name, values);
   }

@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { parseSealedUpdate, type SealedUpdate } from "../baseline/learned.ts";
 import { type EventRecord, isEventRecord } from "./event-record.ts";
+import { type ExponentialValue, isExponentialValue } from "./exponential-buckets.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "./instruments.ts";
 
 /** The longest packet in bytes. */
@@ -94,6 +95,8 @@ export interface HistogramValue {
   /** The observations in each bucket alone, in the order of the instrument's `buckets`, the infinite one last. */
   readonly counts: readonly number[];
   readonly sum: number;
+  /** The same observations in exponential buckets; only where OTLP asks for them. */
+  readonly exponential?: ExponentialValue;
 }
 
 /** The absolute value of one series. On the wire it is the list [instrument, values, value] or [..., 1] if kept. */
@@ -201,6 +204,7 @@ export function isSeriesValue(name: InstrumentName, value: unknown): value is nu
   if (kind !== "histogram") return typeof value === "number";
   if (typeof value !== "object" || value === null || !("counts" in value && "sum" in value)) return false;
   const { counts, sum } = value;
+  if ("exponential" in value && !isExponentialValue(value.exponential)) return false;
   if (!Array.isArray(counts) || counts.length !== (buckets?.length ?? 0) + 1) return false;
   return typeof sum === "number" && counts.every((each) => Number.isSafeInteger(each) && each >= 0);
 }

@@ -1,6 +1,7 @@
 // The reporter's side of the totals: the current warden's absolute values plus those that earlier wardens of the same
 // run reached, so that no counter decreases because a process was killed.
 import * as v from "valibot";
+import { addExponential, type ExponentialValue, isExponentialValue } from "../report/exponential-buckets.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "../report/instruments.ts";
 import { seriesKey } from "../report/totals.ts";
 import { type HistogramValue, isSeriesValue, type SeriesChange } from "../report/wire.ts";
@@ -219,10 +220,20 @@ function zeroOf(instrument: InstrumentName): Total {
 
 function plus(a: Total, b: Total): Total {
   if (typeof a === "number" || typeof b === "number") return Number(a) + Number(b);
-  return { counts: b.counts.map((count, i) => count + (a.counts[i] ?? 0)), sum: a.sum + b.sum };
+  const exponential = addExponential(a.exponential, b.exponential);
+  return {
+    counts: b.counts.map((count, i) => count + (a.counts[i] ?? 0)),
+    sum: a.sum + b.sum,
+    ...(exponential === undefined ? {} : { exponential }),
+  };
 }
 
-const total = v.union([v.number(), v.object({ counts: v.array(v.number()), sum: v.number() })]);
+const histogram = v.object({
+  counts: v.array(v.number()),
+  sum: v.number(),
+  exponential: v.exactOptional(v.custom<ExponentialValue>(isExponentialValue)),
+});
+const total = v.union([v.number(), histogram]);
 const StoredEntry = v.pipe(
   v.string(),
   v.parseJson(),

@@ -66,7 +66,7 @@ export const temporalityName = oneOfNames(
   ["cumulative"],
   " (the Collector's cumulativetodelta processor makes deltas of it)",
 );
-export const histogramName = oneOfNames(["explicit_bucket_histogram"]);
+export const histogramName = oneOfNames(["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]);
 
 export const truth: ValueType<boolean> = {
   mustBe: "true or false",

@@ -218,7 +218,8 @@ export const metricVariables = {
   histograms: {
     name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
     type: histogramName,
-    meaning: "histograms have the buckets that Prometheus gets too",
+    meaning:
+      "the buckets of histograms: those that Prometheus gets too, or exponential ones (at most 160, each wider than the last by the same factor)",
     unset: "`explicit_bucket_histogram`",
   },
 } as const satisfies Readonly<Record<string, OtelVariable<unknown>>>;

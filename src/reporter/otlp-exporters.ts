@@ -56,8 +56,9 @@ export function otlpExporters(
       });
     },
     async exportMetrics(series, nowMs) {
-      if (metricsSender === undefined) return delivered;
-      return await metricsSender.send(otlpMetrics(series, origin, { startedMs, nowMs }));
+      if (metrics === null || metricsSender === undefined) return delivered;
+      const { histograms } = metrics;
+      return await metricsSender.send(otlpMetrics({ series, startedMs, nowMs, histograms }, origin));
     },
   };
 }

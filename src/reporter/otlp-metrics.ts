@@ -4,31 +4,32 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   DataPointType,
+  type Histogram,
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
+import { noObservations } from "../report/exponential-buckets.ts";
 import { type InstrumentName, instrumentNamed, instrumentNames } from "../report/instruments.ts";
+import type { HistogramValue } from "../report/wire.ts";
 import { otlpMetricAttribute } from "../vocabulary/metric-attributes.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
 import type { OtlpOrigin } from "./otlp-resource.ts";
-import { type HrTime, hrTime } from "./otlp-time.ts";
+import type { HistogramBuckets } from "./otlp-settings.ts";
+import { hrTime } from "./otlp-time.ts";
 
-/** When counting began, and the time of the values; milliseconds since the epoch. */
-export interface MetricTimes {
+export interface MetricsBatch {
+  readonly series: Iterable<CumulativeSeries>;
+  /** When counting began, for series that do not know when they began, and the time of the values; ms since the epoch. */
   readonly startedMs: number;
   readonly nowMs: number;
+  readonly histograms: HistogramBuckets;
 }
 
-export function otlpMetrics(
-  series: Iterable<CumulativeSeries>,
-  origin: OtlpOrigin,
-  { startedMs, nowMs }: MetricTimes,
-): ResourceMetrics {
-  const byName = Map.groupBy(series, ({ instrument }) => instrument);
-  const times = { startTime: hrTime(startedMs), endTime: hrTime(nowMs) };
+export function otlpMetrics(batch: MetricsBatch, origin: OtlpOrigin): ResourceMetrics {
+  const byName = Map.groupBy(batch.series, ({ instrument }) => instrument);
   const metrics = instrumentNames.flatMap((name) => {
     const list = byName.get(name);
-    return list === undefined ? [] : [metric(name, list, times)];
+    return list === undefined ? [] : [metric(name, list, batch)];
   });
   const { schemaUrl } = origin;
   const resource = resourceFromAttributes(origin.resource, { schemaUrl });
@@ -38,16 +39,19 @@ export function otlpMetrics(
 function metric(
   name: InstrumentName,
   list: readonly CumulativeSeries[],
-  times: { readonly startTime: HrTime; readonly endTime: HrTime },
+  { startedMs, nowMs, histograms }: MetricsBatch,
 ): MetricData {
-  const { otel, description, unit, kind, attributes, buckets } = instrumentNamed(name);
+  const { otel, description, unit, kind, attributes, buckets = [] } = instrumentNamed(name);
   const shared = {
     descriptor: { name: otel, description, unit, valueType: ValueType.DOUBLE },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
   };
   const names = attributes.map((label) => otlpMetricAttribute(otel, label));
+  const endTime = hrTime(nowMs);
   const point = <T>(series: CumulativeSeries, value: T, extra: Readonly<Record<string, string>> = {}) => ({
-    ...times,
+    // A series that was removed and begins again at 0 has another start.
+    startTime: hrTime(Math.min(series.createdMs ?? startedMs, nowMs)),
+    endTime,
     attributes: {
       ...Object.fromEntries(names.map((attribute, i) => [attribute, series.values[i] ?? ""])),
       ...extra,
@@ -55,15 +59,20 @@ function metric(
     value,
   });
   if (kind === "histogram") {
-    const dataPoints = list.flatMap((series) => {
-      if (typeof series.value === "number") return [];
-      const { counts, sum } = series.value;
-      const count = counts.reduce((total, own) => total + own, 0);
-      return [
-        point(series, { buckets: { boundaries: [...(buckets ?? [])], counts: [...counts] }, sum, count }),
-      ];
-    });
-    return { ...shared, dataPointType: DataPointType.HISTOGRAM, dataPoints };
+    const values = list.flatMap((series) =>
+      typeof series.value === "number" ? [] : [{ series, value: series.value }],
+    );
+    return histograms === "base2_exponential_bucket_histogram"
+      ? {
+          ...shared,
+          dataPointType: DataPointType.EXPONENTIAL_HISTOGRAM,
+          dataPoints: values.map(({ series, value }) => point(series, exponentialHistogram(value))),
+        }
+      : {
+          ...shared,
+          dataPointType: DataPointType.HISTOGRAM,
+          dataPoints: values.map(({ series, value }) => point(series, explicitHistogram(value, buckets))),
+        };
   }
   const dataPoints = list.flatMap((series) =>
     name === "treeProcesses"
@@ -75,6 +84,26 @@ function metric(
   return kind === "gauge"
     ? { ...shared, dataPointType: DataPointType.GAUGE, dataPoints }
     : { ...shared, dataPointType: DataPointType.SUM, dataPoints, isMonotonic: true };
+}
+
+function explicitHistogram({ counts, sum }: HistogramValue, bounds: readonly number[]): Histogram {
+  return { buckets: { boundaries: [...bounds], counts: [...counts] }, sum, count: total(counts) };
+}
+
+function exponentialHistogram({ counts, sum, exponential = noObservations }: HistogramValue) {
+  const { scale, zeros, offset } = exponential;
+  return {
+    count: total(counts),
+    sum,
+    scale,
+    zeroCount: zeros,
+    positive: { offset, bucketCounts: [...exponential.counts] },
+    negative: { offset: 0, bucketCounts: [] },
+  };
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** A tree's processes are two series, one for each state, as in the Prometheus format. */

@@ -44,6 +44,8 @@ const MetricSettings = v.strictObject({
   ...signalSettings,
   /** The time between two exports. */
   intervalMs: milliseconds,
+  /** Histograms with exponential buckets, or with those that Prometheus gets too. */
+  histograms: v.picklist(["base2_exponential_bucket_histogram", "explicit_bucket_histogram"]),
 });
 
 export const otlpSettingsSchema = v.strictObject({
@@ -58,5 +60,6 @@ export type OtlpProtocol = SignalSettings["protocol"];
 export type TlsContents = Readonly<v.InferOutput<typeof tlsContents>>;
 /** How one signal is sent. */
 export type SignalSettings = Readonly<v.InferOutput<typeof SignalSettings>>;
+export type HistogramBuckets = v.InferOutput<typeof MetricSettings>["histograms"];
 export type AttributeLimits = Readonly<v.InferOutput<typeof attributeLimits>>;
 export type OtlpSettings = Readonly<v.InferOutput<typeof otlpSettingsSchema>>;

@@ -114,11 +114,11 @@ class OtlpSettingsReader {
     const one = <T>(variable: OtelVariable<T>): T | undefined => this.value(variable, "metrics");
     if (one(metricVariables.exporters) === false) return null;
     one(metricVariables.temporality);
-    one(metricVariables.histograms);
     const exportTimeoutMs = one(metricVariables.exportTimeout);
     return {
       ...this.signal("metrics", exportTimeoutMs),
       intervalMs: one(metricVariables.interval) ?? this.config.interval_seconds * 1_000,
+      histograms: one(metricVariables.histograms) ?? "explicit_bucket_histogram",
     };
   }
 

@@ -87,6 +87,15 @@ export class ChildSlot implements Disposable {
     else handle[Symbol.dispose]();
   }
 
+  /** Takes over the process of another slot, which is empty afterwards. This slot must be empty. */
+  take(other: ChildSlot): void {
+    const { child } = other;
+    if (child === undefined) return;
+    other.options.poll.remove(child.handle.fd);
+    other.child = undefined;
+    this.occupy(child);
+  }
+
   /** Sends SIGKILL. Returns false if it was sent before. */
   kill(): boolean {
     if (this.killed) return false;

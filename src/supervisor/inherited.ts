@@ -1,7 +1,7 @@
 // The descriptors that warden, reporter and examiner inherit, and the orders that arrive on one of them.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { receiveDescriptors } from "../linux/descriptor-passing.ts";
-import { receivePacket } from "../linux/socketpair.ts";
+import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
 
 /**
@@ -50,11 +50,12 @@ export const DEAD_MAN_INTERVAL_NS = watchdogInterval(DEAD_MAN_MS);
  * - `request`: read the folder of requests.
  * - `stop`: shut down. The warden sends its last records and ends; the reporter is stopped after it, reads what is
  *   left, flushes its outputs and ends.
+ * - `proceed`: a warden that was started as the successor of another one takes over, because that one has ended.
  * - `hangup`: as `stop`, because no supervisor is left.
  *
  * Children take orders only this way: TERM, HUP, INT and USR1 are blocked in them, and the supervisor receives them.
  */
-export type Control = "reload" | "request" | "stop" | "hangup";
+export type Control = "reload" | "request" | "stop" | "proceed" | "hangup";
 export type SupervisorOrder = Exclude<Control, "hangup"> | Restarted;
 
 /** A process was started again, which the warden counts. The warden only. */
@@ -72,11 +73,6 @@ export interface NewLink {
 }
 export type LinkedProcess = NewLink["link"];
 
-/** Begins the only message from a warden to its supervisor. */
-const WATCHING = "watching ";
-/** The longest such message in bytes. */
-const WATCHING_BYTES = 1024;
-
 /** The pids of treewarden's processes, after one of them was started. The warden only. */
 export interface PidsOfRun {
   readonly pids: OwnPids;
@@ -86,6 +82,7 @@ const orders: readonly SupervisorOrder[] = [
   "reload",
   "request",
   "stop",
+  "proceed",
   ...processNames.map((restarted) => ({ restarted })),
 ];
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
@@ -122,22 +119,6 @@ export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   return lines.flatMap((line) => orders.find((order) => lineOf(order) === line) ?? []);
 }
 
-/** The message that a warden's sensor is subscribed, and what is in force; sent again when that changes. */
-export function encodeWatching(status: string): Uint8Array {
-  return new TextEncoder().encode(`${WATCHING}${status}`).subarray(0, WATCHING_BYTES);
-}
-
-/** The status in the newest message of the warden at the supervisor's end of its control socket. Never blocks. */
-export function readWatching(fd: number): string | undefined {
-  const packet = new Uint8Array(new ArrayBuffer(WATCHING_BYTES));
-  let status: string | undefined;
-  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
-    const text = decoder.decode(packet.subarray(0, length));
-    if (text.startsWith(WATCHING)) status = text.slice(WATCHING.length);
-  }
-  return status;
-}
-
 /** Reads all waiting orders from the control socket, oldest first. Never blocks. */
 export function readControl(fd: number = inherited.control): readonly Control[] {
   const controls: Control[] = [];
@@ -163,6 +144,37 @@ export function readWardenControl(
     if (message !== undefined) controls.push(message);
     else controls.push(...decodeOrders(packet));
   }
+}
+
+/**
+ * What a warden sends to the supervisor. `successor`: start another warden, with the rights of the configuration in force,
+ * and stop this one once that is ready. `ready`: sent by that one. `watching`: the sensor is subscribed, and what is in
+ * force, as one line for people; sent again when that changes.
+ */
+export type WardenMessage = "successor" | "ready" | { readonly watching: string };
+const WATCHING = "watching ";
+/** The longest message of a warden in bytes. */
+const MESSAGE_BYTES = 1024;
+
+/** The argument of a warden that is started as a successor. */
+export const AS_SUCCESSOR = "successor";
+
+/** Sends a message from a warden; false if the supervisor does not read them. */
+export function sendWardenMessage(message: WardenMessage, fd: number = inherited.control): boolean {
+  const text = typeof message === "string" ? message : WATCHING + message.watching;
+  return sendPacket(fd, new TextEncoder().encode(text).subarray(0, MESSAGE_BYTES));
+}
+
+/** The messages of a warden that wait at the supervisor's end of its control socket, oldest first. Never blocks. */
+export function readWardenMessages(fd: number): readonly WardenMessage[] {
+  const packet = new Uint8Array(new ArrayBuffer(MESSAGE_BYTES));
+  const messages: WardenMessage[] = [];
+  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
+    const text = decoder.decode(packet.subarray(0, length));
+    if (text === "successor" || text === "ready") messages.push(text);
+    else if (text.startsWith(WATCHING)) messages.push({ watching: text.slice(WATCHING.length) });
+  }
+  return messages;
 }
 
 /** Undefined if the packet carries no link; descriptors of other packets are closed. */

@@ -44,6 +44,9 @@ const links = {
   },
 } as const satisfies Readonly<Record<string, LinkRow>>;
 
+/** Ends at which the supervisor reads. */
+const readEnds: ReadonlySet<DescriptorName> = new Set(["controlWarden"]);
+
 export type LinkName = keyof typeof links;
 export const linkNames: readonly LinkName[] = [
   "report",
@@ -124,14 +127,18 @@ export class Links {
   renew(name: LinkName): boolean {
     const isUnused = this.fresh.delete(name);
     if (isUnused && !this.shutDown.has(name)) return false;
-    const update = createLink(name);
+    this.replace(name, createLink(name));
+    return true;
+  }
+
+  /** Puts other ends, which belong to this from now on, in place of the pair's, and closes those. */
+  replace(name: LinkName, update: DescriptorUpdate): void {
     if (!this.shutDown.delete(name)) this.unwatch(name);
     const old = links[name].ends.map((end) => this.current[end]);
     this.current = { ...this.current, ...update };
     this.watch(name);
     this.onNew(update);
     for (const fd of old) closeDescriptor(fd);
-    return true;
   }
 
   /** Also reports that something can be read at `end` of a pair, until `on` is false. */
@@ -146,7 +153,10 @@ export class Links {
 
   // Packets wake nobody who waits only for EPOLLRDHUP: the kernel wakes by event.
   private watch(name: LinkName): void {
-    for (const end of links[name].ends) this.poll.add(this.current[end], this.tokenOf(name), EPOLLRDHUP);
+    for (const end of links[name].ends) {
+      const events = readEnds.has(end) ? EPOLLIN | EPOLLRDHUP : EPOLLRDHUP;
+      this.poll.add(this.current[end], this.tokenOf(name), events);
+    }
   }
 
   private unwatch(name: LinkName): void {

@@ -5,7 +5,6 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -24,10 +23,11 @@ import {
   wardenEnvironment,
 } from "./environment.ts";
 import {
+  AS_SUCCESSOR,
   encodeOrder,
   encodePids,
   type LinkedProcess,
-  readWatching,
+  readWardenMessages,
   type SupervisorOrder,
 } from "./inherited.ts";
 import { LinkOffers } from "./link-offers.ts";
@@ -39,6 +39,7 @@ import { StandbyUpdates } from "./standby-updates.ts";
 import { StoppedProcesses } from "./stopped-processes.ts";
 import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor-plan.ts";
 import { TerminalCopy } from "./terminal-copy.ts";
+import { WardenHandover } from "./warden-handover.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** Signals that are blocked in every process; only the supervisor reads them. */
@@ -77,6 +78,8 @@ const DEAD_MAN_OF_REPORTER = 9;
 const DEAD_MAN_OF_EXAMINER = 10;
 const OUTPUT = 11;
 const ERRORS = 12;
+const SUCCESSOR = 13;
+const SUCCESSOR_CONTROL = 14;
 /** And the next four. */
 const LINKS = 16;
 
@@ -121,10 +124,9 @@ export class Supervisor implements Disposable {
   private readonly stopped: StoppedProcesses;
   private readonly notifier: ServiceNotifier;
   private readonly restarts = new Restarts();
+  private readonly handover: WardenHandover;
   /** Child slots whose process has ended, so that the next start is a restart. */
   private readonly ended = new Set<ChildSlot>();
-  /** Every process has been started once. */
-  private hasStarted = false;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -160,7 +162,10 @@ export class Supervisor implements Disposable {
       role: "warden",
       token: WARDEN,
       startAt: now,
-      command: () => this.wardenCommand(),
+      command: () => {
+        this.renewLinks(this.warden);
+        return this.wardenCommand(this.links.descriptors.controlOfWarden, []);
+      },
     });
     this.reporter = new ChildSlot({
       ...common,
@@ -185,6 +190,16 @@ export class Supervisor implements Disposable {
       // treewarden also works without an examiner.
       failureEndsRun: false,
     });
+    this.handover = new WardenHandover({
+      poll: this.poll,
+      endToken: SUCCESSOR,
+      controlToken: SUCCESSOR_CONTROL,
+      command: (controlOfWarden) => this.wardenCommand(controlOfWarden, [AS_SUCCESSOR]),
+      stopPresent: () => {
+        if (this.warden.isRunning) this.send(this.warden, "stop");
+      },
+      killPresent: () => void this.warden.kill(),
+    });
     this.slots = [this.warden, this.reporter, this.examiner, this.standby];
     const { deadMan, deadManOfReporter, deadManOfExaminer } = plan.descriptors;
     this.watchdogs = new Map([
@@ -194,7 +209,6 @@ export class Supervisor implements Disposable {
     ]);
     this.stopped = new StoppedProcesses(now);
     this.notifier = new ServiceNotifier(plan.serviceManager, now);
-    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -215,10 +229,6 @@ export class Supervisor implements Disposable {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
       }
-      if (!this.hasStarted && this.slots.every(({ isRunning, asleep }) => isRunning || asleep)) {
-        this.hasStarted = true;
-        await releaseStartMemory();
-      }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
     }
@@ -226,6 +236,7 @@ export class Supervisor implements Disposable {
 
   [Symbol.dispose](): void {
     for (const slot of this.slots) slot[Symbol.dispose]();
+    this.handover[Symbol.dispose]();
     for (const copy of this.copies.values()) copy[Symbol.dispose]();
     this.signals[Symbol.dispose]();
     this.poll[Symbol.dispose]();
@@ -238,6 +249,8 @@ export class Supervisor implements Disposable {
     else if (token === DEAD_MAN_OF_EXAMINER) this.handleExpiration(this.examiner);
     else if (token === TERMINAL) this.handleHangUp();
     else if (token === WARDEN) await this.onChildEnd(this.warden);
+    else if (token === SUCCESSOR) await this.handover.onSuccessorEnd();
+    else if (token === SUCCESSOR_CONTROL) this.handover.onControl(monotonicNow());
     else if (token === REPORTER) await this.onChildEnd(this.reporter);
     else if (token === EXAMINER) await this.onChildEnd(this.examiner);
     else if (token === WORK) this.wakeExaminer();
@@ -258,6 +271,7 @@ export class Supervisor implements Disposable {
     if (this.stopped.dueAt <= now) this.killStopped(now);
     if (this.offers.dueAt <= now) this.offers.send(this.links.descriptors);
     this.notifier.keepAlive(now);
+    if (this.handover.dueAt <= now) this.handover.onOverdue();
     if (this.warden.isRunning)
       this.restarts.send((restarted) =>
         sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
@@ -284,6 +298,7 @@ export class Supervisor implements Disposable {
     this.watchdogs.get(slot)?.disarm();
     if (slot === this.standby) this.standbyUpdates.close();
     if (this.stopping !== undefined) return;
+    if (slot === this.warden && this.proceedWithSuccessor()) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
     if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
     this.ended.add(slot);
@@ -296,6 +311,18 @@ export class Supervisor implements Disposable {
     }
     log(`the ${slot.role} ${description}, at its first start; stopping`);
     this.stop(permanentFailure);
+  }
+
+  /** The warden has ended; true if its successor is ready, and takes over. */
+  private proceedWithSuccessor(): boolean {
+    const pair = this.handover.finish(this.warden);
+    if (pair === undefined) return false;
+    this.links.replace("controlWarden", { ...pair });
+    this.watchdogs.get(this.warden)?.arm(this.plan.deadManMs * startIntervals);
+    this.send(this.warden, "proceed");
+    // They may have been replaced since the successor was started. Getting an end again changes nothing.
+    for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
+    return true;
   }
 
   /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
@@ -375,7 +402,7 @@ export class Supervisor implements Disposable {
     if (name === undefined) return;
     if (!this.links.noticeShutdown(name)) {
       if (name === "examiner") this.wakeExaminer();
-      else if (name === "controlWarden") this.readStatus();
+      else if (name === "controlWarden") this.readFromWarden();
       return;
     }
     if (this.stopping !== undefined) return;
@@ -385,10 +412,18 @@ export class Supervisor implements Disposable {
     if (offender === "examiner") this.wakeExaminer();
   }
 
+  private readFromWarden(): void {
+    const messages = readWardenMessages(this.links.descriptors.controlWarden);
+    if (this.stopping !== undefined) return;
+    for (const message of messages)
+      if (typeof message === "object") this.notifier.ready(message.watching);
+      else if (message === "successor") this.handover.begin(monotonicNow());
+  }
+
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      if (this.links.renew("controlWarden")) this.listenToWarden();
+      this.links.renew("controlWarden");
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -400,16 +435,6 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
-  }
-
-  private listenToWarden(): void {
-    this.links.watchInput("controlWarden", "controlWarden", true);
-  }
-
-  /** The warden's sensor is subscribed, or what is in force has changed. */
-  private readStatus(): void {
-    const status = readWatching(this.links.descriptors.controlWarden);
-    if (status !== undefined && this.stopping === undefined) this.notifier.ready(status);
   }
 
   /** Passes the warden that runs its new end of a link. */
@@ -444,6 +469,7 @@ export class Supervisor implements Disposable {
     this.standby.kill();
     // The examiner has no state to save.
     this.examiner.kill();
+    this.handover.cancel();
     if (this.warden.isRunning) this.send(this.warden, "stop");
   }
 
@@ -481,6 +507,7 @@ export class Supervisor implements Disposable {
       this.stopped.dueAt,
       this.offers.dueAt,
       this.notifier.dueAt,
+      this.handover.dueAt,
     );
     for (const slot of this.slots)
       if (!slot.isRunning && !slot.asleep) earliest = Math.min(earliest, slot.startAt);
@@ -551,13 +578,13 @@ export class Supervisor implements Disposable {
 
   // Commands.
 
-  private wardenCommand(): SpawnOptions {
-    this.renewLinks(this.warden);
-    const { reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
+  /** `controlOfWarden`: the warden's end of its control pair. `more`: arguments after the reason to leave out eBPF. */
+  private wardenCommand(controlOfWarden: number, more: readonly string[]): SpawnOptions {
+    const { reportOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
     const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
-    const reason = this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal];
-    return { ...command, args: [...command.args, ...reason], nice: wardenNice };
+    const last = more.length === 0 && this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal ?? "", ...more];
+    return { ...command, args: [...command.args, ...last], nice: wardenNice };
   }
 
   private reporterCommand(): SpawnOptions {

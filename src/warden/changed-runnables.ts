@@ -5,6 +5,7 @@ import { isOnHost } from "../baseline/learning.ts";
 import type { FoundContent } from "../baseline/seen-contents.ts";
 import { treeId } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
+import type { Runnable } from "../forest/runnable.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { RunnableContent, RunnableContents, SeenState } from "./runnable-contents.ts";
@@ -53,21 +54,24 @@ export class ChangedRunnables {
    * Looks at the file of a known program if its content decides anything. undefined: it does not, or cannot be looked at
    * now.
    */
-  look(program: RanProgram, { known, contents }: Knowledge): SeenState | undefined {
-    if (known !== true || contents === undefined || typeof contents === "string") return undefined;
+  look(program: RanProgram, knowledge: Knowledge): SeenState | undefined {
     const { lineage, facts } = program;
+    const { known, contents } = knowledge;
+    if (known !== true || contents === undefined || contents === "varies") return undefined;
+    if (changedByBaseline(lineage.program, knowledge) === false) return undefined;
     const { path } = lineage.program;
     return path !== undefined && isOnHost(lineage, facts) ? this.see(path, program) : undefined;
   }
 
   /** The value of `process.runnable.changed`. `seen`: what `look` has returned. */
   isChanged(program: RanProgram, knowledge: Knowledge, seen: SeenState | undefined): Changed {
-    if (changedByBaseline(knowledge) === false) return false;
+    if (changedByBaseline(program.lineage.program, knowledge) === false) return false;
     const { known, contents } = knowledge;
     const content = seen?.content;
     if (seen === undefined || content === undefined) return undefined;
-    if (known === undefined || contents === undefined || typeof contents === "string") return undefined;
-    const changed = isNew(content, contents, this.inputs.permitted());
+    if (known === undefined || contents === undefined || contents === "varies") return undefined;
+    const accepted = typeof contents === "string" ? [] : contents;
+    const changed = isNew(content, accepted, this.inputs.permitted());
     const { digest } = content;
     if (changed === true && digest !== undefined && add(this.proposed, keyOf(seen.path, content)))
       this.inputs.onChanged(program, digest);
@@ -121,9 +125,14 @@ export class ChangedRunnables {
  * The value of `process.runnable.changed` if the baseline alone decides it: what is not known, or is not compared, is not
  * changed. undefined: the content decides, or it cannot be told.
  */
-export function changedByBaseline({ known, contents }: Pick<Knowledge, "known" | "contents">): Changed {
+export function changedByBaseline(
+  { path, executable }: Runnable,
+  { known, contents }: Pick<Knowledge, "known" | "contents">,
+): Changed {
   if (known === undefined) return undefined;
-  return known !== true || contents === "exempt" || contents === "packaged" ? false : undefined;
+  if (known !== true || contents === "exempt") return false;
+  // Of a packaged executable, `process.executable.modified` says whether it is as its package has it.
+  return contents === "packaged" && path === executable ? false : undefined;
 }
 
 /** Whether the content is neither accepted nor permitted; undefined if that cannot be told. */
@@ -132,9 +141,9 @@ function isNew(
   accepted: readonly string[],
   permitted: ReadonlySet<string>,
 ): Changed {
-  if (content.packaged) return false;
   // What ran was written over before anybody could read it. Nothing learned, accepted or shipped does that.
   if (content.overwritten) return true;
+  if (content.packaged) return false;
   if (content.digest === undefined) return undefined;
   return !accepted.includes(content.digest) && !permitted.has(content.digest);
 }

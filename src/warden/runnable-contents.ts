@@ -92,9 +92,9 @@ export class RunnableContents {
   of(path: string, running: RunningFile): SeenState | undefined {
     const record = this.paths.get(path) ?? this.remember(path);
     const { latest } = record;
-    // A package's file is told from others by its path alone.
-    if (latest?.content?.packaged === true) return latest;
     const isExecutable = running.lineage.program.executable === path;
+    // Whether that is as its package has it, `process.executable.modified` says.
+    if (isExecutable && latest?.content?.packaged === true) return latest;
     if (isExecutable && latest?.state !== undefined && isUnchanged(latest.state, running)) return latest;
     const own = this.open(record, running, isExecutable);
     const file = own ?? this.openInRootOf(this.inputs.ownPid ?? process.pid, record.name);
@@ -197,7 +197,9 @@ function isChangedSince(
 function contentOf({ state, isAnother }: SeenState, answer: ExaminedContent | undefined): RunnableContent {
   const read = answer?.state;
   const modified = isAnother ? state?.changed : (state?.modified ?? read?.modified);
-  const overwritten = isAnother || (state !== undefined && read !== undefined && !sameContent(state, read));
+  const isBeingInstalled = answer?.packaged === true && read === undefined;
+  const isWritten = state !== undefined && read !== undefined && !sameContent(state, read);
+  const overwritten = !isBeingInstalled && (isAnother || isWritten);
   return {
     digest: overwritten ? undefined : answer?.digest,
     packaged: answer?.packaged ?? false,

@@ -12,6 +12,7 @@ import type { SourceChoice } from "../vocabulary/sensors.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import type { LastGood } from "./last-good.ts";
 import type { SigningTimes } from "./signed-policies.ts";
+import type { Succession } from "./succession.ts";
 
 /** A policy and the baselines that come with its roles. They are put into force together or not at all. */
 export interface LoadedPolicy {
@@ -67,6 +68,7 @@ export interface WardenOptions {
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
+  readonly exponentialHistograms: boolean;
   /** Opens the source of events and subscribes to it. */
   readonly openSensor: (
     choice: SourceChoice,
@@ -85,6 +87,13 @@ export interface WardenOptions {
   readonly readOrders: () => readonly WardenOrder[];
   /** Reports to the supervisor that the sensor is subscribed, and what is in force, as one line for people. */
   readonly reportWatching: (status: string) => void;
+  /**
+   * Asks the supervisor for another warden that replaces this one, with the rights of what is in force by then; false if
+   * there is no supervisor that could.
+   */
+  readonly requestSuccessor: () => boolean;
+  /** What this warden has prepared to replace another one; undefined if it does not. */
+  readonly succession: Succession | undefined;
   /** The warden's end of the socket pair to the examiner. */
   readonly examinerFd: number;
   /**

@@ -103,16 +103,19 @@ export function buildWardenParts(
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
-  const totals = new Totals();
+  const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
   const unreadable = new UnreadableProcesses({
     now: monotonicNow,
     record: (details) => recordChange("process.unreadable", details),
   });
-  const reader = new FactsReader({
-    argumentBytes: config.arguments.limit,
-    onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
-  });
+  const reader =
+    options.succession?.reader ??
+    new FactsReader({
+      argumentBytes: config.arguments.limit,
+      onUnreadable: (pid, realUid) => unreadable.add(pid, realUid),
+    });
+  let { opened } = options.succession ?? {};
   const boot = rememberBoot(stateDirectory, {
     bootId: bootId(),
     bootTimeMs: bootTimeMs(),
@@ -125,7 +128,11 @@ export function buildWardenParts(
     token: pollTokens.sensor,
     totals,
     epoch,
-    open: (choice, lastResort) => options.openSensor(choice, reader, lastResort),
+    open(choice, lastResort) {
+      const prepared = opened;
+      opened = undefined;
+      return prepared ?? options.openSensor(choice, reader, lastResort);
+    },
   });
   const policyInForce = new PolicyInForce(policy, totals);
   for (const { signals } of options.outputProblems)

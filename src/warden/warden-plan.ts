@@ -27,6 +27,8 @@ export interface WardenPlan {
   readonly problems: readonly string[];
   /** Outputs that are off because their settings cannot be used. */
   readonly outputProblems: readonly OutputProblem[];
+  /** Whether histograms have exponential buckets too, which only OTLP can ask for. */
+  readonly exponentialHistograms: boolean;
 }
 
 /** Parses a plan, which `treewarden run` has just written and so is trusted. Throws a SyntaxError if it is not JSON. */

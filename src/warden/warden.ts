@@ -1,5 +1,8 @@
 // The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
 // parts. Until its shutdown it waits neither for the disk nor for another process.
+import { requestName } from "../baseline/warden-request.ts";
+import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { snapshotForest } from "../forest/forest-snapshot.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
@@ -15,9 +18,12 @@ import type { Steps } from "../vocabulary/steps.ts";
 import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
+import { FirstScan } from "./first-scan.ts";
+import { EventsAfter, EventsUntil, leaveHandover, takeHandover } from "./handover.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
+import { doSlice } from "./sliced-work.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
@@ -35,12 +41,22 @@ const LONGEST_WAIT_S = 86_400;
 const FAULT_LENGTH = 2_000;
 /** The source is drained 8 times after a scan, which empties even a full buffer. */
 const DRAINS_AFTER_SCAN = 8;
+/** For 2 s (in ns) events are judged during the first scan. A flood of them must not put off the loop for longer. */
+const PATIENT_SCAN_NS = 2e9;
 /** How long a shutdown waits for the reporter to receive the remaining records. */
 const SHUTDOWN_REPORT_NS = 1e9;
 /** How long a shutdown waits for the disk. */
 const SHUTDOWN_WRITE_MS = 500;
 /** While a file is being written, the poll returns after this time, because the write needs the event loop. */
 const WRITE_POLL_NS = 5e6;
+
+/** A successor starts within a second; if none has come by then, the warden ends, and is started again with a gap. */
+const SUCCESSOR_NS = 20e9;
+/** How far ahead the time lies up to which a warden handles events before its successor does: no drain has passed it. */
+const HANDOVER_AHEAD_NS = 2e6;
+/** For how long the last events are waited for: longer than a sensor holds one back. */
+const HANDOVER_DRAIN_NS = 150e6;
+const HANDOVER_PAUSE_MS = 5;
 
 /** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
@@ -80,9 +96,14 @@ class Warden {
   private fault: unknown;
   /** A scan of /proc that is under way; `isRepair`: because of a loss. */
   private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
+  private firstScan: FirstScan | undefined;
   private isReloadDue = false;
   /** The names of requests to reload that are not answered yet. */
   private readonly reloadRequests: string[] = [];
+  /** When a successor should have replaced this warden; ns, CLOCK_MONOTONIC. undefined: none was asked for. */
+  private successorBy: number | undefined;
+  /** Which events are this warden's while it replaces another one or is replaced; undefined: all of them. */
+  private events: EventsUntil | EventsAfter | undefined;
   /** The socket to the examiner was shut down; the supervisor passes another one. */
   private examinerClosed = false;
   /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
@@ -106,7 +127,7 @@ class Warden {
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
-    this.initialScan(saved);
+    if (!this.succeed()) this.initialScan(saved);
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
   }
@@ -120,6 +141,7 @@ class Warden {
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     this.reportWatching();
+    for (const order of this.options.succession?.orders ?? []) this.handleOrder(order);
     try {
       while (!this.isStopping) {
         const timeout = this.pollTimeout();
@@ -137,7 +159,10 @@ class Warden {
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
       // The source may still hold events that it has not emitted.
-      if (this.fault === undefined) this.drain();
+      if (this.fault === undefined) {
+        if (this.successorBy === undefined) this.drain();
+        else this.handOver();
+      }
     } finally {
       source[Symbol.dispose]();
     }
@@ -198,6 +223,8 @@ class Warden {
   /** An exception here is a bug of treewarden. It is reported, and the loop continues with the next event. */
   private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
+    if (this.events !== undefined && !this.isOwn(this.events, event)) return;
+    this.firstScan?.onEvent(event);
     this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
@@ -208,6 +235,55 @@ class Warden {
       });
     }
     capture.event(event);
+  }
+
+  private isOwn(events: EventsUntil | EventsAfter, event: ProcessEvent): boolean {
+    const isOwn = events.takes(event);
+    if ("isOver" in events && events.isOver) this.events = undefined;
+    return isOwn;
+  }
+
+  /** Has another warden, with the rights of what is in force, take over without a gap in events. */
+  private replaceBySuccessor(): void {
+    if (this.options.requestSuccessor()) this.successorBy = monotonicNow() + SUCCESSOR_NS;
+    else this.isStopping = true;
+  }
+
+  /** Handles the last events, and leaves the forest for the successor, which handles all later ones. */
+  private handOver(): void {
+    const events = new EventsUntil(monotonicNow() + HANDOVER_AHEAD_NS);
+    this.events = events;
+    const end = events.until + HANDOVER_DRAIN_NS;
+    while (!events.isPassed && monotonicNow() < end) {
+      Bun.sleepSync(HANDOVER_PAUSE_MS);
+      this.drain();
+    }
+    // Of two CPUs, one may report an event a little after the other has reported a later one.
+    Bun.sleepSync(HANDOVER_PAUSE_MS);
+    this.drain();
+    const { config, run } = this.options;
+    const { until, recent } = events;
+    const forest = snapshotForest(this.parts.tracker.forest, encodeRunnable);
+    leaveHandover(config.state_directory, { run, until, recent, forest });
+  }
+
+  /** Goes on where the warden that this one replaces has ended; false if there is none, or it has left nothing. */
+  private succeed(): boolean {
+    const { config, run, succession } = this.options;
+    // Also what was left for a successor that never came.
+    const handover = takeHandover(config.state_directory, run);
+    if (succession === undefined || handover === undefined) return false;
+    const { tracker, learner, recordChange } = this.parts;
+    try {
+      tracker.restore(handover.forest, decodeRunnable);
+    } catch (error) {
+      recordChange("forest.rejected", { "error.message": String(error) });
+      return false;
+    }
+    this.events = new EventsAfter(handover);
+    learner.onScan(succession.processes);
+    this.beginScan(false);
+    return true;
   }
 
   /**
@@ -240,8 +316,14 @@ class Warden {
       else this.connect(order);
     }
     if (order === "stop" || order === "hangup") this.isStopping = true;
+    const { requests } = this.parts;
+    // The successor finds the requests in their folder.
+    if (this.successorBy !== undefined) {
+      if (order === "reload") requests.handOver(requestName(Date.now(), 0), { kind: "reload" });
+      return;
+    }
     if (order === "reload") this.isReloadDue = true;
-    if (order === "request" && this.parts.requests.handle()) this.learnRunningProcesses();
+    if (order === "request" && requests.handle()) this.learnRunningProcesses();
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
@@ -310,6 +392,10 @@ class Warden {
       this.parts;
     const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
+    if (this.successorBy !== undefined) {
+      for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
+      return;
+    }
     users.nameOf = readUserNames();
     epoch.raise("users");
     const result = read.ok ? yield* this.options.loadingPolicy(read.settings) : read;
@@ -329,7 +415,7 @@ class Warden {
       this.parts.observation.apply(result.policy, monotonicNow());
       confirmed.apply(result.policy, config, writeNow);
       for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
-      this.isStopping = true;
+      this.replaceBySuccessor();
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
@@ -340,7 +426,9 @@ class Warden {
     epoch.raise("policy");
     verdicts.settling = source.applyPolicy(result.policy, enforcement);
     const isOther = result.lastGood.origin.digest !== files.current.origin.digest;
-    files.accept(result.lastGood, false);
+    const hasRightsToSpare =
+      config.enforcement === "observe" && this.options.config.enforcement !== "observe";
+    files.accept(result.lastGood, hasRightsToSpare);
     if (isOther)
       recordChange("configuration.loaded", {
         ...(origin.file === undefined ? {} : { "configuration.file": origin.file }),
@@ -355,6 +443,7 @@ class Warden {
     this.warnAboutPolicy();
     const notes = later.map((name) => `${name} is in force from the next start on`);
     for (const name of requests) this.parts.requests.answer(name, { notes });
+    if (hasRightsToSpare) this.replaceBySuccessor();
   }
 
   /** `isConfigurationRead`: then the errors are of policies. */
@@ -389,15 +478,21 @@ class Warden {
     const { forestStore, tracker, reader, source, learner } = this.parts;
     const time = monotonicNow();
     const restored = forestStore.restore(saved);
-    const processes = scanLiveProcesses(reader, source.sensor);
-    learner.onScan(processes);
-    // Another warden saw events until it ended: what it did not see is as after a loss.
+    const remembered = restored?.processes;
     const isRestart = saved?.run === this.options.run;
-    if (isRestart) tracker.forest.lossTime = time;
-    const { found } = tracker.reconcile(processes, time, restored?.processes);
+    const scan = new FirstScan({ reader, tracker, remembered, isRestart, time });
+    this.firstScan = scan;
+    const drain = (): void => {
+      if (monotonicNow() < time + PATIENT_SCAN_NS) this.drain();
+    };
+    while (!scan.readSlice()) drain();
+    const processes = withoutZombies(scan.result(), source.sensor);
+    learner.onScan(processes);
+    const steps = scan.applying(processes);
+    while (!doSlice(steps)) drain();
+    this.firstScan = undefined;
     restored?.release();
-    tracker.forest.lossTime = undefined;
-    if (isRestart) this.countRestart(restored?.processes, found.length, time);
+    if (isRestart) this.countRestart(remembered, scan.found, time);
   }
 
   /**
@@ -484,6 +579,7 @@ class Warden {
     };
     wakeIn(this.scan === undefined ? rescan.dueIn(now) : 0);
     if (work.isBusy || this.isReloadDue) wakeIn(0);
+    if (this.successorBy !== undefined) wakeIn(this.successorBy - now);
     wakeIn(forestStore.dueIn(now));
     wakeIn(chainStore.dueIn(now));
     wakeIn(capture.dueIn(now));
@@ -516,6 +612,7 @@ class Warden {
     } = this.parts;
     const { late, examiner, observation, heartbeat } = this.parts;
     const now = monotonicNow();
+    if (this.successorBy !== undefined && now >= this.successorBy) this.isStopping = true;
     enforcement.work();
     this.parts.applyEnforcement();
     examiner.contents.giveUp(now);

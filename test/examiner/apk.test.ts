@@ -74,8 +74,13 @@ test("apk's database gives owner and digest of a path, and the base programs", (
   expect(packages?.owner("/bin/busybox")).toEqual({
     package: "busybox",
     digest: { algorithm: "sha1", hex: sha1("busybox").toString("hex") },
+    shipped: { algorithm: "sha1", hex: sha1("busybox").toString("hex") },
   });
-  expect(packages?.owner("/usr/sbin/nginx")).toEqual({ package: "nginx", digest: undefined });
+  expect(packages?.owner("/usr/sbin/nginx")).toEqual({
+    package: "nginx",
+    digest: undefined,
+    shipped: undefined,
+  });
   expect(packages?.owner("/usr/bin/busybox")).toBeUndefined();
   expect([...(packages?.basePrograms().keys() ?? [])]).toEqual(["/bin/busybox"]);
   expect([...(packages?.programsOf(new Set(["nginx"])).keys() ?? [])]).toEqual(["/usr/bin/nginx-tool"]);

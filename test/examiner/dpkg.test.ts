@@ -29,7 +29,8 @@ describe("the owner of a path", () => {
   test("is found by the merged path and by the path in the list", () => {
     using root = debian();
     const packages = openDpkg(root.path);
-    const owned = { package: "coreutils", digest: { algorithm: "md5", hex: md5("ls") } } as const;
+    const digest = { algorithm: "md5", hex: md5("ls") } as const;
+    const owned = { package: "coreutils", digest, shipped: digest } as const;
     expect(packages?.owner("/usr/bin/ls")).toEqual(owned);
     expect(packages?.owner("/bin/ls")).toEqual(owned);
   });

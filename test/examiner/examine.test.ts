@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { openDpkg } from "../../src/examiner/dpkg.ts";
 import { examine, examineContent } from "../../src/examiner/examine.ts";
 import { openPackages } from "../../src/examiner/open.ts";
 import { tryLock } from "../../src/linux/flock.ts";
-import { debian, Root } from "./root.ts";
+import { debian, md5, Root } from "./root.ts";
 
 /** The files of these tests are young; a minute on they are not. */
 const later = (): number => Date.now() + 60_000;
@@ -75,11 +75,41 @@ describe("the content of a runnable", () => {
     expect(examineContent("/opt/job", undefined, undefined, root.path).digest).toBe(digestOf("as it was"));
   });
 
-  test("of a package is not read", () => {
+  test("of a package is told by the package's digest, also below a link, and of a conffile", () => {
     using root = debian();
-    expect(examineContent("/usr/bin/ls", undefined, openPackages(root.path), root.path)).toEqual({
-      packaged: true,
-    });
+    root.file("/etc/cron.daily/tidy", "tidy");
+    root.link("/usr/bin/list", "ls");
+    const shipped = `Conffiles:\n /etc/cron.daily/tidy ${md5("tidy")}\n /etc/gone ${md5("gone")} obsolete`;
+    const status = readFileSync(`${root.path}/var/lib/dpkg/status`, "utf8");
+    root.file("/var/lib/dpkg/status", status.replace("Version: 9", `Version: 9\n${shipped}`));
+    root.file(
+      "/var/lib/dpkg/info/coreutils.list",
+      "/bin/ls\n/usr/bin/list\n/etc/cron.daily/tidy\n/usr/bin/plain\n",
+    );
+    const content = (path: string) => examineContent(path, undefined, openPackages(root.path), root.path);
+    for (const [path, name] of [
+      ["/usr/bin/ls", "ls"],
+      ["/usr/bin/list", "ls"],
+      ["/etc/cron.daily/tidy", "tidy"],
+    ] as const) {
+      const { packaged, digest } = content(path);
+      expect([path, packaged, digest]).toEqual([path, true, undefined]);
+      writeFileSync(`${root.path}${path}`, "edited");
+      expect(content(path)).toMatchObject({ packaged: false, digest: digestOf("edited") });
+      writeFileSync(`${root.path}${path}`, name);
+    }
+    // The package records no digest of it.
+    root.file("/usr/bin/plain", "whatever");
+    expect(content("/usr/bin/plain")).toMatchObject({ packaged: true });
+  });
+
+  test("of a package counts as the package's while packages are installed", () => {
+    using root = debian();
+    root.file("/usr/bin/ls", "a new version");
+    const packages = openPackages(root.path);
+    expect(examineContent("/usr/bin/ls", undefined, packages, root.path).packaged).toBe(false);
+    root.file("/var/lib/dpkg/info/coreutils.new", "");
+    expect(examineContent("/usr/bin/ls", undefined, packages, root.path)).toEqual({ packaged: true });
   });
 
   test("of what is not there, or no file, is not known", () => {

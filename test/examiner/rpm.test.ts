@@ -49,14 +49,14 @@ const bash = header([
 ]);
 
 describe("a header of rpm's", () => {
-  test("gives name, files and digests, without digests of files that may be changed", () => {
+  test("gives name, files and digests, and marks files that may be changed", () => {
     expect(parseRpmHeader(bash)).toEqual({
       name: "bash",
       digestAlgorithm: 8,
       files: [
-        { path: "/usr/bin/bash", digest },
-        { path: "/usr/bin/sh", digest: undefined },
-        { path: "/etc/skel", digest: undefined },
+        { path: "/usr/bin/bash", digest, changeable: false },
+        { path: "/usr/bin/sh", digest: undefined, changeable: false },
+        { path: "/etc/skel", digest, changeable: true },
       ],
     });
   });
@@ -110,7 +110,8 @@ function fedora(): Root {
 test("rpm's database gives owner and digest of a path, and the base programs", () => {
   using root = fedora();
   const packages = openRpm(root.path);
-  const owned = { package: "bash", digest: { algorithm: "sha256", hex: digest } } as const;
+  const shipped = { algorithm: "sha256", hex: digest } as const;
+  const owned = { package: "bash", digest: shipped, shipped } as const;
   expect(packages?.owner("/usr/bin/bash")).toEqual(owned);
   expect(packages?.owner("/bin/bash")).toEqual(owned);
   expect(packages?.owner("/usr/bin/dash")).toBeUndefined();

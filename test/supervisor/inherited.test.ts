@@ -9,11 +9,11 @@ import {
   encodeNewLink,
   encodeOrder,
   encodePids,
-  encodeWatching,
   readControl,
   readWardenControl,
-  readWatching,
+  readWardenMessages,
   type SupervisorOrder,
+  sendWardenMessage,
 } from "../../src/supervisor/inherited.ts";
 
 let ours = -1;
@@ -116,15 +116,15 @@ test("a link without a descriptor is skipped, and descriptors without a link are
 });
 
 test("the supervisor reads the newest status of a warden, and nothing that is none", () => {
-  expect(readWatching(ours)).toBeUndefined();
-  sendPacket(theirs, encodeWatching("netlink"));
-  sendPacket(theirs, encodeWatching("ebpf"));
+  expect(readWardenMessages(ours)).toEqual([]);
+  sendWardenMessage({ watching: "netlink" }, theirs);
+  sendWardenMessage({ watching: "ebpf" }, theirs);
   sendPacket(theirs, new TextEncoder().encode("stop\n"));
-  expect(readWatching(ours)).toBe("ebpf");
-  expect(readWatching(ours)).toBeUndefined();
+  expect(readWardenMessages(ours)).toEqual([{ watching: "netlink" }, { watching: "ebpf" }]);
+  expect(readWardenMessages(ours)).toEqual([]);
 });
 
 test("a status of any length is cut to one packet", () => {
-  sendPacket(theirs, encodeWatching("x".repeat(10_000)));
-  expect(readWatching(ours)).toMatch(/^x{1,1024}$/);
+  sendWardenMessage({ watching: "x".repeat(10_000) }, theirs);
+  expect(readWardenMessages(ours)).toEqual([{ watching: expect.stringMatching(/^x{1000,1024}$/) }]);
 });

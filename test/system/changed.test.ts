@@ -15,6 +15,9 @@ const scripts = "/opt/tw-test-changed";
 const job = join(scripts, "job.sh");
 const regenerated = join(scripts, "report.sh");
 const shipped = join(scripts, "shipped.sh");
+/** A script of a package. It is edited in a copy that is mounted over it, so that the host's stays as it is. */
+const packaged = "/usr/bin/ldd";
+const copy = join(scripts, "copy-of-a-packaged-script");
 /** The examiner starts, reads the package database, and answers; then the warden reports, every 2 s. */
 const ANSWERED_MS = 8_000;
 
@@ -27,6 +30,11 @@ function write(path: string, text: string): void {
 
 function run(path: string): void {
   expect(Bun.spawnSync([path]).exitCode).toBe(0);
+}
+
+function runCopy(): void {
+  const code = `mount --bind ${copy} ${packaged} && exec ${packaged} --version`;
+  expect(Bun.spawnSync(["unshare", "--mount", "sh", "-c", code]).exitCode).toBe(0);
 }
 
 function digestOf(path: string): string {
@@ -49,6 +57,7 @@ test.skipIf(reason !== undefined)(
     write(job, "exit 0");
     write(regenerated, "# 1");
     write(shipped, "# 1");
+    copyFileSync(packaged, copy);
     const original = readFileSync(job);
     const release = "#!/bin/sh\n# 2\n";
     const digest = new Bun.CryptoHasher("sha256").update(release).digest("hex");
@@ -63,6 +72,7 @@ test.skipIf(reason !== undefined)(
     for (const number of [1, 2, 3]) {
       write(regenerated, `# ${number}`);
       for (const path of [job, regenerated, shipped]) run(path);
+      runCopy();
       await Bun.sleep(ANSWERED_MS / 3);
     }
     await Bun.sleep(ANSWERED_MS);
@@ -105,6 +115,17 @@ test.skipIf(reason !== undefined)(
     expect([job, regenerated, shipped].map((path) => alarms(running, path).length)).toEqual([5, 0, 0]);
     expect(alarms(running, job).every((record) => record["policy.reason"] === "late")).toBe(true);
 
+    // A package's script, as the package has it, edited, and as it was.
+    runCopy();
+    // It waits: once it has ended, its mounts are gone, and what the host has at the path stands for it.
+    writeFileSync(copy, readFileSync(copy, "utf8").replace("\n", "\nsleep 0.5\n"));
+    runCopy();
+    await until("a packaged script that was edited is an alarm", () => alarms(running, packaged).length > 0);
+    copyFileSync(packaged, copy);
+    runCopy();
+    await Bun.sleep(2_000);
+    expect(alarms(running, packaged)).toHaveLength(1);
+
     // A replay judges as the warden did.
     record.kill("SIGTERM");
     expect(await record.exited).toBe(0);
@@ -114,7 +135,7 @@ test.skipIf(reason !== undefined)(
       .split("\n")
       .flatMap((line): JsonRecord[] => (line === "" ? [] : [JSON.parse(line)]));
     expect(verdicts.map((each) => [each["process.runnable.path"], each["policy.reason"]])).toEqual(
-      Array.from({ length: 5 }, () => [job, "late"]),
+      [job, job, job, job, job, packaged].map((path) => [path, "late"]),
     );
 
     // A content that stays is one alarm, and none once it is accepted.
@@ -153,7 +174,7 @@ test.skipIf(reason !== undefined)(
     expect(alarms(running, job)).toHaveLength(6);
     const metrics = await running.metrics();
     expect(metrics.value("treewarden_late_verdicts_missed_total", { reason: "full" })).toBe(0);
-    expect(metrics.value("treewarden_verdicts_total", { rule: "changed", outcome: "alerted" })).toBe(6);
+    expect(metrics.value("treewarden_verdicts_total", { rule: "changed", outcome: "alerted" })).toBe(7);
   },
   120_000,
 );

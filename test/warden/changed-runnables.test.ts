@@ -152,17 +152,41 @@ describe("a known script", () => {
     expect(host.changed(ran, seen)).toBe(false);
   });
 
-  test("that a package owns by now is not changed, and is not asked for again", () => {
+  test("that is as a package brought it is not changed, and is asked for again when it is another file", () => {
     const ran = program(job);
     const seen = host.run(ran);
     host.answer({ packaged: true });
     expect(host.changed(ran, seen)).toBe(false);
-    host.files.set(job, state(500));
     expect(host.changed(ran, host.run(ran))).toBe(false);
     expect(host.asked).toHaveLength(1);
     host.contents.forgetAll();
     host.run(ran);
     expect(host.asked).toHaveLength(2);
+  });
+
+  test("that was learned as its package brought it is changed once somebody has edited it", () => {
+    host.accepted = "packaged";
+    const ran = program(job);
+    const seen = host.run(ran);
+    host.answer({ packaged: true });
+    expect(host.changed(ran, seen)).toBe(false);
+    host.files.set(job, state(500));
+    const edited = host.run(ran);
+    expect(host.changed(ran, edited)).toBeUndefined();
+    host.answer({ digest: digest(3) });
+    expect(host.changed(ran, edited)).toBe(true);
+    expect(host.proposed).toEqual([digest(3)]);
+    // It is restored before the examiner has read it.
+    host.files.set(job, state(600));
+    const restored = host.run(ran);
+    host.files.set(job, state(700));
+    host.answer({ packaged: true });
+    expect(host.changed(ran, restored)).toBe(true);
+    // A package manager has replaced it meanwhile.
+    const upgraded = host.run(ran);
+    host.files.set(job, state(800));
+    host.contents.take(host.asked.length, { packaged: true });
+    expect(host.changed(ran, upgraded)).toBe(false);
   });
 
   test("that cannot be opened at all is asked for by its path, at most every 5 s", () => {
@@ -276,7 +300,7 @@ describe("a known program of its own", () => {
 
 describe("without a question", () => {
   const changedOf = (knowledge: Knowledge) => {
-    const ran = program(job);
+    const ran = program(knowledge.contents === "packaged" ? "/opt/agent" : job);
     return host.changes.isChanged(ran, knowledge, host.changes.look(ran, knowledge));
   };
 
@@ -285,7 +309,7 @@ describe("without a question", () => {
     ["a host without a baseline", { known: null }, false],
     ["a tree of which nobody can tell whether it is known", {}, undefined],
     ["a path that is folded or below a temporary directory", { known: true, contents: "exempt" }, false],
-    ["a file of a package", { known: true, contents: "packaged" }, false],
+    ["an executable of a package", { known: true, contents: "packaged" }, false],
     ["a file that varies", { known: true, contents: "varies" }, undefined],
     ["a file of which no content was learned", { known: true }, undefined],
   ] as const)("%s", (_, knowledge, expected) => {

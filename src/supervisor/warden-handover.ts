@@ -1,0 +1,137 @@
+// Replaces the warden by one with other rights, without a gap in events. The successor opens its source of events and
+// loads the policy while the present warden goes on; only then is that one told to stop, and its successor to proceed.
+import { closeDescriptor } from "../linux/descriptor.ts";
+import { EPOLLIN, type Poll } from "../linux/epoll.ts";
+import type { SpawnOptions } from "../linux/spawn.ts";
+import { ChildSlot } from "./child-slot.ts";
+import { readWardenMessages } from "./inherited.ts";
+import { createLink } from "./links.ts";
+import { log } from "./log.ts";
+
+const MS = 1e6;
+/** A start takes less than a second; on a host that is out of CPU it may take several. */
+const READY_WITHIN = 10_000 * MS;
+/** The present warden saves the forest of a large host, and sends its last records. */
+const ENDS_WITHIN = 3_000 * MS;
+
+interface HandoverInputs {
+  readonly poll: Poll;
+  /** The token of the successor's end, and that of its control socket. */
+  readonly endToken: number;
+  readonly controlToken: number;
+  /** The command of the successor, which gets this end of its control pair. */
+  readonly command: (controlOfWarden: number) => SpawnOptions;
+  readonly stopPresent: () => void;
+  readonly killPresent: () => void;
+}
+
+interface ControlPair {
+  readonly controlWarden: number;
+  readonly controlOfWarden: number;
+}
+
+export class WardenHandover implements Disposable {
+  private readonly inputs: HandoverInputs;
+  private readonly slot: ChildSlot;
+  private pair: ControlPair | undefined;
+  private isReady = false;
+  /** When the next step is overdue; ns, CLOCK_MONOTONIC. Infinite while no warden is replaced. */
+  dueAt = Number.POSITIVE_INFINITY;
+
+  constructor(inputs: HandoverInputs) {
+    this.inputs = inputs;
+    this.slot = new ChildSlot({
+      role: "warden",
+      poll: inputs.poll,
+      token: inputs.endToken,
+      startAt: 0,
+      failureEndsRun: false,
+      command: () => inputs.command(this.openPair().controlOfWarden),
+    });
+  }
+
+  /** The present warden has asked for a successor. */
+  begin(now: number): void {
+    if (this.slot.isRunning) return;
+    log("starting the warden's successor, which has other rights");
+    this.dueAt = now + READY_WITHIN;
+    this.slot.start();
+    if (!this.slot.isRunning) this.fail();
+  }
+
+  /** The successor has sent something on its control socket. */
+  onControl(now: number): void {
+    if (this.pair === undefined) return;
+    if (!readWardenMessages(this.pair.controlWarden).includes("ready") || this.isReady) return;
+    this.isReady = true;
+    this.dueAt = now + ENDS_WITHIN;
+    this.inputs.stopPresent();
+  }
+
+  /** The successor has ended before it took over: the present warden stops, and another one is started as after a crash. */
+  async onSuccessorEnd(): Promise<void> {
+    const { description } = await this.slot.ended();
+    log(`the warden's successor ${description}`);
+    this.fail();
+  }
+
+  /**
+   * The present warden has ended. Moves the successor into `slot` and returns its control pair; undefined if there is
+   * none that is ready, and then an unfinished one is killed.
+   */
+  finish(slot: ChildSlot): ControlPair | undefined {
+    const { pair } = this;
+    if (!this.isReady || pair === undefined) {
+      this.cancel();
+      return undefined;
+    }
+    this.inputs.poll.remove(pair.controlWarden);
+    this.pair = undefined;
+    this.isReady = false;
+    this.dueAt = Number.POSITIVE_INFINITY;
+    slot.take(this.slot);
+    return pair;
+  }
+
+  /** To be called when `dueAt` has come. */
+  onOverdue(): void {
+    this.dueAt = Number.POSITIVE_INFINITY;
+    if (this.isReady) {
+      log("the warden does not make room for its successor; killing it");
+      this.inputs.killPresent();
+    } else this.cancel();
+  }
+
+  /** Ends a successor that has not taken over. */
+  cancel(): void {
+    if (this.slot.isRunning) this.slot.kill();
+  }
+
+  [Symbol.dispose](): void {
+    this.slot[Symbol.dispose]();
+  }
+
+  private fail(): void {
+    this.closePair();
+    this.isReady = false;
+    this.dueAt = Number.POSITIVE_INFINITY;
+    this.inputs.stopPresent();
+  }
+
+  private openPair(): ControlPair {
+    this.closePair();
+    const { controlWarden, controlOfWarden } = createLink("controlWarden");
+    if (controlWarden === undefined || controlOfWarden === undefined) throw new Error("a link has two ends");
+    this.pair = { controlWarden, controlOfWarden };
+    this.inputs.poll.add(controlWarden, this.inputs.controlToken, EPOLLIN);
+    return this.pair;
+  }
+
+  private closePair(): void {
+    if (this.pair === undefined) return;
+    this.inputs.poll.remove(this.pair.controlWarden);
+    closeDescriptor(this.pair.controlWarden);
+    closeDescriptor(this.pair.controlOfWarden);
+    this.pair = undefined;
+  }
+}
