@@ -1,5 +1,6 @@
 // `npm run bench:telemetry`: what telemetry costs, and what arrives at a Collector whatever happens on the way.
 //   --sections cost,chaos,outage   --count N (verdicts of cost and of each half of chaos)   --seconds N (of the outage)
+//   --protocols none,http/protobuf,http/json (of cost; none: no export)
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { JournalReader } from "../../src/reporter/journal-reader.ts";
@@ -19,6 +20,7 @@ const { values: flags } = parseArgs({
     sections: { type: "string", default: "cost,chaos,outage" },
     count: { type: "string", default: "6000" },
     seconds: { type: "string", default: "3600" },
+    protocols: { type: "string", default: "none,http/protobuf,http/json" },
   },
 });
 const count = Number(flags.count);
@@ -44,7 +46,7 @@ process.exit(0);
 /** The reporter's CPU for verdicts that do not fold, for each way to send them. */
 async function cost(): Promise<string> {
   const rows: string[][] = [];
-  for (const protocol of ["none", "http/protobuf", "http/json"] as const)
+  for (const protocol of flags.protocols.split(","))
     for (const compression of protocol === "none" ? ["none"] : ["gzip", "none"])
       rows.push([protocol, compression, ...(await costOf(protocol, compression))]);
   return table(["protocol", "compression", "CPU ms / 1,000", "KB / 1,000", "requests", "reporter MB"], rows);
