@@ -35,7 +35,16 @@ const ownProgram = "/proc/self/exe";
 function accessOf(scope: FileScope, folder: string, files: readonly string[]): FileAccess | undefined {
   if (scope === "everything") return undefined;
   if (scope === "read everything") return { read: ["/"], write: [] };
-  return { read: [...systemFiles, ownProgram, ...files], write: [folder] };
+  return { read: [...systemFiles, ownProgram, ...ownLibraries(), ...files], write: [folder] };
+}
+
+/** Loader and libraries of this process, which the portable archive has in a folder of its own. */
+function ownLibraries(): readonly string[] {
+  const lines = readFileSync("/proc/self/maps", "latin1").split("\n");
+  // Address, permissions, offset, device, inode, path (proc_pid_maps(5)).
+  return [
+    ...new Set(lines.flatMap((line) => /^\S+ r-xp \S+ \S+ \d+ +(\/.*\.so[.\d]*)$/.exec(line)?.[1] ?? [])),
+  ];
 }
 
 export interface OwnFiles {

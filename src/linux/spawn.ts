@@ -1,5 +1,6 @@
 // Starts child processes of this executable, with descriptors at fixed numbers.
 import { getPriority } from "node:os";
+import { closeDescriptor, createPipe } from "./descriptor.ts";
 import { bindLibc, checked } from "./libc.ts";
 import { setNice, setSessionNice } from "./process.ts";
 
@@ -57,19 +58,32 @@ export interface Spawned {
 /**
  * Starts this executable as a child: the file that runs now, even if the one at its path was replaced. The child gets
  * its own session, so that Ctrl-C on a terminal reaches only the supervisor and the child has no controlling terminal;
- * its working directory is `/`, its standard input /dev/null, and blocked signals are inherited. Throws if the process
+ * its working directory is `/`, its standard input is empty, and blocked signals are inherited. Throws if the process
  * cannot be started.
  */
 export function spawnSelf(options: SpawnOptions): Spawned {
   const start = (): Spawned =>
     Bun.spawn(["/proc/self/exe", ...ownArguments(), ...options.args], {
       argv0: "treewarden",
-      stdio: ["ignore", options.output ?? "inherit", options.errors ?? "inherit", ...options.descriptors],
+      stdio: [emptyInput(), options.output ?? "inherit", options.errors ?? "inherit", ...options.descriptors],
       env: { ...options.environment },
       cwd: "/",
       detached: true,
     });
   return options.nice === undefined ? start() : withNice(options.nice, start);
+}
+
+/** The reading end of a pipe that nobody writes to; undefined until it is needed. */
+let endOfInput: number | undefined;
+
+/** A descriptor from which nothing can be read. Not /dev/null: the root of a container need not have it. */
+function emptyInput(): number {
+  if (endOfInput !== undefined) return endOfInput;
+  const [read, write] = createPipe();
+  closeDescriptor(write);
+  endOfInput = copyHigh(read);
+  closeDescriptor(read);
+  return endOfInput;
 }
 
 /** Calls `start` with another nice value: the process inherits it before its runtime creates the first thread. */

@@ -19,6 +19,7 @@ for (const [kind, addressIn] of addresses)
     let receiver: NotifyReceiver;
     let running: Running;
     let policy = "";
+    let standby = 0;
 
     beforeAll(async () => {
       const folder = newFolder();
@@ -70,7 +71,7 @@ for (const [kind, addressIn] of addresses)
     });
 
     test("learns which process is the main one when a standby has taken over, and hears of it", async () => {
-      const standby = pidOf(running, "standby");
+      standby = pidOf(running, "standby");
       process.kill(running.pid, "SIGKILL");
       await until("it knows", () => receiver.has(`MAINPID=${standby}`));
       receiver.lines.length = 0;
@@ -78,7 +79,7 @@ for (const [kind, addressIn] of addresses)
     });
 
     test("learns that it stops", async () => {
-      process.kill(pidOf(running, "supervisor"), "SIGTERM");
+      process.kill(standby, "SIGTERM");
       await until("it knows", () => receiver.has("STOPPING=1"));
     });
   });
