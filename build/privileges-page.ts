@@ -17,7 +17,8 @@ and \`treewarden doctor\` prints the lines that are in force with this host's co
 
 - **Capabilities**: exactly those below are effective, permitted and in the bounding set, in every thread. The reporter
   has none that is effective or permitted once it has become its own user. The supervisor has, besides its own, those of
-  its children, because it could not give them otherwise. Its standby has what it has.
+  its children, because it could not give them otherwise. Its standby has what it has. A reload that changes
+  \`enforcement\` replaces the warden by one with the rights for it, so that one that only observes cannot kill.
 - **no_new_privs** is set in every process: set-id bits and file capabilities have no effect on what they start.
 - **Files** are restricted by Landlock (Linux 5.13). It cannot be used for the warden, which would not see other
   processes in /proc any more, nor for the supervisor, from which the warden would inherit it.

@@ -15,6 +15,7 @@ import { type OutputFormat, outputOption } from "./output-format.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
 import { type ImpactFlags, impact } from "./policy/impact.ts";
 import { keygen, sign, verify } from "./policy/sign.ts";
+import { rulesText } from "./rules-text.ts";
 import { timeHelp } from "./times.ts";
 
 interface OutputFlags {
@@ -122,7 +123,7 @@ function check(names: readonly string[], flags: CheckFlags): void {
       });
     } else if (policy !== undefined) {
       const known = baselines.map(({ file, trees }) => `, ${trees} trees in ${file}`).join("");
-      const text = `${name}: ${policy.rules.length} ${policy.rules.length === 1 ? "rule" : "rules"}, version ${policy.version}${known}`;
+      const text = `${name}: ${rulesText(policy.rules.length)}, version ${policy.version}${known}`;
       process.stdout.write(`${printable(text)}\n`);
       for (const text of warnings) warn(text);
       printPolicyErrors(findings);

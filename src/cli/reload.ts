@@ -6,6 +6,7 @@ import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
+import { rulesText } from "./rules-text.ts";
 import { heldRules } from "./status.ts";
 
 export function reloadCommand(): Command {
@@ -82,7 +83,7 @@ function changesOf(before: WardenStatus, after: WardenStatus): readonly string[]
 }
 
 function policyText({ policy }: WardenStatus): string {
-  return `${policy.role} ${policy.version}, ${policy.rules} rules`;
+  return `${policy.role} ${policy.version}, ${rulesText(policy.rules)}`;
 }
 
 function baselineText({ baseline }: WardenStatus): string {

@@ -23,6 +23,7 @@ import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { askWarden, isWardenRunning } from "./request-warden.ts";
+import { rulesText } from "./rules-text.ts";
 
 interface StatusFlags extends HostFlags {
   readonly output: OutputFormat;
@@ -160,7 +161,7 @@ function inForceLines({ configuration, policy, baseline }: WardenStatus): readon
   const digest = configuration.digest === null ? "" : ` ${configuration.digest}`;
   return [
     `configuration ${file}${digest}, since ${at(configuration.since)}`,
-    `policy ${policy.role}, ${policy.rules} rules, version ${policy.version}, sha256:${policy.digest}, since ${at(policy.since)}`,
+    `policy ${policy.role}, ${rulesText(policy.rules)}, version ${policy.version}, sha256:${policy.digest}, since ${at(policy.since)}`,
     baseline === null
       ? "no baseline"
       : `baseline of ${baseline.trees} trees${baseline.digest === null ? "" : ` ${baseline.digest}`}, since ${at(baseline.since)}`,

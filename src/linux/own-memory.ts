@@ -6,7 +6,8 @@ const ALLOCATOR_KEEPS_MS = 20;
 /**
  * Discards what the start of this process has compiled and left as garbage: 3 to 5 MB of a warden. To be called once the
  * process is about to wait for events. Takes some 40 ms. Functions that run again are compiled again, from the bytecode
- * in the executable file.
+ * in the executable file. Not for a process that reads signals from a descriptor: the runtime's event loop waits with an
+ * empty signal mask (epoll_pwait), so that a signal that arrives meanwhile is lost.
  */
 export async function releaseStartMemory(): Promise<void> {
   // Takes effect when no function runs, so in the turn of the event loop that follows. Nothing else in the runtime

@@ -149,18 +149,12 @@ export class Compiler {
         return this.call(expression.operator, expression.parts);
       case "each":
         return this.each(expression);
-      case "text": {
-        const { test } = expression;
-        return this.apply((value: unknown) => someText(value, test), this.lower(expression.left));
-      }
-      case "under": {
-        const index = this.ancestry.add(expression.entries);
-        return this.apply((e: Evaluation) => this.answers(e)[index] === 1, this.raw("context"));
-      }
-      case "tree": {
-        const { tests } = expression;
-        return this.apply((e: Evaluation) => matchesTree(e, tests), this.raw("context"));
-      }
+      case "text":
+        return this.apply(testOfText(expression.test), this.lower(expression.left));
+      case "under":
+        return this.apply(testOfAncestry(this.ancestry, expression.entries), this.raw("context"));
+      case "tree":
+        return this.apply(testOfTree(expression.tests), this.raw("context"));
       case "missing":
         return this.missing(expression.need, expression.names);
       case "absent":
@@ -172,9 +166,7 @@ export class Compiler {
 
   private variable(name: string, fallback: Scalar | undefined): unknown {
     const slot = this.slots.slotOf(name);
-    if (this.slots.isLate(name)) {
-      return this.apply((e: Evaluation) => computedValue(e, slot) ?? fallback ?? null, this.raw("context"));
-    }
+    if (this.slots.isLate(name)) return this.apply(lateValue(slot, fallback), this.raw("context"));
     const value = `context.values[${slot}]`;
     return this.raw(fallback === undefined ? value : `(${value} ?? ${JSON.stringify(fallback)})`);
   }
@@ -258,15 +250,7 @@ export class Compiler {
 
   private missing(need: number | null, names: readonly string[]): unknown {
     const slots = names.map((name) => ({ name, slot: this.slots.slotOf(name) }));
-    const missing = (e: Evaluation): string[] => {
-      const lacking: string[] = [];
-      for (const { name, slot } of slots) {
-        const value = computedValue(e, slot);
-        if (value === undefined || value === null || value === "") lacking.push(name);
-      }
-      return need !== null && names.length - lacking.length >= need ? [] : lacking;
-    };
-    return this.apply(missing, this.raw("context"));
+    return this.apply(missingNames(need, slots), this.raw("context"));
   }
 
   /** Adds an engine method that calls `f` with the given parts, and returns the expression that uses it. */
@@ -290,16 +274,53 @@ export class Compiler {
     this.engine.methods[name] = method(() => code);
     return { [name]: [] };
   }
+}
 
-  private answers(evaluation: Evaluation): UnderAnswers {
-    const { subject } = evaluation;
-    if (subject === undefined) return noAnswers;
-    evaluation.ancestry ??= this.ancestry.of(subject);
-    return evaluation.ancestry;
-  }
+// The functions that conditions call are made outside of the compiler: one that is made where `this` is in scope would
+// keep the engine, with all that it has compiled, for as long as the policy is in force.
+
+type Part<T> = (evaluation: Evaluation) => T;
+
+function testOfText(test: (text: string) => boolean): (value: unknown) => boolean {
+  return (value) => someText(value, test);
+}
+
+function testOfAncestry(ancestry: Ancestry, entries: readonly string[]): Part<boolean> {
+  const index = ancestry.add(entries);
+  return (evaluation) => answersOf(ancestry, evaluation)[index] === 1;
+}
+
+function testOfTree(tests: readonly ((labels: readonly string[]) => boolean)[]): Part<boolean> {
+  return (evaluation) => matchesTree(evaluation, tests);
+}
+
+function lateValue(slot: number, fallback: Scalar | undefined): Part<VariableValue> {
+  return (evaluation) => computedValue(evaluation, slot) ?? fallback ?? null;
+}
+
+/** Those of the variables that are missing; none if at least `need` of them are there. */
+function missingNames(
+  need: number | null,
+  slots: readonly { readonly name: string; readonly slot: number }[],
+): Part<readonly string[]> {
+  return (evaluation) => {
+    const lacking: string[] = [];
+    for (const { name, slot } of slots) {
+      const value = computedValue(evaluation, slot);
+      if (value === undefined || value === null || value === "") lacking.push(name);
+    }
+    return need !== null && slots.length - lacking.length >= need ? [] : lacking;
+  };
 }
 
 const noAnswers: UnderAnswers = new Uint8Array(0);
+
+function answersOf(ancestry: Ancestry, evaluation: Evaluation): UnderAnswers {
+  const { subject } = evaluation;
+  if (subject === undefined) return noAnswers;
+  evaluation.ancestry ??= ancestry.of(subject);
+  return evaluation.ancestry;
+}
 
 /** The value in a slot, which is computed if it is pending. */
 export function computedValue(evaluation: Evaluation, slot: number): VariableValue {

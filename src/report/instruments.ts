@@ -113,7 +113,7 @@ export const instruments = {
   },
   newTrees: {
     prometheus: "treewarden_new_trees_total",
-    otel: "treewarden.trees.new",
+    otel: "treewarden.new_trees",
     unit: "{tree}",
     kind: "counter",
     description:
@@ -329,7 +329,7 @@ export const instruments = {
   },
   exportBacklog: {
     prometheus: "treewarden_export_backlog_records",
-    otel: "treewarden.export.backlog",
+    otel: "treewarden.export.backlog.records",
     unit: "{record}",
     kind: "gauge",
     description: "Records in the journal that the collector has not accepted yet; 0 without a collector.",

@@ -111,7 +111,8 @@ export class Journal implements Disposable {
   /** The descriptor of the write-ahead log, opened at the first sync. */
   private log: number | undefined;
   private readonly unwritten = new UnwrittenEntries();
-  private readonly recent = new RecentRows();
+  /** Undefined unless an output wants them. */
+  private recent: RecentRows | undefined;
   /** The id of the last row, written or not. */
   private lastId: number;
   /** The id of the last row that an earlier process has written. */
@@ -156,6 +157,11 @@ export class Journal implements Disposable {
     this.keptBytes = Number(this.recall(KEPT_BYTES)) || 0;
   }
 
+  /** From now on, rows are kept in memory for a while, for outputs that read them soon. */
+  keepRecent(): void {
+    this.recent ??= new RecentRows();
+  }
+
   /** Starts a new file if `error`, thrown by another method, means that this one is broken; true if so. */
   replaceIfBroken(error: unknown): boolean {
     if (!isUnsound(error)) return false;
@@ -168,7 +174,7 @@ export class Journal implements Disposable {
     this.lastForeignId = 0;
     this.keptBytes = 0;
     this.unwritten.renumber(() => this.nextId());
-    this.recent.clear();
+    this.recent?.clear();
     this.failedAt = Number.NEGATIVE_INFINITY;
     return true;
   }
@@ -248,7 +254,7 @@ export class Journal implements Disposable {
   private rowOf({ run, generation, n }: NumberOfWarden, record: EventRecord): RecordRow {
     const body = JSON.stringify(record);
     const id = this.nextId();
-    this.recent.add({ id, record, size: body.length, isOwn: true });
+    this.recent?.add({ id, record, size: body.length, isOwn: true });
     return { id, run, generation, n, time: timeOf(record), body, kept: isKeptRecord(record) };
   }
 
@@ -281,7 +287,7 @@ export class Journal implements Disposable {
    * together (at least one if there is any).
    */
   after(id: number, limit: number, bytes: number): readonly SizedRow[] {
-    const recent = this.recent.after(id, limit, bytes);
+    const recent = this.recent?.after(id, limit, bytes);
     if (recent !== undefined) return recent;
     const rows: SizedRow[] = [];
     let size = 0;

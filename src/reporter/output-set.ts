@@ -155,6 +155,7 @@ export class OutputSet {
     onDrop: (count: number) => void,
   ): JournalCursor {
     const { journal, redact, onJournalError, lossRecord, onLossRecord } = this.options;
+    if (output.pacing.intervalMs === 0) journal.keepRecent();
     const options: JournalCursorOptions = {
       journal,
       output,

@@ -2,9 +2,9 @@
 // the file.
 import type { SizedRow } from "./journal.ts";
 
-/** Limits of what is kept: what some hundred verdicts a second make in the time that outputs gather, and longer than that of a flood. */
-const ROWS = 512;
-const BYTES = 1 << 20;
+/** Limits of what is kept: more than a full batch, so that what outputs gather is still here when they send it. */
+const ROWS = 1_024;
+const BYTES = 2 << 20;
 
 export class RecentRows {
   /** With ids that follow each other without a gap. */
@@ -14,7 +14,7 @@ export class RecentRows {
   add(row: SizedRow): void {
     this.rows.push(row);
     this.bytes += row.size;
-    if (this.rows.length > ROWS || this.bytes > BYTES) this.forgetOlderHalf();
+    if (this.rows.length > ROWS || this.bytes > BYTES) this.forgetOldest();
   }
 
   clear(): void {
@@ -34,8 +34,9 @@ export class RecentRows {
     return this.rows.slice(start, end);
   }
 
-  private forgetOlderHalf(): void {
-    this.rows = this.rows.slice(Math.ceil(this.rows.length / 2));
+  /** Many at a time, because each time copies the list. */
+  private forgetOldest(): void {
+    this.rows = this.rows.slice(Math.ceil(this.rows.length / 8));
     this.bytes = this.rows.reduce((sum, { size }) => sum + size, 0);
   }
 }

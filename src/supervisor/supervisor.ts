@@ -5,7 +5,6 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -128,8 +127,6 @@ export class Supervisor implements Disposable {
   private readonly handover: WardenHandover;
   /** Child slots whose process has ended, so that the next start is a restart. */
   private readonly ended = new Set<ChildSlot>();
-  /** Every process has been started once. */
-  private hasStarted = false;
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -212,7 +209,6 @@ export class Supervisor implements Disposable {
     ]);
     this.stopped = new StoppedProcesses(now);
     this.notifier = new ServiceNotifier(plan.serviceManager, now);
-    this.listenToWarden();
     this.poll.add(this.signals.fd, SIGNALS, EPOLLIN);
     this.poll.add(deadMan, DEAD_MAN, EPOLLIN | EPOLLET);
     this.poll.add(deadManOfReporter, DEAD_MAN_OF_REPORTER, EPOLLIN | EPOLLET);
@@ -232,10 +228,6 @@ export class Supervisor implements Disposable {
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;
-      }
-      if (!this.hasStarted && this.slots.every(({ isRunning, asleep }) => isRunning || asleep)) {
-        this.hasStarted = true;
-        await releaseStartMemory();
       }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
@@ -431,7 +423,7 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
-      if (this.links.renew("controlWarden")) this.listenToWarden();
+      this.links.renew("controlWarden");
       this.offers.clear();
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
@@ -445,11 +437,6 @@ export class Supervisor implements Disposable {
     }
   }
 
-  private listenToWarden(): void {
-    this.links.watchInput("controlWarden", "controlWarden", true);
-  }
-
-  /** The warden's sensor is subscribed, or what is in force has changed. */
   /** Passes the warden that runs its new end of a link. */
   private offer(link: LinkedProcess, wasShutDown: boolean): void {
     if (!this.warden.isRunning) return;

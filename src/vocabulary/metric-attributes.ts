@@ -30,7 +30,8 @@ const common: Readonly<Record<string, MetricAttribute>> = {
   queue: { own: "queue.name", meaning: "where records wait" },
   signal: { own: "output.signal", meaning: "the output: logs, metrics, mail or endpoint" },
   process: { own: "process.role", meaning: "one of treewarden's own processes" },
-  known: { record: "tree.known" },
+  // Text with three values, while records have a truth value.
+  known: { own: "tree.knowledge", meaning: "what the baseline knows of the tree: false, null or absent" },
   kind: { own: "override.kind", meaning: "the kind of an order: arm, disarm, pause or silence" },
 };
 

@@ -6,6 +6,14 @@ import type { Steps } from "../vocabulary/steps.ts";
 /** How long a turn's part of long work takes, ns; a single step may take longer. */
 export const SLICE_NS = 1e6;
 
+/** Does as much as fits into a slice; true if all is done. */
+export function doSlice(steps: Steps<void>): boolean {
+  const end = monotonicNow() + SLICE_NS;
+  do if (steps.next().done === true) return true;
+  while (monotonicNow() < end);
+  return false;
+}
+
 export class SlicedWork {
   private readonly waiting = new Map<string, () => Steps<void>>();
   private current: Steps<void> | undefined;

@@ -20,6 +20,7 @@ import {
   type SensorSource,
 } from "../sensor/event.ts";
 import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
+import { allSteps, type Steps } from "../vocabulary/steps.ts";
 
 /** A running program, reported by an event or found by a scan. */
 export interface Execution {
@@ -137,14 +138,47 @@ export class Tracker {
     time: number,
     remembered?: ReadonlyMap<number, Remembered>,
   ): Differences {
+    return allSteps(this.reconciling(scan, time, remembered));
+  }
+
+  /** As `reconcile`; the first step changes the forest, each further one reports an exec. */
+  *reconciling(
+    scan: readonly ScannedProcess[],
+    time: number,
+    remembered?: ReadonlyMap<number, Remembered>,
+  ): Steps<Differences> {
     const differences = this.forest.reconcile(scan, time, remembered);
     for (const process of differences.ended) this.ended(process, undefined);
     for (const { process } of differences.found) this.started(process);
-    for (const { process, facts } of differences.found) {
-      if (process.kernelThread || remembered?.get(process.pid)?.lineage === process.lineage) continue;
-      this.runs(process, facts, "procfs", time);
+    const found = differences.found.filter(({ process }) => isNew(process, remembered));
+    const programs = [...found, ...differences.changed].map(({ process, facts }) => ({
+      process,
+      facts,
+      program: process.lineage.program,
+    }));
+    for (const { process, facts, program } of programs) {
+      yield;
+      // Since the step before, events may have ended it, or reported another exec.
+      if (this.forest.get(process.pid) === process && process.lineage.program === program)
+        this.runs(process, facts, "procfs", time);
     }
-    for (const { process, facts } of differences.changed) this.runs(process, facts, "procfs", time);
+    return differences;
+  }
+
+  /**
+   * Adds processes that a scan which began at `time` has not reached yet, because an event names one of them. They are
+   * reported as by `reconcile`, except the process `execed`, whose exec is that event.
+   */
+  adopt(
+    scan: readonly ScannedProcess[],
+    time: number,
+    remembered: ReadonlyMap<number, Remembered> | undefined,
+    execed: number | undefined,
+  ): Differences {
+    const differences = this.forest.reconcile(scan, time, remembered);
+    for (const { process } of differences.found) this.started(process);
+    for (const { process, facts } of differences.found)
+      if (process.pid !== execed && isNew(process, remembered)) this.runs(process, facts, "procfs", time);
     return differences;
   }
 
@@ -216,4 +250,9 @@ export class Tracker {
 
 function handleOf(process: Process): TreeHandle | undefined {
   return process.countedAs instanceof TreeHandle ? process.countedAs : undefined;
+}
+
+/** Whether the program of a process that a scan found was not known to the last warden. */
+function isNew(process: Process, remembered: ReadonlyMap<number, Remembered> | undefined): boolean {
+  return !process.kernelThread && remembered?.get(process.pid)?.lineage !== process.lineage;
 }

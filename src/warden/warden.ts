@@ -18,10 +18,12 @@ import type { Steps } from "../vocabulary/steps.ts";
 import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
+import { FirstScan } from "./first-scan.ts";
 import { EventsAfter, EventsUntil, leaveHandover, takeHandover } from "./handover.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
+import { doSlice } from "./sliced-work.ts";
 import { readUserNames } from "./user-names.ts";
 import type { LoadedPolicy, SettingsResult, WardenOptions, WardenOrder } from "./warden-options.ts";
 import { buildWardenParts, pollTokens, type WardenParts } from "./warden-parts.ts";
@@ -39,6 +41,8 @@ const LONGEST_WAIT_S = 86_400;
 const FAULT_LENGTH = 2_000;
 /** The source is drained 8 times after a scan, which empties even a full buffer. */
 const DRAINS_AFTER_SCAN = 8;
+/** For 2 s (in ns) events are judged during the first scan. A flood of them must not put off the loop for longer. */
+const PATIENT_SCAN_NS = 2e9;
 /** How long a shutdown waits for the reporter to receive the remaining records. */
 const SHUTDOWN_REPORT_NS = 1e9;
 /** How long a shutdown waits for the disk. */
@@ -92,6 +96,7 @@ class Warden {
   private fault: unknown;
   /** A scan of /proc that is under way; `isRepair`: because of a loss. */
   private scan: { readonly slices: SlicedScan; readonly isRepair: boolean } | undefined;
+  private firstScan: FirstScan | undefined;
   private isReloadDue = false;
   /** The names of requests to reload that are not answered yet. */
   private readonly reloadRequests: string[] = [];
@@ -219,6 +224,7 @@ class Warden {
   private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
     if (this.events !== undefined && !this.isOwn(this.events, event)) return;
+    this.firstScan?.onEvent(event);
     this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
@@ -472,15 +478,21 @@ class Warden {
     const { forestStore, tracker, reader, source, learner } = this.parts;
     const time = monotonicNow();
     const restored = forestStore.restore(saved);
-    const processes = scanLiveProcesses(reader, source.sensor);
-    learner.onScan(processes);
-    // Another warden saw events until it ended: what it did not see is as after a loss.
+    const remembered = restored?.processes;
     const isRestart = saved?.run === this.options.run;
-    if (isRestart) tracker.forest.lossTime = time;
-    const { found } = tracker.reconcile(processes, time, restored?.processes);
+    const scan = new FirstScan({ reader, tracker, remembered, isRestart, time });
+    this.firstScan = scan;
+    const drain = (): void => {
+      if (monotonicNow() < time + PATIENT_SCAN_NS) this.drain();
+    };
+    while (!scan.readSlice()) drain();
+    const processes = withoutZombies(scan.result(), source.sensor);
+    learner.onScan(processes);
+    const steps = scan.applying(processes);
+    while (!doSlice(steps)) drain();
+    this.firstScan = undefined;
     restored?.release();
-    tracker.forest.lossTime = undefined;
-    if (isRestart) this.countRestart(restored?.processes, found.length, time);
+    if (isRestart) this.countRestart(remembered, scan.found, time);
   }
 
   /**

@@ -49,9 +49,10 @@ for (const file of collectorFiles)
 
 const hasPromtool = process.env.CI === "true" || Bun.which("promtool") !== null;
 
-test.skipIf(!hasPromtool)("promtool accepts the scrape configuration", () => {
-  expect(output(["promtool", "check", "config", "prometheus.yml"])).toContain("SUCCESS");
-});
+for (const file of filesOf("prometheus*.yml"))
+  test.skipIf(!hasPromtool)(`promtool accepts ${file}`, () => {
+    expect(output(["promtool", "check", "config", file])).toContain("SUCCESS");
+  });
 
 test.skipIf(!hasPromtool)("every alert rule fires when it should, and is quiet when it should be", () => {
   expect(output(["promtool", "test", "rules", "treewarden.rules.test.yml"])).toContain("SUCCESS");

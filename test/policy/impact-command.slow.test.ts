@@ -1,5 +1,5 @@
 // `treewarden policy impact`, run as a command on what a host is known to run.
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chownSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
@@ -131,6 +131,34 @@ test("what was not recorded leaves a rule undecided, which is said", () => {
   const { code, out, err } = impact();
   expect([code, out]).toEqual([0, ""]);
   expect(err).toContain("undecided, because they name something that is not recorded: tmp (1)");
+});
+
+describe("--rule", () => {
+  const ofShell = ["--rule", "shop/shell"];
+
+  test("shows what the rule alone would do if it were armed, everywhere or in a unit", () => {
+    knownHost([knownShell], record(60_000, { ...shell, "process.working_directory": "/tmp" }));
+    expect(impact().out).toMatch(/shop\/shell/);
+    const { code, out, err } = impact(...ofShell);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("shop/shell would disturb what is in the baseline"),
+    ]);
+    expect(out.trim().split("\n")).toHaveLength(2);
+    expect(impact(...ofShell, "--unit", "nginx.service").code).toBe(1);
+    expect(impact(...ofShell, "--unit", "cron.service")).toMatchObject({ code: 0, out: "" });
+  });
+
+  test("shows nothing for a rule that kills nothing", () => {
+    knownHost(undefined, record(60_000, { ...shell, "process.working_directory": "/tmp" }));
+    expect(impact("--rule", "tmp")).toMatchObject({ code: 0, out: "" });
+  });
+
+  test("must be a rule of the policy, and --unit needs it", () => {
+    knownHost([]);
+    expect(impact("--rule", "shop/shel").err).toContain("did you mean shop/shell?");
+    expect(impact("--unit", "nginx.service").code).toBe(2);
+  });
 });
 
 test("--output json has one flat object for each rule, unit and tree", () => {

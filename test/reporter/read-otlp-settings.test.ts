@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { defaultConfig } from "../../src/config/config.ts";
 import { ineffectiveVariables } from "../../src/reporter/otel-variables.ts";
 import { honouredNames, readOtlpSettings } from "../../src/reporter/read-otlp-settings.ts";
@@ -257,6 +258,20 @@ test("no message shows what may be secret", () => {
   });
   expect(problems.length).toBe(3);
   for (const { text } of problems) expect(text).not.toContain("hunter2");
+});
+
+test("whatever the variables hold, reading ends, and what has a problem is off", () => {
+  const names = fc.constantFrom(...honouredNames);
+  const text = fc.oneof(fc.string({ maxLength: 300 }), fc.string({ unit: "binary", maxLength: 50 }));
+  fc.assert(
+    fc.property(fc.dictionary(names, text, { maxKeys: 5 }), (variables) => {
+      const { settings, problems } = read(variables);
+      const off = new Set(problems.flatMap(({ signals }) => signals));
+      for (const signal of both) if (off.has(signal)) expect(settings?.[signal] ?? null).toBeNull();
+      for (const { text: message } of problems) expect(message.length).toBeLessThan(1_000);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("a certificate without its key, and a key without its certificate, turn the output off", () => {

@@ -34,6 +34,8 @@ describe.skipIf(reason !== undefined)("SIGHUP", () => {
     running.signal("SIGHUP");
     const rejected = await running.seen((one) => one["event.name"] === "policy.rejected");
     expect(String(rejected["policy.errors"])).toContain(`${path}:1:`);
+    // Also with --output json, where a person reads standard error alone.
+    expect(running.stderr).toContain(`refused: ${path}:1:`);
     expect((await running.metrics()).value("treewarden_policy_load_failures_total")).toBe(1);
     start("tw-new");
     start("tw-old");

@@ -1,49 +1,19 @@
 // The disk of the state directory is full, because somebody filled it or because alerts did: decisions, metrics and
 // exports go on, /healthz says what is wrong, and afterwards nothing is missing that was not counted.
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, linkSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { JournalReader } from "../../src/reporter/journal-reader.ts";
 import { Collector } from "../reporter/collector.ts";
 import { pidOf } from "./live.ts";
-import { newFolder, Running, until, whyNot } from "./treewarden.ts";
+import { SmallDisk } from "./small-disk.ts";
+import { Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 /** More records than fit on the disk and than the reporter keeps in memory while it cannot write them. */
 const ALERTS = 2_400;
-/** Room for some 200 alerts. */
-const ROOM = 1 << 20;
-
-/** A tmpfs of its own for the state directory, on which only some room is left. */
-class SmallDisk implements Disposable {
-  readonly folder = newFolder();
-  readonly state = join(this.folder, "state");
-  private readonly filler = join(this.state, "filler");
-
-  constructor() {
-    mkdirSync(this.state, { mode: 0o755 });
-    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", this.state]);
-    if (mounted.exitCode !== 0) throw new Error(mounted.stderr.toString());
-  }
-
-  /** Leaves only so many bytes. */
-  fill(room = ROOM): void {
-    const { bavail, bsize } = statfsSync(this.state);
-    writeFileSync(this.filler, new Uint8Array(Math.max(0, bavail * bsize - room)));
-  }
-
-  makeRoom(): void {
-    rmSync(this.filler);
-    Bun.spawnSync(["mount", "-o", "remount,size=64m", this.state]);
-  }
-
-  [Symbol.dispose](): void {
-    Bun.spawnSync(["umount", "-l", this.state]);
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
 
 /** Programs of different names, so that each alert is of a kind of its own. */
 class Programs {

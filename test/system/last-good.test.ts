@@ -165,6 +165,10 @@ describe.skipIf(reason !== undefined)("treewarden reload", () => {
     expect(command(running, "arm", "role/a").code).toBe(2);
 
     configured("enforcement: kill\narmed: [role/a]");
+    writeFileSync(join(folder, "role.json"), "{ broken");
+    const broken = command(running, "reload");
+    expect([broken.code, broken.stderr]).toEqual([2, expect.stringContaining("role.json:1:")]);
+    policy("a");
     expect(command(running, "reload").code).toBe(0);
     expect(await readyz(running)).toBe(200);
     expect((await running.metrics()).value(RELOADED)).toBe(1);

@@ -1,7 +1,13 @@
-// A real Prometheus scrapes a real treewarden over TLS with a password; what people are given works on what it gets.
+// A real Prometheus scrapes a real treewarden over TLS with a password, and another one by way of the Collector of a fleet;
+// what people are given works on what it gets.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
+import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
+import { missingOtelcol, otelcol } from "../collector/otelcol.ts";
+import { freePort } from "../ports.ts";
 import { Authority } from "../reporter/certificates.ts";
 
 import { Prometheus } from "./prometheus.ts";
@@ -29,6 +35,21 @@ function expressionsOf(dashboard: string): readonly { readonly title: string; re
     })),
   );
 }
+
+const expressions = expressionsOf(readFileSync(join(packaging, "dashboard.json"), "utf8"));
+
+/** The queries of the dashboard for which Prometheus has no data. */
+async function emptyQueries(prometheus: Prometheus): Promise<readonly string[]> {
+  const empty: string[] = [];
+  for (const { title, expr } of expressions) {
+    const samples = await prometheus.query(expr);
+    if (!samples.some(({ value: [, value] }) => value !== "NaN")) empty.push(`${title}: ${expr}`);
+  }
+  return empty;
+}
+
+const interval = `${SCRAPE_SECONDS * 1000}ms`;
+const global = { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: "1s" };
 
 describe.skipIf(isSkipped)("Prometheus", () => {
   let folder: string;
@@ -66,11 +87,10 @@ describe.skipIf(isSkipped)("Prometheus", () => {
       basic_auth: { username: USER, password: PASSWORD },
       static_configs: [{ targets: [`127.0.0.1:${running.port}`] }],
     };
-    const interval = `${SCRAPE_SECONDS * 1000}ms`;
     prometheus = new Prometheus(
       join(folder, "prometheus"),
       JSON.stringify({
-        global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: "1s" },
+        global,
         rule_files: [join(packaging, "treewarden.rules.yml")],
         scrape_configs: [scrape],
       }),
@@ -87,16 +107,9 @@ describe.skipIf(isSkipped)("Prometheus", () => {
     rmSync(authority.folder, { recursive: true, force: true });
   });
 
-  const expressions = expressionsOf(readFileSync(join(packaging, "dashboard.json"), "utf8"));
-
   test("every query of the dashboard gives data", async () => {
     expect(expressions.length).toBeGreaterThan(30);
-    const empty: string[] = [];
-    for (const { title, expr } of expressions) {
-      const samples = await prometheus.query(expr);
-      if (!samples.some(({ value: [, value] }) => value !== "NaN")) empty.push(`${title}: ${expr}`);
-    }
-    expect(empty).toEqual([]);
+    expect(await emptyQueries(prometheus)).toEqual([]);
   });
 
   test("every alert rule can be evaluated, and a host in order alerts of nothing that is broken", async () => {
@@ -195,5 +208,94 @@ describe.skipIf(isSkipped)("Prometheus", () => {
     const status = Bun.spawnSync([binary, "status", "--state-dir", join(open.folder, "state")]);
     expect(status.stdout.toString()).toContain(problem);
     expect(status.stdout.toString() + open.stderr).not.toContain("opensesame");
+  });
+});
+
+const noGateway = isSkipped ? reason : missingOtelcol();
+
+describe.skipIf(noGateway !== undefined)("Prometheus behind a fleet's gateway", () => {
+  let folder: string;
+  let authority: Authority;
+  let collector: Bun.Subprocess;
+  let running: Running;
+  let prometheus: Prometheus;
+  let load: ReturnType<typeof setInterval>;
+
+  beforeAll(async () => {
+    folder = newFolder();
+    authority = new Authority();
+    const [server, client] = [authority.issue("server"), authority.issue("client")];
+    const [port, metricsPort] = [freePort(), freePort()];
+    const receiver = "receivers::otlp::protocols::http";
+    const changes = [
+      `${receiver}::endpoint: 127.0.0.1:${port}`,
+      `${receiver}::tls::cert_file: ${server.certificate}`,
+      `${receiver}::tls::key_file: ${server.key}`,
+      `${receiver}::tls::client_ca_file: ${authority.certificate}`,
+      `exporters::prometheus::endpoint: 127.0.0.1:${metricsPort}`,
+      `exporters::file::path: ${join(folder, "treewarden.json")}`,
+      `extensions::health_check::endpoint: 127.0.0.1:${freePort()}`,
+      "service::telemetry::metrics::level: none",
+    ];
+    const configs = [join(packaging, "collector-gateway.yaml"), ...changes.map((change) => `yaml:${change}`)];
+    collector = Bun.spawn([otelcol(), ...configs.flatMap((config) => ["--config", config])], {
+      env: { ...process.env, GATEWAY_TOKEN: "token" },
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    running = await Running.start([], {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_CERTIFICATE: authority.certificate,
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: client.certificate,
+      OTEL_EXPORTER_OTLP_CLIENT_KEY: client.key,
+      OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20token",
+      OTEL_METRIC_EXPORT_INTERVAL: "1000",
+    });
+    const shipped = parse(readFileSync(join(packaging, "prometheus-gateway.yml"), "utf8"));
+    const [job] = shipped.scrape_configs;
+    prometheus = new Prometheus(
+      join(folder, "prometheus"),
+      JSON.stringify({
+        global,
+        scrape_configs: [{ ...job, static_configs: [{ targets: [`127.0.0.1:${metricsPort}`] }] }],
+      }),
+    );
+    load = setInterval(() => Bun.spawnSync(["/bin/true"]), 200);
+    await prometheus.until("count_over_time(treewarden_info[1m]) >= 10", 30_000);
+  }, 60_000);
+
+  afterAll(async () => {
+    clearInterval(load);
+    await prometheus?.[Symbol.asyncDispose]();
+    await running?.[Symbol.asyncDispose]();
+    collector?.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+    rmSync(authority.folder, { recursive: true, force: true });
+  });
+
+  test("every query of the dashboard gives data", async () => {
+    expect(await emptyQueries(prometheus)).toEqual([]);
+  });
+
+  test("names and labels are those of treewarden's endpoint, and the instance is the host", async () => {
+    const labelsOf = new Map<string, readonly string[]>();
+    for (const instrument of instrumentNames) {
+      const { prometheus: name, ownName = name, attributes, kind } = instrumentNamed(instrument);
+      const labels = [...attributes, ...(instrument === "treeProcesses" ? ["state"] : [])];
+      if (kind !== "histogram") labelsOf.set(ownName, labels);
+      else for (const part of ["bucket", "sum", "count"]) labelsOf.set(`${ownName}_${part}`, labels);
+    }
+    const found = await prometheus.query('{__name__=~"treewarden_.+"}');
+    const names = new Set(found.map(({ metric }) => metric.__name__ ?? ""));
+    expect(names.size).toBeGreaterThan(30);
+    expect([...names].filter((name) => !labelsOf.has(name))).toEqual([]);
+    const common = ["__name__", "instance", "job", "le"];
+    for (const { metric } of found) {
+      const labels = Object.keys(metric).filter((label) => !common.includes(label));
+      expect([metric.__name__, labels.toSorted()]).toEqual([
+        metric.__name__,
+        [...(labelsOf.get(metric.__name__ ?? "") ?? [])].toSorted(),
+      ]);
+      expect(metric.instance).toBe(hostname());
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
 import { metricAttribute, otlpMetricAttribute } from "../../src/vocabulary/metric-attributes.ts";
+import { typeOfName } from "../../src/vocabulary/variables.ts";
 
 const labels = instrumentNames.flatMap((name) => {
   const { otel, attributes } = instrumentNamed(name);
@@ -25,6 +26,13 @@ test("a metric's attribute has the name that it has in records", () => {
   ]);
   expect(otlpMetricAttribute("treewarden.tree.processes", "tree")).toBe("treewarden.tree.path");
   expect(otlpMetricAttribute("treewarden.events.lost", "reason")).toBe("treewarden.sensor.loss.reason");
+});
+
+test("an attribute that records have too is text there: one name never has two types", () => {
+  for (const { otel, label } of labels) {
+    const row = metricAttribute(otel, label);
+    if (row !== undefined && "record" in row) expect(typeOfName(row.record), row.record).toBe("string");
+  }
 });
 
 test("two labels of one metric never have the same name", () => {

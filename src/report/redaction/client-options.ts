@@ -47,15 +47,17 @@ const pins: ClientOptions = { secretWords: ["--pin", "--so-pin", "--new-pin", "-
 
 /** A row may be for a program or for its subcommand (`docker login`), wherever that stands behind the program. */
 const rows: Readonly<Record<string, ClientOptions>> = {
-  "mysql, mysqldump, mysqladmin, mysqlcheck, mysqlimport, mysqlshow, mysqlslap, mysqlbinlog, mysqlpump, mysqlsh, mydumper, myloader, mariadb, mariadb-dump, mariadb-admin, mariadb-check, mariadb-import, mariadb-show, mariadb-binlog, mariabackup, xtrabackup":
+  "mysql, mysqldump, mysqlcheck, mysqlimport, mysqlshow, mysqlslap, mysqlbinlog, mysqlpump, mysqlsh, mydumper, myloader, mariadb, mariadb-dump, mariadb-check, mariadb-import, mariadb-show, mariadb-binlog, mariabackup, xtrabackup":
     mysql,
+  "mysqladmin, mariadb-admin": { ...mysql, operands: { password: [1] } },
   sshpass: { secret: "p" },
   "mongo, mongosh, mongodump, mongorestore, mongoimport, mongoexport, mongostat, mongotop": { secret: "p" },
   "7z, 7za, 7zz, 7zr, rar, unrar": archive,
   "redis-cli, valkey-cli, keydb-cli": redis,
   "ldapsearch, ldapadd, ldapmodify, ldapdelete, ldapcompare, ldapmodrdn, ldapwhoami, ldapexop, ldapvi": ldap,
   ldappasswd: { ...ldap, secret: "was" },
-  "zip, unzip, zipcloak, ipmitool, sqlcmd, bcp, tsql": { secret: "P" },
+  "zip, unzip, zipcloak": { secret: "P", flags: "0123456789DFSTXdefgjlmnopqruvxyz" },
+  "ipmitool, sqlcmd, bcp, tsql": { secret: "P" },
   "snmpget, snmpgetnext, snmpwalk, snmpbulkget, snmpbulkwalk, snmpset, snmptrap, snmpinform, snmptable, snmpdf, snmpstatus, snmptest, snmpusm, snmpdelta, snmpnetstat":
     { secret: "AXc" },
   curl: { user: "uUE", flags: "#0123469aBfgGiIjJklLnNOpqRsSvZ", assigned: "b", assignedWords: ["--cookie"] },
@@ -77,10 +79,12 @@ const rows: Readonly<Record<string, ClientOptions>> = {
   mkpasswd: { operands: { "": [-1] } },
   wpa_passphrase: { operands: { "": [2] } },
   "iwconfig, iw": { operands: { key: [1], enc: [1] } },
-  "nmcli, wpa_cli, pppd, rclone": { pairs: true },
+  "nmcli, wpa_cli, pppd": { pairs: true },
+  rclone: { operands: { key: [1] }, pairs: true },
   "rclone obscure": { operands: { "": [1] } },
   "ssh-keygen": { secret: "NP" },
   "rabbitmqctl, rabbitmqadmin": { operands: { add_user: [2], change_password: [2], authenticate_user: [2] } },
+  "mc host": { operands: { add: [3, 4] } },
   "mc, mcli": { operands: { set: [3, 4], add: [3] } },
   "vault, bao": { operands: { login: [1], unwrap: [1], unseal: [1], lookup: [1], revoke: [1], renew: [1] } },
   "vault put, vault patch, bao put, bao patch, fly secrets, flyctl secrets, doppler secrets, infisical secrets":
@@ -93,6 +97,8 @@ const rows: Readonly<Record<string, ClientOptions>> = {
   "cargo login, snyk auth, ngrok authtoken, ngrok add-authtoken, hcloud token": { operands: { "": [1] } },
   doctl: { secret: "t" },
   influx: { secretWords: ["-t", "-p"] },
+  etcd: { harmlessWords: ["--initial-cluster-token"] },
+  pulumi: { harmlessWords: ["--secret"], operands: { set: [2] } },
   bw: { operands: { login: [2], unlock: [1] } },
   "poetry, composer": { operands: { "http-basic.": [2] }, pairs: true },
   "sqlplus, rman, expdp, impdp, exp, imp, sqlldr, sql": { slash: true },
@@ -126,7 +132,7 @@ const harmless: ReadonlySet<string> = new Set(
     "bash dash sh zsh ksh read test python python2 python3 perl ruby node php lua java go gcc g++ cc c++ clang ld make cmake ninja cargo rustc mvn gradle npm npx pip pip3 pytest " +
     "git git-upload-pack tig hg svn id getent grep egrep rg sed awk jq tmux screen dpkg dpkg-query dpkg-deb rpm apt apt-get dnf yum apk " +
     "nginx httpd apache2 php-fpm haproxy redis-server memcached postgres mysqld mongod slapd named dnsmasq cron crond rsyslogd gunicorn uwsgi uvicorn puma rails flask " +
-    "psql pg_dump pg_dumpall pg_restore pg_ctl pg_isready pg_basebackup createdb dropdb createuser docker podman nerdctl docker-compose podman-compose ctr crictl runc crun skopeo buildah kubectl oc helm terraform ansible ansible-playbook vagrant virsh pv"
+    "auditctl psql pg_dump pg_dumpall pg_restore pg_ctl pg_isready pg_basebackup createdb dropdb createuser docker podman nerdctl docker-compose podman-compose ctr crictl runc crun skopeo buildah kubectl oc helm terraform ansible ansible-playbook vagrant virsh pv"
   ).split(" "),
 );
 

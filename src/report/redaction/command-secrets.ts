@@ -89,9 +89,9 @@ class CommandReader {
       this.wrapped = launchers.has(name);
       return this.use(name);
     }
-    if (isClient(name)) return this.use(name);
     const main = mainProgram(program);
     if (hasSubcommands(main) && isClient(`${main} ${name}`)) return this.use(`${main} ${name}`);
+    if (isClient(name)) return this.use(name);
     if (this.wrapped && (launchers.has(program) || isHarmless(name))) return this.use(name);
     return interpreters.has(program) && this.use(name);
   }
@@ -271,9 +271,9 @@ function mainProgram(program: string): string {
   return space < 0 ? program : program.slice(0, space);
 }
 
-/** Whether the value of an option that only might take a secret is none: a number, a port, a path or an option. */
+/** Whether the value of an option that only might take a secret is none: a number, a port, a path, an option or very short. */
 function isPlainValue(value: string): boolean {
-  return /^(?:[\d.]+:)?\d{1,7}(?:[-:,.]\d{1,7})*(?:\/\w+)?$|^(?:\.{0,2}|~)\/|^-[A-Za-z]$|^--[a-z-]+$|^(?:basic|digest|ntlm|none|token|md5|trust|peer|bearer|oauth2?|ldap|kerberos|password)$/i.test(
+  return /^\w{1,3}$|^(?:[\d.]+:)?\d{1,7}(?:[-:,.]\d{1,7})*(?:\/\w+)?$|^(?:\.{0,2}|~)\/|^-[A-Za-z]$|^--[a-z-]+$|^(?:basic|digest|ntlm|none|token|md5|trust|peer|bearer|oauth2?|ldap|kerberos|password)$/i.test(
     value,
   );
 }

@@ -17,12 +17,17 @@ export function secretsInScript(text: string, depth: number = DEEPEST): readonly
     for (const [i, word] of command.words.entries()) {
       const span = found.get(i);
       if (span !== undefined) spans.push(...spansInText(text, word, [span]));
-      else if (i > 0 && /[\s\\]/.test(word.value)) spans.push(...spansOfQuoted(text, word, depth));
+      else if (isQuoted(word)) spans.push(...spansOfQuoted(text, word, depth));
     }
     for (const word of command.input) spans.push(...spansOfQuoted(text, word, depth));
     for (const word of secretInput(command)) spans.push({ start: word.start, end: word.stop });
   }
   return spans;
+}
+
+/** Whether the word has quotes or backslashes, so that its value is a text of its own. */
+function isQuoted({ start, stop, value }: ShellWord): boolean {
+  return value.length !== stop - start;
 }
 
 /** The secrets in a quoted word or a here document, which may be shell code again. */

@@ -16,6 +16,8 @@ export function secretsInText(text: string): readonly Span[] {
   }
   if (/bearer|basic/i.test(text)) spans.push(...bearerSecrets(text));
   if (/ass|ident|secret/i.test(text)) spans.push(...sqlSecrets(text), ...sentSecrets(text));
+  if (text.includes("</")) spans.push(...elementSecrets(text));
+  if (text.includes(":thin:")) spans.push(...oracleSecrets(text));
   if (text.includes("(")) spans.push(...callSecrets(text));
   return spans;
 }
@@ -65,13 +67,17 @@ const secretVariable = /^\$(?:p|pw|pwd|pass)$/;
 
 function assignedValue(text: string, separator: number, name: string): Span | undefined {
   const isParameter = isParameterAt(text, separator - name.length - 1) && secretParameter.test(name);
-  if (!isParameter && !isSecretName(name) && !secretVariable.test(name)) return undefined;
+  const isAuth = /^_?auth$/i.test(name);
+  if (!isParameter && !isAuth && !isSecretName(name) && !secretVariable.test(name)) return undefined;
   const span = valueAt(text, separator + 1);
   if (span === undefined) return undefined;
   const value = text.slice(span.start, span.end);
   if (isHarmlessValue(name, value)) return undefined;
-  // `code=200` is a number, `key=name` is a word.
-  if (isParameter && /^(?:key|auth|code|session)$/i.test(name) && !/(?=.*\d)(?=.*[A-Za-z]).{8,}/.test(value))
+  // `code=200` is a number, `auth: basic` is a word.
+  if (
+    (isAuth || (isParameter && /^(?:key|code|session)$/i.test(name))) &&
+    !/(?=.*\d)(?=.*[A-Za-z]).{8,}/.test(value)
+  )
     return undefined;
   return span;
 }
@@ -227,6 +233,27 @@ function sentSecrets(text: string): Generator<Span> {
   return valuesBehind(text, sent);
 }
 
+/** `<password>secret</password>` */
+const element = /<([\w.:-]{1,64})>(?=[^<])/g;
+
+function* elementSecrets(text: string): Generator<Span> {
+  for (const { 0: opening, 1: name = "", index } of text.matchAll(element)) {
+    const start = index + opening.length;
+    const closing = text.indexOf("<", start);
+    if (isSecretName(name)) yield { start, end: closing < 0 ? text.length : closing };
+  }
+}
+
+/** `jdbc:oracle:thin:user/secret@host` */
+const oracle = /:thin:\w{1,64}\/(?=[^\s@]{1,128}@)/g;
+
+function* oracleSecrets(text: string): Generator<Span> {
+  for (const { 0: before, index } of text.matchAll(oracle)) {
+    const start = index + before.length;
+    yield { start, end: text.indexOf("@", start) };
+  }
+}
+
 /** Functions that log in somewhere, and which of their arguments is the password, from 0. */
 const passwordArgument: Readonly<Record<string, number>> = {
   login: 1,
@@ -241,11 +268,12 @@ const passwordArgument: Readonly<Record<string, number>> = {
   mysqli_connect: 2,
   mysqli: 2,
   PDO: 2,
+  connect: 2,
   getConnection: 2,
   ssh2_auth_password: 2,
   setPassword: 0,
 };
-const call = new RegExp(`(?<!\\w)(${Object.keys(passwordArgument).join("|")})\\s{0,4}\\(`, "g");
+const call = new RegExp(`(?<!\\w)(${Object.keys(passwordArgument).join("|")})\\s{0,4}=?\\s{0,4}\\(`, "g");
 /** The characters of a call's arguments that are read. */
 const LONGEST_CALL = 512;
 

@@ -118,7 +118,7 @@ function isKey(text: string): boolean {
  */
 function isHexadecimal(text: string): boolean {
   const hex = /(?:[0-9a-f]+|[0-9A-F]+)$/.exec(text)?.[0] ?? "";
-  return hex.length >= 16 && /^[A-Za-z]{0,12}$/.test(text.slice(0, -hex.length));
+  return hex.length >= 16 && /^(?:0x|[A-Za-z]{0,12})$/.test(text.slice(0, -hex.length));
 }
 
 function isMixed(text: string): boolean {

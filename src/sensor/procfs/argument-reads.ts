@@ -1,4 +1,4 @@
-// Reads /proc/PID/cmdline of processes whose user may be hostile. The kernel takes the lock on the process's memory for
+// Reads /proc/PID/cmdline of processes that may be hostile. The kernel takes the lock on the process's memory for
 // that, and its user can hold that lock for ever: one thread reads a page of a FUSE file through /proc/self/mem, another
 // waits in mmap(2). So each read has a time limit, and nobody can use up the time or the threads of other users.
 import { monotonicNow } from "../../linux/clock.ts";
@@ -7,8 +7,8 @@ import { EBUSY, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
 import { TimedRead } from "../../linux/timed-read.ts";
 
 /**
- * Stands for all users that another user can become without root: those of other user namespaces, and the subordinate
- * ones, of which newuidmap(1) gives 65,536 to everybody.
+ * Stands for all users that another user can become without being root on the host: those of other user namespaces, root
+ * in a container, and the subordinate ones, of which newuidmap(1) gives 65,536 to everybody.
  */
 export const SUBORDINATE_USERS = -1;
 /** SUB_UID_MIN and SUB_UID_MAX of login.defs(5). */
@@ -111,7 +111,10 @@ export class ArgumentReads {
   }
 }
 
-/** Whose share a process of the real user `uid` uses. `isHosts`: it is in the host's user namespace. */
+/**
+ * Whose share a process of the real user `uid` uses. `isHosts`: it is in the host's user namespace, and root's ones are
+ * in no container either.
+ */
 export function chargedUser(uid: number | undefined, isHosts: boolean): number {
   const isOwn = uid !== undefined && (uid < SUBORDINATE.first || uid > SUBORDINATE.last);
   return isHosts && isOwn ? uid : SUBORDINATE_USERS;

@@ -146,12 +146,7 @@ export class FactsReader implements Disposable {
   /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const { args } = this.arguments(
-      pid,
-      this.realUid(),
-      this.namespace(procEntry.mountNamespace),
-      patience.exec,
-    );
+    const { args } = this.arguments(pid, patience.exec);
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const stat = this.readStat();
@@ -167,9 +162,7 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, patienceNs: number): ProcessFacts {
     const { folder } = this;
-    const realUid = known.realUid ?? this.realUid();
-    const mountNamespace = this.namespace(procEntry.mountNamespace);
-    const { args, isTruncated } = this.arguments(pid, realUid, mountNamespace, patienceNs);
+    const { args, isTruncated } = this.arguments(pid, patienceNs);
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
     const isEmpty = link === undefined && (args === undefined || args.length === 0);
@@ -177,6 +170,7 @@ export class FactsReader implements Disposable {
     // A path beyond PATH_MAX cannot be read as a link, but its file can be looked at.
     const file = folder.look(procEntry.exe) === 0 ? fileOf(folder) : undefined;
     const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
+    const mountNamespace = this.namespace(procEntry.mountNamespace);
     const userMounts = this.areUserMounts(mountNamespace);
     const stat = this.readStat();
     this.stat = stat;
@@ -195,7 +189,7 @@ export class FactsReader implements Disposable {
         args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
       argsTruncated: isTruncated,
       uid: known.uid ?? owner?.uid,
-      realUid,
+      realUid: known.realUid ?? this.realUid(),
       gid: owner?.gid,
       mountNamespace,
       userMounts,
@@ -210,30 +204,26 @@ export class FactsReader implements Disposable {
   /** The arguments of the open process; undefined if they cannot be read. */
   private arguments(
     pid: number,
-    realUid: number | undefined,
-    mountNamespace: number | undefined,
     patienceNs: number,
   ): { readonly args: readonly string[] | undefined; readonly isTruncated: boolean } {
-    const length = this.readCmdline(realUid === ROOT_UID && this.areHostsMounts(mountNamespace), patienceNs);
-    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, realUid);
-    if (length < 0) return { args: undefined, isTruncated: false };
-    const args = parseArguments(this.folder.data, Math.min(length, this.argumentBytes));
-    return { args, isTruncated: length > this.argumentBytes };
-  }
-
-  /** `isHostsRoot`: root runs it outside of containers, so that nobody else decides what its memory holds. */
-  private readCmdline(isHostsRoot: boolean, patienceNs: number): number {
     const { folder } = this;
-    const limit = this.argumentBytes + 1;
-    if (isHostsRoot) return folder.read(procEntry.cmdline, limit);
     const fd = folder.openEntry(procEntry.cmdline);
-    return fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, patienceNs);
+    const limit = this.argumentBytes + 1;
+    // Of no user without a limit: who is root at its exec may be somebody else by now.
+    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, patienceNs);
+    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, this.realUid());
+    if (length < 0) return { args: undefined, isTruncated: false };
+    const args = parseArguments(folder.data, Math.min(length, this.argumentBytes));
+    return { args, isTruncated: length > this.argumentBytes };
   }
 
   /** Whose share the open process uses, see ArgumentReads. */
   private chargedUser(): number {
     const isHosts = this.namespace(procEntry.userNamespace) === PROC_USER_INIT_INO;
-    return chargedUser(this.realUid(), isHosts);
+    const realUid = this.realUid();
+    const isContained =
+      realUid === ROOT_UID && !this.areHostsMounts(this.namespace(procEntry.mountNamespace));
+    return chargedUser(realUid, isHosts && !isContained);
   }
 
   private readStat(): ProcStat | undefined {

@@ -1,20 +1,9 @@
 // Command lines with secrets, and command lines that an incident needs as they are.
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import * as v from "valibot";
 import { redactArguments, redactText } from "../../../src/report/redaction/arguments.ts";
 import { expectLinear } from "../../cost.ts";
-
-/** `secrets`: the parts that must not leave. If it is empty, the command line must not change. */
-const commandLines = v.parse(
-  v.array(
-    v.object({ args: v.array(v.string()), secrets: v.array(v.string()), note: v.optional(v.string()) }),
-  ),
-  JSON.parse(readFileSync(new URL("command-lines.json", import.meta.url), "utf8")),
-);
-const withSecrets = commandLines.filter(({ secrets }) => secrets.length > 0);
-const harmless = commandLines.filter(({ secrets }) => secrets.length === 0);
+import { commandLines, harmless, withSecrets } from "./command-lines.ts";
 
 /** A command line as a person types it into a shell. */
 function inShell(args: readonly string[]): string {
