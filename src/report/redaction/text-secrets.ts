@@ -74,12 +74,14 @@ function assignedValue(text: string, separator: number, name: string): Span | un
   const value = text.slice(span.start, span.end);
   if (isHarmlessValue(name, value)) return undefined;
   // `code=200` is a number, `auth: basic` is a word.
-  if (
-    (isAuth || (isParameter && /^(?:key|code|session)$/i.test(name))) &&
-    !/(?=.*\d)(?=.*[A-Za-z]).{8,}/.test(value)
-  )
+  if ((isAuth || (isParameter && /^(?:key|code|session)$/i.test(name))) && !looksRandom(value))
     return undefined;
   return span;
+}
+
+/** Whether a value is long and has digits among its letters. */
+function looksRandom(value: string): boolean {
+  return value.length >= 8 && /\d/.test(value) && /[A-Za-z]/.test(value);
 }
 
 function isParameterAt(text: string, index: number): boolean {
