@@ -80,13 +80,17 @@ function run(flags: RunFlags): ExitCode {
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
-  const { config, origin, policy, problems } = startWith(settings);
+  const start = startWith(settings);
+  const { config, origin, problems } = start;
   checkHardening(config);
-  const confirmed = printEnforcement({ config, origin, policy });
+  const confirmed = printEnforcement(start);
   const output = runOutput(flags.output, flags.all === true || config.events === "all");
-  const otlp = readOtlpSettings(config.otlp, process.env);
+  const isOtlpOff = start.outputProblems.some(({ signals }) => signals.includes("logs"));
+  const otlp = isOtlpOff
+    ? { settings: null, problems: [], notes: [] }
+    : readOtlpSettings(config.otlp, process.env);
   const endpoint = readEndpointSecurity(config.metrics.web_config);
-  const outputProblems = [...otlp.problems, ...endpoint.problems];
+  const outputProblems = [...start.outputProblems, ...otlp.problems, ...endpoint.problems];
   for (const text of [...outputProblems.map(({ text }) => text), ...otlp.notes]) warn(text);
   const shown = withoutSecrets(config);
   const plan: WardenPlan = {
