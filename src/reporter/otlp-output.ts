@@ -5,8 +5,9 @@ import type { Batch, Delivery, OutputKind, Pacing } from "./output.ts";
 
 const pacing: Omit<Pacing, "gatherMs" | "maxRows"> = {
   intervalMs: 0,
-  // Measured as JSON, which is larger than protobuf. Collectors accept at least 4 MiB.
-  maxBytes: 2 * 1024 * 1024,
+  // Measured as JSON, which is larger than protobuf. Collectors accept at least 4 MiB; larger batches cost memory while
+  // a long backlog is delivered.
+  maxBytes: 1024 * 1024,
   rest: "next batch",
   deliversAtEnd: true,
 };
