@@ -127,7 +127,7 @@ function run(flags: RunFlags): ExitCode {
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         // Before the warden starts, which lets nothing act that is not printed.
-        writeWhole(confirmedRulesPath(config.state_directory), formatConfirmedRules(confirmed));
+        saveConfirmed(config, formatConfirmedRules(confirmed));
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },
@@ -164,4 +164,14 @@ function asExitCode(code: number): ExitCode {
 
 function settingsOf({ config, stateDir, policy, source, enforcement, listen }: RunFlags): RunSettings {
   return { config, stateDir, policy, source, enforcement, listen };
+}
+
+/** On a full disk the run starts all the same, and less may act: a rule that is confirmed now waits. */
+function saveConfirmed({ state_directory }: Config, text: string): void {
+  const path = confirmedRulesPath(state_directory);
+  try {
+    writeWhole(path, text);
+  } catch (error) {
+    warn(`${path} cannot be written: ${messageOf(error)}; a rule that was not confirmed before does not act`);
+  }
 }

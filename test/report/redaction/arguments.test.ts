@@ -105,6 +105,10 @@ describe("hostile arguments", () => {
       "0A",
       "'\"",
       "| sudo -S ",
+      "auth=(",
+      "token=$(",
+      "?key=",
+      "<password>",
     ],
   ];
 
