@@ -22,8 +22,9 @@ A file for a web server that kills by one rule of its own:
 
 - The file must be root's alone, as must the folders above it: see [Files that decide](policies.md#files-that-decide).
 - An unknown setting or a wrong value is an error with file, line and column; nothing is guessed. \`treewarden doctor\`
-  checks the file.
+  checks the file. In the sections \`otlp\` and \`mail\` an error turns their outputs off, and the rest of the file holds.
 - Options of a command (\`--policy\`, \`--source\`, \`--enforcement\`, \`--listen\`, \`--state-dir\`) take precedence over the file.
+- \`treewarden schema config\` prints a JSON Schema, by which editors complete and check the file.
 - Durations have a unit: \`90s\`, \`30m\`, \`24h\`, \`7d\`, \`2w\`.
 
 "Takes effect" says what a change needs: \`reload\` (\`treewarden reload\`, or SIGHUP), \`restart\`, or nothing (\`at once\`).

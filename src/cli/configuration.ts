@@ -1,8 +1,11 @@
 // Reads the configuration of a command: the file named by an option, or else the one in /etc, or else the defaults.
 import { type Config, configFile, defaultConfig } from "../config/config.ts";
-import { parseConfig } from "../config/config-file.ts";
+import { type OutputError, parseConfig, parseDespiteOutputErrors } from "../config/config-file.ts";
+import type { ConfigError } from "../config/yaml-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { digestOf } from "../policy/signature.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
+import { otlpSignals } from "../reporter/otel-variables.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
@@ -19,7 +22,12 @@ export interface ReadConfig {
   readonly file: string | undefined;
   /** Of the file: `sha256:` and 64 hexadecimal digits. */
   readonly digest: string | undefined;
+  /** Outputs that are off because of an error in their section of the file. */
+  readonly outputProblems: readonly OutputProblem[];
 }
+
+/** What an error in the section of an output does: it is an error as any other, or it turns the output off. */
+export type OutputErrors = "refused" | "turn off";
 
 /** As `readConfigFile`, for those who do not ask where the settings come from. */
 export function readConfig(path: string | undefined, purpose: ReadPurpose): Config {
@@ -31,23 +39,37 @@ export function readConfigFile(
   path: string | undefined,
   purpose: ReadPurpose,
   { read }: SettingFiles = filesOnDisk,
+  outputErrors: OutputErrors = "refused",
 ): ReadConfig {
   const file = path ?? configFile;
   const content = read(file, fileRules(purpose, CONFIG_LIMIT));
   if (!content.ok) {
     const { kind, reason, fix, cause } = content.problem;
     if (kind === "missing" && path === undefined)
-      return { config: defaultConfig(), file: undefined, digest: undefined };
+      return { config: defaultConfig(), file: undefined, digest: undefined, outputProblems: [] };
     const why = kind === "missing" ? "there is no such file" : `it ${reason}`;
     const code = codeOf(cause) === "EACCES" ? exitCodes.notAllowed : exitCodes.usage;
     throw new CommandError(code, `cannot read the configuration ${file}: ${why}`, fix);
   }
-  const result = parseConfig(content.bytes.toString("utf8"), file);
-  if (result.ok) return { config: result.config, file, digest: digestOf(content.bytes) };
+  const text = content.bytes.toString("utf8");
+  const result = parseConfig(text, file);
+  const digest = digestOf(content.bytes);
+  if (result.ok) return { config: result.config, file, digest, outputProblems: [] };
+  const usable = outputErrors === "refused" ? undefined : parseDespiteOutputErrors(text, file);
+  if (usable !== undefined)
+    return { config: usable.config, file, digest, outputProblems: usable.errors.map(outputProblem) };
   const { errors } = result;
-  const lines = errors
-    .slice(0, ERRORS_SHOWN)
-    .map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+  const lines = errors.slice(0, ERRORS_SHOWN).map(errorLine);
   const left = errors.length - lines.length;
   throw new CommandError(exitCodes.usage, left > 0 ? [...lines, `${left} more errors in ${file}`] : lines);
+}
+
+function errorLine({ file, line, column, message }: ConfigError): string {
+  return `${file}:${line}:${column}: ${message}`;
+}
+
+function outputProblem(error: OutputError): OutputProblem {
+  return error.section === "otlp"
+    ? { signals: otlpSignals, text: `OTLP is off: ${errorLine(error)}` }
+    : { signals: ["mail"], text: `mail is off: ${errorLine(error)}` };
 }

@@ -12,7 +12,7 @@ import { shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { readBase } from "../warden/base-file.ts";
 import { readLastGood } from "../warden/last-good.ts";
-import { type ReadConfig, readConfigFile } from "./configuration.ts";
+import { type OutputErrors, type ReadConfig, readConfigFile } from "./configuration.ts";
 import type { ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { type LoadedPolicies, policyOrError } from "./policies.ts";
@@ -61,8 +61,10 @@ export function hostConfigFile(
   flags: HostFlags,
   purpose: ReadPurpose,
   files: SettingFiles = filesOnDisk,
+  outputErrors: OutputErrors = "refused",
 ): ReadConfig {
-  const { config, file, digest } = readConfigFile(flags.config, purpose, files);
+  const read = readConfigFile(flags.config, purpose, files, outputErrors);
+  const { config } = read;
   const policies = flags.policy?.map(absolutePolicy) ?? config.policies;
   const { stateDir = config.state_directory } = flags;
   if (!stateDir.startsWith("/"))
@@ -70,7 +72,7 @@ export function hostConfigFile(
       exitCodes.usage,
       `--state-dir must be an absolute path, not ${shownValue(stateDir)}`,
     );
-  return { config: { ...config, policies, state_directory: stateDir }, file, digest };
+  return { ...read, config: { ...config, policies, state_directory: stateDir } };
 }
 
 /** The configuration of this host, and where its policies are read from. */

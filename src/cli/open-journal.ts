@@ -17,7 +17,7 @@ export function openJournal(stateDirectory: string): JournalReader {
   try {
     return new JournalReader(path);
   } catch (error) {
-    if (statSync(path, { throwIfNoEntry: false }) !== undefined || !mayLookInto(stateDirectory)) {
+    if (!mayLookInto(stateDirectory) || statSync(path, { throwIfNoEntry: false }) !== undefined) {
       throw new CommandError(
         exitCodes.notAllowed,
         `cannot read ${path}: ${messageOf(error)}`,

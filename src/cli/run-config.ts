@@ -2,8 +2,10 @@
 import { resolve } from "node:path";
 import type { Config } from "../config/config.ts";
 import { parseAddress } from "../linux/socket-address.ts";
+import type { OutputProblem } from "../report/output-problem.ts";
 import type { ConfigurationOrigin } from "../warden/warden-options.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
+import type { OutputErrors } from "./configuration.ts";
 import { enforcementOf, whyOnlyObserved } from "./enforcement.ts";
 import { hostConfigFile } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
@@ -13,12 +15,18 @@ import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 export interface RunConfig {
   readonly config: Config;
   readonly origin: ConfigurationOrigin;
+  /** Outputs that are off because of an error in their section of the file. */
+  readonly outputProblems: readonly OutputProblem[];
 }
 
 /** Throws a CommandError that lists every error with its place. */
-export function runConfig(settings: RunSettings, files: SettingFiles = filesOnDisk): RunConfig {
+export function runConfig(
+  settings: RunSettings,
+  files: SettingFiles = filesOnDisk,
+  outputErrors: OutputErrors = "refused",
+): RunConfig {
   const { listen, enforcement, source } = settings;
-  const { config, file, digest } = hostConfigFile(settings, "to decide", files);
+  const { config, file, digest, outputProblems } = hostConfigFile(settings, "to decide", files, outputErrors);
   if (listen !== undefined && listen !== "off" && parseAddress(listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${listen}: expected ADDRESS:PORT or off`);
   }
@@ -31,6 +39,7 @@ export function runConfig(settings: RunSettings, files: SettingFiles = filesOnDi
       metrics: { ...config.metrics, listen: listen ?? config.metrics.listen },
     },
     origin: { file, digest, why: whyOnlyObserved(config, enforcement, file) },
+    outputProblems,
   };
 }
 

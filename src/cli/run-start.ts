@@ -10,6 +10,7 @@ import { type LastGood, originOf, readLastGood } from "../warden/last-good.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import { readObservedRules } from "../warden/rule-observation.ts";
 import type { RunSettings } from "../warden/warden-plan.ts";
+import type { OutputErrors } from "./configuration.ts";
 import { readEndpointSecurity } from "./endpoint-security.ts";
 import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
 import { hostConfig } from "./host-settings.ts";
@@ -24,22 +25,27 @@ interface Start extends RunConfig {
 }
 
 /** Loads everything that a run needs, and throws a CommandError for the first thing that is wrong. */
-function loadStart(settings: RunSettings, files: SettingFiles): Start {
-  const { config, origin } = runConfig(settings, files);
+function loadStart(
+  settings: RunSettings,
+  files: SettingFiles,
+  outputErrors: OutputErrors = "refused",
+): Start {
+  const read = runConfig(settings, files, outputErrors);
+  const { config, origin } = read;
   // Reports a broken policy before anything is started; the warden loads it again by itself.
   const { policy } = policyOrError(config, "to decide", files);
   const unarmed = armedErrors(config, policy, origin.file);
   if (unarmed.length > 0) throw policyRefusal("the configuration", unarmed);
-  return { config, origin, policy };
+  return { ...read, policy };
 }
 
 /**
- * The files on disk. If they have errors, a service begins with what was last in force, because a typo must not leave
+ * The files on disk. An error in the section of an output turns that output off. If they have others, a service begins with what was last in force, because a typo must not leave
  * the host unwatched after its next boot; on a terminal, and if nothing was ever in force, that is an error.
  */
 export function startWith(settings: RunSettings): Start & { readonly problems: readonly string[] } {
   try {
-    return { ...loadStart(settings, filesOnDisk), problems: [] };
+    return { ...loadStart(settings, filesOnDisk, "turn off"), problems: [] };
   } catch (error) {
     if (!(error instanceof CommandError) || error.code !== exitCodes.usage || isOnTerminal()) throw error;
     const kept = readLastGood(stateDirectoryOf(settings));
@@ -56,7 +62,7 @@ export function startWith(settings: RunSettings): Start & { readonly problems: r
 
 function startKept(settings: RunSettings, kept: LastGood): Start | undefined {
   try {
-    return loadStart(settings, keptFiles(kept));
+    return loadStart(settings, keptFiles(kept), "turn off");
   } catch {
     // The copies were made by another version, or of another configuration file.
     return undefined;

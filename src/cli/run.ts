@@ -80,13 +80,17 @@ function run(flags: RunFlags): ExitCode {
   if (flags.for !== undefined && flags.learn !== true)
     throw new CommandError(exitCodes.usage, "--for needs --learn", "add --learn");
   const learning = flags.learn === true ? { seconds: learnSeconds(flags.for) } : undefined;
-  const { config, origin, policy, problems } = startWith(settings);
+  const start = startWith(settings);
+  const { config, origin, problems } = start;
   checkHardening(config);
-  const confirmed = printEnforcement({ config, origin, policy });
+  const confirmed = printEnforcement(start);
   const output = runOutput(flags.output, flags.all === true || config.events === "all");
-  const otlp = readOtlpSettings(config.otlp, process.env);
+  const isOtlpOff = start.outputProblems.some(({ signals }) => signals.includes("logs"));
+  const otlp = isOtlpOff
+    ? { settings: null, problems: [], notes: [] }
+    : readOtlpSettings(config.otlp, process.env);
   const endpoint = readEndpointSecurity(config.metrics.web_config);
-  const outputProblems = [...otlp.problems, ...endpoint.problems];
+  const outputProblems = [...start.outputProblems, ...otlp.problems, ...endpoint.problems];
   for (const text of [...outputProblems.map(({ text }) => text), ...otlp.notes]) warn(text);
   const shown = withoutSecrets(config);
   const plan: WardenPlan = {
@@ -123,7 +127,7 @@ function run(flags: RunFlags): ExitCode {
       // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
       prepare: () => {
         // Before the warden starts, which lets nothing act that is not printed.
-        writeWhole(confirmedRulesPath(config.state_directory), formatConfirmedRules(confirmed));
+        saveConfirmed(config, formatConfirmedRules(confirmed));
         if (learning !== undefined) learnFromStart(config.state_directory, learning.seconds);
         return prepareBase(config);
       },
@@ -160,4 +164,14 @@ function asExitCode(code: number): ExitCode {
 
 function settingsOf({ config, stateDir, policy, source, enforcement, listen }: RunFlags): RunSettings {
   return { config, stateDir, policy, source, enforcement, listen };
+}
+
+/** On a full disk the run starts all the same, and less may act: a rule that is confirmed now waits. */
+function saveConfirmed({ state_directory }: Config, text: string): void {
+  const path = confirmedRulesPath(state_directory);
+  try {
+    writeWhole(path, text);
+  } catch (error) {
+    warn(`${path} cannot be written: ${messageOf(error)}; a rule that was not confirmed before does not act`);
+  }
 }

@@ -203,6 +203,10 @@ export const configSchema = section({
   otlp: v.optional(section(sections.otlp), {}),
 });
 
+/** The sections of outputs. An error in one of them turns its outputs off; the rest of the file holds. */
+export const outputSections = ["mail", "otlp"] as const satisfies readonly SectionName[];
+export type OutputSection = (typeof outputSections)[number];
+
 export type SectionName = keyof typeof sections;
 
 /** Whether a top-level key is a section of settings. */

@@ -3,6 +3,7 @@ import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
 import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
+import { necessaryText } from "./necessary-text.ts";
 
 /** `isChecked`: the texts are known to be valid. */
 type Compile = (texts: readonly string[], isChecked: boolean) => TextTest;
@@ -24,7 +25,9 @@ function compileExpression(text: string, isChecked: boolean): TextTest {
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
   if (!isChecked) checkExpression(text);
   const expression = madeOnce(() => RE2JS.compile(text));
-  return (value) => expression().test(value);
+  const necessary = necessaryText(text);
+  if (necessary === undefined) return (value) => expression().test(value);
+  return (value) => value.includes(necessary) && expression().test(value);
 }
 
 function checkExpression(text: string): void {

@@ -34,7 +34,7 @@ export const newTreeKnowledge = ["false", "null", "absent"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
 /** Signals that are off if one of their settings cannot be used. */
-const configuredSignals = ["logs", "metrics", "endpoint"] as const;
+const configuredSignals = ["logs", "metrics", "mail", "endpoint"] as const;
 
 export const instruments = {
   treeProcesses: {

@@ -62,7 +62,7 @@ function pointsIn({ scopeMetrics }: ResourceMetrics): number {
   return points;
 }
 
-/** Level 1 of libdeflate: records repeat their names so much that more effort saves little. */
+/** Level 6 of libdeflate is as small as that of zlib in a third of the time. */
 function compress(bytes: Uint8Array): Uint8Array {
-  return Bun.gzipSync(new Uint8Array(bytes), { library: "libdeflate", level: 1 });
+  return Bun.gzipSync(new Uint8Array(bytes), { library: "libdeflate", level: 6 });
 }

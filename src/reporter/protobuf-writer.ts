@@ -7,6 +7,9 @@ const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 
 const FIRST_SIZE = 1 << 16;
+/** Two calls into the runtime cost more than writing so many characters one by one. */
+const SHORT = 48;
+const ASCII = 0x7f;
 /** Values below take one byte of a varint for seven bits. */
 const MORE = 0x80;
 
@@ -32,12 +35,30 @@ export class ProtobufWriter {
   }
 
   text(field: number, value: string): void {
+    const end = this.length;
+    if (value.length > SHORT || !this.shortText(value)) this.longText(value);
+    this.varint(this.length - end);
+    this.tag(field, LENGTH_DELIMITED);
+  }
+
+  /** False if the text is not ASCII; then nothing is written. */
+  private shortText(value: string): boolean {
+    this.reserve(value.length);
+    const start = this.at - value.length;
+    for (let i = 0; i < value.length; i += 1) {
+      const code = value.charCodeAt(i);
+      if (code > ASCII) return false;
+      this.bytes[start + i] = code;
+    }
+    this.at = start;
+    return true;
+  }
+
+  private longText(value: string): void {
     const length = Buffer.byteLength(value);
     this.reserve(length);
     this.at -= length;
     this.bytes.write(value, this.at, length);
-    this.varint(length);
-    this.tag(field, LENGTH_DELIMITED);
   }
 
   bool(field: number, value: boolean): void {

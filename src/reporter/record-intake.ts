@@ -24,7 +24,7 @@ export interface RecordIntakeOptions {
 /** The wait after an error of the journal before the next try, ms. */
 const RETRY_MS = 1_000;
 /** The least time between two transactions of the journal while records keep coming, ms: each of them costs a sync. */
-const GATHER_MS = 50;
+const GATHER_MS = 100;
 /** The most records that wait for the next one: a small part of those that the warden keeps until they are durable. */
 const GATHER_RECORDS = 256;
 

@@ -11,8 +11,8 @@ import type { WardenOptions, WardenOrder } from "./warden-options.ts";
 export interface Succession {
   readonly reader: FactsReader;
   readonly opened: OpenedSensor;
-  /** The processes at that time. */
-  readonly processes: readonly ScannedProcess[];
+  /** The processes at that time, for one caller: they are not kept. */
+  readonly takeProcesses: () => readonly ScannedProcess[];
   /** Orders that arrived with the one to proceed. */
   readonly orders: readonly WardenOrder[];
 }
@@ -29,7 +29,7 @@ export function prepareSuccession(inputs: SuccessionInputs): Succession | undefi
   const { config, controlFd, openSensor, sendReady, readOrders } = inputs;
   const reader = new FactsReader({ argumentBytes: config.arguments.limit });
   const opened = openSensor(config.source, reader, undefined);
-  const processes = scanLiveProcesses(reader, opened.sensor);
+  let processes = scanLiveProcesses(reader, opened.sensor);
   sendReady();
   using poll = new Poll(1);
   poll.add(controlFd, 1, EPOLLIN);
@@ -41,7 +41,11 @@ export function prepareSuccession(inputs: SuccessionInputs): Succession | undefi
       return {
         reader,
         opened,
-        processes,
+        takeProcesses: () => {
+          const taken = processes;
+          processes = [];
+          return taken;
+        },
         orders: orders.slice(proceed + 1).filter((order) => order !== "proceed"),
       };
     if (orders.includes("stop") || orders.includes("hangup")) {

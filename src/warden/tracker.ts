@@ -176,6 +176,7 @@ export class Tracker {
     execed: number | undefined,
   ): Differences {
     const differences = this.forest.reconcile(scan, time, remembered);
+    for (const process of differences.ended) this.ended(process, undefined);
     for (const { process } of differences.found) this.started(process);
     for (const { process, facts } of differences.found)
       if (process.pid !== execed && isNew(process, remembered)) this.runs(process, facts, "procfs", time);

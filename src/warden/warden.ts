@@ -272,7 +272,8 @@ class Warden {
     const { config, run, succession } = this.options;
     // Also what was left for a successor that never came.
     const handover = takeHandover(config.state_directory, run);
-    if (succession === undefined || handover === undefined) return false;
+    const processes = succession?.takeProcesses();
+    if (processes === undefined || handover === undefined) return false;
     const { tracker, learner, recordChange } = this.parts;
     try {
       tracker.restore(handover.forest, decodeRunnable);
@@ -281,7 +282,7 @@ class Warden {
       return false;
     }
     this.events = new EventsAfter(handover);
-    learner.onScan(succession.processes);
+    learner.onScan(processes);
     this.beginScan(false);
     return true;
   }

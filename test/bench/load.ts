@@ -45,6 +45,7 @@ export class Loads implements Disposable {
   private readonly spawner: string;
   private readonly pacer: string;
   private readonly holder: string;
+  private readonly namer: string;
 
   constructor() {
     rmSync(this.folder, { recursive: true, force: true });
@@ -52,6 +53,7 @@ export class Loads implements Disposable {
     this.spawner = this.compile("spawn", "spawn.c", ["-O2"]);
     this.pacer = this.compile("paced", "paced.c", ["-O2"]);
     this.holder = this.compile("hold", "hold.c", ["-O2"]);
+    this.namer = this.compile("names", "names.c", ["-O2"]);
     this.stamp = this.compile("stamp", "stamp.c", withoutLibrary);
     this.victim = this.compile("victim", "stamp.c", [...withoutLibrary, "-DWAIT=1"]);
     this.lasting = this.compile("lasting", "stamp.c", [...withoutLibrary, "-DWAIT=3600"]);
@@ -94,6 +96,12 @@ export class Loads implements Disposable {
     const killed = ends.filter((end) => end > 0);
     const ended = ends.filter((end) => end < 0).map((end) => -end);
     return { seconds: (head[0] ?? 0) / 1e9, execs: head[1] ?? 0, starts, killed, ended };
+  }
+
+  /** Runs the shortest program under `count` different names in `folder`, `rate` a second. */
+  newNames(folder: string, count: number, rate: number): Bun.Subprocess {
+    const command = [this.namer, folder, this.shortest.program, String(count), String(rate)];
+    return Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
   }
 
   /** `count` processes that live until the result is disposed of. */

@@ -7,6 +7,7 @@ import { inKernel, latency, throughput } from "./impact.ts";
 import { Loads } from "./load.ts";
 import { loss } from "./loss.ts";
 import { memory } from "./memory.ts";
+import { scrape } from "./scrape.ts";
 import type { Bench, Section } from "./section.ts";
 import { soak } from "./soak.ts";
 import { before, isThere, peers, wardens } from "./tools.ts";
@@ -23,6 +24,7 @@ const sections: Readonly<Record<string, Section>> = {
   memory,
 };
 const SOAK = "Memory over time";
+const SCRAPE = "Scrapes while every program has another name";
 
 const { values: flags } = parseArgs({
   options: {
@@ -31,6 +33,8 @@ const { values: flags } = parseArgs({
     sections: { type: "string", default: Object.keys(sections).join(",") },
     write: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
+    scrape: { type: "boolean", default: false },
+    trees: { type: "string", default: "100000" },
     seconds: { type: "string", default: "3600" },
     /** Another build of treewarden, measured in turn with this one. */
     before: { type: "string" },
@@ -66,7 +70,10 @@ const bench: Bench = {
   say: (text) => console.error(`bench: ${text}`),
 };
 
-if (flags.soak) {
+if (flags.scrape) {
+  const when = await circumstances(bench);
+  tell(SCRAPE, `${when}.\n\n${await scrape(bench, Number(flags.trees), Number(flags.seconds))}`);
+} else if (flags.soak) {
   const seconds = Number(flags.seconds);
   const when = await circumstances(bench);
   const { text } = await soak(bench, seconds, Math.min(60, Math.max(1, Math.floor(seconds / 10))));
@@ -82,7 +89,8 @@ if (flags.soak) {
 
 function tell(title: string, text: string): void {
   console.log(`\n## ${title}\n\n${text}`);
-  if (flags.write) writeSection(title, text, [...Object.values(sections).map((one) => one.title), SOAK]);
+  if (flags.write)
+    writeSection(title, text, [...Object.values(sections).map((one) => one.title), SOAK, SCRAPE]);
 }
 
 /** Mounted for the run, and only if it was not. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { defaultConfig } from "../../src/config/config.ts";
-import { parseConfig } from "../../src/config/config-file.ts";
+import { parseConfig, parseDespiteOutputErrors } from "../../src/config/config-file.ts";
 import { parseAddress } from "../../src/linux/socket-address.ts";
 
 function errors(yaml: string): string[] {
@@ -138,4 +138,25 @@ test.each([
   ["127.0.0.1:99999", undefined],
 ])("the address %s", (text, expected) => {
   expect(parseAddress(text)).toEqual(expected);
+});
+
+describe("an error in the section of an output", () => {
+  const despite = (yaml: string) => parseDespiteOutputErrors(yaml, "config.yaml");
+
+  test("leaves the rest of the file as it is, and the output as without the section", () => {
+    const found = despite("kill: { max_per_minute: 3 }\notlp: { endpoint: banana }\nmail: { too: [root] }\n");
+    expect(found?.config.kill.max_per_minute).toBe(3);
+    expect(found?.config.otlp).toEqual(defaultConfig().otlp);
+    expect(found?.config.mail).toEqual(defaultConfig().mail);
+    expect(found?.errors.map(({ section, line }) => [section, line]).toSorted()).toEqual([
+      ["mail", 3],
+      ["otlp", 2],
+    ]);
+  });
+
+  test("is no matter where there are others, or none", () => {
+    expect(despite("enforcement: never\notlp: { endpoint: banana }\n")).toBeUndefined();
+    expect(despite("otlp: { endpoint: 'http://collector:4318' }\n")).toBeUndefined();
+    expect(despite("otlp: {\n")).toBeUndefined();
+  });
 });

@@ -1,6 +1,6 @@
 // The commands as a person or a script meets them: what goes where, and the end of a run whatever stands in its way.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Loads } from "../bench/load.ts";
 import { pidOf, processesOf, quietPolicy, whole } from "./live.ts";
@@ -52,6 +52,16 @@ function expectContract(all: readonly JsonRecord[]): void {
 }
 
 describe.skipIf(reason !== undefined)("a command", () => {
+  test("says that it may not read a journal whose owner cannot reach it", () => {
+    // `events` reads with the rights of the folder's owner, who is locked out by a folder above.
+    const state = join(folder, "locked", "state");
+    mkdirSync(join(state, "report"), { recursive: true });
+    chmodSync(join(folder, "locked"), 0o700);
+    chownSync(join(state, "report"), 61_234, 61_234);
+    const answer = ask("events", "--state-dir", state);
+    expect([answer.code, answer.stderr]).toEqual([3, expect.stringContaining("cannot read")]);
+  });
+
   test("says its version and its help on standard output, and ends with 0", () => {
     expect(ask("version")).toMatchObject({ code: 0, stderr: "" });
     expect(ask("version").stdout).toMatch(/\d+\.\d+\.\d+/);

@@ -7,10 +7,12 @@ import { becomeUser, forbidInspection, type User } from "../../src/linux/process
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
 import { Timer } from "../../src/linux/timerfd.ts";
 import {
+  AS_SUCCESSOR,
   DEAD_MAN_EXPIRATIONS,
   inherited,
   type NewLink,
   readWardenControl,
+  sendWardenMessage,
 } from "../../src/supervisor/inherited.ts";
 import { continueSupervising, supervise } from "../../src/supervisor/supervise.ts";
 import { readPlan } from "../../src/supervisor/supervisor-plan.ts";
@@ -50,8 +52,18 @@ function useCpu(ms: number): void {
   }
 }
 
-function warden(directory: string, behaviour: string, ebpfRefusal: string | undefined): number {
+function warden(
+  directory: string,
+  behaviour: string,
+  ebpfRefusal: string | undefined,
+  as: string | undefined,
+): number {
   if (behaviour === "refuse") return 2;
+  if (as === AS_SUCCESSOR) {
+    if (behaviour === "successor refuses") return 3;
+    sendWardenMessage("ready");
+    if (!isToProceed()) return 0;
+  }
   if (behaviour.startsWith("crash")) {
     appendFileSync(`${directory}/starts`, `${ebpfRefusal ?? "ebpf"}\n`);
     if (ebpfRefusal === undefined) process.kill(process.pid, "SIGSEGV");
@@ -78,6 +90,7 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
   };
   const told = (control: string) => {
     appendFileSync(`${directory}/warden.orders`, `${control}\n`);
+    if (behaviour.startsWith("successor") && control === "reload") sendWardenMessage("successor");
     if (behaviour === "deaf" && control === "stop") Bun.sleepSync(60_000);
   };
   work(tick, told, ({ link, fd, wasShutDown }) => {
@@ -88,6 +101,18 @@ function warden(directory: string, behaviour: string, ebpfRefusal: string | unde
   packet[1] = 0xffff_ffff;
   sendPacket(report, bytes);
   return 0;
+}
+
+/** Waits for the order to proceed; false if it is to end instead. */
+function isToProceed(): boolean {
+  using poll = new Poll();
+  poll.add(inherited.control, 1, EPOLLIN);
+  for (;;) {
+    poll.wait(-1);
+    const orders = readWardenControl();
+    if (orders.includes("proceed")) return true;
+    if (orders.includes("stop") || orders.includes("hangup")) return false;
+  }
 }
 
 interface ReporterFixture {
@@ -157,7 +182,7 @@ if (command === "run") {
   if (command === "supervisor" || command === "standby") process.exitCode = await continueSupervising(plan);
   else if (command === "warden") {
     const [directory, behaviour] = JSON.parse(plan);
-    process.exitCode = warden(directory, behaviour, words[2]);
+    process.exitCode = warden(directory, behaviour, words[2], words[3]);
   } else if (command === "reporter") process.exitCode = reporter(JSON.parse(plan));
   else if (command === "examiner") {
     const [directory, behaviour] = JSON.parse(plan);

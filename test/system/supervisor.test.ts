@@ -293,6 +293,38 @@ describe.skipIf(!root)("a second run on the same state directory", () => {
   });
 });
 
+describe.skipIf(!root)("a warden that asks for a successor", () => {
+  test("is replaced by it, which gets the orders from then on and goes on when the supervisor dies", async () => {
+    start("successor");
+    await until(complete);
+    const before = pidOf("warden");
+    process.kill(pidOf("supervisor"), "SIGHUP");
+    await until(() => replaced("warden", before));
+    const successor = pidOf("warden");
+    const standby = pidOf("standby");
+    process.kill(pidOf("supervisor"), "SIGKILL");
+    await until(() => replaced("standby", standby));
+    expect(pidOf("warden")).toBe(successor);
+    const orders = join(directory, "warden.orders");
+    expect(readFileSync(orders, "utf8")).toBe("reload\nstop\n");
+    process.kill(pidOf("supervisor"), "SIGUSR1");
+    await until(() => readFileSync(orders, "utf8").endsWith("request\n"));
+    // What the first one sent last has arrived, and the second one goes on.
+    expect(noted().find(({ warden, number }) => warden === before && number === lastNumber)).toBeDefined();
+    expect(noted().at(-1)?.warden).toBe(successor);
+  });
+
+  test("is stopped and started again if its successor cannot start", async () => {
+    start("successor refuses");
+    await until(complete);
+    const before = pidOf("warden");
+    process.kill(pidOf("supervisor"), "SIGHUP");
+    await until(() => replaced("warden", before));
+    expect(readFileSync(join(directory, "warden.orders"), "utf8")).toBe("reload\nstop\n");
+    expect(await stopBy("SIGTERM")).toBeLessThan(2000);
+  });
+});
+
 describe.skipIf(!root)("when a process dies", () => {
   test("an examiner is replaced, and nobody else", async () => {
     start();

@@ -1,6 +1,6 @@
 // Warden, Collector and what is between them, broken in one way after the other: what arrived is compared with what was
 // judged, record by record. `npm run bench:telemetry` is the long form.
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { Alerts } from "../collector/alerts.ts";
 import { reportedMissing } from "../collector/comparison.ts";
 import { faultNames } from "../collector/hop.ts";
@@ -13,8 +13,10 @@ const reason = whyNot() ?? missingOtelcol();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 describe.skipIf(reason !== undefined)("between treewarden and a Collector", () => {
+  // Builds it on a new machine.
+  beforeAll(() => void otelcol(), 900_000);
+
   test("every fault of an answer: nothing is missing that was not rejected, counted and reported", async () => {
-    otelcol();
     await using scene = new TelemetryScene();
     const { hop } = scene;
     await scene.start();
@@ -40,7 +42,6 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
   }, 120_000);
 
   test("no way at all: nobody listens, wrong certificates, a stopped Collector, a new one, a full disk", async () => {
-    otelcol();
     await using scene = new TelemetryScene();
     const { hop, collector, certificates, disk } = scene;
     await scene.start();
@@ -75,7 +76,6 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
   }, 120_000);
 
   test("kill -9 of each process while the Collector is away: what was journaled arrives", async () => {
-    otelcol();
     await using scene = new TelemetryScene();
     const { hop, certificates } = scene;
     await scene.start();

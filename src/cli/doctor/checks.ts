@@ -1,4 +1,5 @@
 // The checks of `doctor` other than those of sensors. Each has a result; a failed check also has a fix.
+
 import { accessSync, constants, existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type Config, configFile, defaultConfig } from "../../config/config.ts";
@@ -13,6 +14,7 @@ import { armedErrors, armedExample, enforcementOf, whyOnlyObserved } from "../en
 import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
 import { checkNamespace, checkRunnable, reporterUserOf } from "../refusals.ts";
+import { filesOnDisk } from "../setting-files.ts";
 
 export interface DoctorCheck {
   readonly name: string;
@@ -154,8 +156,13 @@ function configuration(named: string | undefined): {
   let config = defaultConfig();
   let file: string | undefined;
   try {
-    ({ config, file } = readConfigFile(named, "to decide"));
+    const read = readConfigFile(named, "to decide", filesOnDisk, "turn off");
+    ({ config, file } = read);
     checkRunnable(config);
+    if (read.outputProblems.length > 0) {
+      const wrong = read.outputProblems.map(({ text }) => text).join("; ");
+      return { check: { name, status: "wrong", detail: wrong, fix: "correct the file" }, config, file };
+    }
     const detail = file ?? `no ${configFile}: the defaults are used`;
     return { check: { name, status: "ok", detail }, config, file };
   } catch (error) {

@@ -69,17 +69,23 @@ function assignedValue(text: string, separator: number, name: string): Span | un
   const isParameter = isParameterAt(text, separator - name.length - 1) && secretParameter.test(name);
   const isAuth = /^_?auth$/i.test(name);
   if (!isParameter && !isAuth && !isSecretName(name) && !secretVariable.test(name)) return undefined;
-  const span = valueAt(text, separator + 1);
+  // A value that is no secret is read again for the next name in it, so only its beginning decides that.
+  const beginning = text.slice(0, separator + DECIDING);
+  const span = valueAt(beginning, separator + 1);
   if (span === undefined) return undefined;
-  const value = text.slice(span.start, span.end);
+  const value = beginning.slice(span.start, span.end);
   if (isHarmlessValue(name, value)) return undefined;
   // `code=200` is a number, `auth: basic` is a word.
-  if (
-    (isAuth || (isParameter && /^(?:key|code|session)$/i.test(name))) &&
-    !/(?=.*\d)(?=.*[A-Za-z]).{8,}/.test(value)
-  )
-    return undefined;
-  return span;
+  const needsLook = isAuth || (isParameter && /^(?:key|code|session)$/i.test(name));
+  return needsLook && !looksRandom(value) ? undefined : valueAt(text, separator + 1);
+}
+
+/** The characters of a value that decide whether it is a secret. */
+const DECIDING = 128;
+
+/** Whether a value is long and has digits among its letters. */
+function looksRandom(value: string): boolean {
+  return value.length >= 8 && /\d/.test(value) && /[A-Za-z]/.test(value);
 }
 
 function isParameterAt(text: string, index: number): boolean {
@@ -94,8 +100,7 @@ function valueAt(text: string, start: number): Span | undefined {
   quoted.lastIndex = i;
   const [opening, quote = ""] = quoted.exec(text) ?? [];
   if (opening !== undefined) return insideQuotes(text, i + opening.length, quote);
-  let end = i;
-  while (end < text.length && !endsValue(text, end)) end += 1;
+  const end = endOfPlain(text, i);
   return end > i ? { start: i, end } : undefined;
 }
 
@@ -111,16 +116,18 @@ function insideQuotes(text: string, start: number, quote: string): Span {
   return { start, end: text.length };
 }
 
-/** Whether a value without quotes ends at `index`. A comma ends it only before another field. */
-function endsValue(text: string, index: number): boolean {
-  const character = text.charAt(index);
-  if (/[\s"'&;<>`|]/.test(character)) return true;
-  if (character === ",") {
-    const field = /,(?:$|\s|["'\w.-]{1,64}\s?[=:])/y;
-    field.lastIndex = index;
-    return field.test(text);
+const plainValue = /[^\s"'&;<>`|,]*/y;
+const nextField = /,(?:$|\s|["'\w.-]{1,64}\s?[=:])/y;
+
+/** Where a value without quotes ends. A comma ends it only before another field. */
+function endOfPlain(text: string, start: number): number {
+  for (let end = start; ; end += 1) {
+    plainValue.lastIndex = end;
+    plainValue.test(text);
+    end = plainValue.lastIndex;
+    nextField.lastIndex = end;
+    if (text.charAt(end) !== "," || nextField.test(text)) return end;
   }
-  return false;
 }
 
 const headerHint = /auth|key|token|cookie|secret/i;
@@ -275,7 +282,7 @@ const passwordArgument: Readonly<Record<string, number>> = {
 };
 const call = new RegExp(`(?<!\\w)(${Object.keys(passwordArgument).join("|")})\\s{0,4}=?\\s{0,4}\\(`, "g");
 /** The characters of a call's arguments that are read. */
-const LONGEST_CALL = 512;
+const LONGEST_CALL = 256;
 
 function* callSecrets(text: string): Generator<Span> {
   for (const { 0: before, 1: name = "", index } of text.matchAll(call)) {

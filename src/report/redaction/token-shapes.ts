@@ -117,8 +117,15 @@ function isKey(text: string): boolean {
  * Whether a text is hexadecimal behind a short prefix: a digest, the id of a commit or container, a name of an interface.
  */
 function isHexadecimal(text: string): boolean {
-  const hex = /(?:[0-9a-f]+|[0-9A-F]+)$/.exec(text)?.[0] ?? "";
-  return hex.length >= 16 && /^(?:0x|[A-Za-z]{0,12})$/.test(text.slice(0, -hex.length));
+  const digits = Math.max(tail(text, /[0-9a-f]/), tail(text, /[0-9A-F]/));
+  return digits >= 16 && /^(?:0x|[A-Za-z]{0,12})$/.test(text.slice(0, -digits));
+}
+
+/** How many characters at the end of a text are of a class. */
+function tail(text: string, ofClass: RegExp): number {
+  let start = text.length;
+  while (start > 0 && ofClass.test(text.charAt(start - 1))) start -= 1;
+  return text.length - start;
 }
 
 function isMixed(text: string): boolean {

@@ -4,6 +4,7 @@
 import { monotonicNow } from "../../linux/clock.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import { EBUSY, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
+import { ROOT_UID } from "../../linux/root-file.ts";
 import { TimedRead } from "../../linux/timed-read.ts";
 
 /**
@@ -14,16 +15,22 @@ export const SUBORDINATE_USERS = -1;
 /** SUB_UID_MIN and SUB_UID_MAX of login.defs(5). */
 const SUBORDINATE = { first: 100_000, last: 600_100_000 } as const;
 
+/** When arguments are read: by a scan, between whose reads events are judged, or at an exec, where other programs wait. */
+export type Occasion = "scan" | "exec";
+
 /**
- * How long a read is waited for, in ns: a thousand times as long as one takes. While a scan is made nothing else waits; at
- * an exec other programs do, which end before they are read.
+ * All in ns. `patience`: how long a read is waited for, a thousand times as long as one takes. `slow`: how much of 10 s is
+ * spent on slow reads of one user; then no more are made. On a host without CPU to spare ordinary reads are slow, too.
  */
-export const patience = { scan: 20e6, exec: 5e6 } as const;
-/** A read that takes longer than 1 ms (in ns) counts against the process's user. */
+const limits: Readonly<Record<Occasion, { readonly patience: number; readonly slow: number }>> = {
+  scan: { patience: 50e6, slow: 2e9 },
+  exec: { patience: 5e6, slow: 40e6 },
+};
+/** A read that takes longer than 1 ms (in ns) is slow. */
 const SLOW_NS = 1e6;
-/** In 10 s (in ns) at most 40 ms (in ns) are spent on slow reads of one user; then no more are made. */
 const WINDOW_NS = 10e9;
-const SLOW_TIME_NS = 40e6;
+/** How long one of a process that is root's on the host is waited for: nobody holds that, it waits for a CPU. In ns. */
+const PATIENCE_WITH_ROOT = 1e9;
 /** Each read that hangs holds a thread, a descriptor and a buffer. glibc makes 20 threads at most. */
 const MAX_HANGING = 16;
 /** So one user holds at most half of them: a quarter himself, and a quarter by the users that he can become. */
@@ -42,7 +49,10 @@ export class ArgumentReads {
   private hanging: readonly HangingRead[] = [];
   private windowEnd = 0;
   /** Nanoseconds spent on slow reads since the window began, by user. */
-  private readonly slow = new Map<number, number>();
+  private readonly slow: Readonly<Record<Occasion, Map<number, number>>> = {
+    scan: new Map(),
+    exec: new Map(),
+  };
 
   /**
    * `capacity`: the most bytes of one read. `userOf`: who is charged for the process that is to be read, as `chargedUser`
@@ -54,12 +64,12 @@ export class ArgumentReads {
   }
 
   /**
-   * Reads the start of `fd`, which it closes, into `data`, and waits up to `patienceNs` for it. Returns the number of bytes, or -errno: -ETIMEDOUT if the read
+   * Reads the start of `fd`, which it closes, into `data`. Returns the number of bytes, or -errno: -ETIMEDOUT if the read
    * hangs, -EBUSY if too many of that user do, -ENOSYS if this system cannot limit the time of a read.
    */
-  read(fd: number, data: Uint8Array, limit: number, patienceNs: number): number {
+  read(fd: number, data: Uint8Array, limit: number, occasion: Occasion): number {
     const begin = monotonicNow();
-    if (!this.mayRead(begin)) {
+    if (!this.mayRead(begin, occasion)) {
       closeDescriptor(fd);
       return -EBUSY;
     }
@@ -70,9 +80,13 @@ export class ArgumentReads {
     }
     const failure = read.begin(fd, limit);
     if (failure < 0) return failure;
-    const result = read.wait(patienceNs);
-    const spent = monotonicNow() - begin;
-    if (spent > SLOW_NS) this.onSlowRead(spent, result === undefined ? read : undefined);
+    let result = read.wait(limits[occasion].patience);
+    if (result === undefined || monotonicNow() - begin > SLOW_NS) {
+      const user = this.userOf();
+      if (user === ROOT_UID) result ??= read.wait(PATIENCE_WITH_ROOT);
+      else this.addSlow(user, occasion, monotonicNow() - begin);
+      if (result === undefined) this.giveUp(read, user);
+    }
     if (result === undefined) return -ETIMEDOUT;
     if (result > 0) data.set(read.data.subarray(0, result));
     return result;
@@ -88,25 +102,29 @@ export class ArgumentReads {
     return this.current;
   }
 
-  private mayRead(now: number): boolean {
-    if (this.hanging.length === 0 && this.slow.size === 0) return true;
-    if (now >= this.windowEnd) this.slow.clear();
+  private mayRead(now: number, occasion: Occasion): boolean {
+    const { scan, exec } = this.slow;
+    if (this.hanging.length === 0 && scan.size === 0 && exec.size === 0) return true;
+    if (now >= this.windowEnd) {
+      scan.clear();
+      exec.clear();
+    }
     this.hanging = this.hanging.filter(({ read }) => read.wait(0) === undefined);
     const user = this.userOf();
     const ofUser = this.hanging.filter((each) => each.user === user).length;
-    return (
-      this.hanging.length < MAX_HANGING &&
-      ofUser < HANGING_OF_USER &&
-      (this.slow.get(user) ?? 0) < SLOW_TIME_NS
-    );
+    const slow = this.slow[occasion].get(user) ?? 0;
+    if (this.hanging.length >= MAX_HANGING) return false;
+    return user === ROOT_UID || (ofUser < HANGING_OF_USER && slow < limits[occasion].slow);
   }
 
-  private onSlowRead(spent: number, hanging: TimedRead | undefined): void {
-    const user = this.userOf();
-    if (this.slow.size === 0) this.windowEnd = monotonicNow() + WINDOW_NS;
-    this.slow.set(user, (this.slow.get(user) ?? 0) + spent);
-    if (hanging === undefined) return;
-    this.hanging = [...this.hanging, { read: hanging, user }];
+  private addSlow(user: number, occasion: Occasion, spent: number): void {
+    const { scan, exec } = this.slow;
+    if (scan.size === 0 && exec.size === 0) this.windowEnd = monotonicNow() + WINDOW_NS;
+    this.slow[occasion].set(user, (this.slow[occasion].get(user) ?? 0) + spent);
+  }
+
+  private giveUp(read: TimedRead, user: number): void {
+    this.hanging = [...this.hanging, { read, user }];
     this.current = undefined;
   }
 }

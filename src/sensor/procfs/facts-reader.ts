@@ -30,7 +30,7 @@ import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
-import { ArgumentReads, chargedUser, patience } from "./argument-reads.ts";
+import { ArgumentReads, chargedUser, type Occasion } from "./argument-reads.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
@@ -117,8 +117,8 @@ export class FactsReader implements Disposable {
   read(pid: number, known?: KnownFacts, isCurrent = false): ProcessFacts {
     this.stat = undefined;
     if (this.folder.open(pid) < 0) return factsFromEvents(known ?? nothingKnown);
-    const patienceNs = known === undefined ? patience.scan : patience.exec;
-    const facts = this.readOpen(pid, known ?? nothingKnown, isCurrent, patienceNs);
+    const occasion = known === undefined ? "scan" : "exec";
+    const facts = this.readOpen(pid, known ?? nothingKnown, isCurrent, occasion);
     this.folder.close();
     return facts;
   }
@@ -146,7 +146,7 @@ export class FactsReader implements Disposable {
   /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const { args } = this.arguments(pid, patience.exec);
+    const { args } = this.arguments(pid, "exec");
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const stat = this.readStat();
@@ -160,9 +160,9 @@ export class FactsReader implements Disposable {
   }
 
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
-  private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, patienceNs: number): ProcessFacts {
+  private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, occasion: Occasion): ProcessFacts {
     const { folder } = this;
-    const { args, isTruncated } = this.arguments(pid, patienceNs);
+    const { args, isTruncated } = this.arguments(pid, occasion);
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
     const isEmpty = link === undefined && (args === undefined || args.length === 0);
@@ -204,13 +204,13 @@ export class FactsReader implements Disposable {
   /** The arguments of the open process; undefined if they cannot be read. */
   private arguments(
     pid: number,
-    patienceNs: number,
+    occasion: Occasion,
   ): { readonly args: readonly string[] | undefined; readonly isTruncated: boolean } {
     const { folder } = this;
     const fd = folder.openEntry(procEntry.cmdline);
     const limit = this.argumentBytes + 1;
     // Of no user without a limit: who is root at its exec may be somebody else by now.
-    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, patienceNs);
+    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, occasion);
     if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, this.realUid());
     if (length < 0) return { args: undefined, isTruncated: false };
     const args = parseArguments(folder.data, Math.min(length, this.argumentBytes));

@@ -105,6 +105,10 @@ describe("hostile arguments", () => {
       "0A",
       "'\"",
       "| sudo -S ",
+      "auth=(",
+      "token=$(",
+      "?key=",
+      "<password>",
     ],
   ];
 
@@ -113,6 +117,26 @@ describe("hostile arguments", () => {
       expectLinear((size) => {
         redactArguments(["sh", "-c", piece.repeat(Math.ceil(size / piece.length))]);
       }, 4_000);
+  });
+
+  test("that are one long word cost time in proportion to their length", () => {
+    for (const beginning of [
+      "",
+      "?key=",
+      "auth=",
+      "x-",
+      "eyJ",
+      "sha1-",
+      "https://",
+      "-p",
+      '"',
+      "<",
+      "login('",
+    ])
+      for (const character of ["a", "f", "-", "1.", "aA1", ":", "="])
+        expectLinear((size) => {
+          redactArguments(["app", beginning + character.repeat(size / character.length), "z"]);
+        }, 4_000);
   });
 
   test("of 128 kB together are examined in part, and what was not examined does not leave", () => {

@@ -1,5 +1,4 @@
-// The compiled binary and a real OpenTelemetry Collector with TLS: own authority, client certificates, and a key that only
-// root may read, in both encodings.
+// The compiled binary exports to a real OpenTelemetry Collector with TLS, and what happens to settings that cannot be used.
 import { describe, expect, test } from "bun:test";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -121,6 +120,35 @@ test.skipIf(whyNot() !== undefined)(
     const check = Bun.spawnSync([running.binary, "run", "--check"], { env: variables });
     expect(check.exitCode).toBe(2);
     expect(check.stderr.toString()).toContain(problem);
+  },
+  30_000,
+);
+
+test.skipIf(whyNot() !== undefined)(
+  "an error in the file's section of an output turns that output off, and the warden runs by the rest of the file",
+  async () => {
+    const folder = newFolder();
+    const config = join(folder, "config.yaml");
+    writeFileSync(config, "arguments: { limit: 8192 }\notlp: { endpoint: banana }\n");
+    try {
+      const problem = `OTLP is off: ${config}:2:19: otlp.endpoint must be a URL`;
+      await using running = await Running.start(["--config", config]);
+      expect(running.stderr).toContain(problem);
+      const { text } = await running.metrics();
+      for (const signal of ["logs", "metrics"])
+        expect(text).toContain(`treewarden_output_disabled{signal="${signal}"} 1`);
+      const ready = await fetch(`http://127.0.0.1:${running.port}/readyz`);
+      expect(await ready.text()).toContain("otlp.endpoint must be a URL");
+      for (const words of [["run", "--check"], ["doctor"]]) {
+        const command = Bun.spawnSync([running.binary, ...words, "--config", config]);
+        expect(command.exitCode).toBe(2);
+        expect(command.stdout.toString() + command.stderr.toString()).toContain(
+          "otlp.endpoint must be a URL",
+        );
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   },
   30_000,
 );
