@@ -3,8 +3,10 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { parseWebConfig } from "../../src/config/web-config.ts";
 import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
+import { otlpMetricAttribute } from "../../src/vocabulary/metric-attributes.ts";
 import { missingOtelcol, otelcol } from "../collector/otelcol.ts";
 
 const folder = join(import.meta.dir, "../../packaging/otel");
@@ -77,6 +79,24 @@ test("alert rules and dashboard name only metrics that there are", () => {
     (file) => textOf(file).match(/\btreewarden_\w+/g) ?? [],
   );
   expect([...new Set(used)].filter((name) => !names.includes(name))).toEqual([]);
+});
+
+test("what a Collector makes of each label becomes that label again", () => {
+  const { scrape_configs: jobs } = parse(textOf("prometheus-gateway.yml"));
+  const rules: readonly { action?: string; regex: string; replacement?: string }[] =
+    jobs[0].metric_relabel_configs;
+  const renamed = (collected: string): readonly string[] =>
+    rules
+      .filter(({ action, regex }) => action === "labelmap" && new RegExp(`^(?:${regex})$`).test(collected))
+      .map(({ regex, replacement = "$1" }) => collected.replace(new RegExp(`^(?:${regex})$`), replacement));
+  for (const name of instrumentNames) {
+    const { otel, attributes } = instrumentNamed(name);
+    const labels = name === "treeProcesses" ? [...attributes, "state"] : attributes;
+    for (const label of labels) {
+      const collected = otlpMetricAttribute(otel, label).replaceAll(".", "_");
+      expect([otel, collected, renamed(collected)]).toEqual([otel, collected, [label]]);
+    }
+  }
 });
 
 test("the example of a web configuration file is one", () => {

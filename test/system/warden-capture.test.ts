@@ -25,7 +25,7 @@ function policyText(folder: string, alerted: string): string {
 
 /**
  * What two verdicts must have in common: everything but the id of the record, what only the reporter knows, and what a
- * capture does not have: what the ancestors were, and the contents of files.
+ * capture does not have: what the ancestors were.
  */
 function essence(records: readonly JsonRecord[], folder: string): JsonRecord[] {
   return records
@@ -33,7 +33,10 @@ function essence(records: readonly JsonRecord[], folder: string): JsonRecord[] {
     .filter((record) => record["event.name"] === "policy.verdict")
     .map(({ "log.record.uid": _uid, "host.id": _id, "host.name": _name, ...rest }) => rest)
     .map(({ "process.ancestors": _, "process.ancestor_pids": _pids, ...rest }) => rest)
-    .map(({ "process.runnable.changed": _, ...rest }) => rest);
+    .map(({ observed_timestamp: _, ...rest }) => rest)
+    .map((record) =>
+      Object.fromEntries(Object.entries(record).filter(([name]) => !name.startsWith("journal."))),
+    );
 }
 
 interface Replayed {
