@@ -1,13 +1,36 @@
-// pidfd_open(2), pidfd_send_signal(2): signals one process, and never another one that has got its pid.
+// pidfd_open(2), pidfd_send_signal(2), waitid(2): signals one process or learns its end, and never that of another one
+// that has got its pid.
+import { constants } from "node:os";
 import { closeDescriptor } from "./descriptor.ts";
 import { bindLibc, ESRCH, errno, SystemCallError } from "./libc.ts";
 import { systemCall } from "./system-calls.ts";
 
-const libc = bindLibc({ syscall: { args: ["i32", "i32", "i32", "ptr", "i32"], returns: "i32" } });
+const libc = bindLibc({
+  syscall: { args: ["i32", "i32", "i32", "ptr", "i32"], returns: "i32" },
+  waitid: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
+});
 
 // The C library has wrappers only since glibc 2.36.
 const SYS_pidfd_send_signal = systemCall("pidfd_send_signal");
 const SYS_pidfd_open = systemCall("pidfd_open");
+
+// linux/wait.h (P_PIDFD since Linux 5.4), asm-generic/siginfo.h
+const P_PIDFD = 3;
+const WNOHANG = 1;
+const WEXITED = 4;
+const CLD_EXITED = 1;
+const SIGINFO_BYTES = 128;
+const SI_CODE = 8;
+const SI_PID = 16;
+const SI_STATUS = 24;
+
+/** How a process ended: by itself with an exit code, or by a signal. The other one is null. */
+export interface ProcessEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
 /**
  * Opens a handle on the process that has `pid` now (close-on-exec; Linux 5.3); null if there is none. The caller must
@@ -38,6 +61,20 @@ export class PidDescriptor implements Disposable {
     const failure = errno();
     if (failure === ESRCH) return false;
     throw new SystemCallError("pidfd_send_signal", failure);
+  }
+
+  /**
+   * Waits for a child of this process that has ended, which is gone then. Undefined if it has not ended, or is no child.
+   * Without the runtime's event loop, which lets blocked signals through while it waits.
+   */
+  reap(): ProcessEnd | undefined {
+    const info = new DataView(new ArrayBuffer(SIGINFO_BYTES));
+    if (libc.waitid(P_PIDFD, this.fd, new Uint8Array(info.buffer), WEXITED | WNOHANG) !== 0) return undefined;
+    if (info.getInt32(SI_PID, true) === 0) return undefined;
+    const status = info.getInt32(SI_STATUS, true);
+    return info.getInt32(SI_CODE, true) === CLD_EXITED
+      ? { exitCode: status, signal: null }
+      : { exitCode: null, signal: signalNames.get(status) ?? `signal ${status}` };
   }
 
   [Symbol.dispose](): void {

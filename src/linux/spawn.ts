@@ -46,30 +46,21 @@ export interface SpawnOptions {
   readonly nice?: number | undefined;
 }
 
-export interface Spawned {
-  readonly pid: number;
-  /** Resolves once the process has ended and was reaped; needs the runtime's event loop to run. */
-  readonly exited: Promise<unknown>;
-  /** Set after `exited`: either the exit code or the signal that ended the process; the other one is null. */
-  readonly exitCode: number | null;
-  readonly signalCode: string | number | null;
-}
-
 /**
  * Starts this executable as a child: the file that runs now, even if the one at its path was replaced. The child gets
  * its own session, so that Ctrl-C on a terminal reaches only the supervisor and the child has no controlling terminal;
- * its working directory is `/`, its standard input is empty, and blocked signals are inherited. Throws if the process
- * cannot be started.
+ * its working directory is `/`, its standard input is empty, and blocked signals are inherited. Returns its pid; see
+ * `PidDescriptor.reap` for its end. Throws if the process cannot be started.
  */
-export function spawnSelf(options: SpawnOptions): Spawned {
-  const start = (): Spawned =>
+export function spawnSelf(options: SpawnOptions): number {
+  const start = (): number =>
     Bun.spawn(["/proc/self/exe", ...ownArguments(), ...options.args], {
       argv0: "treewarden",
       stdio: [emptyInput(), options.output ?? "inherit", options.errors ?? "inherit", ...options.descriptors],
       env: { ...options.environment },
       cwd: "/",
       detached: true,
-    });
+    }).pid;
   return options.nice === undefined ? start() : withNice(options.nice, start);
 }
 
@@ -87,7 +78,7 @@ function emptyInput(): number {
 }
 
 /** Calls `start` with another nice value: the process inherits it before its runtime creates the first thread. */
-function withNice(nice: number, start: () => Spawned): Spawned {
+function withNice(nice: number, start: () => number): number {
   const own = getPriority();
   try {
     setNice(nice);
@@ -95,9 +86,9 @@ function withNice(nice: number, start: () => Spawned): Spawned {
     return start();
   }
   try {
-    const spawned = start();
-    setSessionNice(spawned.pid, nice);
-    return spawned;
+    const pid = start();
+    setSessionNice(pid, nice);
+    return pid;
   } finally {
     setNice(own);
   }

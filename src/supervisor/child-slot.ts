@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { monotonicNow } from "../linux/clock.ts";
 import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import { type PidDescriptor, pidfdOpen } from "../linux/pidfd.ts";
-import { type Spawned, type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
+import { type SpawnOptions, spawnSelf } from "../linux/spawn.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { restartDelay } from "./backoff.ts";
 import { log } from "./log.ts";
@@ -15,8 +15,6 @@ interface Child {
   readonly handle: PidDescriptor;
   /** ns, CLOCK_MONOTONIC. */
   readonly startedAt: number;
-  /** Null for a process that a previous supervisor started, which init reaps. */
-  readonly spawned: Spawned | null;
 }
 
 export interface ChildSlotOptions {
@@ -65,10 +63,10 @@ export class ChildSlot implements Disposable {
    */
   start(): boolean {
     try {
-      const spawned = spawnSelf(this.options.command());
+      const pid = spawnSelf(this.options.command());
       // The pid cannot have been reused: the child has not been waited for yet.
-      const handle = pidfdOpen(spawned.pid);
-      if (handle !== null) this.occupy({ pid: spawned.pid, handle, startedAt: monotonicNow(), spawned });
+      const handle = pidfdOpen(pid);
+      if (handle !== null) this.occupy({ pid, handle, startedAt: monotonicNow() });
     } catch (problem) {
       log(`cannot start the ${this.role}: ${messageOf(problem)}`);
     }
@@ -83,7 +81,7 @@ export class ChildSlot implements Disposable {
   adopt(pid: number, isChild: () => boolean): void {
     const handle = pidfdOpen(pid);
     if (handle === null) return;
-    if (isChild()) this.occupy({ pid, handle, startedAt: monotonicNow(), spawned: null });
+    if (isChild()) this.occupy({ pid, handle, startedAt: monotonicNow() });
     else handle[Symbol.dispose]();
   }
 
@@ -113,24 +111,24 @@ export class ChildSlot implements Disposable {
   }
 
   /** Must be called when the process has ended: empties the slot and sets the time of the next start. */
-  async ended(): Promise<ChildEnd> {
+  ended(): ChildEnd {
     const { child } = this;
     if (child === undefined) return { ...unknownEnd, description: "was not running" };
     this.options.poll.remove(child.handle.fd);
+    // Undefined for a process that a previous supervisor started, which init reaps.
+    const end = child.handle.reap();
     child.handle[Symbol.dispose]();
     this.child = undefined;
     const livedMs = (monotonicNow() - child.startedAt) / 1e6;
     this.postpone(livedMs);
-    const { spawned } = child;
-    await spawned?.exited;
     const { failureEndsRun } = this;
     this.failureEndsRun = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
-    if (spawned === null) return { ...unknownEnd, livedMs };
-    const { signalCode: signal } = spawned;
+    if (end === undefined) return { ...unknownEnd, livedMs };
+    const { signal } = end;
     if (signal !== null)
       return { ...unknownEnd, description: `was ended by ${signal} ${after}`, livedMs, signal };
-    const code = spawned.exitCode ?? 0;
+    const code = end.exitCode ?? 0;
     const permanentFailure = failureEndsRun && (code === 2 || code === 3) ? code : undefined;
     const description = `ended with exit code ${code} ${after}`;
     return { ...unknownEnd, description, livedMs, permanentFailure, finished: code === 0 };
@@ -164,7 +162,7 @@ export interface ChildEnd {
   readonly finished: boolean;
   readonly livedMs: number;
   /** The signal that ended the process; null if it exited by itself, or if that is not known. */
-  readonly signal: string | number | null;
+  readonly signal: string | null;
 }
 
 /** The exit status of an adopted process is not known, because init reaps it. */

@@ -219,7 +219,7 @@ export class Supervisor implements Disposable {
   }
 
   /** Runs until a stop signal, or until a child refuses its first start. Resolves with the exit code. */
-  async run(): Promise<number> {
+  run(): number {
     if (this.plan.standbyOf !== undefined) this.takeOver();
     for (;;) {
       const now = monotonicNow();
@@ -230,7 +230,7 @@ export class Supervisor implements Disposable {
         return this.stopping.code;
       }
       const ready = this.poll.wait(this.waitMs());
-      for (let i = 0; i < ready; i += 1) await this.handle(this.poll.tokens[i]);
+      for (let i = 0; i < ready; i += 1) this.handle(this.poll.tokens[i]);
     }
   }
 
@@ -242,19 +242,19 @@ export class Supervisor implements Disposable {
     this.poll[Symbol.dispose]();
   }
 
-  private async handle(token: number | undefined): Promise<void> {
+  private handle(token: number | undefined): void {
     if (token === SIGNALS) this.handleSignals();
     else if (token === DEAD_MAN) this.handleExpiration(this.warden);
     else if (token === DEAD_MAN_OF_REPORTER) this.handleExpiration(this.reporter);
     else if (token === DEAD_MAN_OF_EXAMINER) this.handleExpiration(this.examiner);
     else if (token === TERMINAL) this.handleHangUp();
-    else if (token === WARDEN) await this.onChildEnd(this.warden);
-    else if (token === SUCCESSOR) await this.handover.onSuccessorEnd();
+    else if (token === WARDEN) this.onChildEnd(this.warden);
+    else if (token === SUCCESSOR) this.handover.onSuccessorEnd();
     else if (token === SUCCESSOR_CONTROL) this.handover.onControl(monotonicNow());
-    else if (token === REPORTER) await this.onChildEnd(this.reporter);
-    else if (token === EXAMINER) await this.onChildEnd(this.examiner);
+    else if (token === REPORTER) this.onChildEnd(this.reporter);
+    else if (token === EXAMINER) this.onChildEnd(this.examiner);
     else if (token === WORK) this.wakeExaminer();
-    else if (token === STANDBY) await this.onChildEnd(this.standby);
+    else if (token === STANDBY) this.onChildEnd(this.standby);
     else if (token === OUTPUT || token === ERRORS) this.copies.get(token)?.work();
     else if (token !== undefined) this.handleLink(token);
   }
@@ -291,8 +291,8 @@ export class Supervisor implements Disposable {
     sendPacket(this.links.descriptors.controlWarden, encodePids(pids));
   }
 
-  private async onChildEnd(slot: ChildSlot): Promise<void> {
-    const end = await slot.ended();
+  private onChildEnd(slot: ChildSlot): void {
+    const end = slot.ended();
     const { description, permanentFailure, finished } = end;
     // The timer was armed by the process that has ended; it must not expire for the next one.
     this.watchdogs.get(slot)?.disarm();
@@ -300,7 +300,10 @@ export class Supervisor implements Disposable {
     if (this.stopping !== undefined) return;
     if (slot === this.warden && this.proceedWithSuccessor()) return;
     const linkLost = this.links.wasShutDown("examiner") || this.links.wasShutDown("controlExaminer");
-    if (slot === this.examiner && finished && !linkLost) return this.letExaminerSleep();
+    if (slot === this.examiner && finished && !linkLost) {
+      this.letExaminerSleep();
+      return;
+    }
     this.ended.add(slot);
     if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {

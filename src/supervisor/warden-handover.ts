@@ -69,8 +69,8 @@ export class WardenHandover implements Disposable {
   }
 
   /** The successor has ended before it took over: the present warden stops, and another one is started as after a crash. */
-  async onSuccessorEnd(): Promise<void> {
-    const { description } = await this.slot.ended();
+  onSuccessorEnd(): void {
+    const { description } = this.slot.ended();
     log(`the warden's successor ${description}`);
     this.fail();
   }

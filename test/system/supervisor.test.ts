@@ -326,6 +326,18 @@ describe.skipIf(!root)("a warden that asks for a successor", () => {
 });
 
 describe.skipIf(!root)("when a process dies", () => {
+  test("a SIGTERM that comes right after a process has ended stops the run, whenever it comes", async () => {
+    for (const ms of [0, 1, 2, 5, 10, 20, 40]) {
+      const run = start();
+      await until(complete);
+      process.kill(pidOf("examiner"), "SIGKILL");
+      await Bun.sleep(ms);
+      process.kill(run.pid, "SIGTERM");
+      expect(await run.exited).toBe(0);
+      expect(await until(() => processes().length === 0)).toBeLessThan(1000);
+    }
+  });
+
   test("an examiner is replaced, and nobody else", async () => {
     start();
     await until(complete);
