@@ -17,6 +17,11 @@ interface Question {
 }
 
 export interface FileContentsInputs {
+  /**
+   * A number of 0 to `MAX_GENERATION` that no other warden on the same socket has. The socket survives a warden, so that
+   * answers to the questions of the previous one may arrive.
+   */
+  readonly generation: number;
   /** Sends a question, with a copy of `fd`; false if the socket is full. */
   readonly send: (id: number, path: string, fd: number | undefined) => boolean;
   /** The answer to the question `id`; undefined if it was given up. */
