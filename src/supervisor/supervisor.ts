@@ -320,8 +320,9 @@ export class Supervisor implements Disposable {
   private proceedWithSuccessor(): boolean {
     const pair = this.handover.finish(this.warden);
     if (pair === undefined) return false;
-    this.links.replace("controlWarden", { ...pair });
+    // Before the standby gets the pair: it lets a successor proceed whose timer is set.
     this.watchdogs.get(this.warden)?.arm(this.plan.deadManMs * startIntervals);
+    this.links.replace("controlWarden", { ...pair });
     this.send(this.warden, "proceed");
     // They may have been replaced since the successor was started. Getting an end again changes nothing.
     for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
@@ -547,6 +548,9 @@ export class Supervisor implements Disposable {
     this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
+    // The warden may be a successor that waits for this order, because the previous supervisor died before it could send
+    // it. That one has set the timer. Every other warden ignores the order.
+    if (this.warden.isRunning) this.send(this.warden, "proceed");
     // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.
     for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
     this.orphanEnds = this.adoptable().map(([slot, socket]) => [slot, copyHigh(socket)]);
