@@ -27,6 +27,7 @@ import {
   encodeOrder,
   encodePids,
   type LinkedProcess,
+  readControl,
   readWardenMessages,
   type SupervisorOrder,
 } from "./inherited.ts";
@@ -322,8 +323,10 @@ export class Supervisor implements Disposable {
     if (pair === undefined) return false;
     // Before the standby gets the pair: it lets a successor proceed whose timer is set.
     this.watchdogs.get(this.warden)?.arm(this.plan.deadManMs * startIntervals);
+    const isReloadUnread = this.hasUnreadReload();
     this.links.replace("controlWarden", { ...pair });
     this.send(this.warden, "proceed");
+    if (isReloadUnread) this.send(this.warden, "reload");
     // They may have been replaced since the successor was started. Getting an end again changes nothing.
     for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
     return true;
@@ -427,8 +430,10 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
+      const isReloadUnread = this.hasUnreadReload();
       this.links.renew("controlWarden");
       this.offers.clear();
+      if (isReloadUnread) this.send(this.warden, "reload");
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
       this.links.renew("controlReporter");
@@ -439,6 +444,14 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
+  }
+
+  /**
+   * Whether the warden that has ended has not read an order to reload, which the next one then gets. It reads requests
+   * when it starts, and all other orders were meant for one process.
+   */
+  private hasUnreadReload(): boolean {
+    return readControl(this.links.descriptors.controlOfWarden).includes("reload");
   }
 
   /** Passes the warden that runs its new end of a link. */

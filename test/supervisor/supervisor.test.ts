@@ -29,3 +29,7 @@ test("a supervisor that takes over has a successor proceed that was waiting for 
   const orders = await printedUntil("take-over", "waiting-warden proceed");
   expect(orders.find((line) => line.startsWith("waiting-warden"))).toBe("waiting-warden proceed");
 }, 15_000);
+
+test("a warden that was started again gets the order to reload that the previous one has not read", async () => {
+  expect(await printedUntil("take-over-deaf", "warden reload")).toContain("warden reload");
+}, 15_000);
