@@ -627,7 +627,7 @@ class Warden {
       forestStore.save(now);
       observation.save(now);
     }
-    if (chainStore.dueIn(now) === 0) chainStore.save();
+    if (chainStore.dueIn(now) === 0) chainStore.save(false);
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -656,7 +656,7 @@ class Warden {
     this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
-    chainStore.save();
+    chainStore.save(true);
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();
