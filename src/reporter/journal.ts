@@ -389,13 +389,20 @@ export class Journal implements Disposable {
     this.log = undefined;
   }
 
+  /**
+   * Deletes the records before the first one that is young enough, in the order of their ids: records are not in the order
+   * of their times, and a gap between those that stay would look like records that somebody has removed. A record with
+   * a time in the future, from before the clock was set, does not keep older ones.
+   */
   private deleteBefore(now: number, delivered: number): DeletedRow[] {
     return this.database
-      .query<DeletedRow, [number, number]>(
-        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS})
+      .query<DeletedRow, [number, number, number]>(
+        `WITH oldest AS MATERIALIZED (SELECT id, time FROM records ORDER BY id LIMIT ${PRUNE_ROWS})
+         DELETE FROM records WHERE id <= (SELECT max(id) FROM oldest WHERE time < ?1 AND id <
+           ifnull((SELECT min(id) FROM oldest WHERE time BETWEEN ?1 AND ?2), ${Number.MAX_SAFE_INTEGER}))
          ${RETURNING_DELETED}`,
       )
-      .all(Math.floor(now - this.bounds.maxAgeMs), delivered);
+      .all(Math.floor(now - this.bounds.maxAgeMs), Math.ceil(now), delivered);
   }
 
   private deleteOldest(delivered: number): DeletedRow[] {

@@ -651,6 +651,8 @@ class Warden {
       capture,
       repeatedVerdicts,
     } = this.parts;
+    // Before the capture ends and the verdicts are flushed: both get these.
+    this.parts.late.endAll();
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
