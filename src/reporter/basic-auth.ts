@@ -33,6 +33,8 @@ interface Client {
 export class BasicAuth {
   private readonly users: ReadonlyMap<string, string>;
   private readonly verify: (password: string, hash: string) => Promise<boolean>;
+  /** The hash with which an unknown user's password is compared: the one that takes longest. */
+  private readonly slowest: string;
   private readonly now: () => number;
   /** By `networkOf` the address, the least recently used first. Invalidated by: room for `ADDRESSES`. */
   private readonly clients = new Map<string, Client>();
@@ -45,6 +47,9 @@ export class BasicAuth {
   constructor(options: BasicAuthOptions) {
     this.users = new Map(Object.entries(options.users));
     this.verify = options.verify ?? ((password, hash) => Bun.password.verify(password, hash));
+    this.slowest = Object.values(options.users).reduce((slowest, hash) =>
+      costOf(hash) > costOf(slowest) ? hash : slowest,
+    );
     this.now = options.now ?? (() => performance.now());
   }
 
@@ -83,15 +88,22 @@ export class BasicAuth {
     return client;
   }
 
-  /** An unknown user takes as long as a known one, so that the time does not show who is known. */
+  /**
+   * A wrong password takes as long for an unknown user as for any known one, so that the time does not show who is known.
+   * The time of a comparison doubles with each step of the cost.
+   */
   private async compare(user: string, password: string, digest: string): Promise<boolean> {
     try {
       const hash = this.users.get(user);
-      const [any = ""] = this.users.values();
-      const isRight = await this.verify(password, hash ?? any);
-      if (!isRight || hash === undefined) return false;
-      this.accepted.set(user, digest);
-      return true;
+      const compared = hash ?? this.slowest;
+      const isRight = await this.verify(password, compared);
+      if (isRight && hash !== undefined) {
+        this.accepted.set(user, digest);
+        return true;
+      }
+      for (let cost = costOf(compared); cost < costOf(this.slowest); cost += 1)
+        await this.verify(password, withCost(compared, cost));
+      return false;
     } catch {
       return false;
     } finally {
@@ -103,6 +115,16 @@ export class BasicAuth {
   private digestOf(user: string, password: string): string {
     return new Bun.CryptoHasher("sha256").update(`${this.salt}${user}:${password}`).digest("hex");
   }
+}
+
+/** The cost in a bcrypt hash: `$2y$10$...`. */
+function costOf(hash: string): number {
+  return Number(hash.slice(4, 6));
+}
+
+/** A hash that takes as long as one of `cost` to compare with. */
+function withCost(hash: string, cost: number): string {
+  return `${hash.slice(0, 4)}${String(cost).padStart(2, "0")}${hash.slice(6)}`;
 }
 
 /** An IPv4 address, or the first 64 bits of an IPv6 address: a single host has all addresses that begin with them. */

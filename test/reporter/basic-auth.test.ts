@@ -5,7 +5,7 @@ import { BasicAuth } from "../../src/reporter/basic-auth.ts";
 /** Stand-ins for hashes; `passwords` says what each was made of. */
 const users = {
   scraper: "$2y$04$HASH1",
-  other: "$2y$05$HASH2",
+  other: "$2y$04$HASH2",
 };
 const passwords: Readonly<Record<string, string>> = {
   [users.scraper]: "opensesame",
@@ -72,6 +72,23 @@ test("an unknown user's password is compared too, so that the time does not show
   const { auth, compared } = rig();
   await auth.check(basic("nobody", "guess"), ADDRESS);
   expect(compared).toEqual(["guess"]);
+});
+
+test("a wrong password takes as long for each known user as for an unknown one", async () => {
+  let spent = 0;
+  const auth = new BasicAuth({
+    users: { cheap: "$2y$04$HASH", usual: "$2y$10$HASH", expensive: "$2y$12$HASH" },
+    // The work of a comparison: 2 to the power of the cost (bcrypt's 4th field).
+    verify: async (_password, hash) => {
+      spent += 2 ** Number(hash.split("$")[2]);
+      return false;
+    },
+  });
+  for (const user of ["cheap", "usual", "expensive", "nobody"]) {
+    spent = 0;
+    expect(await auth.check(basic(user, "wrong"), ADDRESS)).toBe("refused");
+    expect([user, spent]).toEqual([user, 2 ** 12]);
+  }
 });
 
 test("guesses are limited to ten at once and one a second, and do not shut out who was accepted before", async () => {
