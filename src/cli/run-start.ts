@@ -1,6 +1,7 @@
 // What a run begins with: the files on disk, or, for a service whose files have errors, what was last in force.
 import { defaultStateDirectory } from "../config/config.ts";
 import { type ConfirmedRule, configuredArming } from "../enforcement/configured-arming.ts";
+import { ruleDigests } from "../enforcement/rule-digest.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import type { Policy } from "../policy/policy.ts";
 import { localTimeOf } from "../report/local-time.ts";
@@ -110,7 +111,10 @@ export function printEnforcement({ config, origin: { why }, policy }: Start): re
   const orders = ordersInForce(config.state_directory, stored, momentNow());
   const now = Date.now() / 1_000;
   // What root has confirmed since the last run ended.
-  const byOrder = orders.confirm.map(({ rule }) => ({ rule, since: now, by: "order" as const }));
+  const digests = ruleDigests(policy);
+  const byOrder = orders.confirm
+    .filter(({ rule, digest }) => digests.get(rule) === digest)
+    .map(({ rule }) => ({ rule, since: now, by: "order" as const }));
   const arming = configuredArming({
     policy,
     settings: config,

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { Policy } from "../policy/policy.ts";
 import { ruleKey } from "../policy/rule-state.ts";
 import { actingRules, isArmedBy } from "./arming.ts";
+import type { ConfirmOrder } from "./overrides.ts";
 import { ruleDigests } from "./rule-digest.ts";
 
 export type ArmingSettings = Pick<Config, "enforcement" | "armed" | "armed_since_hours">;
@@ -32,7 +33,7 @@ export interface ConfirmedRule {
 }
 
 /** A rule that the configuration arms and that does not act before it is confirmed. */
-export interface HeldRule extends Pick<ObservedRule, "seconds" | "hits"> {
+export interface HeldRule extends ObservedRule {
   readonly rule: string;
 }
 
@@ -83,14 +84,18 @@ export function configuredArming({
     if (settings.armed_since_hours === 0) confirmed.push({ rule, since: now, by: "setting" });
     else if (mayConfirm && isLongEnough && hits === 0)
       confirmed.push({ rule, since: now, by: "observation" });
-    else held.push({ rule, seconds, hits });
+    else held.push({ rule, digest: digests.get(rule) ?? "", seconds, hits });
   }
   return { confirmed, held };
 }
 
-/** `arming` after root has confirmed `rule`; unchanged if it does not wait for that. */
-export function withConfirmed(arming: ConfiguredArming, rule: string, now: number): ConfiguredArming {
-  if (!arming.held.some((held) => held.rule === rule)) return arming;
+/** `arming` after root has confirmed a rule; unchanged if that does not wait, or is another one than root confirmed. */
+export function withConfirmed(
+  arming: ConfiguredArming,
+  { rule, digest }: Pick<ConfirmOrder, "rule" | "digest">,
+  now: number,
+): ConfiguredArming {
+  if (!arming.held.some((held) => held.rule === rule && held.digest === digest)) return arming;
   return {
     confirmed: [...arming.confirmed, { rule, since: now, by: "order" }],
     held: arming.held.filter((held) => held.rule !== rule),

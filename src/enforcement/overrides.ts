@@ -24,6 +24,8 @@ export const overrideFiles: Readonly<Record<OverrideKind, string>> = {
 export const ORDERS_LIMIT = 1_000;
 /** In bytes. */
 export const OVERRIDES_FILE_LIMIT = 1 << 20;
+/** An order to confirm that is older, in seconds, is not carried out: what was armed since then may be meant otherwise. */
+const CONFIRM_WITHIN = 600;
 /** The longest time an order may last, in seconds: a leap year. */
 export const LONGEST_ORDER = 366 * 86_400;
 
@@ -74,7 +76,12 @@ const disarmOrder = v.strictObject({
   end: v.nullable(end),
 });
 /** A rule that the configuration arms may act. The warden carries it out once, see `ConfirmedRules`. */
-const confirmOrder = v.strictObject({ ...common, rule: ruleName });
+const confirmOrder = v.strictObject({
+  ...common,
+  rule: ruleName,
+  /** The rule as it was when the order was given, see `ruleDigests`. */
+  digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+});
 const pauseOrder = v.strictObject({ ...common, end });
 const silenceOrder = v.strictObject({
   ...common,
@@ -203,13 +210,14 @@ export function allOrders(overrides: Overrides): readonly AnyOrder[] {
   return overrideKinds.flatMap((kind): readonly AnyOrder[] => overrides[kind]);
 }
 
-/** The orders that have not ended. */
+/** The orders that have not ended, and of those to confirm the ones that may still be carried out. */
 export function inForceAt(overrides: Overrides, now: Moment): Overrides {
   const isOn = ({ end: its }: { readonly end: OrderEnd | null }): boolean =>
     its === null || secondsUntil(its, now) > 0;
   return {
     ...overrides,
     disarm: overrides.disarm.filter(isOn),
+    confirm: overrides.confirm.filter(({ since }) => Math.abs(now.wall - since) <= CONFIRM_WITHIN),
     pause: overrides.pause.filter(isOn),
     silence: overrides.silence.filter(isOn),
   };

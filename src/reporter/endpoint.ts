@@ -87,7 +87,7 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
     // No request has a body.
     maxRequestBodySize: 1024,
     development: false,
-    async fetch(request) {
+    async fetch(request, server) {
       // A page of another name has neither the password nor a certificate for its name.
       const refusal = security === null ? refusalOfHost(request.headers.get("host")) : undefined;
       if (refusal !== undefined) return refusal;
@@ -100,7 +100,10 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       if (inFlight >= IN_FLIGHT) return new Response("too many requests at once\n", { status: 503 });
       inFlight += 1;
       try {
-        return (await refusalOfUser(auth, request)) ?? (await answer(request, inputs));
+        return (
+          (await refusalOfUser(auth, request, server.requestIP(request)?.address)) ??
+          (await answer(request, inputs))
+        );
       } finally {
         inFlight -= 1;
       }
@@ -127,8 +130,14 @@ function tlsOptions({ cert, key, clientAuthorities, onlyTls13 }: NonNullable<End
   };
 }
 
-async function refusalOfUser(auth: BasicAuth | undefined, request: Request): Promise<Response | undefined> {
-  const result = auth === undefined ? "accepted" : await auth.check(request.headers.get("authorization"));
+/** `address`: the client's; undefined if it has closed the connection. */
+async function refusalOfUser(
+  auth: BasicAuth | undefined,
+  request: Request,
+  address = "",
+): Promise<Response | undefined> {
+  const header = request.headers.get("authorization");
+  const result = auth === undefined ? "accepted" : await auth.check(header, address);
   if (result === "accepted") return undefined;
   if (result === "too many")
     return new Response("too many wrong passwords\n", { status: 429, headers: { "retry-after": "1" } });

@@ -88,7 +88,7 @@ export class ConfirmedRules {
     const observed = this.inputs.observed();
     return held.map((each) => {
       const { seconds, hits } = observed.get(each.rule) ?? each;
-      return { rule: each.rule, seconds, hits };
+      return { ...each, seconds, hits };
     });
   }
 
@@ -97,11 +97,11 @@ export class ConfirmedRules {
     this.decide(policy, settings, true, writeFile);
   }
 
-  /** Carries out an order of root's. */
+  /** Carries out an order of root's, unless the rule has been changed since. */
   confirm(order: ConfirmOrder): void {
-    const { rule } = order;
-    this.inputs.recordChange("rule.confirmed", orderFields(order));
-    this.take(withConfirmed(this.arming, rule, this.inputs.now()), this.inputs.writeFile);
+    this.take(withConfirmed(this.arming, order, this.inputs.now()), this.inputs.writeFile);
+    // An order that was given before this run began was carried out by its start, which records nothing.
+    if (this.has(order.rule)) this.inputs.recordChange("rule.confirmed", orderFields(order));
   }
 
   private decide(

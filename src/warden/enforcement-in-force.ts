@@ -12,6 +12,7 @@ import type { ArmingSettings } from "../enforcement/configured-arming.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
 import {
   allOrders,
+  inForceAt,
   nextEndAfter,
   noOverrides,
   type Overrides,
@@ -109,9 +110,7 @@ export class EnforcementInForce {
 
   /** The rules that could act, and which of them are armed. */
   actingRules(): WardenStatus["rules"] {
-    const held = new Map(
-      this.inputs.confirmed.held.map(({ rule, seconds, hits }) => [rule, { seconds, hits }]),
-    );
+    const held = new Map(this.inputs.confirmed.held.map(({ rule, ...observed }) => [rule, observed]));
     return actingRules(this.policy).map((rule) => {
       const armed = this.current.get(ruleKey(rule))?.armed ?? false;
       return {
@@ -197,11 +196,9 @@ export class EnforcementInForce {
     const stored = allOrders(this.stored.overrides);
     for (const order of stored)
       if ("end" in order && order.end !== null && secondsUntil(order.end, now) <= 0) this.ended.add(order.id);
-    for (const order of this.stored.overrides.confirm)
-      if (!this.ended.has(order.id)) {
-        this.inputs.confirmed.confirm(order);
-        this.ended.add(order.id);
-      }
+    const { confirm } = withoutOrders(inForceAt(this.stored.overrides, now), this.ended);
+    for (const order of confirm) this.inputs.confirmed.confirm(order);
+    for (const { id } of this.stored.overrides.confirm) this.ended.add(id);
     const ids = new Set(stored.map(({ id }) => id));
     for (const id of this.ended) if (!ids.has(id)) this.ended.delete(id);
     this.orders = withoutOrders(this.stored.overrides, this.ended);

@@ -29,7 +29,7 @@ export const wardenStatus = v.strictObject({
       armed: v.picklist(["everywhere", "somewhere", "nowhere"]),
       byConfiguration: v.boolean(),
       /** The configuration arms it, and it waits to be confirmed: what was observed of it; null if that is not so. */
-      held: v.nullable(v.strictObject({ seconds: number, hits: number })),
+      held: v.nullable(v.strictObject({ digest: text, seconds: number, hits: number })),
     }),
   ),
   policy: v.strictObject({ role: text, version: text, digest: text, since: seconds, rules: number }),

@@ -42,7 +42,11 @@ for (const [why, yaml, error] of [
   ["a file that protects nothing", "", "must have tls_server_config or basic_auth_users"],
   ["no users", "basic_auth_users: {}", "basic_auth_users must name a user"],
   ["a password in clear", "basic_auth_users: { scraper: opensesame }", "must be a bcrypt hash"],
-  ["a hash that takes minutes", `basic_auth_users: { scraper: ${HASH.replace("$04$", "$25$")} }`, "cost"],
+  [
+    "a hash of a higher cost than 12",
+    `basic_auth_users: { scraper: ${HASH.replace("$04$", "$13$")} }`,
+    "cost from 4 to 12: make it with htpasswd -nB -C 10 NAME",
+  ],
   ["a user that no client can name", `basic_auth_users: { "a:b": ${HASH} }`, "without a colon"],
   ["a certificate without its key", "tls_server_config: { cert_file: a }", "key_file"],
   [

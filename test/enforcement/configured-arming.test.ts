@@ -34,7 +34,10 @@ function decided(inputs: Partial<ArmingInputs>, seen?: Partial<ObservedRule>) {
 
 describe("a rule that the configuration newly arms", () => {
   test("waits to be confirmed if it was never observed; one that kills nothing does not", () => {
-    expect(decided({})).toEqual({ confirmed: [], held: [{ rule: "role/shell", seconds: 0, hits: 0 }] });
+    expect(decided({})).toEqual({
+      confirmed: [],
+      held: [{ rule: "role/shell", digest, seconds: 0, hits: 0 }],
+    });
   });
 
   test("acts after a week of observation without a hit", () => {
@@ -63,8 +66,9 @@ describe("a rule that the configuration newly arms", () => {
 
   test("acts once root has confirmed it, and another name is no rule that waits", () => {
     const held = decided({});
-    expect(withConfirmed(held, "role/tool", 200)).toBe(held);
-    expect(withConfirmed(held, "role/shell", 200)).toEqual({
+    expect(withConfirmed(held, { rule: "role/tool", digest }, 200)).toBe(held);
+    expect(withConfirmed(held, { rule: "role/shell", digest: "0".repeat(64) }, 200)).toBe(held);
+    expect(withConfirmed(held, { rule: "role/shell", digest }, 200)).toEqual({
       confirmed: [{ rule: "role/shell", since: 200, by: "order" }],
       held: [],
     });

@@ -31,7 +31,7 @@ const overrides: Overrides = {
       end: null,
     },
   ],
-  confirm: [{ ...order("5"), rule: "web/shell" }],
+  confirm: [{ ...order("5"), rule: "web/shell", digest: "0".repeat(64) }],
   pause: [{ ...order("3"), end: endAfter(3_600, now) }],
   silence: [
     {
@@ -130,4 +130,13 @@ test("what has ended is not in force, and the next end is the earliest", () => {
   expect(inForceAt(overrides, later)).toEqual({ ...overrides, silence: [] });
   expect(nextEndAfter(inForceAt(overrides, later), later)).toBe(3_539);
   expect(nextEndAfter(noOverrides, now)).toBeUndefined();
+});
+
+test("an order to confirm is carried out within ten minutes or not at all, also if the clock is set back", () => {
+  for (const [seconds, isLeft] of [
+    [600, true],
+    [601, false],
+    [-601, false],
+  ] as const)
+    expect(inForceAt(overrides, { ...now, wall: now.wall + seconds }).confirm).toHaveLength(isLeft ? 1 : 0);
 });

@@ -79,6 +79,14 @@ test("with users, nothing is shown without the right password, on no path", asyn
   ).toBe(200);
 });
 
+test("a flood of wrong passwords from one address does not keep out another", async () => {
+  await using served = new Served({ tls: null, users });
+  const guesses = Array.from({ length: 20 }, (_, i) => served.get("/metrics", "-u", `scraper:guess ${i}`));
+  expect((await Promise.all(guesses)).map(({ status }) => status)).toContain(429);
+  const other = ["--interface", "127.0.0.2"];
+  expect((await served.get("/metrics", "-u", "scraper:opensesame", ...other)).status).toBe(200);
+});
+
 describe("TLS", () => {
   let authority: Authority;
   let other: Authority;

@@ -23,6 +23,7 @@ import {
   parseRecorded,
   withoutOrders,
 } from "../../src/enforcement/overrides.ts";
+import { ruleDigests } from "../../src/enforcement/rule-digest.ts";
 import { holdsFor } from "../../src/policy/rule-state.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -35,6 +36,7 @@ import { policyOf } from "../policy/helpers.ts";
 
 const when = { "==": [{ var: "process.executable.name" }, "dash"] };
 const policy = policyOf(["a", "b", "c"].map((id) => ({ id, when, action: "kill" })));
+const digests = ruleDigests(policy);
 const subject = testSubject({ lineage: ["/usr/sbin/nginx", "/usr/bin/dash"] });
 const rules = ["role/a", "role/b", "role/c"];
 const units = ["one.service", "two.service"];
@@ -70,9 +72,9 @@ class Host {
     this.warden = this.start();
   }
 
-  reload(settings: ArmingSettings): void {
+  reload(settings: ArmingSettings, inForce = policy): void {
     this.settings = settings;
-    this.warden.apply(policy, settings);
+    this.warden.apply(inForce, settings);
   }
 
   get orders(): Overrides {
@@ -93,6 +95,16 @@ class Host {
     const changed = change(inForceAt(withoutOrders(this.orders, ended), this.now));
     for (const kind of overrideKinds) this.files.set(kind, formatOrders(kind, changed));
     this.version += 1;
+  }
+
+  confirm(): void {
+    const orders = rules.map((rule) => ({ ...this.order(), rule, digest: digests.get(rule) ?? "" }));
+    this.give((before) => ({ ...before, confirm: [...before.confirm, ...orders] }));
+  }
+
+  /** As by a full disk: what the warden has recorded of the orders is gone. */
+  loseRecorded(): void {
+    this.saved = "";
   }
 
   order() {
@@ -297,10 +309,7 @@ function take(host: Host, model: Model, each: Step): void {
       break;
     }
     case "confirm":
-      host.give((orders) => ({
-        ...orders,
-        confirm: [...orders.confirm, ...rules.map((rule) => ({ ...host.order(), rule }))],
-      }));
+      host.confirm();
       model.confirmed = model.named;
       break;
     case "disarm": {
@@ -389,6 +398,37 @@ test("after any sequence of orders, reloads, restarts and clock steps the same a
     }),
     { numRuns: 200, examples: [[clockSetBetween], [clockSetBetweenPauses]] },
   );
+});
+
+describe("an order to confirm", () => {
+  const armed: ArmingSettings = { enforcement: "kill", armed: ["role/a"], armed_since_hours: 168 };
+  const cell = { rule: "role/a", unit: "one.service", user: 33 };
+
+  test("that was carried out does not arm the rule again, although no record of that is left", () => {
+    const host = new Host();
+    host.reload(armed);
+    host.confirm();
+    expect(host.acts(cell)).toBe(true);
+    host.reload({ ...armed, armed: [] });
+    host.now = { ...host.now, wall: host.now.wall + 601, boottime: host.now.boottime + 601 };
+    host.loseRecorded();
+    host.reload(armed);
+    host.restart();
+    expect(host.acts(cell)).toBe(false);
+    host.confirm();
+    expect(host.acts(cell)).toBe(true);
+  });
+
+  test("concerns the rule as it was when the order was given", () => {
+    const changed = policyOf([
+      { id: "a", when: { "==": [{ var: "process.executable.name" }, "nc"] }, action: "kill" },
+    ]);
+    const host = new Host();
+    host.reload(armed, changed);
+    host.confirm();
+    expect(host.acts(cell)).toBe(false);
+    expect(host.changes.map(({ event }) => event)).not.toContain("rule.confirmed");
+  });
 });
 
 describe("a pause", () => {

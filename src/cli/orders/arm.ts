@@ -174,7 +174,7 @@ async function confirm(name: string | undefined, flags: ArmFlags): Promise<void>
       ...overrides,
       confirm: [
         ...overrides.confirm,
-        ...wanted.map(({ rule }) => ({ ...orderBy(config, flags, now), rule })),
+        ...wanted.map(({ rule, held: { digest } }) => ({ ...orderBy(config, flags, now), rule, digest })),
       ],
     }),
   });

@@ -238,8 +238,11 @@ class CommandReader {
       const group = word.slice(0, word.indexOf(".") + 1);
       const key = Object.hasOwn(table, word) ? word : group;
       if (key === "" || !Object.hasOwn(table, key)) continue;
-      const behind = own.slice(position + 1);
-      for (const place of table[key] ?? []) this.mark(place < 0 ? behind.at(place) : behind[place - 1]);
+      for (const place of table[key] ?? []) {
+        // Not a slice of what is behind: a command may consist of thousands of such operands.
+        const marked = place < 0 ? own.length + place : position + place;
+        if (marked > position) this.mark(own[marked]);
+      }
     }
   }
 

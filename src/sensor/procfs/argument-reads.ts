@@ -29,8 +29,13 @@ const limits: Readonly<Record<Occasion, { readonly patience: number; readonly sl
 /** A read that takes longer than 1 ms (in ns) is slow. */
 const SLOW_NS = 1e6;
 const WINDOW_NS = 10e9;
-/** How long one of a process that is root's on the host is waited for: nobody holds that, it waits for a CPU. In ns. */
+/**
+ * How long one of a process that is root's on the host is waited for, in ns: nobody holds that, it waits for a CPU. But
+ * whoever has a cgroup of his own with the cpu controller can withhold the CPU from `sudo` while it has the lock.
+ */
 const PATIENCE_WITH_ROOT = 1e9;
+/** How much of 10 s is spent on slow reads of root's, in ns; beyond it root's are limited as any user's are. */
+const SPENT_ON_ROOT = 2e9;
 /** Each read that hangs holds a thread, a descriptor and a buffer. glibc makes 20 threads at most. */
 const MAX_HANGING = 16;
 /** So one user holds at most half of them: a quarter himself, and a quarter by the users that he can become. */
@@ -48,7 +53,9 @@ export class ArgumentReads {
   private isImpossible = false;
   private hanging: readonly HangingRead[] = [];
   private windowEnd = 0;
-  /** Nanoseconds spent on slow reads since the window began, by user. */
+  /** Nanoseconds spent on slow reads of root's since the window began, up to `SPENT_ON_ROOT`. */
+  private spentOnRoot = 0;
+  /** Nanoseconds spent on other slow reads since the window began, by user. */
   private readonly slow: Readonly<Record<Occasion, Map<number, number>>> = {
     scan: new Map(),
     exec: new Map(),
@@ -83,8 +90,9 @@ export class ArgumentReads {
     let result = read.wait(limits[occasion].patience);
     if (result === undefined || monotonicNow() - begin > SLOW_NS) {
       const user = this.userOf();
-      if (user === ROOT_UID) result ??= read.wait(PATIENCE_WITH_ROOT);
-      else this.addSlow(user, occasion, monotonicNow() - begin);
+      if (this.hasRootsShare(user))
+        result ??= read.wait(Math.min(PATIENCE_WITH_ROOT, SPENT_ON_ROOT - this.spentOnRoot));
+      this.addSlow(user, occasion, monotonicNow() - begin);
       if (result === undefined) this.giveUp(read, user);
     }
     if (result === undefined) return -ETIMEDOUT;
@@ -104,8 +112,9 @@ export class ArgumentReads {
 
   private mayRead(now: number, occasion: Occasion): boolean {
     const { scan, exec } = this.slow;
-    if (this.hanging.length === 0 && scan.size === 0 && exec.size === 0) return true;
+    if (this.hanging.length === 0 && !this.hasWindow()) return true;
     if (now >= this.windowEnd) {
+      this.spentOnRoot = 0;
       scan.clear();
       exec.clear();
     }
@@ -114,13 +123,22 @@ export class ArgumentReads {
     const ofUser = this.hanging.filter((each) => each.user === user).length;
     const slow = this.slow[occasion].get(user) ?? 0;
     if (this.hanging.length >= MAX_HANGING) return false;
-    return user === ROOT_UID || (ofUser < HANGING_OF_USER && slow < limits[occasion].slow);
+    return this.hasRootsShare(user) || (ofUser < HANGING_OF_USER && slow < limits[occasion].slow);
+  }
+
+  private hasRootsShare(user: number): boolean {
+    return user === ROOT_UID && this.spentOnRoot < SPENT_ON_ROOT;
+  }
+
+  /** Whether some read was slow since the window began. */
+  private hasWindow(): boolean {
+    return this.spentOnRoot > 0 || this.slow.scan.size > 0 || this.slow.exec.size > 0;
   }
 
   private addSlow(user: number, occasion: Occasion, spent: number): void {
-    const { scan, exec } = this.slow;
-    if (scan.size === 0 && exec.size === 0) this.windowEnd = monotonicNow() + WINDOW_NS;
-    this.slow[occasion].set(user, (this.slow[occasion].get(user) ?? 0) + spent);
+    if (!this.hasWindow()) this.windowEnd = monotonicNow() + WINDOW_NS;
+    if (this.hasRootsShare(user)) this.spentOnRoot += spent;
+    else this.slow[occasion].set(user, (this.slow[occasion].get(user) ?? 0) + spent);
   }
 
   private giveUp(read: TimedRead, user: number): void {

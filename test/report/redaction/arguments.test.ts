@@ -139,6 +139,19 @@ describe("hostile arguments", () => {
         }, 4_000);
   });
 
+  test("with thousands of subcommands that take a secret cost time in proportion to their length", () => {
+    for (const [program, subcommand] of [
+      ["vault", "login"],
+      ["redis-cli", "auth"],
+      ["virsh", "set-user-password"],
+    ] as const)
+      expectLinear((size) => {
+        redactArguments([program, ...Array.from({ length: size }, () => subcommand)]);
+      }, 16_000);
+    const words = Array.from({ length: 1_000 }, () => "login");
+    expect(redactArguments(["vault", ...words, "s3cretS3", "x"])).not.toContain("s3cretS3");
+  });
+
   test("of 128 kB together are examined in part, and what was not examined does not leave", () => {
     expectLinear((size) => redactArguments(["x", ...Array.from({ length: size }, () => "token=")]), 4_000);
     const args = [

@@ -90,6 +90,18 @@ test("on a host without CPU to spare root's processes are waited for, as nobody 
   expect(reads.plain(0)).toBeGreaterThan(0);
 });
 
+test("root's processes from which the CPU is withheld are waited for 2 s of 10 s, and then as long as any user's", () => {
+  const reads = new Reads();
+  reads.occasion = "exec";
+  const begin = performance.now();
+  for (let i = 0; i < 12; i += 1) reads.hang(0);
+  const ms = performance.now() - begin;
+  expect(ms).toBeGreaterThan(1_900);
+  expect(ms).toBeLessThan(4_000);
+  expect(reads.hang(0)).toBe(-EBUSY);
+  expect(reads.plain(ALICE)).toBeGreaterThan(0);
+});
+
 test("two users and all that they can become leave room for a third one", () => {
   const reads = new Reads();
   const users = [MALLORY, SUBORDINATE_USERS];
