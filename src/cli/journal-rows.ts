@@ -9,6 +9,8 @@ import { becomeOwnerOf } from "./become-owner.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 import { Progress } from "./progress.ts";
 
+/** The longest row in characters. A longer one would be put together again and again while it arrives. */
+const LINE_LIMIT = 1 << 20;
 /** Rows that are written at a time. */
 const BATCH = 512;
 
@@ -79,6 +81,7 @@ export async function readRowsAsOwner(request: RowsRequest, onRow: (line: string
       bytes += chunk.length;
       const lines = `${rest}${decoder.decode(chunk, { stream: true })}`.split("\n");
       rest = lines.pop() ?? "";
+      if (rest.length > LINE_LIMIT) break;
       for (const line of lines) {
         if (total === undefined) total = Number(line);
         else if (rows < rowsLimit) {
@@ -89,7 +92,7 @@ export async function readRowsAsOwner(request: RowsRequest, onRow: (line: string
       progress.update(rows, total);
       if (bytes > bytesLimit) break;
     }
-    isWhole = bytes <= bytesLimit;
+    isWhole = bytes <= bytesLimit && rest.length <= LINE_LIMIT;
   } finally {
     if (!isWhole) reader.kill("SIGKILL");
   }

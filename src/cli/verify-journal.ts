@@ -1,8 +1,9 @@
 // `treewarden events verify`: whether the journal is as the warden made it.
 import { Command, InvalidArgumentError, Option } from "commander";
 import * as v from "valibot";
-import { isEventRecord } from "../report/event-record.ts";
 import { METRIC_SEAL_DIGITS } from "../report/journal-chain.ts";
+import { PACKET_LIMIT } from "../report/wire.ts";
+import { foreignSchema } from "../reporter/journal-schema.ts";
 import {
   type ChainProblem,
   type ChainReport,
@@ -24,6 +25,8 @@ const ROWS_COMMAND = "rows";
 const RECORDS = { what: "records", rowsLimit: 20_000_000, bytesLimit: 16 * 2 ** 30, readingMs: 3_600_000 };
 /** Rows of one statement, so that no transaction stays open while they are read: the write-ahead log would grow. */
 const PAGE_ROWS = 2_000;
+/** The longest record in bytes: that of a packet from the warden. */
+const BODY_LIMIT = PACKET_LIMIT;
 /** How long a record that was made may be on its way to the journal. */
 const ON_THE_WAY_MS = 1_000;
 
@@ -59,18 +62,30 @@ export function rowsCommand(): Command {
 async function printRecords(stateDirectory: string): Promise<void> {
   using database = openAsOwner(stateDirectory);
   if (database === undefined || !hasTable(database, "records")) return;
-  const count = database.query<{ rows: number }, []>("SELECT count(*) AS rows FROM records").get();
+  const foreign = foreignSchema(database);
+  if (foreign.length > 0) {
+    await printRowsOf(
+      foreign.length,
+      foreign.map((name) => ({ foreign: name })),
+    );
+    return;
+  }
+  const one = (where: string): number =>
+    database.query<{ rows: number }, []>(`SELECT count(*) AS rows FROM records NOT INDEXED ${where}`).get()
+      ?.rows ?? 0;
   const page = database.query<{ id: number }, [number]>(
-    `SELECT id, run, generation, body FROM records WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
+    `SELECT id, run, generation, time, kept, iif(length(CAST(body AS BLOB)) <= ${BODY_LIMIT}, body, '') AS body
+     FROM records NOT INDEXED WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
   );
   const rows = function* (): Generator<unknown> {
-    for (let last: number | undefined = Number.MIN_SAFE_INTEGER; last !== undefined; ) {
+    yield { hidden: one("WHERE id < 1") };
+    for (let last: number | undefined = 0; last !== undefined; ) {
       const found: readonly { readonly id: number }[] = page.all(last);
       yield* found;
       last = found.at(-1)?.id;
     }
   };
-  await printRowsOf(count?.rows ?? 0, rows());
+  await printRowsOf(one(""), rows());
 }
 
 async function verify(flags: VerifyFlags): Promise<void> {
@@ -91,23 +106,36 @@ async function verify(flags: VerifyFlags): Promise<void> {
   await Bun.sleep(ON_THE_WAY_MS);
   const verification = new JournalVerification(key, head, flags.expect);
   const command = ["events", ROWS_COMMAND, "--state-dir", stateDirectory];
-  await readRowsAsOwner({ ...RECORDS, command }, (line) => verification.take(rowOf(line)));
+  await readRowsAsOwner({ ...RECORDS, command }, (line) => takeLine(verification, line));
   print(verification.finish(), flags.output);
 }
 
-const Row = v.object({ id: v.number(), run: v.string(), generation: v.number(), body: v.string() });
+const Line = v.union([
+  v.object({
+    run: v.string(),
+    generation: v.number(),
+    time: v.number(),
+    kept: v.number(),
+    body: v.string(),
+  }),
+  v.object({ hidden: v.number() }),
+  v.object({ foreign: v.string() }),
+]);
 
-/** What is no row counts as a record that the warden did not make. */
-function rowOf(line: string): StoredRow {
-  const row = parseJson(Row, line);
-  if (row === undefined) return { id: 0, run: "", generation: 0, record: {} };
-  const record: unknown = parseJson(v.unknown(), row.body);
-  return { ...row, record: isEventRecord(record) ? record : {} };
+/** What is none of these counts as a record that the warden did not make. */
+function takeLine(verification: JournalVerification, line: string): void {
+  const row = parseJson(Line, line);
+  if (row === undefined) verification.take(NO_ROW);
+  else if ("foreign" in row) verification.takeForeign(row.foreign);
+  else if ("hidden" in row) verification.takeHidden(row.hidden);
+  else verification.take(row);
 }
 
+const NO_ROW: StoredRow = { run: "", generation: 0, time: 0, kept: 0, body: "" };
+
 function print(report: ChainReport, output: OutputFormat): void {
-  const { problems } = report;
-  if (problems.length > 0) process.exitCode = exitCodes.no;
+  const { problems, problemCount } = report;
+  if (problemCount > 0) process.exitCode = exitCodes.no;
   if (output === "json") {
     for (const problem of problems) process.stdout.write(problemLine(problem));
     process.stdout.write(reportLine(report));
@@ -115,7 +143,7 @@ function print(report: ChainReport, output: OutputFormat): void {
   }
   for (const problem of problems) console.log(problemText(problem));
   console.log(summaryText(report));
-  if (problems.length > 0)
+  if (problemCount > 0)
     hint(
       "somebody with the rights of the reporter's user has written the journal, or journal-chain/ was replaced by root",
     );
@@ -131,22 +159,15 @@ function problemLine({ kind, count, isAtLeast, after, before }: ChainProblem): s
   });
 }
 
-function reportLine({
-  genuine,
-  redacted,
-  ofReporter,
-  dropped,
-  rotated,
-  last,
-  problems,
-}: ChainReport): string {
+function reportLine(report: ChainReport): string {
+  const { genuine, redacted, ofReporter, rotated, unconfirmed, last, problemCount } = report;
   return jsonLine("journal.verified", {
     "journal.genuine": genuine,
     "journal.redacted": redacted,
     "journal.of_reporter": ofReporter,
-    "journal.dropped": dropped,
     "journal.rotated": rotated,
-    "journal.problems": problems.length,
+    "journal.unconfirmed": unconfirmed,
+    "journal.problems": problemCount,
     ...(last === undefined ? {} : { "journal.seal": last.seal }),
   });
 }
@@ -160,34 +181,35 @@ function problemText({ kind, count, isAtLeast, after, before }: ChainProblem): s
   const where = place.length === 0 ? "" : ` ${place.join(" and ")}`;
   switch (kind) {
     case "changed":
-      return `changed   ${after === "" ? "a record without uid" : after} is not as the warden made it`;
+      return `changed   ${after === "" ? number : after}: not as the warden made it`;
     case "moved":
-      return `moved     ${after} is not where the warden made it`;
+      return `moved     ${after}: not where the warden made it`;
     case "missing":
       return `missing   ${number}${where}`;
     case "restarted":
       return `restarted the chain began again${where}: what came last before it is not known`;
+    case "dropped":
+      return `dropped   ${number}${where}: the warden's queue was full`;
+    case "foreign":
+      return `foreign   ${after}: treewarden does not make it; no record was read`;
     case "absent":
       return "absent    a seal given by --expect is not in the journal";
   }
 }
 
-function summaryText({
-  genuine,
-  redacted,
-  ofReporter,
-  dropped,
-  rotated,
-  last,
-  problems,
-}: ChainReport): string {
+function summaryText(report: ChainReport): string {
+  const { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount } = report;
+  const more = problemCount - problems.length;
   const lines = [
+    more > 0 ? `and ${more} more` : [],
     `${genuine} records are as the warden made them${redacted > 0 ? `, ${redacted} of them but for their redacted arguments` : ""}`,
     ofReporter > 0 ? `${ofReporter} records are the reporter's own: gaps in what it could write` : [],
-    dropped > 0 ? `${dropped} records were dropped by the warden itself, whose queue was full` : [],
     rotated > 0 ? `${rotated} or more older records are gone: by rotation, or by who controls the file` : [],
+    unconfirmed > 0
+      ? `${unconfirmed} ${unconfirmed === 1 ? "warden was" : "wardens were"} killed before the end of the chain was saved: what was made last may be missing`
+      : [],
     last === undefined ? [] : `the newest has the seal ${last.seal}`,
-    problems.length === 0 ? "no problem found" : `${problems.length} problems found`,
+    problemCount === 0 ? "no problem found" : `${problemCount} problems found`,
   ];
   return lines.flat().join("\n");
 }

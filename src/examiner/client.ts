@@ -47,6 +47,11 @@ const RETRY_NS = 5e9;
 const MAX_ASKS = 2;
 /** The largest base system accepted, in programs; no distribution has one as large. */
 const MAX_BASE = 20_000;
+/**
+ * A warden's generation is the time of its start in milliseconds since boot, and it asks far fewer than 1000 questions
+ * in a millisecond, so that its ids stay below those of the next warden. They are safe integers for 285 years of uptime.
+ */
+const IDS_PER_GENERATION = 1000;
 /** At most this many questions about digests wait for room in the socket. */
 const MAX_WAITING = 4096;
 /** At most 64 packets are read at each turn of the poll, so that events are not delayed. */
@@ -85,7 +90,7 @@ export class ExaminerClient {
   /** The examiner has exited because it was idle, with no question unanswered. */
   private asleep = false;
 
-  /** `fd`: the warden's end of the socket pair. `generation`: a number that is unique among the wardens of a run. */
+  /** `fd`: the warden's end of the socket pair. `generation`: when the warden started, in milliseconds since boot. */
   constructor(fd: number, generation: number, listener: ExaminerListener) {
     this.descriptor = fd;
     this.generation = generation;
@@ -95,6 +100,7 @@ export class ExaminerClient {
       () => listener.changed?.("container image"),
     );
     this.contents = new FileContents({
+      idsAfter: generation * IDS_PER_GENERATION,
       send: (id, path, fd) => {
         const packet = encodeExaminerMessage({ type: "content", id, path });
         return fd === undefined ? sendPacket(this.fd, packet) : sendDescriptors(this.fd, packet, [fd]);

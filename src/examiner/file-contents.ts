@@ -17,6 +17,11 @@ interface Question {
 }
 
 export interface FileContentsInputs {
+  /**
+   * The ids of the questions are greater than this. The socket to the examiner survives a warden, so answers to the
+   * questions of the previous warden may arrive: no two wardens of a run may use the same ids.
+   */
+  readonly idsAfter: number;
   /** Sends a question, with a copy of `fd`; false if the socket is full. */
   readonly send: (id: number, path: string, fd: number | undefined) => boolean;
   /** The answer to the question `id`; undefined if it was given up. */
@@ -42,11 +47,12 @@ export class FileContents {
   /** Oldest first. */
   private readonly questions = new Map<number, Question>();
   private readonly shares = new Shares(MAX_QUESTIONS, MAX_OF_USER);
-  private next = 0;
+  private latestId: number;
 
   constructor(inputs: FileContentsInputs) {
     this.inputs = inputs;
     this.now = inputs.now ?? monotonicNow;
+    this.latestId = inputs.idsAfter;
   }
 
   /**
@@ -58,10 +64,10 @@ export class FileContents {
       if (fd !== undefined) closeDescriptor(fd);
       return undefined;
     }
-    this.next += 1;
-    const asks = this.inputs.send(this.next, path, fd) ? 1 : 0;
-    this.questions.set(this.next, { path, fd, since: this.now(), payers, asks });
-    return this.next;
+    this.latestId += 1;
+    const asks = this.inputs.send(this.latestId, path, fd) ? 1 : 0;
+    this.questions.set(this.latestId, { path, fd, since: this.now(), payers, asks });
+    return this.latestId;
   }
 
   /** Takes the examiner's answer; an answer that was not asked for is ignored. */

@@ -28,7 +28,7 @@ export interface Instrument {
 /** Why an exec is unattributed: the first of these that is missing. */
 export const unattributedReasons = ["executable", "arguments", "ids", "tree"] as const;
 /** Why an exec is not judged again with the answer for which it waits. */
-export const lateReasons = ["full", "timeout"] as const;
+export const lateReasons = ["full", "timeout", "stop"] as const;
 /** `tree.known` of a new tree. */
 export const newTreeKnowledge = ["false", "null", "absent"] as const;
 /** The warden's queues. */
@@ -99,7 +99,7 @@ export const instruments = {
     unit: "{event}",
     kind: "counter",
     description:
-      "Execs that waited for an answer that a rule needs, and were not judged again (full) or without the answer (timeout).",
+      "Execs that waited for an answer that a rule needs, and were not judged again (full) or without the answer (timeout; stop: the warden ended).",
     attributes: ["reason"],
     closed: [lateReasons],
   },

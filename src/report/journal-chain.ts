@@ -47,12 +47,17 @@ export class JournalChain {
   private readonly origin: ChainOrigin;
   private number = 0;
   private previous: ChainLink | undefined;
+  private isSure: boolean;
 
-  /** `previous`: the last record of the warden before; undefined if there was none. */
-  constructor(key: Uint8Array, origin: ChainOrigin, previous: ChainLink | undefined) {
+  /**
+   * `previous`: the last record of the warden before, as far as is known; undefined if there was none. `isSure`: it was
+   * saved when that warden had made its last one.
+   */
+  constructor(key: Uint8Array, origin: ChainOrigin, previous: ChainLink | undefined, isSure = true) {
     this.key = key;
     this.origin = origin;
     this.previous = previous;
+    this.isSure = isSure;
   }
 
   /** The last record of the chain. */
@@ -75,7 +80,8 @@ export class JournalChain {
   seal({ open, redacted }: UnsealedRecord): string {
     this.number += 1;
     const { number, origin } = this;
-    const previous = previousText(this.previous);
+    const previous = previousText(this.previous, this.isSure);
+    this.isSure = true;
     const redactedSeal = redacted === "" ? "" : sealOfRedacted(this.key, redacted);
     const seal = sealOf(this.key, { ...origin, number, previous, redactedSeal }, open);
     this.previous = { ...origin, number, seal };
@@ -98,9 +104,15 @@ export function sealAsNumber(seal: string): number {
   return Number.parseInt(seal.slice(0, METRIC_SEAL_DIGITS), 16);
 }
 
-/** What a record says of the one before it: its number and seal, "0:" if there is none. */
-export function previousText(link: Pick<ChainLink, "number" | "seal"> | undefined): string {
-  return link === undefined ? "0:" : `${link.number}:${link.seal}`;
+/**
+ * What a record says of the one before it: its number and seal, "0:" if there is none. With a question mark in place of
+ * the colon if its warden may have made more: it was killed before it saved its end.
+ */
+export function previousText(
+  link: Pick<ChainLink, "number" | "seal"> | undefined,
+  isSure: boolean = true,
+): string {
+  return link === undefined ? "0:" : `${link.number}${isSure ? ":" : "?"}${link.seal}`;
 }
 
 /** A record's place as the record itself states it, without any check; undefined if it states none. */

@@ -1,5 +1,6 @@
 // Compares the journal with the warden's chain (src/report/journal-chain.ts): what was changed, forged, moved or removed.
-import type { EventRecord } from "../report/event-record.ts";
+import { printable } from "../linux/text.ts";
+import { type EventRecord, parseRecord } from "../report/event-record.ts";
 import {
   type ChainLink,
   type ChainOrigin,
@@ -8,21 +9,26 @@ import {
   type StatedPlace,
   statedPlace,
 } from "../report/journal-chain.ts";
+import { timeOfRecord } from "./journal-schema.ts";
 import { isKeptRecord } from "./kept-records.ts";
 
 /** A row of the journal as it is stored: the reporter may be taken over, so nothing of it is sure. */
 export interface StoredRow extends ChainOrigin {
-  readonly id: number;
-  readonly record: EventRecord;
+  readonly time: number;
+  readonly kept: number;
+  /** The record as JSON. */
+  readonly body: string;
 }
 
 /**
  * `changed`: not as the warden made it, or not made by the warden. `moved`: at another place than the warden made it.
  * `missing`: removed, `count` of them, or at least so many. `restarted`: the chain began again without its end, so that
- * what came last before is not known. `absent`: a seal that somebody has elsewhere is not in the journal.
+ * what came last before is not known. `absent`: a seal that somebody has elsewhere is not in the journal. `dropped`: the
+ * warden's queue was full, because the disk was slow or the reporter did not acknowledge. `foreign`: something in the file
+ * that the reporter does not make, by which one query can answer otherwise than another; the rows were not read.
  */
 export interface ChainProblem {
-  readonly kind: "changed" | "moved" | "missing" | "restarted" | "absent";
+  readonly kind: "changed" | "moved" | "missing" | "restarted" | "absent" | "dropped" | "foreign";
   readonly count: number;
   readonly isAtLeast?: true;
   /** The uid of the record before and after, where there is one. For `changed` and `moved` the record itself. */
@@ -36,29 +42,51 @@ export interface ChainReport {
   readonly redacted: number;
   /** Records that the reporter makes itself: where records are missing because they could not be written. */
   readonly ofReporter: number;
-  /** Records for which the warden's queue had no room: never sent. */
-  readonly dropped: number;
   /**
    * Records that are missing before the oldest one that the bounds of the journal keep no longer than others. Rotation
    * removes them, and so can who controls the file: the two look alike.
    */
   readonly rotated: number;
+  /** Wardens that were killed before they saved the end of their chain: records that they made last can be missing. */
+  readonly unconfirmed: number;
   /** The newest genuine record. */
   readonly last: ChainLink | undefined;
+  /** The first of them. */
   readonly problems: readonly ChainProblem[];
+  /** How many there are. */
+  readonly problemCount: number;
 }
 
-/** What the reporter writes into the journal by itself. */
-const OF_REPORTER = "report.gap";
+/** Problems of which each is told; a hostile file can have any number. */
+const PROBLEMS_TOLD = 1_000;
+/** As `recordUids` makes them. Other text in a record that was not checked may be anything. */
+const UID = /^[0-9A-Z]{26}$/;
+
+/** The fields of what the reporter writes into the journal by itself, and their types. */
+const ofReporter: Readonly<Record<string, "string" | "number">> = {
+  timestamp: "string",
+  "event.name": "string",
+  "log.record.uid": "string",
+  "report.missing": "number",
+  "report.reason": "string",
+  "report.queue": "string",
+  "report.uid": "string",
+};
+
+function isOfReporter(record: EventRecord): boolean {
+  if (record["event.name"] !== "report.gap") return false;
+  return Object.entries(record).every(([name, value]) => typeof value === ofReporter[name]);
+}
 
 export class JournalVerification {
   private readonly key: Uint8Array;
   private readonly expected: Set<string>;
   private readonly problems: ChainProblem[] = [];
+  private problemCount = 0;
   private genuine = 0;
   private redacted = 0;
   private ofReporter = 0;
-  private dropped = 0;
+  private unconfirmed = 0;
   private rotated = 0;
   /** Whether a record was seen that rotation spares no longer than others. */
   private isPastRotation = false;
@@ -82,17 +110,22 @@ export class JournalVerification {
 
   /** To be called for every row, in the order of their ids. */
   take(row: StoredRow): void {
-    const { record } = row;
-    const uid = String(record["log.record.uid"] ?? "");
+    const record = recordOf(row);
+    const uid = String(record?.["log.record.uid"] ?? "");
+    const shown = UID.test(uid) ? uid : "";
+    if (record === undefined) {
+      this.tell({ kind: "changed", count: 1, after: shown });
+      return;
+    }
     const place = statedPlace(record);
     if (place === undefined) {
-      if (record["event.name"] === OF_REPORTER) this.ofReporter += 1;
-      else this.problems.push({ kind: "changed", count: 1, after: uid });
+      if (isOfReporter(record)) this.ofReporter += 1;
+      else this.tell({ kind: "changed", count: 1, after: shown });
       return;
     }
     const check = checkSeal(this.key, row, record, place);
     if (check === "wrong") {
-      this.problems.push({ kind: "changed", count: 1, after: uid });
+      this.tell({ kind: "changed", count: 1, after: shown });
       return;
     }
     if (!this.follow(row, place, uid)) return;
@@ -102,12 +135,27 @@ export class JournalVerification {
     for (const seal of this.expected) if (place.seal.startsWith(seal)) this.expected.delete(seal);
   }
 
+  /** `count` rows are where no command looks for them. */
+  takeHidden(count: number): void {
+    if (count > 0) this.tell({ kind: "changed", count, after: "" });
+  }
+
+  /** The file has something that the reporter does not make, such as "index v": no row of it can be relied on. */
+  takeForeign(name: string): void {
+    this.tell({ kind: "foreign", count: 1, after: printable(name) });
+  }
+
   /** To be called once, after the last row. */
   finish(): ChainReport {
     this.checkEnd();
-    for (const _seal of this.expected) this.problems.push({ kind: "absent", count: 1 });
-    const { genuine, redacted, ofReporter, dropped, rotated, last, problems } = this;
-    return { genuine, redacted, ofReporter, dropped, rotated, last, problems };
+    for (const _seal of this.expected) this.tell({ kind: "absent", count: 1 });
+    const { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount } = this;
+    return { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount };
+  }
+
+  private tell(problem: ChainProblem): void {
+    this.problemCount += 1;
+    if (this.problems.length < PROBLEMS_TOLD) this.problems.push(problem);
   }
 
   /** False if the record is not where it belongs. */
@@ -117,13 +165,16 @@ export class JournalVerification {
     const warden = `${origin.run}:${origin.generation}`;
     // A warden that another one has followed makes no more records.
     if (isSameWarden ? place.number <= last.number : this.wardens.has(warden)) {
-      this.problems.push({ kind: "moved", count: 1, after: uid });
+      this.tell({ kind: "moved", count: 1, after: uid });
       return false;
     }
-    if (place.previous === previousText(last)) {
-      // The warden numbers what it drops, and names the last record that it did not.
-      this.dropped += place.number - (isSameWarden ? last.number : 0) - 1;
-    } else this.compareWithPrevious(place, isSameWarden, uid);
+    if (!isSameWarden && place.previous.includes("?")) this.unconfirmed += 1;
+    // The warden numbers what it drops, and names the last record that it did not.
+    const isFollowing = isSameWarden || this.isKnownEnd(place.previous);
+    const before = isSameWarden ? Number.parseInt(place.previous, 10) : 0;
+    const dropped = isFollowing ? place.number - before - 1 : 0;
+    if (place.previous !== previousText(last)) this.compareWithPrevious(place, isSameWarden, uid);
+    if (dropped > 0) this.tell({ kind: "dropped", count: dropped, after: this.lastUid, before: uid });
     const { run, generation } = origin;
     this.last = { run, generation, number: place.number, seal: place.seal };
     this.lastUid = uid;
@@ -136,30 +187,31 @@ export class JournalVerification {
   }
 
   /** The record does not follow the last one: what stood between them? */
-  private compareWithPrevious({ number, previous }: StatedPlace, isSameWarden: boolean, uid: string): void {
+  private compareWithPrevious({ previous }: StatedPlace, isSameWarden: boolean, uid: string): void {
     const previousNumber = Number.parseInt(previous, 10) || 0;
     const { last } = this;
     if (isSameWarden && last !== undefined) {
-      this.dropped += number - previousNumber - 1;
       this.miss(previousNumber - last.number, false, uid);
       return;
     }
-    this.dropped += number - 1;
     if (previousNumber === 0) {
-      if (last !== undefined)
-        this.problems.push({ kind: "restarted", count: 1, after: this.lastUid, before: uid });
+      if (last !== undefined) this.tell({ kind: "restarted", count: 1, after: this.lastUid, before: uid });
       return;
     }
     // A warden that was killed had not saved its end: the next one continues from an earlier record.
-    if (this.seen.has(previous)) return;
+    if (this.isKnownEnd(previous)) return;
     const isSameBefore = last !== undefined && previousNumber > last.number;
     this.miss(isSameBefore ? previousNumber - last.number : previousNumber, true, uid);
+  }
+
+  private isKnownEnd(previous: string): boolean {
+    return previous === previousText(undefined) || this.seen.has(previous.replace("?", ":"));
   }
 
   private miss(count: number, isAtLeast: boolean, uid: string): void {
     if (!this.isPastRotation || this.last === undefined) this.rotated += count;
     else
-      this.problems.push({
+      this.tell({
         kind: "missing",
         count,
         ...(isAtLeast ? { isAtLeast } : {}),
@@ -176,10 +228,17 @@ export class JournalVerification {
     const missing = isSameWarden ? head.number - last.number : head.number;
     if (missing <= 0) return;
     const shared = { kind: "missing", count: missing, after: this.lastUid } as const;
-    this.problems.push(isSameWarden ? shared : { ...shared, isAtLeast: true });
+    this.tell(isSameWarden ? shared : { ...shared, isAtLeast: true });
   }
 }
 
 function isOfWarden(link: ChainOrigin, origin: ChainOrigin): boolean {
   return link.run === origin.run && link.generation === origin.generation;
+}
+
+/** The record of a row; undefined if the row says anything else of it than the reporter would have written. */
+function recordOf({ body, time, kept }: StoredRow): EventRecord | undefined {
+  const record = parseRecord(body);
+  if (record === undefined || JSON.stringify(record) !== body) return undefined;
+  return time === timeOfRecord(record) && kept === (isKeptRecord(record) ? 1 : 0) ? record : undefined;
 }

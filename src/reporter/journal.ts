@@ -8,8 +8,9 @@ import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
+import { JOURNAL_SCHEMA, KEPT_INDEX, timeOfRecord } from "./journal-schema.ts";
 import { isKeptRecord } from "./kept-records.ts";
-import { LEARNED_TABLE, pruneLearned, replaceOldTable, writeLearned } from "./learned-table.ts";
+import { pruneLearned, replaceOldTable, writeLearned } from "./learned-table.ts";
 import { RecentRows } from "./recent-rows.ts";
 import {
   type GivenUp,
@@ -61,20 +62,6 @@ function dataSynced(fd: number): Promise<void> {
 }
 
 const SCHEMA_VERSION = 3;
-const schema = `
-  CREATE TABLE IF NOT EXISTS records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    run TEXT NOT NULL, generation INTEGER NOT NULL, n INTEGER NOT NULL,
-    time INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    kept INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (run, generation, n)
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS records_time ON records (time);
-  CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS totals (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  ${LEARNED_TABLE};
-`;
 
 /** Limits of one pruning: rows per statement, which blocks the reporter, and statements. */
 const PRUNE_ROWS = 1_000;
@@ -255,7 +242,7 @@ export class Journal implements Disposable {
     const body = JSON.stringify(record);
     const id = this.nextId();
     this.recent?.add({ id, record, size: body.length, isOwn: true });
-    return { id, run, generation, n, time: timeOf(record), body, kept: isKeptRecord(record) };
+    return { id, run, generation, n, time: timeOfRecord(record), body, kept: isKeptRecord(record) };
   }
 
   private nextId(): number {
@@ -402,13 +389,20 @@ export class Journal implements Disposable {
     this.log = undefined;
   }
 
+  /**
+   * Deletes the records before the first one that is young enough, in the order of their ids: records are not in the order
+   * of their times, and a gap between those that stay would look like records that somebody has removed. A record with
+   * a time in the future, from before the clock was set, does not keep older ones.
+   */
   private deleteBefore(now: number, delivered: number): DeletedRow[] {
     return this.database
-      .query<DeletedRow, [number, number]>(
-        `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE time < ? ORDER BY time LIMIT ${PRUNE_ROWS})
+      .query<DeletedRow, [number, number, number]>(
+        `WITH oldest AS MATERIALIZED (SELECT id, time FROM records ORDER BY id LIMIT ${PRUNE_ROWS})
+         DELETE FROM records WHERE id <= (SELECT max(id) FROM oldest WHERE time < ?1 AND id <
+           ifnull((SELECT min(id) FROM oldest WHERE time BETWEEN ?1 AND ?2), ${Number.MAX_SAFE_INTEGER}))
          ${RETURNING_DELETED}`,
       )
-      .all(Math.floor(now - this.bounds.maxAgeMs), delivered);
+      .all(Math.floor(now - this.bounds.maxAgeMs), Math.ceil(now), delivered);
   }
 
   private deleteOldest(delivered: number): DeletedRow[] {
@@ -457,7 +451,7 @@ function openDatabase(path: string): Database {
   database.run("PRAGMA journal_size_limit = 16777216");
   // A negative value is in KiB. The journal mostly appends and rarely reads, so the default of 2 MB would be wasted.
   database.run("PRAGMA cache_size = -256");
-  database.run(schema);
+  database.run(JOURNAL_SCHEMA);
   completeRecordsTable(database);
   replaceOldTable(database);
   // Only if it changes: a reporter that starts while the disk is full must not have to write.
@@ -473,8 +467,7 @@ function completeRecordsTable(database: Database): void {
   const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('records')").all();
   if (!present.some(({ name }) => name === "kept"))
     database.run("ALTER TABLE records ADD COLUMN kept INTEGER NOT NULL DEFAULT 0");
-  // Finds the oldest records of either sort without reading those of the other one.
-  database.run("CREATE INDEX IF NOT EXISTS records_kept ON records (kept, id)");
+  database.run(KEPT_INDEX);
 }
 
 function isUnsound(error: unknown): boolean {
@@ -503,10 +496,4 @@ function quarantineFile(path: string): string {
   for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
   if (existsSync(path)) renameSync(path, aside);
   return aside;
-}
-
-function timeOf(record: EventRecord): number {
-  const { timestamp } = record;
-  const time = typeof timestamp === "string" ? Date.parse(timestamp) : Number.NaN;
-  return Number.isNaN(time) ? 0 : time;
 }

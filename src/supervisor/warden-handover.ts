@@ -35,6 +35,8 @@ export class WardenHandover implements Disposable {
   private readonly slot: ChildSlot;
   private pair: ControlPair | undefined;
   private isReady = false;
+  /** The successor is to replace the warden that runs. One that is not wanted any more may still be ending. */
+  private isWanted = false;
   /** When the next step is overdue; ns, CLOCK_MONOTONIC. Infinite while no warden is replaced. */
   dueAt = Number.POSITIVE_INFINITY;
 
@@ -55,6 +57,7 @@ export class WardenHandover implements Disposable {
     if (this.slot.isRunning) return;
     log("starting the warden's successor, which has other rights");
     this.dueAt = now + READY_WITHIN;
+    this.isWanted = true;
     this.slot.start();
     if (!this.slot.isRunning) this.fail();
   }
@@ -62,13 +65,17 @@ export class WardenHandover implements Disposable {
   /** The successor has sent something on its control socket. */
   onControl(now: number): void {
     if (this.pair === undefined) return;
-    if (!readWardenMessages(this.pair.controlWarden).includes("ready") || this.isReady) return;
+    const isReady = readWardenMessages(this.pair.controlWarden).includes("ready");
+    if (!isReady || this.isReady || !this.isWanted) return;
     this.isReady = true;
     this.dueAt = now + ENDS_WITHIN;
     this.inputs.stopPresent();
   }
 
-  /** The successor has ended before it took over: the present warden stops, and another one is started as after a crash. */
+  /**
+   * The successor has ended before it took over: the present warden stops, and another one is started as after a crash.
+   * One that was cancelled changes nothing.
+   */
   onSuccessorEnd(): void {
     const { description } = this.slot.ended();
     log(`the warden's successor ${description}`);
@@ -87,8 +94,7 @@ export class WardenHandover implements Disposable {
     }
     this.inputs.poll.remove(pair.controlWarden);
     this.pair = undefined;
-    this.isReady = false;
-    this.dueAt = Number.POSITIVE_INFINITY;
+    this.forget();
     slot.take(this.slot);
     return pair;
   }
@@ -99,12 +105,13 @@ export class WardenHandover implements Disposable {
     if (this.isReady) {
       log("the warden does not make room for its successor; killing it");
       this.inputs.killPresent();
-    } else this.cancel();
+    } else this.kill();
   }
 
-  /** Ends a successor that has not taken over. */
+  /** Ends a successor that has not taken over, and lets the warden that runs go on. */
   cancel(): void {
-    if (this.slot.isRunning) this.slot.kill();
+    this.forget();
+    this.kill();
   }
 
   [Symbol.dispose](): void {
@@ -112,10 +119,20 @@ export class WardenHandover implements Disposable {
   }
 
   private fail(): void {
+    const { isWanted } = this;
     this.closePair();
+    this.forget();
+    if (isWanted) this.inputs.stopPresent();
+  }
+
+  private forget(): void {
     this.isReady = false;
+    this.isWanted = false;
     this.dueAt = Number.POSITIVE_INFINITY;
-    this.inputs.stopPresent();
+  }
+
+  private kill(): void {
+    if (this.slot.isRunning) this.slot.kill();
   }
 
   private openPair(): ControlPair {

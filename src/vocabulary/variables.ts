@@ -676,7 +676,7 @@ const table = {
   "journal.problem": reported(
     "string",
     [],
-    "`events verify`: `changed`, `moved`, `missing`, `restarted`, or `absent` (a seal that was expected)",
+    "`events verify`: `changed`, `moved`, `missing`, `restarted`, `dropped`, `foreign` or `absent` (a seal that was expected)",
   ),
   "journal.count": reported("int", [], "`events verify`: how many records are missing"),
   "journal.at_least": reported("bool", [], "`events verify`: at least so many"),
@@ -693,10 +693,10 @@ const table = {
     [],
     "`events verify`: records that the reporter made, of what it could not write",
   ),
-  "journal.dropped": reported(
+  "journal.unconfirmed": reported(
     "int",
     [],
-    "`events verify`: records that the warden dropped from a full queue",
+    "`events verify`: wardens that did not save the end of their chain",
   ),
   "journal.rotated": reported("int", [], "`events verify`: older records that are gone, at least so many"),
   "journal.problems": reported("int", [], "`events verify`: how many problems were found"),

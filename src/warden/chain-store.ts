@@ -19,12 +19,20 @@ const HEAD_LIMIT = 4_096;
 /** The shortest time between two saves, ns. Records of a killed warden that are newer can be removed unseen. */
 const SAVE_NS = 2e9;
 
-const head = v.object({ run: v.string(), generation: v.number(), number: v.number(), seal: v.string() });
+const SavedHead = v.object({
+  run: v.string(),
+  generation: v.number(),
+  number: v.number(),
+  seal: v.string(),
+  /** The warden had made its last record when it saved this. */
+  isEnd: v.boolean(),
+});
+type SavedHead = Readonly<v.InferOutput<typeof SavedHead>>;
 
 /** The last record of the chain as saved; undefined if there is no readable file, or one that another user can write. */
-export function readChainHead(stateDirectory: string): ChainLink | undefined {
+export function readChainHead(stateDirectory: string): SavedHead | undefined {
   const bytes = readCheckedFileOrNothing(join(stateDirectory, CHAIN_HEAD), stateFile(HEAD_LIMIT));
-  return bytes === undefined ? undefined : parseJson(head, bytes.toString("utf8"));
+  return bytes === undefined ? undefined : parseJson(SavedHead, bytes.toString("utf8"));
 }
 
 export interface ChainStoreInputs {
@@ -39,14 +47,16 @@ export class ChainStore {
   private readonly inputs: ChainStoreInputs;
   private saved: ChainLink | undefined;
   private notBefore = 0;
-  private isReported = false;
+  /** Why the last save failed; undefined if it did not. */
+  failure: string | undefined;
 
   /** Reads the key, or makes one, for which it waits for the disk. */
   constructor(inputs: ChainStoreInputs) {
     this.inputs = inputs;
     const { stateDirectory, origin } = inputs;
-    this.saved = readChainHead(stateDirectory);
-    this.chain = new JournalChain(this.key(), origin, this.saved);
+    const saved = readChainHead(stateDirectory);
+    this.saved = saved;
+    this.chain = new JournalChain(this.key(), origin, saved, saved?.isEnd !== false);
   }
 
   private key(): Uint8Array {
@@ -63,11 +73,15 @@ export class ChainStore {
     return this.chain.head === this.saved ? undefined : Math.max(0, this.notBefore - now);
   }
 
-  save(): void {
+  /** `isEnd`: this warden makes no more records. */
+  save(isEnd: boolean): void {
+    const { head } = this.chain;
+    if (head === undefined) return;
     const { stateDirectory, writeFile } = this.inputs;
     this.notBefore = monotonicNow() + SAVE_NS;
-    this.saved = this.chain.head;
-    writeFile(join(stateDirectory, CHAIN_HEAD), JSON.stringify(this.saved), (error) => this.report(error));
+    this.saved = head;
+    const text = JSON.stringify({ ...head, isEnd } satisfies SavedHead);
+    writeFile(join(stateDirectory, CHAIN_HEAD), text, (error) => this.report(error));
   }
 
   /**
@@ -75,8 +89,8 @@ export class ChainStore {
    * made while the chain is.
    */
   private report(error: unknown): void {
-    if (this.isReported) return;
-    this.isReported = true;
+    if (this.failure !== undefined) return;
+    this.failure = String(error);
     queueMicrotask(() => this.inputs.recordChange("journal.not_sealed", { "error.message": String(error) }));
   }
 }

@@ -1,5 +1,6 @@
 // What a warden leaves for the successor that replaces it, so that each event is handled by one of the two, once. Both
-// have opened a source of events; the time of an event decides whose it is.
+// have opened a source of events; the time of an event decides whose it is. A loss is of the source that reports it, and
+// its time is when it was noticed, so that it belongs to the warden of that source and says nothing about other events.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -56,6 +57,7 @@ export class EventsUntil {
 
   /** Whether the event is to be handled here. */
   takes(event: ProcessEvent): boolean {
+    if (event.kind === "loss") return true;
     if (event.time > this.until) {
       this.isPassed = true;
       return false;
@@ -79,6 +81,7 @@ export class EventsAfter {
 
   /** Whether the event is to be handled here. */
   takes(event: ProcessEvent): boolean {
+    if (event.kind === "loss") return true;
     if (event.time <= this.until) return false;
     if (event.time > this.until + SAME_EVENT_NS) {
       this.isOver = true;

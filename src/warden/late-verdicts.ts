@@ -32,7 +32,7 @@ export interface LateVerdictsInputs {
   readonly missed: (reason: LateReason) => void;
 }
 
-/** `full`: too many wait. `timeout`: an answer did not come. */
+/** `full`: too many wait. `timeout`: an answer did not come. `stop`: the warden ended before it could come. */
 export type LateReason = (typeof lateReasons)[number];
 
 /** Maximum number of execs that wait, about 4 KiB each. */
@@ -94,15 +94,24 @@ export class LateVerdicts {
     if (this.waiting.size === 0) return;
     for (const exec of this.waiting) {
       if (exec.until > now) return;
-      this.remove(exec);
-      for (const key of exec.keys) {
-        const others = this.byKey.get(key);
-        others?.delete(exec);
-        if (others?.size === 0) this.byKey.delete(key);
-      }
-      this.inputs.missed("timeout");
-      this.inputs.judge(exec);
+      this.judgeWithoutAnswers(exec, "timeout");
     }
+  }
+
+  /** Judges all that wait with what is known, because the warden ends and no other one gets their answers. */
+  endAll(): void {
+    for (const exec of this.waiting) this.judgeWithoutAnswers(exec, "stop");
+  }
+
+  private judgeWithoutAnswers(exec: Waiting, reason: LateReason): void {
+    this.remove(exec);
+    for (const key of exec.keys) {
+      const others = this.byKey.get(key);
+      others?.delete(exec);
+      if (others?.size === 0) this.byKey.delete(key);
+    }
+    this.inputs.missed(reason);
+    this.inputs.judge(exec);
   }
 
   private remove(exec: Waiting): void {

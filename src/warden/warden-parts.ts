@@ -357,6 +357,9 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...(chainStore.failure === undefined
+        ? []
+        : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
       ...options.outputProblems.map(({ text }) => text),
     ];
   };

@@ -121,12 +121,14 @@ class Warden {
 
   /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
   start(saved: SavedState | undefined): void {
-    const { work, verdicts, source, policyInForce, enforcement, requests, learner } = this.parts;
+    const { work, verdicts, source, policyInForce, enforcement, requests, learner, link } = this.parts;
     this.updateClocks();
     verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
+    // The scan may take a second: what a warden that is killed meanwhile had to record has left it.
+    link.flush();
     if (!this.succeed()) this.initialScan(saved);
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
@@ -627,7 +629,7 @@ class Warden {
       forestStore.save(now);
       observation.save(now);
     }
-    if (chainStore.dueIn(now) === 0) chainStore.save();
+    if (chainStore.dueIn(now) === 0) chainStore.save(false);
     if (capture.work(now) === "begun") this.beginScan(false);
     if ((learner.hasReports && now >= this.reportLearnedAt) || learner.secondsLeft() === 0) {
       learner.report();
@@ -649,6 +651,8 @@ class Warden {
       capture,
       repeatedVerdicts,
     } = this.parts;
+    // Before the capture ends and the verdicts are flushed: both get these.
+    this.parts.late.endAll();
     capture.shutdown();
     repeatedVerdicts.flushAll();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
@@ -656,7 +660,7 @@ class Warden {
     this.parts.observation.saveNow(monotonicNow());
     learner.reportAll();
     recordChange("warden.stopped", { "sensor.source": source.name });
-    chainStore.save();
+    chainStore.save(true);
     link.shutdown(SHUTDOWN_REPORT_NS);
     await fileWriter.settle(SHUTDOWN_WRITE_MS);
     this.options.deadMan?.timer.disarm();

@@ -20,18 +20,29 @@ const CHANGED = 1_900_000_000;
 
 /** A warden's side, and an examiner played by the test. */
 class Rig implements Disposable {
-  readonly examination: ExaminerClient;
+  examination: ExaminerClient;
   readonly bases: BaseSystem[] = [];
   readonly heard: [string, ExaminedFile][] = [];
   readonly changes: string[] = [];
+  readonly contents: (string | undefined)[] = [];
   private ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
   constructor() {
-    this.examination = new ExaminerClient(this.ends[0], 7, {
+    this.examination = this.wardenOf(7);
+  }
+
+  /** The next warden, on the same socket. */
+  replaceWarden(generation: number): void {
+    this.examination = this.wardenOf(generation);
+  }
+
+  private wardenOf(generation: number): ExaminerClient {
+    return new ExaminerClient(this.ends[0], generation, {
       base: (base) => this.bases.push(base),
       examined: (path, examined) => this.heard.push([path, examined]),
       changed: (what) => this.changes.push(what),
+      content: (_, content) => this.contents.push(content?.digest),
     });
   }
 
@@ -302,4 +313,18 @@ test("a socket that was shut down is given up, and on the next one the unanswere
   rig.says({ type: "ready" });
   expect(rig.asked()).toContainEqual(question);
   expect(rig.examination.receive()).toBe(true);
+});
+
+test("an answer to the previous warden's question is not one to its successor's", () => {
+  using rig = new Rig();
+  rig.examination.contents.ask("/a", undefined, []);
+  rig.replaceWarden(8);
+  rig.examination.contents.ask("/b", undefined, []);
+  const [first, second] = rig.asked().filter((asked) => "type" in asked && asked.type === "content");
+  const contentOf = (asked: ExaminerRequest | undefined, digit: string): ExaminerMessage => {
+    if (asked === undefined || !("type" in asked) || asked.type !== "content") throw new Error("not asked");
+    return { type: "content", id: asked.id, digest: `sha256:${digit.repeat(64)}`, packaged: false };
+  };
+  rig.says(contentOf(first, "a"), contentOf(second, "b"));
+  expect(rig.contents).toEqual([`sha256:${"b".repeat(64)}`]);
 });

@@ -9,6 +9,7 @@ class Rig {
   hasRoom = true;
   now = 0;
   readonly contents = new FileContents({
+    idsAfter: 0,
     send: (id, path, fd) => {
       if (this.hasRoom) this.sent.push(`${id} ${path} ${fd === undefined ? "-" : "file"}`);
       return this.hasRoom;

@@ -5,7 +5,9 @@ import type { EventRecord } from "../../src/report/event-record.ts";
 import { type ChainLink, type ChainOrigin, JournalChain } from "../../src/report/journal-chain.ts";
 import { createRedaction } from "../../src/report/redact.ts";
 import { isRedacted } from "../../src/report/redacted-fields.ts";
-import { JournalVerification, type StoredRow } from "../../src/reporter/journal-verification.ts";
+import { timeOfRecord } from "../../src/reporter/journal-schema.ts";
+import { JournalVerification } from "../../src/reporter/journal-verification.ts";
+import { isKeptRecord } from "../../src/reporter/kept-records.ts";
 import { variableNames } from "../../src/vocabulary/variables.ts";
 
 const key = new Uint8Array(32).fill(3);
@@ -13,11 +15,20 @@ const LIMIT = 64_000;
 const first: ChainOrigin = { run: "a", generation: 1 };
 const second: ChainOrigin = { run: "b", generation: 1 };
 
+interface Row extends ChainOrigin {
+  readonly record: EventRecord;
+}
+
+/** 26 characters, as a uid has. */
+function uidOf(name: string): string {
+  return name.toUpperCase().padStart(26, "0");
+}
+
 function verdict(uid: string, more: EventRecord = {}): EventRecord {
   return {
     timestamp: "2026-01-01T00:00:00.000000Z",
     "event.name": "policy.verdict",
-    "log.record.uid": uid,
+    "log.record.uid": uidOf(uid),
     "policy.outcome": "alerted",
     "process.pid": 12,
     ...more,
@@ -29,7 +40,7 @@ function journalOf(
   count: number,
   origin: ChainOrigin = first,
   previous?: ChainLink,
-): { rows: StoredRow[]; head: ChainLink | undefined } {
+): { rows: Row[]; head: ChainLink | undefined } {
   const chain = new JournalChain(key, origin, previous);
   const rows = Array.from({ length: count }, (_, i) =>
     rowOf(chain, origin, verdict(`${origin.run}${i + 1}`)),
@@ -37,17 +48,27 @@ function journalOf(
   return { rows, head: chain.head };
 }
 
-function rowOf(chain: JournalChain, origin: ChainOrigin, record: EventRecord): StoredRow {
-  return { id: 0, ...origin, record: JSON.parse(chain.seal(chain.prepare(record, LIMIT))) };
+function rowOf(chain: JournalChain, origin: ChainOrigin, record: EventRecord): Row {
+  return { ...origin, record: JSON.parse(chain.seal(chain.prepare(record, LIMIT))) };
 }
 
-function verified(rows: readonly StoredRow[], head?: ChainLink, expected: readonly string[] = []) {
+function verified(rows: readonly Row[], head?: ChainLink, expected: readonly string[] = []) {
   const verification = new JournalVerification(key, head, expected);
-  for (const row of rows) verification.take(row);
+  for (const row of rows) verification.take(storedRow(row));
   return verification.finish();
 }
 
-function changed(row: StoredRow, record: EventRecord): StoredRow {
+/** The row that the reporter would have written. */
+function storedRow({ record, ...origin }: Row) {
+  return {
+    ...origin,
+    time: timeOfRecord(record),
+    kept: isKeptRecord(record) ? 1 : 0,
+    body: JSON.stringify(record),
+  };
+}
+
+function changed(row: Row, record: EventRecord): Row {
   return { ...row, record: { ...row.record, ...record } };
 }
 
@@ -56,7 +77,7 @@ describe("a journal that nobody touched", () => {
     const one = journalOf(5);
     const two = journalOf(3, second, one.head);
     const report = verified([...one.rows, ...two.rows], two.head);
-    expect(report).toMatchObject({ genuine: 8, redacted: 0, dropped: 0, rotated: 0, problems: [] });
+    expect(report).toMatchObject({ genuine: 8, redacted: 0, rotated: 0, problems: [] });
   });
 
   test("is genuine when a warden was killed before it saved the end of its chain", () => {
@@ -65,6 +86,18 @@ describe("a journal that nobody touched", () => {
     const two = journalOf(3, second, saved);
     expect(verified([...one.rows, ...two.rows], two.head).problems).toEqual([]);
     expect(verified(one.rows, saved).problems).toEqual([]);
+  });
+
+  test("says of which warden the end is not sure: what it made last may be missing", () => {
+    const one = journalOf(5);
+    const saved = { ...first, number: 3, seal: String(one.rows[2]?.record["journal.seal"]) };
+    const chain = new JournalChain(key, second, saved, false);
+    const rows = [rowOf(chain, second, verdict("b1")), rowOf(chain, second, verdict("b2"))];
+    for (const left of [one.rows, one.rows.slice(0, 3)])
+      expect(verified([...left, ...rows], chain.head)).toMatchObject({ unconfirmed: 1, problems: [] });
+    expect(verified([...one.rows.slice(0, 2), ...rows], chain.head).problems).toMatchObject([
+      { kind: "missing", count: 1 },
+    ]);
   });
 
   test("is genuine when a second warden was killed before it saved anything", () => {
@@ -80,7 +113,10 @@ describe("a journal that nobody touched", () => {
     chain.skip();
     chain.skip();
     rows.push(rowOf(chain, first, verdict("4")));
-    expect(verified(rows, chain.head)).toMatchObject({ genuine: 2, dropped: 2, problems: [] });
+    expect(verified(rows, chain.head)).toMatchObject({
+      genuine: 2,
+      problems: [{ kind: "dropped", count: 2, after: uidOf("1"), before: uidOf("4") }],
+    });
   });
 
   test("says that older records were rotated away; what was killed is kept longer", () => {
@@ -121,26 +157,28 @@ describe("a reporter that was taken over is found when it", () => {
         verified(rows.with(4, { ...changedRow(4, edit) }), head).problems.map(({ kind }) => kind),
       ).toContain("changed");
     const { "process.pid": _pid, ...less } = rows[4]?.record ?? {};
-    expect(verified(rows.with(4, { id: 0, ...first, record: less }), head).problems).toContainEqual({
+    expect(verified(rows.with(4, { ...first, record: less }), head).problems).toContainEqual({
       kind: "changed",
       count: 1,
-      after: "a5",
+      after: uidOf("a5"),
     });
   });
 
   /** `edit` may have a field that an object literal cannot have. */
-  function changedRow(at: number, edit: EventRecord): StoredRow {
+  function changedRow(at: number, edit: EventRecord): Row {
     const text = JSON.stringify(rows[at]?.record);
-    return { id: 0, ...first, record: JSON.parse(`${text.slice(0, -1)},${JSON.stringify(edit).slice(1)}`) };
+    return { ...first, record: JSON.parse(`${text.slice(0, -1)},${JSON.stringify(edit).slice(1)}`) };
   }
 
   test("removes records: it says how many, and between which", () => {
     const report = verified(rows.toSpliced(3, 2), head);
-    expect(report.problems).toEqual([{ kind: "missing", count: 2, after: "a3", before: "a6" }]);
+    expect(report.problems).toEqual([{ kind: "missing", count: 2, after: uidOf("a3"), before: uidOf("a6") }]);
   });
 
   test("removes the newest records", () => {
-    expect(verified(rows.slice(0, 6), head).problems).toEqual([{ kind: "missing", count: 3, after: "a6" }]);
+    expect(verified(rows.slice(0, 6), head).problems).toEqual([
+      { kind: "missing", count: 3, after: uidOf("a6") },
+    ]);
     expect(verified([], head).problems).toEqual([{ kind: "missing", count: 9, isAtLeast: true, after: "" }]);
   });
 
@@ -148,7 +186,7 @@ describe("a reporter that was taken over is found when it", () => {
     const two = journalOf(2, second, head);
     const report = verified([...rows.slice(0, 6), ...two.rows], two.head);
     expect(report.problems).toEqual([
-      { kind: "missing", count: 3, isAtLeast: true, after: "a6", before: "b1" },
+      { kind: "missing", count: 3, isAtLeast: true, after: uidOf("a6"), before: uidOf("b1") },
     ]);
   });
 
@@ -156,7 +194,7 @@ describe("a reporter that was taken over is found when it", () => {
     const chain = new JournalChain(key, first, undefined);
     const all = Array.from({ length: 8 }, (_, i) => rowOf(chain, first, verdict(`a${i + 1}`)));
     const report = verified([...all.slice(0, 3), ...all.slice(6)], chain.head);
-    expect(report.problems).toEqual([{ kind: "missing", count: 3, after: "a3", before: "a7" }]);
+    expect(report.problems).toEqual([{ kind: "missing", count: 3, after: uidOf("a3"), before: uidOf("a7") }]);
   });
 
   test("reorders records, or repeats one", () => {
@@ -164,40 +202,80 @@ describe("a reporter that was taken over is found when it", () => {
     if (a === undefined || b === undefined) throw new Error("no such rows");
     const swapped = verified(rows.with(3, b).with(4, a), head);
     expect(swapped.problems.map(({ kind }) => kind)).toContain("moved");
-    expect(verified([...rows, a], head).problems).toEqual([{ kind: "moved", count: 1, after: "a4" }]);
+    expect(verified([...rows, a], head).problems).toEqual([{ kind: "moved", count: 1, after: uidOf("a4") }]);
   });
 
   test("repeats a record of an earlier warden", () => {
     const two = journalOf(2, second, head);
     for (const i of [0, 4]) {
       const again = [...rows, ...two.rows, ...rows.slice(i, i + 1)];
-      expect(verified(again, two.head).problems).toEqual([{ kind: "moved", count: 1, after: `a${i + 1}` }]);
+      expect(verified(again, two.head).problems).toEqual([
+        { kind: "moved", count: 1, after: uidOf(`a${i + 1}`) },
+      ]);
     }
   });
 
   test("writes a record of its own, or one of another host", () => {
     const record = verdict("x");
-    expect(verified([...rows, { id: 0, ...first, record }], head).problems).toEqual([
-      { kind: "changed", count: 1, after: "x" },
+    expect(verified([...rows, { ...first, record }], head).problems).toEqual([
+      { kind: "changed", count: 1, after: uidOf("x") },
     ]);
     const foreign = new JournalChain(new Uint8Array(32).fill(4), first, undefined);
     const forged = rowOf(foreign, first, record);
-    expect(verified([...rows, forged], head).problems).toEqual([{ kind: "changed", count: 1, after: "x" }]);
+    expect(verified([...rows, forged], head).problems).toEqual([
+      { kind: "changed", count: 1, after: uidOf("x") },
+    ]);
   });
 
   test("says that a record is of another warden", () => {
     const moved = rows.map((row, i) => (i === 4 ? { ...row, generation: 2 } : row));
-    expect(verified(moved, head).problems).toContainEqual({ kind: "changed", count: 1, after: "a5" });
+    expect(verified(moved, head).problems).toContainEqual({ kind: "changed", count: 1, after: uidOf("a5") });
+  });
+
+  test("writes something beside the record by which a command finds it, or finds it not", () => {
+    const [row] = rows.slice(4);
+    if (row === undefined) throw new Error("no such row");
+    const stored = storedRow(row);
+    const spaced = stored.body.replace('"policy.outcome":"alerted"', '"policy.outcome": "alerted"');
+    expect(spaced).not.toBe(stored.body);
+    for (const edit of [{ time: 0 }, { kept: 1 }, { body: spaced }, { body: "no record" }]) {
+      const verification = new JournalVerification(key, undefined);
+      verification.take({ ...stored, ...edit });
+      expect(verification.finish().problems).toMatchObject([{ kind: "changed" }]);
+    }
+    const hidden = new JournalVerification(key, undefined);
+    hidden.takeHidden(2);
+    hidden.takeForeign("index v\u001b[2J");
+    expect(hidden.finish().problems).toEqual([
+      { kind: "changed", count: 2, after: "" },
+      { kind: "foreign", count: 1, after: expect.not.stringContaining("\u001b") },
+    ]);
+  });
+
+  test("writes a uid that is none, or calls a verdict of its own a gap", () => {
+    const gap = { ...verdict("x"), "event.name": "report.gap" };
+    const forged = { ...verdict("x"), "log.record.uid": "\u001b[2J" };
+    expect(verified([{ ...first, record: gap }]).problems).toEqual([
+      { kind: "changed", count: 1, after: uidOf("x") },
+    ]);
+    expect(verified([{ ...first, record: forged }]).problems).toEqual([
+      { kind: "changed", count: 1, after: "" },
+    ]);
+  });
+
+  test("writes any number of records: the first thousand are told, all are counted", () => {
+    const many = Array.from({ length: 3_000 }, () => ({ ...first, record: verdict("x") }));
+    expect(verified(many)).toMatchObject({ problemCount: 3_000, problems: { length: 1_000 } });
   });
 
   test("claims that something was redacted, beyond arguments", () => {
-    const row = changed(rows[4] ?? { id: 0, ...first, record: {} }, {
+    const row = changed(rows[4] ?? { ...first, record: {} }, {
       "journal.redacted_seal": "0".repeat(32),
     });
     expect(verified(rows.with(4, row), head).problems).toContainEqual({
       kind: "changed",
       count: 1,
-      after: "a5",
+      after: uidOf("a5"),
     });
   });
 });

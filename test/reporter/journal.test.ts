@@ -139,6 +139,29 @@ describe("the journal", () => {
     expect(uids()).toEqual(["new"]);
   });
 
+  test("drops records in the order in which they came, so that none is missing between those that stay", () => {
+    using journal = new Journal(path, { ...bounds, maxAgeMs: 3_600_000 });
+    const [old, young] = [7_200_000, 60_000];
+    append(journal, 1, [
+      record("a", old),
+      record("of a clock that was ahead", -1e9),
+      record("b", old),
+      record("c", young),
+      record("of a late answer", old),
+      record("d", young),
+    ]);
+    expect(journal.prune(Date.now(), 0, () => undefined)).toBe(3);
+    expect(uids()).toEqual(["c", "of a late answer", "d"]);
+  });
+
+  test("drops more old records than one statement deletes", () => {
+    using journal = new Journal(path, { ...bounds, maxAgeMs: 3_600_000 });
+    const old = Array.from({ length: 2_500 }, (_, i) => record(`old ${i}`, 7_200_000));
+    append(journal, 1, [...old, record("new")]);
+    expect(journal.prune(Date.now(), 0, () => undefined)).toBe(2_500);
+    expect(uids()).toEqual(["new"]);
+  });
+
   test("takes each number of a warden once", () => {
     using journal = new Journal(path, bounds);
     append(journal, 1, [record("a"), record("b")]);

@@ -58,13 +58,6 @@ describe.skipIf(reason !== undefined)("doctor finds what run refuses:", () => {
     expectSameRefusal(config, "reporter's user", why);
   });
 
-  test("a host without /etc/passwd", () => {
-    const script = 'mount -t tmpfs none /etc && exec "$@"';
-    const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
-    const why = "cannot read /etc/passwd for the reporter's user";
-    expectSameRefusal(`state_directory: ${folder}/state\n`, "reporter's user", why, inside);
-  });
-
   test("a state directory that others can write to", () => {
     const state = join(folder, "shared-state");
     mkdirSync(state);
@@ -94,8 +87,13 @@ test.skipIf(reason !== undefined)("doctor says which user the reporter gets", ()
     "check.status": "ok",
     "check.detail": "uid 997, gid 996",
   });
-  expect(withPasswd("")).toMatchObject({
+  const chosen = {
     "check.status": "ok",
     "check.detail": "a number that nobody has, chosen at the first start",
-  });
+  };
+  // The root of a container may have no users at all.
+  const script = 'mount -t tmpfs none /etc && exec "$@"';
+  const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+  expect(checkOf(ask("doctor", "source: auto\n", inside), "reporter's user")).toMatchObject(chosen);
+  expect(withPasswd("")).toMatchObject(chosen);
 });

@@ -112,7 +112,7 @@ describe.skipIf(reason !== undefined)("events verify", () => {
       database.run("UPDATE records SET body = replace(body, 'tw-probe', 'tw-probd') WHERE id = ?", [id]);
     });
     expect(exitCode).toBe(1);
-    expect(text).toMatch(/^changed .* is not as the warden made it$/m);
+    expect(text).toMatch(/^changed .*: not as the warden made it$/m);
   });
 
   test("finds that the newest records were cut off", () => {
@@ -141,7 +141,7 @@ describe.skipIf(reason !== undefined)("events verify", () => {
       for (const [i, row] of rows.entries())
         database.run("UPDATE records SET body = ? WHERE id = ?", [row.body, id + 1 - i]);
     });
-    expect([exitCode, text]).toEqual([1, expect.stringMatching(/^moved /m)]);
+    expect([exitCode, text]).toEqual([1, expect.stringMatching(/^(moved|changed) /m)]);
   });
 
   test("finds a record of the first warden at the end", () => {
@@ -160,6 +160,21 @@ describe.skipIf(reason !== undefined)("events verify", () => {
       database.run(sql, [middle(database)]);
     });
     expect([exitCode, text]).toEqual([1, expect.stringMatching(/^changed /m)]);
+  });
+
+  test("finds what hides a record from the other commands, or shows them another one", () => {
+    for (const [attack, finding] of [
+      ["UPDATE records SET id = -id WHERE id > 5", /^changed {3}\d+ records: not as the warden made/m],
+      ["UPDATE records SET time = 0", /^changed /m],
+      [
+        "UPDATE records SET body = replace(body, '\"policy.severity\":', '\"policy.severity\": ')",
+        /^changed /m,
+      ],
+      ["CREATE INDEX v ON records (id, run, generation, body)", /^foreign {3}index v: /m],
+    ] as const) {
+      const { exitCode, text } = attacked((database) => database.run(attack));
+      expect([attack, exitCode, text]).toEqual([attack, 1, expect.stringMatching(finding)]);
+    }
   });
 
   test("finds that an older copy of the journal was put back", () => {

@@ -44,6 +44,31 @@ test("a process that does the same again shortly after the change does it again"
   expect([second.takes(exit(7, UNTIL + 5)), second.takes(exit(7, UNTIL + 20))]).toEqual([false, true]);
 });
 
+describe("a loss, which is noticed later than the events that follow it in the ring", () => {
+  const loss: ProcessEvent = {
+    kind: "loss",
+    source: "ebpf",
+    time: UNTIL + 5_000_000,
+    reason: "overrun",
+    count: 3,
+  };
+
+  test("is reported by the warden that is replaced, which goes on with its last events", () => {
+    const first = new EventsUntil(UNTIL);
+    expect([first.takes(loss), first.isPassed, first.takes(exit(7, UNTIL - 10))]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+
+  test("is reported by the successor, which does not handle again what was handled", () => {
+    const second = new EventsAfter(new EventsUntil(UNTIL));
+    expect([second.takes(loss), second.isOver]).toEqual([true, false]);
+    expect(second.takes(exit(7, UNTIL - 10))).toBe(false);
+  });
+});
+
 describe("what is left for the successor", () => {
   let folder = "";
   beforeEach(() => {

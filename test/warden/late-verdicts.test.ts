@@ -54,6 +54,17 @@ test("an answer that does not come is waited for no longer than its time: what i
   expect(rig.judged).toBe(2);
 });
 
+test("a warden that ends judges what waits with what is known, and once", () => {
+  const rig = new Rig();
+  rig.late.add(exec, ["a", "b"], 0);
+  rig.late.add(exec, ["b"], 1e9);
+  rig.late.endAll();
+  rig.late.answered("a");
+  rig.late.answered("b");
+  expect([rig.judged, rig.missed]).toEqual([2, ["stop", "stop"]]);
+  expect(rig.late.dueIn(0)).toBeUndefined();
+});
+
 test("what finds no room is counted", () => {
   const rig = new Rig();
   for (let i = 0; i < 1030; i += 1) rig.late.add(exec, ["a"], 0);
