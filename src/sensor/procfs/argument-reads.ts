@@ -65,8 +65,9 @@ export class ArgumentReads {
   }
 
   /**
-   * Reads the start of `fd`, which it closes, into `data`. `user`: who is charged, as `chargedUser` has it. Returns the number of bytes, or -errno: -ETIMEDOUT if the read
-   * hangs, -EBUSY if too many of that user do, -ENOSYS if this system cannot limit the time of a read.
+   * Reads the start of `fd`, which it closes, into `data`. `user`: who is charged, as `chargedUser` has it. Returns the
+   * number of bytes, or -errno: -ETIMEDOUT if the read hangs, -EBUSY if too many of that user do, -ENOSYS if this system
+   * cannot limit the time of a read.
    */
   read(fd: number, data: Uint8Array, limit: number, occasion: Occasion, user: number): number {
     const begin = monotonicNow();
