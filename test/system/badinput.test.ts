@@ -104,7 +104,7 @@ describe.skipIf(reason !== undefined)("wrong use ends with 2", () => {
     [
       "an output that is none",
       ["run", "--output", "xml"],
-      [/--output must be json, pretty or none, not "xml"/],
+      [/--output must be json, pretty, alerts or none, not "xml"/],
     ],
     ["an argument too many", ["run", "now"], [/too many arguments|unexpected/]],
     ["an address without a port", ["run", "--listen", "127.0.0.1"], [/--listen 127.0.0.1/, /ADDRESS:PORT/]],
