@@ -193,7 +193,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     unset: "nothing leaves the host",
   },
   "otlp.headers": {
-    meaning: "headers of each export, a token for example",
+    meaning: "headers of each export, a token for example (then the file should have mode 0600)",
     example: "{ Authorization: Bearer example }",
     takesEffect: "restart",
   },
