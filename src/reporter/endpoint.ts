@@ -1,6 +1,7 @@
 // The HTTP endpoint for metrics and health.
 import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
+import { codeOf } from "../linux/system-error.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
 import { BasicAuth } from "./basic-auth.ts";
@@ -54,8 +55,9 @@ export function openEndpoint(
       if (waitMs > FIRST_RETRY_MS) warn(`listening on ${name} now`);
     } catch (error) {
       if (waitMs === FIRST_RETRY_MS) {
-        const hint = "it is tried again; choose another address with --listen, or off";
-        warn(`cannot listen on ${name}: ${messageOf(error)}; ${hint}`);
+        const why = codeOf(error) === "EADDRINUSE" ? "it is used by another program" : messageOf(error);
+        const hint = "treewarden tries again; choose another address by metrics.listen or --listen";
+        warn(`the endpoint cannot listen on ${name}: ${why}; ${hint}`);
       }
       timer = setTimeout(() => listen(Math.min(2 * waitMs, LONGEST_RETRY_MS)), waitMs);
     }
