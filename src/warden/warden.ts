@@ -121,14 +121,12 @@ class Warden {
 
   /** Handles waiting requests and the processes that already run. `saved` is the state of the previous warden. */
   start(saved: SavedState | undefined): void {
-    const { work, verdicts, source, policyInForce, enforcement, requests, learner, link } = this.parts;
+    const { work, verdicts, source, policyInForce, enforcement, requests, learner } = this.parts;
     this.updateClocks();
     verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
     this.warnAboutPolicy();
     requests.handle();
     work.finish();
-    // The scan may take a second: what a warden that is killed meanwhile had to record has left it.
-    link.flush();
     if (!this.succeed()) this.initialScan(saved);
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();

@@ -136,7 +136,8 @@ describe.skipIf(reason !== undefined)("a run whose processes are killed 100 time
     for (const { generation, n } of rows) numbers.set(generation, [...(numbers.get(generation) ?? []), n]);
     // Of each warden from the first to the last that arrived: what it had not sent when it died is at the end.
     for (const [, ns] of numbers) expect(ns).toEqual(Array.from({ length: ns.length }, (_, i) => i + 1));
-    expect(numbers.size).toBeGreaterThanOrEqual(times.warden.length);
+    // A warden that is killed during its first scan has sent nothing yet.
+    expect(numbers.size).toBeGreaterThan(times.warden.length / 2);
     console.log(`${rows.length} records of ${numbers.size} wardens`);
 
     const events = Bun.spawnSync([
