@@ -2,10 +2,12 @@
 import { type Config, configFile, defaultConfig } from "../config/config.ts";
 import { type OutputError, parseConfig, parseDespiteOutputErrors } from "../config/config-file.ts";
 import type { ConfigError } from "../config/yaml-file.ts";
+import { readCheckedFile } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { OutputProblem } from "../report/output-problem.ts";
 import { otlpSignals } from "../reporter/otel-variables.ts";
+import type { WardenStatus } from "../warden/warden-status.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
@@ -62,6 +64,16 @@ export function readConfigFile(
   const lines = errors.slice(0, ERRORS_SHOWN).map(errorLine);
   const left = errors.length - lines.length;
   throw new CommandError(exitCodes.usage, left > 0 ? [...lines, `${left} more errors in ${file}`] : lines);
+}
+
+/**
+ * Whether the file that a warden has read has another content now. It is the warden's file, which `run --config` chose
+ * and a command need not name. False if it may not be read: that is not known to be a change.
+ */
+export function isConfigurationChanged({ file, digest }: WardenStatus["configuration"]): boolean {
+  const content = readCheckedFile(file ?? configFile, fileRules("to decide", CONFIG_LIMIT));
+  if (content.ok) return digestOf(content.bytes) !== digest;
+  return content.problem.kind === "missing" && digest !== null;
 }
 
 function errorLine({ file, line, column, message }: ConfigError): string {

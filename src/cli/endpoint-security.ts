@@ -46,5 +46,11 @@ export function readEndpointSecurity(path: string | undefined): EndpointReading 
 }
 
 function off(texts: readonly string[]): EndpointReading {
-  return { security: null, problems: texts.map((text) => ({ signals: ["endpoint"], text })) };
+  return {
+    security: null,
+    problems: texts.map((text) => ({
+      signals: ["endpoint"],
+      text: `the endpoint for Prometheus is off: ${text}`,
+    })),
+  };
 }

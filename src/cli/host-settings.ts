@@ -49,14 +49,26 @@ export function policyOption(): Option {
 }
 
 /**
- * The configuration file's settings, overridden by the options of the command line. Throws a CommandError that lists
- * every error with its place.
+ * The configuration file's settings, overridden by the options of the command line. An error in the section of an
+ * output is a warning, because no command but `run` has outputs. Throws a CommandError that lists every other error with
+ * its place.
  */
 export function hostConfig(flags: HostFlags, purpose: ReadPurpose = "to show"): Config {
-  return hostConfigFile(flags, purpose).config;
+  return hostConfigWithFile(flags, purpose).config;
 }
 
 /** As `hostConfig`, with the configuration file that the settings come from. */
+export function hostConfigWithFile(
+  flags: HostFlags,
+  purpose: ReadPurpose,
+): Pick<ReadConfig, "config" | "file"> {
+  const { config, file, outputProblems } = hostConfigFile(flags, purpose, filesOnDisk, "turn off");
+  for (const { text } of outputProblems)
+    warn(`the configuration has an error, with which run starts: ${text}`);
+  return { config, file };
+}
+
+/** As `hostConfigWithFile`, for `run`, which decides itself what an error in the section of an output does. */
 export function hostConfigFile(
   flags: HostFlags,
   purpose: ReadPurpose,

@@ -38,7 +38,7 @@ export function runConfig(
       source: source ?? config.source,
       metrics: { ...config.metrics, listen: listen ?? config.metrics.listen },
     },
-    origin: { file, digest, why: whyOnlyObserved(config, enforcement, file) },
+    origin: { file: file && resolve(file), digest, why: whyOnlyObserved(config, enforcement, file) },
     outputProblems,
   };
 }

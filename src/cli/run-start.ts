@@ -14,7 +14,7 @@ import type { RunSettings } from "../warden/warden-plan.ts";
 import type { OutputErrors } from "./configuration.ts";
 import { readEndpointSecurity } from "./endpoint-security.ts";
 import { armedErrors, armedExample, printWhatMayAct } from "./enforcement.ts";
-import { hostConfig } from "./host-settings.ts";
+import { hostConfigFile } from "./host-settings.ts";
 import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts";
 import { policyOrError, policyRefusal } from "./policies.ts";
 import { type RunConfig, runConfig } from "./run-config.ts";
@@ -77,7 +77,7 @@ function isOnTerminal(): boolean {
 /** The state directory; that of the options or the default if the configuration has an error. */
 function stateDirectoryOf(settings: RunSettings): string {
   try {
-    return hostConfig(settings, "to decide").state_directory;
+    return hostConfigFile(settings, "to decide", filesOnDisk, "turn off").config.state_directory;
   } catch {
     return settings.stateDir ?? defaultStateDirectory;
   }
@@ -115,9 +115,11 @@ export function printEnforcement({ config, origin: { why }, policy }: Start): re
   const byOrder = orders.confirm
     .filter(({ rule, digest }) => digests.get(rule) === digest)
     .map(({ rule }) => ({ rule, since: now, by: "order" as const }));
+  // At the first start on a host nothing is newly named: the configuration is what root wants from the beginning.
+  const isFirst = readLastGood(config.state_directory) === undefined;
   const arming = configuredArming({
     policy,
-    settings: config,
+    settings: isFirst ? { ...config, armed_since_hours: 0 } : config,
     before: [...readConfirmedRules(config.state_directory), ...byOrder],
     observed: readObservedRules(config.state_directory),
     now,

@@ -17,9 +17,10 @@ import type { OutputName } from "../vocabulary/event-names.ts";
 import { orderFields } from "../warden/override-records.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
+import { isConfigurationChanged } from "./configuration.ts";
 import { runChecks } from "./doctor/checks.ts";
 import { CONFIRM_HINT } from "./enforcement.ts";
-import { configOption, type HostFlags, hostConfigFile, stateDirOption } from "./host-settings.ts";
+import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { askWarden, isWardenRunning } from "./request-warden.ts";
@@ -59,7 +60,7 @@ async function showStatus(flags: StatusFlags): Promise<void> {
 }
 
 async function statusOf(flags: StatusFlags): Promise<Status> {
-  const { stateDirectory, digest, problem } = whereToLook(flags);
+  const stateDirectory = stateDirectoryOf(flags);
   const answer = await askWarden(stateDirectory, { kind: "status" });
   const warden = answer?.status ?? undefined;
   const stored = readOverrides(stateDirectory);
@@ -68,8 +69,7 @@ async function statusOf(flags: StatusFlags): Promise<Status> {
     `no treewarden runs on ${stateDirectory}`,
     ...stored.problems.map(({ text }) => text),
   ];
-  const isChanged =
-    warden !== undefined && problem === undefined && (warden.configuration.digest ?? undefined) !== digest;
+  const isChanged = warden !== undefined && isConfigurationChanged(warden.configuration);
   return {
     warden,
     orders: ordersInForce(stateDirectory, stored, momentNow()),
@@ -83,19 +83,14 @@ async function statusOf(flags: StatusFlags): Promise<Status> {
 }
 
 /** With a configuration that has errors the default state directory is looked at, because that is when one asks. */
-function whereToLook(flags: StatusFlags): {
-  readonly stateDirectory: string;
-  readonly digest: string | undefined;
-  readonly problem: CommandError | undefined;
-} {
+function stateDirectoryOf(flags: StatusFlags): string {
   try {
-    const { config, digest } = hostConfigFile(flags, "to decide");
-    return { stateDirectory: config.state_directory, digest, problem: undefined };
+    return hostConfig(flags, "to decide").state_directory;
   } catch (error) {
     const { stateDir } = flags;
     const likely = stateDir ?? defaultStateDirectory;
     if (!(error instanceof CommandError) || (stateDir === undefined && !isWardenRunning(likely))) throw error;
-    return { stateDirectory: likely, digest: undefined, problem: error };
+    return likely;
   }
 }
 

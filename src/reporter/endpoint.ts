@@ -1,12 +1,14 @@
 // The HTTP endpoint for metrics and health.
 import type { Server } from "bun";
 import type { Address } from "../linux/socket-address.ts";
+import { codeOf } from "../linux/system-error.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
 import { BasicAuth } from "./basic-auth.ts";
 import type { EndpointSecurity } from "./endpoint-security.ts";
 import { contentTypes, type ExpositionFormat } from "./exposition.ts";
 import { acceptsGzip, formatFor } from "./negotiation.ts";
+import { RefusedUsers } from "./refused-users.ts";
 
 export interface Health {
   readonly alive: boolean;
@@ -50,12 +52,13 @@ export function openEndpoint(
   const listen = (waitMs: number): void => {
     const name = `${address.host}:${address.port}`;
     try {
-      server = serve(address, inputs);
+      server = serve(address, inputs, new RefusedUsers(warn));
       if (waitMs > FIRST_RETRY_MS) warn(`listening on ${name} now`);
     } catch (error) {
       if (waitMs === FIRST_RETRY_MS) {
-        const hint = "it is tried again; choose another address with --listen, or off";
-        warn(`cannot listen on ${name}: ${messageOf(error)}; ${hint}`);
+        const why = codeOf(error) === "EADDRINUSE" ? "it is used by another program" : messageOf(error);
+        const hint = "treewarden tries again; choose another address by metrics.listen or --listen";
+        warn(`the endpoint cannot listen on ${name}: ${why}; ${hint}`);
       }
       timer = setTimeout(() => listen(Math.min(2 * waitMs, LONGEST_RETRY_MS)), waitMs);
     }
@@ -70,7 +73,7 @@ export function openEndpoint(
 }
 
 /** Throws if the address is not available. */
-function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
+function serve(address: Address, inputs: EndpointInputs, refused: RefusedUsers): Server<undefined> {
   let inFlight = 0;
   const { security } = inputs;
   const auth =
@@ -101,7 +104,7 @@ function serve(address: Address, inputs: EndpointInputs): Server<undefined> {
       inFlight += 1;
       try {
         return (
-          (await refusalOfUser(auth, request, server.requestIP(request)?.address)) ??
+          (await refusalOfUser(auth, refused, request, server.requestIP(request)?.address)) ??
           (await answer(request, inputs))
         );
       } finally {
@@ -133,16 +136,19 @@ function tlsOptions({ cert, key, clientAuthorities, onlyTls13 }: NonNullable<End
 /** `address`: the client's; undefined if it has closed the connection. */
 async function refusalOfUser(
   auth: BasicAuth | undefined,
+  refused: RefusedUsers,
   request: Request,
   address = "",
 ): Promise<Response | undefined> {
   const header = request.headers.get("authorization");
   const result = auth === undefined ? "accepted" : await auth.check(header, address);
   if (result === "accepted") return undefined;
+  if (header !== null) refused.add(address);
   if (result === "too many")
     return new Response("too many wrong passwords\n", { status: 429, headers: { "retry-after": "1" } });
   const headers = { "www-authenticate": 'Basic realm="treewarden", charset="UTF-8"' };
-  return new Response("a name and a password are needed\n", { status: 401, headers });
+  const why = header === null ? "a name and a password are needed" : "wrong name or password";
+  return new Response(`${why}\n`, { status: 401, headers });
 }
 
 const localNames: readonly string[] = ["localhost", "localhost."];

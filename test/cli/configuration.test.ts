@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readConfig } from "../../src/cli/configuration.ts";
+import { isConfigurationChanged, readConfig, readConfigFile } from "../../src/cli/configuration.ts";
 import type { ReadPurpose } from "../../src/cli/file-rules.ts";
 import { CommandError } from "../../src/cli/output.ts";
 
@@ -92,3 +92,14 @@ test.each(["\u001b[31mfoo: 1\n\u009b2J: 2\n", '? { "\u001b[31mfoo": [1] }\n: 2\n
     expect(text.split("\n").every((line) => /^(?:$|treewarden: | {2}hint: )/.test(line))).toBe(true);
   },
 );
+
+test("a configuration has changed if the warden's own file has another content now, and only then", () => {
+  const path = file("of-run.yaml", "policies: [web]\n");
+  const { digest = null } = readConfigFile(path, "to decide");
+  const read = { file: path, digest, since: 0 };
+  expect(isConfigurationChanged(read)).toBe(false);
+  writeFileSync(path, "policies: [database]\n");
+  expect(isConfigurationChanged(read)).toBe(true);
+  rmSync(path);
+  expect(isConfigurationChanged(read)).toBe(true);
+});

@@ -35,6 +35,14 @@ describe("the configuration of a command", () => {
     ]);
   });
 
+  test("holds in spite of an error in the section of an output, as for run, and of no other error", () => {
+    const broken = join(folder, "broken.yaml");
+    writeFileSync(broken, "state_directory: /srv/state\notlp:\n  endpoint: collector\n");
+    expect(hostConfig({ config: broken }).state_directory).toBe("/srv/state");
+    writeFileSync(broken, "state_directory: state\notlp:\n  endpoint: collector\n");
+    expect(() => hostConfig({ config: broken })).toThrow(CommandError);
+  });
+
   test("is refused with a relative state directory, or if the named file does not exist", () => {
     expect(() => hostConfig({ config, stateDir: "state" })).toThrow(CommandError);
     expect(() => hostConfig({ config: join(folder, "none.yaml") })).toThrow(CommandError);

@@ -18,6 +18,8 @@ interface Answer {
 
 /** An endpoint on a port of its own, asked by curl(1). */
 class Served implements AsyncDisposable {
+  /** What the reporter would log. */
+  readonly warnings: string[] = [];
   private readonly port = freePort();
   private readonly endpoint: Endpoint;
   private readonly scheme: string;
@@ -31,9 +33,7 @@ class Served implements AsyncDisposable {
         metrics: async () => TEXT,
         health: async () => ({ alive: true, reason: "", degraded: [] }),
       },
-      (message) => {
-        throw new Error(message);
-      },
+      (message) => this.warnings.push(message),
     );
   }
 
@@ -77,6 +77,15 @@ test("with users, nothing is shown without the right password, on no path", asyn
   expect(
     (await served.get("/metrics", "-u", "scraper:opensesame", "-H", "Host: web1.example.org")).status,
   ).toBe(200);
+});
+
+test("a wrong password is called that, and logged with the client's address once a minute at most", async () => {
+  await using served = new Served({ tls: null, users });
+  const bodies: string[] = [];
+  for (let i = 0; i < 3; i += 1) bodies.push((await served.get("/metrics", "-u", "scraper:wrong")).body);
+  expect(bodies[0]).toBe("wrong name or password\n");
+  await served.get("/metrics");
+  expect(served.warnings).toEqual(["the endpoint refused a request from 127.0.0.1: wrong name or password"]);
 });
 
 test("a flood of wrong passwords from one address does not keep out another", async () => {

@@ -140,7 +140,9 @@ test("a port that another program has taken stops nothing: records are stored, a
   rig.startReporter();
   rig.warden.outbox.reliable(verdict("u1"));
   await until("stored", () => rig.warden.outbox.unacknowledged === 0);
-  expect(rig.stderr).toContain(`cannot listen on 127.0.0.1:${rig.port}`);
+  expect(rig.stderr).toContain(
+    `cannot listen on 127.0.0.1:${rig.port}: it is used by another program; treewarden tries again`,
+  );
   squatter.stop(true);
   await until("listening", async () => (await rig.get("/healthz")).status === 200);
   await until("said", () => rig.stderr.includes("listening on 127.0.0.1"));

@@ -12,7 +12,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { ruleKey } from "../../policy/rule-state.ts";
 import { readObservedRules } from "../../warden/rule-observation.ts";
 import { enforcementOf } from "../enforcement.ts";
-import { type HostFlags, hostConfigFile } from "../host-settings.ts";
+import { type HostFlags, hostConfigWithFile } from "../host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { askWarden, noWardenRuns } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
@@ -54,7 +54,7 @@ export function armCommand(): Command {
 }
 
 async function arm(name: string | undefined, flags: ArmFlags): Promise<void> {
-  const { config, file } = hostConfigFile(flags, "to decide");
+  const { config, file } = hostConfigWithFile(flags, "to decide");
   if (flags.confirm === true) return confirm(name, flags);
   if (name === undefined) throw new CommandError(exitCodes.usage, "name a rule", "treewarden arm web/shell");
   const policy = policyOrRefuse(config);
@@ -151,7 +151,7 @@ async function confirm(name: string | undefined, flags: ArmFlags): Promise<void>
       exitCodes.usage,
       "--confirm concerns the configuration, which knows no unit or user",
     );
-  const { config } = hostConfigFile(flags, "to decide");
+  const { config } = hostConfigWithFile(flags, "to decide");
   const status = (await askWarden(config.state_directory, { kind: "status" }))?.status;
   if (!status) throw noWardenRuns(config.state_directory);
   const waiting = status.rules.flatMap(({ rule, held }) => (held === null ? [] : [{ rule, held }]));
