@@ -143,7 +143,7 @@ function print(report: ChainReport, output: OutputFormat): void {
     return;
   }
   for (const problem of problems) console.log(problemText(problem));
-  console.log(summaryText(report));
+  console.log(chainSummaryText(report));
   if (problemCount > 0)
     hint(
       "somebody with the rights of the reporter's user has written the journal, or journal-chain/ was replaced by root",
@@ -198,7 +198,8 @@ function problemText({ kind, count, isAtLeast, after, before }: ChainProblem): s
   }
 }
 
-function summaryText(report: ChainReport): string {
+/** The end of the command's text: what was found, in numbers. */
+export function chainSummaryText(report: ChainReport): string {
   const { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount } = report;
   const more = problemCount - problems.length;
   const lines = [

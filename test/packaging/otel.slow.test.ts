@@ -164,6 +164,8 @@ test("what a Collector makes of each label becomes that label again", () => {
   const { scrape_configs: jobs } = parse(textOf("prometheus-gateway.yml"));
   const rules: readonly { action?: string; regex: string; replacement?: string }[] =
     jobs[0].metric_relabel_configs;
+  const isDropped = (label: string): boolean =>
+    rules.some(({ action, regex }) => action === "labeldrop" && new RegExp(`^(?:${regex})$`).test(label));
   const renamed = (collected: string): readonly string[] =>
     rules
       .filter(({ action, regex }) => action === "labelmap" && new RegExp(`^(?:${regex})$`).test(collected))
@@ -174,6 +176,7 @@ test("what a Collector makes of each label becomes that label again", () => {
     for (const label of labels) {
       const collected = otlpMetricAttribute(otel, label).replaceAll(".", "_");
       expect([otel, collected, renamed(collected)]).toEqual([otel, collected, [label]]);
+      expect([collected, isDropped(collected), isDropped(label)]).toEqual([collected, true, false]);
     }
   }
 });
