@@ -115,9 +115,11 @@ export function printEnforcement({ config, origin: { why }, policy }: Start): re
   const byOrder = orders.confirm
     .filter(({ rule, digest }) => digests.get(rule) === digest)
     .map(({ rule }) => ({ rule, since: now, by: "order" as const }));
+  // At the first start on a host nothing is newly named: the configuration is what root wants from the beginning.
+  const isFirst = readLastGood(config.state_directory) === undefined;
   const arming = configuredArming({
     policy,
-    settings: config,
+    settings: isFirst ? { ...config, armed_since_hours: 0 } : config,
     before: [...readConfirmedRules(config.state_directory), ...byOrder],
     observed: readObservedRules(config.state_directory),
     now,

@@ -10,6 +10,7 @@ import {
   JournalVerification,
   type StoredRow,
 } from "../reporter/journal-verification.ts";
+import { counted } from "../vocabulary/counted.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
 import { CHAIN_KEY, readChainHead } from "../warden/chain-store.ts";
 import { readSecretKey } from "../warden/secret-key.ts";
@@ -209,7 +210,7 @@ function summaryText(report: ChainReport): string {
       ? `${unconfirmed} ${unconfirmed === 1 ? "warden was" : "wardens were"} killed before the end of the chain was saved: what was made last may be missing`
       : [],
     last === undefined ? [] : `the newest has the seal ${last.seal}`,
-    problemCount === 0 ? "no problem found" : `${problemCount} problems found`,
+    problemCount === 0 ? "no problem found" : `${counted(problemCount, "problem")} found`,
   ];
   return lines.flat().join("\n");
 }

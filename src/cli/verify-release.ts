@@ -10,6 +10,13 @@ import { CommandError, exitCodes } from "./output.ts";
 import { releaseFileDigest, releaseFileNames } from "./release/files.ts";
 import { openReleaseSignature, RELEASE_SIGNATURE, type ReleaseStatement } from "./release/statement.ts";
 
+const examples = `
+Examples:
+  treewarden verify-release ./release --key release.pub           every file, and no other
+  treewarden verify-release ./release --key release.pub --some    those that were downloaded`;
+
+const KEY_FIX = "the public key comes with the release, from who publishes it";
+
 interface VerifyFlags {
   readonly key: readonly string[];
   readonly some?: boolean;
@@ -21,15 +28,16 @@ export function verifyReleaseCommand(): Command {
       "check the files of a release against their signature; exit code 1 if one is not as it was signed",
     )
     .argument("<folder>", `the folder with the files and ${RELEASE_SIGNATURE}`)
-    .requiredOption("--key <file...>", "public keys that are trusted")
+    .requiredOption("--key <file...>", "public keys that are trusted (required)")
     .option("--some", "not all files need to be there, for example only the package for this host")
+    .addHelpText("after", examples)
     .action((folder: string, flags: VerifyFlags) => verifyRelease(folder, flags));
 }
 
 function verifyRelease(folder: string, { key: keyFiles, some }: VerifyFlags): void {
   const keys = keyFiles.map((file) => {
     const key = readPublicKey(file, "to show");
-    if ("message" in key) throw new CommandError(exitCodes.usage, `${key.file}: ${key.message}`, key.fix);
+    if ("message" in key) throw new CommandError(exitCodes.usage, `${key.file}: ${key.message}`, KEY_FIX);
     return key;
   });
   const path = join(folder, RELEASE_SIGNATURE);
@@ -37,7 +45,7 @@ function verifyRelease(folder: string, { key: keyFiles, some }: VerifyFlags): vo
   const content = readCheckedFile(path, anyFile(SIGNATURE_LIMIT));
   if (!content.ok) throw new CommandError(exitCodes.no, `${path} ${content.problem.reason}`);
   const opened = openReleaseSignature(content.bytes, verifierOf(keys));
-  if (!opened.ok) throw new CommandError(exitCodes.no, `${path} ${opened.message}`);
+  if (!opened.ok) throw new CommandError(exitCodes.no, `${path} ${opened.message}`, KEY_FIX);
   const problems = problemsOf(folder, present, opened.statement, some === true);
   if (problems.length > 0)
     throw new CommandError(exitCodes.no, problems, "do not install it; get the release again");

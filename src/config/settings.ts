@@ -45,7 +45,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
   },
   armed_since_hours: {
     meaning:
-      "a rule that `armed` newly names acts only if the warden has observed it as it is now for this many hours without loss and without a hit on what the host is known to run, or once `treewarden arm --confirm` confirms it. With 0 it acts at once. `treewarden arm` asks for as much, or for `--anyway`",
+      "a rule that `armed` newly names, after the first start on a host, acts only if the warden has observed it as it is now for this many hours without loss and without a hit on what the host is known to run, or once `treewarden arm --confirm` confirms it. With 0 it acts at once. `treewarden arm` asks for as much, or for `--anyway`",
     example: "0",
     takesEffect: "reload",
   },
@@ -193,7 +193,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     unset: "nothing leaves the host",
   },
   "otlp.headers": {
-    meaning: "headers of each export, a token for example",
+    meaning: "headers of each export, a token for example (then the file should have mode 0600)",
     example: "{ Authorization: Bearer example }",
     takesEffect: "restart",
   },

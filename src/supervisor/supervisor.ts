@@ -27,6 +27,7 @@ import {
   encodeOrder,
   encodePids,
   type LinkedProcess,
+  readControl,
   readWardenMessages,
   type SupervisorOrder,
 } from "./inherited.ts";
@@ -320,9 +321,12 @@ export class Supervisor implements Disposable {
   private proceedWithSuccessor(): boolean {
     const pair = this.handover.finish(this.warden);
     if (pair === undefined) return false;
-    this.links.replace("controlWarden", { ...pair });
+    // Before the standby gets the pair: it lets a successor proceed whose timer is set.
     this.watchdogs.get(this.warden)?.arm(this.plan.deadManMs * startIntervals);
+    const isReloadUnread = this.hasUnreadReload();
+    this.links.replace("controlWarden", { ...pair });
     this.send(this.warden, "proceed");
+    if (isReloadUnread) this.send(this.warden, "reload");
     // They may have been replaced since the successor was started. Getting an end again changes nothing.
     for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
     return true;
@@ -426,8 +430,10 @@ export class Supervisor implements Disposable {
   /** Gives a child that is about to start its own links, which no other process has ever had. */
   private renewLinks(slot: ChildSlot): void {
     if (slot === this.warden) {
+      const isReloadUnread = this.hasUnreadReload();
       this.links.renew("controlWarden");
       this.offers.clear();
+      if (isReloadUnread) this.send(this.warden, "reload");
     } else if (slot === this.reporter) {
       const wasShutDown = this.links.wasShutDown("report") || this.links.wasShutDown("controlReporter");
       this.links.renew("controlReporter");
@@ -438,6 +444,14 @@ export class Supervisor implements Disposable {
       // Questions wait in the socket while no examiner runs, so it is kept as long as it is intact.
       if (wasShutDown && this.links.renew("examiner")) this.offer("examiner", wasShutDown);
     }
+  }
+
+  /**
+   * Whether the warden that has ended has not read an order to reload, which the next one then gets. It reads requests
+   * when it starts, and all other orders were meant for one process.
+   */
+  private hasUnreadReload(): boolean {
+    return readControl(this.links.descriptors.controlOfWarden).includes("reload");
   }
 
   /** Passes the warden that runs its new end of a link. */
@@ -547,6 +561,9 @@ export class Supervisor implements Disposable {
     this.restarts.add("supervisor");
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
+    // The warden may be a successor that waits for this order, because the previous supervisor died before it could send
+    // it. That one has set the timer. Every other warden ignores the order.
+    if (this.warden.isRunning) this.send(this.warden, "proceed");
     // The previous supervisor may have died before it could pass on an end. Getting it again changes nothing.
     for (const link of ["reporter", "examiner"] as const) this.offer(link, false);
     this.orphanEnds = this.adoptable().map(([slot, socket]) => [slot, copyHigh(socket)]);

@@ -22,6 +22,11 @@ export class SlicedWork {
     return this.current !== undefined || this.waiting.size > 0;
   }
 
+  /** Whether this work has not begun yet. */
+  isWaiting(name: string): boolean {
+    return this.waiting.has(name);
+  }
+
   /** Adds work to be done after what is there. The same work that has not begun yet is not done twice. */
   add(name: string, work: () => Steps<void>): void {
     this.waiting.set(name, work);

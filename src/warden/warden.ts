@@ -253,6 +253,9 @@ class Warden {
 
   /** Handles the last events, and leaves the forest for the successor, which handles all later ones. */
   private handOver(): void {
+    const { config, run } = this.options;
+    const { work, tracker } = this.parts;
+    if (this.isReloadDue || work.isWaiting("reload")) this.leaveReload(this.reloadRequests.splice(0));
     const events = new EventsUntil(monotonicNow() + HANDOVER_AHEAD_NS);
     this.events = events;
     const end = events.until + HANDOVER_DRAIN_NS;
@@ -263,10 +266,16 @@ class Warden {
     // Of two CPUs, one may report an event a little after the other has reported a later one.
     Bun.sleepSync(HANDOVER_PAUSE_MS);
     this.drain();
-    const { config, run } = this.options;
     const { until, recent } = events;
-    const forest = snapshotForest(this.parts.tracker.forest, encodeRunnable);
+    const forest = snapshotForest(tracker.forest, encodeRunnable);
     leaveHandover(config.state_directory, { run, until, recent, forest });
+  }
+
+  /** Leaves a reload to the successor. `names`: the requests that it answers; none for a reload that SIGHUP has asked for. */
+  private leaveReload(names: readonly string[]): void {
+    const { requests } = this.parts;
+    const left = names.length === 0 ? [requestName(Date.now(), 0)] : names;
+    for (const name of left) requests.handOver(name, { kind: "reload" });
   }
 
   /** Goes on where the warden that this one replaces has ended; false if there is none, or it has left nothing. */
@@ -322,7 +331,7 @@ class Warden {
     const { requests } = this.parts;
     // The successor finds the requests in their folder.
     if (this.successorBy !== undefined) {
-      if (order === "reload") requests.handOver(requestName(Date.now(), 0), { kind: "reload" });
+      if (order === "reload") this.leaveReload([]);
       return;
     }
     if (order === "reload") this.isReloadDue = true;
@@ -396,7 +405,7 @@ class Warden {
     const { confirmed } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
-      for (const name of requests) this.parts.requests.handOver(name, { kind: "reload" });
+      this.leaveReload(requests);
       return;
     }
     users.nameOf = readUserNames();

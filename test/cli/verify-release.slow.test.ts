@@ -139,6 +139,22 @@ test("what cannot be verified later is not signed: a name that needs quoting, a 
   expect(run("sign-release", "empty", "--key", "ours.key").code).toBe(2);
 });
 
+test("the help has an example, and says that a key is required", () => {
+  const { out } = run("verify-release", "--help");
+  expect(out).toContain("treewarden verify-release ./release --key release.pub");
+  expect(out.replaceAll(/\s+/g, " ")).toContain("public keys that are trusted (required)");
+});
+
+test("with a wrong key or none, the user learns where the key is from", () => {
+  const hint = "the public key comes with the release";
+  expect(run("policy", "keygen", "theirs").code).toBe(0);
+  for (const key of ["theirs.pub", "absent.pub"]) {
+    const { err } = run("verify-release", release, "--key", key);
+    expect(err).toContain(hint);
+    expect(err).not.toContain("keygen");
+  }
+});
+
 test("a key that is no key is wrong use: exit code 2", () => {
   expect(run("verify-release", release, "--key", "ours.key").code).toBe(2);
   expect(run("verify-release", release, "--key", "absent.pub").code).toBe(2);

@@ -1,6 +1,6 @@
 // What packaging/otel has for people: each file is accepted by the program that it is for.
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -65,6 +65,85 @@ test.skipIf(!hasPromtool)("every alert rule fires when it should, and is quiet w
     new RegExp(`alertname: ${rule}\\n(?! +exp_alerts:)`).test(cases);
   expect(rules.length).toBeGreaterThan(15);
   expect(rules.filter((rule) => !tested(rule))).toEqual([]);
+});
+
+test("a Collector on a host has what the gateway demands", () => {
+  const gateway = parse(textOf("collector-gateway.yaml")).receivers.otlp.protocols.http;
+  const host = parse(textOf("collector-host.yaml")).exporters.otlphttp;
+  expect(host.auth).toEqual(gateway.auth);
+  expect(Object.keys(gateway.tls)).toContain("client_ca_file");
+  expect(Object.keys(host.tls)).toEqual(["ca_file", "cert_file", "key_file"]);
+});
+
+test("a gateway that does not answer has an alert of its own", () => {
+  const jobs = (file: string): readonly string[] =>
+    parse(textOf(file)).scrape_configs.map(({ job_name }: { job_name: string }) => job_name);
+  const [rules] = parse(textOf("treewarden.rules.yml")).groups;
+  const expressionOf = (alert: string): string =>
+    rules.rules.find((rule: { alert: string }) => rule.alert === alert).expr;
+  expect(jobs("prometheus.yml").map((job) => `up{job="${job}"} == 0`)).toEqual([
+    expressionOf("TreewardenDown"),
+  ]);
+  expect(jobs("prometheus-gateway.yml").map((job) => `up{job="${job}"} == 0`)).toEqual([
+    expressionOf("TreewardenGatewayDown"),
+  ]);
+});
+
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+test.skipIf(!hasPromtool)("the panel Answers has each host, scraped or behind a gateway", () => {
+  const { panels }: { panels: readonly Panel[] } = JSON.parse(textOf("dashboard.json"));
+  const target = panels.find(({ title }) => title.startsWith("Answers"))?.targets?.[0];
+  const info = (instance: string, job: string, values: string): object => ({
+    series: `treewarden_info{instance="${instance}", job="${job}"}`,
+    values,
+  });
+  const cases = {
+    tests: [
+      {
+        interval: "1m",
+        input_series: [
+          { series: 'up{instance="answers:9501", job="treewarden"}', values: "1x60" },
+          info("answers:9501", "treewarden", "1x60"),
+          { series: 'up{instance="silent:9501", job="treewarden"}', values: "1x10 0x50" },
+          info("silent:9501", "treewarden", "1x10 _x50"),
+          { series: 'up{instance="gateway:9464", job="treewarden-gateway"}', values: "1x60" },
+          info("sends", "treewarden-gateway", "1x60"),
+          info("gone", "treewarden-gateway", "1x10 _x50"),
+        ],
+        promql_expr_test: [
+          {
+            expr: target?.expr.replaceAll("$instance", ".+"),
+            eval_time: "30m",
+            exp_samples: [
+              { labels: 'up{instance="answers:9501", job="treewarden"}', value: 1 },
+              { labels: 'up{instance="silent:9501", job="treewarden"}', value: 0 },
+              { labels: '{instance="sends"}', value: 1 },
+              { labels: '{instance="gone"}', value: 0 },
+            ],
+          },
+        ],
+      },
+    ],
+  };
+  const temporary = mkdtempSync(join(tmpdir(), "treewarden-panel-"));
+  try {
+    const file = join(temporary, "panel.test.yml");
+    writeFileSync(file, JSON.stringify(cases));
+    expect(output(["promtool", "test", "rules", file])).toContain("SUCCESS");
+  } finally {
+    rmSync(temporary, { recursive: true });
+  }
+});
+
+test("the dashboard shows every metric of what is lost, fails or is off", () => {
+  const dashboard = textOf("dashboard.json");
+  const metrics = ["eventsLost", "queueDropped", "exportFailures", "outputDisabled", "restarts"] as const;
+  const missing = metrics.filter((name) => !dashboard.includes(instrumentNamed(name).prometheus));
+  expect(missing).toEqual([]);
 });
 
 test("alert rules and dashboard name only metrics that there are", () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
 import { CumulativeTotals } from "../../src/reporter/cumulative-totals.ts";
 import { ownSeriesOf } from "../../src/reporter/output-set.ts";
 import { outputKinds } from "../../src/reporter/outputs.ts";
@@ -23,4 +24,18 @@ test("failures and losses of every output are there at 0 from the start, in use 
 test("docs/reporting.md names every label", () => {
   const text = readFileSync(join(import.meta.dir, "../../docs/reporting.md"), "utf8");
   for (const label of [...signals, ...queues]) expect(text).toContain(`\`${label}\``);
+});
+
+test("docs/reporting.md has a row for each metric, with its name over OTLP and its unit", () => {
+  const rows = readFileSync(join(import.meta.dir, "../../docs/reporting.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("| `"));
+  const missing = instrumentNames.filter((name) => {
+    const { prometheus, otel, unit } = instrumentNamed(name);
+    return !rows.some(
+      (row) =>
+        new RegExp(`^\\| \`${prometheus}[\`{]`).test(row) && row.endsWith(` | \`${otel}\` | ${unit} |`),
+    );
+  });
+  expect(missing).toEqual([]);
 });

@@ -44,3 +44,11 @@ test("work that has begun is done again if it is asked for meanwhile", () => {
   work.finish();
   expect(done).toEqual(["first", "second"]);
 });
+
+test("work is waiting until it has begun", () => {
+  const work = new SlicedWork();
+  work.add("policy", steps("policy", 3, []));
+  expect([work.isWaiting("policy"), work.isWaiting("baseline")]).toEqual([true, false]);
+  work.run();
+  expect([work.isWaiting("policy"), work.isBusy]).toEqual([false, true]);
+});

@@ -7,13 +7,12 @@ import { EBUSY, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
 import { ROOT_UID } from "../../linux/root-file.ts";
 import { TimedRead } from "../../linux/timed-read.ts";
 
-/**
- * Stands for all users that another user can become without being root on the host: those of other user namespaces, root
- * in a container, and the subordinate ones, of which newuidmap(1) gives 65,536 to everybody.
- */
-export const SUBORDINATE_USERS = -1;
-/** SUB_UID_MIN and SUB_UID_MAX of login.defs(5). */
-const SUBORDINATE = { first: 100_000, last: 600_100_000 } as const;
+/** Stands for root in all containers that have no user namespace. */
+export const CONTAINED_ROOT = -1;
+/** Stands for the users of processes that ended before their user could be read. */
+export const UNKNOWN_USER = -2;
+/** SUB_UID_MIN, SUB_UID_MAX and SUB_UID_COUNT of login.defs(5): newuidmap(1) gives a range to everybody. */
+const SUBORDINATE = { first: 100_000, last: 600_100_000, count: 65_536 } as const;
 
 /** When arguments are read: by a scan, between whose reads events are judged, or at an exec, where other programs wait. */
 export type Occasion = "scan" | "exec";
@@ -38,7 +37,7 @@ const PATIENCE_WITH_ROOT = 1e9;
 const SPENT_ON_ROOT = 2e9;
 /** Each read that hangs holds a thread, a descriptor and a buffer. glibc makes 20 threads at most. */
 const MAX_HANGING = 16;
-/** So one user holds at most half of them: a quarter himself, and a quarter by the users that he can become. */
+/** So one user holds at most half of them: a quarter himself, and a quarter by the subordinate users of one range. */
 const HANGING_OF_USER = MAX_HANGING / 4;
 
 interface HangingRead {
@@ -48,7 +47,6 @@ interface HangingRead {
 
 export class ArgumentReads {
   private readonly capacity: number;
-  private readonly userOf: () => number;
   private current: TimedRead | undefined;
   private isImpossible = false;
   private hanging: readonly HangingRead[] = [];
@@ -61,22 +59,19 @@ export class ArgumentReads {
     exec: new Map(),
   };
 
-  /**
-   * `capacity`: the most bytes of one read. `userOf`: who is charged for the process that is to be read, as `chargedUser`
-   * has it; called only while some read hangs or was slow.
-   */
-  constructor(capacity: number, userOf: () => number) {
+  /** `capacity`: the most bytes of one read. */
+  constructor(capacity: number) {
     this.capacity = capacity;
-    this.userOf = userOf;
   }
 
   /**
-   * Reads the start of `fd`, which it closes, into `data`. Returns the number of bytes, or -errno: -ETIMEDOUT if the read
-   * hangs, -EBUSY if too many of that user do, -ENOSYS if this system cannot limit the time of a read.
+   * Reads the start of `fd`, which it closes, into `data`. `user`: who is charged, as `chargedUser` has it. Returns the
+   * number of bytes, or -errno: -ETIMEDOUT if the read hangs, -EBUSY if too many of that user do, -ENOSYS if this system
+   * cannot limit the time of a read.
    */
-  read(fd: number, data: Uint8Array, limit: number, occasion: Occasion): number {
+  read(fd: number, data: Uint8Array, limit: number, occasion: Occasion, user: number): number {
     const begin = monotonicNow();
-    if (!this.mayRead(begin, occasion)) {
+    if (!this.mayRead(begin, occasion, user)) {
       closeDescriptor(fd);
       return -EBUSY;
     }
@@ -89,7 +84,6 @@ export class ArgumentReads {
     if (failure < 0) return failure;
     let result = read.wait(limits[occasion].patience);
     if (result === undefined || monotonicNow() - begin > SLOW_NS) {
-      const user = this.userOf();
       if (this.hasRootsShare(user))
         result ??= read.wait(Math.min(PATIENCE_WITH_ROOT, SPENT_ON_ROOT - this.spentOnRoot));
       this.addSlow(user, occasion, monotonicNow() - begin);
@@ -110,7 +104,7 @@ export class ArgumentReads {
     return this.current;
   }
 
-  private mayRead(now: number, occasion: Occasion): boolean {
+  private mayRead(now: number, occasion: Occasion, user: number): boolean {
     const { scan, exec } = this.slow;
     if (this.hanging.length === 0 && !this.hasWindow()) return true;
     if (now >= this.windowEnd) {
@@ -119,7 +113,6 @@ export class ArgumentReads {
       exec.clear();
     }
     this.hanging = this.hanging.filter(({ read }) => read.wait(0) === undefined);
-    const user = this.userOf();
     const ofUser = this.hanging.filter((each) => each.user === user).length;
     const slow = this.slow[occasion].get(user) ?? 0;
     if (this.hanging.length >= MAX_HANGING) return false;
@@ -148,10 +141,12 @@ export class ArgumentReads {
 }
 
 /**
- * Whose share a process of the real user `uid` uses. `isHosts`: it is in the host's user namespace, and root's ones are
- * in no container either.
+ * Whose share a process of the real user `uid`, as the host numbers it, uses. `isHosts`: it is in the host's user namespace
+ * and in no container. In another user namespace a user is himself or one of his subordinate users, whose shares are one.
  */
 export function chargedUser(uid: number | undefined, isHosts: boolean): number {
-  const isOwn = uid !== undefined && (uid < SUBORDINATE.first || uid > SUBORDINATE.last);
-  return isHosts && isOwn ? uid : SUBORDINATE_USERS;
+  if (uid === undefined) return UNKNOWN_USER;
+  if (uid === ROOT_UID) return isHosts ? ROOT_UID : CONTAINED_ROOT;
+  const { first, last, count } = SUBORDINATE;
+  return uid < first || uid > last ? uid : uid - ((uid - first) % count);
 }

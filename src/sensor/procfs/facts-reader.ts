@@ -97,7 +97,7 @@ export class FactsReader implements Disposable {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
-    this.argumentReads = new ArgumentReads(this.argumentBytes + 1, () => this.chargedUser());
+    this.argumentReads = new ArgumentReads(this.argumentBytes + 1);
     this.onUnreadable = options.onUnreadable;
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(procEntry.mountNamespace);
@@ -162,7 +162,7 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, occasion: Occasion): ProcessFacts {
     const { folder } = this;
-    const { args, isTruncated } = this.arguments(pid, occasion);
+    const { args, isTruncated, realUid } = this.arguments(pid, occasion);
     const link = this.link(procEntry.exe);
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
     const isEmpty = link === undefined && (args === undefined || args.length === 0);
@@ -189,7 +189,7 @@ export class FactsReader implements Disposable {
         args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
       argsTruncated: isTruncated,
       uid: known.uid ?? owner?.uid,
-      realUid: known.realUid ?? this.realUid(),
+      realUid: known.realUid ?? realUid,
       gid: owner?.gid,
       mountNamespace,
       userMounts,
@@ -201,29 +201,33 @@ export class FactsReader implements Disposable {
     };
   }
 
-  /** The arguments of the open process; undefined if they cannot be read. */
+  /** The arguments of the open process, undefined if they cannot be read, and its real user. */
   private arguments(
     pid: number,
     occasion: Occasion,
-  ): { readonly args: readonly string[] | undefined; readonly isTruncated: boolean } {
+  ): {
+    readonly args: readonly string[] | undefined;
+    readonly isTruncated: boolean;
+    readonly realUid: number | undefined;
+  } {
     const { folder } = this;
+    // Before the read: the process may end while it hangs, if another one has the same memory (CLONE_VM of clone(2)).
+    // And not from the event: who is root at its exec may be somebody else by now.
+    const realUid = this.realUid();
+    const user = chargedUser(realUid, realUid === ROOT_UID && this.isOnHost());
     const fd = folder.openEntry(procEntry.cmdline);
     const limit = this.argumentBytes + 1;
-    // Of no user without a limit: who is root at its exec may be somebody else by now.
-    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, occasion);
-    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, this.realUid());
-    if (length < 0) return { args: undefined, isTruncated: false };
+    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, occasion, user);
+    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, realUid);
+    if (length < 0) return { args: undefined, isTruncated: false, realUid };
     const args = parseArguments(folder.data, Math.min(length, this.argumentBytes));
-    return { args, isTruncated: length > this.argumentBytes };
+    return { args, isTruncated: length > this.argumentBytes, realUid };
   }
 
-  /** Whose share the open process uses, see ArgumentReads. */
-  private chargedUser(): number {
+  /** Whether the open process is in the host's user namespace and in no container. */
+  private isOnHost(): boolean {
     const isHosts = this.namespace(procEntry.userNamespace) === PROC_USER_INIT_INO;
-    const realUid = this.realUid();
-    const isContained =
-      realUid === ROOT_UID && !this.areHostsMounts(this.namespace(procEntry.mountNamespace));
-    return chargedUser(realUid, isHosts && !isContained);
+    return isHosts && this.areHostsMounts(this.namespace(procEntry.mountNamespace));
   }
 
   private readStat(): ProcStat | undefined {

@@ -3,9 +3,10 @@ import { closeSync, openSync } from "node:fs";
 import { EBUSY, ETIMEDOUT } from "../../../src/linux/libc.ts";
 import {
   ArgumentReads,
+  CONTAINED_ROOT,
   chargedUser,
   type Occasion,
-  SUBORDINATE_USERS,
+  UNKNOWN_USER,
 } from "../../../src/sensor/procfs/argument-reads.ts";
 import { emptyPipe } from "../../linux/empty-pipe.ts";
 
@@ -22,12 +23,10 @@ afterEach(() => {
 class Reads {
   /** A scan waits for longer, so that a busy machine makes no difference. */
   occasion: Occasion = "scan";
-  private user = ALICE;
-  private readonly reads = new ArgumentReads(data.length, () => this.user);
+  private readonly reads = new ArgumentReads(data.length);
 
   of(user: number, fd: number): number {
-    this.user = user;
-    return this.reads.read(fd, data, data.length, this.occasion);
+    return this.reads.read(fd, data, data.length, this.occasion, user);
   }
 
   /** A read that hangs until the test has ended. */
@@ -104,7 +103,7 @@ test("root's processes from which the CPU is withheld are waited for 2 s of 10 s
 
 test("two users and all that they can become leave room for a third one", () => {
   const reads = new Reads();
-  const users = [MALLORY, SUBORDINATE_USERS];
+  const users = [MALLORY, chargedUser(100_000, true)];
   for (const user of users) for (let i = 0; i < 6; i += 1) reads.hang(user);
   expect(reads.hang(1003)).toBe(-ETIMEDOUT);
   expect(reads.plain(ALICE)).toBeGreaterThan(0);
@@ -115,11 +114,15 @@ test.each([
   [0, true, 0],
   [65_534, true, 65_534],
   [1_234_500_000, true, 1_234_500_000],
+  [0, false, CONTAINED_ROOT],
   // newuidmap(1) gives these to everybody, and set-user-id programs of theirs run outside of the user namespace too.
-  [100_000, true, SUBORDINATE_USERS],
-  [165_535, true, SUBORDINATE_USERS],
-  [1000, false, SUBORDINATE_USERS],
-  [undefined, true, SUBORDINATE_USERS],
-])("user %p, of the host's namespace: %p, is charged as %p", (uid, isHosts, user) => {
+  [100_000, true, 100_000],
+  [165_535, true, 100_000],
+  [165_535, false, 100_000],
+  [165_536, true, 165_536],
+  // In a user namespace a user has his own number or a subordinate one: he uses up no share of others.
+  [1000, false, 1000],
+  [undefined, true, UNKNOWN_USER],
+])("user %p, on the host: %p, is charged as %p", (uid, isHosts, user) => {
   expect(chargedUser(uid, isHosts)).toBe(user);
 });

@@ -3,6 +3,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
   statSync,
@@ -248,6 +249,27 @@ test("of a process that has ended before it was read, only what events told is k
   await child.exited;
   const known = { startTicks: 5, seenTicks: 6, parentPid: 7, uid: 8, realUid: 9 };
   expect(reader.read(child.pid, known, true)).toEqual(factsFromEvents(known));
+});
+
+test("a process that ends while its arguments are read is charged to its user, who was looked up before", async () => {
+  const root = join(folder, "proc");
+  const pid = 4_711;
+  const itsFolder = join(root, String(pid));
+  mkdirSync(itsFolder, { recursive: true });
+  const status = readFileSync("/proc/self/status", "latin1");
+  writeFileSync(join(itsFolder, "status"), status.replace(/^Uid:.*$/m, "Uid:\t1001\t1001\t1001\t1001"));
+  // Its memory lives on, so that the read hangs: a pipe in which nothing is, whose other end is opened with this one.
+  Bun.spawnSync(["mkfifo", join(itsFolder, "cmdline")]);
+  const other = Bun.spawn(["sh", "-c", "exec 3> cmdline && rm status && exec sleep 60"], { cwd: itsFolder });
+  try {
+    const unreadable: unknown[] = [];
+    using reader = new FactsReader({ root, onUnreadable: (...process) => unreadable.push(process) });
+    reader.read(pid);
+    expect(unreadable).toEqual([[pid, 1_001]]);
+  } finally {
+    other.kill("SIGKILL");
+    await other.exited;
+  }
 });
 
 test("how it was started is read, of other users' processes too", async () => {
