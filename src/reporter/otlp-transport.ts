@@ -5,6 +5,7 @@ import type { ResourceMetrics } from "@opentelemetry/sdk-metrics";
 import { version } from "../report/version.ts";
 import { HttpPost } from "./http-post.ts";
 import { deliveryOf } from "./otlp-answer.ts";
+import { failureText } from "./otlp-failure.ts";
 import { encodeLogs, type LogBatch } from "./otlp-log-request.ts";
 import type { OtlpProtocol, SignalSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
@@ -49,9 +50,13 @@ function sender<T>(
       if (encoded === undefined) return { outcome: "failed", why: "the batch could not be encoded" };
       const body = compression === "gzip" ? compress(encoded) : encoded;
       const result = await connection.post(body, headers);
-      return "answer" in result
-        ? deliveryOf(result.answer, sizeOf(batch), Date.now())
-        : { outcome: "failed", why: result.error };
+      const delivery: Delivery =
+        "answer" in result
+          ? deliveryOf(result.answer, sizeOf(batch), Date.now())
+          : { outcome: "failed", why: result.error };
+      return delivery.outcome === "delivered"
+        ? delivery
+        : { ...delivery, why: failureText(settings.url, delivery.why) };
     },
   };
 }

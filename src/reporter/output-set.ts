@@ -8,7 +8,16 @@ import { parseJournalRecord } from "./journal-reader.ts";
 import { LossReports, type QueueLoss } from "./loss-reports.ts";
 import { MetricsInterval } from "./metrics-interval.ts";
 import { notJournaled } from "./not-journaled.ts";
-import type { JournalOutput, LiveOutput, OpenOutput, OutputContext, OutputKind } from "./output.ts";
+import type {
+  Batch,
+  Delivery,
+  JournalOutput,
+  LiveOutput,
+  MetricsOutput,
+  OpenOutput,
+  OutputContext,
+  OutputKind,
+} from "./output.ts";
 import type { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import type { RecordRow } from "./unwritten-entries.ts";
 
@@ -124,17 +133,34 @@ export class OutputSet {
   private async add(kind: OutputKind): Promise<void> {
     const { context, series, warnings, count } = this.options;
     const onDrop = (dropped: number): void => count(droppedFrom(kind.queue), dropped);
+    const failing = new Set<string>();
     const onFailureOf = (signal: string) => (why: string) => {
+      failing.add(signal);
       count(failuresOf(signal), 1);
       warnings.about(signal, `cannot ${kind.signals[signal]}: ${why}`);
     };
+    /** Returns `result`, after a warning if it is the first delivery after a failure. */
+    const noteEndOfFailure = (signal: string, result: Delivery): Delivery => {
+      if (result.outcome === "delivered" && result.partial === undefined && failing.delete(signal))
+        warnings.about(`${signal} again`, `can ${kind.signals[signal]} again`);
+      return result;
+    };
     const output = await this.openOrWarn(kind, { ...context, onDrop });
     if (output?.live !== undefined) this.live.push(output.live);
-    if (output?.journal !== undefined)
-      this.cursors.push(this.cursorOf(output.journal, kind.queue, onFailureOf, onDrop));
+    if (output?.journal !== undefined) {
+      const { journal } = output;
+      const deliver = async (batch: Batch) => noteEndOfFailure(journal.signal, await journal.deliver(batch));
+      this.cursors.push(this.cursorOf({ ...journal, deliver }, kind.queue, onFailureOf, onDrop));
+    }
     if (output?.metrics !== undefined) {
-      const onFailure = onFailureOf(output.metrics.signal);
-      this.metrics.push(new MetricsInterval({ output: output.metrics, series, onFailure }));
+      const { metrics } = output;
+      const observed: MetricsOutput = {
+        ...metrics,
+        export: async (values, nowMs) =>
+          noteEndOfFailure(metrics.signal, await metrics.export(values, nowMs)),
+      };
+      const onFailure = onFailureOf(metrics.signal);
+      this.metrics.push(new MetricsInterval({ output: observed, series, onFailure }));
     }
   }
 

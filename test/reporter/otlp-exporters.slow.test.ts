@@ -126,6 +126,7 @@ describe("nothing numbered is lost, and nothing comes twice for no reason, when 
     collector.up(port);
     await until("all", () => count(collector.uids) === 1_201, 20_000);
     expect(collector.uids.slice(1)).toEqual(Array.from({ length: 1_200 }, (_, i) => `u${i}`));
+    expect(rig.stderr).toContain("can export logs over OTLP again");
   }, 40_000);
 
   test("answers 503 with Retry-After for a while", async () => {
