@@ -150,9 +150,10 @@ function examiner(directory: string, behaviour: string): void {
   deadMan.disarm();
   if (behaviour === "examiner hangs" && !existsSync(`${directory}/hung`)) {
     deadMan.armEvery(intervalNs);
-    appendFileSync(`${directory}/hung`, "");
     // As a file system does that does not answer: nobody ever opens the other end.
     Bun.spawnSync(["mkfifo", `${directory}/fifo`]);
+    // Last, because for a moment the child that makes the pipe has this process's command line.
+    appendFileSync(`${directory}/hung`, "");
     readFileSync(`${directory}/fifo`);
   }
   work(
