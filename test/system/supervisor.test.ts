@@ -301,6 +301,7 @@ describe.skipIf(!root)("a warden that asks for a successor", () => {
     process.kill(pidOf("supervisor"), "SIGHUP");
     await until(() => replaced("warden", before));
     const successor = pidOf("warden");
+    await until(() => noted().some(({ warden }) => warden === successor));
     const standby = pidOf("standby");
     process.kill(pidOf("supervisor"), "SIGKILL");
     await until(() => replaced("standby", standby));
