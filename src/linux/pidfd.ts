@@ -18,6 +18,7 @@ const SYS_pidfd_open = systemCall("pidfd_open");
 const P_PIDFD = 3;
 const WNOHANG = 1;
 const WEXITED = 4;
+const WNOWAIT = 0x0100_0000;
 const CLD_EXITED = 1;
 const SIGINFO_BYTES = 128;
 const SI_CODE = 8;
@@ -64,12 +65,13 @@ export class PidDescriptor implements Disposable {
   }
 
   /**
-   * Waits for a child of this process that has ended, which is gone then. Undefined if it has not ended, or is no child.
-   * Without the runtime's event loop, which lets blocked signals through while it waits.
+   * How a child of this process has ended; undefined if it has not, or is no child. It remains a zombie until the runtime,
+   * which holds a descriptor of it too, has a turn of its event loop.
    */
-  reap(): ProcessEnd | undefined {
+  get end(): ProcessEnd | undefined {
     const info = new DataView(new ArrayBuffer(SIGINFO_BYTES));
-    if (libc.waitid(P_PIDFD, this.fd, new Uint8Array(info.buffer), WEXITED | WNOHANG) !== 0) return undefined;
+    if (libc.waitid(P_PIDFD, this.fd, new Uint8Array(info.buffer), WEXITED | WNOHANG | WNOWAIT) !== 0)
+      return undefined;
     if (info.getInt32(SI_PID, true) === 0) return undefined;
     const status = info.getInt32(SI_STATUS, true);
     return info.getInt32(SI_CODE, true) === CLD_EXITED

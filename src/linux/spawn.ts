@@ -50,7 +50,7 @@ export interface SpawnOptions {
  * Starts this executable as a child: the file that runs now, even if the one at its path was replaced. The child gets
  * its own session, so that Ctrl-C on a terminal reaches only the supervisor and the child has no controlling terminal;
  * its working directory is `/`, its standard input is empty, and blocked signals are inherited. Returns its pid; see
- * `PidDescriptor.reap` for its end. Throws if the process cannot be started.
+ * `PidDescriptor.end` for its end. Throws if the process cannot be started.
  */
 export function spawnSelf(options: SpawnOptions): number {
   const start = (): number =>

@@ -116,7 +116,7 @@ export class ChildSlot implements Disposable {
     if (child === undefined) return { ...unknownEnd, description: "was not running" };
     this.options.poll.remove(child.handle.fd);
     // Undefined for a process that a previous supervisor started, which init reaps.
-    const end = child.handle.reap();
+    const end = child.handle.end;
     child.handle[Symbol.dispose]();
     this.child = undefined;
     const livedMs = (monotonicNow() - child.startedAt) / 1e6;

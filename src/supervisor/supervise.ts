@@ -157,7 +157,7 @@ export async function continueSupervising(text: string): Promise<number> {
   setProcessName("treewarden");
   signLock(descriptors.lock);
   using supervisor = new Supervisor({ ...plan, descriptors });
-  return supervisor.run();
+  return await supervisor.run();
 }
 
 function moveHigh(fd: number): number {

@@ -140,6 +140,8 @@ export class Supervisor implements Disposable {
   /** Why the warden is started without eBPF; undefined while it may use eBPF. */
   private ebpfRefusal: string | undefined;
   private stopping: Stopping | undefined;
+  /** A child has ended for which the runtime's event loop has not had a turn. */
+  private hasZombie = false;
   /** The pids that the warden was sent last. */
   private sentPids = "";
 
@@ -220,7 +222,9 @@ export class Supervisor implements Disposable {
   }
 
   /** Runs until a stop signal, or until a child refuses its first start. Resolves with the exit code. */
-  run(): number {
+  async run(): Promise<number> {
+    // The runtime's event loop lets blocked signals through while it waits; what comes then is not lost.
+    for (const name of handledSignals) process.on(name, () => this.onSignal(constants.signals[name]));
     if (this.plan.standbyOf !== undefined) this.takeOver();
     for (;;) {
       const now = monotonicNow();
@@ -232,6 +236,9 @@ export class Supervisor implements Disposable {
       }
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) this.handle(this.poll.tokens[i]);
+      // The runtime gives back what it holds of a child that has ended.
+      if (this.hasZombie) await Bun.sleep(5);
+      this.hasZombie = false;
     }
   }
 
@@ -294,6 +301,7 @@ export class Supervisor implements Disposable {
 
   private onChildEnd(slot: ChildSlot): void {
     const end = slot.ended();
+    this.hasZombie = true;
     const { description, permanentFailure, finished } = end;
     // The timer was armed by the process that has ended; it must not expire for the next one.
     this.watchdogs.get(slot)?.disarm();
@@ -359,12 +367,14 @@ export class Supervisor implements Disposable {
   }
 
   private handleSignals(): void {
-    for (let signal = this.signals.read(); signal !== 0; signal = this.signals.read()) {
-      const { SIGHUP, SIGUSR1 } = constants.signals;
-      if (signal === SIGUSR1) this.sendToBoth("request");
-      else if (signal !== SIGHUP || this.terminals.some(isHungUp)) this.stop(0);
-      else this.sendToBoth("reload");
-    }
+    for (let signal = this.signals.read(); signal !== 0; signal = this.signals.read()) this.onSignal(signal);
+  }
+
+  private onSignal(signal: number): void {
+    const { SIGHUP, SIGUSR1 } = constants.signals;
+    if (signal === SIGUSR1) this.sendToBoth("request");
+    else if (signal !== SIGHUP || this.terminals.some(isHungUp)) this.stop(0);
+    else this.sendToBoth("reload");
   }
 
   /** The terminal of the live view was closed, so the run stops. */

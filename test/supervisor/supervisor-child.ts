@@ -18,14 +18,14 @@ import { Supervisor } from "../../src/supervisor/supervisor.ts";
 import { completeDescriptors } from "../../src/supervisor/supervisor-plan.ts";
 
 const role = process.argv[2];
-if (role === "take-over") takeOver("waiting-warden");
-else if (role === "take-over-deaf") takeOver("deaf-warden", "reload");
+if (role === "take-over") await takeOver("waiting-warden");
+else if (role === "take-over-deaf") await takeOver("deaf-warden", "reload");
 else if (role === "waiting-warden" || role === "warden" || role === "reporter") printOrders(role);
 // It lives until the supervisor has adopted it, and reads nothing.
 else if (role === "deaf-warden") Bun.sleepSync(500);
 
 /** Starts a warden as the previous supervisor did, sends it `order`, and becomes the supervisor. */
-function takeOver(wardenRole: string, order?: SupervisorOrder): void {
+async function takeOver(wardenRole: string, order?: SupervisorOrder): Promise<void> {
   const plan = createSealedFile("plan", "{}");
   const others = {
     lock: openSync("/dev/null", "r"),
@@ -54,7 +54,7 @@ function takeOver(wardenRole: string, order?: SupervisorOrder): void {
     descriptors,
     standbyOf,
   });
-  supervisor.run();
+  await supervisor.run();
 }
 
 /** Prints each order that the warden gets, until no supervisor is left. */
