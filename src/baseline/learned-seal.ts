@@ -2,12 +2,8 @@
 // accepts a learned tree only if each part of it carries a MAC that was made with a key that only root can read.
 import * as v from "valibot";
 import { parseJson } from "../vocabulary/parse-json.ts";
+import { sealText } from "../vocabulary/seal.ts";
 import { LearnedTree, type LearnedUpdate, type SealedUpdate } from "./learned.ts";
-
-/** In bytes, as long as the output of SHA-256 (RFC 2104, section 3). */
-export const SEAL_KEY_BYTES = 32;
-/** Hexadecimal digits of a seal: 128 bits of HMAC-SHA-256, which RFC 2104, section 5, allows. */
-const SEAL_DIGITS = 32;
 
 /** Who reports: one warden in one learning run. A report of another learning run, or another warden, is not valid. */
 export interface SealOrigin {
@@ -35,11 +31,8 @@ export function rowOrigin({ warden, started }: Pick<SealOrigin, "warden" | "star
 /** `key`: SEAL_KEY_BYTES random bytes. */
 function sealWith(key: Uint8Array, learning: string, origin: string): Seal {
   return (...values) =>
-    new Bun.CryptoHasher("sha256", key)
-      // A JSON array has one reading: no two lists of values have the same text.
-      .update(JSON.stringify(["treewarden learned 3", learning, origin, ...values]))
-      .digest("hex")
-      .slice(0, SEAL_DIGITS);
+    // A JSON array has one reading: no two lists of values have the same text.
+    sealText(key, JSON.stringify(["treewarden learned 3", learning, origin, ...values]));
 }
 
 // Three seals for each tree: the warden does not keep the texts of trees that it has reported, so it cannot seal them

@@ -12,6 +12,7 @@ import {
 } from "../reporter/journal-verification.ts";
 import { counted } from "../vocabulary/counted.ts";
 import { parseJson } from "../vocabulary/parse-json.ts";
+import { SEAL_DIGITS } from "../vocabulary/seal.ts";
 import { CHAIN_KEY, readChainHead } from "../warden/chain-store.ts";
 import { readSecretKey } from "../warden/secret-key.ts";
 import { jsonLine } from "./baseline/entry-output.ts";
@@ -218,6 +219,6 @@ export function chainSummaryText(report: ChainReport): string {
 
 function expectArgument(text: string, before: readonly string[]): readonly string[] {
   if (!/^[0-9a-f]{12,32}$/i.test(text))
-    throw new InvalidArgumentError(`must be ${METRIC_SEAL_DIGITS} to 32 hexadecimal digits`);
+    throw new InvalidArgumentError(`must be ${METRIC_SEAL_DIGITS} to ${SEAL_DIGITS} hexadecimal digits`);
   return [...before, text.toLowerCase()];
 }

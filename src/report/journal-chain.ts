@@ -1,10 +1,9 @@
 // The chain of the journal: each reliable record carries a MAC of itself and names the record before it. The records pass
 // through the reporter, which may be taken over; it cannot make these MACs, because only root can read their key.
+import { sealText } from "../vocabulary/seal.ts";
 import { type EventRecord, fitted, type RecordValue } from "./event-record.ts";
 import { isRedacted } from "./redacted-fields.ts";
 
-/** Hexadecimal digits of a seal: 128 bits of HMAC-SHA-256, which RFC 2104, section 5, allows. */
-export const CHAIN_SEAL_DIGITS = 32;
 /** More bytes than the fields of the chain take in a record. */
 const CHAIN_FIELDS_BYTES = 320;
 
@@ -186,14 +185,10 @@ function sealOf(key: Uint8Array, sealed: Sealed, open: string): string {
   const { run, generation, number, previous, redactedSeal } = sealed;
   // A JSON array has one reading and no line feed, so that no two values have the same text.
   const place = JSON.stringify(["treewarden journal 1", run, generation, number, previous, redactedSeal]);
-  return mac(key, `${place}\n${open}`);
+  return sealText(key, `${place}\n${open}`);
 }
 
 /** With a key, because an argument that is a short secret could be guessed from a plain digest. */
 function sealOfRedacted(key: Uint8Array, redacted: string): string {
-  return mac(key, `["treewarden journal 1 redacted"]\n${redacted}`);
-}
-
-function mac(key: Uint8Array, text: string): string {
-  return new Bun.CryptoHasher("sha256", key).update(text).digest("hex").slice(0, CHAIN_SEAL_DIGITS);
+  return sealText(key, `["treewarden journal 1 redacted"]\n${redacted}`);
 }

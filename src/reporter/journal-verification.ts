@@ -57,8 +57,8 @@ export interface ChainReport {
   readonly problemCount: number;
 }
 
-/** Problems of which each is told; a hostile file can have any number. */
-const PROBLEMS_TOLD = 1_000;
+/** The most problems that are listed; a hostile file can have any number. */
+const PROBLEMS_LISTED = 1_000;
 /** As `recordUids` makes them. Other text in a record that was not checked may be anything. */
 const UID = /^[0-9A-Z]{26}$/;
 
@@ -112,20 +112,14 @@ export class JournalVerification {
   take(row: StoredRow): void {
     const record = recordOf(row);
     const uid = String(record?.["log.record.uid"] ?? "");
-    const shown = UID.test(uid) ? uid : "";
-    if (record === undefined) {
-      this.tell({ kind: "changed", count: 1, after: shown });
+    const place = record && statedPlace(record);
+    if (record !== undefined && place === undefined && isOfReporter(record)) {
+      this.ofReporter += 1;
       return;
     }
-    const place = statedPlace(record);
-    if (place === undefined) {
-      if (isOfReporter(record)) this.ofReporter += 1;
-      else this.tell({ kind: "changed", count: 1, after: shown });
-      return;
-    }
-    const check = checkSeal(this.key, row, record, place);
-    if (check === "wrong") {
-      this.tell({ kind: "changed", count: 1, after: shown });
+    const check = record && place ? checkSeal(this.key, row, record, place) : "wrong";
+    if (record === undefined || place === undefined || check === "wrong") {
+      this.report({ kind: "changed", count: 1, after: UID.test(uid) ? uid : "" });
       return;
     }
     if (!this.follow(row, place, uid)) return;
@@ -137,25 +131,25 @@ export class JournalVerification {
 
   /** `count` rows are where no command looks for them. */
   takeHidden(count: number): void {
-    if (count > 0) this.tell({ kind: "changed", count, after: "" });
+    if (count > 0) this.report({ kind: "changed", count, after: "" });
   }
 
   /** The file has something that the reporter does not make, such as "index v": no row of it can be relied on. */
   takeForeign(name: string): void {
-    this.tell({ kind: "foreign", count: 1, after: printable(name) });
+    this.report({ kind: "foreign", count: 1, after: printable(name) });
   }
 
   /** To be called once, after the last row. */
   finish(): ChainReport {
     this.checkEnd();
-    for (const _seal of this.expected) this.tell({ kind: "absent", count: 1 });
+    for (const _seal of this.expected) this.report({ kind: "absent", count: 1 });
     const { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount } = this;
     return { genuine, redacted, ofReporter, rotated, unconfirmed, last, problems, problemCount };
   }
 
-  private tell(problem: ChainProblem): void {
+  private report(problem: ChainProblem): void {
     this.problemCount += 1;
-    if (this.problems.length < PROBLEMS_TOLD) this.problems.push(problem);
+    if (this.problems.length < PROBLEMS_LISTED) this.problems.push(problem);
   }
 
   /** False if the record is not where it belongs. */
@@ -165,7 +159,7 @@ export class JournalVerification {
     const warden = `${origin.run}:${origin.generation}`;
     // A warden that another one has followed makes no more records.
     if (isSameWarden ? place.number <= last.number : this.wardens.has(warden)) {
-      this.tell({ kind: "moved", count: 1, after: uid });
+      this.report({ kind: "moved", count: 1, after: uid });
       return false;
     }
     if (!isSameWarden && place.previous.includes("?")) this.unconfirmed += 1;
@@ -174,7 +168,7 @@ export class JournalVerification {
     const before = isSameWarden ? Number.parseInt(place.previous, 10) : 0;
     const dropped = isFollowing ? place.number - before - 1 : 0;
     if (place.previous !== previousText(last)) this.compareWithPrevious(place, isSameWarden, uid);
-    if (dropped > 0) this.tell({ kind: "dropped", count: dropped, after: this.lastUid, before: uid });
+    if (dropped > 0) this.report({ kind: "dropped", count: dropped, after: this.lastUid, before: uid });
     const { run, generation } = origin;
     this.last = { run, generation, number: place.number, seal: place.seal };
     this.lastUid = uid;
@@ -195,7 +189,7 @@ export class JournalVerification {
       return;
     }
     if (previousNumber === 0) {
-      if (last !== undefined) this.tell({ kind: "restarted", count: 1, after: this.lastUid, before: uid });
+      if (last !== undefined) this.report({ kind: "restarted", count: 1, after: this.lastUid, before: uid });
       return;
     }
     // A warden that was killed had not saved its end: the next one continues from an earlier record.
@@ -211,7 +205,7 @@ export class JournalVerification {
   private miss(count: number, isAtLeast: boolean, uid: string): void {
     if (!this.isPastRotation || this.last === undefined) this.rotated += count;
     else
-      this.tell({
+      this.report({
         kind: "missing",
         count,
         ...(isAtLeast ? { isAtLeast } : {}),
@@ -228,7 +222,7 @@ export class JournalVerification {
     const missing = isSameWarden ? head.number - last.number : head.number;
     if (missing <= 0) return;
     const shared = { kind: "missing", count: missing, after: this.lastUid } as const;
-    this.tell(isSameWarden ? shared : { ...shared, isAtLeast: true });
+    this.report(isSameWarden ? shared : { ...shared, isAtLeast: true });
   }
 }
 

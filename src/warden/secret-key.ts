@@ -1,8 +1,8 @@
 // The keys of the warden's seals, each in a file of the state directory that only root can read: the one on learned trees
 // (src/baseline/learned-seal.ts) and the one on the records of the journal (src/report/journal-chain.ts).
 import { join } from "node:path";
-import { SEAL_KEY_BYTES } from "../baseline/learned-seal.ts";
 import { type FileProblem, OPEN_TO_OTHERS, readCheckedFile, stateFile } from "../linux/root-file.ts";
+import { SEAL_KEY_BYTES } from "../vocabulary/seal.ts";
 
 /** In bytes: the key as hexadecimal digits, and a line feed. */
 const FILE_LIMIT = 2 * SEAL_KEY_BYTES + 1;

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { mergeEntries } from "../../src/baseline/entry.ts";
 import { type LearnedTree, type LearnedUpdate, parseSealedUpdate } from "../../src/baseline/learned.ts";
 import { entryOfTree } from "../../src/baseline/learned-entry.ts";
-import { SEAL_KEY_BYTES, sealUpdate, verifyRow } from "../../src/baseline/learned-seal.ts";
+import { sealUpdate, verifyRow } from "../../src/baseline/learned-seal.ts";
+import { SEAL_KEY_BYTES } from "../../src/vocabulary/seal.ts";
 import { type LearnedRow, rowOf } from "./learned-rows.ts";
 import { NOON, RUN } from "./samples.ts";
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatBaseline, parseBaseline } from "../../src/baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../src/baseline/entry.ts";
-import { SEAL_KEY_BYTES } from "../../src/baseline/learned-seal.ts";
 import { formatState, type LearningState } from "../../src/baseline/learning-state.ts";
 import { LEARNED_TABLE } from "../../src/reporter/learned-table.ts";
+import { SEAL_KEY_BYTES } from "../../src/vocabulary/seal.ts";
 import { insertRow, type LearnedRow, rowOf, treeOfEntry } from "./learned-rows.ts";
 import { NOON, RUN } from "./samples.ts";
 

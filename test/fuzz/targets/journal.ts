@@ -1,7 +1,7 @@
 // Rows of the reporter's database, which a taken-over reporter writes as it likes: what `events` and `show` show of them,
 // what `policy impact` judges, and what `baseline accept` takes.
 import { entryOfTree } from "../../../src/baseline/learned-entry.ts";
-import { SEAL_KEY_BYTES, verifyRow } from "../../../src/baseline/learned-seal.ts";
+import { verifyRow } from "../../../src/baseline/learned-seal.ts";
 import { lineageLines } from "../../../src/cli/show/lineage-lines.ts";
 import { nextCommands } from "../../../src/cli/show/next-commands.ts";
 import { identify } from "../../../src/fingerprint/identify.ts";
@@ -10,6 +10,7 @@ import { recordedSubject } from "../../../src/offline/recorded-subject.ts";
 import { prettyLine } from "../../../src/report/pretty.ts";
 import { isWanted } from "../../../src/reporter/event-filter.ts";
 import { parseJournalRecord } from "../../../src/reporter/journal-reader.ts";
+import { SEAL_KEY_BYTES } from "../../../src/vocabulary/seal.ts";
 import { readCorpus } from "../corpus.ts";
 import { type FuzzTarget, latin1, sizeOf } from "../target.ts";
 
