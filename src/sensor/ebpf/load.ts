@@ -1,9 +1,11 @@
 // Creates the maps, assembles, loads and attaches the programs. Disposing of `LoadedPrograms` releases all of them.
 import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
+import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
+import { attachTracepoint, BpfProgram } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
-import { attachTracepoint, BPF_F_MMAPABLE, BpfMap, BpfProgram, pinned } from "../../linux/bpf/syscall.ts";
+import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
 import { execProgram } from "./exec.ts";
@@ -72,7 +74,10 @@ export class LoadedPrograms implements Disposable {
     const programs = new Map<string, BpfProgram>();
     for (const { name, tracepoint, code } of programTable) {
       const type = kernel.tracepoints[tracepoint];
-      programs.set(name, stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), type)));
+      programs.set(
+        name,
+        stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), { tracepoint: type })),
+      );
     }
     this.settled = maps.settled;
     this.lineages = maps.lineages;

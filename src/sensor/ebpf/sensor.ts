@@ -3,8 +3,9 @@
 
 import { BtfError } from "../../linux/bpf/btf.ts";
 import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
+import { type ProgramInfo, programInfo, VerifierError } from "../../linux/bpf/program.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
-import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
+import { pinned } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { EPERM, SystemCallError } from "../../linux/libc.ts";
