@@ -1,52 +1,31 @@
 // The schema of the configuration, with the defaults. The parser of its file is in config-file.ts.
-import { RE2JS } from "re2js";
 import * as v from "valibot";
-import { parseAddress } from "../linux/socket-address.ts";
 import { defaultEnvironmentNames, environmentName } from "../vocabulary/environment.ts";
-import { eitherOf, shownValue } from "../vocabulary/error-text.ts";
-import { messageOf } from "../vocabulary/errors.ts";
-import { nearest } from "../vocabulary/nearest.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
-import { parseDuration } from "./duration.ts";
-import { isMailbox } from "./mailbox.ts";
+import { networkEntries } from "./network.ts";
+import {
+  absolutePath,
+  collectorUrl,
+  count,
+  durationBetween,
+  header,
+  listen,
+  listOf,
+  mailbox,
+  mustBe,
+  oneOf,
+  pattern,
+  section,
+  text,
+  typeText,
+} from "./schema-parts.ts";
+import { settingNamesIn } from "./setting-names.ts";
 
 export const enforcements = ["observe", "kill", "prevent"] as const;
 export type Enforcement = (typeof enforcements)[number];
 
 export const configFile = "/etc/treewarden/config.yaml";
 export const defaultStateDirectory = "/var/lib/treewarden";
-
-type MessageOf = (issue: v.BaseIssue<unknown>) => string;
-
-/** The message for a value that is not `wanted`. It follows the name of the setting. */
-function mustBe(wanted: string, show: (found: unknown) => string = shownValue): MessageOf {
-  return ({ input }) => `must be ${wanted}, not ${show(input)}`;
-}
-
-const listen = v.pipe(
-  v.string(mustBe("ADDRESS:PORT or off")),
-  v.check((text) => text === "off" || parseAddress(text) !== undefined, mustBe("ADDRESS:PORT or off")),
-);
-const count = (low: number, high: number) => {
-  const message = mustBe(`a whole number from ${low} to ${high}`);
-  return v.pipe(v.number(message), v.integer(message), v.minValue(low, message), v.maxValue(high, message));
-};
-const text = v.pipe(v.string(mustBe("text")), v.nonEmpty("must not be empty"));
-const mailbox = v.pipe(
-  v.string(mustBe("an address")),
-  v.check(isMailbox, mustBe("an address such as root or alarm@example.org")),
-);
-const absolutePath = v.pipe(
-  v.string(mustBe("an absolute path")),
-  v.startsWith("/", mustBe("an absolute path")),
-);
-const listOf = <const Item extends v.GenericSchema>(item: Item, what: string) =>
-  v.array(item, mustBe(`a list of ${what}`));
-const oneOf = <const T extends readonly string[]>(...values: T) =>
-  v.picklist(values, (issue) => {
-    const near = nearest(String(issue.input), values);
-    return `${mustBe(eitherOf(values))(issue)}${near === undefined ? "" : `: did you mean ${near}?`}`;
-  });
 
 /** ROLE/RULE, in which `*` stands for any characters of a name. */
 const armedPattern = v.pipe(
@@ -59,59 +38,6 @@ const armedPatterns = v.pipe(
   v.maxLength(1_000, ({ input }) => `must have at most 1000 patterns, not ${input.length}`),
 );
 const armedAll = v.literal("all", mustBe("all, or a list of patterns ROLE/RULE"));
-
-/** The longest pause that may be configured: a week, in seconds. */
-const LONGEST_PAUSE = 604_800;
-const pauseLength = v.pipe(
-  v.string(mustBe("a duration such as 4h")),
-  v.check((text) => {
-    const seconds = parseDuration(text);
-    return seconds !== undefined && seconds >= 1 && seconds <= LONGEST_PAUSE;
-  }, mustBe("a duration from 1s to 7d, such as 4h")),
-);
-
-const pattern = v.pipe(
-  text,
-  v.rawCheck(({ dataset, addIssue }) => {
-    const problem = dataset.typed ? patternProblem(dataset.value) : undefined;
-    if (problem !== undefined) addIssue({ message: problem });
-  }),
-);
-
-/** The error in an RE2 regular expression; undefined if it is valid. */
-function patternProblem(expression: string): string | undefined {
-  try {
-    RE2JS.compile(expression);
-    return undefined;
-  } catch (error) {
-    // The error quotes the faulty part. The rest is not shown, because the pattern may contain a secret.
-    return `must be a regular expression: ${messageOf(error)}`;
-  }
-}
-
-/** A collector's URL may hold a password in front of the `@`, which must not appear in a log. */
-const collectorUrl = v.pipe(
-  v.string(mustBe("a URL", typeText)),
-  v.check(
-    (text) => /^https?:\/\//i.test(text) && URL.canParse(text),
-    mustBe("a URL such as http://127.0.0.1:4318", (found) =>
-      shownValue(String(found).replace(/^.*@/s, "...@")),
-    ),
-  ),
-);
-
-/** Headers often hold a token, which must not appear in a log. */
-const header = v.pipe(v.string(mustBe("text", typeText)), v.nonEmpty("must not be empty"));
-
-/** What a value is, without showing it. */
-function typeText(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "a section" : `a ${typeof value}`;
-}
-
-const section = <const Entries extends v.ObjectEntries>(entries: Entries) =>
-  v.strictObject(entries, mustBe("a section of settings", typeText));
 
 /** What each setting means, with an example, is in settings.ts. */
 export const sections = {
@@ -137,12 +63,13 @@ export const sections = {
     ),
   },
   pause: {
-    max: v.optional(pauseLength, "4h"),
+    max: v.optional(durationBetween("1s", "7d", "4h"), "4h"),
   },
   kill: {
     max_per_minute: v.optional(count(0, 10_000), 10),
     spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),
   },
+  network: networkEntries,
   metrics: {
     listen: v.optional(listen, "127.0.0.1:9501"),
     trees: v.optional(oneOf("off", "gauge", "full"), "full"),
@@ -197,6 +124,7 @@ export const configSchema = section({
   environment: v.optional(section(sections.environment), {}),
   pause: v.optional(section(sections.pause), {}),
   kill: v.optional(section(sections.kill), {}),
+  network: v.optional(section(sections.network), {}),
   metrics: v.optional(section(sections.metrics), {}),
   journal: v.optional(section(sections.journal), {}),
   mail: v.optional(section(sections.mail), {}),
@@ -215,9 +143,7 @@ export function isSectionName(name: string): name is SectionName {
 }
 
 /** The names of all settings, for example `kill.max_per_minute`, in the order of the schema. */
-export const settingNames: readonly string[] = Object.keys(configSchema.entries).flatMap((name) =>
-  isSectionName(name) ? Object.keys(sections[name]).map((each) => `${name}.${each}`) : [name],
-);
+export const settingNames: readonly string[] = settingNamesIn(configSchema);
 
 export type Config = v.InferOutput<typeof configSchema>;
 

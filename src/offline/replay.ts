@@ -89,6 +89,10 @@ class ReplayJudge implements TrackerListener {
 
   onExit(): void {}
 
+  onNetwork(): void {}
+
+  onClose(): void {}
+
   onExec(exec: Execution): void {
     const { host, tally } = this;
     const { policy } = host;

@@ -1,6 +1,6 @@
 // Resolves the inheritance between roles into one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
-import type { JudgedKind } from "../vocabulary/event-kinds.ts";
+import { forJudgedKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
@@ -70,7 +70,7 @@ export function resolve(role: LoadedRole): Resolved {
   return {
     rules: rulesOf(order, upwards),
     lists: listsOf(upwards),
-    defaults: { exec: defaultFor("exec") },
+    defaults: forJudgedKinds(defaultFor),
   };
 }
 

@@ -2,7 +2,7 @@
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
 import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
-import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
+import { judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { severities } from "../vocabulary/severities.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
@@ -174,12 +174,6 @@ function explainChoice(
   { input, expected }: v.BaseIssue<unknown>,
 ): void {
   const choices = expected?.match(/[a-z]+/g) ?? [];
-  const isKind = choices.length > 0 && choices.every(isJudgedKind);
-  if (isKind && plannedKinds.includes(String(input))) {
-    const fix = `rules can be on ${choices.join(", ")}`;
-    document.report(node, `${what}: this version does not judge ${shownValue(input)} events yet`, fix);
-    return;
-  }
   const meant = nearest(String(input), choices);
   document.report(
     node,

@@ -108,7 +108,7 @@ interface Counted {
   readonly undecided: readonly Counter[];
 }
 
-export class VerdictHandler implements TrackerListener {
+export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onClose"> {
   /** Whether allowed execs are settled, so that equal ones no longer wake the warden at once. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */

@@ -38,6 +38,8 @@ export function unknownVariables(events: readonly ProcessEvent[], pid: number): 
     {
       onFork() {},
       onExit() {},
+      onNetwork() {},
+      onClose() {},
       onLoss() {},
       onExec(exec) {
         if (exec.process.pid !== pid) return;
