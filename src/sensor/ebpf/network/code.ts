@@ -6,6 +6,7 @@ import {
   addTo,
   alu,
   aluImm,
+  atomicAdd,
   type Code,
   callHelper,
   fp,
@@ -32,7 +33,6 @@ import {
   r9,
   store,
   storeImm,
-  type Width,
 } from "../../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../../linux/bpf/helpers.ts";
 import { type NetworkKind, networkKinds } from "../../event.ts";
@@ -78,8 +78,6 @@ export const RECORD = SCRATCH - socketLayout.size;
 export const KEY = RECORD - 32;
 /** A value of a map. */
 export const VALUE = KEY - 32;
-/** Flags of the output. */
-export const FREE = VALUE;
 
 /** Zeros the record's bytes from `from` to `size`, both multiples of 8. */
 export function clearRecord(from: number, size: number): Code {
@@ -173,9 +171,8 @@ export function skipFiltered(
     aluImm("and", r3, 7),
     [alu("rsh", r2, r3), aluImm("and", r2, 1), jumpIfImm(r2, "!=", 0, skip)],
 
-    storeImm(1, fp, KEY + trieKey.kind, networkKinds.indexOf(kind)),
-    storeImm(2, fp, KEY + trieKey.unused, 0),
-    [load(1, r1, r7, socketLayout.family), store(1, fp, KEY + trieKey.family, r1)],
+    storeImm(2, fp, KEY + trieKey.kind, networkKinds.indexOf(kind)),
+    [load(1, r1, r7, socketLayout.family), store(2, fp, KEY + trieKey.family, r1)],
     copyAddress(KEY + trieKey.address, address),
     prefixLength(KEY + trieKey.prefixLength, 8 * (trieKey.address - trieKey.kind)),
     jumpIfListed(maps.networks, port, "filter", skip),
@@ -253,33 +250,33 @@ export function setBits(field: number, bits: number): Code {
   return [load(4, r1, r0, field), aluImm("or", r1, bits), store(4, r0, field, r1)];
 }
 
-/** `*(base + offset) += 1`, with r1 as a helper. */
-export function increment(base: Register, offset: number, add: (width: Width, base: Register) => Code): Code {
-  return [addTo(r2, base, offset), movImm(r1, 1), add(8, r2)];
+/** Counts a record that found no room. Loses r1 and r2. */
+function countLost(maps: NetworkMaps): Code {
+  return [loadMapValue(r1, maps.page, networkPage.lost), movImm(r2, 1), atomicAdd(8, r1, 0, r2)];
 }
 
 /**
  * Writes `size` bytes of the record at r7 to the ring, or counts it as lost. The reader is woken as `emit` of the exec
- * programs does, never for each record. Loses r0 to r5 and r8.
+ * programs does, never for each record. `name` makes the labels unique. Loses r0 to r5 and r8.
  */
-export function offer(maps: NetworkMaps, size: number, lost: Code): Code {
+export function offer(maps: NetworkMaps, size: number, name: string): Code {
   return [
     movImm(r8, 0),
     loadMap(r1, maps.ring),
     movImm(r2, BPF_RB_AVAIL_DATA),
     callHelper(helpers.ringbufQuery),
-    jumpIfImm(r0, "<", maps.fillLevel, "offer"),
-    jumpIfImm(r0, ">=", maps.shareOfRing, "no room"),
+    jumpIfImm(r0, "<", maps.fillLevel, `${name}: output`),
+    jumpIfImm(r0, ">=", maps.shareOfRing, `${name}: no room`),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
-    labelHere("offer"),
+    labelHere(`${name}: output`),
     loadMap(r1, maps.ring),
     mov(r2, r7),
     movImm(r3, size),
     mov(r4, r8),
     callHelper(helpers.ringbufOutput),
-    jumpIfImm(r0, "==", 0, "offered"),
-    labelHere("no room"),
-    lost,
-    labelHere("offered"),
+    jumpIfImm(r0, "==", 0, `${name}: done`),
+    labelHere(`${name}: no room`),
+    countLost(maps),
+    labelHere(`${name}: done`),
   ];
 }
