@@ -5,19 +5,19 @@ import { sourceChoices } from "../vocabulary/sensors.ts";
 import { networkEntries } from "./network.ts";
 import {
   absolutePath,
+  choiceOf,
   collectorUrl,
-  count,
   durationBetween,
   header,
   listen,
   listOf,
   mailbox,
   mustBe,
-  oneOf,
+  nonEmptyText,
   pattern,
   section,
-  text,
   typeText,
+  wholeNumber,
 } from "./schema-parts.ts";
 import { settingNamesIn } from "./setting-names.ts";
 
@@ -42,19 +42,19 @@ const armedAll = v.literal("all", mustBe("all, or a list of patterns ROLE/RULE")
 /** What each setting means, with an example, is in settings.ts. */
 export const sections = {
   base: {
-    packages: v.optional(listOf(text, "packages"), []),
+    packages: v.optional(listOf(nonEmptyText, "packages"), []),
     paths: v.optional(listOf(absolutePath, "paths"), []),
   },
   arguments: {
-    report: v.optional(oneOf("full", "redacted", "off"), "redacted"),
+    report: v.optional(choiceOf("full", "redacted", "off"), "redacted"),
     redact: v.optional(listOf(pattern, "regular expressions"), []),
-    limit: v.optional(count(256, 131_072), 4096),
+    limit: v.optional(wholeNumber(256, 131_072), 4096),
   },
   environment: {
     read: v.optional(
       v.pipe(
         listOf(
-          v.pipe(text, v.regex(environmentName, mustBe("the name of an environment variable"))),
+          v.pipe(nonEmptyText, v.regex(environmentName, mustBe("the name of an environment variable"))),
           "names",
         ),
         v.maxLength(64, ({ input }) => `must have at most 64 names, not ${input.length}`),
@@ -66,20 +66,20 @@ export const sections = {
     max: v.optional(durationBetween("1s", "7d", "4h"), "4h"),
   },
   kill: {
-    max_per_minute: v.optional(count(0, 10_000), 10),
+    max_per_minute: v.optional(wholeNumber(0, 10_000), 10),
     spare_preexisting: v.optional(v.boolean(mustBe("true or false")), true),
   },
   network: networkEntries,
   metrics: {
     listen: v.optional(listen, "127.0.0.1:9501"),
-    trees: v.optional(oneOf("off", "gauge", "full"), "full"),
-    max_trees: v.optional(count(1, 100_000), 2000),
+    trees: v.optional(choiceOf("off", "gauge", "full"), "full"),
+    max_trees: v.optional(wholeNumber(1, 100_000), 2000),
     web_config: v.optional(absolutePath),
-    names: v.optional(oneOf("cnproc", "treewarden", "both"), "both"),
+    names: v.optional(choiceOf("cnproc", "treewarden", "both"), "both"),
   },
   journal: {
-    max_days: v.optional(count(1, 3650), 90),
-    max_megabytes: v.optional(count(1, 1_048_576), 1024),
+    max_days: v.optional(wholeNumber(1, 3650), 90),
+    max_megabytes: v.optional(wholeNumber(1, 1_048_576), 1024),
   },
   mail: {
     to: v.optional(
@@ -89,19 +89,19 @@ export const sections = {
       ),
       [],
     ),
-    every_minutes: v.optional(count(1, 1440), 15),
+    every_minutes: v.optional(wholeNumber(1, 1440), 15),
     set_id: v.optional(v.boolean(mustBe("true or false")), false),
   },
   otlp: {
     endpoint: v.optional(collectorUrl),
     headers: v.optional(
-      v.record(text, header, mustBe("a section of header names with their values", typeText)),
+      v.record(nonEmptyText, header, mustBe("a section of header names with their values", typeText)),
       {},
     ),
-    protocol: v.optional(oneOf("http/protobuf", "http/json"), "http/protobuf"),
-    compression: v.optional(oneOf("gzip", "none"), "gzip"),
-    interval_seconds: v.optional(count(1, 3600), 60),
-    timeout_seconds: v.optional(count(1, 300), 10),
+    protocol: v.optional(choiceOf("http/protobuf", "http/json"), "http/protobuf"),
+    compression: v.optional(choiceOf("gzip", "none"), "gzip"),
+    interval_seconds: v.optional(wholeNumber(1, 3600), 60),
+    timeout_seconds: v.optional(wholeNumber(1, 300), 10),
     certificate: v.optional(absolutePath),
     client_certificate: v.optional(absolutePath),
     client_key: v.optional(absolutePath),
@@ -109,16 +109,16 @@ export const sections = {
 };
 
 export const configSchema = section({
-  policies: v.optional(listOf(text, "roles or files")),
+  policies: v.optional(listOf(nonEmptyText, "roles or files")),
   policy_keys: v.optional(listOf(absolutePath, "files"), []),
-  enforcement: v.optional(oneOf(...enforcements), "observe"),
+  enforcement: v.optional(choiceOf(...enforcements), "observe"),
   armed: v.optional(v.lazy((value) => (Array.isArray(value) ? armedPatterns : armedAll))),
-  armed_since_hours: v.optional(count(0, 8_760), 168),
-  source: v.optional(oneOf(...sourceChoices), "auto"),
+  armed_since_hours: v.optional(wholeNumber(0, 8_760), 168),
+  source: v.optional(choiceOf(...sourceChoices), "auto"),
   state_directory: v.optional(absolutePath, defaultStateDirectory),
-  hardening: v.optional(oneOf("best_effort", "required"), "best_effort"),
-  events: v.optional(oneOf("notable", "all"), "notable"),
-  reporter_user: v.optional(text, "treewarden"),
+  hardening: v.optional(choiceOf("best_effort", "required"), "best_effort"),
+  events: v.optional(choiceOf("notable", "all"), "notable"),
+  reporter_user: v.optional(nonEmptyText, "treewarden"),
   base: v.optional(section(sections.base), {}),
   arguments: v.optional(section(sections.arguments), {}),
   environment: v.optional(section(sections.environment), {}),

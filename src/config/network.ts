@@ -1,9 +1,9 @@
 // The schema of the section `network`: which events of the network are watched, and what is left out of them.
 import * as v from "valibot";
 import { eitherOf } from "../vocabulary/error-text.ts";
-import { parseNetwork } from "../vocabulary/ip-network.ts";
+import { canonicalNetwork, parseNetwork } from "../vocabulary/ip-network.ts";
 import { joinedRanges, parsePortRange } from "../vocabulary/port-ranges.ts";
-import { absolutePath, durationBetween, listOf, mustBe, oneOf, section } from "./schema-parts.ts";
+import { absolutePath, choiceOf, durationBetween, listOf, mustBe, section } from "./schema-parts.ts";
 
 /** The kinds of events of the network that have a section of their own. */
 export const networkSections = ["connect", "send", "listen"] as const;
@@ -56,7 +56,7 @@ const ignoredEntry = v.lazy((value) => (typeof value === "string" ? network : ig
 const transports = ["tcp", "udp"] as const;
 const everyTransport = v.optional(
   v.pipe(
-    listOf(oneOf(...transports), `transports, ${eitherOf(transports)}`),
+    listOf(choiceOf(...transports), `transports, ${eitherOf(transports)}`),
     v.nonEmpty("must not be empty"),
   ),
   [...transports],
@@ -67,7 +67,14 @@ const common = {
   ignore_networks: v.optional(
     v.pipe(
       listOf(ignoredEntry, "networks"),
-      v.check((list) => networkCount(list) <= MOST_NETWORKS, `must have at most ${MOST_NETWORKS} networks`),
+      v.check(
+        (list) => networksIn(list).length <= MOST_NETWORKS,
+        `must have at most ${MOST_NETWORKS} networks`,
+      ),
+      v.check(
+        (list) => repeatedNetwork(list) === undefined,
+        ({ input }) => `must have each network once, not ${repeatedNetwork(input)} twice`,
+      ),
     ),
     [],
   ),
@@ -76,11 +83,27 @@ const common = {
   loopback: v.optional(v.boolean(mustBe("true or false")), false),
 };
 
-function networkCount(list: readonly (string | { readonly networks: readonly string[] })[]): number {
-  return list.reduce((sum, each) => sum + (typeof each === "string" ? 1 : each.networks.length), 0);
+type IgnoredEntry = string | { readonly networks: readonly string[] };
+
+function networksIn(list: readonly IgnoredEntry[]): readonly string[] {
+  return list.flatMap((each) => (typeof each === "string" ? [each] : each.networks));
 }
 
-const watchedKinds = v.pipe(v.array(oneOf(...networkSections)), v.nonEmpty("must not be empty"));
+/** A network that stands twice, in whatever notation: it is not clear which of the two entries should hold. */
+function repeatedNetwork(list: readonly IgnoredEntry[]): string | undefined {
+  const seen = new Set<string>();
+  return networksIn(list).find((text) => {
+    const parsed = parseNetwork(text);
+    if (parsed === undefined) return false;
+    const { address, prefix } = canonicalNetwork(parsed);
+    const key = `${address.join()}/${prefix}`;
+    if (seen.has(key)) return true;
+    seen.add(key);
+    return false;
+  });
+}
+
+const watchedKinds = v.pipe(v.array(choiceOf(...networkSections)), v.nonEmpty("must not be empty"));
 const watchWords = ["rules", "off"] as const;
 
 export const networkEntries = {

@@ -19,11 +19,11 @@ export const listen = v.pipe(
   v.string(mustBe("ADDRESS:PORT or off")),
   v.check((text) => text === "off" || parseAddress(text) !== undefined, mustBe("ADDRESS:PORT or off")),
 );
-export const count = (low: number, high: number) => {
+export const wholeNumber = (low: number, high: number) => {
   const message = mustBe(`a whole number from ${low} to ${high}`);
   return v.pipe(v.number(message), v.integer(message), v.minValue(low, message), v.maxValue(high, message));
 };
-export const text = v.pipe(v.string(mustBe("text")), v.nonEmpty("must not be empty"));
+export const nonEmptyText = v.pipe(v.string(mustBe("text")), v.nonEmpty("must not be empty"));
 export const mailbox = v.pipe(
   v.string(mustBe("an address")),
   v.check(isMailbox, mustBe("an address such as root or alarm@example.org")),
@@ -34,14 +34,14 @@ export const absolutePath = v.pipe(
 );
 export const listOf = <const Item extends v.GenericSchema>(item: Item, what: string) =>
   v.array(item, mustBe(`a list of ${what}`));
-export const oneOf = <const T extends readonly string[]>(...values: T) =>
+export const choiceOf = <const T extends readonly string[]>(...values: T) =>
   v.picklist(values, (issue) => {
     const near = nearest(String(issue.input), values);
     return `${mustBe(eitherOf(values))(issue)}${near === undefined ? "" : `: did you mean ${near}?`}`;
   });
 
 export const pattern = v.pipe(
-  text,
+  nonEmptyText,
   v.rawCheck(({ dataset, addIssue }) => {
     const problem = dataset.typed ? patternProblem(dataset.value) : undefined;
     if (problem !== undefined) addIssue({ message: problem });
