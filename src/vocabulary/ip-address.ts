@@ -50,7 +50,10 @@ function bytesOf(text: string, isEnd: boolean): IpAddress | undefined {
 /** The text of an address: four decimal numbers for 4 bytes, and as RFC 5952 wants it for 16. */
 export function formatAddress(bytes: ArrayLike<number>): string {
   if (bytes.length === 4) return Array.from(bytes).join(".");
-  const groups = Array.from({ length: GROUPS }, (_, i) => (bytes[2 * i] ?? 0) * 256 + (bytes[2 * i + 1] ?? 0));
+  const groups = Array.from(
+    { length: GROUPS },
+    (_, i) => (bytes[2 * i] ?? 0) * 256 + (bytes[2 * i + 1] ?? 0),
+  );
   const zeros = longestZeros(groups);
   const hex = (part: readonly number[]) => part.map((each) => each.toString(16)).join(":");
   if (zeros === undefined) return hex(groups);

@@ -9,6 +9,7 @@ export const mapTypes = {
   programArray: 3,
   lruHash: 9,
   prefixTrie: 11,
+  arrayOfMaps: 12,
   socketStorage: 24,
   ringBuffer: 27,
 } as const;
@@ -30,6 +31,8 @@ export interface MapSpec {
   readonly flags?: number;
   /** Descriptions of key and value, which a socket storage must have; see type-description.ts. */
   readonly types?: MapValueTypes;
+  /** Of a map of maps: the descriptor of one with the shape that all of them have. */
+  readonly inner?: number;
 }
 
 export interface MapValueTypes {
@@ -52,6 +55,7 @@ export class BpfMap implements Disposable {
     attribute.u32(8, spec.valueBytes);
     attribute.u32(12, spec.entries);
     attribute.u32(16, spec.flags ?? 0);
+    attribute.u32(20, spec.inner ?? 0);
     attribute.name(28, spec.name);
     if (spec.types !== undefined) {
       attribute.u32(48, spec.types.fd);
@@ -109,4 +113,23 @@ export class BpfMap implements Disposable {
     attribute.pointer(8, key);
     if (value !== null) attribute.pointer(16, value);
   }
+}
+
+/**
+ * Returns when every program that runs now in the kernel has ended, so that none still acts on an element that was
+ * replaced: what the kernel guarantees after an update of a map of maps (kernel/bpf/syscall.c, maybe_wait_bpf_programs).
+ */
+export function waitForPrograms(): void {
+  using inner = new BpfMap({ type: "array", name: "tw_inner", keyBytes: 4, valueBytes: 4, entries: 1 });
+  using outer = new BpfMap({
+    type: "arrayOfMaps",
+    name: "tw_outer",
+    keyBytes: 4,
+    valueBytes: 4,
+    entries: 1,
+    inner: inner.fd,
+  });
+  const value = pinned(4);
+  new DataView(value.buffer).setUint32(0, inner.fd, true);
+  outer.set(pinned(4), value);
 }

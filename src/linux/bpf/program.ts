@@ -1,7 +1,7 @@
 // BPF programs: loading, the verifier's error, attaching to a tracepoint, and what the kernel reports about them.
 import { closeDescriptor } from "../descriptor.ts";
 import { EAGAIN, errno, SystemCallError } from "../libc.ts";
-import { attribute, callBpf, mustCallBpf, pinned } from "./syscall.ts";
+import { attribute, callBpf, mustCallBpf, pinned, pinnedCopy } from "./syscall.ts";
 
 /**
  * What runs a program: a tracepoint, or a hook of control groups. Values: enum bpf_prog_type, enum bpf_attach_type.
@@ -65,8 +65,7 @@ export class BpfProgram implements Disposable {
    */
   constructor(name: string, instructions: Uint8Array, place: ProgramPlace) {
     this.name = name;
-    const code = pinned(instructions.length);
-    code.set(instructions);
+    const code = pinnedCopy(instructions);
     const licence = pinned(16);
     // bpf_probe_read_kernel is only for programs under a licence of include/linux/license.h.
     new TextEncoder().encodeInto("Dual MIT/GPL", licence);

@@ -68,6 +68,13 @@ export function mustCallBpf(command: BpfCommand, subject?: string): number {
   return result;
 }
 
+/** A copy of `bytes` whose address does not change. */
+export function pinnedCopy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const copy = pinned(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 /** A buffer whose address does not change, for data that the kernel accesses through a pointer in a struct. */
 export function pinned(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(length));

@@ -59,7 +59,7 @@ const programTable: readonly ProgramSpec[] = [
 ];
 
 export class LoadedPrograms implements Disposable {
-  readonly ringFd: number;
+  readonly ringMap: BpfMap;
   readonly ring: RingMapping;
   readonly page: SharedPage;
   readonly settled: BpfMap;
@@ -81,7 +81,7 @@ export class LoadedPrograms implements Disposable {
     }
     this.settled = maps.settled;
     this.lineages = maps.lineages;
-    this.ringFd = maps.ring.fd;
+    this.ringMap = maps.ring;
     this.ring = stack.use(new RingMapping(maps.ring));
     this.page = stack.use(new SharedPage(maps.shared));
     for (const { name, use } of programTable) {

@@ -1,6 +1,14 @@
 // Decodes the records of the network programs to events. Depends on no kernel and no clock.
 import { formatAddress } from "../../../vocabulary/ip-address.ts";
-import type { AddressFamily, CloseEvent, CloseResult, ConnectEvent, ListenEvent, SendEvent, Transport } from "../../event.ts";
+import type {
+  AddressFamily,
+  CloseEvent,
+  CloseResult,
+  ConnectEvent,
+  ListenEvent,
+  SendEvent,
+  Transport,
+} from "../../event.ts";
 import { StringCache } from "../../string-cache.ts";
 import { commonLayout } from "../layout.ts";
 import { long, ticks, word } from "../record-words.ts";

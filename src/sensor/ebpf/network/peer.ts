@@ -210,10 +210,9 @@ function beginPeer(kernel: NetworkKernelLayout, kind: "connect" | "send", versio
     // Where the socket is bound, if it is.
     load(8, r2, r6, socketAddress.socket),
     [load(4, r1, r2, bpfSock.sourcePort), store(2, r7, socketLayout.localPort, r1)],
-    (version === 4 ? [bpfSock.sourceIp4] : [0, 4, 8, 12].map((at) => bpfSock.sourceIp6 + at)).map((from, i) => [
-      load(4, r1, r2, from),
-      store(4, r7, socketLayout.local + 4 * i, r1),
-    ]),
+    (version === 4 ? [bpfSock.sourceIp4] : [0, 4, 8, 12].map((at) => bpfSock.sourceIp6 + at)).map(
+      (from, i) => [load(4, r1, r2, from), store(4, r7, socketLayout.local + 4 * i, r1)],
+    ),
     currentProcess(kernel, "allow"),
   ];
 }

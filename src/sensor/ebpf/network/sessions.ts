@@ -12,8 +12,10 @@ export interface SessionMap {
 
 /** A session without a datagram for this long has ended; a further one begins another. */
 const IDLE_NS = 60e9;
-/** Sessions that are looked at in one step: about 0.1 ms. */
+/** Sessions that are looked at in one step, and those of one more socket: less than a millisecond. */
 const STEP = 64;
+/** A socket that sends to more peers at a time is a scan, or a server: the ends of further sessions are not reported. */
+const PER_SOCKET = 256;
 
 interface Session {
   readonly key: Uint8Array<ArrayBuffer>;
@@ -55,7 +57,10 @@ export class UdpSessions {
       this.sockets.set(socket, sessions);
     }
     const name = `${event.peerAddress} ${event.peerPort}`;
-    if (!sessions.has(name)) this.count += 1;
+    if (!sessions.has(name)) {
+      if (sessions.size >= PER_SOCKET) return;
+      this.count += 1;
+    }
     sessions.set(name, { key, event });
     if (this.count > this.limit) this.forgetOldest();
   }
@@ -111,6 +116,13 @@ export class UdpSessions {
       durationNs: Math.max(0, time - event.time),
       count: isThere ? Number(this.view.getBigUint64(sessionValue.count, true)) : undefined,
     });
+  }
+
+  /** Forgets all sessions without an end. */
+  clear(): void {
+    this.sockets.clear();
+    this.count = 0;
+    this.round = undefined;
   }
 
   private forgetOldest(): void {
