@@ -209,7 +209,8 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.lost += event.count ?? 1;
-    this.inputs.onLoss();
+    // A scan of /proc finds processes, not connections.
+    if (event.reason !== "network") this.inputs.onLoss();
   }
 
   /**
