@@ -2,7 +2,7 @@
 import type { Knowledge } from "../baseline/baseline.ts";
 import { factsAfterExec } from "../forest/lasting-facts.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
-import type { NetworkSubject } from "../policy/subject.ts";
+import { type NetworkSubject, subjectOfNetwork } from "../policy/subject.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
@@ -26,7 +26,7 @@ export function networkSubject(
   const { process, tree, event } = activity;
   const { lineage, ancestry } = process;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
-  const common = {
+  const known = {
     source: event.source,
     time: event.time,
     wallTime: (event.time + wallOffset) / 1e6,
@@ -45,12 +45,5 @@ export function networkSubject(
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
-  switch (event.kind) {
-    case "connect":
-      return { ...common, kind: event.kind, network: event };
-    case "send":
-      return { ...common, kind: event.kind, network: event };
-    case "listen":
-      return { ...common, kind: event.kind, network: event };
-  }
+  return subjectOfNetwork(known, event);
 }

@@ -371,6 +371,7 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -495,6 +496,7 @@ export function buildWardenParts(
   const network = new NetworkHandler({
     ...judging,
     trees,
+    wallOffset: () => verdicts.wallOffset,
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
   });
