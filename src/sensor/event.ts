@@ -117,6 +117,8 @@ export interface ExecEvent {
   readonly time: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
+  /** By which the kernel tells this program from the others of the process, for denials; absent where it is not known. */
+  readonly execId?: number;
 }
 
 export interface UserEvent {
