@@ -251,6 +251,10 @@ export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
 export type NetworkKind = NetworkEvent["kind"];
 export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
 
+export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
+  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
+}
+
 export type EventOf<K extends SensorKind> = EventTypes[K];
 export type ProcessEvent = EventOf<SensorKind>;
 
