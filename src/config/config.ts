@@ -152,7 +152,7 @@ export const sections = {
   },
   journal: {
     max_days: v.optional(count(1, 3650), 90),
-    max_megabytes: v.optional(count(1, 1_048_576), 1024),
+    max_megabytes: v.optional(count(1, 1_048_576), 2048),
   },
   mail: {
     to: v.optional(
