@@ -2,6 +2,7 @@
 //   --unit        only tests that need neither root, nor a build, nor more than seconds
 //   --no-install  install no Debian package: the tests that need one skip
 // Other arguments go to `bun test` (paths, -t PATTERN).
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ABSENT } from "../test/absent-data.ts";
 import { INSTALL_VARIABLE, mayInstall, missingPackages } from "../test/system/server-packages.ts";
@@ -112,10 +113,22 @@ function parseArguments(given: readonly string[]): TestArguments {
   };
 }
 
+/** Every test file, in the order in which they run: with `./`, because a name without it stands for all that contain it. */
+function allTests(): readonly string[] {
+  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })]
+    .sort()
+    .map((file) => `./${file}`);
+  // A new machine takes minutes to build the Collector, in the background.
+  return [...files.filter((file) => !needsCollector(file)), ...files.filter(needsCollector)];
+}
+
+function needsCollector(file: string): boolean {
+  return readFileSync(join(root, file), "utf8").includes('/collector/otelcol.ts"');
+}
+
 /** Every test file but those of the live kernel (test/system/) and those that start processes or take long (*.slow.test.ts). */
 function unitTests(): readonly string[] {
-  const files = [...new Bun.Glob("test/**/*.test.ts").scanSync({ cwd: root })];
-  return files.filter((file) => !file.startsWith("test/system/") && !file.endsWith(".slow.test.ts")).sort();
+  return allTests().filter((file) => !file.startsWith("./test/system/") && !file.endsWith(".slow.test.ts"));
 }
 
 /** Says what the tests do to this host, before they do it. */
@@ -134,11 +147,12 @@ function announceHostChanges(): void {
 const { flags, forRunner } = parseArguments(process.argv.slice(2));
 if (flags.has("--no-install")) process.env[INSTALL_VARIABLE] = "no";
 if (!flags.has("--unit") && forRunner.length === 0 && process.env.CI !== "true") announceHostChanges();
-const files = flags.has("--unit") ? unitTests() : [];
+// Arguments for the runner choose files themselves, if they name any.
+const files = flags.has("--unit") ? unitTests() : forRunner.length === 0 ? allTests() : [];
 const found = await runTests([...files, ...forRunner]);
 if (found.failed > 0 && mayRunAgain(found.failedFiles)) {
   console.error(`test: ${found.failed} failed; once more, alone: ${[...found.failedFiles].join(" ")}`);
-  const again = await runTests([...found.failedFiles]);
+  const again = await runTests([...found.failedFiles].map((file) => `./${file}`));
   if (again.failed === 0) {
     console.log(
       `unsteady: ${found.failed} passed only when their files ran again: ${[...found.failedFiles].join(" ")}`,

@@ -17,6 +17,11 @@ const table = {
     about: "process",
     meaning: "several verdicts of one kind; the first one has a record of its own",
   },
+  "policy.verdict.unrecorded": {
+    about: "change",
+    meaning:
+      "verdicts of a rule that were counted, and for which no other record stands: the warden was killed before it had reported them",
+  },
 
   "sensor.loss": {
     about: "change",
