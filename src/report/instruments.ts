@@ -1,7 +1,7 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
-import { lossReasons } from "../sensor/event.ts";
+import { lossReasons, networkKinds } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
@@ -82,6 +82,15 @@ export const instruments = {
     description: "Execs whose executable, arguments, ids or tree could not be determined.",
     attributes: ["reason"],
     closed: [unattributedReasons],
+  },
+  connectionsUnattributed: {
+    prometheus: "treewarden_connections_unattributed_total",
+    otel: "treewarden.connections.unattributed",
+    unit: "{event}",
+    kind: "counter",
+    description: "Events of the network whose process was not known.",
+    attributes: ["event"],
+    closed: [networkKinds],
   },
   namesUnscored: {
     prometheus: "treewarden_names_unscored_total",

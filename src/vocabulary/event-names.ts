@@ -11,6 +11,19 @@ export interface EventNameRow {
 const table = {
   "process.exec": { about: "process", meaning: "a process runs a new program" },
   "process.exit": { about: "process", meaning: "a process has ended" },
+  "network.connect": { about: "process", meaning: "a process connects a TCP or UDP socket to a peer" },
+  "network.send": {
+    about: "process",
+    meaning: "a process sends its first datagram to a peer over an unconnected UDP socket",
+  },
+  "network.listen": {
+    about: "process",
+    meaning: "a process listens on a TCP socket, or binds a UDP socket to a port",
+  },
+  "network.close": {
+    about: "process",
+    meaning: "a connection, an attempt to connect or a UDP session ended",
+  },
   "tree.new": { about: "process", meaning: "an exec whose tree was not reported before" },
   "policy.verdict": { about: "process", meaning: "a verdict other than a plain allow" },
   "policy.verdict.repeated": {

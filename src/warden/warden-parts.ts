@@ -415,6 +415,8 @@ export function buildWardenParts(
         verdicts.onExec(exec);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onNetwork: () => undefined,
+      onClose: () => undefined,
       onLoss: (event) => verdicts.onLoss(event),
     },
   );

@@ -11,6 +11,10 @@ export const recordKinds = {
   exit: 3,
   // The decoder derives it from the users in fork records.
   user: null,
+  connect: null,
+  send: null,
+  listen: null,
+  close: null,
   // Counted in the shared page.
   loss: null,
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
