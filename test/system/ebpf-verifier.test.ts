@@ -30,6 +30,7 @@ import {
   r7,
   store,
   storeImm,
+  swap16,
 } from "../../src/linux/bpf/assembler.ts";
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
 import { BpfMap } from "../../src/linux/bpf/map.ts";
@@ -39,6 +40,7 @@ import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import { whyNot } from "./ebpf-watch.ts";
+import { noFilters } from "./network-watch.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -81,6 +83,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       load(2, r2, fp, -16),
       load(1, r2, fp, -16),
       atomicAdd(8, r1, 0, r6),
+      swap16(r7),
+      aluImm("div", r7, 10),
       callHelper(5),
     ];
     expect(readBack(code)).toEqual([
@@ -100,6 +104,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       "r2 = *(u16 *)(r10 -16)",
       "r2 = *(u8 *)(r10 -16)",
       "lock *(u64 *)(r1 +0) += r6",
+      "r7 = be16 r7",
+      "r7 /= 10",
       "call bpf_ktime_get_ns#5",
     ]);
   });
@@ -149,6 +155,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
 
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
     using sensor = openEbpfSensor();
+    sensor.watchNetwork({ kinds: ["connect", "send", "listen"], filters: noFilters });
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
     }
