@@ -86,6 +86,18 @@ interface SubjectTypes {
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
 
+/** The subject of what a process does on the network. `process`: what is known of it then. */
+export function subjectOfNetwork(process: Omit<ExecSubject, "kind">, event: NetworkEvent): NetworkSubject {
+  switch (event.kind) {
+    case "connect":
+      return { ...process, kind: event.kind, network: event };
+    case "send":
+      return { ...process, kind: event.kind, network: event };
+    case "listen":
+      return { ...process, kind: event.kind, network: event };
+  }
+}
+
 /** What a policy decides about. */
 export type Subject = SubjectTypes[JudgedKind];
 

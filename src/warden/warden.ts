@@ -446,6 +446,7 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
+    source.watchedNetwork.settings = config.network;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);

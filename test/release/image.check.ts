@@ -70,6 +70,7 @@ test("none of its processes has a capability beyond those of the pod, or can gai
     mail: false,
     setIdMail: false,
     exports: false,
+    network: true,
   } as const;
   const allowed = capabilityBits(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));
   const statuses = container.statuses();
