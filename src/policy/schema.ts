@@ -9,11 +9,27 @@ import { isVariableName } from "../vocabulary/variables.ts";
 import { DIGESTS_LIMIT } from "./content-digests.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
-export const actions = ["allow", "alert", "kill"] as const;
+/** In rising order. `deny` refuses a use of the network; an exec cannot be denied. */
+export const actions = ["allow", "alert", "deny", "kill"] as const;
 export type Action = (typeof actions)[number];
+
+/** Actions that end or refuse something, so that only an armed rule may carry them out. */
+export const needsArming: Readonly<Record<Action, boolean>> = {
+  allow: false,
+  alert: false,
+  deny: true,
+  kill: true,
+};
 
 export function isAction(value: unknown): value is Action {
   return actions.some((action) => action === value);
+}
+
+/** What an exec may be denied by: nothing. */
+export const DENIES_EXECS = "an exec cannot be denied, only connect, send and listen";
+
+function isForExecs(value: Action): boolean {
+  return value !== "deny";
 }
 
 /** The reserved id of the default action. */
@@ -41,8 +57,10 @@ const onSchema = v.pipe(
   v.minLength(1, `name at least one kind of event: ${judgedKinds.join(", ")}`),
 );
 const action = v.picklist(actions);
+const execAction = v.pipe(action, v.check(isForExecs, DENIES_EXECS));
 const defaultByKind = v.pipe(
   v.record(v.picklist(judgedKinds), action),
+  v.check(({ exec }) => exec === undefined || isForExecs(exec), DENIES_EXECS),
   v.check(
     (byKind) => Object.keys(byKind).length > 0,
     `name at least one kind of event: ${judgedKinds.join(", ")}`,
@@ -109,7 +127,7 @@ export const roleFileSchema = v.strictObject({
     ),
   ),
   /** One action, for execs, or one for each kind of event. */
-  default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : action))),
+  default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : execAction))),
   /** The role that first held the default; written by `policy show`. */
   default_ruleset: v.optional(name),
   tests: v.optional(v.array(testSchema)),

@@ -92,11 +92,13 @@ const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
 const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
+const wouldDeny: CarriedOut = { outcome: "would_deny", reason: undefined };
 
-/** What an alert or a kill comes to that is not carried out. */
+/** What an alert, a denial or a kill comes to that is not carried out. */
 function reportedOnly({ action, silenced: isSilenced }: Decision): CarriedOut {
   if (isSilenced) return silenced;
-  return action === "kill" ? wouldKill : alerted;
+  if (action === "kill") return wouldKill;
+  return action === "deny" ? wouldDeny : alerted;
 }
 
 /** What verdicts of one kind are counted with. */
