@@ -32,7 +32,15 @@ export function lastingFacts(facts: ProcessFacts, previous: LastingFacts): Lasti
   return isSame ? previous : pick(facts);
 }
 
-function pick(facts: ProcessFacts): LastingFacts {
+/** What is known of a process at an event after its exec. `uid`: its effective user then. */
+export function factsAfterExec(
+  lasting: LastingFacts,
+  { startTicks, uid }: Pick<ProcessFacts, "startTicks" | "uid">,
+): ProcessFacts {
+  return { ...unknownFacts, ...pick(lasting), startTicks, uid };
+}
+
+function pick(facts: LastingFacts): LastingFacts {
   return {
     realUid: facts.realUid,
     loginUid: facts.loginUid,

@@ -106,6 +106,8 @@ const testSchema = v.strictObject({
     v.array(v.union([v.string(), variables])),
     v.minLength(1, "a lineage has at least the process itself"),
   ),
+  /** What the last process of the lineage does on the network; without it, the process has just been executed. */
+  event: v.optional(variables),
   known: v.optional(v.nullable(v.union([v.boolean(), v.literal("absent")]))),
   expect: expectSchema,
 });

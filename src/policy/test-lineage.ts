@@ -25,6 +25,7 @@ import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
 import type { ExecSubject, Parent } from "./subject.ts";
+import { checkTestEvent } from "./test-event.ts";
 
 type Given = TestEntry["lineage"][number];
 type Value = string | number | boolean | null | readonly string[];
@@ -47,6 +48,9 @@ export function checkTests(role: LoadedRole): void {
   if (source === undefined) return;
   const tests = elements(nodeAt(source.root, ["tests"]));
   for (const [i, test] of (role.file.tests ?? []).entries()) {
+    const { event } = test;
+    if (event !== undefined)
+      checkTestEvent(source.document, nodeAt(tests[i] ?? source.root, ["event"]), event);
     let parent: Member = {};
     for (const [k, member] of test.lineage.entries()) {
       const node = nodeAt(tests[i] ?? source.root, ["lineage", k]);

@@ -27,6 +27,8 @@ export interface JudgedRow extends NamedRow {
   readonly inTests: "set" | "inherited" | "event" | "derived" | "absent";
   /** Its value in a test that does not give it, which is what most processes of a host have; else it is absent. */
   readonly ordinary?: null | false;
+  /** The value is an IP address, which rules compare by `cidr` and never as text. */
+  readonly address?: true;
   /** Making the value costs time, so it is made only where a rule comes to ask for it. */
   readonly expensive?: true;
   /** No record has it. */

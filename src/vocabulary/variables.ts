@@ -387,6 +387,7 @@ const table = {
     kinds: ["connect", "send", "close"],
     dependsOn: ["socket"],
     inTests: "event",
+    address: true,
     otel: true,
     meaning: "address to which the process connects or sends",
   },
@@ -405,6 +406,7 @@ const table = {
     kinds: [...sockets, "close"],
     dependsOn: ["socket"],
     inTests: "event",
+    address: true,
     otel: true,
     meaning:
       "address on which the process listens, `0.0.0.0` or `::` for all; of a connection often absent, because the kernel chooses it later",
@@ -666,6 +668,11 @@ const table = {
   "sensor.fix": reported("string", [], "`doctor`: what to do where it cannot be opened"),
   "sensor.forks": reported("bool", [], "`doctor`: the sensor emits an event for each fork"),
   "sensor.exits": reported("bool", [], "`doctor`: the sensor emits an event for each exit"),
+  "sensor.network": reported(
+    "bool",
+    [],
+    "`doctor`: the sensor emits connections, UDP sessions and listening sockets",
+  ),
   "sensor.user_changes": reported("string", [], "`doctor`: when the sensor emits a change of users"),
   "sensor.arguments": reported("string", [], "`doctor`: when executable and arguments are known"),
   "sensor.scope": reported("string", [], "`doctor`: when control group, session and terminal are known"),
