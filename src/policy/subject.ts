@@ -74,6 +74,8 @@ export interface ExecSubject extends ProcessSubject {
 interface SocketSubject<K extends NetworkKind> extends ProcessSubject {
   readonly kind: K;
   readonly network: NetworkEvent & { readonly kind: K };
+  /** Name of the peer's address; null: none is known. Absent: a listener has no peer. */
+  readonly peerName?: string | null | undefined;
 }
 
 /** The subject of each judged kind of event. The type checker names a kind that is missing here. */
@@ -110,6 +112,10 @@ function containerImage(subject: Subject): string | null | undefined {
 
 function networkOf(subject: Subject): NetworkEvent | undefined {
   return subject.kind === "exec" ? undefined : subject.network;
+}
+
+function peerNameOf(subject: Subject): string | null | undefined {
+  return subject.kind === "exec" ? undefined : subject.peerName;
 }
 
 function peerOf(subject: Subject): Exclude<NetworkEvent, ListenEvent> | undefined {
@@ -163,6 +169,7 @@ const readers: {
   "network.type": (s) => networkOf(s)?.family,
   "network.peer.address": (s) => peerOf(s)?.peerAddress,
   "network.peer.port": (s) => peerOf(s)?.peerPort,
+  "destination.name": peerNameOf,
   "network.local.address": (s) => networkOf(s)?.localAddress,
   "network.local.port": (s) => networkOf(s)?.localPort,
   "tree.path": (s) => s.tree.path,

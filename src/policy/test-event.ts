@@ -32,6 +32,7 @@ const values: Readonly<
   "network.transport": { test: (value) => transports.some((each) => each === value), text: "tcp or udp" },
   "network.peer.address": { test: isAddress, text: "an IP address" },
   "network.peer.port": { test: isPort, text: "a port" },
+  "destination.name": { test: isName, text: "a name or null" },
   "network.local.address": { test: isAddress, text: "an IP address" },
   "network.local.port": { test: isPort, text: "a port" },
 };
@@ -99,9 +100,11 @@ export function networkTestSubject(exec: ExecSubject, event: GivenEvent): Networ
     localAddress: local?.text,
     localPort: portOf(event["network.local.port"]),
   };
+  const name = event["destination.name"];
+  const peerName = typeof name === "string" ? name : null;
   return kind === "connect"
-    ? { ...process, kind, network: { kind, ...common, ...addresses } }
-    : { ...process, kind, network: { kind, ...common, ...addresses } };
+    ? { ...process, kind, peerName, network: { kind, ...common, ...addresses } }
+    : { ...process, kind, peerName, network: { kind, ...common, ...addresses } };
 }
 
 function kindOf(event: GivenEvent): NetworkKind | undefined {
@@ -133,6 +136,10 @@ function isAddress(value: unknown): boolean {
 
 function isPort(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}
+
+function isName(value: unknown): boolean {
+  return value === null || typeof value === "string";
 }
 
 function exampleFor(name: string): string {

@@ -14,6 +14,7 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
   "policies",
   "policy_keys",
   "pause",
+  "network",
 ]);
 
 export interface FilesInForceInputs {
