@@ -11,7 +11,7 @@ import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
 import { changedByBaseline } from "../warden/changed-runnables.ts";
-import { type AwaitingExec, LateVerdicts } from "../warden/late-verdicts.ts";
+import { type AwaitingEvent, LateVerdicts } from "../warden/late-verdicts.ts";
 import type { Execution, TrackerListener } from "../warden/tracker.ts";
 import { execSubject, lateSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
 import { CapturedHost, changedKey, type OtherPolicy } from "./captured-host.ts";
@@ -120,7 +120,7 @@ class ReplayJudge implements TrackerListener {
   }
 
   /** Judges an exec again as the warden does when an answer has come, by the rules that lacked it. */
-  private onLate({ subject, undecided, policy }: AwaitingExec): void {
+  private onLate({ subject, undecided, policy }: AwaitingEvent): void {
     const { host, tally } = this;
     if (policy !== host.policy) return;
     const { facts, tree, lineage, time } = subject;

@@ -83,6 +83,15 @@ export const instruments = {
     attributes: ["reason"],
     closed: [unattributedReasons],
   },
+  connections: {
+    prometheus: "treewarden_connections_total",
+    otel: "treewarden.connections",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What processes of the tree did on the network: connections and UDP sessions (outbound), sockets that listen (inbound).",
+    attributes: ["tree", "direction", "outcome"],
+  },
   connectionsUnattributed: {
     prometheus: "treewarden_connections_unattributed_total",
     otel: "treewarden.connections.unattributed",

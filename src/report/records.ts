@@ -4,7 +4,7 @@ import type { Tree } from "../fingerprint/tree.ts";
 import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { type NetworkSubject, readerOf, type Subject } from "../policy/subject.ts";
-import type { CloseEvent, ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { CloseEvent, ExitEvent, ListenEvent, LossEvent, NetworkEvent } from "../sensor/event.ts";
 import { environmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
@@ -122,12 +122,33 @@ function networkRecord(subject: NetworkSubject, uid: Stamp, ancestors?: EventRec
   return describe(record, subject);
 }
 
-/** The record of the end of a connection or session. `opened`: what the record of its begin has, as far as it is known. */
-function closeRecord(event: CloseEvent, opened: EventRecord, wallNs: number, uid: Stamp): EventRecord {
-  const record: RecordDraft = { ...opened, ...draft(eventKinds.close.eventName, wallNs, uid) };
-  if (event.pid !== undefined) record["process.pid"] = event.pid;
-  if (event.peerAddress !== undefined) record["network.peer.address"] = event.peerAddress;
-  if (event.peerPort !== undefined) record["network.peer.port"] = event.peerPort;
+/** What is remembered of a connection or session for the record of its end. */
+export interface OpenedSocket {
+  readonly process: ProcessKey;
+  readonly tree: Pick<Tree, "path" | "id">;
+  /** Effective user. */
+  readonly uid: number | undefined;
+  readonly network: Exclude<NetworkEvent, ListenEvent>;
+  readonly bootTimeMs: number;
+  userName(uid: number): string | undefined;
+}
+
+/** The record of the end of a connection or session. */
+function closeRecord(event: CloseEvent, opened: OpenedSocket, wallNs: number, stamp: Stamp): EventRecord {
+  const { process, tree, uid, network, bootTimeMs } = opened;
+  const record = draft(eventKinds.close.eventName, wallNs, stamp);
+  record["process.pid"] = process.pid;
+  const created = creationTime(process, bootTimeMs);
+  if (created !== undefined) record["process.creation.time"] = created;
+  if (uid !== undefined) record["process.user.id"] = uid;
+  const user = uid === undefined ? undefined : opened.userName(uid);
+  if (user !== undefined) record["process.user.name"] = unambiguous(user);
+  record["tree.path"] = tree.path;
+  record["tree.id"] = tree.id;
+  record["network.transport"] = network.transport;
+  record["network.type"] = network.family;
+  record["network.peer.address"] = network.peerAddress;
+  record["network.peer.port"] = network.peerPort;
   record["network.socket"] = event.socket;
   record["network.result"] = event.result;
   record["network.duration"] = event.durationNs / 1e9;

@@ -2,8 +2,9 @@
 // network; and what was lost.
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
-
 import type { SensorSource } from "../vocabulary/sensors.ts";
+import type { NetworkDenials } from "./network/denial.ts";
+import type { NetworkWatch } from "./network/watch.ts";
 
 export type { SensorSource };
 
@@ -227,7 +228,8 @@ export interface LossEvent {
   readonly count: number | undefined;
 }
 
-export const lossReasons = ["overrun", "restart", "switch"] as const;
+/** `network`: only events of the network; what is known of processes is as complete as before. */
+export const lossReasons = ["overrun", "restart", "switch", "network"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
 interface EventTypes {
@@ -307,4 +309,11 @@ export interface Sensor extends Disposable {
   readEnvironment?(on: boolean): void;
   /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
+  /**
+   * Reports these events of the network from now on; undefined, the default: none, at no cost. Throws SensorUnavailable,
+   * with a hint, where the host does not allow it. Absent where the source cannot do that.
+   */
+  watchNetwork?(watch: NetworkWatch | undefined): void;
+  /** Refuses what processes may not do on the network; undefined while it is not watched. */
+  readonly denials?: NetworkDenials | undefined;
 }

@@ -692,7 +692,7 @@ const table = {
   "sensor.loss.reason": reported(
     "string",
     ["loss"],
-    "why events were lost: `overrun`, `restart` or `switch`",
+    "why events were lost: `overrun`, `restart`, `switch`, or `network` (only events of the network)",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if not known"),
   "configuration.errors": reported(

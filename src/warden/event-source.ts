@@ -11,6 +11,7 @@ import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { needsEnvironment } from "../vocabulary/variables.ts";
 import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
+import { WatchedNetwork } from "./watched-network.ts";
 
 export interface EventSourceInputs {
   readonly config: Config;
@@ -34,12 +35,14 @@ export class EventSource implements Disposable {
   /** As the metric of the source shows it. */
   enforcement: Enforcement;
   private watched = false;
+  readonly watchedNetwork: WatchedNetwork;
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 
   constructor(inputs: EventSourceInputs) {
     this.inputs = inputs;
     this.enforcement = inputs.config.enforcement;
+    this.watchedNetwork = new WatchedNetwork(inputs.config.network);
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
     inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));

@@ -2,7 +2,6 @@
 import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
-import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
 import { EnvironmentReader } from "../environment-reader.ts";
 import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
@@ -18,6 +17,9 @@ import {
   recordFlags,
   recordKinds,
 } from "./layout.ts";
+import { NetworkDecoder } from "./network/decode.ts";
+import type { UdpSessions } from "./network/sessions.ts";
+import { long, ticks, word } from "./record-words.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
@@ -42,6 +44,8 @@ export interface DecoderOptions {
   readonly cgroups: boolean;
   /** The environment variables to keep, where the environment was read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** The UDP sessions that are under way; they end with their sockets. */
+  readonly sessions?: UdpSessions | undefined;
 }
 
 export class Decoder {
@@ -55,6 +59,7 @@ export class Decoder {
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
   private readonly environments: EnvironmentReader;
+  private readonly network: NetworkDecoder;
 
   /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
@@ -62,12 +67,17 @@ export class Decoder {
   constructor(options: DecoderOptions) {
     this.options = options;
     this.environments = new EnvironmentReader(options.environmentNames ?? []);
+    this.network = new NetworkDecoder(options.sessions);
     const decoders: Readonly<Record<RecordKind, Decode>> = {
       fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
       exec: (bytes, words, start, end, sink) => {
         if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
       },
       exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+      connect: (bytes, words, start, _end, sink) => sink(this.network.connect(bytes, words, start)),
+      send: (bytes, words, start, _end, sink) => sink(this.network.send(bytes, words, start)),
+      listen: (bytes, words, start, _end, sink) => sink(this.network.listen(bytes, words, start)),
+      close: (_bytes, words, start, _end, sink) => this.network.close(words, start, sink),
     };
     const byNumber: Decode[] = [];
     for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
@@ -199,25 +209,6 @@ export class Decoder {
       environmentTruncated: isUnread ? true : environment === undefined ? undefined : false,
     };
   }
-}
-
-function word(words: Uint32Array, start: number, field: number): number {
-  return words[(start + field) >>> 2] ?? 0;
-}
-
-/** A number of 64 bits; exact below 2^53. */
-function long(words: Uint32Array, start: number, field: number): number {
-  return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
-}
-
-/** 2^32 ns as whole clock ticks and the remaining nanoseconds. */
-const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
-const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
-
-/** Converts nanoseconds to clock ticks like nsec_to_clock_t in kernel/time/time.c; exact for any uptime. */
-function ticks(words: Uint32Array, start: number, field: number): number {
-  const high = word(words, start, field + 4);
-  return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

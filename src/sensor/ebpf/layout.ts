@@ -11,10 +11,10 @@ export const recordKinds = {
   exit: 3,
   // The decoder derives it from the users in fork records.
   user: null,
-  connect: null,
-  send: null,
-  listen: null,
-  close: null,
+  connect: 4,
+  send: 5,
+  listen: 6,
+  close: 7,
   // Counted in the shared page.
   loss: null,
 } as const satisfies Readonly<Record<SensorKind, number | null>>;

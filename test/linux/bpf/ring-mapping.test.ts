@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pageSize } from "../../../src/linux/bpf/memory.ts";
 import { RingMapping } from "../../../src/linux/bpf/ring-mapping.ts";
-import { BpfMap } from "../../../src/linux/bpf/syscall.ts";
+import { BpfMap } from "../../../src/linux/bpf/map.ts";
 
 const page = pageSize();
 const size = 4 * page;

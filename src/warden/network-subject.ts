@@ -1,0 +1,56 @@
+// The subject of a verdict on what a process does on the network.
+import type { Knowledge } from "../baseline/baseline.ts";
+import { factsAfterExec } from "../forest/lasting-facts.ts";
+import { unitOf } from "../linux/cgroup-names.ts";
+import type { NetworkSubject } from "../policy/subject.ts";
+import type { ProcessFacts } from "../sensor/event.ts";
+import type { NetworkActivity } from "./tracker.ts";
+import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
+
+export type NetworkSubjectInputs = Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf">;
+
+/** What is known of the process now: its effective user as the event has it, the rest as of its last exec. */
+export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
+  const uid = event.uid ?? process.lineage.uid;
+  return factsAfterExec(process.facts, { startTicks: process.startTicks, uid });
+}
+
+/** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+export function networkSubject(
+  activity: NetworkActivity,
+  facts: ProcessFacts,
+  wallOffset: number,
+  inputs: NetworkSubjectInputs,
+  knowledge: Knowledge = {},
+): NetworkSubject {
+  const { process, tree, event } = activity;
+  const { lineage, ancestry } = process;
+  const containerId = facts.cgroup === undefined ? undefined : lineage.container;
+  const common = {
+    source: event.source,
+    time: event.time,
+    wallTime: (event.time + wallOffset) / 1e6,
+    process,
+    facts,
+    runnable: lineage.program,
+    lineage,
+    tree,
+    parentPid: process.parentPid === 0 ? undefined : process.parentPid,
+    parent: ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid },
+    knowledge,
+    containerId,
+    unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
+    containerImage: imageFor(containerId, inputs),
+    change: knowledge.change,
+    bootTimeMs: inputs.bootTimeMs,
+    userName: inputs.userName,
+  };
+  switch (event.kind) {
+    case "connect":
+      return { ...common, kind: event.kind, network: event };
+    case "send":
+      return { ...common, kind: event.kind, network: event };
+    case "listen":
+      return { ...common, kind: event.kind, network: event };
+  }
+}
