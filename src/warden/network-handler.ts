@@ -10,6 +10,7 @@ import { records } from "../report/records.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
 import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
+import type { HostNames } from "../sensor/network/host-names.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
@@ -61,6 +62,8 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 export class NetworkHandler {
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
   wallOffset = 0;
+  /** Names of addresses in force. */
+  hostNames: HostNames = new Map();
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
 
@@ -73,7 +76,8 @@ export class NetworkHandler {
     const { process, tree, event } = activity;
     const facts = factsOf(activity);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const subject = networkSubject(activity, facts, this.wallOffset, inputs, knowledge);
+    const { wallOffset, hostNames } = this;
+    const subject = networkSubject(activity, facts, { ...inputs, wallOffset, hostNames }, knowledge);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);

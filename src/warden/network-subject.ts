@@ -4,10 +4,15 @@ import { factsAfterExec } from "../forest/lasting-facts.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import type { NetworkSubject } from "../policy/subject.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { HostNames } from "../sensor/network/host-names.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
-export type NetworkSubjectInputs = Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf">;
+export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  readonly wallOffset: number;
+  readonly hostNames: HostNames;
+}
 
 /** What is known of the process now: its effective user as the event has it, the rest as of its last exec. */
 export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
@@ -15,11 +20,9 @@ export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
   return factsAfterExec(process.facts, { startTicks: process.startTicks, uid });
 }
 
-/** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
 export function networkSubject(
   activity: NetworkActivity,
   facts: ProcessFacts,
-  wallOffset: number,
   inputs: NetworkSubjectInputs,
   knowledge: Knowledge = {},
 ): NetworkSubject {
@@ -29,7 +32,7 @@ export function networkSubject(
   const common = {
     source: event.source,
     time: event.time,
-    wallTime: (event.time + wallOffset) / 1e6,
+    wallTime: (event.time + inputs.wallOffset) / 1e6,
     process,
     facts,
     runnable: lineage.program,
@@ -45,11 +48,12 @@ export function networkSubject(
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
+  const nameOf = (address: string): string | null => inputs.hostNames.get(address) ?? null;
   switch (event.kind) {
     case "connect":
-      return { ...common, kind: event.kind, network: event };
+      return { ...common, kind: event.kind, network: event, peerName: nameOf(event.peerAddress) };
     case "send":
-      return { ...common, kind: event.kind, network: event };
+      return { ...common, kind: event.kind, network: event, peerName: nameOf(event.peerAddress) };
     case "listen":
       return { ...common, kind: event.kind, network: event };
   }
