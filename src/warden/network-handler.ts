@@ -12,6 +12,7 @@ import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
 import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
+import { type HostNames, noHostNames } from "../sensor/network/host-names.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
@@ -64,6 +65,8 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 };
 
 export class NetworkHandler {
+  /** Names of addresses in force. */
+  hostNames: HostNames = noHostNames;
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
 
@@ -76,7 +79,8 @@ export class NetworkHandler {
     const { process, tree, event } = activity;
     const facts = factsOf(activity);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
+    const context = { ...inputs, wallOffset: inputs.wallOffset(), hostNames: this.hostNames };
+    const subject = networkSubject(activity, facts, context, knowledge);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);

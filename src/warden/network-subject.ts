@@ -4,10 +4,15 @@ import { factsAfterExec } from "../forest/lasting-facts.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { type NetworkSubject, subjectOfNetwork } from "../policy/subject.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { HostNames } from "../sensor/network/host-names.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
-export type NetworkSubjectInputs = Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf">;
+export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  readonly wallOffset: number;
+  readonly hostNames: HostNames;
+}
 
 /** What is known of the process now: its effective user as the event has it, the rest as of its last exec. */
 export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
@@ -15,11 +20,9 @@ export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
   return factsAfterExec(process.facts, { startTicks: process.startTicks, uid });
 }
 
-/** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
 export function networkSubject(
   activity: NetworkActivity,
   facts: ProcessFacts,
-  wallOffset: number,
   inputs: NetworkSubjectInputs,
   knowledge: Knowledge = {},
 ): NetworkSubject {
@@ -29,7 +32,7 @@ export function networkSubject(
   const known = {
     source: event.source,
     time: event.time,
-    wallTime: (event.time + wallOffset) / 1e6,
+    wallTime: (event.time + inputs.wallOffset) / 1e6,
     process,
     facts,
     runnable: lineage.program,
@@ -45,5 +48,6 @@ export function networkSubject(
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
-  return subjectOfNetwork(known, event);
+  const peer = event.kind === "listen" ? undefined : event.peerAddress;
+  return subjectOfNetwork(known, event, peer === undefined ? null : (inputs.hostNames.get(peer) ?? null));
 }

@@ -94,7 +94,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines, signed }: LoadedPolicy,
+  { policy, baselines, signed, hostNames }: LoadedPolicy,
   saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
@@ -502,6 +502,7 @@ export function buildWardenParts(
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
   });
+  network.hostNames = hostNames;
   const verdicts = new VerdictHandler({
     ...judging,
     killer,
@@ -555,6 +556,7 @@ export function buildWardenParts(
     late,
     learner,
     link,
+    network,
     observation,
     outbox,
     ownCost,

@@ -53,6 +53,7 @@ const connection = givenNetworkSubject(exec, {
   "event.name": "network.connect",
   "network.peer.address": "203.0.113.7",
   "network.peer.port": 443,
+  "destination.name": "db.example.org",
   "network.local.address": "192.0.2.1",
   "network.local.port": 40_000,
 });

@@ -74,7 +74,7 @@ export class LoadedPrograms implements Disposable {
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
     using stack = new DisposableStack();
-    const maps = makeMaps(stack, options);
+    const maps = { ...makeMaps(stack, options), preemption: kernel.preemption };
     const programs = new Map<string, BpfProgram>();
     for (const { name, tracepoint, code } of programTable) {
       const type = kernel.tracepoints[tracepoint];
