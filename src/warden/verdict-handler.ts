@@ -1,4 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
@@ -18,6 +19,7 @@ import type { Counter, Histogram, Totals } from "../report/totals.ts";
 import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import type { ChangedRunnables } from "./changed-runnables.ts";
 import type { KnowableExec } from "./known-trees.ts";
 import type { AwaitingExec, LateVerdicts } from "./late-verdicts.ts";
@@ -52,6 +54,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The pod of a container that `imageOf` was asked about; null: it belongs to none; undefined: that is not known. */
+  readonly podOf?: (container: string) => PodOfContainer | null | undefined;
   /** The fields of a record that describe the ancestors of its process. */
   readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
@@ -356,7 +360,7 @@ function observedExec({ event }: Execution): ObservedExec | undefined {
 export function execSubject(
   exec: Execution,
   wallOffset: number,
-  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf" | "podOf">,
   knowledge: Knowledge = {},
 ): ExecSubject {
   const { process, facts } = exec;
@@ -380,6 +384,7 @@ export function execSubject(
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     changed: undefined,
     change: knowledge.change,
@@ -392,7 +397,7 @@ export function execSubject(
 export function lateSubject(
   subject: ExecSubject,
   knowledge: Knowledge,
-  inputs: Pick<VerdictInputs, "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "examined" | "imageOf" | "podOf">,
 ): ExecSubject {
   const { containerId, facts, wallTime } = subject;
   return {
@@ -400,6 +405,7 @@ export function lateSubject(
     knowledge,
     change: knowledge.change,
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
   };
 }

@@ -255,10 +255,11 @@ export function buildWardenParts(
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
-    const image = examiner.images.imageOf(container);
-    capture.containerImage(container, image);
+    const image = examiner.containers.imageOf(container);
+    capture.container(container, { image, pod: examiner.containers.podOf(container) });
     return image;
   };
+  const podOf = (container: string) => examiner.containers.podOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -469,6 +470,7 @@ export function buildWardenParts(
       return examined;
     },
     imageOf,
+    podOf,
     changes,
     judgedContent: (answer) => capture.changed(answer),
     late,

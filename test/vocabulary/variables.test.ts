@@ -46,6 +46,7 @@ const subject: Subject = {
   examined: { package: "python3-minimal", unpackaged: false, modified: false },
   containerId: "0123456789ab",
   containerImage: "docker.io/library/nginx",
+  pod: { name: "shop-7d9c", namespace: "prod", container: "web" },
 };
 const stamp = () => "uid";
 
