@@ -62,6 +62,7 @@ function sensorFields({ source, description, available, detail, fix }: SensorRep
     ...(fix === undefined ? {} : { "sensor.fix": fix }),
     "sensor.forks": description.forks,
     "sensor.exits": description.exits,
+    "sensor.network": description.network,
     "sensor.user_changes": description.userChanges,
     "sensor.arguments": description.arguments,
     "sensor.scope": description.scope,

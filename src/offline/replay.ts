@@ -39,6 +39,7 @@ export interface ReplayResult {
 const outcomes: Readonly<Record<Action, Outcome>> = {
   allow: "allowed",
   alert: "alerted",
+  deny: "would_deny",
   kill: "would_kill",
 };
 
@@ -60,7 +61,7 @@ class ReplayJudge implements TrackerListener {
   readonly host: CapturedHost;
   readonly tally: ReplayTally = {
     judged: 0,
-    verdicts: { allow: 0, alert: 0, kill: 0 },
+    verdicts: { allow: 0, alert: 0, deny: 0, kill: 0 },
     lost: 0,
     lossesUncounted: 0,
     undecided: new Map(),
@@ -89,6 +90,10 @@ class ReplayJudge implements TrackerListener {
   onFork(): void {}
 
   onExit(): void {}
+
+  onNetwork(): void {}
+
+  onClose(): void {}
 
   onExec(exec: Execution): void {
     const { host, tally } = this;

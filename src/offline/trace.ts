@@ -137,6 +137,10 @@ class Printer implements TrackerListener {
 
   onExit(): void {}
 
+  onNetwork(): void {}
+
+  onClose(): void {}
+
   onExec(exec: Execution): void {
     if (!this.live || this.newTrees?.isNew(exec.tree, false) === false) return;
     const subject = execSubject(exec, this.wallOffset, this.inputs);

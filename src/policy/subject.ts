@@ -5,7 +5,7 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
+import type { ListenEvent, NetworkEvent, NetworkKind, ProcessFacts, SensorSource } from "../sensor/event.ts";
 import {
   type EnvironmentVariable,
   isEnvironmentVariable,
@@ -74,10 +74,21 @@ export interface ExecSubject extends ProcessSubject {
   readonly kind: "exec";
 }
 
+/** A process uses the network. Of `facts`, only what lasts beyond an exec is known. */
+interface SocketSubject<K extends NetworkKind> extends ProcessSubject {
+  readonly kind: K;
+  readonly network: NetworkEvent & { readonly kind: K };
+}
+
 /** The subject of each judged kind of event. The type checker names a kind that is missing here. */
 interface SubjectTypes {
   readonly exec: ExecSubject;
+  readonly connect: SocketSubject<"connect">;
+  readonly send: SocketSubject<"send">;
+  readonly listen: SocketSubject<"listen">;
 }
+
+export type NetworkSubject = SubjectTypes[NetworkKind];
 
 /** What a policy decides about. */
 export type Subject = SubjectTypes[JudgedKind];
@@ -99,6 +110,15 @@ export type Reader = (subject: Subject) => VariableValue;
 
 function containerImage(subject: Subject): string | null | undefined {
   return subject.containerId === null ? null : subject.containerImage;
+}
+
+function networkOf(subject: Subject): NetworkEvent | undefined {
+  return subject.kind === "exec" ? undefined : subject.network;
+}
+
+function peerOf(subject: Subject): Exclude<NetworkEvent, ListenEvent> | undefined {
+  const event = networkOf(subject);
+  return event === undefined || event.kind === "listen" ? undefined : event;
 }
 
 /** One reader for each variable that is known before the verdict, with the type of the variable's row. */
@@ -146,6 +166,12 @@ const readers: {
   "k8s.pod.name": ({ pod }) => (pod === null ? null : pod?.name),
   "k8s.namespace.name": ({ pod }) => (pod === null ? null : pod?.namespace),
   "k8s.container.name": ({ pod }) => (pod === null ? null : pod?.container),
+  "network.transport": (s) => networkOf(s)?.transport,
+  "network.type": (s) => networkOf(s)?.family,
+  "network.peer.address": (s) => peerOf(s)?.peerAddress,
+  "network.peer.port": (s) => peerOf(s)?.peerPort,
+  "network.local.address": (s) => networkOf(s)?.localAddress,
+  "network.local.port": (s) => networkOf(s)?.localPort,
   "tree.path": (s) => s.tree.path,
   "tree.id": (s) => s.tree.id,
   "tree.exact": (s) => s.tree.exact,

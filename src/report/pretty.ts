@@ -14,7 +14,12 @@ export type Paint = (kind: keyof typeof colours, text: string) => string;
 /** Formats the part of the line after the time. */
 type Line = (record: EventRecord, paint: Paint) => string;
 
-type LineName = RecordedEventName | "tree.new" | "policy.verdict" | "policy.verdict.repeated";
+type LineName =
+  | RecordedEventName
+  | "tree.new"
+  | "policy.verdict"
+  | "policy.verdict.repeated"
+  | "policy.verdict.unrecorded";
 
 const lines: Readonly<Record<LineName, Line>> = {
   "process.exec": (record, paint) => execLine("   ", record, paint),
@@ -22,6 +27,19 @@ const lines: Readonly<Record<LineName, Line>> = {
   "process.exit": (record, paint) => {
     const how = `exit ${text(record["process.exit.code"])}`;
     return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
+  },
+  "network.connect": (record, paint) => peerLine("connects to", record, paint),
+  "network.send": (record, paint) => peerLine("sends to", record, paint),
+  "network.listen": (record, paint) =>
+    networkLine(
+      `listens on ${endpoint(record, "network.local.address", "network.local.port")}`,
+      record,
+      paint,
+    ),
+  "network.close": (record, paint) => {
+    const { "network.result": result, "network.duration": duration } = record;
+    const seconds = typeof duration === "number" ? duration.toFixed(3) : "-";
+    return peerLine(`${text(result)} after ${seconds} s:`, record, paint);
   },
   "policy.verdict": (record, paint) =>
     `${verdictText(record, paint)} ${processAndUser(record)} ${text(record["tree.path"])}  ${commandText(record)}`,
@@ -32,6 +50,8 @@ const lines: Readonly<Record<LineName, Line>> = {
     const times = paint("dim", `${text(record["policy.count"])} times more`);
     return `${verdictText(record, paint)} ${times} ${processAndUser(record)} ${text(record["tree.path"])}  ${what}`;
   },
+  "policy.verdict.unrecorded": (record, paint) =>
+    `${verdictText(record, paint)} ${text(record["policy.count"])} verdicts without a record: the warden was killed`,
   "sensor.loss": nameLine,
 };
 const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));
@@ -70,6 +90,29 @@ export function verdictText(record: EventRecord, paint: Paint): string {
 
 function execLine(mark: string, record: EventRecord, paint: Paint): string {
   return `${mark} ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", commandText(record))}`;
+}
+
+function peerLine(verb: string, record: EventRecord, paint: Paint): string {
+  return networkLine(
+    `${verb} ${endpoint(record, "network.peer.address", "network.peer.port")}`,
+    record,
+    paint,
+  );
+}
+
+function networkLine(what: string, record: EventRecord, paint: Paint): string {
+  return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", what)}`;
+}
+
+/** Transport, address and port, as in `tcp 192.0.2.1:443` and `udp [2001:db8::1]:53`. */
+function endpoint(
+  record: EventRecord,
+  address: "network.peer.address" | "network.local.address",
+  port: "network.peer.port" | "network.local.port",
+): string {
+  const shown = text(record[address]);
+  const host = shown.includes(":") ? `[${shown}]` : shown;
+  return `${text(record["network.transport"])} ${host}:${text(record[port])}`;
 }
 
 /** The event's name and all of its values. */

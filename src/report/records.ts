@@ -3,8 +3,8 @@ import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
-import { readerOf, type Subject } from "../policy/subject.ts";
-import type { ExitEvent, LossEvent } from "../sensor/event.ts";
+import { type NetworkSubject, readerOf, type Subject } from "../policy/subject.ts";
+import type { CloseEvent, ExitEvent, LossEvent } from "../sensor/event.ts";
 import { environmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
@@ -113,6 +113,29 @@ function exitRecord(
   return record;
 }
 
+/** The record of an event of the network. `ancestors`: as in the record of an exec. */
+function networkRecord(subject: NetworkSubject, uid: Stamp, ancestors?: EventRecord): EventRecord {
+  const name = eventKinds[subject.kind].eventName;
+  const record: RecordDraft = { ...draft(name, subject.wallTime * 1e6, uid), ...ancestors };
+  const { socket } = subject.network;
+  if (socket !== undefined) record["network.socket"] = socket;
+  return describe(record, subject);
+}
+
+/** The record of the end of a connection or session. `opened`: what the record of its begin has, as far as it is known. */
+function closeRecord(event: CloseEvent, opened: EventRecord, wallNs: number, uid: Stamp): EventRecord {
+  const record: RecordDraft = { ...opened, ...draft(eventKinds.close.eventName, wallNs, uid) };
+  if (event.pid !== undefined) record["process.pid"] = event.pid;
+  if (event.peerAddress !== undefined) record["network.peer.address"] = event.peerAddress;
+  if (event.peerPort !== undefined) record["network.peer.port"] = event.peerPort;
+  record["network.socket"] = event.socket;
+  record["network.result"] = event.result;
+  record["network.duration"] = event.durationNs / 1e9;
+  if (event.count !== undefined) record["network.datagrams"] = event.count;
+  record["sensor.source"] = event.source;
+  return record;
+}
+
 function lossRecord(event: LossEvent, wallNs: number, uid: Stamp): EventRecord {
   const record = draft(eventKinds.loss.eventName, wallNs, uid);
   record["sensor.source"] = event.source;
@@ -130,6 +153,10 @@ function changeRecord(event: OutputName, details: EventRecord, wallNs: number, u
 export const records = {
   exec: execRecord,
   exit: exitRecord,
+  connect: networkRecord,
+  send: networkRecord,
+  listen: networkRecord,
+  close: closeRecord,
   loss: lossRecord,
   change: changeRecord,
 } as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;

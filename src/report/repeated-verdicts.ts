@@ -27,7 +27,13 @@ const DISTINCT_NAMED_ARGUMENTS = 100;
 /** The most full verdicts of one kind in a minute if it is not folded before that. */
 const EACH_VERDICT = 100;
 /** Verdicts with these outcomes are folded from the second one on. All others are rare, and evidence. */
-const foldedOutcomes: ReadonlySet<Outcome> = new Set(["alerted", "would_kill", "would_prevent", "silenced"]);
+const foldedOutcomes: ReadonlySet<Outcome> = new Set([
+  "alerted",
+  "would_kill",
+  "would_prevent",
+  "would_deny",
+  "silenced",
+]);
 /** Which part of the queue a verdict with this outcome may use. */
 const rooms: Readonly<Record<Outcome, Room>> = {
   allowed: "common",
@@ -36,9 +42,11 @@ const rooms: Readonly<Record<Outcome, Room>> = {
   silenced: "common",
   would_kill: "severe",
   would_prevent: "severe",
+  would_deny: "severe",
   failed: "severe",
   killed: "all",
   prevented: "all",
+  denied: "all",
 };
 
 /** Whether execs with other arguments, or another environment, may differ in the variable. */

@@ -96,11 +96,13 @@ const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
 const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
+const wouldDeny: CarriedOut = { outcome: "would_deny", reason: undefined };
 
-/** What an alert or a kill comes to that is not carried out. */
+/** What an alert, a denial or a kill comes to that is not carried out. */
 function reportedOnly({ action, silenced: isSilenced }: Decision): CarriedOut {
   if (isSilenced) return silenced;
-  return action === "kill" ? wouldKill : alerted;
+  if (action === "kill") return wouldKill;
+  return action === "deny" ? wouldDeny : alerted;
 }
 
 /** What verdicts of one kind are counted with. */
@@ -112,7 +114,7 @@ interface Counted {
   readonly undecided: readonly Counter[];
 }
 
-export class VerdictHandler implements TrackerListener {
+export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onClose"> {
   /** Whether allowed execs are settled, so that equal ones no longer wake the warden at once. */
   settling = false;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */

@@ -1,4 +1,5 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { readlinkSync } from "node:fs";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
@@ -63,6 +64,7 @@ import { Rescan } from "./rescan.ts";
 import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot, type SavedState } from "./saved-state.ts";
+import { SelfWatch } from "./self-watch.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
@@ -75,7 +77,7 @@ import { WardenRequests } from "./warden-requests.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
-export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
+export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5 } as const;
 
 export type WardenParts = ReturnType<typeof buildWardenParts>;
 
@@ -416,6 +418,8 @@ export function buildWardenParts(
         verdicts.onExec(exec);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onNetwork: () => undefined,
+      onClose: () => undefined,
       onLoss: (event) => verdicts.onLoss(event),
     },
   );
@@ -495,6 +499,16 @@ export function buildWardenParts(
     settle: (event) => source.settle(event),
     observed: (decision) => observation.onDecision(decision),
   });
+  const selfWatch = new SelfWatch({
+    forest: tracker.forest,
+    source,
+    totals,
+    record: recordChange,
+    files: files.watched,
+    now: monotonicNow,
+    wallNow: realtimeNow,
+    executable: readlinkSync("/proc/self/exe"),
+  });
   return {
     applyEnforcement,
     capture,
@@ -526,6 +540,7 @@ export function buildWardenParts(
     repeatedVerdicts,
     requests,
     rescan,
+    selfWatch,
     signedPolicies,
     source,
     totals,

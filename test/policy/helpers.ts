@@ -9,6 +9,7 @@ import type { Names } from "../../src/policy/name-reader.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
 import type { TestEntry } from "../../src/policy/schema.ts";
 import type { VariableValue } from "../../src/policy/subject.ts";
+import { networkTestSubject } from "../../src/policy/test-event.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { VariableType } from "../../src/vocabulary/variable-row.ts";
 
@@ -46,6 +47,15 @@ export type LineageOfTest = TestEntry["lineage"];
 
 export function judge(policy: Policy, lineage: LineageOfTest, known?: TestEntry["known"]): Decision {
   return decide(policy, testSubject(known === undefined ? { lineage } : { lineage, known }));
+}
+
+/** What the policy decides about the last process of the lineage, which uses the network. */
+export function judgeEvent(
+  policy: Policy,
+  lineage: LineageOfTest,
+  event: NonNullable<TestEntry["event"]>,
+): Decision {
+  return decide(policy, networkTestSubject(testSubject({ lineage }), event));
 }
 
 /** Whether a rule of this condition matches the last process of the lineage. */

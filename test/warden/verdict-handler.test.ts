@@ -40,6 +40,8 @@ class World {
       onFork: () => undefined,
       onExec: (exec) => this.judge.onExec(exec),
       onExit: () => undefined,
+      onNetwork: () => undefined,
+      onClose: () => undefined,
       onLoss: () => undefined,
     };
     this.tracker = new Tracker({ identify, totals, trees, suspendedNs: 0, isKnown: () => false }, listener);

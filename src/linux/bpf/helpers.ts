@@ -11,6 +11,8 @@ export const helpers = {
   tailCall: 12,
   /** (thread group << 32) + thread, both as the host counts them. */
   currentPidTgid: 14,
+  /** (group << 32) + user, the real ones of the process, as the host counts them. */
+  currentUidGid: 15,
   probeReadUser: 112,
   probeReadKernel: 113,
   /** Gives the length with its NUL, or -errno. */

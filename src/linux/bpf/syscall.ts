@@ -18,6 +18,7 @@ const BPF_PROG_LOAD = 5;
 const LOAD_AGAIN = 5;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
+const BPF_MAP_FREEZE = 22;
 const BPF_ENABLE_STATS = 32;
 
 /** enum bpf_map_type */
@@ -144,6 +145,13 @@ export class BpfMap implements Disposable {
     }
   }
 
+  /** From now on only programs can change the map, no system call of any process (5.2). */
+  freeze(): void {
+    attributes.fill(0);
+    view.setUint32(0, this.fd, true);
+    must(BPF_MAP_FREEZE, "MAP_FREEZE", this.spec.name);
+  }
+
   [Symbol.dispose](): void {
     closeDescriptor(this.fd);
   }
@@ -229,6 +237,22 @@ export function attachTracepoint(program: BpfProgram): number {
   attributes.fill(0);
   view.setUint32(8, program.fd, true);
   return must(BPF_RAW_TRACEPOINT_OPEN, "RAW_TRACEPOINT_OPEN", program.name);
+}
+
+/** struct bpf_link_info: type, id, prog_id, and what depends on the type. */
+const LINK_INFO = 64;
+const LINK_PROGRAM = 8;
+const linkInfo = pinned(LINK_INFO);
+const linkView = new DataView(linkInfo.buffer);
+
+/** The id of the program that is attached by `link`; undefined if the descriptor is closed or is no attachment (5.8). */
+export function attachedProgram(link: number): number | undefined {
+  linkInfo.fill(0);
+  attributes.fill(0);
+  view.setUint32(0, link, true);
+  view.setUint32(4, LINK_INFO, true);
+  setPointer(8, linkInfo);
+  return bpf(BPF_OBJ_GET_INFO_BY_FD) < 0 ? undefined : linkView.getUint32(LINK_PROGRAM, true);
 }
 
 /** The fields of struct bpf_prog_info that are used here. */

@@ -4,7 +4,7 @@ import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
 import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
 import { EnvironmentReader } from "../environment-reader.ts";
-import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
+import type { ExecEvent, ExitEvent, OwnSignal, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
 import { KnownUsers } from "./known-users.ts";
@@ -17,6 +17,8 @@ import {
   recordedKinds,
   recordFlags,
   recordKinds,
+  SIGNAL_RECORD,
+  signalLayout,
 } from "./layout.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
@@ -30,6 +32,8 @@ const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit marks a time that has been queried. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
+/** asm-generic/siginfo.h: what a process cannot put into the siginfo of a signal to another one is above 0. */
+const USER_CODES = 0;
 
 type EventSink = (event: ProcessEvent) => void;
 /** Decodes the record `bytes[start, end)` of one kind and passes its events to `sink`. */
@@ -56,6 +60,8 @@ export class Decoder {
   private readonly terminals = new StringCache(64, decodeTerminal);
   private readonly environments: EnvironmentReader;
 
+  /** Takes the signals to watched processes. */
+  onSignal: (signal: OwnSignal) => void = () => undefined;
   /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
 
@@ -71,6 +77,7 @@ export class Decoder {
     };
     const byNumber: Decode[] = [];
     for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
+    byNumber[SIGNAL_RECORD] = (_bytes, words, start) => this.onSignal(ownSignal(words, start));
     this.decoders = byNumber;
   }
 
@@ -199,6 +206,16 @@ export class Decoder {
       environmentTruncated: isUnread ? true : environment === undefined ? undefined : false,
     };
   }
+}
+
+function ownSignal(words: Uint32Array, start: number): OwnSignal {
+  return {
+    pid: word(words, start, commonLayout.pid),
+    signal: word(words, start, signalLayout.signal),
+    isKernels: (word(words, start, signalLayout.code) | 0) > USER_CODES,
+    senderPid: word(words, start, signalLayout.senderPid),
+    senderUid: word(words, start, signalLayout.senderUid),
+  };
 }
 
 function word(words: Uint32Array, start: number, field: number): number {

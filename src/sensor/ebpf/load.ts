@@ -3,7 +3,15 @@ import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
-import { attachTracepoint, BPF_F_MMAPABLE, BpfMap, BpfProgram, pinned } from "../../linux/bpf/syscall.ts";
+import {
+  attachedProgram,
+  attachTracepoint,
+  BPF_F_MMAPABLE,
+  BpfMap,
+  BpfProgram,
+  pinned,
+  programInfo,
+} from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
 import { execProgram } from "./exec.ts";
@@ -18,6 +26,7 @@ import {
   sharedLayout,
   walkState,
 } from "./layout.ts";
+import { signalProgram } from "./signal.ts";
 import { randomHashKey } from "./wakeup.ts";
 import { walkProgram } from "./walk.ts";
 
@@ -54,6 +63,7 @@ const programTable: readonly ProgramSpec[] = [
   { name: "exit", tracepoint: "exit", code: exitProgram, use: "attached" },
   { name: "exec", tracepoint: "exec", code: execProgram, use: "attached" },
   { name: "fork", tracepoint: "fork", code: forkProgram, use: "attached" },
+  { name: "signal", tracepoint: "signal", code: signalProgram, use: "attached" },
 ];
 
 export class LoadedPrograms implements Disposable {
@@ -64,6 +74,8 @@ export class LoadedPrograms implements Disposable {
   readonly lineages: BpfMap;
   /** The programs by their names in the table, for measurements. */
   readonly programs: ReadonlyMap<string, BpfProgram>;
+  /** The descriptor of each attachment, with its program. */
+  private readonly links = new Map<number, BpfProgram>();
   private readonly resources: DisposableStack;
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
@@ -86,10 +98,19 @@ export class LoadedPrograms implements Disposable {
       else {
         const link = attachTracepoint(program);
         stack.defer(() => closeDescriptor(link));
+        this.links.set(link, program);
       }
     }
+    maps.programs.freeze();
     this.programs = programs;
     this.resources = stack.move();
+  }
+
+  /** The names of the programs that their tracepoints do not run any more. */
+  detached(): readonly string[] {
+    return [...this.links]
+      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .map(([, program]) => program.name);
   }
 
   [Symbol.dispose](): void {

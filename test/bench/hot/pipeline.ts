@@ -83,7 +83,13 @@ export class Lesson {
     const totals = new Totals();
     const trees = new TreeTotals(totals, { mode: "off", limit: 1 });
     const ignored = (): void => {};
-    const listener = { onFork: ignored, onExit: ignored, onLoss: ignored };
+    const listener = {
+      onFork: ignored,
+      onExit: ignored,
+      onNetwork: ignored,
+      onClose: ignored,
+      onLoss: ignored,
+    };
     this.tracker = tracking(totals, trees, () => false, { ...listener, onExec: (exec) => this.learn(exec) });
   }
 
@@ -204,6 +210,8 @@ export class Pipeline implements Disposable {
       onFork: (child) => verdicts.onFork(child),
       onExec: (exec) => verdicts.onExec(exec),
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onNetwork: () => undefined,
+      onClose: () => undefined,
       onLoss: (event) => verdicts.onLoss(event),
     });
     const signals = {
