@@ -22,9 +22,10 @@ import {
   variableNames,
 } from "../vocabulary/variables.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
+import { checkTestEvent } from "./given-event.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
-import type { Parent, Subject } from "./subject.ts";
+import type { ExecSubject, Parent } from "./subject.ts";
 
 type Given = TestEntry["lineage"][number];
 type Value = string | number | boolean | null | readonly string[];
@@ -47,6 +48,9 @@ export function checkTests(role: LoadedRole): void {
   if (source === undefined) return;
   const tests = elements(nodeAt(source.root, ["tests"]));
   for (const [i, test] of (role.file.tests ?? []).entries()) {
+    const { event } = test;
+    if (event !== undefined)
+      checkTestEvent(source.document, nodeAt(tests[i] ?? source.root, ["event"]), event);
     let parent: Member = {};
     for (const [k, member] of test.lineage.entries()) {
       const node = nodeAt(tests[i] ?? source.root, ["lineage", k]);
@@ -131,13 +135,13 @@ const FIRST_PID = 1000;
 export function testSubject(
   test: Pick<TestEntry, "lineage" | "known">,
   environmentNames: readonly string[] = defaultEnvironmentNames,
-): Subject {
+): ExecSubject {
   const lineages = new Lineages();
   const names = new Map<number, string>();
   let lineage: Lineage | null = null;
   let parent: (Parent & { pid: number }) | undefined;
   let parentMember: Member = {};
-  let subject: Subject | undefined;
+  let subject: ExecSubject | undefined;
   for (const [i, given] of test.lineage.entries()) {
     const member = memberOf(given, parentMember);
     const {

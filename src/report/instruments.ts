@@ -1,7 +1,7 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
-import { lossReasons } from "../sensor/event.ts";
+import { lossReasons, networkKinds } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { selfEvents } from "../vocabulary/event-names.ts";
 import { processNames } from "../vocabulary/processes.ts";
@@ -83,6 +83,24 @@ export const instruments = {
     description: "Execs whose executable, arguments, ids or tree could not be determined.",
     attributes: ["reason"],
     closed: [unattributedReasons],
+  },
+  connections: {
+    prometheus: "treewarden_connections_total",
+    otel: "treewarden.connections",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What processes of the tree did on the network: connections and UDP sessions (outbound), sockets that listen (inbound).",
+    attributes: ["tree", "direction", "outcome"],
+  },
+  connectionsUnattributed: {
+    prometheus: "treewarden_connections_unattributed_total",
+    otel: "treewarden.connections.unattributed",
+    unit: "{event}",
+    kind: "counter",
+    description: "Events of the network whose process was not known.",
+    attributes: ["event"],
+    closed: [networkKinds],
   },
   namesUnscored: {
     prometheus: "treewarden_names_unscored_total",

@@ -2,7 +2,7 @@
 import type { EventRecord } from "../report/event-record.ts";
 
 /** Outcomes of verdicts that were carried out. */
-const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
+const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented", "denied"]);
 
 /**
  * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost
@@ -13,10 +13,15 @@ export function isKeptRecord(record: EventRecord): boolean {
   switch (record["event.name"]) {
     case "policy.verdict":
     case "policy.verdict.repeated":
+    case "policy.verdict.unrecorded":
       return carriedOut.has(record["policy.outcome"]);
     case "tree.new":
     case "process.exec":
     case "process.exit":
+    case "network.connect":
+    case "network.send":
+    case "network.listen":
+    case "network.close":
     case "report.gap":
     case "warden.heartbeat":
       return false;

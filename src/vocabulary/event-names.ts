@@ -11,11 +11,29 @@ export interface EventNameRow {
 const table = {
   "process.exec": { about: "process", meaning: "a process runs a new program" },
   "process.exit": { about: "process", meaning: "a process has ended" },
+  "network.connect": { about: "process", meaning: "a process connects a TCP or UDP socket to a peer" },
+  "network.send": {
+    about: "process",
+    meaning: "a process sends its first datagram to a peer over an unconnected UDP socket",
+  },
+  "network.listen": {
+    about: "process",
+    meaning: "a process listens on a TCP socket, or binds a UDP socket to a port",
+  },
+  "network.close": {
+    about: "process",
+    meaning: "a connection, an attempt to connect or a UDP session ended",
+  },
   "tree.new": { about: "process", meaning: "an exec whose tree was not reported before" },
   "policy.verdict": { about: "process", meaning: "a verdict other than a plain allow" },
   "policy.verdict.repeated": {
     about: "process",
     meaning: "several verdicts of one kind; the first one has a record of its own",
+  },
+  "policy.verdict.unrecorded": {
+    about: "change",
+    meaning:
+      "verdicts of a rule that were counted, and for which no other record stands: the warden was killed before it had reported them",
   },
 
   "sensor.loss": {
@@ -187,6 +205,10 @@ const table = {
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
+  "doctor.self_test": {
+    about: "command",
+    meaning: "`doctor --self-test`: one check of one event source",
+  },
   "baseline.learned": {
     about: "command",
     meaning: "`baseline learn --show`, `baseline accept`: a tree that is not in force before it is accepted",

@@ -76,7 +76,8 @@ const ordinaryLineages: readonly { readonly name: string; readonly lineage: Test
 ];
 
 function findingsOf(rule: LintedRule): readonly Finding[] {
-  if (rule.rule.action !== "kill") return [];
+  // A rule on the network alone may also be bound by addresses and ports.
+  if (rule.rule.action !== "kill" || !rule.rule.on.includes("exec")) return [];
   if (isBound(rule.condition, true, (part) => asks(part, isNaming)))
     return isBound(rule.condition, true, (part) => asks(part, (name) => lineageVariables.has(name)))
       ? []
