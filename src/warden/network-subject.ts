@@ -8,7 +8,8 @@ import type { HostNames } from "../sensor/network/host-names.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
-export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
+export interface NetworkSubjectInputs
+  extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf" | "podOf"> {
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
   readonly wallOffset: number;
   readonly hostNames: HostNames;
@@ -44,6 +45,7 @@ export function networkSubject(
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
