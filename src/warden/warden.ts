@@ -128,8 +128,15 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
+    this.applyDenials();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
+  }
+
+  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
+  private applyDenials(): void {
+    const { work, denials } = this.parts;
+    work.add("denials", () => denials.applying());
   }
 
   async run(): Promise<void> {
@@ -307,6 +314,7 @@ class Warden {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+      this.applyDenials();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
