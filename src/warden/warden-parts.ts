@@ -1,4 +1,5 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { readlinkSync } from "node:fs";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
@@ -70,6 +71,7 @@ import { Rescan } from "./rescan.ts";
 import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot, type SavedState } from "./saved-state.ts";
+import { SelfWatch } from "./self-watch.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
@@ -84,7 +86,7 @@ import { WardenRequests } from "./warden-requests.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
-export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
+export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5 } as const;
 
 export type WardenParts = ReturnType<typeof buildWardenParts>;
 
@@ -547,6 +549,16 @@ export function buildWardenParts(
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
   });
+  const selfWatch = new SelfWatch({
+    forest: tracker.forest,
+    source,
+    totals,
+    record: recordChange,
+    files: files.watched,
+    now: monotonicNow,
+    wallNow: realtimeNow,
+    executable: readlinkSync("/proc/self/exe"),
+  });
   return {
     applyEnforcement,
     capture,
@@ -579,6 +591,7 @@ export function buildWardenParts(
     repeatedVerdicts,
     requests,
     rescan,
+    selfWatch,
     signedPolicies,
     source,
     totals,

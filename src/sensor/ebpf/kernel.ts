@@ -117,6 +117,7 @@ const tracepoints = {
   fork: "sched_process_fork",
   exec: "sched_process_exec",
   exit: "sched_process_exit",
+  signal: "signal_generate",
 } as const;
 
 /** Offsets in bytes. Some are undefined on kernels that are configured without the feature. */
@@ -163,6 +164,7 @@ export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLa
       fork: tracepointOf(btf, tracepoints.fork).type,
       exec: tracepointOf(btf, tracepoints.exec).type,
       exit: exit.type,
+      signal: tracepointOf(btf, tracepoints.signal).type,
     },
     groupDeadArgument: groupDeadArgument(exit),
   };

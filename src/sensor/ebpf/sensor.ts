@@ -8,16 +8,16 @@ import { pinned } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { Timer } from "../../linux/timerfd.ts";
-import type { ExecEvent, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
+import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
 import type { NetworkDenials } from "../network/denial.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
 import { readKernelLayout } from "./kernel.ts";
-import { sharedLayout, wakeupPolicies } from "./layout.ts";
+import { NO_PID, sharedLayout, WATCHED_PIDS, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 import { NetworkSource } from "./network/source.ts";
-import { explained } from "./refusal.ts";
+import { explainRefusal } from "./refusal.ts";
 
 export interface EbpfOptions {
   /** Maximum bytes of arguments, a multiple of 8. Longer arguments are cut and marked. */
@@ -62,7 +62,7 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
-    throw explained(error);
+    throw explainRefusal(error);
   }
 }
 
@@ -113,6 +113,7 @@ export class EbpfSensor implements Sensor {
       sessions: this.network.sessions,
     });
     this.stack.use(opened.move());
+    this.watchSignals([], () => undefined);
   }
 
   get fd(): number {
@@ -185,6 +186,18 @@ export class EbpfSensor implements Sensor {
 
   get denials(): NetworkDenials | undefined {
     return this.network.denials;
+  }
+
+  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+    this.decoder.onSignal = onSignal;
+    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
+  }
+
+  findTampering(): string | undefined {
+    const detached = [...this.loaded.detached(), ...this.network.detached()];
+    return detached.length === 0
+      ? undefined
+      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
   }
 
   /** The kernel's information on each program, by its name in the program tables. */
