@@ -88,6 +88,22 @@ interface SubjectTypes {
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
 
+/** The subject of what a process does on the network. `process`: what is known of it then. `peerName`: see the subject. */
+export function subjectOfNetwork(
+  process: Omit<ExecSubject, "kind">,
+  event: NetworkEvent,
+  peerName?: string | null,
+): NetworkSubject {
+  switch (event.kind) {
+    case "connect":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "send":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "listen":
+      return { ...process, kind: event.kind, network: event };
+  }
+}
+
 /** What a policy decides about. */
 export type Subject = SubjectTypes[JudgedKind];
 

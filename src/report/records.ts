@@ -12,6 +12,7 @@ import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import { type EventRecord, isTexts, type RecordDraft } from "./event-record.ts";
+import { networkFields } from "./network-fields.ts";
 import { timestamp } from "./stamp.ts";
 
 /** The variables of the subject that the record of an exec or a verdict contains. */
@@ -74,6 +75,7 @@ export function verdictRecord(
   record["policy.severity"] = decision.severity;
   if (decision.tags.length > 0) record["policy.tags"] = decision.tags;
   record["policy.count"] = 1;
+  if (subject.kind !== "exec") record["event.kind"] = subject.kind;
   return describe(record, subject);
 }
 
@@ -117,8 +119,6 @@ function exitRecord(
 function networkRecord(subject: NetworkSubject, uid: Stamp, ancestors?: EventRecord): EventRecord {
   const name = eventKinds[subject.kind].eventName;
   const record: RecordDraft = { ...draft(name, subject.wallTime * 1e6, uid), ...ancestors };
-  const { socket } = subject.network;
-  if (socket !== undefined) record["network.socket"] = socket;
   return describe(record, subject);
 }
 
@@ -145,10 +145,7 @@ function closeRecord(event: CloseEvent, opened: OpenedSocket, wallNs: number, st
   if (user !== undefined) record["process.user.name"] = unambiguous(user);
   record["tree.path"] = tree.path;
   record["tree.id"] = tree.id;
-  record["network.transport"] = network.transport;
-  record["network.type"] = network.family;
-  record["network.peer.address"] = network.peerAddress;
-  record["network.peer.port"] = network.peerPort;
+  Object.assign(record, networkFields(network));
   record["network.socket"] = event.socket;
   record["network.result"] = event.result;
   record["network.duration"] = event.durationNs / 1e9;
@@ -183,6 +180,11 @@ export const records = {
 } as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;
 
 function describe(record: RecordDraft, subject: Subject): EventRecord {
+  if (subject.kind !== "exec") {
+    const { socket, denied } = subject.network;
+    if (socket !== undefined) record["network.socket"] = socket;
+    if (denied) record["network.denied"] = true;
+  }
   for (const { name, read } of readers) {
     const value = name === ARGUMENTS ? shownArguments(subject) : read(subject);
     if (value === undefined) continue;

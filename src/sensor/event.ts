@@ -117,6 +117,8 @@ export interface ExecEvent {
   readonly time: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
+  /** By which the kernel tells this program from the others of the process, for denials; absent where it is not known. */
+  readonly execId?: number;
 }
 
 export interface UserEvent {
@@ -248,6 +250,10 @@ interface EventTypes {
 export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
 export type NetworkKind = NetworkEvent["kind"];
 export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
+
+export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
+  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
+}
 
 export type EventOf<K extends SensorKind> = EventTypes[K];
 export type ProcessEvent = EventOf<SensorKind>;

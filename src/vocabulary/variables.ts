@@ -435,6 +435,7 @@ const table = {
     [...sockets, "close"],
     "the kernel's cookie of the socket, by which `network.close` belongs to the event that opened it",
   ),
+  "network.denied": reported("bool", sockets, "the kernel refused it by a rule; absent: it did not"),
   "network.result": reported(
     "string",
     ["close"],
@@ -796,8 +797,8 @@ const table = {
   "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
-    ["change"],
-    "kind of the event that could not be handled: `fork`, `exec`, `user`, `exit` or `loss`",
+    [...sockets, "change"],
+    "kind of the event that a verdict is on, if that is no exec: `connect`, `send` or `listen`; of `warden.fault`, the kind that could not be handled",
   ),
 
   "base.programs": reported("int", ["change"], "how many programs count as base system"),

@@ -7,6 +7,7 @@ import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
 import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
+import { SensorUnavailable } from "../sensor/unavailable.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { needsEnvironment } from "../vocabulary/variables.ts";
 import type { Epoch } from "./epoch.ts";
@@ -36,6 +37,10 @@ export class EventSource implements Disposable {
   enforcement: Enforcement;
   private watched = false;
   readonly watchedNetwork: WatchedNetwork;
+  /** What was asked of which sensor; undefined before the first time. */
+  private networkOf: { readonly sensor: Sensor; readonly key: string | undefined } | undefined;
+  /** Why the network is not watched, although it should be. */
+  networkProblem: string | undefined;
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 
@@ -83,7 +88,26 @@ export class EventSource implements Disposable {
     this.sensor.readEnvironment?.(readsEnvironment(policy));
     const wakeup = wakeupPolicyOf(policy, mayAct ? states : undefined);
     this.sensor.setWakeupPolicy?.(wakeup);
+    this.watchNetwork(policy);
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
+  }
+
+  /** Has the sensor watch what the configuration and `policy` ask for of the network. */
+  private watchNetwork(policy: Policy): void {
+    const { sensor } = this;
+    const wanted = this.watchedNetwork.wantedBy(policy);
+    const key = JSON.stringify(wanted);
+    if (this.networkOf?.sensor === sensor && this.networkOf.key === key) return;
+    this.networkOf = { sensor, key };
+    this.networkProblem = undefined;
+    try {
+      sensor.watchNetwork?.(wanted);
+      if (sensor.watchNetwork === undefined && wanted !== undefined)
+        this.networkProblem = `the network is not watched: the source ${this.name} cannot see it`;
+    } catch (error) {
+      if (!(error instanceof SensorUnavailable)) throw error;
+      this.networkProblem = `the network is not watched: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`;
+    }
   }
 
   /** Another enforcement is in force: the metric that shows it follows. */

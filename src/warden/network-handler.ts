@@ -6,14 +6,16 @@ import { decide, decideAmong } from "../policy/policy.ts";
 import { needsArming } from "../policy/schema.ts";
 import type { NetworkSubject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
+import type { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
+import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
 import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
-import type { HostNames } from "../sensor/network/host-names.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
+import type { LoadShedding } from "./load-shedding.ts";
 import { factsOf, networkSubject } from "./network-subject.ts";
 import { OpenSockets } from "./open-sockets.ts";
 import type { NetworkActivity } from "./tracker.ts";
@@ -27,18 +29,20 @@ export interface NetworkInputs
     | "enforcement"
     | "kills"
     | "verdicts"
-    | "outbox"
-    | "repeatedVerdicts"
     | "stamp"
     | "bootTimeMs"
     | "userName"
-    | "load"
     | "imageOf"
     | "awaited"
     | "knowledgeOf"
     | "observed"
   > {
   readonly trees: TreeTotals;
+  readonly load: Pick<LoadShedding, "onVerdict" | "shedsPlainEvents">;
+  readonly outbox: Pick<Outbox, "watched" | "reliable" | "bestEffort" | "shedBestEffort">;
+  readonly repeatedVerdicts: Pick<RepeatedVerdicts, "onVerdict">;
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  readonly wallOffset: () => number;
   /** Events that are judged again. */
   readonly late?: Pick<LateVerdicts<NetworkSubject>, "add">;
   /** The fields of a record that describe the ancestors of its process. */
@@ -47,6 +51,8 @@ export interface NetworkInputs
   readonly isReported: (kind: NetworkKind) => boolean;
   /** How many plain events of each user are reported. */
   readonly budget: Pick<UserBudget, "take">;
+  /** The name of an address; null: none has it. */
+  readonly hostNameOf?: (address: string) => string | null;
 }
 
 const denied: CarriedOut = { outcome: "denied", reason: undefined };
@@ -60,10 +66,6 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 };
 
 export class NetworkHandler {
-  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns; set again before each batch of events. */
-  wallOffset = 0;
-  /** Names of addresses in force. */
-  hostNames: HostNames = new Map();
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
 
@@ -76,8 +78,7 @@ export class NetworkHandler {
     const { process, tree, event } = activity;
     const facts = factsOf(activity);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const { wallOffset, hostNames } = this;
-    const subject = networkSubject(activity, facts, { ...inputs, wallOffset, hostNames }, knowledge);
+    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);
@@ -114,7 +115,7 @@ export class NetworkHandler {
     if (opened === undefined) return;
     const { network, uid } = opened;
     this.emit(network.kind, uid, () =>
-      records.close(event, opened, event.time + this.wallOffset, this.inputs.stamp),
+      records.close(event, opened, event.time + this.inputs.wallOffset(), this.inputs.stamp),
     );
   }
 

@@ -2,16 +2,14 @@
 import type { Knowledge } from "../baseline/baseline.ts";
 import { factsAfterExec } from "../forest/lasting-facts.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
-import type { NetworkSubject } from "../policy/subject.ts";
+import { type NetworkSubject, subjectOfNetwork } from "../policy/subject.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import type { HostNames } from "../sensor/network/host-names.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
 export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
-  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
-  readonly wallOffset: number;
-  readonly hostNames: HostNames;
+  /** The name of an address; null: none has it. Absent where names are not known. */
+  readonly hostNameOf?: (address: string) => string | null;
 }
 
 /** What is known of the process now: its effective user as the event has it, the rest as of its last exec. */
@@ -20,19 +18,21 @@ export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
   return factsAfterExec(process.facts, { startTicks: process.startTicks, uid });
 }
 
+/** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
 export function networkSubject(
   activity: NetworkActivity,
   facts: ProcessFacts,
+  wallOffset: number,
   inputs: NetworkSubjectInputs,
   knowledge: Knowledge = {},
 ): NetworkSubject {
   const { process, tree, event } = activity;
   const { lineage, ancestry } = process;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
-  const common = {
+  const known = {
     source: event.source,
     time: event.time,
-    wallTime: (event.time + inputs.wallOffset) / 1e6,
+    wallTime: (event.time + wallOffset) / 1e6,
     process,
     facts,
     runnable: lineage.program,
@@ -48,13 +48,6 @@ export function networkSubject(
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
-  const nameOf = (address: string): string | null => inputs.hostNames.get(address) ?? null;
-  switch (event.kind) {
-    case "connect":
-      return { ...common, kind: event.kind, network: event, peerName: nameOf(event.peerAddress) };
-    case "send":
-      return { ...common, kind: event.kind, network: event, peerName: nameOf(event.peerAddress) };
-    case "listen":
-      return { ...common, kind: event.kind, network: event };
-  }
+  const peerName = event.kind === "listen" ? undefined : inputs.hostNameOf?.(event.peerAddress);
+  return subjectOfNetwork(known, event, peerName);
 }

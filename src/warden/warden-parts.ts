@@ -108,6 +108,8 @@ export function buildWardenParts(
   const reload: { onRequest: (name: string) => void } = { onRequest: () => undefined };
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
+  /** Names of addresses in force. */
+  const hosts = { names: hostNames };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
@@ -371,6 +373,7 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -495,10 +498,11 @@ export function buildWardenParts(
   const network = new NetworkHandler({
     ...judging,
     trees,
+    wallOffset: () => verdicts.wallOffset,
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+    hostNameOf: (address) => hosts.names.get(address) ?? null,
   });
-  network.hostNames = hostNames;
   const verdicts = new VerdictHandler({
     ...judging,
     killer,
@@ -538,11 +542,11 @@ export function buildWardenParts(
     forestStore,
     chainStore,
     heartbeat,
+    hosts,
     knownTrees,
     late,
     learner,
     link,
-    network,
     observation,
     outbox,
     ownCost,

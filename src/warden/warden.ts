@@ -410,7 +410,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
-    const { confirmed, network } = this.parts;
+    const { confirmed, hosts } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
       this.leaveReload(requests);
@@ -439,7 +439,8 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
-    network.hostNames = result.hostNames;
+    hosts.names = result.hostNames;
+    source.watchedNetwork.settings = config.network;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);

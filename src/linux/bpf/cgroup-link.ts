@@ -39,7 +39,8 @@ export function programsAt(hook: CgroupHook, cgroup: number): readonly AttachedP
   return [...new Uint32Array(ids.buffer, 0, count)].map((id) => ({ id, name: programName(id) }));
 }
 
-function programName(id: number): string | undefined {
+/** The name of a loaded program; undefined if there is none of this id, or it may not be looked at. */
+export function programName(id: number): string | undefined {
   attribute.clear();
   attribute.u32(0, id);
   const fd = callBpf("PROG_GET_FD_BY_ID");

@@ -138,6 +138,7 @@ export class Decoder {
       pid,
       facts: this.facts(bytes, words, start, time, uid, realUid),
       settleKey: long(words, start, execLayout.settleKey),
+      execId: word(words, start, execLayout.execId),
     };
   }
 

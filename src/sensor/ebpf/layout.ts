@@ -73,7 +73,8 @@ export const execLayout = {
   cwdEnd: 116, // u32, elements leaf to root, each NUL-terminated
   environmentEnd: 120, // u32, as it lies on the new stack; 0 if it was not read
   owner: 124, // u32, the executable's st_uid, in the host's user namespace
-  texts: 128,
+  execId: 128, // u64, task_struct.self_exec_id (its lower half), which rises at each exec
+  texts: 136,
 } as const;
 
 export const recordFlags = {

@@ -28,6 +28,8 @@ export interface EbpfOptions {
   readonly flushIntervalMs?: number;
   /** The environment variables that are kept while the environment is read; see `Sensor.readEnvironment`. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** Directory of the control group whose network is watched. By default the root of the unified hierarchy. */
+  readonly networkCgroup?: string;
 }
 
 /**
@@ -103,7 +105,7 @@ export class EbpfSensor implements Sensor {
     this.fixedIntervalMs = options.flushIntervalMs;
     this.page = this.loaded.page.words;
     this.reader = new RingReader(this.loaded.ring);
-    this.network = opened.use(new NetworkSource(this.loaded.ringMap));
+    this.network = opened.use(new NetworkSource(this.loaded.ringMap, options.networkCgroup));
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,

@@ -16,7 +16,7 @@ export interface DeniedNetwork {
 }
 
 /** A process as it was judged. */
-export interface DeniedProcess extends ProcessKey {
+export interface DeniedProcess extends Pick<ProcessKey, "pid" | "startTicks"> {
   /** By which the kernel knows the program that was judged: `execId` of its last exec; undefined: not known. */
   readonly execId: number | undefined;
 }

@@ -40,7 +40,6 @@ import {
   skipFiltered,
   skipUnwatched,
   socketStorage,
-  VALUE,
 } from "./code.ts";
 import { jumpIfDenied } from "./deny.ts";
 import type { NetworkKernelLayout } from "./kernel.ts";
@@ -52,7 +51,7 @@ import {
   storageLayout,
   transportNumbers,
 } from "./layout.ts";
-import { bpfSock, type IpVersion, socketAddress } from "./peer.ts";
+import { bpfSock, type IpVersion, makeStorage, socketAddress } from "./peer.ts";
 
 // linux/net.h
 const SOCK_STREAM = 1;
@@ -62,11 +61,9 @@ const SOCK_DGRAM = 2;
 export function bindProgram(_kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   return [
     mov(r6, r1),
-    [storeImm(8, fp, VALUE, 0), storeImm(8, fp, VALUE + 8, 0)],
     load(4, r1, r6, socketAddress.userPort),
     jumpIfImm(r1, "!=", 0, "end"),
-    socketStorage(maps, load(8, r2, r6, socketAddress.socket), { value: VALUE }),
-    jumpIfImm(r0, "==", 0, "end"),
+    makeStorage(maps, "end"),
     setBits(storageLayout.state, socketStates.randomPort),
     labelHere("end"),
     movImm(r0, 1),

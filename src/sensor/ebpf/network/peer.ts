@@ -3,6 +3,7 @@
 // The result of a program is 1, or 0 to make the call fail with EPERM.
 import {
   addTo,
+  aluImm,
   atomicAdd,
   type Code,
   callHelper,
@@ -88,15 +89,14 @@ export function connectProgram(version: IpVersion) {
     skipFiltered(maps, "connect", socketLayout.peer, socketLayout.peerPort, "allow"),
     cookie(),
 
-    // What the end of the connection has to be reported with.
-    [load(8, r1, r7, commonLayout.time), store(8, fp, VALUE + storageLayout.opened, r1)],
-    [load(4, r1, r7, commonLayout.pid), store(4, fp, VALUE + storageLayout.pid, r1)],
-    storeImm(4, fp, VALUE + storageLayout.state, socketStates.connecting),
-    socketStorage(maps, load(8, r2, r6, socketAddress.socket), { value: VALUE }),
-    // No memory: the end is not reported then.
-    jumpIfImm(r0, "==", 0, "stored"),
-    [load(8, r1, fp, VALUE), store(8, r0, 0, r1)],
-    [load(8, r1, fp, VALUE + 8), store(8, r0, 8, r1)],
+    // What the end of the connection has to be reported with. Without memory for it, the end is not reported.
+    makeStorage(maps, "stored"),
+    [load(8, r1, r7, commonLayout.time), store(8, r0, storageLayout.opened, r1)],
+    [load(4, r1, r7, commonLayout.pid), store(4, r0, storageLayout.pid, r1)],
+    load(4, r1, r0, storageLayout.state),
+    aluImm("and", r1, socketStates.randomPort | socketStates.sessions),
+    aluImm("or", r1, socketStates.connecting),
+    store(4, r0, storageLayout.state, r1),
     labelHere("stored"),
     offer(maps, socketLayout.size, "allowed"),
     finish(),
@@ -150,9 +150,7 @@ export function sendProgram(version: IpVersion) {
     jumpIfImm(r8, "!=", 0, "refuse"),
 
     // Its end must be reported with that of the socket.
-    [storeImm(8, fp, VALUE, 0), storeImm(8, fp, VALUE + 8, 0)],
-    socketStorage(maps, load(8, r2, r6, socketAddress.socket), { value: VALUE }),
-    jumpIfImm(r0, "==", 0, "stored"),
+    makeStorage(maps, "stored"),
     setBits(storageLayout.state, socketStates.sessions),
     labelHere("stored"),
     offer(maps, socketLayout.size, "allowed"),
@@ -179,6 +177,15 @@ function restoreKey(): Code {
 
 function copyWords(from: number, to: number): Code {
   return [0, 8, 16, 24].map((at) => [load(8, r1, fp, from + at), store(8, fp, to + at, r1)]);
+}
+
+/** Sets r0 to what is kept for the socket, from now on if nothing was; jumps to `missing` without memory for it. */
+export function makeStorage(maps: NetworkMaps, missing: string): Code {
+  return [
+    [storeImm(8, fp, VALUE, 0), storeImm(8, fp, VALUE + 8, 0)],
+    socketStorage(maps, load(8, r2, r6, socketAddress.socket), { value: VALUE }),
+    jumpIfImm(r0, "==", 0, missing),
+  ];
 }
 
 /** Begins the record: who, and where to. Jumps to `allow` for transports that are not reported. */

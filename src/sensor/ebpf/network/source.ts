@@ -23,13 +23,16 @@ const IDLE_INTERVAL_NS = 1e9;
 export class NetworkSource implements Disposable {
   readonly sessions: UdpSessions;
   private readonly ring: BpfMap;
+  private readonly cgroup: string | undefined;
   private programs: NetworkPrograms | undefined;
   private kernelDenials: KernelDenials | undefined;
   private lostSeen = 0;
   private idleLooked = 0;
 
-  constructor(ring: BpfMap) {
+  /** `cgroup`: the directory of the control group whose processes are watched; by default the root, for all. */
+  constructor(ring: BpfMap, cgroup: string | undefined) {
     this.ring = ring;
+    this.cgroup = cgroup;
     this.sessions = new UdpSessions(
       {
         lookup: (key, value) => this.programs?.sessions.lookup(key, value) ?? false,
@@ -54,7 +57,7 @@ export class NetworkSource implements Disposable {
       this.stop();
       return;
     }
-    const cgroup = openRoot();
+    const cgroup = openSync(this.cgroup ?? rootCgroup(), "r");
     try {
       withLockedMemory(() => this.start(watch, cgroup));
     } catch (error) {
@@ -100,8 +103,8 @@ export class NetworkSource implements Disposable {
   }
 }
 
-/** Opens the root of the unified hierarchy. Throws SensorUnavailable if it is not visible. */
-function openRoot(): number {
+/** The root of the unified hierarchy. Throws SensorUnavailable if it is not visible. */
+function rootCgroup(): string {
   const hierarchy = findUnifiedHierarchy();
   if (hierarchy === undefined) {
     throw new SensorUnavailable(
@@ -115,7 +118,7 @@ function openRoot(): number {
       "run treewarden on the host, or in its cgroup namespace (docker run --cgroupns=host)",
     );
   }
-  return openSync(hierarchy.path, "r");
+  return hierarchy.path;
 }
 
 function refusal(error: unknown, cgroup: number): unknown {
