@@ -31,6 +31,7 @@ const values: Readonly<
   "network.transport": { test: (value) => transports.some((each) => each === value), text: "tcp or udp" },
   "network.peer.address": { test: isAddress, text: "an IP address" },
   "network.peer.port": { test: isPort, text: "a port" },
+  "destination.name": { test: isName, text: "a name or null" },
   "network.local.address": { test: isAddress, text: "an IP address" },
   "network.local.port": { test: isPort, text: "a port" },
 };
@@ -98,14 +99,17 @@ export function givenNetworkSubject(exec: ExecSubject, event: GivenEvent): Netwo
     const localPort = portOf(event["network.local.port"]) ?? 0;
     return subjectOfNetwork(process, { kind, ...common, localAddress, localPort, found: false });
   }
-  return subjectOfNetwork(process, {
+  const name = event["destination.name"];
+  const peerName = typeof name === "string" ? name : null;
+  const network = {
     kind,
     ...common,
     peerAddress: peer?.text ?? "",
     peerPort: portOf(event["network.peer.port"]) ?? 0,
     localAddress: local?.text,
     localPort: portOf(event["network.local.port"]),
-  });
+  };
+  return subjectOfNetwork(process, network, peerName);
 }
 
 function kindOf(event: GivenEvent): NetworkKind | undefined {
@@ -137,6 +141,10 @@ function isAddress(value: unknown): boolean {
 
 function isPort(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}
+
+function isName(value: unknown): boolean {
+  return value === null || typeof value === "string";
 }
 
 function exampleFor(name: string): string {

@@ -400,6 +400,16 @@ const table = {
     otel: true,
     meaning: "port to which the process connects or sends",
   },
+  "destination.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    ordinary: null,
+    meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
+  },
   "network.local.address": {
     type: "string",
     judged: true,

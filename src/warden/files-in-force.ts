@@ -15,6 +15,7 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
   "policies",
   "policy_keys",
   "pause",
+  "network",
 ]);
 
 export interface FilesInForceInputs {

@@ -51,6 +51,8 @@ export interface NetworkInputs
   readonly isReported: (kind: NetworkKind) => boolean;
   /** How many plain events of each user are reported. */
   readonly budget: Pick<UserBudget, "take">;
+  /** The name of an address; null: none has it. */
+  readonly hostNameOf?: (address: string) => string | null;
 }
 
 const denied: CarriedOut = { outcome: "denied", reason: undefined };

@@ -9,7 +9,10 @@ import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
-export type NetworkSubjectInputs = Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf">;
+export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
+  /** The name of an address; null: none has it. Absent where names are not known. */
+  readonly hostNameOf?: (address: string) => string | null;
+}
 
 /** A process that uses the network, or may do so. */
 export interface RunningProcess {
@@ -65,5 +68,6 @@ export function networkSubject(
 ): NetworkSubject {
   const { source, time } = event;
   const known = processSubject({ process, tree, source, time, facts }, wallOffset, inputs, knowledge);
-  return subjectOfNetwork(known, event);
+  const peerName = event.kind === "listen" ? undefined : inputs.hostNameOf?.(event.peerAddress);
+  return subjectOfNetwork(known, event, peerName);
 }

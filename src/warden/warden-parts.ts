@@ -97,7 +97,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines, signed }: LoadedPolicy,
+  { policy, baselines, signed, hostNames }: LoadedPolicy,
   saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
@@ -113,6 +113,8 @@ export function buildWardenParts(
   const reload: { onRequest: (name: string) => void } = { onRequest: () => undefined };
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
+  /** Names of addresses in force. */
+  const hosts = { names: hostNames };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
@@ -509,6 +511,7 @@ export function buildWardenParts(
     wallOffset: () => verdicts.wallOffset,
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+    hostNameOf: (address) => hosts.names.get(address) ?? null,
   });
   const denials = new DenialsInForce({
     policy: policyInForce,
@@ -576,6 +579,7 @@ export function buildWardenParts(
     forestStore,
     chainStore,
     heartbeat,
+    hosts,
     knownTrees,
     late,
     learner,

@@ -8,6 +8,8 @@ import type { NetworkWatch } from "../sensor/network/watch.ts";
 export class WatchedNetwork {
   /** In force; another configuration may take its place. */
   settings: Config["network"];
+  /** What was wanted last. */
+  current: NetworkWatch | undefined;
 
   constructor(settings: Config["network"]) {
     this.settings = settings;
@@ -23,7 +25,8 @@ export class WatchedNetwork {
   wantedBy(policy: Policy): NetworkWatch | undefined {
     const { settings } = this;
     const kinds = watchedKinds(settings.watch, kindsJudgedBy(policy));
-    return kinds.length === 0 ? undefined : { kinds, filters: networkFilters(settings) };
+    this.current = kinds.length === 0 ? undefined : { kinds, filters: networkFilters(settings) };
+    return this.current;
   }
 }
 

@@ -1,7 +1,7 @@
 // What each row of the table of variables promises, held against the code that reads and reports the variable.
 import { describe, expect, test } from "bun:test";
-import { type ExecSubject, readerOf, type Subject, type VariableValue } from "../../src/policy/subject.ts";
 import { givenNetworkSubject } from "../../src/policy/given-event.ts";
+import { type ExecSubject, readerOf, type Subject, type VariableValue } from "../../src/policy/subject.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { records, verdictRecord } from "../../src/report/records.ts";
 import { dependencies } from "../../src/vocabulary/dependencies.ts";
@@ -53,6 +53,7 @@ const connection = givenNetworkSubject(exec, {
   "event.name": "network.connect",
   "network.peer.address": "203.0.113.7",
   "network.peer.port": 443,
+  "destination.name": "db.example.org",
   "network.local.address": "192.0.2.1",
   "network.local.port": 40_000,
 });
