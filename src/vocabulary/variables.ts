@@ -690,6 +690,10 @@ const table = {
   "sensor.when": reported("string", [], "`doctor`: when the event of an exec is made"),
   "sensor.capabilities": reported("string[]", [], "`doctor`: capabilities that the sensor needs"),
   "sensor.never_known": reported("string[]", [], "`doctor`: variables that the sensor never knows"),
+  "self_test.source": reported("string", [], "`doctor --self-test`: the event source that was tested"),
+  "self_test.check": reported("string", [], "`doctor --self-test`: what was tested, for example `kill`"),
+  "self_test.passed": reported("bool", [], "`doctor --self-test`: it was as it must be"),
+  "self_test.detail": reported("string", [], "`doctor --self-test`: what was seen"),
   "sensor.loss.reason": reported(
     "string",
     ["loss"],

@@ -20,7 +20,7 @@ export const recordKinds = {
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
 
 /** The number of the record of a signal to a process of treewarden's own, which is no event of the host's. */
-export const SIGNAL_RECORD = 8;
+export const SIGNAL_RECORD = 4;
 
 /** The kinds of which the programs write records. */
 export type RecordKind = {

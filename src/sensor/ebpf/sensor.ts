@@ -17,7 +17,7 @@ import { readKernelLayout } from "./kernel.ts";
 import { NO_PID, sharedLayout, WATCHED_PIDS, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 import { NetworkSource } from "./network/source.ts";
-import { explainRefusal } from "./refusal.ts";
+import { explained } from "./refusal.ts";
 
 export interface EbpfOptions {
   /** Maximum bytes of arguments, a multiple of 8. Longer arguments are cut and marked. */
@@ -62,7 +62,7 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
-    throw explainRefusal(error);
+    throw explained(error);
   }
 }
 
@@ -179,6 +179,18 @@ export class EbpfSensor implements Sensor {
     this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
+  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+    this.decoder.onSignal = onSignal;
+    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
+  }
+
+  findTampering(): string | undefined {
+    const detached = this.loaded.detached();
+    return detached.length === 0
+      ? undefined
+      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
+  }
+
   /** See `Sensor.watchNetwork`. */
   watchNetwork(watch: NetworkWatch | undefined): void {
     this.network.watch(watch);
@@ -186,18 +198,6 @@ export class EbpfSensor implements Sensor {
 
   get denials(): NetworkDenials | undefined {
     return this.network.denials;
-  }
-
-  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
-    this.decoder.onSignal = onSignal;
-    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
-  }
-
-  findTampering(): string | undefined {
-    const detached = [...this.loaded.detached(), ...this.network.detached()];
-    return detached.length === 0
-      ? undefined
-      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
   }
 
   /** The kernel's information on each program, by its name in the program tables. */
