@@ -218,7 +218,7 @@ export const instruments = {
     unit: "s",
     kind: "gauge",
     description:
-      "Unix time at which the warden last found that the kernel reports to it; every 10 s. Where it stands still, nobody watches.",
+      "Unix time at which the warden last found that the kernel reports to it; every 5 s. Where it stands still, nobody watches.",
     attributes: [],
     closed: [],
   },

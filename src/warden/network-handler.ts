@@ -33,6 +33,7 @@ export interface NetworkInputs
     | "bootTimeMs"
     | "userName"
     | "imageOf"
+    | "podOf"
     | "awaited"
     | "knowledgeOf"
     | "observed"

@@ -272,10 +272,11 @@ export function buildWardenParts(
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
-    const image = examiner.images.imageOf(container);
-    capture.containerImage(container, image);
+    const image = examiner.containers.imageOf(container);
+    capture.container(container, { image, pod: examiner.containers.podOf(container) });
     return image;
   };
+  const podOf = (container: string) => examiner.containers.podOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -493,6 +494,7 @@ export function buildWardenParts(
     userName: (uid: number) => users.nameOf(uid),
     load,
     imageOf,
+    podOf,
     late,
     awaited: ({ containerId, examined, facts }: Subject): readonly string[] => {
       if (typeof containerId === "string")

@@ -52,10 +52,10 @@ export interface NetworkKernelLayout extends LayoutOf<typeof structs> {
 
 /** Reads the running kernel's layout, some 20 ms. Throws a BtfError if it has no BTF or lacks a required member. */
 export function readNetworkKernelLayout(): NetworkKernelLayout {
-  const btf = readKernelBtf(
-    Object.values(structs).map(({ struct }) => struct),
-    Object.values(tracepoints),
-  );
+  const btf = readKernelBtf({
+    structs: Object.values(structs).map(({ struct }) => struct),
+    tracepoints: Object.values(tracepoints),
+  });
   const exit = tracepointOf(btf, tracepoints.exit);
   return {
     ...layoutOf(btf, structs),
