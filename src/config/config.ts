@@ -79,7 +79,7 @@ export const sections = {
   },
   journal: {
     max_days: v.optional(wholeNumber(1, 3650), 90),
-    max_megabytes: v.optional(wholeNumber(1, 1_048_576), 1024),
+    max_megabytes: v.optional(wholeNumber(1, 1_048_576), 2048),
   },
   mail: {
     to: v.optional(

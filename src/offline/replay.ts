@@ -119,7 +119,7 @@ class ReplayJudge implements TrackerListener {
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a connection comes before the policy that judges it");
     const { process, tree, event } = activity;
-    const facts = factsOf(activity);
+    const facts = factsOf(process, event.uid);
     const knowledge = host.lookUp({ facts, tree, process, time: event.time });
     const subject = networkSubject(activity, facts, host.wallOffset, this.inputs, knowledge);
     this.emitVerdict(subject, decide(policy, subject), policy);

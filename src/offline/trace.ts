@@ -142,7 +142,12 @@ class Printer implements TrackerListener {
 
   onNetwork(activity: NetworkActivity): void {
     if (!this.live) return;
-    const subject = networkSubject(activity, factsOf(activity), this.wallOffset, this.inputs);
+    const subject = networkSubject(
+      activity,
+      factsOf(activity.process, activity.event.uid),
+      this.wallOffset,
+      this.inputs,
+    );
     this.output.write(this.format(records[subject.kind](subject, this.stamp)));
     this.sockets.opened(subject);
   }

@@ -14,6 +14,7 @@ import {
   compilingEvaluator,
   type Policy,
   type ResolvedPolicy,
+  type RuleCondition,
   type RuleEvaluator,
   type RuleSource,
   ruleCondition,
@@ -422,8 +423,18 @@ function* compiling(
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     digests,
     resolved: plain,
+    networkRules: denyingRules(conditions),
     evaluators,
   };
+}
+
+/** What decides about denials; their conditions are kept for nothing else. */
+function denyingRules(conditions: readonly RuleCondition[]): readonly RuleCondition[] {
+  if (!conditions.some(({ rule }) => rule.action === "deny")) return [];
+  return conditions.filter(
+    ({ rule: { action, on } }) =>
+      (action === "deny" || action === "allow") && on.some((kind) => kind !== "exec"),
+  );
 }
 
 function plainPolicy(role: LoadedRole, resolved: Resolved, digests: ReadonlySet<string>): ResolvedPolicy {

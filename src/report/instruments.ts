@@ -3,6 +3,7 @@ import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons, networkKinds } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { selfEvents } from "../vocabulary/event-names.ts";
 import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
@@ -200,6 +201,26 @@ export const instruments = {
     description: "Processes of treewarden that ended, and were started again.",
     attributes: ["process"],
     closed: [processNames],
+  },
+  selfEvents: {
+    prometheus: "treewarden_self_events_total",
+    otel: "treewarden.self.events",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What others did to treewarden: signals other than its orders, debuggers, changed files, detached programs, times in which it did not run.",
+    attributes: ["event"],
+    closed: [selfEvents],
+  },
+  selfCheck: {
+    prometheus: "treewarden_self_check_timestamp_seconds",
+    otel: "treewarden.self.check.timestamp",
+    unit: "s",
+    kind: "gauge",
+    description:
+      "Unix time at which the warden last found that the kernel reports to it; every 10 s. Where it stands still, nobody watches.",
+    attributes: [],
+    closed: [],
   },
   policyLoadFailures: {
     prometheus: "treewarden_policy_load_failures_total",

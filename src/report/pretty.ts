@@ -16,7 +16,12 @@ export type Paint = (kind: keyof typeof colours, text: string) => string;
 /** Formats the part of the line after the time. */
 type Line = (record: EventRecord, paint: Paint) => string;
 
-type LineName = RecordedEventName | "tree.new" | "policy.verdict" | "policy.verdict.repeated";
+type LineName =
+  | RecordedEventName
+  | "tree.new"
+  | "policy.verdict"
+  | "policy.verdict.repeated"
+  | "policy.verdict.unrecorded";
 
 const lines: Readonly<Record<LineName, Line>> = {
   "process.exec": (record, paint) => execLine("   ", record, paint),
@@ -38,6 +43,8 @@ const lines: Readonly<Record<LineName, Line>> = {
     const times = paint("dim", `${text(record["policy.count"])} times more`);
     return `${verdictText(record, paint)} ${times} ${processAndUser(record)} ${text(record["tree.path"])}  ${what}`;
   },
+  "policy.verdict.unrecorded": (record, paint) =>
+    `${verdictText(record, paint)} ${text(record["policy.count"])} verdicts without a record: the warden was killed`,
   "sensor.loss": nameLine,
 };
 const lineOf: ReadonlyMap<string, Line> = new Map(Object.entries(lines));

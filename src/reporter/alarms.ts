@@ -32,9 +32,15 @@ export function isAlarm(record: EventRecord): boolean {
   return record["event.name"] === "tree.new" && record["tree.known"] === false;
 }
 
+const verdictNames: ReadonlySet<unknown> = new Set([
+  "policy.verdict",
+  "policy.verdict.repeated",
+  "policy.verdict.unrecorded",
+]);
+
 /** Whether a record stands for one or several verdicts. */
 function isVerdictRecord(record: EventRecord): boolean {
-  return record["event.name"] === "policy.verdict" || record["event.name"] === "policy.verdict.repeated";
+  return verdictNames.has(record["event.name"]);
 }
 
 function alarmOf(record: EventRecord): Alarm {

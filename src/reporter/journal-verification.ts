@@ -9,6 +9,7 @@ import {
   type StatedPlace,
   statedPlace,
 } from "../report/journal-chain.ts";
+import { stampNames } from "../vocabulary/variables.ts";
 import { timeOfRecord } from "./journal-schema.ts";
 import { isKeptRecord } from "./kept-records.ts";
 
@@ -40,7 +41,7 @@ export interface ChainReport {
   /** Records that are as the warden made them; `redacted` of them but for their arguments. */
   readonly genuine: number;
   readonly redacted: number;
-  /** Records that the reporter makes itself: where records are missing because they could not be written. */
+  /** Records that the reporter makes itself: of what is missing, and of verdicts for which no other record stands. */
   readonly ofReporter: number;
   /**
    * Records that are missing before the oldest one that the bounds of the journal keep no longer than others. Rotation
@@ -62,20 +63,37 @@ const PROBLEMS_LISTED = 1_000;
 /** As `recordUids` makes them. Other text in a record that was not checked may be anything. */
 const UID = /^[0-9A-Z]{26}$/;
 
-/** The fields of what the reporter writes into the journal by itself, and their types. */
-const ofReporter: Readonly<Record<string, "string" | "number">> = {
-  timestamp: "string",
-  "event.name": "string",
-  "log.record.uid": "string",
-  "report.missing": "number",
-  "report.reason": "string",
-  "report.queue": "string",
-  "report.uid": "string",
-};
+/** What the reporter writes into the journal by itself: the fields besides the stamps, and their types. */
+const ofReporter: ReadonlyMap<unknown, Readonly<Record<string, "string" | "number">>> = new Map([
+  [
+    "report.gap",
+    {
+      "report.missing": "number",
+      "report.reason": "string",
+      "report.queue": "string",
+      "report.uid": "string",
+    },
+  ],
+  [
+    "policy.verdict.unrecorded",
+    {
+      "security_rule.ruleset.name": "string",
+      "security_rule.name": "string",
+      "policy.action": "string",
+      "policy.outcome": "string",
+      "policy.severity": "string",
+      "policy.count": "number",
+    },
+  ],
+]);
+const stamps: ReadonlySet<string> = new Set(stampNames);
 
 function isOfReporter(record: EventRecord): boolean {
-  if (record["event.name"] !== "report.gap") return false;
-  return Object.entries(record).every(([name, value]) => typeof value === ofReporter[name]);
+  const fields = ofReporter.get(record["event.name"]);
+  if (fields === undefined) return false;
+  return Object.entries(record).every(
+    ([name, value]) => typeof value === (stamps.has(name) ? "string" : fields[name]),
+  );
 }
 
 export class JournalVerification {

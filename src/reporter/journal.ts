@@ -2,15 +2,16 @@
 // are durable before they are acknowledged, but a write does not wait for the disk, which may take seconds to sync:
 // outputs get the records meanwhile. What cannot be written at all, on a full disk say, waits in memory, and outputs get
 // that too.
-import { Database, SQLiteError } from "bun:sqlite";
-import { closeSync, existsSync, fdatasync, openSync, renameSync, rmSync } from "node:fs";
+import type { Database } from "bun:sqlite";
+import { closeSync, fdatasync, openSync } from "node:fs";
 import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
+import { canOpen, isOfDisk, isUnsound, openDatabase, quarantineFile } from "./journal-file.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
-import { JOURNAL_SCHEMA, KEPT_INDEX, timeOfRecord } from "./journal-schema.ts";
+import { timeOfRecord } from "./journal-schema.ts";
 import { isKeptRecord } from "./kept-records.ts";
-import { pruneLearned, replaceOldTable, writeLearned } from "./learned-table.ts";
+import { pruneLearned, writeLearned } from "./learned-table.ts";
 import { RecentRows } from "./recent-rows.ts";
 import {
   type GivenUp,
@@ -60,8 +61,6 @@ function dataSynced(fd: number): Promise<void> {
     fdatasync(fd, (error) => (error === null || error === undefined ? resolve() : reject(error))),
   );
 }
-
-const SCHEMA_VERSION = 3;
 
 /** Limits of one pruning: rows per statement, which blocks the reporter, and statements. */
 const PRUNE_ROWS = 1_000;
@@ -344,6 +343,16 @@ export class Journal implements Disposable {
       .get(name)?.value;
   }
 
+  /** Values of all names that begin with `prefix`, by the rest of their names. */
+  recallAll(prefix: string): ReadonlyMap<string, string> {
+    const rows = this.database
+      .query<{ name: string; value: string }, [string]>(
+        "SELECT name, value FROM memory WHERE substr(name, 1, length(?1)) = ?1",
+      )
+      .all(prefix);
+    return new Map(rows.map(({ name, value }) => [name.slice(prefix.length), value]));
+  }
+
   /** The bodies of all stored totals. */
   totals(): string[] {
     return this.database
@@ -352,8 +361,13 @@ export class Journal implements Disposable {
       .map(({ body }) => body);
   }
 
-  forgetTotals(): void {
-    this.database.run("DELETE FROM totals");
+  /** Forgets all totals, and all names that begin with `prefix`, in one transaction. Throws if the file cannot be written. */
+  forgetTotals(prefix: string): void {
+    const forget = this.database.transaction(() => {
+      this.database.run("DELETE FROM totals");
+      this.database.run("DELETE FROM memory WHERE substr(name, 1, length(?1)) = ?1", [prefix]);
+    });
+    forget.immediate();
   }
 
   /**
@@ -438,62 +452,4 @@ export class Journal implements Disposable {
       .get();
     return used?.bytes ?? 0;
   }
-}
-
-function openDatabase(path: string): Database {
-  const database = new Database(path, { create: true, readwrite: true, strict: true });
-  database.run("PRAGMA busy_timeout = 2000");
-  // Must be set before the first table exists: later it would require rewriting the whole file.
-  database.run("PRAGMA auto_vacuum = INCREMENTAL");
-  database.run("PRAGMA journal_mode = WAL");
-  // A commit does not wait for the disk; `sync` does.
-  database.run("PRAGMA synchronous = NORMAL");
-  database.run("PRAGMA journal_size_limit = 16777216");
-  // A negative value is in KiB. The journal mostly appends and rarely reads, so the default of 2 MB would be wasted.
-  database.run("PRAGMA cache_size = -256");
-  database.run(JOURNAL_SCHEMA);
-  completeRecordsTable(database);
-  replaceOldTable(database);
-  // Only if it changes: a reporter that starts while the disk is full must not have to write.
-  if (
-    database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version !== SCHEMA_VERSION
-  )
-    database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
-  return database;
-}
-
-/** Adds the column that is missing in files of earlier versions, whose records can all be displaced. */
-function completeRecordsTable(database: Database): void {
-  const present = database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('records')").all();
-  if (!present.some(({ name }) => name === "kept"))
-    database.run("ALTER TABLE records ADD COLUMN kept INTEGER NOT NULL DEFAULT 0");
-  database.run(KEPT_INDEX);
-}
-
-function isUnsound(error: unknown): boolean {
-  const codes = ["SQLITE_NOTADB", "SQLITE_CORRUPT"];
-  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
-}
-
-/** Whether `error` means that the disk is full or fails. Other errors need an administrator. */
-function isOfDisk(error: unknown): boolean {
-  const codes = ["SQLITE_FULL", "SQLITE_IOERR"];
-  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) === true);
-}
-
-function canOpen(path: string): boolean {
-  try {
-    openDatabase(path).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Moves a broken file away. Only the last one is kept, so that repeated corruption does not fill the disk. */
-function quarantineFile(path: string): string {
-  const aside = `${path}.broken`;
-  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
-  if (existsSync(path)) renameSync(path, aside);
-  return aside;
 }

@@ -13,6 +13,7 @@ export function isKeptRecord(record: EventRecord): boolean {
   switch (record["event.name"]) {
     case "policy.verdict":
     case "policy.verdict.repeated":
+    case "policy.verdict.unrecorded":
       return carriedOut.has(record["policy.outcome"]);
     case "tree.new":
     case "process.exec":

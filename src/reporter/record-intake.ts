@@ -93,9 +93,10 @@ export class RecordIntake {
     if (hello.run !== this.options.run) return;
     const isFirst = !this.helloSeen;
     this.helloSeen = true;
-    const isNew = this.options.state.onHello(hello.generation);
+    const warden = this.options.state.onHello(hello.generation);
     if (this.options.state.hasGivenUp) this.retrySoon();
-    if (!isNew) return;
+    if (warden === "same") return;
+    if (warden === "next") this.deliverOwn(this.options.state.compareVerdicts());
     // A warden that started after this reporter does not know yet whether best-effort records are wanted.
     if (!isFirst) this.sendWatch();
   }
@@ -153,8 +154,12 @@ export class RecordIntake {
 
   /** Takes a record of the reporter itself. */
   takeOwn(record: EventRecord): void {
-    this.options.state.appendOwn(record);
-    this.deliver([record]);
+    this.options.state.appendOwn([record]);
+    this.deliverOwn([record]);
+  }
+
+  private deliverOwn(records: readonly EventRecord[]): void {
+    this.deliver(records);
     if (!this.options.journal.isWritable) this.retrySoon();
   }
 

@@ -3,12 +3,20 @@ import * as v from "valibot";
 import type { SealedUpdate } from "../baseline/learned.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
+import type { EventName } from "../vocabulary/event-names.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import type { QueueLoss } from "./loss-reports.ts";
 import { notJournaled } from "./not-journaled.ts";
 import type { Outage, OutageNote } from "./outage-note.ts";
 import { type PolicyDigests, policyDigestsIn } from "./policy-digests.ts";
+import {
+  RECORDED_COUNT,
+  RECORDED_RUN,
+  RecordedVerdicts,
+  type VerdictCount,
+  verdictFields,
+} from "./recorded-verdicts.ts";
 import type { GivenUp, NumberOfWarden } from "./unwritten-entries.ts";
 
 /** Names in the journal's memory. */
@@ -57,6 +65,7 @@ export class ReporterState {
   /** The time when this run started counting, ms since the epoch. */
   readonly since: number;
   private readonly options: ReporterStateOptions;
+  private readonly recorded: RecordedVerdicts;
   private position: Position | undefined;
   /** Records that will never be in the journal, and are not reported yet as missing. */
   private givenUp: MissingRecords | undefined;
@@ -72,17 +81,24 @@ export class ReporterState {
     this.totals = new CumulativeTotals(ownSeries);
     const position = v.safeParse(Position, journal.recall(POSITION));
     const since = Number(journal.recall(SINCE));
+    const recordedRun = journal.recall(RECORDED_RUN);
+    const recorded = (ofRun: string): RecordedVerdicts =>
+      new RecordedVerdicts(ofRun, journal.recallAll(RECORDED_COUNT), ofRun === recordedRun);
     if (position.success && position.output.run === run && since > 0) {
       this.position = position.output;
       this.since = since;
       this.totals.restore(journal.totals());
+      this.recorded = recorded(run);
       return;
     }
-    // A new run starts at 0, as counters of a new process do.
+    if (position.success) this.endRun(recorded(position.output.run));
+    // A new run starts at 0, as counters of a new process do. Of a run whose journal was lost, records are missing.
     this.since = Date.now();
+    this.recorded = new RecordedVerdicts(run, new Map(), journal.quarantine === undefined);
     this.attempt(() => {
-      journal.forgetTotals();
-      journal.remember({ [SINCE]: String(this.since) });
+      journal.forgetTotals(RECORDED_COUNT);
+      const memory = this.recorded.takeChanged(journal.replacements);
+      journal.remember({ [SINCE]: String(this.since), ...memory });
     });
   }
 
@@ -103,16 +119,40 @@ export class ReporterState {
     return first === undefined ? this.position.last : first - 1;
   }
 
-  /** To be called for each hello. True if it came from a new warden. */
-  onHello(generation: number): boolean {
-    const isNew = generation !== this.position?.generation;
+  /** Reports the verdicts that the run before has counted, as far as that was stored, and for which no record stands. */
+  private endRun(recorded: RecordedVerdicts): void {
+    const { journal } = this.options;
+    const totals = new CumulativeTotals([]);
+    totals.restore(journal.totals());
+    const { unrecorded } = recorded.compare(totals.series(Date.now()));
+    if (unrecorded.length === 0) return;
+    const records = unrecorded.map((count) => this.unrecordedVerdicts(count));
+    this.writeOwn(records, recorded.takeChanged(journal.replacements));
+  }
+
+  /**
+   * To be called after the hello of the next warden. Returns records of the verdicts that the wardens before it have counted,
+   * and for which no record stands; they are in the journal. Verdicts that have a record are counted if they were not.
+   */
+  compareVerdicts(): readonly EventRecord[] {
+    const { unrecorded, uncounted } = this.recorded.compare(this.totals.series(Date.now()));
+    for (const { values, count } of uncounted) this.totals.add({ instrument: "verdicts", values }, count);
+    const records = unrecorded.map((count) => this.unrecordedVerdicts(count));
+    if (records.length > 0) this.appendOwn(records);
+    return records;
+  }
+
+  /** To be called for each hello: from the first warden of the run, the same one as before, or the next one. */
+  onHello(generation: number): "first" | "same" | "next" {
+    const before = this.position?.generation;
+    const isNew = generation !== before;
     this.totals.onHello(isNew, Date.now());
     this.takeNoted(generation);
-    if (!isNew) return false;
+    if (!isNew) return "same";
     if (this.givenUp !== undefined) this.givenUp = { ...this.givenUp, ofWarden: 0 };
     this.position = { run: this.options.run, generation, last: 0 };
     this.storeTotals({ [POSITION]: JSON.stringify(this.position) });
-    return true;
+    return before === undefined ? "first" : "next";
   }
 
   /**
@@ -231,7 +271,9 @@ export class ReporterState {
     // The gap record gets the number of the first missing record.
     const gaps = gap === undefined ? [] : [{ ...position, first: position.last + 1, records: [gap] }];
     const after: Position = { ...position, last: first + length - 1 };
-    const memory = { [POSITION]: JSON.stringify(after) };
+    for (const { records } of entry.records) this.recorded.add(records);
+    const recorded = this.recorded.takeChanged(this.options.journal.replacements);
+    const memory = { [POSITION]: JSON.stringify(after), ...recorded };
     const from = { run: position.run, generation: position.generation, n: position.last + 1 };
     this.position = after;
     const written = this.write(() =>
@@ -274,13 +316,19 @@ export class ReporterState {
     };
   }
 
-  /** Puts a record of the reporter itself into the journal. */
-  appendOwn(record: EventRecord): void {
+  /** Puts records of the reporter itself into the journal, all of them or none. */
+  appendOwn(records: readonly EventRecord[]): void {
+    this.writeOwn(records, this.recorded.takeChanged(this.options.journal.replacements));
+  }
+
+  private writeOwn(records: readonly EventRecord[], memory: Readonly<Record<string, string>>): void {
     const { run, journal } = this.options;
-    this.ownRecords += 1;
-    const first = this.numberOutOfWay();
-    const numbered = { run, generation: this.position?.generation ?? 0, first, records: [record] };
-    this.write(() => journal.append({ records: [numbered] }));
+    const generation = this.position?.generation ?? 0;
+    const numbered = records.map((record) => {
+      this.ownRecords += 1;
+      return { run, generation, first: this.numberOutOfWay(), records: [record] };
+    });
+    this.write(() => journal.append({ records: numbered, memory }));
   }
 
   /** A number that neither a record of a warden nor another of ours has. */
@@ -289,13 +337,15 @@ export class ReporterState {
   }
 
   private gapRecord(missing: number, reason: "dropped" | "not_journaled" | QueueLoss["reason"]): EventRecord {
+    return { ...this.draft("report.gap"), "report.missing": missing, "report.reason": reason };
+  }
+
+  private unrecordedVerdicts({ values, count }: VerdictCount): EventRecord {
+    return { ...this.draft("policy.verdict.unrecorded"), ...verdictFields(values), "policy.count": count };
+  }
+
+  private draft(name: EventName): EventRecord {
     const now = Date.now() * 1e6;
-    return {
-      timestamp: timestamp(now),
-      "event.name": "report.gap",
-      "log.record.uid": this.options.uid(now),
-      "report.missing": missing,
-      "report.reason": reason,
-    };
+    return { timestamp: timestamp(now), "event.name": name, "log.record.uid": this.options.uid(now) };
   }
 }

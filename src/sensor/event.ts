@@ -269,6 +269,19 @@ export function dispatch<K extends SensorKind>(
   handlers[event.kind](event);
 }
 
+/** A signal to a process of treewarden's own that none of them has sent. */
+export interface OwnSignal {
+  /** The process that got it. */
+  readonly pid: number;
+  /** Number of the signal. */
+  readonly signal: number;
+  /** The kernel made it, as for a key of the terminal, for want of memory or for ptrace(2), and not kill(2) or the like. */
+  readonly isKernels: boolean;
+  /** The process that ran when it was made: the sender, the tracer or, where the kernel made it, anybody. */
+  readonly senderPid: number;
+  readonly senderUid: number;
+}
+
 /** A process found by a look at /proc rather than by an event. */
 export interface ScannedProcess {
   readonly pid: number;
@@ -313,6 +326,13 @@ export interface Sensor extends Disposable {
   live?: boolean;
   /** Whether the environment is read at each exec; the default is not. Absent where the source cannot do that. */
   readEnvironment?(on: boolean): void;
+  /** Reports signals to the processes `pids` from now on, in the order of the events. Absent where the source cannot. */
+  watchSignals?(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void;
+  /**
+   * Whether somebody has kept the source from reporting, which reads like a host where nothing happens: in words, or
+   * undefined. To be called every few seconds.
+   */
+  findTampering?(): string | undefined;
   /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
   /**

@@ -47,6 +47,7 @@ const special: Readonly<Record<string, MetricAttribute>> = {
     own: "late_verdict.missed.reason",
     meaning: "why the exec was not judged again with the answer",
   },
+  "treewarden.self.events event": { record: "event.name" },
   "treewarden.info version": { record: "status.version" },
   "treewarden.policy.info version": { record: "security_rule.version" },
   "treewarden.policy.info digest": { record: "status.policy.digest" },

@@ -5,7 +5,7 @@ import type { Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
-import type { ExecEvent, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
+import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import { SensorUnavailable } from "../sensor/unavailable.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
@@ -41,6 +41,8 @@ export class EventSource implements Disposable {
   private networkOf: { readonly sensor: Sensor; readonly key: string | undefined } | undefined;
   /** Why the network is not watched, although it should be. */
   networkProblem: string | undefined;
+  private watchedPids: readonly number[] = [];
+  private onSignal: (signal: OwnSignal) => void = () => undefined;
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 
@@ -74,6 +76,18 @@ export class EventSource implements Disposable {
   watch(on: boolean): void {
     this.watched = on;
     this.sensor.live = on;
+  }
+
+  /** Reports signals to the processes `pids`, as far as the sensor can. */
+  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+    this.watchedPids = pids;
+    this.onSignal = onSignal;
+    this.sensor.watchSignals?.(pids, onSignal);
+  }
+
+  /** See `Sensor.findTampering`. */
+  findTampering(): string | undefined {
+    return this.sensor.findTampering?.();
   }
 
   settle(event: ExecEvent): void {
@@ -143,6 +157,7 @@ export class EventSource implements Disposable {
     const { enforcement } = this;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
+    this.sensor.watchSignals?.(this.watchedPids, this.onSignal);
     this.sensor.setEpoch?.(epoch.current);
     if (previous !== undefined) totals.remove("info", { version, source: previous, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);

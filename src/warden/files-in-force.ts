@@ -5,6 +5,7 @@ import type { Totals } from "../report/totals.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
+import type { OwnFileSettings } from "./own-files.ts";
 
 /** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
 export const reloadedSettings: ReadonlySet<string> = new Set([
@@ -57,6 +58,17 @@ export class FilesInForce {
     const kept = readLastGood(this.inputs.stateDirectory);
     if (kept?.run === this.inForce.run)
       this.save({ ...kept, problems: [...problems] }, this.inputs.writeFile);
+  }
+
+  /** Where what is in force was read from. */
+  get watched(): OwnFileSettings {
+    const { origin, config } = this.inForce;
+    return {
+      stateDirectory: this.inputs.stateDirectory,
+      configuration: origin.file ?? undefined,
+      policies: config.policies ?? [],
+      keys: config.policy_keys,
+    };
   }
 
   /** The settings of `config` that differ from those in force and need another start. */

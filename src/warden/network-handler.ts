@@ -76,7 +76,7 @@ export class NetworkHandler {
   onNetwork(activity: NetworkActivity): void {
     const { inputs } = this;
     const { process, tree, event } = activity;
-    const facts = factsOf(activity);
+    const facts = factsOf(process, event.uid);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
     const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
     const policy = inputs.policy.current;

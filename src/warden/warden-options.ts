@@ -38,7 +38,7 @@ export type WardenOrder =
   | "request"
   | "stop"
   | "hangup"
-  | { readonly restarted: ProcessName }
+  | { readonly restarted: ProcessName; readonly ended: string }
   | { readonly link: "reporter" | "examiner"; readonly fd: number; readonly wasShutDown: boolean }
   | { readonly pids: OwnPids };
 

@@ -1,10 +1,12 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+import { readlinkSync } from "node:fs";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { treeOf } from "../fingerprint/tree.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
   bootTimeMs,
@@ -42,6 +44,7 @@ import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
 import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
+import { DenialsInForce } from "./denials-in-force.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
@@ -55,6 +58,7 @@ import { Learner } from "./learner.ts";
 import { LimitedKills } from "./limited-kills.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NetworkHandler } from "./network-handler.ts";
+import { factsOf, processSubject } from "./network-subject.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
@@ -67,6 +71,7 @@ import { Rescan } from "./rescan.ts";
 import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot, type SavedState } from "./saved-state.ts";
+import { SelfWatch } from "./self-watch.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
@@ -81,7 +86,7 @@ import { WardenRequests } from "./warden-requests.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
-export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4 } as const;
+export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5 } as const;
 
 export type WardenParts = ReturnType<typeof buildWardenParts>;
 
@@ -374,6 +379,7 @@ export function buildWardenParts(
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
       ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
+      ...(denials.problem === undefined ? [] : [denials.problem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -426,10 +432,14 @@ export function buildWardenParts(
       isKnown: (tree) => knownTrees.isFamiliar(tree),
     },
     {
-      onFork: (child) => verdicts.onFork(child),
+      onFork: (child) => {
+        verdicts.onFork(child);
+        denials.assign(child);
+      },
       onExec: (exec) => {
         recentExecs.add(exec);
         verdicts.onExec(exec);
+        denials.assign(exec.process);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onNetwork: (activity) => network.onNetwork(activity),
@@ -503,6 +513,22 @@ export function buildWardenParts(
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
     hostNameOf: (address) => hosts.names.get(address) ?? null,
   });
+  const denials = new DenialsInForce({
+    policy: policyInForce,
+    enforcement,
+    epoch,
+    processes: () => tracker.forest.processes(),
+    kernel: () => source.sensor.denials,
+    subjectOf: (process) => {
+      const time = monotonicNow();
+      const facts = factsOf(process, undefined);
+      const tree = treeOf(process.lineage);
+      const knowledge = judging.knowledgeOf({ process, facts, tree, time });
+      const running = { process, tree, source: source.name, time, facts };
+      return processSubject(running, verdicts.wallOffset, judging, knowledge);
+    },
+  });
+  epoch.onRaise(() => work.add("denials", () => denials.applying()));
   const verdicts = new VerdictHandler({
     ...judging,
     killer,
@@ -526,11 +552,22 @@ export function buildWardenParts(
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
   });
+  const selfWatch = new SelfWatch({
+    forest: tracker.forest,
+    source,
+    totals,
+    record: recordChange,
+    files: files.watched,
+    now: monotonicNow,
+    wallNow: realtimeNow,
+    executable: readlinkSync("/proc/self/exe"),
+  });
   return {
     applyEnforcement,
     capture,
     changes,
     confirmed,
+    denials,
     enforcement,
     degraded,
     epoch,
@@ -558,6 +595,7 @@ export function buildWardenParts(
     repeatedVerdicts,
     requests,
     rescan,
+    selfWatch,
     signedPolicies,
     source,
     totals,

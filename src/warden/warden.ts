@@ -14,6 +14,7 @@ import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
+import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
@@ -138,18 +139,26 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
+    this.applyDenials();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
   }
 
+  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
+  private applyDenials(): void {
+    const { work, denials } = this.parts;
+    work.add("denials", () => denials.applying());
+  }
+
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source, loop, epoch } = this.parts;
+    const { poll, link, fileWriter, source, loop, epoch, selfWatch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
+    poll.add(selfWatch.filesFd, pollTokens.files, EPOLLIN);
     this.reportWatching();
     for (const order of this.options.succession?.orders ?? []) this.handleOrder(order);
     try {
@@ -200,6 +209,7 @@ class Warden {
     else if (token === pollTokens.control)
       for (const order of this.options.readOrders()) this.handleOrder(order);
     else if (token === pollTokens.examiner) this.receiveFromExaminer();
+    else if (token === pollTokens.files) this.parts.selfWatch.onFiles();
     else {
       link.receive(() => this.health());
       source.watch(outbox.watched);
@@ -317,6 +327,7 @@ class Warden {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+      this.applyDenials();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -324,15 +335,19 @@ class Warden {
       tracker.lost(loss);
       capture.event(loss);
     } catch (error) {
-      this.fault = error;
-      this.isStopping = true;
+      this.fail(error);
     }
+  }
+
+  private fail(error: unknown): void {
+    this.fault = error;
+    this.isStopping = true;
   }
 
   private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") {
-      if ("restarted" in order) this.parts.totals.counter("restarts", { process: order.restarted }).add(1);
-      else if ("pids" in order) this.parts.ownCost.setPids(order.pids);
+      if ("restarted" in order) this.onRestart(order);
+      else if ("pids" in order) this.setPids(order.pids);
       else this.connect(order);
     }
     if (order === "stop" || order === "hangup") this.isStopping = true;
@@ -344,6 +359,16 @@ class Warden {
     }
     if (order === "reload") this.isReloadDue = true;
     if (order === "request" && requests.handle()) this.learnRunningProcesses();
+  }
+
+  private setPids(pids: OwnPids): void {
+    this.parts.ownCost.setPids(pids);
+    this.parts.selfWatch.setPids(pids);
+  }
+
+  private onRestart({ restarted, ended }: Extract<WardenOrder, { readonly restarted: ProcessName }>): void {
+    this.parts.totals.counter("restarts", { process: restarted }).add(1);
+    this.parts.selfWatch.onRestart(restarted, ended);
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
@@ -451,6 +476,7 @@ class Warden {
     const hasRightsToSpare =
       config.enforcement === "observe" && this.options.config.enforcement !== "observe";
     files.accept(result.lastGood, hasRightsToSpare);
+    this.parts.selfWatch.applyFiles(files.watched);
     if (isOther)
       recordChange("configuration.loaded", {
         ...(origin.file === undefined ? {} : { "configuration.file": origin.file }),
@@ -609,6 +635,7 @@ class Warden {
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
     wakeIn(heartbeat.dueIn(now));
+    wakeIn(this.parts.selfWatch.dueIn(now));
     wakeIn(this.listeners.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
@@ -641,6 +668,9 @@ class Warden {
     examiner.contents.giveUp(now);
     late.expire(now);
     heartbeat.work(now);
+    const tampering = this.parts.selfWatch.work(now);
+    // The next warden begins with a new sensor, and scans.
+    if (tampering !== undefined) this.fail(new Error(tampering));
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
@@ -676,6 +706,7 @@ class Warden {
     this.parts.late.endAll();
     capture.shutdown();
     repeatedVerdicts.flushAll();
+    this.parts.selfWatch.flush();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     this.parts.observation.saveNow(monotonicNow());

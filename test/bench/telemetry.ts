@@ -1,7 +1,7 @@
 // `npm run bench:telemetry`: what telemetry costs, and what arrives at a Collector whatever happens on the way.
 //   --sections cost,chaos,outage   --count N (verdicts of cost and of each half of chaos)   --seconds N (of the outage)
 //   --protocols none,http/protobuf,http/json (of cost; none: no export)
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { JournalReader } from "../../src/reporter/journal-reader.ts";
 import { Alerts } from "../collector/alerts.ts";
@@ -188,12 +188,9 @@ async function outage(): Promise<string> {
   sink.listen();
   const folder = newFolder();
   const alerts = new Alerts(folder);
-  // A verdict takes 2 to 5 KB.
-  const config = `${folder}/config.yaml`;
-  writeFileSync(config, "journal: { max_megabytes: 4096 }\n");
-  const flagsOfRun = ["--config", config, "--policy", alerts.policy];
+  // With the default bounds of the journal, which must suffice for an hour.
   await using running = await Running.start(
-    flagsOfRun,
+    ["--policy", alerts.policy],
     { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint },
     folder,
   );

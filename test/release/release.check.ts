@@ -32,11 +32,12 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /**
  * Runs `treewarden run` in a root until it has seen a program that this host starts outside of it, under a name that
- * no other program has, and returns the record.
+ * no other program has, and returns the record. The program runs until it was seen: in a root without /sys only the
+ * process connector is left, and by that a program that ends at once may be gone before /proc was read.
  */
 async function watchHost(root: Root, binary: string): Promise<Readonly<Record<string, unknown>>> {
   const program = join(mkdtempSync(join(folder, "program-")), `marker-${process.pid}`);
-  copyFileSync("/bin/true", program);
+  copyFileSync("/bin/sleep", program);
   const command = [binary, "run", "--all", "--output", "json", "--listen", "off"];
   const run = Bun.spawn([...root.inside, ...command], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -48,9 +49,10 @@ async function watchHost(root: Root, binary: string): Promise<Readonly<Record<st
   })();
   try {
     await until("it watches", () => text.includes('"warden.started"') || run.exitCode !== null, 30_000);
-    Bun.spawnSync([program]);
+    await using started = Bun.spawn([program, "60"]);
+    const signs = ['"process.exec"', `"process.pid":${started.pid},`, program];
     const line = (): string | undefined =>
-      text.split("\n").find((each) => each.includes('"process.exec"') && each.includes(program));
+      text.split("\n").find((each) => signs.every((sign) => each.includes(sign)));
     await until(
       "the program was seen",
       () => line()?.endsWith("}") === true || run.exitCode !== null,

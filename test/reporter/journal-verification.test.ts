@@ -263,6 +263,24 @@ describe("a reporter that was taken over is found when it", () => {
     ]);
   });
 
+  test("adds anything to its own record of verdicts that have no other one", () => {
+    const own = {
+      timestamp: "2026-01-01T00:00:00.000000Z",
+      "event.name": "policy.verdict.unrecorded",
+      "log.record.uid": uidOf("x"),
+      "security_rule.ruleset.name": "web",
+      "security_rule.name": "shell",
+      "policy.action": "alert",
+      "policy.outcome": "alerted",
+      "policy.severity": "high",
+      "policy.count": 3,
+    };
+    expect(verified([{ ...first, record: own }])).toMatchObject({ ofReporter: 1, problems: [] });
+    expect(verified([{ ...first, record: { ...own, "tree.path": "/a" } }]).problems).toEqual([
+      { kind: "changed", count: 1, after: uidOf("x") },
+    ]);
+  });
+
   test("writes any number of records: the first thousand are told, all are counted", () => {
     const many = Array.from({ length: 3_000 }, () => ({ ...first, record: verdict("x") }));
     expect(verified(many)).toMatchObject({ problemCount: 3_000, problems: { length: 1_000 } });

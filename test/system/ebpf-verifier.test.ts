@@ -45,7 +45,8 @@ if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const tracepoint =
   reason === undefined
-    ? (readKernelBtf([], ["sched_process_exit"]).tracepoint("sched_process_exit")?.type ?? 0)
+    ? (readKernelBtf({ structs: [], tracepoints: ["sched_process_exit"] }).tracepoint("sched_process_exit")
+        ?.type ?? 0)
     : 0;
 
 /** What the verifier made of the instructions before one that it refuses. */

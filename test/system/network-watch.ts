@@ -95,8 +95,8 @@ export class Actor implements AsyncDisposable {
     this.chunks = child.stdout.values();
   }
 
-  static async start(path: string, prefix: readonly string[] = []): Promise<Actor> {
-    const child = Bun.spawn([...prefix, path], { stdio: ["pipe", "pipe", "inherit"] });
+  static async start(...command: readonly string[]): Promise<Actor> {
+    const child = Bun.spawn([...command], { stdio: ["pipe", "pipe", "inherit"] });
     const actor = new Actor(child);
     await actor.answer();
     return actor;

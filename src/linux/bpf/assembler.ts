@@ -190,6 +190,14 @@ export function callHelper(helper: number): Code {
   return instruction(JMP | 0x80, 0, 0, 0, helper);
 }
 
+// linux/bpf.h: the immediate is the BTF type id of a function of the kernel itself.
+const PSEUDO_KFUNC_CALL = 2;
+
+/** Calls a function of the kernel that it permits to programs (a kfunc), by its BTF type id. */
+export function callKernel(type: number): Code {
+  return instruction(JMP | 0x80, 0, PSEUDO_KFUNC_CALL, 0, type);
+}
+
 export const exitInstruction: Code = instruction(JMP | 0x90, 0, 0, 0, 0);
 
 /** `dst = value`, all 64 bits. */

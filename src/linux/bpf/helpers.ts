@@ -11,6 +11,8 @@ export const helpers = {
   tailCall: 12,
   /** (thread group << 32) + thread, both as the host counts them. */
   currentPidTgid: 14,
+  /** (group << 32) + user, the real ones of the process, as the host counts them. */
+  currentUidGid: 15,
   socketCookie: 46,
   /** Gives the value that a map keeps for a socket, or 0. In tracing programs since 5.11. */
   socketStorageGet: 107,

@@ -103,6 +103,13 @@ export class BpfMap implements Disposable {
     }
   }
 
+  /** From now on only programs can change the map, no system call of any process (5.2). */
+  freeze(): void {
+    attribute.clear();
+    attribute.u32(0, this.fd);
+    mustCallBpf("MAP_FREEZE", this.spec.name);
+  }
+
   [Symbol.dispose](): void {
     closeDescriptor(this.fd);
   }

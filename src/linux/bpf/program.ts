@@ -124,6 +124,22 @@ export function attachTracepoint(program: BpfProgram): number {
   return mustCallBpf("RAW_TRACEPOINT_OPEN", program.name);
 }
 
+/** struct bpf_link_info: type, id, prog_id, and what depends on the type. */
+const LINK_INFO = 64;
+const LINK_PROGRAM = 8;
+const linkInfo = pinned(LINK_INFO);
+const linkView = new DataView(linkInfo.buffer);
+
+/** The id of the program that is attached by `link`; undefined if the descriptor is closed or is no attachment (5.8). */
+export function attachedProgram(link: number): number | undefined {
+  linkInfo.fill(0);
+  attribute.clear();
+  attribute.u32(0, link);
+  attribute.u32(4, LINK_INFO);
+  attribute.pointer(8, linkInfo);
+  return callBpf("OBJ_GET_INFO_BY_FD") < 0 ? undefined : linkView.getUint32(LINK_PROGRAM, true);
+}
+
 /** The fields of struct bpf_prog_info that are used here. */
 export interface ProgramInfo {
   readonly id: number;

@@ -21,6 +21,7 @@ export const bpfCommands = {
   PROG_QUERY: 16,
   RAW_TRACEPOINT_OPEN: 17,
   BTF_LOAD: 18,
+  MAP_FREEZE: 22,
   LINK_CREATE: 28,
   ENABLE_STATS: 32,
 } as const;

@@ -3,7 +3,7 @@ import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
 import { EnvironmentReader } from "../environment-reader.ts";
-import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
+import type { ExecEvent, ExitEvent, OwnSignal, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
 import { KnownUsers } from "./known-users.ts";
@@ -16,6 +16,8 @@ import {
   recordedKinds,
   recordFlags,
   recordKinds,
+  SIGNAL_RECORD,
+  signalLayout,
 } from "./layout.ts";
 import { NetworkDecoder } from "./network/decode.ts";
 import type { UdpSessions } from "./network/sessions.ts";
@@ -32,6 +34,8 @@ const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit marks a time that has been queried. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
+/** asm-generic/siginfo.h: what a process cannot put into the siginfo of a signal to another one is above 0. */
+const USER_CODES = 0;
 
 type EventSink = (event: ProcessEvent) => void;
 /** Decodes the record `bytes[start, end)` of one kind and passes its events to `sink`. */
@@ -61,6 +65,8 @@ export class Decoder {
   private readonly environments: EnvironmentReader;
   private readonly network: NetworkDecoder;
 
+  /** Takes the signals to watched processes. */
+  onSignal: (signal: OwnSignal) => void = () => undefined;
   /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
 
@@ -81,6 +87,7 @@ export class Decoder {
     };
     const byNumber: Decode[] = [];
     for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
+    byNumber[SIGNAL_RECORD] = (_bytes, words, start) => this.onSignal(ownSignal(words, start));
     this.decoders = byNumber;
   }
 
@@ -210,6 +217,16 @@ export class Decoder {
       environmentTruncated: isUnread ? true : environment === undefined ? undefined : false,
     };
   }
+}
+
+function ownSignal(words: Uint32Array, start: number): OwnSignal {
+  return {
+    pid: word(words, start, commonLayout.pid),
+    signal: word(words, start, signalLayout.signal),
+    isKernels: (word(words, start, signalLayout.code) | 0) > USER_CODES,
+    senderPid: word(words, start, signalLayout.senderPid),
+    senderUid: word(words, start, signalLayout.senderUid),
+  };
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

@@ -3,7 +3,6 @@
 import {
   addTo,
   type Code,
-  exitInstruction as end,
   fp,
   jump,
   jump32IfImm,
@@ -19,7 +18,7 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { begin, emit, type ProgramMaps } from "./code.ts";
+import { begin, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
 import { forgetLineage, WAKEUP_STACK } from "./wakeup.ts";
@@ -47,6 +46,7 @@ export function skipUnlessLast({ task, signal, groupDeadArgument }: GroupLayout,
 export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   const { task, signal } = kernel;
   return [
+    enter(maps),
     load(8, r6, r1, 0),
     skipUnlessLast(kernel, "others"),
     load(8, r8, r6, task.signal),
@@ -72,7 +72,6 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),
 
     labelHere("others"),
-    movImm(r0, 0),
-    end,
+    leave(maps),
   ];
 }

@@ -117,13 +117,19 @@ const tracepoints = {
   fork: "sched_process_fork",
   exec: "sched_process_exec",
   exit: "sched_process_exit",
+  signal: "signal_generate",
 } as const;
+
+/** Functions of the kernel that programs call. */
+const kernelFunctions = { disable: "bpf_preempt_disable", enable: "bpf_preempt_enable" } as const;
 
 /** Offsets in bytes. Some are undefined on kernels that are configured without the feature. */
 export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
   /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
+  /** BTF type ids of what turns preemption off and on; undefined before 6.10. */
+  readonly preemption: { readonly disable: number; readonly enable: number } | undefined;
   /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
@@ -149,13 +155,19 @@ export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
   const structs = [programStructs, cgroupStructs, systemdStructs].flatMap((table: Structs) =>
     Object.values(table).map(({ struct }) => struct),
   );
-  return kernelLayout(readKernelBtf(structs, Object.values(tracepoints)), findSystemd());
+  const names = {
+    structs,
+    tracepoints: Object.values(tracepoints),
+    functions: Object.values(kernelFunctions),
+  };
+  return kernelLayout(readKernelBtf(names), findSystemd());
 }
 
 /** The layout in `btf`. `systemd` is the hierarchy `name=systemd`, if it is mounted. Throws a BtfError. */
 export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
   const layout = layoutOf(btf, programStructs);
   const exit = tracepointOf(btf, tracepoints.exit);
+  const [disable, enable] = [btf.function(kernelFunctions.disable), btf.function(kernelFunctions.enable)];
   return {
     ...layout,
     cgroup: cgroupLayout(btf, layout.task.cgroups, systemd),
@@ -163,7 +175,9 @@ export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLa
       fork: tracepointOf(btf, tracepoints.fork).type,
       exec: tracepointOf(btf, tracepoints.exec).type,
       exit: exit.type,
+      signal: tracepointOf(btf, tracepoints.signal).type,
     },
+    preemption: disable === undefined || enable === undefined ? undefined : { disable, enable },
     groupDeadArgument: groupDeadArgument(exit),
   };
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
-import { attachTracepoint, BpfProgram } from "../../linux/bpf/program.ts";
+import { attachedProgram, attachTracepoint, BpfProgram, programInfo } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
 import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
@@ -20,6 +20,7 @@ import {
   sharedLayout,
   walkState,
 } from "./layout.ts";
+import { signalProgram } from "./signal.ts";
 import { randomHashKey } from "./wakeup.ts";
 import { walkProgram } from "./walk.ts";
 
@@ -56,6 +57,7 @@ const programTable: readonly ProgramSpec[] = [
   { name: "exit", tracepoint: "exit", code: exitProgram, use: "attached" },
   { name: "exec", tracepoint: "exec", code: execProgram, use: "attached" },
   { name: "fork", tracepoint: "fork", code: forkProgram, use: "attached" },
+  { name: "signal", tracepoint: "signal", code: signalProgram, use: "attached" },
 ];
 
 export class LoadedPrograms implements Disposable {
@@ -66,11 +68,13 @@ export class LoadedPrograms implements Disposable {
   readonly lineages: BpfMap;
   /** The programs by their names in the table, for measurements. */
   readonly programs: ReadonlyMap<string, BpfProgram>;
+  /** The descriptor of each attachment, with its program. */
+  private readonly links = new Map<number, BpfProgram>();
   private readonly resources: DisposableStack;
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
     using stack = new DisposableStack();
-    const maps = makeMaps(stack, options);
+    const maps = { ...makeMaps(stack, options), preemption: kernel.preemption };
     const programs = new Map<string, BpfProgram>();
     for (const { name, tracepoint, code } of programTable) {
       const type = kernel.tracepoints[tracepoint];
@@ -91,10 +95,19 @@ export class LoadedPrograms implements Disposable {
       else {
         const link = attachTracepoint(program);
         stack.defer(() => closeDescriptor(link));
+        this.links.set(link, program);
       }
     }
+    maps.programs.freeze();
     this.programs = programs;
     this.resources = stack.move();
+  }
+
+  /** The names of the programs that their tracepoints do not run any more. */
+  detached(): readonly string[] {
+    return [...this.links]
+      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .map(([, program]) => program.name);
   }
 
   [Symbol.dispose](): void {

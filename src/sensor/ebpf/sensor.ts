@@ -8,13 +8,13 @@ import { pinned } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
 import { Timer } from "../../linux/timerfd.ts";
-import type { ExecEvent, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
+import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
 import type { NetworkDenials } from "../network/denial.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
 import { readKernelLayout } from "./kernel.ts";
-import { sharedLayout, wakeupPolicies } from "./layout.ts";
+import { NO_PID, sharedLayout, WATCHED_PIDS, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 import { NetworkSource } from "./network/source.ts";
 import { explained } from "./refusal.ts";
@@ -113,6 +113,7 @@ export class EbpfSensor implements Sensor {
       sessions: this.network.sessions,
     });
     this.stack.use(opened.move());
+    this.watchSignals([], () => undefined);
   }
 
   get fd(): number {
@@ -176,6 +177,18 @@ export class EbpfSensor implements Sensor {
   /** Sets the epoch, which is part of every settle key: keys settled in another epoch no longer match. */
   setEpoch(epoch: number): void {
     this.page[sharedLayout.epoch >>> 2] = epoch;
+  }
+
+  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+    this.decoder.onSignal = onSignal;
+    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
+  }
+
+  findTampering(): string | undefined {
+    const detached = this.loaded.detached();
+    return detached.length === 0
+      ? undefined
+      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
   }
 
   /** See `Sensor.watchNetwork`. */

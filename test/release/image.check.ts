@@ -1,0 +1,85 @@
+// The image of a release in a container with the rights that packaging/kubernetes gives it: npm run test:release. Needs
+// root and runc.
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { releaseTargets } from "../../build/release/targets.ts";
+import { capabilitiesOf, processRoles } from "../../src/hardening/privileges.ts";
+import { capabilityBits } from "../../src/linux/capabilities.ts";
+import { readPodSpec } from "../packaging/daemon-set.ts";
+import { freePort } from "../ports.ts";
+import { Container } from "./container.ts";
+
+setDefaultTimeout(120_000);
+
+const release = join(import.meta.dir, "../../dist/release");
+const port = freePort();
+const pod = readPodSpec();
+let folder = "";
+let container: Container;
+
+beforeAll(async () => {
+  const host = releaseTargets.find(({ node }) => node === process.arch);
+  const image = readdirSync(release).find((name) => name.endsWith("-image.tar"));
+  if (host === undefined || image === undefined) throw new Error("npm run release first");
+  folder = mkdtempSync(join(tmpdir(), "treewarden-image-check-"));
+  expect(Bun.spawnSync(["tar", "-xf", join(release, image), "-C", folder]).exitCode).toBe(0);
+  container = await Container.start({
+    pod,
+    layout: folder,
+    architecture: host.go,
+    configuration: {
+      "config.yaml": `policies: [base]\nevents: all\nmetrics: { listen: "127.0.0.1:${port}" }\n`,
+    },
+  });
+});
+
+afterAll(async () => {
+  await container[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("it sees what the host starts outside of the container, by eBPF", async () => {
+  const program = join(folder, `marker-${process.pid}`);
+  copyFileSync("/bin/true", program);
+  Bun.spawnSync([program]);
+  const isExec = (record: Readonly<Record<string, unknown>>): boolean =>
+    record["event.name"] === "process.exec" && record["process.executable.path"] === program;
+  expect(await container.record("the host's program", isExec)).toMatchObject({
+    "sensor.source": "ebpf",
+    "process.in_container": false,
+  });
+});
+
+test("it reads the configuration that the pod mounts, and has nothing to warn of", async () => {
+  const { status } = await fetch(`http://127.0.0.1:${port}/healthz`);
+  expect(status).toBe(200);
+  expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+  expect(container.warnings).toBe("");
+});
+
+test("its state is on the host, where the next pod finds it", () => {
+  expect(readdirSync(container.volume("state"))).toContain("boot.json");
+});
+
+test("none of its processes has a capability beyond those of the pod, or can gain one", () => {
+  const mode = {
+    source: "auto",
+    enforcement: "observe",
+    network: true,
+    mail: false,
+    setIdMail: false,
+    exports: false,
+  } as const;
+  const allowed = capabilityBits(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));
+  const statuses = container.statuses();
+  // Supervisor, standby, warden and reporter; the examiner comes and goes.
+  expect(statuses.length).toBeGreaterThanOrEqual(4);
+  for (const status of statuses) {
+    expect(status).toContain("NoNewPrivs:\t1");
+    expect(status).toContain("Seccomp:\t2");
+    const bounding = BigInt(`0x${/^CapBnd:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
+    expect(bounding & ~allowed).toBe(0n);
+  }
+});
