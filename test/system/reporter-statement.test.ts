@@ -27,7 +27,7 @@ describe.skipIf(reason !== undefined)("status", () => {
     const status = () => command("status");
 
     const taken = `the endpoint cannot listen on 127.0.0.1:${port}: it is used by another program`;
-    const failing = `cannot export logs over OTLP: http://127.0.0.1:${nobody}/v1/logs`;
+    const failing = `cannot export logs over OTLP: 127.0.0.1:${nobody}/v1/logs`;
     await until("both are stated", () => status().text.includes(taken) && status().text.includes(failing));
     expect(status().exitCode).toBe(1);
     const json = command("status", "--output", "json").text.split("\n")[0] ?? "";
