@@ -4,7 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configFile, defaultConfig, isSectionName, settingNames } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/config-file.ts";
-import { type SettingName, type SettingRow, sectionTitles, settings } from "../src/config/settings.ts";
+import type { SettingRow } from "../src/config/setting-row.ts";
+import { type SettingName, sectionTitles, settings } from "../src/config/settings.ts";
 
 export const pagePath = join(import.meta.dir, "../docs/configuration.md");
 
@@ -88,11 +89,15 @@ function demandOf(name: string, probe: string): string | undefined {
   return message === undefined ? undefined : /must be (.*), not /s.exec(message)?.[1];
 }
 
+/** A file in which the setting `name` has this value. */
+export function settingText(name: string, value: string): string {
+  const [last = "", ...sections] = name.split(".").toReversed();
+  return sections.reduce((inner, section) => `${section}: { ${inner} }`, `${last}: ${value}`);
+}
+
 /** The first error of a file in which the setting has this value; undefined if it is valid. */
 export function errorOf(name: string, value: string): string | undefined {
-  const [first = "", second] = name.split(".");
-  const yaml = second === undefined ? `${first}: ${value}` : `${first}: { ${second}: ${value} }`;
-  const result = parseConfig(yaml, configFile);
+  const result = parseConfig(settingText(name, value), configFile);
   return result.ok ? undefined : result.errors[0]?.message;
 }
 

@@ -27,10 +27,10 @@ export interface CompileTarget {
 }
 
 /**
- * Writes the executable to `path`, for this host unless `target` is given. Returns false if the compiler failed; it has
- * then written its errors to standard error.
+ * Writes the executable to `path`, for this host unless `target` is given, from the sources in `root`. Returns false if
+ * the compiler failed; it has then written its errors to standard error.
  */
-export function compileExecutable(path: string, target?: CompileTarget): boolean {
+export function compileExecutable(path: string, target?: CompileTarget, root: string = repository): boolean {
   // The file's name becomes part of it, so it is made under its own name in a folder aside; the rename leaves a
   // running treewarden its old file and lets two builds at once both end well.
   mkdirSync(dirname(path), { recursive: true });
@@ -41,7 +41,7 @@ export function compileExecutable(path: string, target?: CompileTarget): boolean
       ? []
       : [`--target=${target.bunTarget}`, `--compile-executable-path=${target.runtime}`];
   const define = ["--define", `TREEWARDEN_VERSION=${JSON.stringify(buildVersion())}`];
-  const files = [join(repository, "src/main.ts"), "--outfile", made];
+  const files = [join(root, "src/main.ts"), "--outfile", made];
   try {
     const run = Bun.spawnSync([process.execPath, "build", ...flags, ...forTarget, ...define, ...files], {
       cwd: aside,

@@ -71,7 +71,11 @@ export class ForRestLines {
       if (member !== undefined) member.uid = uid;
     },
     exit: ({ pid, status }) => this.ended(pid, status),
-    // The grammar has no line for a loss.
+    // The grammar has no line for the network, nor for a loss.
+    connect: () => undefined,
+    send: () => undefined,
+    listen: () => undefined,
+    close: () => undefined,
     loss: () => undefined,
   };
 

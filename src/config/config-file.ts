@@ -1,13 +1,7 @@
 // The parser of the configuration file.
 import * as v from "valibot";
-import {
-  type Config,
-  configSchema,
-  defaultConfig,
-  type OutputSection,
-  outputSections,
-  sections,
-} from "./config.ts";
+import { type Config, configSchema, defaultConfig, type OutputSection, outputSections } from "./config.ts";
+import { namesBeside } from "./setting-names.ts";
 import { type ConfigError, parseYaml } from "./yaml-file.ts";
 
 export type ConfigResult =
@@ -51,6 +45,5 @@ export function parseDespiteOutputErrors(
 }
 
 function knownNames(path: readonly (string | number)[]): readonly string[] {
-  const entriesOf: Record<string, object> = sections;
-  return Object.keys(path.length > 1 ? (entriesOf[String(path[0])] ?? {}) : configSchema.entries);
+  return namesBeside(configSchema, path);
 }

@@ -1,21 +1,18 @@
 // What each setting of the configuration file means. docs/configuration.md is made from this table and from the schema,
 // which knows type and default; a setting without a row is a type error.
 import type { Config, SectionName } from "./config.ts";
-
-export interface SettingRow {
-  readonly meaning: string;
-  /** A value, as it stands in the file. */
-  readonly example: string;
-  /** When a change takes effect: at the next command, at `treewarden reload` (SIGHUP), or at the next start. */
-  readonly takesEffect: "at once" | "reload" | "restart";
-  /** What holds if it is not set, for a setting that has no default value. */
-  readonly unset?: string;
-}
+import type { NetworkSection } from "./network.ts";
+import { type NetworkSettingName, networkSectionTitles, networkSettings } from "./network-settings.ts";
+import type { SettingRow } from "./setting-row.ts";
 
 /** `enforcement`, `kill.max_per_minute` and so on. */
 export type SettingName =
   | Exclude<keyof Config, SectionName>
-  | { readonly [S in SectionName]: `${S}.${keyof Config[S] & string}` }[SectionName];
+  | { readonly [S in Exclude<SectionName, "network">]: `${S}.${keyof Config[S] & string}` }[Exclude<
+      SectionName,
+      "network"
+    >]
+  | NetworkSettingName;
 
 export const settings: Readonly<Record<SettingName, SettingRow>> = {
   policies: {
@@ -129,6 +126,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "false",
     takesEffect: "restart",
   },
+  ...networkSettings,
   "metrics.listen": {
     meaning:
       "address of the HTTP endpoint for Prometheus, /healthz and /readyz. A port that is taken is tried again",
@@ -238,12 +236,14 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
 };
 
 /** What each section is about. */
-export const sectionTitles: Readonly<Record<SectionName, string>> = {
+export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkSection}`, string>> = {
   base: "Further programs that are `base` in a tree on this host",
   arguments: "Arguments: how much is read, and what leaves the host",
   environment: "Environment variables",
   pause: "`treewarden pause`: for a time nothing acts",
   kill: "Safeguards of killing",
+  network: "Connections, datagrams and listening sockets",
+  ...networkSectionTitles,
   metrics: "Prometheus",
   journal: "The journal",
   mail: "Alarms by mail",

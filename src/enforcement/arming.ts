@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type Holds, type RuleState, type RuleStates, ruleKey } from "../policy/rule-state.ts";
-import { DEFAULT_RULE } from "../policy/schema.ts";
+import { DEFAULT_RULE, needsArming } from "../policy/schema.ts";
 import type { Subject } from "../policy/subject.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import type { ArmTarget, DisarmOrder, Overrides } from "./overrides.ts";
@@ -31,9 +31,9 @@ export interface ActingRule extends NamedRule {
 export function actingRules(policy: Policy): readonly ActingRule[] {
   const named = policy.role.split("+");
   const acting = policy.rules
-    .filter(({ action }) => action === "kill")
+    .filter(({ action }) => needsArming[action])
     .map(({ ruleset, id, severity }) => ({ ruleset, id, severity, inherited: !named.includes(ruleset) }));
-  if (!Object.values(policy.defaults).includes("kill")) return acting;
+  if (!Object.values(policy.defaults).some((action) => needsArming[action])) return acting;
   const ruleset = defaultRulesetOf(policy);
   const inherited = !named.includes(ruleset);
   return [...acting, { ruleset, id: DEFAULT_RULE, severity: DEFAULT_SEVERITY, inherited }];

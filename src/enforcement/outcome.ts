@@ -8,6 +8,8 @@ export const outcomes = [
   "killed",
   "would_prevent",
   "prevented",
+  "would_deny",
+  "denied",
   "withheld",
   "silenced",
   "failed",
@@ -24,6 +26,8 @@ export const reasons = {
   rate_limited: "the kill budget was used up: too many offenders in the last minute",
   gone: "the process had ended",
   not_permitted: "the kernel refused the signal",
+  already_done:
+    "the kernel cannot decide the rule by itself: it was done before the verdict, and is reported only",
   late: "an answer that the rule needs came after the first verdict: it is reported, and not carried out",
 } as const;
 export type Reason = keyof typeof reasons;

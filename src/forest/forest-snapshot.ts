@@ -2,6 +2,7 @@
 // that a replay on any host begins with the same one.
 import * as v from "valibot";
 import type { Forest, RestoredProcess } from "./forest.ts";
+import type { LastingFacts } from "./lasting-facts.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Runnable } from "./runnable.ts";
 import { lineageLists, restoreLineages, savedNode } from "./saved-forest.ts";
@@ -27,6 +28,20 @@ const Snapshot = v.object({
       execed: v.boolean(),
       link_guessed: v.boolean(),
       kernel_thread: v.boolean(),
+      /** Index of its lasting facts. */
+      facts: whole,
+    }),
+  ),
+  facts: v.array(
+    v.object({
+      real_uid: v.exactOptional(whole),
+      login_uid: v.exactOptional(v.nullable(whole)),
+      session_id: v.exactOptional(whole),
+      tty: v.exactOptional(v.nullable(v.string())),
+      cgroup: v.exactOptional(v.string()),
+      deleted: v.exactOptional(v.boolean()),
+      memfd: v.exactOptional(v.boolean()),
+      setuid: v.exactOptional(v.boolean()),
     }),
   ),
   /** See `Forest.lossTime`; absent if no loss waits for its scan. */
@@ -37,6 +52,7 @@ type Snapshot = v.InferOutput<typeof Snapshot>;
 export function snapshotForest(forest: Forest, encode: (program: Runnable) => unknown): string {
   const { images, nodes, indexOf } = lineageLists(encode);
   const processes: Snapshot["processes"] = [];
+  const facts = new Map<LastingFacts, number>();
   for (const process of forest.processes()) {
     processes.push({
       pid: process.pid,
@@ -49,23 +65,73 @@ export function snapshotForest(forest: Forest, encode: (program: Runnable) => un
       execed: process.execed,
       link_guessed: process.linkGuessed,
       kernel_thread: process.kernelThread,
+      facts: indexIn(facts, process.facts),
     });
   }
   const { lossTime } = forest;
   const loss = lossTime === undefined ? {} : { loss_time: lossTime };
-  return JSON.stringify({ programs: images, nodes, processes, ...loss });
+  return JSON.stringify({
+    programs: images,
+    nodes,
+    processes,
+    facts: [...facts.keys()].map(savedFacts),
+    ...loss,
+  });
+}
+
+function indexIn(facts: Map<LastingFacts, number>, wanted: LastingFacts): number {
+  const known = facts.get(wanted);
+  if (known !== undefined) return known;
+  facts.set(wanted, facts.size);
+  return facts.size - 1;
+}
+
+/** JSON leaves out what is undefined. */
+function savedFacts(facts: LastingFacts): Readonly<Record<keyof Snapshot["facts"][number], unknown>> {
+  return {
+    real_uid: facts.realUid,
+    login_uid: facts.loginUid,
+    session_id: facts.sessionId,
+    tty: facts.tty,
+    cgroup: facts.cgroup,
+    deleted: facts.executableDeleted,
+    memfd: facts.executableMemfd,
+    setuid: facts.executableSetuid,
+  };
+}
+
+function restoredFacts(saved: Snapshot["facts"][number]): LastingFacts {
+  return {
+    realUid: saved.real_uid,
+    loginUid: saved.login_uid,
+    sessionId: saved.session_id,
+    tty: saved.tty,
+    cgroup: saved.cgroup,
+    executableDeleted: saved.deleted,
+    executableMemfd: saved.memfd,
+    executableSetuid: saved.setuid,
+  };
 }
 
 /** Fills an empty forest with what `snapshotForest` wrote. Throws an Error that names what does not hold together. */
 export function restoreSnapshot(forest: Forest, text: string, decode: (program: unknown) => Runnable): void {
-  const { programs, nodes, processes, loss_time: lossTime } = v.parse(Snapshot, JSON.parse(text));
+  const {
+    programs,
+    nodes,
+    processes,
+    facts: savedList,
+    loss_time: lossTime,
+  } = v.parse(Snapshot, JSON.parse(text));
   forest.lossTime = lossTime;
   const lineages: Lineage[] = [];
   restoreLineages(forest, programs.map(decode), nodes, lineages);
+  const factsByIndex = savedList.map(restoredFacts);
   const restored = processes.map((one): RestoredProcess => {
     const lineage = lineages[one.lineage];
     const ancestry = one.ancestry === -1 ? null : lineages[one.ancestry];
+    const facts = factsByIndex[one.facts];
     if (lineage === undefined || ancestry === undefined) throw new Error(`no lineage for pid ${one.pid}`);
+    if (facts === undefined) throw new Error(`no facts for pid ${one.pid}`);
     return {
       pid: one.pid,
       startTicks: one.start_ticks,
@@ -77,6 +143,7 @@ export function restoreSnapshot(forest: Forest, text: string, decode: (program: 
       execed: one.execed,
       linkGuessed: one.link_guessed,
       kernelThread: one.kernel_thread,
+      facts,
     };
   });
   forest.restore(restored);

@@ -16,6 +16,7 @@ import {
   unknownFacts,
 } from "../sensor/event.ts";
 import { isSameProcess, type ProcessKey, START_SLACK_TICKS, startsAt } from "../vocabulary/process-key.ts";
+import { type LastingFacts, lastingFacts } from "./lasting-facts.ts";
 import { EARLIER_LIMIT, type Lineage, Lineages } from "./lineage.ts";
 import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
@@ -75,6 +76,7 @@ export interface RestoredProcess extends Remembered {
   readonly startTime: number;
   readonly parentPid: number;
   readonly kernelThread: boolean;
+  readonly facts: LastingFacts;
 }
 
 export class Forest {
@@ -133,6 +135,7 @@ export class Forest {
       const process = this.add(one.pid, start, one.lineage, one.ancestry, one.parentPid, one.kernelThread);
       process.execed = one.execed;
       process.linkGuessed = one.linkGuessed;
+      process.facts = one.facts;
     }
     for (const process of this.live.values()) {
       const parent = this.live.get(process.parentPid);
@@ -157,6 +160,7 @@ export class Forest {
     const lineage = ancestry === null ? this.orphanLineage(this.wasScanned) : this.childLineage(ancestry);
     const kernel = parent?.kernelThread ?? false;
     const child = this.add(event.pid, event, lineage, ancestry, event.parentPid, kernel);
+    if (parent !== undefined) child.facts = parent.facts;
     this.link(child, parent);
     return child;
   }
@@ -447,6 +451,7 @@ export class Forest {
       );
       process.execed = remembered.execed;
       process.linkGuessed = remembered.linkGuessed;
+      process.facts = lastingFacts(facts, process.facts);
       this.link(process, parent);
       this.applyMissedExec(scanned);
       return process;
@@ -502,6 +507,7 @@ export class Forest {
     };
     process.execed = true;
     process.kernelThread = false;
+    process.facts = lastingFacts(facts, process.facts);
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }
 

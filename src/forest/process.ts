@@ -1,6 +1,7 @@
 // One live process as the forest keeps it.
 
 import type { ProcessKey } from "../vocabulary/process-key.ts";
+import { type LastingFacts, unknownLastingFacts } from "./lasting-facts.ts";
 import type { Lineage } from "./lineage.ts";
 import { TreeNode } from "./process-tree.ts";
 
@@ -24,6 +25,8 @@ export class Process implements ProcessKey {
   linkGuessed = false;
   /** The process that forked it (not the reaper of an orphan); 0 if not known. */
   readonly parentPid: number;
+  /** Of its last exec, or else its parent's. */
+  facts: LastingFacts = unknownLastingFacts;
   /** Set by the warden from the start of the process to its end. */
   countedAs: ProcessCount | undefined = undefined;
 

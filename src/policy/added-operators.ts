@@ -1,7 +1,8 @@
 // The text operators that treewarden adds to JSONLogic. They are compiled once and run in linear time.
 import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
-import { hasAddressIn, networksOf, parseNetwork } from "./cidr.ts";
+import { parseNetwork } from "../vocabulary/ip-network.ts";
+import { hasAddressIn, networksOf } from "./cidr.ts";
 import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
 import { necessaryText } from "./necessary-text.ts";
 

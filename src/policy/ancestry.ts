@@ -1,4 +1,5 @@
-// The operator `under`: whether a proper ancestor has one of the given names. Evaluated once per node of a lineage.
+// The operator `under`: whether a proper ancestor has one of the given names; for events of the network, whether the
+// process or an ancestor has. Evaluated once per node of a lineage.
 // Lineages cross the border of a container, so `under` also finds its runtime and shim, which its tree leaves out.
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Lineage } from "../forest/lineage.ts";
@@ -40,6 +41,8 @@ export class Ancestry {
 
   /** The answers for the process, from its ancestors and from the programs that it ran before. */
   of(subject: Subject): UnderAnswers {
+    // What uses the network is not new below its ancestors, as a program is that has just begun: it counts itself.
+    if (subject.kind !== "exec") return this.including(subject.lineage);
     const above = this.above(subject.lineage);
     // A child that runs the same program as its parent shares its node, so the parent is not an ancestor of the node.
     const shared = subject.parent?.runnable.key === subject.lineage.program.key && !subject.lineage.init;

@@ -1,11 +1,6 @@
 // IP literals in a text, and the networks they lie in.
 import { type IpAddress, parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
-
-export interface Network {
-  readonly address: IpAddress;
-  /** Leading bits that an address of the network shares with `address`. */
-  readonly prefix: number;
-}
+import { IPV4_BYTES, isInNetwork, mappedIpv4, type Network } from "../vocabulary/ip-network.ts";
 
 /**
  * Networks by family. An IPv4 network also holds the IPv4-mapped addresses of its own (RFC 4291, 2.5.5.2); an IPv6
@@ -14,18 +9,6 @@ export interface Network {
 export interface Networks {
   readonly ipv4: readonly Network[];
   readonly ipv6: readonly Network[];
-}
-
-const IPV4_BYTES = 4;
-
-/** The network of `text` ("10.0.0.0/8", "fd00::/8", a single address); undefined if it is not one. */
-export function parseNetwork(text: string): Network | undefined {
-  const [, literal = "", length] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const address = parseIpv4(literal) ?? parseIpv6(literal);
-  if (address === undefined) return undefined;
-  const bits = 8 * address.length;
-  const prefix = length === undefined ? bits : Number(length);
-  return prefix > bits ? undefined : { address, prefix };
 }
 
 export function networksOf(networks: readonly Network[]): Networks {
@@ -37,21 +20,7 @@ export function networksOf(networks: readonly Network[]): Networks {
 
 /** Whether an address of the networks' family lies in one of them. */
 function isIn(networks: readonly Network[], address: IpAddress): boolean {
-  return networks.some((network) => sharesPrefix(network, address));
-}
-
-function sharesPrefix(network: Network, address: IpAddress): boolean {
-  for (let left = network.prefix, i = 0; left > 0; left -= 8, i += 1) {
-    const differing = (network.address[i] ?? 0) ^ (address[i] ?? 0);
-    if (left >= 8 ? differing !== 0 : differing >> (8 - left) !== 0) return false;
-  }
-  return true;
-}
-
-/** The IPv4 address that is mapped into an IPv6 one; undefined if none is. */
-function mappedIpv4(address: IpAddress): IpAddress | undefined {
-  const isMapped = address.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff));
-  return isMapped ? address.slice(12) : undefined;
+  return networks.some((network) => isInNetwork(network, address));
 }
 
 /** Four numbers that are not part of a longer sequence: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */

@@ -215,6 +215,7 @@ class Reader extends NameReader {
     const left = this.read(leftNode, inner.scope, inner.depth, inner.elementKind);
     const texts = this.readTexts(operator, rightNode);
     if (left === undefined || texts === undefined) return undefined;
+    if (operator !== "cidr" && this.hasAddress(node, operator, [left])) return undefined;
     if ((left.kind & (valueKinds.string | valueKinds.strings | valueKinds.array)) === 0)
       return this.fail(
         leftNode,
@@ -312,6 +313,7 @@ class Reader extends NameReader {
       if (part === undefined) return undefined;
       parts.push(part);
     }
+    if (this.hasAddress(node, operator, parts)) return undefined;
     const mistake = checkCall(operator, parts);
     if (mistake !== undefined) return this.fail(given[mistake.part] ?? node, mistake.message, mistake.fix);
     if (operator === "merge" && parts.every((part) => part.is === "literal")) {

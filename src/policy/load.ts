@@ -2,7 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
-import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
+import { forJudgedKinds, type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
@@ -441,7 +441,12 @@ function* compiling(
       ruleset,
     );
   };
-  const evaluators = { exec: yield* evaluatorFor("exec") };
+  const evaluators = {
+    exec: yield* evaluatorFor("exec"),
+    connect: yield* evaluatorFor("connect"),
+    send: yield* evaluatorFor("send"),
+    listen: yield* evaluatorFor("listen"),
+  };
   const plain = plainPolicy(role, resolved, digests);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
@@ -496,5 +501,5 @@ function plainDefault(resolved: Resolved): ResolvedPolicy["default"] {
 }
 
 function defaultActions({ defaults }: Resolved): Policy["defaults"] {
-  return { exec: defaults.exec.action };
+  return forJudgedKinds((kind) => defaults[kind].action);
 }

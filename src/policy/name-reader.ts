@@ -14,7 +14,14 @@ export interface NameRefusal {
 
 /** The names that a condition may use. */
 export interface Names {
-  variable(name: string): { readonly type: VariableType | "any"; readonly nullable?: boolean } | undefined;
+  variable(name: string):
+    | {
+        readonly type: VariableType | "any";
+        readonly nullable?: boolean;
+        /** An IP address. */
+        readonly address?: boolean;
+      }
+    | undefined;
   /** Why a variable cannot be used; undefined if it can be used or does not exist. */
   refusal(name: string): NameRefusal | undefined;
   list(name: string): readonly (string | number)[] | undefined;
@@ -91,6 +98,20 @@ export class NameReader {
     }
     const nullable = known.nullable === true && fallback === undefined;
     return { is: "variable", name, fallback, kind: nullable ? kind | valueKinds.null : kind, varies: true };
+  }
+
+  /** Fails if a part is an IP address: one address may be written in several ways, and a prefix is no network. */
+  protected hasAddress(node: Node, operator: string, parts: readonly Expression[]): boolean {
+    for (const part of parts) {
+      if (part.is !== "variable" || this.names.variable(part.name)?.address !== true) continue;
+      this.fail(
+        node,
+        `"${operator}" would compare the address in "${part.name}" as text`,
+        `{ "cidr": [ { "var": "${part.name}" }, ["10.0.0.0/8", "fd00::/8"] ] }`,
+      );
+      return true;
+    }
+    return false;
   }
 
   private readElement(node: Node, name: string, scope: Scope, elementKind: number): Expression | undefined {

@@ -1,4 +1,6 @@
-// Finds rules that cannot match, because the sensor in use never provides a variable that they name.
+// Finds rules that cannot match, because the sensor in use never provides a variable that they name, or no event of a
+// kind that they are on.
+import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import { type SensorSource, sensors } from "../vocabulary/sensors.ts";
 import { type JudgedVariable, listedName } from "../vocabulary/variables.ts";
 import type { Policy } from "./policy.ts";
@@ -9,6 +11,8 @@ export interface NeverMatchingRule {
   readonly ruleset: string;
   /** The variables that the rule names and the sensor never provides. */
   readonly variables: readonly JudgedVariable[];
+  /** The kinds that the rule is on, if the sensor emits no event of any of them; otherwise none. */
+  readonly kinds: readonly JudgedKind[];
 }
 
 /**
@@ -16,21 +20,22 @@ export interface NeverMatchingRule {
  * unless it has `"unknown": "match"`.
  */
 export function neverMatching(policy: Policy, source: SensorSource): readonly NeverMatchingRule[] {
-  const { neverKnown } = sensors[source];
+  const { neverKnown, network } = sensors[source];
   return policy.rules
-    .filter((rule) => !rule.unknownMatches)
-    .map(({ id, ruleset, variables }) => ({
+    .map(({ id, ruleset, variables, unknownMatches, on }) => ({
       rule: id,
       ruleset,
-      variables: [...variables].filter((name) => neverKnown.includes(listedName(name))),
+      variables: unknownMatches ? [] : [...variables].filter((name) => neverKnown.includes(listedName(name))),
+      kinds: network || on.includes("exec") ? [] : on,
     }))
-    .filter(({ variables }) => variables.length > 0);
+    .filter(({ variables, kinds }) => variables.length > 0 || kinds.length > 0);
 }
 
 /** One line for a person. */
 export function neverMatchingText(
-  { rule, ruleset, variables }: NeverMatchingRule,
+  { rule, ruleset, variables, kinds }: NeverMatchingRule,
   source: SensorSource,
 ): string {
-  return `${ruleset}/${rule} can never match: the source ${source} does not know ${variables.join(", ")}`;
+  const why = kinds.length > 0 ? `emits no ${kinds.join(", ")}` : `does not know ${variables.join(", ")}`;
+  return `${ruleset}/${rule} can never match: the source ${source} ${why}`;
 }

@@ -29,7 +29,7 @@ import {
   valueKinds,
 } from "./expression.ts";
 import { holdsFor, type RuleStates, ruleKey } from "./rule-state.ts";
-import { type Action, actions, DEFAULT_RULE } from "./schema.ts";
+import { type Action, actions, DEFAULT_RULE, needsArming } from "./schema.ts";
 import { presenceReaderOf, type Reader, readerOf, type Subject, type VariableValue } from "./subject.ts";
 
 /** A rule with inheritance resolved. */
@@ -214,8 +214,6 @@ const seenOnce: RulePrefilter = {
 };
 
 const strength = (action: Action): number => actions.indexOf(action);
-/** Actions that end something, so that only an armed rule may carry them out. */
-const needsArming: Readonly<Record<Action, boolean>> = { allow: false, alert: false, kill: true };
 const noNames: readonly string[] = Object.freeze([]);
 
 /** The compiled rules for one kind of event. They share one `Evaluation`, because deciding is synchronous. */

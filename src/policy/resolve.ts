@@ -1,11 +1,11 @@
 // Resolves the inheritance between roles into one list of rules.
 import { getNodeValue, type Node } from "jsonc-parser";
-import type { JudgedKind } from "../vocabulary/event-kinds.ts";
+import { forJudgedKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
 import type { RoleBaseline } from "./role-baseline.ts";
-import type { Action, OverrideEntry, RoleFile, RuleEntry } from "./schema.ts";
+import { type Action, DENIES_EXECS, type OverrideEntry, type RoleFile, type RuleEntry } from "./schema.ts";
 import type { SignedFile } from "./signature.ts";
 
 /** A role's file with its parents. */
@@ -34,6 +34,8 @@ export interface ResolvedRule {
   /** Never empty. An override cannot change it: the condition was written for these kinds. */
   readonly on: readonly JudgedKind[];
   readonly action: Action;
+  /** Where the action is given. */
+  readonly actionAt: Placed;
   readonly severity: Severity;
   readonly tags: readonly string[];
   readonly enabled: boolean;
@@ -70,7 +72,7 @@ export function resolve(role: LoadedRole): Resolved {
   return {
     rules: rulesOf(order, upwards),
     lists: listsOf(upwards),
-    defaults: { exec: defaultFor("exec") },
+    defaults: forJudgedKinds(defaultFor),
   };
 }
 
@@ -132,6 +134,7 @@ function rulesOf(order: ReadonlySet<LoadedRole>, upwards: ReadonlySet<LoadedRole
     }
   }
   for (const role of upwards) override(role, rules);
+  for (const { rule } of rules.values()) refuseDeniedExecs(rule);
   return [...rules.values()].map(({ rule }) => rule);
 }
 
@@ -142,6 +145,7 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     description: entry.description,
     on: entry.on === undefined ? DEFAULT_ON : [...new Set(entry.on)],
     action: entry.action,
+    actionAt: { document, node: property(node, "action")?.value ?? node },
     severity: entry.severity ?? DEFAULT_SEVERITY,
     tags: entry.tags ?? [],
     enabled: entry.enabled ?? true,
@@ -150,6 +154,16 @@ function ruleOf(entry: RuleEntry, role: string, document: Document, node: Node):
     when: { document, node: property(node, "when")?.value ?? node },
     except: exceptOf(document, node),
   };
+}
+
+/** At the action of the rule, or of the override that changed it. */
+function refuseDeniedExecs({ action, actionAt, on, id }: ResolvedRule): void {
+  if (action !== "deny" || !on.includes("exec")) return;
+  actionAt.document.report(
+    actionAt.node,
+    `rule "${id}" is on exec, and ${DENIES_EXECS}`,
+    'name what it denies: "on": ["connect", "send"]',
+  );
 }
 
 function exceptOf(document: Document, node: Node): Placed[] {
@@ -181,18 +195,20 @@ function override(role: LoadedRole, rules: Map<string, { rule: ResolvedRule; hol
     }
     rules.set(id, {
       holder: known.holder,
-      rule: overridden(known.rule, entry, exceptOf(source.document, node)),
+      rule: overridden(known.rule, entry, { document: source.document, node }),
     });
   }
 }
 
-function overridden(rule: ResolvedRule, entry: OverrideEntry, except: readonly Placed[]): ResolvedRule {
+function overridden(rule: ResolvedRule, entry: OverrideEntry, { document, node }: Placed): ResolvedRule {
+  const action = property(node, "action")?.value;
   return {
     ...rule,
     action: entry.action ?? rule.action,
+    actionAt: action === undefined ? rule.actionAt : { document, node: action },
     severity: entry.severity ?? rule.severity,
     enabled: entry.enabled ?? rule.enabled,
-    except: [...rule.except, ...except],
+    except: [...rule.except, ...exceptOf(document, node)],
   };
 }
 

@@ -1,5 +1,6 @@
 // Runs the tests in a policy file.
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
+import { givenNetworkSubject } from "./given-event.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
@@ -18,7 +19,8 @@ export interface PolicyTestResult {
 export function runTests(policy: Policy, role: LoadedRole): PolicyTestResult[] {
   const names = [...policy.variables].filter(isEnvironmentVariable).map(nameInEnvironment);
   return (role.file.tests ?? []).map((test) => {
-    const subject = testSubject(test, names);
+    const exec = testSubject(test, names);
+    const subject = test.event === undefined ? exec : givenNetworkSubject(exec, test.event);
     const decision = decide(policy, subject);
     const { action, rule } = test.expect;
     const passed = decision.action === action && (rule === undefined || decision.rule === rule);

@@ -2,18 +2,34 @@
 import { getNodeValue, type Node } from "jsonc-parser";
 import * as v from "valibot";
 import { eitherOf, pathText, shownValue } from "../vocabulary/error-text.ts";
-import { isJudgedKind, judgedKinds, plannedKinds } from "../vocabulary/event-kinds.ts";
+import { judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { severities } from "../vocabulary/severities.ts";
 import { isVariableName } from "../vocabulary/variables.ts";
 import { DIGESTS_LIMIT } from "./content-digests.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
-export const actions = ["allow", "alert", "kill"] as const;
+/** In rising order. `deny` refuses a use of the network; an exec cannot be denied. */
+export const actions = ["allow", "alert", "deny", "kill"] as const;
 export type Action = (typeof actions)[number];
+
+/** Actions that end or refuse something, so that only an armed rule may carry them out. */
+export const needsArming: Readonly<Record<Action, boolean>> = {
+  allow: false,
+  alert: false,
+  deny: true,
+  kill: true,
+};
 
 export function isAction(value: unknown): value is Action {
   return actions.some((action) => action === value);
+}
+
+/** What an exec may be denied by: nothing. */
+export const DENIES_EXECS = "an exec cannot be denied, only connect, send and listen";
+
+function isForExecs(value: Action): boolean {
+  return value !== "deny";
 }
 
 /** The reserved id of the default action. */
@@ -41,8 +57,10 @@ const onSchema = v.pipe(
   v.minLength(1, `name at least one kind of event: ${judgedKinds.join(", ")}`),
 );
 const action = v.picklist(actions);
+const execAction = v.pipe(action, v.check(isForExecs, DENIES_EXECS));
 const defaultByKind = v.pipe(
   v.record(v.picklist(judgedKinds), action),
+  v.check(({ exec }) => exec === undefined || isForExecs(exec), DENIES_EXECS),
   v.check(
     (byKind) => Object.keys(byKind).length > 0,
     `name at least one kind of event: ${judgedKinds.join(", ")}`,
@@ -88,6 +106,8 @@ const testSchema = v.strictObject({
     v.array(v.union([v.string(), variables])),
     v.minLength(1, "a lineage has at least the process itself"),
   ),
+  /** What the last process of the lineage does on the network; without it, the process has just been executed. */
+  event: v.optional(variables),
   known: v.optional(v.nullable(v.union([v.boolean(), v.literal("absent")]))),
   expect: expectSchema,
 });
@@ -109,7 +129,7 @@ export const roleFileSchema = v.strictObject({
     ),
   ),
   /** One action, for execs, or one for each kind of event. */
-  default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : action))),
+  default: v.optional(v.lazy((value) => (typeof value === "object" ? defaultByKind : execAction))),
   /** The role that first held the default; written by `policy show`. */
   default_ruleset: v.optional(name),
   tests: v.optional(v.array(testSchema)),
@@ -174,12 +194,6 @@ function explainChoice(
   { input, expected }: v.BaseIssue<unknown>,
 ): void {
   const choices = expected?.match(/[a-z]+/g) ?? [];
-  const isKind = choices.length > 0 && choices.every(isJudgedKind);
-  if (isKind && plannedKinds.includes(String(input))) {
-    const fix = `rules can be on ${choices.join(", ")}`;
-    document.report(node, `${what}: this version does not judge ${shownValue(input)} events yet`, fix);
-    return;
-  }
   const meant = nearest(String(input), choices);
   document.report(
     node,

@@ -1,8 +1,9 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
-import { lossReasons } from "../sensor/event.ts";
+import { lossReasons, networkKinds } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { selfEvents } from "../vocabulary/event-names.ts";
 import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
@@ -82,6 +83,24 @@ export const instruments = {
     description: "Execs whose executable, arguments, ids or tree could not be determined.",
     attributes: ["reason"],
     closed: [unattributedReasons],
+  },
+  connections: {
+    prometheus: "treewarden_connections_total",
+    otel: "treewarden.connections",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What processes of the tree did on the network: connections and UDP sessions (outbound), sockets that listen (inbound).",
+    attributes: ["tree", "direction", "outcome"],
+  },
+  connectionsUnattributed: {
+    prometheus: "treewarden_connections_unattributed_total",
+    otel: "treewarden.connections.unattributed",
+    unit: "{event}",
+    kind: "counter",
+    description: "Events of the network whose process was not known.",
+    attributes: ["event"],
+    closed: [networkKinds],
   },
   namesUnscored: {
     prometheus: "treewarden_names_unscored_total",
@@ -182,6 +201,26 @@ export const instruments = {
     description: "Processes of treewarden that ended, and were started again.",
     attributes: ["process"],
     closed: [processNames],
+  },
+  selfEvents: {
+    prometheus: "treewarden_self_events_total",
+    otel: "treewarden.self.events",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What others did to treewarden: signals other than its orders, debuggers, changed files, detached programs, times in which it did not run.",
+    attributes: ["event"],
+    closed: [selfEvents],
+  },
+  selfCheck: {
+    prometheus: "treewarden_self_check_timestamp_seconds",
+    otel: "treewarden.self.check.timestamp",
+    unit: "s",
+    kind: "gauge",
+    description:
+      "Unix time at which the warden last found that the kernel reports to it; every 5 s. Where it stands still, nobody watches.",
+    attributes: [],
+    closed: [],
   },
   policyLoadFailures: {
     prometheus: "treewarden_policy_load_failures_total",

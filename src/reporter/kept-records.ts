@@ -2,7 +2,7 @@
 import type { EventRecord } from "../report/event-record.ts";
 
 /** Outcomes of verdicts that were carried out. */
-const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
+const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented", "denied"]);
 
 /**
  * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost
@@ -18,6 +18,10 @@ export function isKeptRecord(record: EventRecord): boolean {
     case "tree.new":
     case "process.exec":
     case "process.exit":
+    case "network.connect":
+    case "network.send":
+    case "network.listen":
+    case "network.close":
     case "report.gap":
     case "warden.heartbeat":
       return false;

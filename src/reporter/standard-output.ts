@@ -6,6 +6,7 @@ import { codeOf } from "../linux/system-error.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { isAlarm } from "./alarms.ts";
+import { isKeptRecord } from "./kept-records.ts";
 import type { OutputKind } from "./output.ts";
 import { ShownCounts } from "./shown-counts.ts";
 
@@ -13,6 +14,8 @@ import { ShownCounts } from "./shown-counts.ts";
 const PIECE = 4096;
 /** As much as the warden's queue, so that all of it fits even if it arrives at once. */
 const LIMIT = 8 << 20;
+/** The share that any user can fill, with new trees say. The rest is for what a flood cannot push out of the journal. */
+const COMMON_SHARE = 7 / 8;
 const RETRY_MS = 10;
 
 export const standardOutput: OutputKind<never> = {
@@ -32,9 +35,10 @@ export const standardOutput: OutputKind<never> = {
         takesBestEffort: showsAll && output !== "alerts",
         write(record) {
           counts?.add(record);
-          if (output === "json") writer.write(`${JSON.stringify(record)}\n`);
+          const limit = isKeptRecord(record) ? LIMIT : LIMIT * COMMON_SHARE;
+          if (output === "json") writer.write(`${JSON.stringify(record)}\n`, limit);
           else if (output === "alerts" ? isAlarm(record) : isForTerminal(record, showsAll))
-            writer.write(prettyLine(record, colour));
+            writer.write(prettyLine(record, colour), limit);
         },
         end: () => {
           if (counts !== undefined) writer.write(counts.line());
@@ -68,11 +72,11 @@ class StandardOutput {
     this.onDrop = onDrop;
   }
 
-  /** Writes a line, its newline included, or drops all of it. */
-  write(line: string): void {
+  /** Writes a line, its newline included, or drops all of it if more than `limit` bytes would wait. */
+  write(line: string, limit = LIMIT): void {
     if (this.closed) return;
     const bytes = new TextEncoder().encode(line);
-    if (this.bytes + bytes.length > LIMIT) {
+    if (this.bytes + bytes.length > limit) {
       this.onDrop();
       return;
     }

@@ -1,8 +1,10 @@
-// The events of a sensor: processes (thread groups) that fork, exec, change user and exit; and what was lost.
+// The events of a sensor: processes (thread groups) that fork, exec, change user, exit and use the
+// network; and what was lost.
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
-
 import type { SensorSource } from "../vocabulary/sensors.ts";
+import type { NetworkDenials } from "./network/denial.ts";
+import type { NetworkWatch } from "./network/watch.ts";
 
 export type { SensorSource };
 
@@ -115,6 +117,8 @@ export interface ExecEvent {
   readonly time: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
+  /** By which the kernel tells this program from the others of the process, for denials; absent where it is not known. */
+  readonly execId?: number;
 }
 
 export interface UserEvent {
@@ -135,6 +139,87 @@ export interface ExitEvent {
   readonly status: number | undefined;
 }
 
+/** `tcp` includes MPTCP, `udp` includes UDP-Lite. */
+export const transports = ["tcp", "udp"] as const;
+export type Transport = (typeof transports)[number];
+
+/** A v4-mapped address of IPv6 (::ffff:0:0/96) is `ipv4`, so that rules on IPv4 networks hold for it. */
+export const addressFamilies = ["ipv4", "ipv6"] as const;
+export type AddressFamily = (typeof addressFamilies)[number];
+
+/** An event of a socket, with the process (thread group) in whose context it happened. */
+interface SocketEvent {
+  readonly source: SensorSource;
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  readonly time: number;
+  readonly pid: number;
+  /** Start of the process in clock ticks (USER_HZ, 100 a second) since boot; undefined if it could not be read. */
+  readonly startTicks: number | undefined;
+  /** Effective user of the process at this moment; undefined if it could not be read. */
+  readonly uid: number | undefined;
+  readonly transport: Transport;
+  readonly family: AddressFamily;
+  /** The kernel's cookie of the socket (SO_COOKIE), by which a later `close` names it; undefined if it is not known. */
+  readonly socket: number | undefined;
+  /** The kernel refused it by a rule of ours: nothing was sent, or the socket does not listen. */
+  readonly denied: boolean;
+}
+
+interface PeerEvent extends SocketEvent {
+  /** Without a zone; IPv4 as four decimal numbers, IPv6 as RFC 5952 writes it. */
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  /** undefined: the socket is not bound yet, or the source does not read it. */
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+}
+
+/** A process connects a socket. Emitted before the kernel sends anything, so the connection may yet fail, see `close`. */
+export interface ConnectEvent extends PeerEvent {
+  readonly kind: "connect";
+}
+
+/** The first datagram of an unconnected UDP socket to a peer. Further ones belong to the same session, see `close`. */
+export interface SendEvent extends PeerEvent {
+  readonly kind: "send";
+}
+
+/** A TCP socket listens, or a UDP socket was bound to a port. */
+export interface ListenEvent extends SocketEvent {
+  readonly kind: "listen";
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Found by a snapshot of what listens already, at `time`. */
+  readonly found: boolean;
+}
+
+/**
+ * How a connection or session ended. `established`: it was established, and ended in order. `refused`, `timed_out`: it was
+ * never established. `reset`: it was established, and broken off. `closed`: its process gave it up before there was an
+ * answer, or it was a UDP session.
+ */
+export const closeResults = ["established", "refused", "timed_out", "reset", "closed"] as const;
+export type CloseResult = (typeof closeResults)[number];
+
+export interface CloseEvent {
+  readonly kind: "close";
+  readonly source: SensorSource;
+  /** Nanoseconds, CLOCK_MONOTONIC. */
+  readonly time: number;
+  /** As in the event that opened it. */
+  readonly socket: number;
+  /** The process that opened it, which may have ended; undefined if the source does not know. */
+  readonly pid: number | undefined;
+  /** Of a UDP session, whose socket may have several; undefined for TCP and connected UDP. */
+  readonly peerAddress: string | undefined;
+  readonly peerPort: number | undefined;
+  readonly result: CloseResult;
+  /** Nanoseconds since the event that opened it. */
+  readonly durationNs: number;
+  /** Datagrams that were sent; undefined for TCP. */
+  readonly count: number | undefined;
+}
+
 export interface LossEvent {
   readonly kind: "loss";
   readonly source: SensorSource;
@@ -145,7 +230,8 @@ export interface LossEvent {
   readonly count: number | undefined;
 }
 
-export const lossReasons = ["overrun", "restart", "switch"] as const;
+/** `network`: only events of the network; what is known of processes is as complete as before. */
+export const lossReasons = ["overrun", "restart", "switch", "network"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
 interface EventTypes {
@@ -153,7 +239,20 @@ interface EventTypes {
   exec: ExecEvent;
   user: UserEvent;
   exit: ExitEvent;
+  connect: ConnectEvent;
+  send: SendEvent;
+  listen: ListenEvent;
+  close: CloseEvent;
   loss: LossEvent;
+}
+
+/** Events of the network that policies decide about. */
+export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
+export type NetworkKind = NetworkEvent["kind"];
+export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
+
+export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
+  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
 }
 
 export type EventOf<K extends SensorKind> = EventTypes[K];
@@ -168,6 +267,19 @@ export function dispatch<K extends SensorKind>(
   event: EventOf<K> & { readonly kind: K },
 ): void {
   handlers[event.kind](event);
+}
+
+/** A signal to a process of treewarden's own that none of them has sent. */
+export interface OwnSignal {
+  /** The process that got it. */
+  readonly pid: number;
+  /** Number of the signal. */
+  readonly signal: number;
+  /** The kernel made it, as for a key of the terminal, for want of memory or for ptrace(2), and not kill(2) or the like. */
+  readonly isKernels: boolean;
+  /** The process that ran when it was made: the sender, the tracer or, where the kernel made it, anybody. */
+  readonly senderPid: number;
+  readonly senderUid: number;
 }
 
 /** A process found by a look at /proc rather than by an event. */
@@ -214,6 +326,20 @@ export interface Sensor extends Disposable {
   live?: boolean;
   /** Whether the environment is read at each exec; the default is not. Absent where the source cannot do that. */
   readEnvironment?(on: boolean): void;
+  /** Reports signals to the processes `pids` from now on, in the order of the events. Absent where the source cannot. */
+  watchSignals?(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void;
+  /**
+   * Whether somebody has kept the source from reporting, which reads like a host where nothing happens: in words, or
+   * undefined. To be called every few seconds.
+   */
+  findTampering?(): string | undefined;
   /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
+  /**
+   * Reports these events of the network from now on; undefined, the default: none, at no cost. Throws SensorUnavailable,
+   * with a hint, where the host does not allow it. Absent where the source cannot do that.
+   */
+  watchNetwork?(watch: NetworkWatch | undefined): void;
+  /** Refuses what processes may not do on the network; undefined while it is not watched. */
+  readonly denials?: NetworkDenials | undefined;
 }

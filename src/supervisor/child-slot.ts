@@ -121,17 +121,31 @@ export class ChildSlot implements Disposable {
     this.child = undefined;
     const livedMs = (monotonicNow() - child.startedAt) / 1e6;
     this.postpone(livedMs);
+    const shortly = this.killed ? "killed" : UNKNOWN_END;
     const { failureEndsRun } = this;
     this.failureEndsRun = false;
     const after = `after ${(livedMs / 1000).toFixed(1)} s`;
-    if (end === undefined) return { ...unknownEnd, livedMs };
+    if (end === undefined) return { ...unknownEnd, livedMs, shortly };
     const { signal } = end;
     if (signal !== null)
-      return { ...unknownEnd, description: `was ended by ${signal} ${after}`, livedMs, signal };
+      return {
+        ...unknownEnd,
+        description: `was ended by ${signal} ${after}`,
+        livedMs,
+        signal,
+        shortly: this.killed ? "killed" : signal,
+      };
     const code = end.exitCode ?? 0;
     const permanentFailure = failureEndsRun && (code === 2 || code === 3) ? code : undefined;
     const description = `ended with exit code ${code} ${after}`;
-    return { ...unknownEnd, description, livedMs, permanentFailure, finished: code === 0 };
+    return {
+      ...unknownEnd,
+      description,
+      livedMs,
+      permanentFailure,
+      finished: code === 0,
+      shortly: `exit ${code}`,
+    };
   }
 
   [Symbol.dispose](): void {
@@ -163,11 +177,17 @@ export interface ChildEnd {
   readonly livedMs: number;
   /** The signal that ended the process; null if it exited by itself, or if that is not known. */
   readonly signal: string | null;
+  /** As `Restarted.ended` has it. */
+  readonly shortly: string;
 }
+
+/** A process that a previous supervisor started is reaped by init, so nobody knows how it ended. */
+export const UNKNOWN_END = "unknown";
 
 /** The exit status of an adopted process is not known, because init reaps it. */
 const unknownEnd: ChildEnd = {
   description: "ended",
+  shortly: UNKNOWN_END,
   permanentFailure: undefined,
   finished: false,
   livedMs: 0,

@@ -58,9 +58,11 @@ export const DEAD_MAN_INTERVAL_NS = watchdogInterval(DEAD_MAN_MS);
 export type Control = "reload" | "request" | "stop" | "proceed" | "hangup";
 export type SupervisorOrder = Exclude<Control, "hangup"> | Restarted;
 
-/** A process was started again, which the warden counts. The warden only. */
+/** A process was started again, which the warden counts and records. The warden only. */
 export interface Restarted {
   readonly restarted: ProcessName;
+  /** How the process before it has ended: a signal's name, `exit N`, `killed` (by the supervisor) or `unknown`. */
+  readonly ended: string;
 }
 
 /** Another end of the socket pair to a process that was started again. The warden only. */
@@ -78,13 +80,9 @@ export interface PidsOfRun {
   readonly pids: OwnPids;
 }
 
-const orders: readonly SupervisorOrder[] = [
-  "reload",
-  "request",
-  "stop",
-  "proceed",
-  ...processNames.map((restarted) => ({ restarted })),
-];
+const orders = ["reload", "request", "stop", "proceed"] as const;
+/** No end has a longer name. */
+const RESTARTED = /^restarted ([a-z]+) ([A-Za-z0-9 ]{1,20})$/;
 const linkWords = { "link reporter": "reporter", "link examiner": "examiner" } as const;
 const SHUT_DOWN = " after shutdown";
 const PIDS = "pids";
@@ -97,7 +95,7 @@ export function encodeOrder(order: SupervisorOrder): Uint8Array {
 }
 
 function lineOf(order: SupervisorOrder): string {
-  return typeof order === "string" ? order : `restarted ${order.restarted}`;
+  return typeof order === "string" ? order : `restarted ${order.restarted} ${order.ended}`;
 }
 
 /** The packet that must carry the descriptor of a NewLink. */
@@ -116,7 +114,13 @@ export function encodePids(pids: OwnPids): Uint8Array {
  */
 export function decodeOrders(bytes: Uint8Array): readonly SupervisorOrder[] {
   const lines = decoder.decode(bytes).split("\n");
-  return lines.flatMap((line) => orders.find((order) => lineOf(order) === line) ?? []);
+  return lines.flatMap((line) => orders.find((order) => order === line) ?? decodeRestarted(line) ?? []);
+}
+
+function decodeRestarted(line: string): Restarted | undefined {
+  const [, name, ended = ""] = RESTARTED.exec(line) ?? [];
+  const restarted = processNames.find((process) => process === name);
+  return restarted === undefined ? undefined : { restarted, ended };
 }
 
 /** Reads all waiting orders from the control socket, oldest first. Never blocks. */

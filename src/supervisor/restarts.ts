@@ -1,20 +1,20 @@
 // Counts the processes that were started again. The warden has all counters, so it gets each count as an order.
-import type { ProcessName } from "../vocabulary/processes.ts";
+import type { Restarted } from "./inherited.ts";
 
 /** A warden that ends earlier may not have read its orders, ms: the time that a start takes on a slow host. */
 const READS_WITHIN_MS = 3_000;
 
 export class Restarts {
-  private waiting: ProcessName[] = [];
+  private waiting: Restarted[] = [];
   /** What the present warden was sent. */
-  private sent: ProcessName[] = [];
+  private sent: Restarted[] = [];
 
-  add(process: ProcessName): void {
+  add(process: Restarted): void {
     this.waiting.push(process);
   }
 
   /** Sends what waits to the warden that runs. `send` returns false if it does not read its orders. */
-  send(send: (process: ProcessName) => boolean): void {
+  send(send: (process: Restarted) => boolean): void {
     while (this.waiting[0] !== undefined && send(this.waiting[0]))
       this.sent.push(...this.waiting.splice(0, 1));
   }

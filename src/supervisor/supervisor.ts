@@ -12,7 +12,7 @@ import { sendPacket } from "../linux/socketpair.ts";
 import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import { Timer } from "../linux/timerfd.ts";
-import { type ChildEnd, type ChildRole, ChildSlot } from "./child-slot.ts";
+import { type ChildEnd, type ChildRole, ChildSlot, UNKNOWN_END } from "./child-slot.ts";
 import { CRASH_LIMIT, countEarlyCrashes } from "./crashes.ts";
 import { holdersOf, holds } from "./descriptor-holders.ts";
 import {
@@ -126,8 +126,8 @@ export class Supervisor implements Disposable {
   private readonly notifier: ServiceNotifier;
   private readonly restarts = new Restarts();
   private readonly handover: WardenHandover;
-  /** Child slots whose process has ended, so that the next start is a restart. */
-  private readonly ended = new Set<ChildSlot>();
+  /** Child slots whose process has ended, and how, so that the next start is a restart. */
+  private readonly ended = new Map<ChildSlot, string>();
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
@@ -272,7 +272,9 @@ export class Supervisor implements Disposable {
       if (slot.isRunning || slot.asleep || slot.startAt > now) continue;
       this.watchdogs.get(slot)?.arm(this.plan.deadManMs * startIntervals);
       if (!slot.start()) this.stop(notAllowed);
-      if (slot.isRunning && this.ended.delete(slot)) this.restarts.add(slot.role);
+      const ended = this.ended.get(slot);
+      if (ended !== undefined && slot.isRunning && this.ended.delete(slot))
+        this.restarts.add({ restarted: slot.role, ended });
       if (this.stopping !== undefined) return;
     }
     if (this.orphanCheckAt !== undefined && this.orphanCheckAt <= now) this.killOrphans();
@@ -282,7 +284,7 @@ export class Supervisor implements Disposable {
     if (this.handover.dueAt <= now) this.handover.onOverdue();
     if (this.warden.isRunning)
       this.restarts.send((restarted) =>
-        sendPacket(this.links.descriptors.controlWarden, encodeOrder({ restarted })),
+        sendPacket(this.links.descriptors.controlWarden, encodeOrder(restarted)),
       );
   }
 
@@ -313,7 +315,7 @@ export class Supervisor implements Disposable {
       this.letExaminerSleep();
       return;
     }
-    this.ended.add(slot);
+    this.ended.set(slot, end.shortly);
     if (slot === this.warden) this.restarts.onWardenEnd(end.livedMs);
     if (permanentFailure === undefined) {
       log(`the ${slot.role} ${description}; starting another`);
@@ -568,7 +570,7 @@ export class Supervisor implements Disposable {
   private takeOver(): void {
     log(`supervisor ${this.plan.standbyOf} is gone; ${process.pid} takes over`);
     this.notifier.tookOver();
-    this.restarts.add("supervisor");
+    this.restarts.add({ restarted: "supervisor", ended: UNKNOWN_END });
     for (const [slot, socket] of this.adoptable()) this.adopt(slot, socket);
     for (const [slot, watchdog] of this.watchdogs) if (!slot.isRunning) watchdog.disarm();
     // The warden may be a successor that waits for this order, because the previous supervisor died before it could send

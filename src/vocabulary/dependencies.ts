@@ -23,6 +23,12 @@ const table = {
     repeats: false,
     meaning: "this one exec: its process ids and times",
   },
+  socket: {
+    settleKey: "missed",
+    sharedByLineage: false,
+    repeats: false,
+    meaning: "the addresses, ports and transport of one connection, session or listening socket",
+  },
   session: {
     settleKey: "hashed",
     sharedByLineage: false,
@@ -101,7 +107,7 @@ const table = {
     settleKey: "missed",
     sharedByLineage: false,
     repeats: true,
-    meaning: "what the examiner has answered so far about files, packages and container images",
+    meaning: "what the examiner has answered so far about files, packages and containers",
   },
   content: {
     settleKey: "missed",

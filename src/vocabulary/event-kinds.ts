@@ -46,6 +46,34 @@ export const eventKinds = {
     eventName: "process.exit",
     meaning: "a process ended",
   },
+  connect: {
+    from: "sensor",
+    judged: true,
+    counted: true,
+    eventName: "network.connect",
+    meaning: "a process connects a TCP or UDP socket to a peer",
+  },
+  send: {
+    from: "sensor",
+    judged: true,
+    counted: true,
+    eventName: "network.send",
+    meaning: "a process sends its first datagram to a peer over an unconnected UDP socket",
+  },
+  listen: {
+    from: "sensor",
+    judged: true,
+    counted: true,
+    eventName: "network.listen",
+    meaning: "a process listens on a TCP socket, or binds a UDP socket to a port",
+  },
+  close: {
+    from: "sensor",
+    judged: false,
+    counted: true,
+    eventName: "network.close",
+    meaning: "a connection, an attempt to connect or a UDP session ended",
+  },
   loss: {
     from: "sensor",
     judged: false,
@@ -85,14 +113,16 @@ export const sensorKinds: readonly SensorKind[] = kinds.filter(isSensorKind);
 export const judgedKinds: readonly JudgedKind[] = kinds.filter(isJudgedKind);
 export const countedKinds: readonly CountedKind[] = kinds.filter(isCountedKind);
 
-/** Kinds that no sensor reports yet. A policy that names one is refused with that reason. */
-export const plannedKinds: readonly string[] = ["connect", "listen", "send"];
+/** What `make` returns for each judged kind. */
+export function forJudgedKinds<T>(make: (kind: JudgedKind) => T): Readonly<Record<JudgedKind, T>> {
+  return { exec: make("exec"), connect: make("connect"), send: make("send"), listen: make("listen") };
+}
 
 function isEventKind(name: string): name is EventKind {
   return Object.hasOwn(eventKinds, name);
 }
 
-export function isJudgedKind(name: string): name is JudgedKind {
+function isJudgedKind(name: string): name is JudgedKind {
   return isEventKind(name) && eventKinds[name].judged;
 }
 

@@ -11,6 +11,19 @@ export interface EventNameRow {
 const table = {
   "process.exec": { about: "process", meaning: "a process runs a new program" },
   "process.exit": { about: "process", meaning: "a process has ended" },
+  "network.connect": { about: "process", meaning: "a process connects a TCP or UDP socket to a peer" },
+  "network.send": {
+    about: "process",
+    meaning: "a process sends its first datagram to a peer over an unconnected UDP socket",
+  },
+  "network.listen": {
+    about: "process",
+    meaning: "a process listens on a TCP socket, or binds a UDP socket to a port",
+  },
+  "network.close": {
+    about: "process",
+    meaning: "a connection, an attempt to connect or a UDP session ended",
+  },
   "tree.new": { about: "process", meaning: "an exec whose tree was not reported before" },
   "policy.verdict": { about: "process", meaning: "a verdict other than a plain allow" },
   "policy.verdict.repeated": {
@@ -40,6 +53,39 @@ const table = {
     about: "change",
     meaning:
       "/etc/ld.so.preload, which puts libraries into every program, was written, made, replaced or removed",
+  },
+  "self.signaled": {
+    about: "change",
+    warns: true,
+    meaning:
+      "a process that is not treewarden's, or the kernel, sent a signal to one of treewarden's processes",
+  },
+  "self.traced": {
+    about: "change",
+    warns: true,
+    meaning: "a debugger is attached to one of treewarden's processes",
+  },
+  "self.file_changed": {
+    about: "change",
+    warns: true,
+    meaning:
+      "treewarden's executable, unit, configuration, policies, keys, baseline or orders were changed on disk",
+  },
+  "self.stalled": {
+    about: "change",
+    warns: true,
+    meaning:
+      "the warden did not run for a while, though the host did: it was stopped or frozen, or had no CPU",
+  },
+  "self.restarted": {
+    about: "change",
+    warns: true,
+    meaning: "a process of treewarden's has ended and was started again",
+  },
+  "sensor.detached": {
+    about: "change",
+    warns: true,
+    meaning: "somebody has cut off the sensor from the kernel; the warden starts again with a new one",
   },
   "process.unreadable": {
     about: "change",
@@ -159,6 +205,10 @@ const table = {
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
+  "doctor.self_test": {
+    about: "command",
+    meaning: "`doctor --self-test`: one check of one event source",
+  },
   "baseline.learned": {
     about: "command",
     meaning: "`baseline learn --show`, `baseline accept`: a tree that is not in force before it is accepted",
@@ -193,6 +243,15 @@ type About<A extends EventNameRow["about"]> = {
 }[EventName];
 /** Events about treewarden itself. */
 export type ChangeName = About<"change">;
+/** What others do to treewarden itself, and nobody should. */
+export const selfEvents = [
+  "self.signaled",
+  "self.traced",
+  "self.file_changed",
+  "self.stalled",
+  "sensor.detached",
+] as const satisfies readonly ChangeName[];
+export type SelfEvent = (typeof selfEvents)[number];
 /** What the lines of `--output json` may be. */
 export type OutputName = About<"change" | "command">;
 

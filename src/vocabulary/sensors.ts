@@ -18,6 +18,8 @@ export interface SensorDescription {
   /** It emits an event for each of these. */
   readonly forks: boolean;
   readonly exits: boolean;
+  /** It emits what processes do on the network. */
+  readonly network: boolean;
   /** When it emits a change of users that no exec brings about, such as setuid(2). */
   readonly userChanges: "at once" | "at the next fork" | "never";
   /** Executable and arguments of an exec. */
@@ -40,6 +42,7 @@ const table = {
     advantage: "it names every program",
     forks: true,
     exits: true,
+    network: true,
     userChanges: "at the next fork",
     arguments: "always",
     scope: "always",
@@ -54,6 +57,7 @@ const table = {
     advantage: "it needs neither eBPF nor BTF",
     forks: true,
     exits: true,
+    network: false,
     userChanges: "at once",
     arguments: "while it runs",
     scope: "while it runs",
@@ -68,6 +72,7 @@ const table = {
     advantage: "it tells what ran while nobody watched",
     forks: true,
     exits: true,
+    network: false,
     userChanges: "never",
     arguments: "never",
     scope: "never",
@@ -106,6 +111,9 @@ const table = {
       "process.session_id",
       "container.id",
       "container.image.name",
+      "k8s.pod.name",
+      "k8s.namespace.name",
+      "k8s.container.name",
       "tree.user_ids",
       "tree.entropy",
     ],
@@ -117,6 +125,7 @@ const table = {
     advantage: "it shows what runs already",
     forks: false,
     exits: false,
+    network: false,
     userChanges: "never",
     arguments: "while it runs",
     scope: "while it runs",

@@ -22,11 +22,13 @@ export interface JudgedRow extends NamedRow {
   readonly dependsOn: readonly Dependency[];
   /**
    * How the lineage of a policy test gives it. `set`: by its name. `inherited`: likewise, and its children have it
-   * too. `derived`: it follows from the rest. `absent`: a test cannot give it.
+   * too. `event`: the test's event gives it. `derived`: it follows from the rest. `absent`: a test cannot give it.
    */
-  readonly inTests: "set" | "inherited" | "derived" | "absent";
+  readonly inTests: "set" | "inherited" | "event" | "derived" | "absent";
   /** Its value in a test that does not give it, which is what most processes of a host have; else it is absent. */
   readonly ordinary?: null | false;
+  /** The value is an IP address, which rules compare by `cidr` and never as text. */
+  readonly address?: true;
   /** Making the value costs time, so it is made only where a rule comes to ask for it. */
   readonly expensive?: true;
   /** No record has it. */

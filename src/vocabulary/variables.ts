@@ -8,9 +8,14 @@ import {
   type EnvironmentVariable,
   isEnvironmentVariable,
 } from "./environment.ts";
-import type { JudgedKind } from "./event-kinds.ts";
+import type { EventKind, JudgedKind } from "./event-kinds.ts";
 import { sourcesText } from "./sensors.ts";
 import { type JudgedRow, reported, type VariableRow, type VariableType } from "./variable-row.ts";
+
+/** Events of the network with a process's own socket. */
+const sockets = ["connect", "send", "listen"] as const satisfies readonly EventKind[];
+/** What a process does that is judged; of what its exec reported, an event of the network knows what lasts. */
+const uses = ["exec", ...sockets] as const;
 
 const table = {
   "event.name": {
@@ -24,7 +29,7 @@ const table = {
   "process.pid": {
     type: "int",
     judged: true,
-    kinds: ["exec", "exit"],
+    kinds: [...uses, "exit", "close"],
     dependsOn: ["exec"],
     inTests: "set",
     otel: true,
@@ -33,7 +38,7 @@ const table = {
   "process.creation.time": {
     type: "string",
     judged: true,
-    kinds: ["exec", "exit"],
+    kinds: [...uses, "exit", "close"],
     dependsOn: ["exec"],
     inTests: "derived",
     otel: true,
@@ -43,7 +48,7 @@ const table = {
   "process.parent_pid": {
     type: "int",
     judged: true,
-    kinds: ["exec", "exit"],
+    kinds: [...uses, "exit"],
     dependsOn: ["exec"],
     inTests: "derived",
     otel: true,
@@ -52,7 +57,7 @@ const table = {
   "process.executable.path": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "set",
     otel: true,
@@ -61,7 +66,7 @@ const table = {
   "process.executable.name": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     otel: true,
@@ -106,7 +111,7 @@ const table = {
   "process.user.id": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: [...uses, "close"],
     dependsOn: ["user"],
     inTests: "inherited",
     otel: true,
@@ -115,7 +120,7 @@ const table = {
   "process.user.name": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: [...uses, "close"],
     dependsOn: ["user", "users"],
     inTests: "inherited",
     otel: true,
@@ -124,7 +129,7 @@ const table = {
   "process.real_user.id": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["user"],
     inTests: "inherited",
     otel: true,
@@ -133,7 +138,7 @@ const table = {
   "process.interactive": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["session"],
     inTests: "derived",
     otel: true,
@@ -142,7 +147,7 @@ const table = {
   "process.linux.cgroup": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["cgroup"],
     inTests: "inherited",
     otel: true,
@@ -151,7 +156,7 @@ const table = {
   "process.runnable.path": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "what is really run: the script if there is one, else the executable",
@@ -170,7 +175,7 @@ const table = {
     type: "string",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "set",
     meaning: "the script that an interpreter runs; null: none",
@@ -178,7 +183,7 @@ const table = {
   "process.script.inline": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "an interpreter runs code given as an argument or on standard input",
@@ -186,7 +191,7 @@ const table = {
   "process.parent.executable.path": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["parent"],
     inTests: "derived",
     meaning: "absolute path of the immediate parent's executable",
@@ -194,7 +199,7 @@ const table = {
   "process.parent.executable.name": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["parent"],
     inTests: "derived",
     meaning: "last element of that path",
@@ -202,7 +207,7 @@ const table = {
   "process.parent.user.id": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["parent"],
     inTests: "derived",
     meaning: "effective user id of the immediate parent",
@@ -210,7 +215,7 @@ const table = {
   "process.executable.deleted": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["file"],
     inTests: "set",
     ordinary: false,
@@ -219,7 +224,7 @@ const table = {
   "process.executable.memfd": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["program"],
     inTests: "set",
     ordinary: false,
@@ -228,7 +233,7 @@ const table = {
   "process.executable.setuid": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["file"],
     inTests: "set",
     ordinary: false,
@@ -293,7 +298,7 @@ const table = {
   "process.in_container": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["cgroup"],
     inTests: "derived",
     meaning: "it runs in a container",
@@ -302,7 +307,7 @@ const table = {
     type: "string",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["cgroup"],
     inTests: "inherited",
     ordinary: null,
@@ -312,7 +317,7 @@ const table = {
     type: "int",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["session"],
     inTests: "inherited",
     ordinary: null,
@@ -321,7 +326,7 @@ const table = {
   "process.session_id": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["session"],
     inTests: "inherited",
     meaning: "session id",
@@ -330,7 +335,7 @@ const table = {
     type: "string",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["session"],
     inTests: "inherited",
     ordinary: null,
@@ -340,7 +345,7 @@ const table = {
     type: "string",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["cgroup"],
     inTests: "inherited",
     ordinary: null,
@@ -351,17 +356,132 @@ const table = {
     type: "string",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["cgroup", "examiner"],
     inTests: "inherited",
     otel: true,
     meaning: "image of the container, without its tag; null: on the host",
   },
+  "k8s.pod.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "pod of Kubernetes that the container belongs to; null: none",
+  },
+  "k8s.namespace.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "namespace of that pod; null: none",
+  },
+  "k8s.container.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "the container's name in that pod; null: no pod",
+  },
+
+  "network.transport": {
+    type: "string",
+    judged: true,
+    kinds: [...sockets, "close"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    otel: true,
+    meaning: "`tcp` (MPTCP too) or `udp` (UDP-Lite too)",
+  },
+  "network.type": {
+    type: "string",
+    judged: true,
+    kinds: [...sockets, "close"],
+    dependsOn: ["socket"],
+    inTests: "derived",
+    otel: true,
+    meaning: "`ipv4` or `ipv6`; an IPv4 address that is mapped into IPv6 is `ipv4`",
+  },
+  "network.peer.address": {
+    type: "string",
+    judged: true,
+    kinds: ["connect", "send", "close"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    address: true,
+    otel: true,
+    meaning: "address to which the process connects or sends",
+  },
+  "network.peer.port": {
+    type: "int",
+    judged: true,
+    kinds: ["connect", "send", "close"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    otel: true,
+    meaning: "port to which the process connects or sends",
+  },
+  "destination.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    ordinary: null,
+    meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
+  },
+  "network.local.address": {
+    type: "string",
+    judged: true,
+    kinds: [...sockets, "close"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    address: true,
+    otel: true,
+    meaning:
+      "address on which the process listens, `0.0.0.0` or `::` for all; of a connection often absent, because the kernel chooses it later",
+  },
+  "network.local.port": {
+    type: "int",
+    judged: true,
+    kinds: [...sockets, "close"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    otel: true,
+    meaning: "port on which the process listens; of a connection often absent, likewise",
+  },
+  "network.socket": reported(
+    "int",
+    [...sockets, "close"],
+    "the kernel's cookie of the socket, by which `network.close` belongs to the event that opened it",
+  ),
+  "network.denied": reported("bool", sockets, "the kernel refused it by a rule; absent: it did not"),
+  "network.result": reported(
+    "string",
+    ["close"],
+    "how a connection ended: `established` (and ended in order), `refused`, `timed_out`, `reset` or `closed` (given up by the process, or a UDP session)",
+  ),
+  "network.duration": reported(
+    "number",
+    ["close"],
+    "seconds from the connect or the first datagram to the end",
+  ),
+  "network.datagrams": reported("int", ["close"], "datagrams that a UDP session sent"),
 
   "tree.path": {
     type: "string",
     judged: true,
-    kinds: ["exec", "exit"],
+    kinds: [...uses, "exit", "close"],
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "the tree: the labels from root to leaf",
@@ -369,7 +489,7 @@ const table = {
   "tree.id": {
     type: "string",
     judged: true,
-    kinds: ["exec", "exit"],
+    kinds: [...uses, "exit", "close"],
     dependsOn: ["lineage"],
     inTests: "derived",
     expensive: true,
@@ -378,7 +498,7 @@ const table = {
   "tree.exact": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "the exact tree: every runnable's own name instead of `base`",
@@ -386,7 +506,7 @@ const table = {
   "tree.habit": {
     type: "string",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning:
@@ -395,7 +515,7 @@ const table = {
   "tree.labels": {
     type: "string[]",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "labels of the tree from root to leaf, without the `/random` prefix",
@@ -403,7 +523,7 @@ const table = {
   "tree.depth": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "how many labels the tree has",
@@ -411,7 +531,7 @@ const table = {
   "tree.user_ids": {
     type: "int[]",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "effective user ids from root to leaf, equal neighbours collapsed",
@@ -419,7 +539,7 @@ const table = {
   "tree.random": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "a runnable of the lineage lies on a random path",
@@ -427,7 +547,7 @@ const table = {
   "tree.randomness": {
     type: "number",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "0 to 1: how random the worst path element of the lineage looks",
@@ -435,7 +555,7 @@ const table = {
   "tree.entropy": {
     type: "number",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "lowest metric entropy of any path element: bits per byte, divided by its length",
@@ -444,7 +564,7 @@ const table = {
     type: "bool",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage", "scope", "baseline"],
     inTests: "derived",
     meaning:
@@ -454,7 +574,7 @@ const table = {
     type: "bool",
     nullable: true,
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage", "baseline"],
     inTests: "derived",
     meaning:
@@ -463,7 +583,7 @@ const table = {
   "tree.age": {
     type: "number",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage", "scope", "baseline", "time"],
     inTests: "absent",
     meaning: "seconds since the baseline first saw the tree",
@@ -471,7 +591,7 @@ const table = {
   "tree.count": {
     type: "int",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage", "scope", "baseline"],
     inTests: "absent",
     meaning: "how often the baseline saw the tree",
@@ -479,7 +599,7 @@ const table = {
   "tree.complete": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["links"],
     inTests: "derived",
     meaning: "every link of the lineage was seen by an event",
@@ -487,7 +607,7 @@ const table = {
   "tree.truncated": {
     type: "bool",
     judged: true,
-    kinds: ["exec"],
+    kinds: uses,
     dependsOn: ["lineage"],
     inTests: "derived",
     meaning: "the tree was too long, and its middle is left out",
@@ -496,7 +616,7 @@ const table = {
   "sensor.source": {
     type: "string",
     judged: true,
-    kinds: ["exec", "exit", "loss", "change"],
+    kinds: [...uses, "exit", "close", "loss", "change"],
     dependsOn: ["sensor"],
     inTests: "derived",
     meaning: `where the event comes from: ${sourcesText}`,
@@ -515,12 +635,12 @@ const table = {
 
   "process.ancestor_pids": reported(
     "int[]",
-    ["exec"],
+    uses,
     "`policy.verdict`, `tree.new`: process ids of the ancestors, as far as they are known, root first",
   ),
   "process.ancestors": reported(
     "string[]",
-    ["exec"],
+    uses,
     "likewise the ancestors, the nearest 16, each a JSON object with the names of this table: what it was when it forked the next one, and as it is at the verdict what only /proc has (arguments if root started it, terminal, login user). Of one that has ended only what it ran, its user and perhaps its pid are known",
   ),
   "process.exit.code": {
@@ -528,46 +648,38 @@ const table = {
     otel: true,
   },
 
-  "policy.action": reported(
-    "string",
-    ["exec"],
-    "action that the verdict demands: `allow`, `alert` or `kill`",
-  ),
+  "policy.action": reported("string", uses, "action that the verdict demands: `allow`, `alert` or `kill`"),
   "policy.outcome": reported(
     "string",
-    ["exec"],
+    uses,
     "what became of the action: `alerted`, `would_kill`, `killed`, `withheld`, `silenced` or `failed`",
   ),
   "policy.reason": reported(
     "string",
-    ["exec"],
+    uses,
     "why a kill was withheld or failed; `late`: an answer that the rule needs came after the first verdict",
   ),
   "policy.severity": reported(
     "string",
-    ["exec", "change"],
+    [...uses, "change"],
     "severity of the rule that decided, or of the change: `low`, `medium`, `high` or `critical`",
   ),
-  "policy.tags": reported(
-    "string[]",
-    ["exec"],
-    "tags of the rule that decided, for example `attack.t1505.003`",
-  ),
-  "policy.matched_rules": reported("string[]", ["exec"], "every rule that matched"),
+  "policy.tags": reported("string[]", uses, "tags of the rule that decided, for example `attack.t1505.003`"),
+  "policy.matched_rules": reported("string[]", uses, "every rule that matched"),
   "policy.count": reported(
     "int",
-    ["exec"],
+    uses,
     "how many verdicts the record stands for; the sum over distinct uids is `treewarden_verdicts_total`",
   ),
-  "policy.first_uid": reported("string", ["exec"], "`policy.verdict.repeated`: uid of the first verdict"),
+  "policy.first_uid": reported("string", uses, "`policy.verdict.repeated`: uid of the first verdict"),
   "policy.distinct_arguments": reported(
     "int",
-    ["exec"],
+    uses,
     "`policy.verdict.repeated`: how many different arguments there were in this minute, at least",
   ),
   "policy.arguments": reported(
     "string[]",
-    ["exec"],
+    uses,
     "`policy.verdict.repeated`: the first of these arguments, each joined by spaces and cut",
   ),
   "policy.undecided_rules": reported("string[]", [], "`explain`: every rule that names an absent variable"),
@@ -575,19 +687,19 @@ const table = {
   "policy.warnings": reported("string[]", ["change"], "rules that can never match under the sensor in use"),
   "policy.errors": reported("string[]", ["change"], "what is wrong with a policy, each with its place"),
   "security_rule.name": {
-    ...reported("string", ["exec"], "rule that decided; `default`: none matched"),
+    ...reported("string", uses, "rule that decided; `default`: none matched"),
     otel: true,
   },
   "security_rule.ruleset.name": {
     ...reported(
       "string",
-      ["exec", "change"],
+      [...uses, "change"],
       "role whose file holds the rule; in a change: the role in force",
     ),
     otel: true,
   },
   "security_rule.version": {
-    ...reported("string", ["exec", "change"], "version of the policy in force"),
+    ...reported("string", [...uses, "change"], "version of the policy in force"),
     otel: true,
   },
 
@@ -597,16 +709,25 @@ const table = {
   "sensor.fix": reported("string", [], "`doctor`: what to do where it cannot be opened"),
   "sensor.forks": reported("bool", [], "`doctor`: the sensor emits an event for each fork"),
   "sensor.exits": reported("bool", [], "`doctor`: the sensor emits an event for each exit"),
+  "sensor.network": reported(
+    "bool",
+    [],
+    "`doctor`: the sensor emits connections, UDP sessions and listening sockets",
+  ),
   "sensor.user_changes": reported("string", [], "`doctor`: when the sensor emits a change of users"),
   "sensor.arguments": reported("string", [], "`doctor`: when executable and arguments are known"),
   "sensor.scope": reported("string", [], "`doctor`: when control group, session and terminal are known"),
   "sensor.when": reported("string", [], "`doctor`: when the event of an exec is made"),
   "sensor.capabilities": reported("string[]", [], "`doctor`: capabilities that the sensor needs"),
   "sensor.never_known": reported("string[]", [], "`doctor`: variables that the sensor never knows"),
+  "self_test.source": reported("string", [], "`doctor --self-test`: the event source that was tested"),
+  "self_test.check": reported("string", [], "`doctor --self-test`: what was tested, for example `kill`"),
+  "self_test.passed": reported("bool", [], "`doctor --self-test`: it was as it must be"),
+  "self_test.detail": reported("string", [], "`doctor --self-test`: what was seen"),
   "sensor.loss.reason": reported(
     "string",
     ["loss"],
-    "why events were lost: `overrun`, `restart` or `switch`",
+    "why events were lost: `overrun`, `restart`, `switch`, or `network` (only events of the network)",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if not known"),
   "configuration.errors": reported(
@@ -645,6 +766,30 @@ const table = {
     "how often the rule as it is now matched what is not known to be new",
   ),
   "override.problems": reported("string[]", ["change"], "files of orders that cannot be used, and why"),
+  "self.process": reported(
+    "string",
+    ["change"],
+    "the process of treewarden's that it concerns: `supervisor`, `standby`, `warden`, `reporter` or `examiner`",
+  ),
+  "self.signal": reported("string", ["change"], "the signal, for example `SIGSTOP`"),
+  "self.file": reported("string", ["change"], "the file that was changed"),
+  "self.change": reported(
+    "string",
+    ["change"],
+    "what happened to it: `made`, `written`, `replaced`, `removed` or `attributes` (owner, mode, times, links)",
+  ),
+  "self.ended": reported(
+    "string",
+    ["change"],
+    "how the process ended: a signal, `exit N`, `killed` by the supervisor because it hung, was stopped or lost a link, or `unknown`",
+  ),
+  "self.seconds": reported("int", ["change"], "for how long the warden did not run"),
+  "self.count": reported("int", ["change"], "how often the same was seen since the record before"),
+  "self.omitted": reported("int", ["change"], "how many different ones before it have no record"),
+  "self.by.pid": reported("int", ["change"], "the process that did it"),
+  "self.by.user.id": reported("int", ["change"], "its user"),
+  "self.by.executable": reported("string", ["change"], "its executable"),
+  "self.by.tree": reported("string", ["change"], "its exact tree"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
   "load.delay": reported("number", ["change"], "how late the verdict came, in seconds"),
   "resync.found": reported("int", ["change"], "processes that only the scan found"),
@@ -710,8 +855,8 @@ const table = {
   "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
-    ["change"],
-    "kind of the event that could not be handled: `fork`, `exec`, `user`, `exit` or `loss`",
+    [...sockets, "change"],
+    "kind of the event that a verdict is on, if that is no exec: `connect`, `send` or `listen`; of `warden.fault`, the kind that could not be handled",
   ),
 
   "base.programs": reported("int", ["change"], "how many programs count as base system"),
@@ -763,7 +908,7 @@ const table = {
 
   "change.id": reported(
     "string",
-    ["exec", "change"],
+    [...uses, "change"],
     "the change to which a tree that the baseline does not know belongs; `packages`: a package manager started it",
   ),
   "change.under": reported("string[]", ["change"], "programs below which the change window is open"),

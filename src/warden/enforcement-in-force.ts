@@ -244,6 +244,8 @@ export class EnforcementInForce {
   private usualOutcomes(action: Action): readonly Outcome[] {
     if (action === "allow") return ["allowed"];
     if (action === "alert") return ["alerted"];
+    if (action === "deny")
+      return this.enforcement === "observe" ? ["would_deny"] : ["would_deny", "denied", "failed"];
     const carriedOut = ["killed", "withheld", "failed"] as const;
     return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", ...carriedOut];
   }

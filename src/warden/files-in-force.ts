@@ -4,6 +4,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { Totals } from "../report/totals.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
+import type { GuardedFileSettings } from "./guarded-files.ts";
 import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
 
 /** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
@@ -14,6 +15,7 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
   "policies",
   "policy_keys",
   "pause",
+  "network",
 ]);
 
 export interface FilesInForceInputs {
@@ -58,6 +60,17 @@ export class FilesInForce {
     const kept = readLastGood(this.inputs.stateDirectory);
     if (kept?.run === this.inForce.run)
       this.save({ ...kept, problems: [...problems] }, this.inputs.writeFile);
+  }
+
+  /** Where what is in force was read from. */
+  get watched(): GuardedFileSettings {
+    const { origin, config } = this.inForce;
+    return {
+      stateDirectory: this.inputs.stateDirectory,
+      configuration: origin.file ?? undefined,
+      policies: config.policies ?? [],
+      keys: config.policy_keys,
+    };
   }
 
   /** The settings of `config` that differ from those in force and need another start. */

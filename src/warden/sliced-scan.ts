@@ -35,7 +35,7 @@ export class SlicedScan {
 
   /** Must be called for every event between two slices. */
   onEvent(event: ProcessEvent): void {
-    if ("pid" in event) this.changed.add(event.pid);
+    if ("pid" in event && event.pid !== undefined) this.changed.add(event.pid);
   }
 
   /**

@@ -8,18 +8,21 @@ import type { Process } from "../forest/process.ts";
 import type { Counter, Gauge, Totals } from "../report/totals.ts";
 import { OVERFLOW_TREE, TreeHandle, type TreeTotals } from "../report/tree-totals.ts";
 import {
+  type CloseEvent,
   dispatch,
   type EventHandlers,
   type ExecEvent,
   type ExitEvent,
   type ForkEvent,
   type LossEvent,
+  type NetworkEvent,
   type ProcessEvent,
   type ProcessFacts,
   type ScannedProcess,
   type SensorSource,
 } from "../sensor/event.ts";
 import { countedKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
+import { startsAt } from "../vocabulary/process-key.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 
 /** A running program, reported by an event or found by a scan. */
@@ -34,22 +37,22 @@ export interface Execution {
   readonly event: ExecEvent | undefined;
 }
 
-/** The arguments of the listener for each kind of event; null for events that only the forest needs. */
-interface Findings {
-  readonly fork: [child: Process];
-  readonly exec: [exec: Execution];
-  readonly user: null;
-  readonly exit: [process: Process, tree: Tree, event: ExitEvent];
-  readonly loss: [event: LossEvent];
+/** A process uses the network. */
+export interface NetworkActivity {
+  readonly process: Process;
+  readonly tree: Tree;
+  readonly event: NetworkEvent;
 }
-type FindingOf<K extends SensorKind> = Findings[K];
 
-/** The listener of the tracker: `onFork`, `onExec` and so on. */
-export type TrackerListener = {
-  [K in SensorKind as FindingOf<K> extends null ? never : `on${Capitalize<K>}`]: (
-    ...finding: NonNullable<FindingOf<K>>
-  ) => void;
-};
+/** The listener of the tracker. Changes of users only concern the forest. */
+export interface TrackerListener {
+  onFork(child: Process): void;
+  onExec(exec: Execution): void;
+  onExit(process: Process, tree: Tree, event: ExitEvent): void;
+  onNetwork(activity: NetworkActivity): void;
+  onClose(event: CloseEvent): void;
+  onLoss(event: LossEvent): void;
+}
 
 export interface TrackerInputs {
   readonly identify: (facts: ProcessFacts) => Runnable;
@@ -81,6 +84,10 @@ export class Tracker {
       exec: (event) => this.onExec(event),
       user: (event) => void this.forest.user(event),
       exit: (event) => this.onExit(event),
+      connect: (event) => this.onNetwork(event),
+      send: (event) => this.onNetwork(event),
+      listen: (event) => this.onNetwork(event),
+      close: (event) => this.listener.onClose(event),
       loss: (event) => this.lost(event),
     };
     this.lastEvent = totals.gauge("lastEvent", {});
@@ -100,7 +107,7 @@ export class Tracker {
 
   /** Events were lost: links are uncertain until a scan that begins later has been applied. */
   lost(event: LossEvent): void {
-    this.forest.lost(event.time);
+    if (event.reason !== "network") this.forest.lost(event.time);
     this.listener.onLoss(event);
   }
 
@@ -122,6 +129,14 @@ export class Tracker {
     if (process === undefined) return;
     this.ended(process, Math.max(0, event.time - process.startTime) / 1e9);
     this.listener.onExit(process, treeOf(process.lineage), event);
+  }
+
+  private onNetwork(event: NetworkEvent): void {
+    const process = this.forest.get(event.pid);
+    const isSame =
+      process !== undefined && (event.startTicks === undefined || startsAt(process, event.startTicks));
+    if (isSame) this.listener.onNetwork({ process, tree: treeOf(process.lineage), event });
+    else this.inputs.totals.counter("connectionsUnattributed", { event: event.kind }).add(1);
   }
 
   /** Updates the gauge of the last event. `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */

@@ -10,6 +10,10 @@ import { isCoveredBySettleKey, needsContent } from "../vocabulary/variables.ts";
 /** How events of each judged kind must be delivered, so that a kill comes in time. */
 const wakeupFor = {
   exec: execWakeup,
+  // Records of the network gather as those of execs do, and what must not happen is refused by the kernel itself.
+  connect: () => "none",
+  send: () => "none",
+  listen: () => "none",
 } satisfies Readonly<Record<JudgedKind, (policy: Policy, states: RuleStates) => WakeupPolicy>>;
 
 /** From the one that delays no event to the one that delays them all. */

@@ -14,12 +14,14 @@ import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
 import { CLOCK_STEP_NS } from "../sensor/capture/capture-writer.ts";
 import type { LossEvent, ProcessEvent } from "../sensor/event.ts";
 import { stackOf } from "../vocabulary/errors.ts";
+import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import { writeNow } from "./atomic-file-writer.ts";
 import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
 import { FirstScan } from "./first-scan.ts";
 import { EventsAfter, EventsUntil, leaveHandover, takeHandover } from "./handover.ts";
+import { ListenerSnapshots } from "./listener-snapshots.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
@@ -109,10 +111,19 @@ class Warden {
   /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
   private watching = "";
   private watchingEpoch: number | undefined;
+  private readonly listeners: ListenerSnapshots;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
     this.parts = parts;
+    const { work, source } = parts;
+    this.listeners = new ListenerSnapshots({
+      work,
+      source: () => source.name,
+      watched: () => source.watchedNetwork.current,
+      interval: () => source.watchedNetwork.settings.listen.snapshot_interval,
+      emit: (event) => this.handleEvent(event),
+    });
     parts.reload.onRequest = (name) => {
       this.reloadRequests.push(name);
       this.isReloadDue = true;
@@ -134,12 +145,13 @@ class Warden {
 
   async run(): Promise<void> {
     const { deadMan, controlFd, examinerFd } = this.options;
-    const { poll, link, fileWriter, source, loop, epoch } = this.parts;
+    const { poll, link, fileWriter, source, loop, epoch, selfWatch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
     this.collection = newCollection();
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
+    poll.add(selfWatch.filesFd, pollTokens.files, EPOLLIN);
     this.reportWatching();
     for (const order of this.options.succession?.orders ?? []) this.handleOrder(order);
     try {
@@ -190,6 +202,7 @@ class Warden {
     else if (token === pollTokens.control)
       for (const order of this.options.readOrders()) this.handleOrder(order);
     else if (token === pollTokens.examiner) this.receiveFromExaminer();
+    else if (token === pollTokens.files) this.parts.selfWatch.onFiles();
     else {
       link.receive(() => this.health());
       source.watch(outbox.watched);
@@ -314,15 +327,19 @@ class Warden {
       tracker.lost(loss);
       capture.event(loss);
     } catch (error) {
-      this.fault = error;
-      this.isStopping = true;
+      this.fail(error);
     }
+  }
+
+  private fail(error: unknown): void {
+    this.fault = error;
+    this.isStopping = true;
   }
 
   private handleOrder(order: WardenOrder): void {
     if (typeof order === "object") {
-      if ("restarted" in order) this.parts.totals.counter("restarts", { process: order.restarted }).add(1);
-      else if ("pids" in order) this.parts.ownCost.setPids(order.pids);
+      if ("restarted" in order) this.onRestart(order);
+      else if ("pids" in order) this.setPids(order.pids);
       else this.connect(order);
     }
     if (order === "stop" || order === "hangup") this.isStopping = true;
@@ -334,6 +351,16 @@ class Warden {
     }
     if (order === "reload") this.isReloadDue = true;
     if (order === "request" && requests.handle()) this.learnRunningProcesses();
+  }
+
+  private setPids(pids: OwnPids): void {
+    this.parts.ownCost.setPids(pids);
+    this.parts.selfWatch.setPids(pids);
+  }
+
+  private onRestart({ restarted, ended }: Extract<WardenOrder, { readonly restarted: ProcessName }>): void {
+    this.parts.totals.counter("restarts", { process: restarted }).add(1);
+    this.parts.selfWatch.onRestart(restarted, ended);
   }
 
   /** A process was started again on a new socket pair. If the old one was shut down, somebody had a hand in it. */
@@ -400,7 +427,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
-    const { confirmed } = this.parts;
+    const { confirmed, network } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
       this.leaveReload(requests);
@@ -429,6 +456,8 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
+    source.watchedNetwork.settings = config.network;
+    network.hostNames = result.hostNames;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
@@ -439,6 +468,7 @@ class Warden {
     const hasRightsToSpare =
       config.enforcement === "observe" && this.options.config.enforcement !== "observe";
     files.accept(result.lastGood, hasRightsToSpare);
+    this.parts.selfWatch.applyFiles(files.watched);
     if (isOther)
       recordChange("configuration.loaded", {
         ...(origin.file === undefined ? {} : { "configuration.file": origin.file }),
@@ -597,6 +627,8 @@ class Warden {
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
     wakeIn(heartbeat.dueIn(now));
+    wakeIn(this.parts.selfWatch.dueIn(now));
+    wakeIn(this.listeners.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
@@ -628,9 +660,13 @@ class Warden {
     examiner.contents.giveUp(now);
     late.expire(now);
     heartbeat.work(now);
+    const tampering = this.parts.selfWatch.work(now);
+    // The next warden begins with a new sensor, and scans.
+    if (tampering !== undefined) this.fail(new Error(tampering));
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
+    this.listeners.work(now);
     work.run();
     if (forestStore.dueIn(now) === 0) {
       forestStore.save(now);
@@ -662,6 +698,7 @@ class Warden {
     this.parts.late.endAll();
     capture.shutdown();
     repeatedVerdicts.flushAll();
+    this.parts.selfWatch.flush();
     // The forest comes first: the next warden needs it for the lineages, and there may be no time for all files.
     forestStore.save(monotonicNow());
     this.parts.observation.saveNow(monotonicNow());

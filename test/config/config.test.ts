@@ -109,6 +109,41 @@ describe("a configuration file", () => {
       "arguments: { redact: ['('] }\n",
       ["1:23 arguments.redact[0] must be a regular expression: error parsing regexp: missing closing ): `(`"],
     ],
+    [
+      "network: { watch: on }\n",
+      ['1:19 network.watch must be rules, off, or a list of connect, send or listen, not "on"'],
+    ],
+    ["network: { conect: {} }\n", ["1:20 network.conect: no such setting: did you mean connect?"]],
+    [
+      "network:\n  connect:\n    ignore_ports: [70000]\n",
+      ['3:20 network.connect.ignore_ports[0] must be a port or a range such as "30000-40000", not 70000'],
+    ],
+    [
+      "network: { send: { ignore_networks: [10.0.0.0/33] } }\n",
+      [
+        '1:38 network.send.ignore_networks[0] must be a network such as 10.0.0.0/8 or fd00::/8, not "10.0.0.0/33"',
+      ],
+    ],
+    [
+      "network: { send: { ignore_networks: [{ networks: [10.0.0.0/8], except_port: [1] }] } }\n",
+      ["1:77 network.send.ignore_networks[0].except_port: no such setting: did you mean except_ports?"],
+    ],
+    [
+      "network: { send: { ignore_networks: [{ networks: [10.0.0.0/8], ports: [1], except_ports: [2] }] } }\n",
+      ["1:38 network.send.ignore_networks[0] must have ports or except_ports, not both"],
+    ],
+    [
+      "network: { send: { ignore_networks: [10.0.0.0/8, 10.1.0.0/8] } }\n",
+      ["1:37 network.send.ignore_networks must have each network once, not 10.1.0.0/8 twice"],
+    ],
+    [
+      "network: { send: { ignore_networks: [{ networks: [10.0.0.0/8], ports: [1, 3, 5, 7, 9, 11, 13, 15, 17] }] } }\n",
+      ["1:71 network.send.ignore_networks[0].ports must have at most 8 ranges of ports"],
+    ],
+    [
+      "network: { listen: { snapshot_interval: 1s } }\n",
+      ['1:41 network.listen.snapshot_interval must be a duration from 1m to 30d, such as 12h, not "1s"'],
+    ],
     ["a: [\n", ["2:1 Flow sequence in block collection must be sufficiently indented and end with a ]"]],
   ])("%j is refused with the place and the fix", (yaml, expected) => {
     expect(errors(yaml)).toEqual(expected);

@@ -122,7 +122,7 @@ function ofRole(...entries: readonly BaselineEntry[]): RoleBaseline {
 describe("replay", () => {
   test("gives the verdict that the policy would have given, on a host where nothing is killed", () => {
     const { lines, result } = replayed(attack());
-    expect(result.tally.verdicts).toEqual({ allow: 1, alert: 0, kill: 1 });
+    expect(result.tally.verdicts).toEqual({ allow: 1, alert: 0, deny: 0, kill: 1 });
     expect(JSON.parse(lines)).toMatchObject({
       "event.name": "policy.verdict",
       "policy.action": "kill",

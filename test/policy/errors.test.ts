@@ -76,22 +76,17 @@ describe("the file", () => {
     [
       "an unknown action",
       '{ "role": "a", "default": "kil" }',
-      'default must be allow, alert or kill, not "kil"',
+      'default must be allow, alert, deny or kill, not "kil"',
     ],
     [
       "a rule on an unknown kind of event",
       '{ "role": "a", "rules": [{ "id": "x", "on": ["exce"], "when": true, "action": "alert" }] }',
-      'rules[0].on[0] must be exec, not "exce"',
-    ],
-    [
-      "a rule on a kind of event that no sensor reports yet",
-      '{ "role": "a", "rules": [{ "id": "x", "on": ["exec", "connect"], "when": true, "action": "alert" }] }',
-      'rules[0].on[1]: this version does not judge "connect" events yet',
+      'rules[0].on[0] must be exec, connect, send or listen, not "exce"',
     ],
     [
       "a rule on nothing",
       '{ "role": "a", "rules": [{ "id": "x", "on": [], "when": true, "action": "alert" }] }',
-      "rules[0].on: name at least one kind of event: exec",
+      "rules[0].on: name at least one kind of event: exec, connect, send, listen",
     ],
     [
       "a rule on a text",
@@ -101,22 +96,17 @@ describe("the file", () => {
     [
       "a default for an unknown kind of event",
       '{ "role": "a", "default": { "exce": "alert" } }',
-      'default.exce must be exec, not "exce"',
-    ],
-    [
-      "a default for a kind of event that no sensor reports yet",
-      '{ "role": "a", "default": { "exec": "alert", "connect": "alert" } }',
-      'default.connect: this version does not judge "connect" events yet',
+      'default.exce must be exec, connect, send or listen, not "exce"',
     ],
     [
       "an unknown action by kind",
       '{ "role": "a", "default": { "exec": "kil" } }',
-      'default.exec must be allow, alert or kill, not "kil"',
+      'default.exec must be allow, alert, deny or kill, not "kil"',
     ],
     [
       "a default for nothing",
       '{ "role": "a", "default": {} }',
-      "default: name at least one kind of event: exec",
+      "default: name at least one kind of event: exec, connect, send, listen",
     ],
     [
       "an override of what a rule is on",
@@ -185,7 +175,7 @@ describe("the file", () => {
         `{ "role": "a", "rules": [{ "id": "x", "on": ["${kind}"], "when": true, "action": "alert" }] }`,
       );
     expect(on("exce")[0]).toMatchObject({ line: 1, column: 46, fix: 'did you mean "exec"?' });
-    expect(on("connect")[0]).toMatchObject({ line: 1, column: 46, fix: "rules can be on exec" });
+    expect(on("conect")[0]).toMatchObject({ line: 1, column: 46, fix: 'did you mean "connect"?' });
     expect(errorsOf('{ "role": "a", "default": { "exce": "alert" } }')[0]).toMatchObject({
       column: 29,
       fix: 'did you mean "exec"?',

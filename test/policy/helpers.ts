@@ -4,6 +4,7 @@ import { Compiler, type Evaluation } from "../../src/policy/compiler.ts";
 import { readCondition } from "../../src/policy/condition.ts";
 import { Document, type PolicyError } from "../../src/policy/document.ts";
 import { type Expression, namesIn, namesTestedByMissing } from "../../src/policy/expression.ts";
+import { givenNetworkSubject } from "../../src/policy/given-event.ts";
 import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
 import type { Names } from "../../src/policy/name-reader.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
@@ -46,6 +47,15 @@ export type LineageOfTest = TestEntry["lineage"];
 
 export function judge(policy: Policy, lineage: LineageOfTest, known?: TestEntry["known"]): Decision {
   return decide(policy, testSubject(known === undefined ? { lineage } : { lineage, known }));
+}
+
+/** What the policy decides about the last process of the lineage, which uses the network. */
+export function judgeEvent(
+  policy: Policy,
+  lineage: LineageOfTest,
+  event: NonNullable<TestEntry["event"]>,
+): Decision {
+  return decide(policy, givenNetworkSubject(testSubject({ lineage }), event));
 }
 
 /** Whether a rule of this condition matches the last process of the lineage. */

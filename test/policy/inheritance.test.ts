@@ -71,7 +71,7 @@ describe("the default", () => {
   test("can be one action, or one for each kind of event", () => {
     const one = loaded({ "/p/role.json": { role: "role", default: "alert" } });
     const byKind = loaded({ "/p/role.json": { role: "role", default: { exec: "alert" } } });
-    expect(byKind.defaults).toEqual({ exec: "alert" });
+    expect(byKind.defaults).toEqual({ exec: "alert", connect: "allow", send: "allow", listen: "allow" });
     expect(byKind.resolved).toEqual(one.resolved);
     expect(byKind.version).toBe(one.version);
     expect(judge(byKind, ["/usr/bin/id"]).action).toBe("alert");

@@ -5,11 +5,12 @@ import fc from "fast-check";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { Lineages } from "../../src/forest/lineage.ts";
 import { addedOperators } from "../../src/policy/added-operators.ts";
-import { hasAddressIn, networksOf, parseNetwork } from "../../src/policy/cidr.ts";
+import { hasAddressIn, networksOf } from "../../src/policy/cidr.ts";
 import { compileGlob, compileTreeGlob } from "../../src/policy/glob.ts";
 import { operators } from "../../src/policy/operators.ts";
 import { decide } from "../../src/policy/policy.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
+import { parseNetwork } from "../../src/vocabulary/ip-network.ts";
 import { expectLinear } from "../cost.ts";
 import { judge, matches, policyOf } from "./helpers.ts";
 

@@ -5,7 +5,7 @@ import { readerOf } from "../../src/policy/subject.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
-import { type JudgedVariable, judgedNames } from "../../src/vocabulary/variables.ts";
+import { type JudgedVariable, judgedNames, kindsWithout } from "../../src/vocabulary/variables.ts";
 import { Tracker } from "../../src/warden/tracker.ts";
 import { execSubject } from "../../src/warden/verdict-handler.ts";
 
@@ -20,12 +20,19 @@ const fromElsewhere: ReadonlySet<JudgedVariable> = new Set<JudgedVariable>([
   "process.executable.modified",
   "process.runnable.changed",
   "container.image.name",
+  "k8s.pod.name",
+  "k8s.namespace.name",
+  "k8s.container.name",
   "process.session_id",
 ]);
 
+function isOfExecs(name: JudgedVariable): boolean {
+  return kindsWithout(name, ["exec"]).length === 0;
+}
+
 /** Variables of execs that a sensor could know and that no exec of `pid` among `events` had. */
 export function unknownVariables(events: readonly ProcessEvent[], pid: number): ReadonlySet<JudgedVariable> {
-  const unknown = new Set(judgedNames.filter((name) => !fromElsewhere.has(name)));
+  const unknown = new Set(judgedNames.filter((name) => !fromElsewhere.has(name) && isOfExecs(name)));
   const totals = new Totals();
   const tracker = new Tracker(
     {
@@ -38,6 +45,8 @@ export function unknownVariables(events: readonly ProcessEvent[], pid: number): 
     {
       onFork() {},
       onExit() {},
+      onNetwork() {},
+      onClose() {},
       onLoss() {},
       onExec(exec) {
         if (exec.process.pid !== pid) return;

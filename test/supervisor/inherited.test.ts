@@ -56,7 +56,10 @@ test("an unknown order is skipped", () => {
 });
 
 test("merged orders are read as separate ones", () => {
-  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop", { restarted: "reporter" });
+  const order = fc.constantFrom<SupervisorOrder>("reload", "request", "stop", {
+    restarted: "reporter",
+    ended: "exit 1",
+  });
   fc.assert(
     fc.property(fc.array(order), (sent) => {
       const merged = Buffer.concat(sent.map(encodeOrder));

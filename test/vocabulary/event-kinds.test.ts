@@ -1,22 +1,13 @@
 import { expect, test } from "bun:test";
 import { instruments } from "../../src/report/instruments.ts";
-import {
-  countedKinds,
-  eventKinds,
-  isJudgedKind,
-  judgedKinds,
-  plannedKinds,
-  sensorKinds,
-} from "../../src/vocabulary/event-kinds.ts";
+import { countedKinds, judgedKinds, sensorKinds } from "../../src/vocabulary/event-kinds.ts";
 
-test("sensors report forks, execs, changes of user, exits and loss", () => {
-  expect(sensorKinds).toEqual(["fork", "exec", "user", "exit", "loss"]);
+test("sensors report forks, execs, changes of user, exits, use of the network and loss", () => {
+  expect(sensorKinds).toEqual(["fork", "exec", "user", "exit", "connect", "send", "listen", "close", "loss"]);
 });
 
-test("policies decide about execs; what is planned is no kind yet", () => {
-  expect(judgedKinds).toEqual(["exec"]);
-  expect(plannedKinds.filter(isJudgedKind)).toEqual([]);
-  expect(plannedKinds.filter((name) => Object.hasOwn(eventKinds, name))).toEqual([]);
+test("policies decide about execs and about use of the network", () => {
+  expect(judgedKinds).toEqual(["exec", "connect", "send", "listen"]);
 });
 
 test("what is counted exists at 0 from the start", () => {

@@ -1,10 +1,11 @@
 // What each row of the table of variables promises, held against the code that reads and reports the variable.
 import { describe, expect, test } from "bun:test";
-import { readerOf, type Subject, type VariableValue } from "../../src/policy/subject.ts";
+import { givenNetworkSubject } from "../../src/policy/given-event.ts";
+import { type ExecSubject, readerOf, type Subject, type VariableValue } from "../../src/policy/subject.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { records, verdictRecord } from "../../src/report/records.ts";
 import { dependencies } from "../../src/vocabulary/dependencies.ts";
-import type { EventKind } from "../../src/vocabulary/event-kinds.ts";
+import { type EventKind, judgedKinds } from "../../src/vocabulary/event-kinds.ts";
 import { eventNames } from "../../src/vocabulary/event-names.ts";
 import type { VariableType } from "../../src/vocabulary/variable-row.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "../../src/vocabulary/variables.ts";
 
 /** An exec of which everything is known. */
-const subject: Subject = {
+const exec: ExecSubject = {
   ...testSubject({
     lineage: [
       {
@@ -46,7 +47,17 @@ const subject: Subject = {
   examined: { package: "python3-minimal", unpackaged: false, modified: false },
   containerId: "0123456789ab",
   containerImage: "docker.io/library/nginx",
+  pod: { name: "shop-7d9c", namespace: "prod", container: "web" },
 };
+/** A connection of the same process. */
+const connection = givenNetworkSubject(exec, {
+  "event.name": "network.connect",
+  "network.peer.address": "203.0.113.7",
+  "network.peer.port": 443,
+  "destination.name": "db.example.org",
+  "network.local.address": "192.0.2.1",
+  "network.local.port": 40_000,
+});
 const stamp = () => "uid";
 
 const typeChecks: Readonly<Record<VariableType, (value: VariableValue) => boolean>> = {
@@ -60,17 +71,20 @@ const typeChecks: Readonly<Record<VariableType, (value: VariableValue) => boolea
 
 describe.each(judgedNames.map((name) => [name] as const))("%s", (name) => {
   const { type, policiesOnly, kinds } = judgedRows[name];
+  const isOfExecs = kinds === "all" || kinds.includes("exec");
+  const subject: Subject = isOfExecs ? exec : connection;
 
   test("is read from a subject, with the type of its row", () => {
     expect(typeChecks[type](readerOf(name)(subject))).toBe(true);
   });
 
-  test("is in the record of an exec and of a verdict, unless it is for policies only", () => {
-    expect(name in records.exec(subject, "process.exec", stamp)).toBe(policiesOnly !== true);
+  test("is in the record of such an event, unless it is for policies only", () => {
+    const record = isOfExecs ? records.exec(exec, "process.exec", stamp) : records.connect(connection, stamp);
+    expect(name in record).toBe(policiesOnly !== true);
   });
 
   test("is of an event that is judged", () => {
-    expect(kinds === "all" || kinds.includes("exec")).toBe(true);
+    expect(kinds === "all" || judgedKinds.some((kind) => kinds.includes(kind))).toBe(true);
   });
 });
 
@@ -90,7 +104,9 @@ describe("records", () => {
   const ended = { pid: 1, startTicks: 1, startExact: true, parentPid: 2 };
   const tree = { path: "/a", id: "1" };
   const made = [
-    ["exec", verdictRecord(subject, decision, "failed", "gone", "1", stamp)],
+    ["exec", verdictRecord(exec, decision, "failed", "gone", "1", stamp)],
+    ["connect", verdictRecord(connection, decision, "denied", undefined, "1", stamp)],
+    ["connect", records.connect(connection, stamp)],
     ["exit", records.exit({ kind: "exit", status: 0, ...common }, ended, tree, 0, 0, stamp)],
     ["loss", records.loss({ kind: "loss", reason: "overrun", count: 1, ...common }, 0, stamp)],
   ] as const satisfies readonly (readonly [EventKind, object])[];

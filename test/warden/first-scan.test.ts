@@ -35,6 +35,8 @@ class Rig {
       onExec: ({ process, source, tree }) =>
         void this.reported.push({ pid: process.pid, source, tree: tree.exact }),
       onExit: () => undefined,
+      onNetwork: () => undefined,
+      onClose: () => undefined,
       onLoss: () => undefined,
     },
   );

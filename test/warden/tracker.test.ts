@@ -29,6 +29,8 @@ class World {
           this.records.push(records.exec(execSubject(exec, 0, inputs), "process.exec", stamp)),
         onExit: (process, tree, event) =>
           this.records.push(records.exit(event, process, tree, inputs.bootTimeMs, event.time, stamp)),
+        onNetwork: () => undefined,
+        onClose: () => undefined,
         onLoss: () => undefined,
       },
     );

@@ -63,6 +63,8 @@ export function entriesOf(file: string): Captured {
     const host = new CapturedHost(capture, {
       onFork: () => {},
       onExit: () => {},
+      onNetwork: () => {},
+      onClose: () => {},
       onLoss: () => {
         losses += 1;
       },

@@ -47,12 +47,13 @@ const yesOrNo = (value: boolean): string => (value ? "yes" : "no");
 /** A table of what each source reports, and whether it works on this host. */
 export function sensorTable(sensors: readonly SensorReport[]): string {
   const rows = [
-    ["source", "here", "forks", "ends", "arguments", "scope", "an exec is seen"],
+    ["source", "here", "forks", "ends", "network", "arguments", "scope", "an exec is seen"],
     ...sensors.map(({ source, description: row, available }) => [
       source,
       answers[`${available}`],
       yesOrNo(row.forks),
       yesOrNo(row.exits),
+      yesOrNo(row.network),
       row.arguments,
       row.scope,
       row.when,

@@ -10,6 +10,7 @@ import { ownArguments } from "../../linux/spawn.ts";
 import { printable } from "../../linux/text.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { ruleKey } from "../../policy/rule-state.ts";
+import { needsArming } from "../../policy/schema.ts";
 import { readObservedRules } from "../../warden/rule-observation.ts";
 import { enforcementOf } from "../enforcement.ts";
 import { type HostFlags, hostConfigWithFile } from "../host-settings.ts";
@@ -70,7 +71,7 @@ async function arm(name: string | undefined, flags: ArmFlags): Promise<void> {
     change: (overrides, now) => withArmed(overrides, { ...orderBy(config, flags, now), ...target }),
   });
   warn(`${rule} is armed${placeText(target.unit, user)}`);
-  if (!mayKill) hint(`its action is ${action}: it kills nothing`);
+  if (!mayKill && !needsArming[action]) hint(`its action is ${action}: it kills nothing`);
   const { enforcement } = enforcementOf(config, undefined, file);
   if (enforcement === "observe") hint("nothing will act: the configuration's enforcement is observe");
   if (ordersNow(config.state_directory).pause.length > 0)

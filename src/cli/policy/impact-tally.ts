@@ -1,6 +1,7 @@
 // What a policy would do to what a host runs, counted by rule, unit and exact tree.
 import { compareTexts } from "../../baseline/compare-texts.ts";
 import type { Decision } from "../../policy/policy.ts";
+import { actions } from "../../policy/schema.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import { severities } from "../../vocabulary/severities.ts";
 import { columnLines } from "../columns.ts";
@@ -66,7 +67,7 @@ export class ImpactTally {
   get sorted(): readonly Impact[] {
     return [...this.impacts.values()].sort(
       (a, b) =>
-        Number(b.decision.action === "kill") - Number(a.decision.action === "kill") ||
+        actions.indexOf(b.decision.action) - actions.indexOf(a.decision.action) ||
         severities.indexOf(b.decision.severity) - severities.indexOf(a.decision.severity) ||
         countOf(b) - countOf(a) ||
         compareTexts(a.exact, b.exact),

@@ -1,6 +1,7 @@
 // The JSON Schemas of the files that people write: policies and the configuration.
 import { configSchema, settingNames } from "../../config/config.ts";
-import { type SettingRow, sectionTitles, settings } from "../../config/settings.ts";
+import type { SettingRow } from "../../config/setting-row.ts";
+import { sectionTitles, settings } from "../../config/settings.ts";
 import { operatorNames } from "../../policy/condition.ts";
 import { conditionSchema, roleFileSchema } from "../../policy/schema.ts";
 import { judgedNames } from "../../vocabulary/variables.ts";
@@ -58,7 +59,7 @@ function described(schema: JsonSchema, prefix: string): JsonSchema {
     const name = prefix + key;
     if (!isSchema(value)) return [key, value];
     if (!settingNames.includes(name))
-      return [key, { description: titles.get(key) ?? "", ...described(value, `${key}.`) }];
+      return [key, { description: titles.get(name) ?? "", ...described(value, `${name}.`) }];
     return [key, { description: rows.get(name)?.meaning ?? "", ...value }];
   });
   return { ...schema, properties: Object.fromEntries(named) };

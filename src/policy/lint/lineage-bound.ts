@@ -17,6 +17,9 @@ const lineageVariables: ReadonlySet<string> = new Set([
   "process.linux.cgroup",
   "container.id",
   "container.image.name",
+  "k8s.pod.name",
+  "k8s.namespace.name",
+  "k8s.container.name",
   "tree.path",
   "tree.id",
   "tree.exact",
@@ -76,7 +79,8 @@ const ordinaryLineages: readonly { readonly name: string; readonly lineage: Test
 ];
 
 function findingsOf(rule: LintedRule): readonly Finding[] {
-  if (rule.rule.action !== "kill") return [];
+  // A rule on the network alone may also be bound by addresses and ports.
+  if (rule.rule.action !== "kill" || !rule.rule.on.includes("exec")) return [];
   if (isBound(rule.condition, true, (part) => asks(part, isNaming)))
     return isBound(rule.condition, true, (part) => asks(part, (name) => lineageVariables.has(name)))
       ? []

@@ -1,12 +1,25 @@
 // The items of a capture, and how each is written as a line. The table `codecs` has an entry for each kind of line.
+
 import {
   eventKinds,
   type RecordedEventName,
   type SensorKind,
   sensorKinds,
 } from "../../vocabulary/event-kinds.ts";
+import type { PodOfContainer } from "../../vocabulary/pod.ts";
 import { sensorSources } from "../../vocabulary/sensors.ts";
-import { type EventOf, lossReasons, type ProcessEvent, type ScannedProcess } from "../event.ts";
+import {
+  addressFamilies,
+  type ConnectEvent,
+  closeResults,
+  type EventOf,
+  lossReasons,
+  type NetworkEvent,
+  type ProcessEvent,
+  type ScannedProcess,
+  type SendEvent,
+  transports,
+} from "../event.ts";
 import type { Line, OpenLine } from "./blocks.ts";
 import { readFacts, writeFacts } from "./facts-line.ts";
 import {
@@ -18,6 +31,7 @@ import {
   oneOf,
   optional,
   pid,
+  port,
   rawText,
   text,
   ticks,
@@ -79,11 +93,14 @@ export interface ExaminedItem {
     | undefined;
 }
 
-/** The image of a container, from here on. null: it is not known; undefined: the examiner has not answered yet. */
+/** What is known of a container, from here on. */
 export interface ContainerItem {
   readonly kind: "container";
   readonly id: string;
+  /** null: it is not known; undefined: the examiner has not answered yet. */
   readonly image: string | null | undefined;
+  /** null: it belongs to none; undefined: that is not known. */
+  readonly pod: PodOfContainer | null | undefined;
 }
 
 /**
@@ -171,6 +188,26 @@ const fields = {
   realUid: field("process.real_user.id", uint32),
   userName: field("process.user.name", text),
   status: field("process.exit.status", optional(uint32)),
+  startTicksIfKnown: field("process.start_ticks", optional(ticks)),
+  uidIfKnown: field("process.user.id", optional(uint32)),
+  transport: field("network.transport", oneOf(transports)),
+  family: field("network.type", oneOf(addressFamilies)),
+  socket: field("network.socket", optional(eventCount)),
+  closedSocket: field("network.socket", eventCount),
+  isDenied: field("network.denied", bool),
+  isFound: field("network.found", bool),
+  peerAddress: field("network.peer.address", text),
+  peerPort: field("network.peer.port", port),
+  endedPeerAddress: field("network.peer.address", optional(text)),
+  endedPeerPort: field("network.peer.port", optional(port)),
+  localAddress: field("network.local.address", text),
+  localPort: field("network.local.port", port),
+  boundAddress: field("network.local.address", optional(text)),
+  boundPort: field("network.local.port", optional(port)),
+  opener: field("process.pid", optional(pid)),
+  result: field("network.result", oneOf(closeResults)),
+  duration: field("network.duration_ns", time),
+  datagrams: field("network.datagrams", optional(eventCount)),
   lossReason: field("sensor.loss.reason", oneOf(lossReasons)),
   lossCount: field("sensor.loss.count", optional(eventCount)),
   kernelThread: field("process.kernel_thread", bool),
@@ -185,6 +222,9 @@ const fields = {
   modified: field("process.executable.modified", optional(bool)),
   container: field("container.id", text),
   image: field("container.image.name", optional(nullable(text))),
+  pod: field("k8s.pod.name", optional(nullable(text))),
+  namespace: field("k8s.namespace.name", optional(text)),
+  containerInPod: field("k8s.container.name", optional(text)),
   changed: field("process.runnable.changed", optional(bool)),
   isAwaited: field("capture.awaited", bool),
   forgotten: field("capture.forgotten", oneOf(forgettables)),
@@ -192,6 +232,16 @@ const fields = {
   text: field("capture.text", rawText),
   isLast: field("capture.text_end", bool),
 } as const;
+
+function podIn(line: Line): PodOfContainer | null | undefined {
+  const name = valueIn(line, fields.pod);
+  if (typeof name !== "string") return name;
+  return {
+    name,
+    namespace: valueIn(line, fields.namespace),
+    container: valueIn(line, fields.containerInPod),
+  };
+}
 
 const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   fork: {
@@ -262,6 +312,58 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
       time: valueIn(line, fields.time),
       pid: valueIn(line, fields.pid),
       status: valueIn(line, fields.status),
+    }),
+  },
+  connect: {
+    name: eventKinds.connect.eventName,
+    write: writePeer,
+    read: (line) => ({ kind: "connect", ...readPeer(line) }),
+  },
+  send: {
+    name: eventKinds.send.eventName,
+    write: writePeer,
+    read: (line) => ({ kind: "send", ...readPeer(line) }),
+  },
+  listen: {
+    name: eventKinds.listen.eventName,
+    write: (event, line) => {
+      writeSocket(event, line);
+      line[fields.localAddress.name] = fields.localAddress.write(event.localAddress);
+      line[fields.localPort.name] = event.localPort;
+      line[fields.isFound.name] = event.found;
+    },
+    read: (line) => ({
+      kind: "listen",
+      ...readSocket(line),
+      localAddress: valueIn(line, fields.localAddress),
+      localPort: valueIn(line, fields.localPort),
+      found: valueIn(line, fields.isFound),
+    }),
+  },
+  close: {
+    name: eventKinds.close.eventName,
+    write: ({ source, time: at, socket, pid: process, peerAddress, peerPort, ...end }, line) => {
+      line[fields.source.name] = source;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.socket.name] = fields.socket.write(socket);
+      line[fields.opener.name] = fields.opener.write(process);
+      line[fields.endedPeerAddress.name] = fields.endedPeerAddress.write(peerAddress);
+      line[fields.endedPeerPort.name] = fields.endedPeerPort.write(peerPort);
+      line[fields.result.name] = end.result;
+      line[fields.duration.name] = fields.duration.write(end.durationNs);
+      line[fields.datagrams.name] = fields.datagrams.write(end.count);
+    },
+    read: (line) => ({
+      kind: "close",
+      source: valueIn(line, fields.source),
+      time: valueIn(line, fields.time),
+      socket: valueIn(line, fields.closedSocket),
+      pid: valueIn(line, fields.opener),
+      peerAddress: valueIn(line, fields.endedPeerAddress),
+      peerPort: valueIn(line, fields.endedPeerPort),
+      result: valueIn(line, fields.result),
+      durationNs: valueIn(line, fields.duration),
+      count: valueIn(line, fields.datagrams),
     }),
   },
   loss: {
@@ -376,14 +478,18 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   container: {
     name: "capture.container",
-    write: ({ id, image }, line) => {
+    write: ({ id, image, pod }, line) => {
       line[fields.container.name] = fields.container.write(id);
       line[fields.image.name] = fields.image.write(image);
+      line[fields.pod.name] = fields.pod.write(pod === null ? null : pod?.name);
+      line[fields.namespace.name] = fields.namespace.write(pod?.namespace);
+      line[fields.containerInPod.name] = fields.containerInPod.write(pod?.container);
     },
     read: (line) => ({
       kind: "container",
       id: valueIn(line, fields.container),
       image: valueIn(line, fields.image),
+      pod: podIn(line),
     }),
   },
   changed: {
@@ -424,6 +530,53 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
     }),
   },
 };
+
+/** What the events of all sockets have. */
+type SocketFields = Omit<NetworkEvent, "kind" | "peerAddress" | "peerPort" | "localAddress" | "localPort">;
+
+function writeSocket(event: SocketFields, line: OpenLine): void {
+  line[fields.source.name] = event.source;
+  line[fields.time.name] = fields.time.write(event.time);
+  line[fields.pid.name] = event.pid;
+  line[fields.startTicksIfKnown.name] = fields.startTicksIfKnown.write(event.startTicks);
+  line[fields.uidIfKnown.name] = event.uid;
+  line[fields.transport.name] = event.transport;
+  line[fields.family.name] = event.family;
+  line[fields.socket.name] = fields.socket.write(event.socket);
+  line[fields.isDenied.name] = event.denied;
+}
+
+function readSocket(line: Line): SocketFields {
+  return {
+    source: valueIn(line, fields.source),
+    time: valueIn(line, fields.time),
+    pid: valueIn(line, fields.pid),
+    startTicks: valueIn(line, fields.startTicksIfKnown),
+    uid: valueIn(line, fields.uidIfKnown),
+    transport: valueIn(line, fields.transport),
+    family: valueIn(line, fields.family),
+    socket: valueIn(line, fields.socket),
+    denied: valueIn(line, fields.isDenied),
+  };
+}
+
+function writePeer(event: ConnectEvent | SendEvent, line: OpenLine): void {
+  writeSocket(event, line);
+  line[fields.peerAddress.name] = fields.peerAddress.write(event.peerAddress);
+  line[fields.peerPort.name] = event.peerPort;
+  line[fields.boundAddress.name] = fields.boundAddress.write(event.localAddress);
+  line[fields.boundPort.name] = event.localPort;
+}
+
+function readPeer(line: Line): Omit<ConnectEvent, "kind"> {
+  return {
+    ...readSocket(line),
+    peerAddress: valueIn(line, fields.peerAddress),
+    peerPort: valueIn(line, fields.peerPort),
+    localAddress: valueIn(line, fields.boundAddress),
+    localPort: valueIn(line, fields.boundPort),
+  };
+}
 
 const sensors: ReadonlySet<string> = new Set(sensorKinds);
 

@@ -64,6 +64,7 @@ function readText(value: unknown, name: string): string {
 export const pid = numberWithin(0, PID_LIMIT, true);
 /** User, group and session ids, wait statuses, namespaces, counts. */
 export const uint32 = numberWithin(0, 0xffff_ffff, true);
+export const port = numberWithin(0, 0xffff, true);
 export const uint64 = numberWithin(0, UINT64_LIMIT, true);
 /** Nanoseconds. */
 export const time = numberWithin(-TIME_LIMIT, TIME_LIMIT, false);

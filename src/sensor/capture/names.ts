@@ -36,6 +36,8 @@ export const captureFields = {
   "process.executable.inode": "st_ino of the executable",
   "process.executable.trusted": "root owns the executable, and nobody else can write it",
   "process.environment": "what was read of the environment: NAME=value, or NAME alone if it was not set",
+  "network.found": "found by a snapshot of what listens already",
+  "network.duration_ns": "ns from the connect or the first datagram to the end",
   "process.executable.examined": "the examiner has answered",
 } as const;
 export type CaptureField = keyof typeof captureFields;

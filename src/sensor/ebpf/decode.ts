@@ -2,9 +2,8 @@
 import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
-import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
 import { EnvironmentReader } from "../environment-reader.ts";
-import type { ExecEvent, ExitEvent, ProcessEvent, ProcessFacts } from "../event.ts";
+import type { ExecEvent, ExitEvent, OwnSignal, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
 import { KnownUsers } from "./known-users.ts";
@@ -17,7 +16,12 @@ import {
   recordedKinds,
   recordFlags,
   recordKinds,
+  SIGNAL_RECORD,
+  signalLayout,
 } from "./layout.ts";
+import { NetworkDecoder } from "./network/decode.ts";
+import type { UdpSessions } from "./network/sessions.ts";
+import { long, ticks, word } from "./record-words.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
@@ -30,6 +34,8 @@ const S_ISUID_OR_S_ISGID = 0o6000;
 /** include/linux/fs.h, since 6.13: the uppermost bit marks a time that has been queried. */
 const I_CTIME_QUERIED = 0x8000_0000;
 const MEMFD = "memfd:";
+/** asm-generic/siginfo.h: what a process cannot put into the siginfo of a signal to another one is above 0. */
+const USER_CODES = 0;
 
 type EventSink = (event: ProcessEvent) => void;
 /** Decodes the record `bytes[start, end)` of one kind and passes its events to `sink`. */
@@ -42,6 +48,8 @@ export interface DecoderOptions {
   readonly cgroups: boolean;
   /** The environment variables to keep, where the environment was read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** The UDP sessions that are under way; they end with their sockets. */
+  readonly sessions?: UdpSessions | undefined;
 }
 
 export class Decoder {
@@ -55,22 +63,31 @@ export class Decoder {
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
   private readonly environments: EnvironmentReader;
+  private readonly network: NetworkDecoder;
 
+  /** Takes the signals to watched processes. */
+  onSignal: (signal: OwnSignal) => void = () => undefined;
   /** Decoders indexed by the number of the record's kind. */
   private readonly decoders: readonly (Decode | undefined)[];
 
   constructor(options: DecoderOptions) {
     this.options = options;
     this.environments = new EnvironmentReader(options.environmentNames ?? []);
+    this.network = new NetworkDecoder(options.sessions);
     const decoders: Readonly<Record<RecordKind, Decode>> = {
       fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
       exec: (bytes, words, start, end, sink) => {
         if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
       },
       exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+      connect: (bytes, words, start, _end, sink) => sink(this.network.connect(bytes, words, start)),
+      send: (bytes, words, start, _end, sink) => sink(this.network.send(bytes, words, start)),
+      listen: (bytes, words, start, _end, sink) => sink(this.network.listen(bytes, words, start)),
+      close: (_bytes, words, start, _end, sink) => this.network.close(words, start, sink),
     };
     const byNumber: Decode[] = [];
     for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
+    byNumber[SIGNAL_RECORD] = (_bytes, words, start) => this.onSignal(ownSignal(words, start));
     this.decoders = byNumber;
   }
 
@@ -128,6 +145,7 @@ export class Decoder {
       pid,
       facts: this.facts(bytes, words, start, time, uid, realUid),
       settleKey: long(words, start, execLayout.settleKey),
+      execId: word(words, start, execLayout.execId),
     };
   }
 
@@ -201,23 +219,14 @@ export class Decoder {
   }
 }
 
-function word(words: Uint32Array, start: number, field: number): number {
-  return words[(start + field) >>> 2] ?? 0;
-}
-
-/** A number of 64 bits; exact below 2^53. */
-function long(words: Uint32Array, start: number, field: number): number {
-  return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
-}
-
-/** 2^32 ns as whole clock ticks and the remaining nanoseconds. */
-const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
-const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
-
-/** Converts nanoseconds to clock ticks like nsec_to_clock_t in kernel/time/time.c; exact for any uptime. */
-function ticks(words: Uint32Array, start: number, field: number): number {
-  const high = word(words, start, field + 4);
-  return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
+function ownSignal(words: Uint32Array, start: number): OwnSignal {
+  return {
+    pid: word(words, start, commonLayout.pid),
+    signal: word(words, start, signalLayout.signal),
+    isKernels: (word(words, start, signalLayout.code) | 0) > USER_CODES,
+    senderPid: word(words, start, signalLayout.senderPid),
+    senderUid: word(words, start, signalLayout.senderUid),
+  };
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

@@ -4,15 +4,12 @@ import {
   alu,
   aluImm,
   type Code,
-  callHelper,
-  exitInstruction,
   fp,
   jump,
   jumpIf,
   jumpIfImm,
   labelHere,
   load,
-  loadMap,
   mov,
   movImm,
   r0,
@@ -27,16 +24,18 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { helpers } from "../../linux/bpf/helpers.ts";
 import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { cgroupPath } from "./cgroup.ts";
 import {
   appendString,
   appendUserMemory,
   begin,
+  callWalk,
   countLost,
+  enter,
   findScratch,
   follow,
+  leave,
   member,
   type ProgramMaps,
   type Read,
@@ -74,6 +73,7 @@ const NONE = -1;
 
 export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   return [
+    enter(maps),
     load(8, r6, r1, TASK),
     load(8, r8, r1, BPRM),
     store(8, fp, CONTEXT, r1),
@@ -115,6 +115,7 @@ function ids(kernel: KernelLayout): Code {
   return [
     [load(4, r4, r6, task.tgid), store(4, r7, commonLayout.pid, r4)],
     [load(8, r4, r6, task.startBoottime), store(8, r7, execLayout.start, r4)],
+    [load(4, r4, r6, task.selfExecId), store(8, r7, execLayout.execId, r4)],
     task.loginuid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.loginuid),
     store(4, r7, execLayout.loginUid, r4),
     task.sessionid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.sessionid),
@@ -254,13 +255,9 @@ function handOver(maps: ProgramMaps): Code {
     storeState(walkState.end),
     movImm(r4, walkPhases.executable),
     storeState(walkState.phase),
-    load(8, r1, fp, CONTEXT),
-    loadMap(r2, maps.programs),
-    movImm(r3, 0),
-    callHelper(helpers.tailCall),
+    callWalk(maps, CONTEXT),
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }

@@ -11,9 +11,16 @@ export const recordKinds = {
   exit: 3,
   // The decoder derives it from the users in fork records.
   user: null,
+  connect: 4,
+  send: 5,
+  listen: 6,
+  close: 7,
   // Counted in the shared page.
   loss: null,
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
+
+/** The number of the record of a signal to a process of treewarden's own, which is no event of the host's. */
+export const SIGNAL_RECORD = 4;
 
 /** The kinds of which the programs write records. */
 export type RecordKind = {
@@ -43,6 +50,20 @@ export const exitLayout = {
   size: 24,
 } as const;
 
+/** `commonLayout.pid` is the process that got the signal. */
+export const signalLayout = {
+  senderPid: 16, // u32, the thread group that ran when the signal was made
+  senderUid: 20, // u32, real
+  signal: 24, // u32
+  code: 28, // s32, si_code; SI_KERNEL too where the kernel gives no siginfo
+  size: 32,
+} as const;
+
+/** Processes of treewarden's own whose signals are reported: supervisor, standby, warden, reporter, examiner, successor. */
+export const WATCHED_PIDS = 8;
+/** In place of a pid: no process, not even the idle one, has this number. */
+export const NO_PID = 0xffff_ffff;
+
 /** Followed by the texts, each beginning where the one before ends; `ends` are offsets from the record's start. */
 export const execLayout = {
   start: 16, // u64, ns of CLOCK_BOOTTIME
@@ -69,7 +90,8 @@ export const execLayout = {
   cwdEnd: 116, // u32, elements leaf to root, each NUL-terminated
   environmentEnd: 120, // u32, as it lies on the new stack; 0 if it was not read
   owner: 124, // u32, the executable's st_uid, in the host's user namespace
-  texts: 128,
+  execId: 128, // u64, task_struct.self_exec_id (its lower half), which rises at each exec
+  texts: 136,
 } as const;
 
 export const recordFlags = {
@@ -151,5 +173,9 @@ export const sharedLayout = {
   epoch: 28, // u32, the lower half of the number
   /** 1: the environment is read at each exec. */
   environment: 32, // u32
-  size: 40,
+  /** Signals to watched processes of which there is no record. */
+  lostSignals: 40, // u64
+  /** Thread groups whose signals are recorded, `NO_PID` in places that are free. */
+  watched: 48, // u32, WATCHED_PIDS times
+  size: 48 + 4 * WATCHED_PIDS,
 } as const;

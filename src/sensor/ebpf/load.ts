@@ -1,9 +1,11 @@
 // Creates the maps, assembles, loads and attaches the programs. Disposing of `LoadedPrograms` releases all of them.
 import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
+import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
+import { attachedProgram, attachTracepoint, BpfProgram, programInfo } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
-import { attachTracepoint, BPF_F_MMAPABLE, BpfMap, BpfProgram, pinned } from "../../linux/bpf/syscall.ts";
+import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
 import { execProgram } from "./exec.ts";
@@ -18,6 +20,7 @@ import {
   sharedLayout,
   walkState,
 } from "./layout.ts";
+import { signalProgram } from "./signal.ts";
 import { randomHashKey } from "./wakeup.ts";
 import { walkProgram } from "./walk.ts";
 
@@ -54,29 +57,35 @@ const programTable: readonly ProgramSpec[] = [
   { name: "exit", tracepoint: "exit", code: exitProgram, use: "attached" },
   { name: "exec", tracepoint: "exec", code: execProgram, use: "attached" },
   { name: "fork", tracepoint: "fork", code: forkProgram, use: "attached" },
+  { name: "signal", tracepoint: "signal", code: signalProgram, use: "attached" },
 ];
 
 export class LoadedPrograms implements Disposable {
-  readonly ringFd: number;
+  readonly ringMap: BpfMap;
   readonly ring: RingMapping;
   readonly page: SharedPage;
   readonly settled: BpfMap;
   readonly lineages: BpfMap;
   /** The programs by their names in the table, for measurements. */
   readonly programs: ReadonlyMap<string, BpfProgram>;
+  /** The descriptor of each attachment, with its program. */
+  private readonly links = new Map<number, BpfProgram>();
   private readonly resources: DisposableStack;
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
     using stack = new DisposableStack();
-    const maps = makeMaps(stack, options);
+    const maps = { ...makeMaps(stack, options), preemption: kernel.preemption };
     const programs = new Map<string, BpfProgram>();
     for (const { name, tracepoint, code } of programTable) {
       const type = kernel.tracepoints[tracepoint];
-      programs.set(name, stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), type)));
+      programs.set(
+        name,
+        stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), { tracepoint: type })),
+      );
     }
     this.settled = maps.settled;
     this.lineages = maps.lineages;
-    this.ringFd = maps.ring.fd;
+    this.ringMap = maps.ring;
     this.ring = stack.use(new RingMapping(maps.ring));
     this.page = stack.use(new SharedPage(maps.shared));
     for (const { name, use } of programTable) {
@@ -86,10 +95,19 @@ export class LoadedPrograms implements Disposable {
       else {
         const link = attachTracepoint(program);
         stack.defer(() => closeDescriptor(link));
+        this.links.set(link, program);
       }
     }
+    maps.programs.freeze();
     this.programs = programs;
     this.resources = stack.move();
+  }
+
+  /** The names of the programs that their tracepoints do not run any more. */
+  detached(): readonly string[] {
+    return [...this.links]
+      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .map(([, program]) => program.name);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parse as parseJsonc } from "jsonc-parser";
 import { parse as parseYaml } from "yaml";
+import { settingText } from "../../../build/configuration-page.ts";
 import { configurationSchema, policySchema } from "../../../src/cli/schema/file-schemas.ts";
 import { settingNames } from "../../../src/config/config.ts";
 import { parseConfig } from "../../../src/config/config-file.ts";
@@ -33,8 +34,7 @@ describe("the schema of policies", () => {
 
 describe("the schema of the configuration", () => {
   for (const [name, { example }] of Object.entries(settings)) {
-    const [section = "", key] = name.split(".");
-    const text = key === undefined ? `${section}: ${example}` : `${section}: { ${key}: ${example} }`;
+    const text = settingText(name, example);
     test(`accepts ${text}`, () => expect(isValid(parseYaml(text), configuration)).toBeTrue());
   }
 
