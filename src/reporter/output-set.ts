@@ -174,6 +174,11 @@ export class OutputSet {
     }
   }
 
+  private forgetDelivered(): void {
+    const continuous = this.cursors.filter((cursor) => cursor.isContinuous);
+    this.options.journal.forgetRecent(Math.min(...continuous.map((cursor) => cursor.delivered)));
+  }
+
   private cursorOf(
     output: JournalOutput,
     queue: string,
@@ -198,6 +203,7 @@ export class OutputSet {
         onLossRecord(record);
       },
       onJournalError,
+      onDelivered: () => this.forgetDelivered(),
     };
     try {
       return new JournalCursor(options);

@@ -185,8 +185,10 @@ class Reporter {
 
   private listen(address: Address): Endpoint {
     const inputs = {
-      metrics: async (format: ExpositionFormat) => {
-        const text = this.exposition.format(await this.freshSeries(), format);
+      metrics: async (format: ExpositionFormat, isCompressed: boolean) => {
+        const series = await this.freshSeries();
+        if (isCompressed) return this.exposition.compress(series, format);
+        const text = this.exposition.format(series, format);
         this.collectGarbageSoon(text.length);
         return text;
       },

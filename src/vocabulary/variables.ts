@@ -362,6 +362,36 @@ const table = {
     otel: true,
     meaning: "image of the container, without its tag; null: on the host",
   },
+  "k8s.pod.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "pod of Kubernetes that the container belongs to; null: none",
+  },
+  "k8s.namespace.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "namespace of that pod; null: none",
+  },
+  "k8s.container.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: uses,
+    dependsOn: ["cgroup", "examiner"],
+    inTests: "inherited",
+    otel: true,
+    meaning: "the container's name in that pod; null: no pod",
+  },
 
   "network.transport": {
     type: "string",
@@ -400,6 +430,16 @@ const table = {
     otel: true,
     meaning: "port to which the process connects or sends",
   },
+  "destination.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    ordinary: null,
+    meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
+  },
   "network.local.address": {
     type: "string",
     judged: true,
@@ -425,6 +465,7 @@ const table = {
     [...sockets, "close"],
     "the kernel's cookie of the socket, by which `network.close` belongs to the event that opened it",
   ),
+  "network.denied": reported("bool", sockets, "the kernel refused it by a rule; absent: it did not"),
   "network.result": reported(
     "string",
     ["close"],
@@ -686,7 +727,7 @@ const table = {
   "sensor.loss.reason": reported(
     "string",
     ["loss"],
-    "why events were lost: `overrun`, `restart` or `switch`",
+    "why events were lost: `overrun`, `restart`, `switch`, or `network` (only events of the network)",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if not known"),
   "configuration.errors": reported(
@@ -814,8 +855,8 @@ const table = {
   "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
-    ["change"],
-    "kind of the event that could not be handled: `fork`, `exec`, `user`, `exit` or `loss`",
+    [...sockets, "change"],
+    "kind of the event that a verdict is on, if that is no exec: `connect`, `send` or `listen`; of `warden.fault`, the kind that could not be handled",
   ),
 
   "base.programs": reported("int", ["change"], "how many programs count as base system"),

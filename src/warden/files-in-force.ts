@@ -4,8 +4,8 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { Totals } from "../report/totals.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
+import type { GuardedFileSettings } from "./guarded-files.ts";
 import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
-import type { OwnFileSettings } from "./own-files.ts";
 
 /** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
 export const reloadedSettings: ReadonlySet<string> = new Set([
@@ -15,6 +15,7 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
   "policies",
   "policy_keys",
   "pause",
+  "network",
 ]);
 
 export interface FilesInForceInputs {
@@ -60,7 +61,7 @@ export class FilesInForce {
   }
 
   /** Where what is in force was read from. */
-  get watched(): OwnFileSettings {
+  get watched(): GuardedFileSettings {
     const { origin, config } = this.inForce;
     return {
       stateDirectory: this.inputs.stateDirectory,

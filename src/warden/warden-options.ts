@@ -5,6 +5,7 @@ import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { OutputProblem } from "../report/output-problem.ts";
+import type { HostNames } from "../sensor/network/host-names.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
@@ -20,6 +21,8 @@ export interface LoadedPolicy {
   readonly baselines: readonly RoleBaseline[];
   /** When each role was signed; empty where policies need not be signed. */
   readonly signed: SigningTimes;
+  /** Names of addresses, for `destination.name`. */
+  readonly hostNames: HostNames;
 }
 
 export type PolicyResult =

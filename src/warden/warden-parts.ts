@@ -19,6 +19,8 @@ import { Poll } from "../linux/epoll.ts";
 import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
+import type { Decision } from "../policy/policy.ts";
+import type { Subject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { sealAsNumber } from "../report/journal-chain.ts";
 import { localTimeOf } from "../report/local-time.ts";
@@ -32,6 +34,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
@@ -47,11 +50,12 @@ import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { kernelSignals } from "./kernel-signals.ts";
-import { KnownTrees } from "./known-trees.ts";
+import { type KnowableExec, KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
+import { LimitedKills } from "./limited-kills.ts";
 import { LoadShedding } from "./load-shedding.ts";
-import { NameBudget } from "./name-budget.ts";
+import { NetworkHandler } from "./network-handler.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
@@ -69,8 +73,10 @@ import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { UnreadableProcesses } from "./unreadable-processes.ts";
+import { nameBudget, networkRecordBudget, UserBudget } from "./user-budget.ts";
 import { readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
+import { VerdictTotals } from "./verdict-totals.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
@@ -88,7 +94,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines, signed }: LoadedPolicy,
+  { policy, baselines, signed, hostNames }: LoadedPolicy,
   saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
@@ -237,7 +243,11 @@ export function buildWardenParts(
     });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
-  const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
+  const names = new UserBudget({
+    ...nameBudget,
+    now: monotonicNow,
+    refused: totals.counter("namesUnscored", {}),
+  });
   const load = new LoadShedding({ recordChange });
   const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
@@ -257,10 +267,11 @@ export function buildWardenParts(
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
-    const image = examiner.images.imageOf(container);
-    capture.containerImage(container, image);
+    const image = examiner.containers.imageOf(container);
+    capture.container(container, { image, pod: examiner.containers.podOf(container) });
     return image;
   };
+  const podOf = (container: string) => examiner.containers.podOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -297,8 +308,12 @@ export function buildWardenParts(
     },
     saved?.changed,
   );
-  const late = new LateVerdicts({
-    judge: (exec) => verdicts.onLate(exec),
+  const late = new LateVerdicts<Subject>({
+    judge: (event) => {
+      const { subject } = event;
+      if (subject.kind === "exec") verdicts.onLate({ ...event, subject });
+      else network.onLate({ ...event, subject });
+    },
     missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
   });
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
@@ -359,6 +374,7 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -417,8 +433,8 @@ export function buildWardenParts(
         verdicts.onExec(exec);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
-      onNetwork: () => undefined,
-      onClose: () => undefined,
+      onNetwork: (activity) => network.onNetwork(activity),
+      onClose: (event) => network.onClose(event),
       onLoss: (event) => verdicts.onLoss(event),
     },
   );
@@ -455,47 +471,62 @@ export function buildWardenParts(
     ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
-  const verdicts = new VerdictHandler({
+  /** What verdicts on execs and on the network have in common. */
+  const judging = {
     policy: policyInForce,
     enforcement,
-    killer,
+    kills: new LimitedKills(killer, recordChange),
+    verdicts: new VerdictTotals(totals),
     outbox,
     repeatedVerdicts,
-    totals,
     stamp,
     bootTimeMs: boot.bootTimeMs,
-    userName: (uid) => users.nameOf(uid),
+    userName: (uid: number) => users.nameOf(uid),
     load,
+    imageOf,
+    podOf,
+    late,
+    awaited: ({ containerId, examined, facts }: Subject): readonly string[] => {
+      if (typeof containerId === "string")
+        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
+      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
+      return answer === undefined ? [] : [answer];
+    },
+    ancestorsOf: (process: ProcessKey) => ancestors.of(process),
+    knowledgeOf: (exec: KnowableExec & { readonly time: number }) =>
+      knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
+    observed: (decision: Decision) => observation.onDecision(decision),
+  };
+  const network = new NetworkHandler({
+    ...judging,
+    trees,
+    wallOffset: () => verdicts.wallOffset,
+    isReported: (kind) => source.watchedNetwork.isReported(kind),
+    budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+  });
+  network.hostNames = hostNames;
+  const verdicts = new VerdictHandler({
+    ...judging,
+    killer,
+    totals,
     newTrees,
     examined: (facts, wallTime) => {
       const examined = examiner.lookup(facts, wallTime);
       capture.examined(facts, examined);
       return examined;
     },
-    imageOf,
     changes,
     judgedContent: (answer) => capture.changed(answer),
-    late,
-    awaited: ({ containerId, examined, facts }) => {
-      if (typeof containerId === "string")
-        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
-      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
-      return answer === undefined ? [] : [answer];
-    },
-    ancestorsOf: (process) => ancestors.of(process),
-    recordChange,
     onLoss: () => {
       const time = monotonicNow();
       rescan.want(time);
       observation.onLoss(time);
       learner.onLoss();
     },
-    knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
     isLearning: () => learner.isLearning,
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
-    observed: (decision) => observation.onDecision(decision),
   });
   const selfWatch = new SelfWatch({
     forest: tracker.forest,
@@ -527,6 +558,7 @@ export function buildWardenParts(
     late,
     learner,
     link,
+    network,
     observation,
     outbox,
     ownCost,

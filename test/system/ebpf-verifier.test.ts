@@ -32,7 +32,9 @@ import {
   storeImm,
 } from "../../src/linux/bpf/assembler.ts";
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
-import { BpfMap, BpfProgram, pinned, programInfo, VerifierError } from "../../src/linux/bpf/syscall.ts";
+import { BpfMap } from "../../src/linux/bpf/map.ts";
+import { BpfProgram, programInfo, VerifierError } from "../../src/linux/bpf/program.ts";
+import { pinned } from "../../src/linux/bpf/syscall.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
@@ -52,7 +54,7 @@ function readBack(code: Code): string[] {
   // r9 was never written.
   const refused = [code, load(8, r0, 9, 0), exitInstruction];
   try {
-    new BpfProgram("refused", assemble(refused), tracepoint)[Symbol.dispose]();
+    new BpfProgram("refused", assemble(refused), { tracepoint })[Symbol.dispose]();
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
     return [...error.log.matchAll(/^\d+: \([0-9a-f]{2}\) (.*?)\s*(?:;.*)?$/gm)]
@@ -142,7 +144,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
 
   test("has its word in the error, with the program's name", () => {
     expect(
-      () => new BpfProgram("endless", assemble([labelHere("a"), jump("a"), exitInstruction]), tracepoint),
+      () => new BpfProgram("endless", assemble([labelHere("a"), jump("a"), exitInstruction]), { tracepoint }),
     ).toThrow(/the program endless.*E/);
   });
 
@@ -205,7 +207,7 @@ describe.skipIf(reason !== undefined)("a map", () => {
 });
 
 test.skipIf(reason !== undefined)("a program's machine code and verified instructions are known", () => {
-  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exitInstruction]), tracepoint);
+  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exitInstruction]), { tracepoint });
   const { verifiedInstructions, machineBytes, missed } = programInfo(program);
   expect(missed).toBe(0);
   expect(machineBytes).toBeGreaterThan(0);

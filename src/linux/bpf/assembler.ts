@@ -53,12 +53,14 @@ const LD = 0x00;
 const LDX = 0x01;
 const ST = 0x02;
 const STX = 0x03;
+const ALU = 0x04;
 const JMP = 0x05;
 const JMP32 = 0x06;
 const ALU64 = 0x07;
 const IMM = 0x00;
 const MEM = 0x60;
 const ATOMIC = 0xc0;
+const END = 0xd0;
 const K = 0x00;
 const X = 0x08;
 const sizes: Readonly<Record<Width, number>> = { 4: 0x00, 2: 0x08, 1: 0x10, 8: 0x18 };
@@ -67,6 +69,7 @@ const arithmetic = {
   add: 0x00,
   sub: 0x10,
   mul: 0x20,
+  div: 0x30,
   or: 0x40,
   and: 0x50,
   lsh: 0x60,
@@ -132,6 +135,11 @@ export function movImm(dst: Register, value: number): Code {
 /** `dst = src + value`. */
 export function addTo(dst: Register, src: Register, value: number): Code {
   return value === 0 ? mov(dst, src) : [mov(dst, src), aluImm("add", dst, value)];
+}
+
+/** Swaps the lower two bytes of `dst` between network and host order, and clears the others. */
+export function swap16(dst: Register): Code {
+  return instruction(ALU | END | X, dst, 0, 0, 16);
 }
 
 /** `dst = *(base + offset)`, zero-extended. */

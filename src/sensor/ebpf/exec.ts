@@ -115,6 +115,7 @@ function ids(kernel: KernelLayout): Code {
   return [
     [load(4, r4, r6, task.tgid), store(4, r7, commonLayout.pid, r4)],
     [load(8, r4, r6, task.startBoottime), store(8, r7, execLayout.start, r4)],
+    [load(4, r4, r6, task.selfExecId), store(8, r7, execLayout.execId, r4)],
     task.loginuid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.loginuid),
     store(4, r7, execLayout.loginUid, r4),
     task.sessionid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.sessionid),
