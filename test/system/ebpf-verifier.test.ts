@@ -36,6 +36,7 @@ import { BpfMap, BpfProgram, pinned, programInfo, VerifierError } from "../../sr
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
+import { defaultEnvironmentNames } from "../../src/vocabulary/environment.ts";
 import { whyNot } from "./ebpf-watch.ts";
 
 const reason = whyNot();
@@ -146,7 +147,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   });
 
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
-    using sensor = openEbpfSensor();
+    using sensor = openEbpfSensor({ environmentNames: defaultEnvironmentNames });
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
     }
@@ -155,7 +156,9 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
     for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
       const kernel = readKernelLayout(() => systemd);
-      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
+      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096, environmentNames: [] })[
+        Symbol.dispose
+      ]();
     }
   });
 

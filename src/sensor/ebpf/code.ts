@@ -37,6 +37,9 @@ import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf
 import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
 import type { HashKey } from "./wakeup.ts";
 
+/** Offsets of the arguments of tracepoint sched_process_exec(task, old pid, linux_binprm) in the program's context. */
+export const execArguments = { task: 0, bprm: 16 } as const;
+
 /** The maps that the programs use, and two limits. */
 export interface ProgramMaps {
   readonly ring: MapReference;
@@ -48,6 +51,8 @@ export interface ProgramMaps {
   readonly scratch: MapReference;
   /** Maximum bytes of arguments to read. */
   readonly argsBytes: number;
+  /** An array of one value, which says what the names of wanted environment variables begin with; see environment.ts. */
+  readonly environmentNames: MapReference;
   /** Holds the walk program at index 0. */
   readonly programs: MapReference;
   /** Hash from u64 thread group to `lineageLayout`. Only maintained under the wake-up policy `unsettled`. */
