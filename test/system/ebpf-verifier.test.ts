@@ -39,6 +39,7 @@ import { pinned } from "../../src/linux/bpf/syscall.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
+import { defaultEnvironmentNames } from "../../src/vocabulary/environment.ts";
 import { whyNot } from "./ebpf-watch.ts";
 import { noFilters } from "./network-watch.ts";
 
@@ -155,7 +156,7 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   });
 
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
-    using sensor = openEbpfSensor();
+    using sensor = openEbpfSensor({ environmentNames: defaultEnvironmentNames });
     sensor.watchNetwork({ kinds: ["connect", "send", "listen"], filters: noFilters });
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
@@ -165,7 +166,9 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
     for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
       const kernel = readKernelLayout(() => systemd);
-      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
+      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096, environmentNames: [] })[
+        Symbol.dispose
+      ]();
     }
   });
 

@@ -33,8 +33,7 @@ export interface EbpfOptions {
 }
 
 /**
- * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. While the
- * environment is read, which is most often 1 to 3 kB, there is room for some 1,000.
+ * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs.
  */
 export const BUFFER_BYTES = 2 << 20;
 /**
@@ -94,8 +93,13 @@ export class EbpfSensor implements Sensor {
     const kernel = readKernelLayout();
     const ringBytes = options.bufferBytes ?? BUFFER_BYTES;
     using opened = new DisposableStack();
+    const environmentNames = options.environmentNames ?? [];
     this.loaded = opened.use(
-      new LoadedPrograms(kernel, { ringBytes, argsBytes: options.argumentBytes ?? ARGUMENT_BYTES }),
+      new LoadedPrograms(kernel, {
+        ringBytes,
+        argsBytes: options.argumentBytes ?? ARGUMENT_BYTES,
+        environmentNames,
+      }),
     );
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
@@ -109,7 +113,7 @@ export class EbpfSensor implements Sensor {
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
-      environmentNames: options.environmentNames,
+      environmentNames,
       sessions: this.network.sessions,
     });
     this.stack.use(opened.move());
