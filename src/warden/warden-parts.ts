@@ -240,7 +240,10 @@ export function buildWardenParts(
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
   });
-  const files = new FilesInForce({ stateDirectory, totals, writeFile, recordChange }, options.lastGood);
+  const files = new FilesInForce(
+    { stateDirectory, startConfig: options.startConfig, totals, writeFile, recordChange },
+    options.lastGood,
+  );
   if (files.current.problems.length > 0)
     recordChange("configuration.rejected", {
       "policy.severity": "high",
@@ -408,6 +411,7 @@ export function buildWardenParts(
       digest: files.current.origin.digest,
       since: files.current.sinceMs / 1e3,
     },
+    waiting: [...files.waiting],
     degraded: [...degraded()],
     lost: verdicts.lost,
     backlog: outbox.unacknowledged,

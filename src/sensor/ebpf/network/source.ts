@@ -47,6 +47,11 @@ export class NetworkSource implements Disposable {
     return this.programs?.attached ?? new Map();
   }
 
+  /** The names of the programs that the kernel does not run any more, although they are attached. */
+  detached(): readonly string[] {
+    return this.programs?.detached() ?? [];
+  }
+
   get denials(): NetworkDenials | undefined {
     return this.kernelDenials;
   }
