@@ -14,6 +14,7 @@ import type { ExecSubject, Subject } from "../policy/subject.ts";
 import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
 import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 
 export interface RecordedSubjects {
   /** Names programs as the host does. */
@@ -65,6 +66,7 @@ function recordedExec(record: EventRecord, options: RecordedSubjects): ExecSubje
     containerId,
     unit: orNull(record["process.unit"], text),
     containerImage: text(record["container.image.name"]),
+    pod: podIn(record),
     examined: {
       package: orNull(record["process.executable.package"], text),
       unpackaged: truth(record["process.executable.unpackaged"]),
@@ -74,6 +76,13 @@ function recordedExec(record: EventRecord, options: RecordedSubjects): ExecSubje
     bootTimeMs: 0,
     userName: (uid) => (uid === facts.uid ? userName : undefined),
   };
+}
+
+function podIn(record: EventRecord): PodOfContainer | null | undefined {
+  const name = orNull(record["k8s.pod.name"], text);
+  if (typeof name !== "string") return name;
+  const [namespace, container] = [text(record["k8s.namespace.name"]), text(record["k8s.container.name"])];
+  return { name, namespace, container };
 }
 
 /** What the record has of the facts of the exec. */

@@ -71,7 +71,7 @@ class ReplayJudge implements TrackerListener {
   private readonly emit: (record: EventRecord) => void;
   private readonly stamp: Stamp;
   private readonly late: LateVerdicts;
-  private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">;
+  private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf" | "podOf">;
 
   constructor(capture: Capture, emit: (record: EventRecord) => void, other: OtherPolicy | undefined) {
     const { header, digest } = capture;
@@ -85,6 +85,7 @@ class ReplayJudge implements TrackerListener {
       userName: (uid) => host.userName(uid),
       examined: (facts) => host.examined(facts),
       imageOf: (container) => host.imageOf(container),
+      podOf: (container) => host.podOf(container),
     };
   }
 

@@ -1,4 +1,5 @@
 // The subject of a decision, and how each variable is read from it.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -11,6 +12,7 @@ import {
   nameInEnvironment,
 } from "../vocabulary/environment.ts";
 import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import {
   type ExpensiveVariable,
@@ -52,6 +54,8 @@ interface ProcessSubject {
   readonly unit: string | null | undefined;
   /** Without its tag. */
   readonly containerImage: string | undefined;
+  /** null: the process belongs to no pod of Kubernetes; undefined: that is not known. */
+  readonly pod: PodOfContainer | null | undefined;
   /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
   /**
@@ -182,6 +186,9 @@ const readers: {
   "process.tty": (s) => s.facts.tty,
   "container.id": (s) => s.containerId,
   "container.image.name": containerImage,
+  "k8s.pod.name": ({ pod }) => (pod === null ? null : pod?.name),
+  "k8s.namespace.name": ({ pod }) => (pod === null ? null : pod?.namespace),
+  "k8s.container.name": ({ pod }) => (pod === null ? null : pod?.container),
   "network.transport": (s) => networkOf(s)?.transport,
   "network.type": (s) => networkOf(s)?.family,
   "network.peer.address": (s) => peerOf(s)?.peerAddress,

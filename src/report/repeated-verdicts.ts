@@ -609,6 +609,9 @@ const sharedNames = [
   "process.unit",
   "container.id",
   "container.image.name",
+  "k8s.pod.name",
+  "k8s.namespace.name",
+  "k8s.container.name",
   "change.id",
 ] as const;
 

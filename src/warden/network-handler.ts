@@ -34,6 +34,7 @@ export interface NetworkInputs
     | "bootTimeMs"
     | "userName"
     | "imageOf"
+    | "podOf"
     | "awaited"
     | "knowledgeOf"
     | "observed"

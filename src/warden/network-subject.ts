@@ -9,7 +9,8 @@ import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
-export interface NetworkSubjectInputs extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf"> {
+export interface NetworkSubjectInputs
+  extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf" | "podOf"> {
   /** The name of an address; null: none has it. Absent where names are not known. */
   readonly hostNameOf?: (address: string) => string | null;
 }
@@ -53,6 +54,7 @@ export function processSubject(
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     change: knowledge.change,
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,

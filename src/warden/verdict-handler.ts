@@ -1,4 +1,5 @@
 // From a program that runs to a verdict that is carried out and reported.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
@@ -17,6 +18,7 @@ import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Totals } from "../report/totals.ts";
 import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { ChangedRunnables } from "./changed-runnables.ts";
 import type { KnowableExec } from "./known-trees.ts";
@@ -56,6 +58,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The pod of a container that `imageOf` was asked about; null: it belongs to none; undefined: that is not known. */
+  readonly podOf?: (container: string) => PodOfContainer | null | undefined;
   /** The fields of a record that describe the ancestors of its process. */
   readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
@@ -285,7 +289,7 @@ function observedExec({ event }: Execution): ObservedExec | undefined {
 export function execSubject(
   exec: Execution,
   wallOffset: number,
-  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf" | "podOf">,
   knowledge: Knowledge = {},
 ): ExecSubject {
   const { process, facts } = exec;
@@ -309,6 +313,7 @@ export function execSubject(
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     changed: undefined,
     change: knowledge.change,
@@ -321,7 +326,7 @@ export function execSubject(
 export function lateSubject(
   subject: ExecSubject,
   knowledge: Knowledge,
-  inputs: Pick<VerdictInputs, "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "examined" | "imageOf" | "podOf">,
 ): ExecSubject {
   const { containerId, facts, wallTime } = subject;
   return {
@@ -329,6 +334,7 @@ export function lateSubject(
     knowledge,
     change: knowledge.change,
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
   };
 }

@@ -242,7 +242,10 @@ export function buildWardenParts(
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
   });
-  const files = new FilesInForce({ stateDirectory, totals, writeFile, recordChange }, options.lastGood);
+  const files = new FilesInForce(
+    { stateDirectory, startConfig: options.startConfig, totals, writeFile, recordChange },
+    options.lastGood,
+  );
   if (files.current.problems.length > 0)
     recordChange("configuration.rejected", {
       "policy.severity": "high",
@@ -274,10 +277,11 @@ export function buildWardenParts(
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
-    const image = examiner.images.imageOf(container);
-    capture.containerImage(container, image);
+    const image = examiner.containers.imageOf(container);
+    capture.container(container, { image, pod: examiner.containers.podOf(container) });
     return image;
   };
+  const podOf = (container: string) => examiner.containers.podOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -409,6 +413,7 @@ export function buildWardenParts(
       digest: files.current.origin.digest,
       since: files.current.sinceMs / 1e3,
     },
+    waiting: [...files.waiting],
     degraded: [...degraded()],
     lost: verdicts.lost,
     backlog: outbox.unacknowledged,
@@ -495,6 +500,7 @@ export function buildWardenParts(
     userName: (uid: number) => users.nameOf(uid),
     load,
     imageOf,
+    podOf,
     late,
     awaited: ({ containerId, examined, facts }: Subject): readonly string[] => {
       if (typeof containerId === "string")

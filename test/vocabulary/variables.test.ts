@@ -47,6 +47,7 @@ const exec: ExecSubject = {
   examined: { package: "python3-minimal", unpackaged: false, modified: false },
   containerId: "0123456789ab",
   containerImage: "docker.io/library/nginx",
+  pod: { name: "shop-7d9c", namespace: "prod", container: "web" },
 };
 /** A connection of the same process. */
 const connection = givenNetworkSubject(exec, {

@@ -130,14 +130,15 @@ const LINK_PROGRAM = 8;
 const linkInfo = pinned(LINK_INFO);
 const linkView = new DataView(linkInfo.buffer);
 
-/** The id of the program that is attached by `link`; undefined if the descriptor is closed or is no attachment (5.8). */
-export function attachedProgram(link: number): number | undefined {
+/** Whether `link` still attaches `program`: somebody may have detached it, or closed the descriptor (5.8). */
+export function isAttached(link: number, program: BpfProgram): boolean {
   linkInfo.fill(0);
   attribute.clear();
   attribute.u32(0, link);
   attribute.u32(4, LINK_INFO);
   attribute.pointer(8, linkInfo);
-  return callBpf("OBJ_GET_INFO_BY_FD") < 0 ? undefined : linkView.getUint32(LINK_PROGRAM, true);
+  if (callBpf("OBJ_GET_INFO_BY_FD") < 0) return false;
+  return linkView.getUint32(LINK_PROGRAM, true) === programInfo(program).id;
 }
 
 /** The fields of struct bpf_prog_info that are used here. */
