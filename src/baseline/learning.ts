@@ -169,11 +169,11 @@ export class Learning {
     change: string | null = null,
   ): void {
     if (lineage.uncertain || scope === undefined) return;
+    // What is folded is kept only as far as it can be reported.
+    if (this.rows.length >= this.limits.trees) return;
     const key = `${scope}\u0000${change ?? ""}\u0000${treeOf(lineage).habit}`;
     let learned = this.destinations.get(key);
     if (learned === undefined) {
-      // The table of trees is full by then, too.
-      if (this.destinations.size >= this.limits.trees) return;
       learned = new LearnedDestinations();
       this.destinations.set(key, learned);
     }
