@@ -8,7 +8,8 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import type { Tree } from "../forest/tree.ts";
 import { undoUnambiguous } from "../linux/text.ts";
-import type { ExecSubject } from "../policy/subject.ts";
+import { givenNetworkSubject, networkEventName } from "../policy/given-event.ts";
+import type { ExecSubject, Subject } from "../policy/subject.ts";
 import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
 import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
@@ -23,8 +24,15 @@ export interface RecordedSubjects {
   readonly environmentNames: readonly string[];
 }
 
-/** The subject of the exec that a verdict or a new tree records; undefined if the record has no tree. */
-export function recordedSubject(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
+/** The subject of the event that a verdict or a new tree records; undefined if the record has no tree. */
+export function recordedSubject(record: EventRecord, options: RecordedSubjects): Subject | undefined {
+  const exec = recordedExec(record, options);
+  const name = networkEventName(record["event.kind"]);
+  if (exec === undefined || name === undefined) return exec;
+  return givenNetworkSubject(exec, { ...record, "event.name": name });
+}
+
+function recordedExec(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
   const tree = treeIn(record);
   if (tree === undefined) return undefined;
   const facts = factsIn(record, options.environmentNames);

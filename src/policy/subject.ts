@@ -78,6 +78,8 @@ export interface ExecSubject extends ProcessSubject {
 interface SocketSubject<K extends NetworkKind> extends ProcessSubject {
   readonly kind: K;
   readonly network: NetworkEvent & { readonly kind: K };
+  /** Name of the peer's address; null: none is known. Absent: a listener has no peer. */
+  readonly peerName?: string | null | undefined;
 }
 
 /** The subject of each judged kind of event. The type checker names a kind that is missing here. */
@@ -89,6 +91,22 @@ interface SubjectTypes {
 }
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
+
+/** The subject of what a process does on the network. `process`: what is known of it then. `peerName`: see the subject. */
+export function subjectOfNetwork(
+  process: Omit<ExecSubject, "kind">,
+  event: NetworkEvent,
+  peerName?: string | null,
+): NetworkSubject {
+  switch (event.kind) {
+    case "connect":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "send":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "listen":
+      return { ...process, kind: event.kind, network: event };
+  }
+}
 
 /** What a policy decides about. */
 export type Subject = SubjectTypes[JudgedKind];
@@ -114,6 +132,10 @@ function containerImage(subject: Subject): string | null | undefined {
 
 function networkOf(subject: Subject): NetworkEvent | undefined {
   return subject.kind === "exec" ? undefined : subject.network;
+}
+
+function peerNameOf(subject: Subject): string | null | undefined {
+  return subject.kind === "exec" ? undefined : subject.peerName;
 }
 
 function peerOf(subject: Subject): Exclude<NetworkEvent, ListenEvent> | undefined {
@@ -170,6 +192,7 @@ const readers: {
   "network.type": (s) => networkOf(s)?.family,
   "network.peer.address": (s) => peerOf(s)?.peerAddress,
   "network.peer.port": (s) => peerOf(s)?.peerPort,
+  "destination.name": peerNameOf,
   "network.local.address": (s) => networkOf(s)?.localAddress,
   "network.local.port": (s) => networkOf(s)?.localPort,
   "tree.path": (s) => s.tree.path,

@@ -24,10 +24,10 @@ import {
   variableNames,
 } from "../vocabulary/variables.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
+import { checkTestEvent } from "./given-event.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
 import type { ExecSubject, Parent } from "./subject.ts";
-import { checkTestEvent } from "./test-event.ts";
 
 type Given = TestEntry["lineage"][number];
 type Value = string | number | boolean | null | readonly string[];

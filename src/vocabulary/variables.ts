@@ -430,6 +430,16 @@ const table = {
     otel: true,
     meaning: "port to which the process connects or sends",
   },
+  "destination.name": {
+    type: "string",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket"],
+    inTests: "event",
+    ordinary: null,
+    meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
+  },
   "network.local.address": {
     type: "string",
     judged: true,
@@ -455,6 +465,7 @@ const table = {
     [...sockets, "close"],
     "the kernel's cookie of the socket, by which `network.close` belongs to the event that opened it",
   ),
+  "network.denied": reported("bool", sockets, "the kernel refused it by a rule; absent: it did not"),
   "network.result": reported(
     "string",
     ["close"],
@@ -709,10 +720,14 @@ const table = {
   "sensor.when": reported("string", [], "`doctor`: when the event of an exec is made"),
   "sensor.capabilities": reported("string[]", [], "`doctor`: capabilities that the sensor needs"),
   "sensor.never_known": reported("string[]", [], "`doctor`: variables that the sensor never knows"),
+  "self_test.source": reported("string", [], "`doctor --self-test`: the event source that was tested"),
+  "self_test.check": reported("string", [], "`doctor --self-test`: what was tested, for example `kill`"),
+  "self_test.passed": reported("bool", [], "`doctor --self-test`: it was as it must be"),
+  "self_test.detail": reported("string", [], "`doctor --self-test`: what was seen"),
   "sensor.loss.reason": reported(
     "string",
     ["loss"],
-    "why events were lost: `overrun`, `restart` or `switch`",
+    "why events were lost: `overrun`, `restart`, `switch`, or `network` (only events of the network)",
   ),
   "sensor.loss.count": reported("int", ["loss"], "how many events were lost; absent if not known"),
   "configuration.errors": reported(
@@ -840,8 +855,8 @@ const table = {
   "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
-    ["change"],
-    "kind of the event that could not be handled: `fork`, `exec`, `user`, `exit` or `loss`",
+    [...sockets, "change"],
+    "kind of the event that a verdict is on, if that is no exec: `connect`, `send` or `listen`; of `warden.fault`, the kind that could not be handled",
   ),
 
   "base.programs": reported("int", ["change"], "how many programs count as base system"),
@@ -913,6 +928,11 @@ const table = {
     "string[]",
     [],
     "`status`: files that were changed after they were put into force",
+  ),
+  "status.reporter": reported(
+    "string[]",
+    [],
+    "`status`: what does not work at the outputs and the endpoint, as the reporter states it",
   ),
   "status.paused": reported("bool", [], "`status`: enforcement is paused"),
   "status.journal.bytes": reported("int", [], "`status`: size of the journal"),

@@ -64,6 +64,7 @@ test("none of its processes has a capability beyond those of the pod, or can gai
   const mode = {
     source: "auto",
     enforcement: "observe",
+    network: true,
     mail: false,
     setIdMail: false,
     exports: false,
