@@ -19,8 +19,8 @@ export const recordKinds = {
   loss: null,
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
 
-/** The number of the record of a signal to a process of treewarden's own, which is no event of the host's. */
-export const SIGNAL_RECORD = 4;
+/** The number of the record of a signal to a process of treewarden's own, which is no event of the host's: above all kinds. */
+export const SIGNAL_RECORD = 32;
 
 /** The kinds of which the programs write records. */
 export type RecordKind = {

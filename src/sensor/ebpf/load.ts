@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
-import { attachedProgram, attachTracepoint, BpfProgram, programInfo } from "../../linux/bpf/program.ts";
+import { attachTracepoint, BpfProgram, isAttached } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
 import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
@@ -106,7 +106,7 @@ export class LoadedPrograms implements Disposable {
   /** The names of the programs that their tracepoints do not run any more. */
   detached(): readonly string[] {
     return [...this.links]
-      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .filter(([link, program]) => !isAttached(link, program))
       .map(([, program]) => program.name);
   }
 

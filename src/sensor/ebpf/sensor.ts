@@ -185,7 +185,7 @@ export class EbpfSensor implements Sensor {
   }
 
   findTampering(): string | undefined {
-    const detached = this.loaded.detached();
+    const detached = [...this.loaded.detached(), ...this.network.detached()];
     return detached.length === 0
       ? undefined
       : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;

@@ -5,7 +5,7 @@ import { assemble, type Code } from "../../../linux/bpf/assembler.ts";
 import { attachToCgroup } from "../../../linux/bpf/cgroup-link.ts";
 import { BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BpfMap, type MapSpec } from "../../../linux/bpf/map.ts";
 import { SharedPage } from "../../../linux/bpf/memory.ts";
-import { attachTracepoint, BpfProgram, type CgroupHook } from "../../../linux/bpf/program.ts";
+import { attachTracepoint, BpfProgram, type CgroupHook, isAttached } from "../../../linux/bpf/program.ts";
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
 import { describeWords } from "../../../linux/bpf/type-description.ts";
 import { closeDescriptor } from "../../../linux/descriptor.ts";
@@ -105,6 +105,8 @@ export class NetworkPrograms implements Disposable {
   private readonly networks: BpfMap;
   private readonly ports: BpfMap;
   private readonly links = new Map<string, DisposableStack>();
+  /** The descriptor of each attachment. */
+  private readonly linkDescriptors = new Map<string, number>();
   private readonly resources: DisposableStack;
   /** The keys in the trie of networks, by their bytes. */
   private filtered: ReadonlyMap<string, Uint8Array> = new Map();
@@ -199,6 +201,14 @@ export class NetworkPrograms implements Disposable {
     }
   }
 
+  /** The names of the programs that somebody else has detached. */
+  detached(): readonly string[] {
+    return [...this.linkDescriptors].flatMap(([name, link]) => {
+      const program = this.attached.get(name);
+      return program === undefined || isAttached(link, program) ? [] : [program.name];
+    });
+  }
+
   [Symbol.dispose](): void {
     for (const { name } of rows) this.detach(name);
     this.resources.dispose();
@@ -211,6 +221,7 @@ export class NetworkPrograms implements Disposable {
     const link = "hook" in place ? attachHook(program, place.hook, cgroup) : attachTracepoint(program);
     stack.defer(() => closeDescriptor(link));
     this.attached.set(name, program);
+    this.linkDescriptors.set(name, link);
     this.links.set(name, stack.move());
   }
 
@@ -218,6 +229,7 @@ export class NetworkPrograms implements Disposable {
     this.links.get(name)?.dispose();
     this.links.delete(name);
     this.attached.delete(name);
+    this.linkDescriptors.delete(name);
   }
 
   /** Puts the new entries into the trie before it takes the old ones out. */

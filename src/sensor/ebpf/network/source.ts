@@ -47,6 +47,11 @@ export class NetworkSource implements Disposable {
     return this.programs?.attached ?? new Map();
   }
 
+  /** The names of its programs that somebody else has detached. */
+  detached(): readonly string[] {
+    return this.programs?.detached() ?? [];
+  }
+
   get denials(): NetworkDenials | undefined {
     return this.kernelDenials;
   }
