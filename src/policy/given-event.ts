@@ -100,18 +100,16 @@ export function givenNetworkSubject(exec: ExecSubject, event: GivenEvent): Netwo
     return subjectOfNetwork(process, { kind, ...common, localAddress, localPort, found: false });
   }
   const name = event["destination.name"];
-  return subjectOfNetwork(
-    process,
-    {
-      kind,
-      ...common,
-      peerAddress: peer?.text ?? "",
-      peerPort: portOf(event["network.peer.port"]) ?? 0,
-      localAddress: local?.text,
-      localPort: portOf(event["network.local.port"]),
-    },
-    typeof name === "string" ? name : null,
-  );
+  const peerName = typeof name === "string" ? name : null;
+  const network = {
+    kind,
+    ...common,
+    peerAddress: peer?.text ?? "",
+    peerPort: portOf(event["network.peer.port"]) ?? 0,
+    localAddress: local?.text,
+    localPort: portOf(event["network.local.port"]),
+  };
+  return subjectOfNetwork(process, network, peerName);
 }
 
 function kindOf(event: GivenEvent): NetworkKind | undefined {

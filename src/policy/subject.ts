@@ -92,20 +92,17 @@ interface SubjectTypes {
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
 
-/**
- * The subject of what a process does on the network. `process`: what is known of it then. `peerName`: the name of the
- * peer's address; null if it has none.
- */
+/** The subject of what a process does on the network. `process`: what is known of it then. `peerName`: see the subject. */
 export function subjectOfNetwork(
   process: Omit<ExecSubject, "kind">,
   event: NetworkEvent,
-  peerName: string | null = null,
+  peerName?: string | null,
 ): NetworkSubject {
   switch (event.kind) {
     case "connect":
-      return { ...process, kind: event.kind, peerName, network: event };
+      return { ...process, kind: event.kind, network: event, peerName };
     case "send":
-      return { ...process, kind: event.kind, peerName, network: event };
+      return { ...process, kind: event.kind, network: event, peerName };
     case "listen":
       return { ...process, kind: event.kind, network: event };
   }

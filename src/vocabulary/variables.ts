@@ -929,6 +929,11 @@ const table = {
     [],
     "`status`: files that were changed after they were put into force",
   ),
+  "status.reporter": reported(
+    "string[]",
+    [],
+    "`status`: what does not work at the outputs and the endpoint, as the reporter states it",
+  ),
   "status.paused": reported("bool", [], "`status`: enforcement is paused"),
   "status.journal.bytes": reported("int", [], "`status`: size of the journal"),
   "status.version": reported("string", ["change"], "`status`, `warden.heartbeat`: version that runs"),

@@ -12,7 +12,6 @@ import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
 import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
-import { type HostNames, noHostNames } from "../sensor/network/host-names.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
@@ -53,6 +52,8 @@ export interface NetworkInputs
   readonly isReported: (kind: NetworkKind) => boolean;
   /** How many plain events of each user are reported. */
   readonly budget: Pick<UserBudget, "take">;
+  /** The name of an address; null: none has it. */
+  readonly hostNameOf?: (address: string) => string | null;
 }
 
 const denied: CarriedOut = { outcome: "denied", reason: undefined };
@@ -66,8 +67,6 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 };
 
 export class NetworkHandler {
-  /** Names of addresses in force. */
-  hostNames: HostNames = noHostNames;
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
 
@@ -78,10 +77,9 @@ export class NetworkHandler {
   onNetwork(activity: NetworkActivity): void {
     const { inputs } = this;
     const { process, tree, event } = activity;
-    const facts = factsOf(activity);
+    const facts = factsOf(process, event.uid);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const context = { ...inputs, wallOffset: inputs.wallOffset(), hostNames: this.hostNames };
-    const subject = networkSubject(activity, facts, context, knowledge);
+    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);

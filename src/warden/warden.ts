@@ -139,8 +139,15 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
+    this.applyDenials();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
+  }
+
+  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
+  private applyDenials(): void {
+    const { work, denials } = this.parts;
+    work.add("denials", () => denials.applying());
   }
 
   async run(): Promise<void> {
@@ -320,6 +327,7 @@ class Warden {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+      this.applyDenials();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -427,7 +435,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
-    const { confirmed, network } = this.parts;
+    const { confirmed, hosts } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
       this.leaveReload(requests);
@@ -456,8 +464,8 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
+    hosts.names = result.hostNames;
     source.watchedNetwork.settings = config.network;
-    network.hostNames = result.hostNames;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);

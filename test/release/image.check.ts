@@ -64,10 +64,10 @@ test("none of its processes has a capability beyond those of the pod, or can gai
   const mode = {
     source: "auto",
     enforcement: "observe",
+    network: true,
     mail: false,
     setIdMail: false,
     exports: false,
-    network: true,
   } as const;
   const allowed = capabilityBits(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));
   const statuses = container.statuses();

@@ -21,7 +21,7 @@ import {
 } from "./layout.ts";
 import { NetworkDecoder } from "./network/decode.ts";
 import type { UdpSessions } from "./network/sessions.ts";
-import { long, ticks, word } from "./record-words.ts";
+import { long, ticksAt, word } from "./record-words.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
@@ -117,7 +117,7 @@ export class Decoder {
       time,
       pid,
       parentPid,
-      startTicks: ticks(words, start, forkLayout.start),
+      startTicks: ticksAt(words, start, forkLayout.start),
       startExact: true,
     });
   }
@@ -182,7 +182,7 @@ export class Decoder {
     const session = word(words, start, execLayout.sessionId);
     const login = word(words, start, execLayout.loginUid);
     return {
-      startTicks: ticks(words, start, execLayout.start),
+      startTicks: ticksAt(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
       // A memfd has no name in a file system, so it cannot be deleted.

@@ -58,10 +58,14 @@ const programStructs = {
       argEnd: "arg_end",
       envStart: "env_start",
       envEnd: "env_end",
+      startStack: "start_stack",
       exeFile: "exe_file",
     },
   },
-  bprm: { struct: "linux_binprm", members: { filename: "filename", interp: "interp" } },
+  bprm: {
+    struct: "linux_binprm",
+    members: { filename: "filename", interp: "interp", argc: "argc", envc: "envc" },
+  },
   file: { struct: "file", members: { mnt: "f_path.mnt", dentry: "f_path.dentry", inode: "f_inode" } },
   inode: {
     struct: "inode",

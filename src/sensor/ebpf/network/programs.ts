@@ -81,6 +81,11 @@ const rows: readonly ProgramRow[] = [
   { name: "post_bind6", place: { hook: "postBind6" }, code: postBindProgram(6), kinds: ["listen"] },
 ];
 
+interface Attachment extends Disposable {
+  readonly program: BpfProgram;
+  readonly link: number;
+}
+
 /** A program that the kernel did not attach to a hook. */
 export class HookRefused extends Error {
   override readonly name = "HookRefused";
@@ -97,16 +102,11 @@ export class NetworkPrograms implements Disposable {
   readonly sessions: BpfMap;
   readonly deniedProcesses: BpfMap;
   readonly deniedNetworks: BpfMap;
-  /** The attached programs by their names in the table. */
-  readonly attached = new Map<string, BpfProgram>();
-
   private readonly kernel: NetworkKernelLayout;
   private readonly maps: NetworkMaps;
   private readonly networks: BpfMap;
   private readonly ports: BpfMap;
-  private readonly links = new Map<string, DisposableStack>();
-  /** The descriptor of each attachment. */
-  private readonly linkDescriptors = new Map<string, number>();
+  private readonly attachments = new Map<string, Attachment>();
   private readonly resources: DisposableStack;
   /** The keys in the trie of networks, by their bytes. */
   private filtered: ReadonlyMap<string, Uint8Array> = new Map();
@@ -192,7 +192,7 @@ export class NetworkPrograms implements Disposable {
     try {
       for (const row of rows) {
         const isNeeded = row.kinds.some((kind) => kinds.includes(kind));
-        if (isNeeded && !this.links.has(row.name)) this.attach(row, cgroup);
+        if (isNeeded && !this.attachments.has(row.name)) this.attach(row, cgroup);
         else if (!isNeeded) this.detach(row.name);
       }
     } catch (error) {
@@ -201,12 +201,16 @@ export class NetworkPrograms implements Disposable {
     }
   }
 
-  /** The names of the programs that somebody else has detached. */
+  /** The attached programs by their names in the table. */
+  get attached(): ReadonlyMap<string, BpfProgram> {
+    return new Map([...this.attachments].map(([name, { program }]) => [name, program]));
+  }
+
+  /** The names of the programs that the kernel does not run any more, although they are attached. */
   detached(): readonly string[] {
-    return [...this.linkDescriptors].flatMap(([name, link]) => {
-      const program = this.attached.get(name);
-      return program === undefined || isAttached(link, program) ? [] : [program.name];
-    });
+    return [...this.attachments.values()]
+      .filter(({ link, program }) => !isAttached(link, program))
+      .map(({ program }) => program.name);
   }
 
   [Symbol.dispose](): void {
@@ -220,16 +224,13 @@ export class NetworkPrograms implements Disposable {
     const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code(this.kernel, this.maps)), where));
     const link = "hook" in place ? attachHook(program, place.hook, cgroup) : attachTracepoint(program);
     stack.defer(() => closeDescriptor(link));
-    this.attached.set(name, program);
-    this.linkDescriptors.set(name, link);
-    this.links.set(name, stack.move());
+    const owned = stack.move();
+    this.attachments.set(name, { program, link, [Symbol.dispose]: () => owned.dispose() });
   }
 
   private detach(name: string): void {
-    this.links.get(name)?.dispose();
-    this.links.delete(name);
-    this.attached.delete(name);
-    this.linkDescriptors.delete(name);
+    this.attachments.get(name)?.[Symbol.dispose]();
+    this.attachments.delete(name);
   }
 
   /** Puts the new entries into the trie before it takes the old ones out. */

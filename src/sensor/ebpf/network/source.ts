@@ -47,7 +47,7 @@ export class NetworkSource implements Disposable {
     return this.programs?.attached ?? new Map();
   }
 
-  /** The names of its programs that somebody else has detached. */
+  /** The names of the programs that the kernel does not run any more, although they are attached. */
   detached(): readonly string[] {
     return this.programs?.detached() ?? [];
   }
