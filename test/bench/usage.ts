@@ -73,7 +73,7 @@ export function read(path: string): string {
   }
 }
 
-export export function list(path: string): string[] {
+export function list(path: string): string[] {
   try {
     return readdirSync(path);
   } catch {
