@@ -38,6 +38,7 @@ filter of system calls and with the bounding set they were started with, see [re
 
 const anyMode: PrivilegeMode = {
   source: "auto",
+  network: true,
   enforcement: "kill",
   mail: true,
   setIdMail: false,

@@ -11,6 +11,7 @@ import { gzip as gzipWithCallback } from "node:zlib";
 import { compileExecutable } from "./executable.ts";
 import { licenceTexts } from "./licences-page.ts";
 import { fetchCLibrary, LOADER } from "./release/c-library.ts";
+import { type CommandLineFiles, writeCommandLineFiles } from "./release/command-line-files.ts";
 import {
   billOfMaterials,
   type Component,
@@ -76,6 +77,7 @@ interface Inputs {
   readonly work: string;
   /** Path of the licence texts. */
   readonly licences: string;
+  readonly commandLine: CommandLineFiles;
   readonly nfpm: string;
 }
 
@@ -88,7 +90,7 @@ interface Made {
 
 /** Makes everything for one processor in `out`, and works in a new folder in `work`. */
 async function makeFor(target: ReleaseTarget, inputs: Inputs): Promise<Made> {
-  const { out, licences, nfpm } = inputs;
+  const { out, licences, commandLine, nfpm } = inputs;
   const work = join(inputs.work, target.name);
   mkdirSync(work);
   const packages = parseLockFile(lockFileText());
@@ -136,6 +138,7 @@ async function makeFor(target: ReleaseTarget, inputs: Inputs): Promise<Made> {
       executable,
       portable: new Map(portable),
       documents: texts,
+      commandLine,
     },
     out,
   );
@@ -159,7 +162,8 @@ async function release({ out, targets, key }: Arguments): Promise<void> {
     const packages = parseLockFile(lockFileText());
     const licences = join(work, "copyright");
     writeFileSync(licences, licenceTexts(packages));
-    const inputs = { out, work, licences, nfpm: await buildNfpm() };
+    const commandLine = await writeCommandLineFiles(work);
+    const inputs = { out, work, licences, commandLine, nfpm: await buildNfpm() };
     const made = await Promise.all(targets.map((target) => makeFor(target, inputs)));
     const layout = imageLayout(
       made.map(({ layer }) => layer),

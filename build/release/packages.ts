@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { repository } from "../version.ts";
+import type { CommandLineFiles } from "./command-line-files.ts";
 import type { ReleaseTarget } from "./targets.ts";
 import { cacheFolder, runTool } from "./tool.ts";
 
@@ -48,6 +49,7 @@ export interface PackageInputs {
   readonly portable: ReadonlyMap<string, string>;
   /** Files of the documentation, by their names in /usr/share/doc/treewarden. */
   readonly documents: ReadonlyMap<string, string>;
+  readonly commandLine: CommandLineFiles;
 }
 
 interface Content {
@@ -64,8 +66,16 @@ const SUMMARY = "watches every program that starts, and its parents";
 const EXECUTABLE = { mode: 0o755 };
 const FILE = { mode: 0o644 };
 
-/** What every package has: the configuration, which upgrades keep, and the documentation. */
-function common({ documents }: PackageInputs): readonly Content[] {
+/** Debian's zsh looks into vendor-completions for what packages bring; the others keep the place that zsh itself has. */
+const zshCompletions: Readonly<Record<PackageFormat, string>> = {
+  deb: "/usr/share/zsh/vendor-completions",
+  rpm: "/usr/share/zsh/site-functions",
+  apk: "/usr/share/zsh/site-functions",
+};
+
+/** What every package has: the configuration, which upgrades keep, and what explains the commands. */
+function common({ documents, commandLine }: PackageInputs, format: PackageFormat): readonly Content[] {
+  const { manual, completions } = commandLine;
   return [
     { dst: "/etc/treewarden", type: "dir", file_info: { mode: 0o755 } },
     { dst: "/etc/treewarden/policies", type: "dir", file_info: { mode: 0o755 } },
@@ -80,14 +90,18 @@ function common({ documents }: PackageInputs): readonly Content[] {
       dst: `/usr/share/doc/treewarden/${name}`,
       file_info: FILE,
     })),
+    { src: manual, dst: "/usr/share/man/man8/treewarden.8.gz", file_info: FILE },
+    { src: completions.bash, dst: "/usr/share/bash-completion/completions/treewarden", file_info: FILE },
+    { src: completions.zsh, dst: `${zshCompletions[format]}/_treewarden`, file_info: FILE },
+    { src: completions.fish, dst: "/usr/share/fish/vendor_completions.d/treewarden.fish", file_info: FILE },
   ];
 }
 
 /** For hosts with glibc and systemd. */
-function forSystemd(inputs: PackageInputs): readonly Content[] {
+function forSystemd(inputs: PackageInputs, format: "deb" | "rpm"): readonly Content[] {
   const file = (name: string, dst: string): Content => ({ src: packaging(name), dst, file_info: FILE });
   return [
-    ...common(inputs),
+    ...common(inputs, format),
     { src: inputs.executable, dst: "/usr/bin/treewarden", file_info: EXECUTABLE },
     file("systemd/treewarden.service", "/usr/lib/systemd/system/treewarden.service"),
     file("systemd/treewarden.sysusers", "/usr/lib/sysusers.d/treewarden.conf"),
@@ -98,7 +112,7 @@ function forSystemd(inputs: PackageInputs): readonly Content[] {
 /** For Alpine, whose C library is musl: the portable archive, and a service of OpenRC. */
 function forOpenRc(inputs: PackageInputs): readonly Content[] {
   return [
-    ...common(inputs),
+    ...common(inputs, "apk"),
     ...[...inputs.portable].map(([dst, src]) => ({ src, dst })),
     { src: "/opt/treewarden/bin/treewarden", dst: "/usr/bin/treewarden", type: "symlink" },
     { src: packaging("openrc/treewarden"), dst: "/etc/init.d/treewarden", file_info: EXECUTABLE },
@@ -194,7 +208,7 @@ export async function makePackages(
           mtime: new Date(inputs.time * 1000).toISOString(),
           umask: 0o022,
           disable_globbing: true,
-          contents: format === "apk" ? forOpenRc(inputs) : forSystemd(inputs),
+          contents: format === "apk" ? forOpenRc(inputs) : forSystemd(inputs, format),
           ...settingsOf(format, (name) => stagedScript(format, name, work, inputs.time)),
         }),
       );

@@ -1,7 +1,7 @@
 // `treewarden baseline`: learn what this host runs, keep it, and show what is new.
 import { Command, Option } from "commander";
 import { scope } from "../baseline/key.ts";
-import { durationExamples } from "../config/duration.ts";
+import { durationExamples } from "../vocabulary/duration.ts";
 import { type AcceptFlags, accept } from "./baseline/accept.ts";
 import { printRows, ROWS_COMMAND } from "./baseline/candidates.ts";
 import { type CompareFlags, compare } from "./baseline/compare.ts";

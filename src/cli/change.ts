@@ -1,6 +1,6 @@
 // `treewarden change`: windows in which what a program starts is no alarm, but is collected to be accepted.
 import { Command, Option } from "commander";
-import { durationExamples } from "../config/duration.ts";
+import { durationExamples } from "../vocabulary/duration.ts";
 import { type AcceptChangeFlags, acceptChange } from "./change/accept.ts";
 import { type ExportChangeFlags, exportChange } from "./change/export.ts";
 import {

@@ -13,7 +13,7 @@ import { CommandError, exitCodes } from "./output.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 /** Maximum size in bytes: a thousand lines. On hostile YAML of this size the parser takes some 1.5 s and 300 MB. */
-const CONFIG_LIMIT = 65_536;
+export const CONFIG_LIMIT = 65_536;
 /** The number of errors that are shown. */
 const ERRORS_SHOWN = 20;
 
@@ -76,7 +76,7 @@ export function isConfigurationChanged({ file, digest }: WardenStatus["configura
   return content.problem.kind === "missing" && digest !== null;
 }
 
-function errorLine({ file, line, column, message }: ConfigError): string {
+export function errorLine({ file, line, column, message }: ConfigError): string {
   return `${file}:${line}:${column}: ${message}`;
 }
 

@@ -1,6 +1,6 @@
 // Options whose value is a duration.
 import { InvalidArgumentError } from "commander";
-import { durationExamples, parseDuration } from "../config/duration.ts";
+import { durationExamples, parseDuration } from "../vocabulary/duration.ts";
 import { CommandError, exitCodes } from "./output.ts";
 
 /** Parses an option's value into seconds, for commander: it adds the option's name to the error. */

@@ -6,7 +6,7 @@ import { comparedPath } from "../baseline/compared-path.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Exclusions } from "../baseline/exclusions.ts";
 import { baselinePath, properEnds } from "../baseline/key.ts";
-import { findContainerImage } from "../examiner/runtime-images.ts";
+import { describeContainer } from "../examiner/container-description.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
@@ -30,7 +30,7 @@ export function askBaseline(
     const entries = readKnown(stateDirectory);
     const exclusions = compiledExclusions(readExclusions(stateDirectory));
     const { container } = lineage;
-    const image = container === null ? null : (findContainerImage(container) ?? null);
+    const image = container === null ? null : (describeContainer(container).image ?? null);
     const scope = new AcceptedTrees(null, exclusions).scopeOf(lineage, facts, image);
     return answerOf(entries, exclusions, lineage, scope, second);
   } catch (error) {

@@ -1,7 +1,7 @@
 // Looks up live processes in the baseline, as the running warden does, for commands that only show.
 import { AcceptedTrees } from "../baseline/accepted-trees.ts";
 import type { Knowledge } from "../baseline/baseline.ts";
-import { findContainerImage } from "../examiner/runtime-images.ts";
+import { describeContainer } from "../examiner/container-description.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { FoundProcess } from "../forest/forest.ts";
 import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./baseline/store.ts";
@@ -29,7 +29,7 @@ export function knowledgeReader(stateDirectory: string): (found: FoundProcess) =
   const imageOf = (container: string): string | null => {
     const known = images.get(container);
     if (known !== undefined) return known;
-    const image = findContainerImage(container) ?? null;
+    const image = describeContainer(container).image ?? null;
     images.set(container, image);
     return image;
   };

@@ -1,5 +1,7 @@
 // Opens the event source for a command, and reports why the kernel refuses it and how to fix that.
 import type { Config } from "../config/config.ts";
+import type { Sensor } from "../sensor/event.ts";
+import type { NetworkWatch } from "../sensor/network/watch.ts";
 import { type OpenedSensor, openSensor, type SensorOptions } from "../sensor/open.ts";
 import { SensorUnavailable } from "../sensor/unavailable.ts";
 import { type OpenableSource, openableSources, type SourceChoice, sensors } from "../vocabulary/sensors.ts";
@@ -50,14 +52,26 @@ function checkSource(flags: ChosenSource): void {
 }
 
 /**
- * Opens the source. Throws a CommandError: a usage error for a wrong file, otherwise that the host does not allow it.
+ * Opens the source; `network`: what it is to watch of the network besides. Throws a CommandError: a usage error for a wrong file, otherwise that the host does not allow it.
  */
-export function openSource(flags: ChosenSource, options: SensorOptions): OpenedSensor {
+export function openSource(
+  flags: ChosenSource,
+  options: SensorOptions,
+  network?: NetworkWatch,
+): OpenedSensor {
   try {
-    return openSensor(flags.source, { ...options, file: flags.file });
+    const opened = openSensor(flags.source, { ...options, file: flags.file });
+    if (network !== undefined) watchNetwork(opened.sensor, network);
+    return opened;
   } catch (error) {
     if (!(error instanceof SensorUnavailable)) throw error;
     const code = watchesThisHost(flags) ? exitCodes.notAllowed : exitCodes.usage;
     throw new CommandError(code, error.message, error.hint);
   }
+}
+
+function watchNetwork(sensor: Sensor, watch: NetworkWatch): void {
+  if (sensor.watchNetwork === undefined)
+    throw new SensorUnavailable(`the source ${sensor.source} cannot see the network`, "use --source ebpf");
+  sensor.watchNetwork(watch);
 }

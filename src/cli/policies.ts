@@ -3,6 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { folderProblem } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
+import { decodeText } from "../linux/text.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { embeddedPolicies } from "../policy/embedded.ts";
 import {
@@ -12,6 +13,7 @@ import {
   POLICY_FOLDER,
   type PolicySources,
 } from "../policy/load.ts";
+import { addingHostNames, type HostNames } from "../sensor/network/host-names.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { newestOf, readNewestSigned, type SigningTimes } from "../warden/signed-policies.ts";
@@ -19,6 +21,9 @@ import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { readPublicKey, verifierOf } from "./keys.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
+
+/** The largest hosts file in bytes: some 10,000 lines. A copy of it is kept with what is in force. */
+const HOST_FILE_LIMIT = 524_288;
 
 /** Where policies are read from; see `ReadPurpose` for the difference. */
 export function policySources(
@@ -40,8 +45,10 @@ export function policySources(
   };
 }
 
-/** A policy without errors, the baselines that come with its roles, and when each role was signed. */
-export type LoadedPolicies = Pick<LoadedRoles, "policy" | "baselines" | "signed">;
+/** A policy without errors, the baselines that come with its roles, when each role was signed, and names of addresses. */
+export type LoadedPolicies = Pick<LoadedRoles, "policy" | "baselines" | "signed"> & {
+  readonly hostNames: HostNames;
+};
 
 export type PolicySettingsResult =
   | ({ readonly ok: true /** Role or file of each. */; readonly names: readonly string[] } & LoadedPolicies)
@@ -54,6 +61,8 @@ export interface PolicySettings {
   /** Keeps when the policies that were in force before were signed. */
   readonly state_directory: string;
   readonly environment: { readonly read: readonly string[] };
+  /** Files that name addresses. */
+  readonly network: { readonly host_files: readonly string[] };
 }
 
 /**
@@ -83,7 +92,9 @@ export function* loadingSettings(
   const sources = policySources(purpose, environment.read, files);
   const names = files.policies ?? policies ?? installed(purpose, mustBeSigned);
   if ("message" in names) return { ok: false, errors: [names] };
-  if (!mustBeSigned) return resultOf(names, yield* loadingPolicies(names, sources));
+  const hostNames = yield* loadingHostNames(settings.network.host_files, purpose, files);
+  if ("message" in hostNames) return { ok: false, errors: [hostNames] };
+  if (!mustBeSigned) return resultOf(names, yield* loadingPolicies(names, sources), hostNames);
   const keys: KeyObject[] = [];
   const errors: PolicyError[] = [];
   for (const file of policy_keys) {
@@ -97,7 +108,25 @@ export function* loadingSettings(
   if (isUnknown && purpose === "to decide") errors.push(errorOf(saved));
   if (errors.length > 0) return { ok: false, errors };
   const trust = { verify: verifierOf(keys), newest: isUnknown ? newest : newestOf(saved, newest) };
-  return resultOf(names, yield* loadingPolicies(names, { ...sources, trust }));
+  return resultOf(names, yield* loadingPolicies(names, { ...sources, trust }), hostNames);
+}
+
+/** The names in all of `paths`, or the error of the first file that cannot be read. */
+function* loadingHostNames(
+  paths: readonly string[],
+  purpose: ReadPurpose,
+  { read }: SettingFiles,
+): Steps<HostNames | PolicyError> {
+  const names = new Map<string, string>();
+  for (const path of paths) {
+    const content = read(path, fileRules(purpose, HOST_FILE_LIMIT));
+    if (!content.ok) {
+      const { kind, reason, fix } = content.problem;
+      return errorOf({ file: path, message: kind === "missing" ? "does not exist" : reason, fix });
+    }
+    yield* addingHostNames(names, decodeText(content.bytes));
+  }
+  return names;
 }
 
 /** An error of a whole file. */
@@ -105,11 +134,11 @@ function errorOf({ file, message, fix }: Pick<PolicyError, "file" | "message" | 
   return { file, message, fix, line: 0, column: 0 };
 }
 
-function resultOf(names: readonly string[], result: LoadResult): PolicySettingsResult {
+function resultOf(names: readonly string[], result: LoadResult, hostNames: HostNames): PolicySettingsResult {
   if (result.policy === undefined) return { ok: false, errors: result.errors };
   // Without the files' text and the conditions as trees, which would stay in memory as long as the policy.
   const { policy, baselines, signed } = result;
-  return { ok: true, names, policy, baselines, signed };
+  return { ok: true, names, policy, baselines, signed, hostNames };
 }
 
 /** Loads the policy; on errors prints each with its place and fix, and throws a CommandError. */

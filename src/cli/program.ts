@@ -114,6 +114,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./sign-release.ts")).signReleaseCommand(),
   },
   {
+    name: "config",
+    summary: "convert the configuration of pidtree-bcc",
+    load: async () => (await import("./config.ts")).configCommand(),
+  },
+  {
     name: "schema",
     summary: "print the JSON Schema of policies or of the configuration, for editors",
     load: async () => (await import("./schema.ts")).schemaCommand(),

@@ -2,7 +2,6 @@
 import { statSync } from "node:fs";
 import { Command } from "commander";
 import type { Config } from "../config/config.ts";
-import { SECOND_NS } from "../config/duration.ts";
 import { endingSignals } from "../offline/follow-events.ts";
 import { CaptureInbox, receiveCapture } from "../offline/receive-capture.ts";
 import { type Recorded, runRecording } from "../offline/recording.ts";
@@ -10,6 +9,7 @@ import { createArgumentRedaction } from "../report/redact.ts";
 import { CaptureFile, CaptureInput } from "../sensor/capture/capture-file.ts";
 import { verifyCapture } from "../sensor/capture/capture-reader.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
+import { SECOND_NS } from "../vocabulary/duration.ts";
 import { captureRedaction } from "../warden/capture-header.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { warnOfEnd } from "./capture-errors.ts";

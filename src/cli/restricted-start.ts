@@ -121,6 +121,7 @@ function restrictionsOf(config: Config, exports: boolean): Omit<Restrictions, "d
 export function privilegeMode(config: Config, exports: boolean): PrivilegeMode {
   return {
     source: config.source,
+    network: config.network.watch !== "off",
     enforcement: config.enforcement,
     mail: config.mail.to.length > 0,
     setIdMail: config.mail.set_id,

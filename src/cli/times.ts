@@ -1,5 +1,5 @@
 // Parses times of command-line options: how long ago, or a date and time.
-import { durationExamples, parseDuration } from "../config/duration.ts";
+import { durationExamples, parseDuration } from "../vocabulary/duration.ts";
 import { shownValue } from "../vocabulary/error-text.ts";
 import { CommandError, exitCodes } from "./output.ts";
 

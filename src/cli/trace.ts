@@ -3,6 +3,8 @@ import { Command } from "commander";
 import { endingSignals } from "../offline/follow-events.ts";
 import { runTrace } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
+import { networkKinds } from "../sensor/event.ts";
+import { networkFilters } from "../sensor/network/filters.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 import { chooseSource, openSource, type SourceFlags, watchesThisHost } from "./open-source.ts";
@@ -13,6 +15,7 @@ import { fileOption, sourceOption } from "./source-options.ts";
 interface TraceFlags extends HostFlags, SourceFlags {
   readonly output?: OutputFormat;
   readonly all?: boolean;
+  readonly network?: boolean;
 }
 
 export function traceCommand(): Command {
@@ -20,6 +23,10 @@ export function traceCommand(): Command {
     .description("show every exec with its tree, as it happens; no policy")
     .addOption(streamOption())
     .option("--all", "on a terminal too, print every exec and not only the first of each tree")
+    .option(
+      "--network",
+      "also connections, UDP sessions and listening sockets, as the configuration's `network` filters them",
+    )
     .addOption(sourceOption())
     .addOption(fileOption())
     .addOption(configOption())
@@ -36,8 +43,10 @@ function trace(flags: TraceFlags): void {
   const colour = mayColour(process.stdout);
   const newTreesOnly = format === "pretty" && process.stdout.isTTY && flags.all !== true;
   if (newTreesOnly) hint("the first exec of each tree is shown; --all shows every one");
+  const network =
+    flags.network === true ? { kinds: networkKinds, filters: networkFilters(config.network) } : undefined;
   runTrace({
-    openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }),
+    openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }, network),
     format:
       format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
     newTreesOnly,

@@ -2,10 +2,10 @@
 import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { parseAddress } from "../linux/socket-address.ts";
+import { parseDuration } from "../vocabulary/duration.ts";
 import { eitherOf, shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
-import { parseDuration } from "./duration.ts";
 import { isMailbox } from "./mailbox.ts";
 
 type MessageOf = (issue: v.BaseIssue<unknown>) => string;

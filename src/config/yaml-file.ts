@@ -1,6 +1,14 @@
 // Parses a YAML file by a schema. Every error has its place.
 import * as v from "valibot";
-import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  type DocumentOptions,
+  isNode,
+  LineCounter,
+  type ParseOptions,
+  parseDocument,
+  type SchemaOptions,
+} from "yaml";
 import { pathText } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
@@ -17,6 +25,9 @@ export type YamlResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
+/** For files of other programs: their version of YAML, and tags of their own. */
+export type YamlOptions = Pick<DocumentOptions & ParseOptions & SchemaOptions, "version" | "customTags">;
+
 type Path = readonly (string | number)[];
 
 /**
@@ -28,10 +39,16 @@ export function parseYaml<T>(
   file: string,
   schema: v.GenericSchema<unknown, T>,
   knownNames: (path: Path) => readonly string[],
+  options: YamlOptions = {},
 ): YamlResult<T> {
   const lines = new LineCounter();
   // With another logLevel the parser writes its warnings to the terminal itself, as they stand in the file.
-  const document = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true, logLevel: "error" });
+  const document = parseDocument(yaml, {
+    ...options,
+    lineCounter: lines,
+    uniqueKeys: true,
+    logLevel: "error",
+  });
   const place = (offset: number, message: string): ConfigError => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };

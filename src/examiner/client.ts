@@ -8,10 +8,11 @@ import { sendDescriptors } from "../linux/descriptor-passing.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
-import { ContainerImages } from "./container-images.ts";
+import { Containers } from "./containers.ts";
 import { FileContents } from "./file-contents.ts";
 import {
   type BaseSystemPart,
+  type ContainerAnswer,
   decodeExaminerMessage,
   EXAMINE_PACKET,
   type ExaminedContent,
@@ -63,7 +64,7 @@ export interface ExaminerListener {
   /** The file that was run as `path` was examined. */
   examined?(path: string, examined: ExaminedFile): void;
   /** An answer that was given earlier has changed. */
-  changed?(what: "packages" | "container image"): void;
+  changed?(what: "packages" | "container"): void;
   /** What `awaits` has named is answered, or the image of a container: `image:ID`. */
   answered?(key: string): void;
   /** The answer to a question of `contents`; undefined if it was given up. */
@@ -74,7 +75,7 @@ export interface ExaminerListener {
 
 export class ExaminerClient {
   private descriptor: number;
-  readonly images: ContainerImages;
+  readonly containers: Containers;
   readonly contents: FileContents;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
@@ -95,9 +96,9 @@ export class ExaminerClient {
     this.descriptor = fd;
     this.generation = generation;
     this.listener = listener;
-    this.images = new ContainerImages(
+    this.containers = new Containers(
       (id) => sendPacket(this.fd, encodeExaminerMessage({ type: "container", id })),
-      () => listener.changed?.("container image"),
+      () => listener.changed?.("container"),
     );
     this.contents = new FileContents({
       idsAfter: generation * IDS_PER_GENERATION,
@@ -172,7 +173,7 @@ export class ExaminerClient {
       const message = decodeExaminerMessage(this.packet.subarray(0, length));
       if (message?.type === "answer") this.onAnswer(message);
       else if (message?.type === "base") this.onBasePart(message);
-      else if (message?.type === "container") this.onImage(message.id, message.image);
+      else if (message?.type === "container") this.onContainer(message);
       else if (message?.type === "content") this.onContent(message);
       else if (message?.type === "ready") this.onRestart();
       else if (message?.type === "asleep") this.asleep = true;
@@ -183,8 +184,8 @@ export class ExaminerClient {
     return true;
   }
 
-  private onImage(id: string, image: string | undefined): void {
-    this.images.take(id, image);
+  private onContainer({ id, image, pod }: ContainerAnswer): void {
+    this.containers.take(id, image, pod);
     this.listener.answered?.(imageKey(id));
   }
 
@@ -287,7 +288,7 @@ export class ExaminerClient {
   }
 
   private askAgain(): void {
-    this.images.askAgain();
+    this.containers.askAgain();
     this.contents.askAgain();
     for (const entry of [...this.files.values()])
       if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(entry);

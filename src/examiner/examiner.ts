@@ -12,6 +12,7 @@ import { setIdleIo } from "../linux/ioprio.ts";
 import { setNice, setProcessName } from "../linux/process.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
+import { describeContainer } from "./container-description.ts";
 import type { PackageDatabase } from "./database.ts";
 import { type ExamineOptions, examine, examineContent } from "./examine.ts";
 import { openPackages } from "./open.ts";
@@ -24,7 +25,6 @@ import {
   type ExaminerRequest,
   encodeExaminerMessage,
 } from "./protocol.ts";
-import { findContainerImage } from "./runtime-images.ts";
 
 export interface ExaminerOptions {
   readonly base: Config["base"];
@@ -182,7 +182,7 @@ class Examiner {
       return;
     }
     if ("type" in question && question.type === "container") {
-      this.sendContainerImage(question.id);
+      this.sendContainer(question.id);
       return;
     }
     if ("type" in question) {
@@ -220,10 +220,10 @@ class Examiner {
     this.options.limitTime(0);
   }
 
-  private sendContainerImage(id: string): void {
+  private sendContainer(id: string): void {
     this.options.limitTime(ANSWER_TIMEOUT);
-    const image = findContainerImage(id, this.system.root);
-    this.send({ type: "container", id, ...(image === undefined ? {} : { image: imageName(image) }) });
+    const { image, pod } = describeContainer(id, this.system.root);
+    this.send({ type: "container", id, image: image === undefined ? undefined : imageName(image), pod });
     this.options.limitTime(0);
   }
 

@@ -2,6 +2,7 @@
 // and might be taken over by one, so the warden accepts arbitrary bytes and validates every message against a schema.
 import * as v from "valibot";
 import { isContainerId, isImageReference } from "../fingerprint/image-reference.ts";
+import { isPodLabel, isPodName } from "../vocabulary/pod.ts";
 
 /** The largest packet, in bytes. */
 export const EXAMINE_PACKET = 65_536;
@@ -30,8 +31,15 @@ const Begin = v.strictObject({ type: v.literal("begin"), generation: number, pac
 
 const container = v.pipe(v.string(), v.check(isContainerId));
 
-/** Asks for the image that this container was created from. */
+/** Asks for the image that this container was created from, and for its pod. */
 const Container = v.strictObject({ type: v.literal("container"), id: container });
+
+const podLabel = v.pipe(v.string(), v.check(isPodLabel));
+const Pod = v.strictObject({
+  name: v.optional(v.pipe(v.string(), v.check(isPodName))),
+  namespace: v.optional(podLabel),
+  container: v.optional(podLabel),
+});
 
 const contentId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -82,6 +90,16 @@ const ContentAnswer = v.strictObject({
 /** What the examiner found at a path or behind a descriptor. */
 export type ExaminedContent = Omit<v.InferOutput<typeof ContentAnswer>, "type" | "id">;
 
+const ContainerAnswer = v.strictObject({
+  type: v.literal("container"),
+  id: container,
+  /** Without tag and digest; absent if the runtime's files do not contain it. */
+  image: v.optional(v.pipe(v.string(), v.check(isImageReference))),
+  /** Null: it belongs to no pod; absent if the files do not show that. */
+  pod: v.optional(v.nullable(Pod)),
+});
+export type ContainerAnswer = v.InferOutput<typeof ContainerAnswer>;
+
 const Base = v.strictObject({
   type: v.literal("base"),
   /** Absolute path as in `BaseSystem`, and a short text on the program's origin. */
@@ -101,12 +119,7 @@ const Message = v.variant("type", [
    * The whole base system was sent, from this state of the package database. Answers from other states may be wrong.
    */
   v.strictObject({ type: v.literal("packages"), state }),
-  /** The image's name without tag and digest; absent if the runtime's files do not contain it. */
-  v.strictObject({
-    type: v.literal("container"),
-    id: container,
-    image: v.optional(v.pipe(v.string(), v.check(isImageReference))),
-  }),
+  ContainerAnswer,
   /** /etc/ld.so.preload was written, made, replaced or removed. */
   v.strictObject({ type: v.literal("preload") }),
   Answer,

@@ -13,6 +13,8 @@ export type ProcessRole = (typeof processRoles)[number];
 /** What of the configuration decides about privileges. */
 export interface PrivilegeMode {
   readonly source: Config["source"];
+  /** `network.watch` is not `off`. */
+  readonly network: boolean;
   readonly enforcement: Config["enforcement"];
   /** The reporter runs sendmail. */
   readonly mail: boolean;
@@ -32,6 +34,10 @@ const conditions = {
   always: { text: "always", holds: () => true },
   ebpf: { text: "source: ebpf or auto", holds: ({ source }) => source !== "netlink" },
   netlink: { text: "source: netlink or auto", holds: ({ source }) => source !== "ebpf" },
+  ebpfNetwork: {
+    text: "source: ebpf or auto, and network.watch is not off",
+    holds: ({ source, network }) => source !== "netlink" && network,
+  },
   kill: { text: "enforcement: kill", holds: ({ enforcement }) => enforcement !== "observe" },
   mail: { text: "mail.to is set", holds: ({ mail }) => mail },
   noMail: { text: "mail.to is not set", holds: ({ mail }) => !mail },
@@ -77,6 +83,13 @@ const capabilityRows: readonly CapabilityRow[] = [
   },
   { role: "warden", capability: "CAP_BPF", when: "ebpf", reason: "load the eBPF sensor" },
   { role: "warden", capability: "CAP_PERFMON", when: "ebpf", reason: "attach it to tracepoints" },
+  {
+    role: "warden",
+    capability: "CAP_NET_ADMIN",
+    when: "ebpfNetwork",
+    reason:
+      "see and deny connections: attach it to control groups, once a rule or network.watch asks for that",
+  },
   {
     role: "warden",
     capability: "CAP_NET_ADMIN",

@@ -1,5 +1,6 @@
 // The host of a capture, brought back item by item: its forest, by the same tracker as the warden's, and all that it
 // had to judge by.
+
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { readBaseline } from "../baseline/baseline-file.ts";
@@ -21,9 +22,17 @@ import type { ExecSubject } from "../policy/subject.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { Capture } from "../sensor/capture/capture-reader.ts";
-import type { CaptureItem, ChangedItem, ExaminedItem, ScanItem, TextItem } from "../sensor/capture/items.ts";
+import type {
+  CaptureItem,
+  ChangedItem,
+  ContainerItem,
+  ExaminedItem,
+  ScanItem,
+  TextItem,
+} from "../sensor/capture/items.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import { parseBase } from "../warden/base-file.ts";
 import { baselineTexts, captureTexts, isBaseline, isRoleBaseline } from "../warden/capture-texts.ts";
 import type { KnowableExec } from "../warden/known-trees.ts";
@@ -60,7 +69,7 @@ export class CapturedHost {
   private readonly examinedFiles = new Map<string, ExaminedFile>();
   /** Of execs that follow, or are judged again: each is used once. */
   private readonly changedFiles = new Map<string, ChangedItem>();
-  private readonly containers = new Map<string, string | null>();
+  private readonly containers = new Map<string, Omit<ContainerItem, "kind" | "id">>();
   private readonly baselines = new Map<string, string>();
   /** For a container without a record: only a warden asks, and may have no answer yet. */
   private readonly unknownImage: null | undefined;
@@ -124,7 +133,7 @@ export class CapturedHost {
         this.onAnswer(keyOf(item));
         return;
       case "container":
-        remember(this.containers, item.id, item.image);
+        remember(this.containers, item.id, item.image === undefined ? undefined : item);
         this.onAnswer(imageKey(item.id));
         return;
       case "changed": {
@@ -174,7 +183,13 @@ export class CapturedHost {
 
   /** The image of a container; null: not known; undefined: it was not known yet. */
   imageOf(container: string): string | null | undefined {
-    return this.containers.has(container) ? this.containers.get(container) : this.unknownImage;
+    const captured = this.containers.get(container);
+    return captured === undefined ? this.unknownImage : captured.image;
+  }
+
+  /** The pod of a container; null: none; undefined: that was not known. */
+  podOf(container: string): PodOfContainer | null | undefined {
+    return this.containers.get(container)?.pod;
   }
 
   /** Seconds since the epoch of an event's time. */

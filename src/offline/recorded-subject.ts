@@ -1,5 +1,6 @@
 // Reconstructs the subject of a decision from a record of the journal or an entry of a baseline. What these lack is
 // absent, so that a rule that names it is undecided and nothing is guessed.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Identify } from "../fingerprint/identify.ts";
@@ -7,10 +8,12 @@ import type { Runnable } from "../fingerprint/runnable.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import type { Tree } from "../forest/tree.ts";
 import { undoUnambiguous } from "../linux/text.ts";
-import type { ExecSubject } from "../policy/subject.ts";
+import { givenNetworkSubject, networkEventName } from "../policy/given-event.ts";
+import type { ExecSubject, Subject } from "../policy/subject.ts";
 import { type EventRecord, parseRecord, type RecordValue } from "../report/event-record.ts";
 import { type EnvironmentVariables, type ProcessFacts, unknownFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 
 export interface RecordedSubjects {
   /** Names programs as the host does. */
@@ -21,8 +24,15 @@ export interface RecordedSubjects {
   readonly environmentNames: readonly string[];
 }
 
-/** The subject of the exec that a verdict or a new tree records; undefined if the record has no tree. */
-export function recordedSubject(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
+/** The subject of the event that a verdict or a new tree records; undefined if the record has no tree. */
+export function recordedSubject(record: EventRecord, options: RecordedSubjects): Subject | undefined {
+  const exec = recordedExec(record, options);
+  const name = networkEventName(record["event.kind"]);
+  if (exec === undefined || name === undefined) return exec;
+  return givenNetworkSubject(exec, { ...record, "event.name": name });
+}
+
+function recordedExec(record: EventRecord, options: RecordedSubjects): ExecSubject | undefined {
   const tree = treeIn(record);
   if (tree === undefined) return undefined;
   const facts = factsIn(record, options.environmentNames);
@@ -55,6 +65,7 @@ export function recordedSubject(record: EventRecord, options: RecordedSubjects):
     containerId,
     unit: orNull(record["process.unit"], text),
     containerImage: text(record["container.image.name"]),
+    pod: podIn(record),
     examined: {
       package: orNull(record["process.executable.package"], text),
       unpackaged: truth(record["process.executable.unpackaged"]),
@@ -64,6 +75,13 @@ export function recordedSubject(record: EventRecord, options: RecordedSubjects):
     bootTimeMs: 0,
     userName: (uid) => (uid === facts.uid ? userName : undefined),
   };
+}
+
+function podIn(record: EventRecord): PodOfContainer | null | undefined {
+  const name = orNull(record["k8s.pod.name"], text);
+  if (typeof name !== "string") return name;
+  const [namespace, container] = [text(record["k8s.namespace.name"]), text(record["k8s.container.name"])];
+  return { name, namespace, container };
 }
 
 /** What the record has of the facts of the exec. */

@@ -2,8 +2,9 @@
 // nothing random, so that every run on every host gives the same bytes. Nothing is folded, silenced, limited or carried
 // out.
 import type { Outcome } from "../enforcement/outcome.ts";
-import { decide, decideAmong } from "../policy/policy.ts";
+import { type Decision, decide, decideAmong, type Policy } from "../policy/policy.ts";
 import type { Action } from "../policy/schema.ts";
+import type { Subject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { type Stamp, verdictRecord } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
@@ -11,14 +12,15 @@ import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
 import { changedByBaseline } from "../warden/changed-runnables.ts";
-import { type AwaitingExec, LateVerdicts } from "../warden/late-verdicts.ts";
-import type { Execution, TrackerListener } from "../warden/tracker.ts";
+import { type AwaitingEvent, LateVerdicts } from "../warden/late-verdicts.ts";
+import { factsOf, networkSubject } from "../warden/network-subject.ts";
+import type { Execution, NetworkActivity, TrackerListener } from "../warden/tracker.ts";
 import { execSubject, lateSubject, type VerdictInputs } from "../warden/verdict-handler.ts";
 import { CapturedHost, changedKey, type OtherPolicy } from "./captured-host.ts";
 
 /** What was counted on the way. */
 export interface ReplayTally {
-  /** Programs that were judged, those that scans found included. */
+  /** Programs and events of the network that were judged, those that scans found included. */
   judged: number;
   readonly verdicts: Record<Action, number>;
   /** Events that the recording sensor is known to have lost. */
@@ -69,7 +71,7 @@ class ReplayJudge implements TrackerListener {
   private readonly emit: (record: EventRecord) => void;
   private readonly stamp: Stamp;
   private readonly late: LateVerdicts;
-  private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">;
+  private readonly inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf" | "podOf">;
 
   constructor(capture: Capture, emit: (record: EventRecord) => void, other: OtherPolicy | undefined) {
     const { header, digest } = capture;
@@ -83,6 +85,7 @@ class ReplayJudge implements TrackerListener {
       userName: (uid) => host.userName(uid),
       examined: (facts) => host.examined(facts),
       imageOf: (container) => host.imageOf(container),
+      podOf: (container) => host.podOf(container),
     };
   }
 
@@ -90,12 +93,10 @@ class ReplayJudge implements TrackerListener {
 
   onExit(): void {}
 
-  onNetwork(): void {}
-
   onClose(): void {}
 
   onExec(exec: Execution): void {
-    const { host, tally } = this;
+    const { host } = this;
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a program comes before the policy that judges it");
     this.late.expire(exec.time);
@@ -111,16 +112,33 @@ class ReplayJudge implements TrackerListener {
     const awaited = undecided.length === 0 ? [] : [...host.awaited(subject), ...answers];
     if (awaited.length > 0)
       this.late.add({ subject, seen: undefined, undecided, policy }, awaited, exec.time);
+    this.emitVerdict(subject, decision, policy);
+  }
+
+  onNetwork(activity: NetworkActivity): void {
+    const { host } = this;
+    const { policy } = host;
+    if (policy === undefined) throw new Malformed("a connection comes before the policy that judges it");
+    const { process, tree, event } = activity;
+    const facts = factsOf(process, event.uid);
+    const knowledge = host.lookUp({ facts, tree, process, time: event.time });
+    const subject = networkSubject(activity, facts, host.wallOffset, this.inputs, knowledge);
+    this.emitVerdict(subject, decide(policy, subject), policy);
+  }
+
+  /** Counts a verdict, and emits it unless it allows. */
+  private emitVerdict(subject: Subject, decision: Decision, policy: Policy): void {
+    const { tally } = this;
     tally.judged += 1;
     tally.verdicts[decision.action] += 1;
-    for (const rule of undecided) tally.undecided.set(rule, (tally.undecided.get(rule) ?? 0) + 1);
+    for (const rule of decision.undecided) tally.undecided.set(rule, (tally.undecided.get(rule) ?? 0) + 1);
     if (decision.action === "allow") return;
     const outcome = outcomes[decision.action];
     this.emit(verdictRecord(subject, decision, outcome, undefined, policy.version, this.stamp));
   }
 
   /** Judges an exec again as the warden does when an answer has come, by the rules that lacked it. */
-  private onLate({ subject, undecided, policy }: AwaitingExec): void {
+  private onLate({ subject, undecided, policy }: AwaitingEvent): void {
     const { host, tally } = this;
     if (policy !== host.policy) return;
     const { facts, tree, lineage, time } = subject;

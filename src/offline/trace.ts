@@ -9,12 +9,14 @@ import { records, type Stamp } from "../report/records.ts";
 import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
-import type { LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
+import type { CloseEvent, LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { scanLiveProcesses } from "../warden/live-scan.ts";
+import { factsOf, networkSubject } from "../warden/network-subject.ts";
 import { NewTrees } from "../warden/new-trees.ts";
+import { OpenSockets } from "../warden/open-sockets.ts";
 import { Rescan } from "../warden/rescan.ts";
-import { type Execution, Tracker, type TrackerListener } from "../warden/tracker.ts";
+import { type Execution, type NetworkActivity, Tracker, type TrackerListener } from "../warden/tracker.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import { identifyAccounted } from "./accounted.ts";
@@ -122,6 +124,7 @@ class Printer implements TrackerListener {
     userName: readUserNames(),
   };
   private readonly output = new PipeWriter();
+  private readonly sockets = new OpenSockets();
 
   constructor(
     format: (record: EventRecord) => string,
@@ -137,9 +140,23 @@ class Printer implements TrackerListener {
 
   onExit(): void {}
 
-  onNetwork(): void {}
+  onNetwork(activity: NetworkActivity): void {
+    if (!this.live) return;
+    const subject = networkSubject(
+      activity,
+      factsOf(activity.process, activity.event.uid),
+      this.wallOffset,
+      this.inputs,
+    );
+    this.output.write(this.format(records[subject.kind](subject, this.stamp)));
+    this.sockets.opened(subject);
+  }
 
-  onClose(): void {}
+  onClose(event: CloseEvent): void {
+    const opened = this.sockets.closed(event);
+    if (opened === undefined) return;
+    this.output.write(this.format(records.close(event, opened, event.time + this.wallOffset, this.stamp)));
+  }
 
   onExec(exec: Execution): void {
     if (!this.live || this.newTrees?.isNew(exec.tree, false) === false) return;

@@ -67,6 +67,8 @@ export interface Policy {
   readonly digests: ReadonlySet<string>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
+  /** @internal The rules that deny what processes do on the network, and those that allow it; none if nothing denies. */
+  readonly networkRules: readonly RuleCondition[];
   /** @internal */
   readonly evaluators: Readonly<Record<JudgedKind, RuleEvaluator>>;
 }

@@ -1,9 +1,9 @@
 // Runs the tests in a policy file.
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
+import { givenNetworkSubject } from "./given-event.ts";
 import { type Decision, decide, type Policy } from "./policy.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
-import { networkTestSubject } from "./test-event.ts";
 import { testSubject } from "./test-lineage.ts";
 
 export interface PolicyTestResult {
@@ -20,7 +20,7 @@ export function runTests(policy: Policy, role: LoadedRole): PolicyTestResult[] {
   const names = [...policy.variables].filter(isEnvironmentVariable).map(nameInEnvironment);
   return (role.file.tests ?? []).map((test) => {
     const exec = testSubject(test, names);
-    const subject = test.event === undefined ? exec : networkTestSubject(exec, test.event);
+    const subject = test.event === undefined ? exec : givenNetworkSubject(exec, test.event);
     const decision = decide(policy, subject);
     const { action, rule } = test.expect;
     const passed = decision.action === action && (rule === undefined || decision.rule === rule);

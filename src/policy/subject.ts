@@ -1,4 +1,5 @@
 // The subject of a decision, and how each variable is read from it.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -11,6 +12,7 @@ import {
   nameInEnvironment,
 } from "../vocabulary/environment.ts";
 import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import {
   type ExpensiveVariable,
@@ -52,6 +54,8 @@ interface ProcessSubject {
   readonly unit: string | null | undefined;
   /** Without its tag. */
   readonly containerImage: string | undefined;
+  /** null: the process belongs to no pod of Kubernetes; undefined: that is not known. */
+  readonly pod: PodOfContainer | null | undefined;
   /** The examiner's answer about the executable's file; absent until it has answered. */
   readonly examined?: ExaminedFile | undefined;
   /**
@@ -74,6 +78,8 @@ export interface ExecSubject extends ProcessSubject {
 interface SocketSubject<K extends NetworkKind> extends ProcessSubject {
   readonly kind: K;
   readonly network: NetworkEvent & { readonly kind: K };
+  /** Name of the peer's address; null: none is known. Absent: a listener has no peer. */
+  readonly peerName?: string | null | undefined;
 }
 
 /** The subject of each judged kind of event. The type checker names a kind that is missing here. */
@@ -85,6 +91,22 @@ interface SubjectTypes {
 }
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
+
+/** The subject of what a process does on the network. `process`: what is known of it then. `peerName`: see the subject. */
+export function subjectOfNetwork(
+  process: Omit<ExecSubject, "kind">,
+  event: NetworkEvent,
+  peerName?: string | null,
+): NetworkSubject {
+  switch (event.kind) {
+    case "connect":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "send":
+      return { ...process, kind: event.kind, network: event, peerName };
+    case "listen":
+      return { ...process, kind: event.kind, network: event };
+  }
+}
 
 /** What a policy decides about. */
 export type Subject = SubjectTypes[JudgedKind];
@@ -110,6 +132,10 @@ function containerImage(subject: Subject): string | null | undefined {
 
 function networkOf(subject: Subject): NetworkEvent | undefined {
   return subject.kind === "exec" ? undefined : subject.network;
+}
+
+function peerNameOf(subject: Subject): string | null | undefined {
+  return subject.kind === "exec" ? undefined : subject.peerName;
 }
 
 function peerOf(subject: Subject): Exclude<NetworkEvent, ListenEvent> | undefined {
@@ -159,10 +185,14 @@ const readers: {
   "process.tty": (s) => s.facts.tty,
   "container.id": (s) => s.containerId,
   "container.image.name": containerImage,
+  "k8s.pod.name": ({ pod }) => (pod === null ? null : pod?.name),
+  "k8s.namespace.name": ({ pod }) => (pod === null ? null : pod?.namespace),
+  "k8s.container.name": ({ pod }) => (pod === null ? null : pod?.container),
   "network.transport": (s) => networkOf(s)?.transport,
   "network.type": (s) => networkOf(s)?.family,
   "network.peer.address": (s) => peerOf(s)?.peerAddress,
   "network.peer.port": (s) => peerOf(s)?.peerPort,
+  "destination.name": peerNameOf,
   "network.local.address": (s) => networkOf(s)?.localAddress,
   "network.local.port": (s) => networkOf(s)?.localPort,
   "tree.path": (s) => s.tree.path,

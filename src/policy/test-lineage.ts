@@ -1,4 +1,5 @@
 // Builds a subject from the lineage of a policy test, with the real fingerprint code.
+
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { identify, kernelThread } from "../fingerprint/identify.ts";
@@ -13,6 +14,7 @@ import {
   isEnvironmentVariable,
   nameInEnvironment,
 } from "../vocabulary/environment.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
 import type { VariableType } from "../vocabulary/variable-row.ts";
 import {
   isTestVariable,
@@ -22,10 +24,10 @@ import {
   variableNames,
 } from "../vocabulary/variables.ts";
 import { type Document, elements, nodeAt, property } from "./document.ts";
+import { checkTestEvent } from "./given-event.ts";
 import type { LoadedRole } from "./resolve.ts";
 import type { TestEntry } from "./schema.ts";
 import type { ExecSubject, Parent } from "./subject.ts";
-import { checkTestEvent } from "./test-event.ts";
 
 type Given = TestEntry["lineage"][number];
 type Value = string | number | boolean | null | readonly string[];
@@ -76,10 +78,20 @@ export function checkTests(role: LoadedRole): void {
   }
 }
 
+interface NeededMember {
+  readonly name: TestVariable;
+  readonly example: string;
+}
+
+const inContainer: NeededMember = { name: "container.id", example: '"0123456789ab"' };
+
 /** What a process must have besides, with an example: treewarden looks the name up by the number, the image by the id. */
-const neededBy: ReadonlyMap<string, { readonly name: TestVariable; readonly example: string }> = new Map([
+const neededBy: ReadonlyMap<string, NeededMember> = new Map([
   ["process.user.name", { name: "process.user.id", example: "33" }],
-  ["container.image.name", { name: "container.id", example: '"0123456789ab"' }],
+  ["container.image.name", inContainer],
+  ["k8s.pod.name", inContainer],
+  ["k8s.namespace.name", inContainer],
+  ["k8s.container.name", inContainer],
 ]);
 
 /** A value that no rule would see is an error: the test would pass or fail for another reason than it shows. */
@@ -151,6 +163,7 @@ export function testSubject(
       unit,
       containerId,
       containerImage,
+      pod,
       examined,
       changed,
       ...facts
@@ -183,6 +196,7 @@ export function testSubject(
       knowledge: knowledgeOf(test.known),
       containerId,
       containerImage,
+      pod: containerId === null ? null : pod,
       unit,
       examined,
       changed,
@@ -229,6 +243,7 @@ interface TestProcess extends ProcessFacts {
   readonly unit: string | null | undefined;
   readonly containerId: string | null;
   readonly containerImage: string | undefined;
+  readonly pod: PodOfContainer | null | undefined;
   readonly examined: ExaminedFile | undefined;
   readonly changed: boolean | undefined;
 }
@@ -242,6 +257,7 @@ const unknownProcess: TestProcess = {
   unit: undefined,
   containerId: null,
   containerImage: undefined,
+  pod: undefined,
   examined: undefined,
   changed: undefined,
 };
@@ -278,6 +294,13 @@ const readings: Readonly<Record<TestVariable, (value: Value, of: TestProcess) =>
   "process.tty": (value) => ({ tty: textOrNull(value) }),
   "container.id": (value) => ({ containerId: textOf(value) ?? null }),
   "container.image.name": (value) => ({ containerImage: textOf(value) }),
+  "k8s.pod.name": (value, { pod }) => ({ pod: value === null ? null : { ...pod, name: textOf(value) } }),
+  "k8s.namespace.name": (value, { pod }) => ({
+    pod: value === null ? null : { ...pod, namespace: textOf(value) },
+  }),
+  "k8s.container.name": (value, { pod }) => ({
+    pod: value === null ? null : { ...pod, container: textOf(value) },
+  }),
 };
 
 function processOf(member: Member, environmentNames: readonly string[]): TestProcess {

@@ -84,6 +84,15 @@ export const instruments = {
     attributes: ["reason"],
     closed: [unattributedReasons],
   },
+  connections: {
+    prometheus: "treewarden_connections_total",
+    otel: "treewarden.connections",
+    unit: "{event}",
+    kind: "counter",
+    description:
+      "What processes of the tree did on the network: connections and UDP sessions (outbound), sockets that listen (inbound).",
+    attributes: ["tree", "direction", "outcome"],
+  },
   connectionsUnattributed: {
     prometheus: "treewarden_connections_unattributed_total",
     otel: "treewarden.connections.unattributed",
@@ -139,7 +148,7 @@ export const instruments = {
     description: "Time from the event in the kernel until the action was carried out.",
     attributes: ["outcome"],
     closed: [outcomes],
-    buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 1],
+    buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
   },
   rulesUndecided: {
     prometheus: "treewarden_rules_undecided_total",
@@ -209,7 +218,7 @@ export const instruments = {
     unit: "s",
     kind: "gauge",
     description:
-      "Unix time at which the warden last found that the kernel reports to it; every 10 s. Where it stands still, nobody watches.",
+      "Unix time at which the warden last found that the kernel reports to it; every 5 s. Where it stands still, nobody watches.",
     attributes: [],
     closed: [],
   },

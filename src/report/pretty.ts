@@ -1,11 +1,13 @@
 // Formats a record as a line for the terminal.
 
 import { printable } from "../linux/text.ts";
+import { networkKinds } from "../sensor/event.ts";
 import { colours, endOfColour } from "../vocabulary/colours.ts";
-import type { RecordedEventName } from "../vocabulary/event-kinds.ts";
+import { eventKinds, type RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/variables.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 import { localTime } from "./local-time.ts";
+import { hostAndPort } from "./network-fields.ts";
 
 /** The most characters of arguments in a line. */
 const ARGUMENTS = 160;
@@ -28,19 +30,10 @@ const lines: Readonly<Record<LineName, Line>> = {
     const how = `exit ${text(record["process.exit.code"])}`;
     return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", how)}`;
   },
-  "network.connect": (record, paint) => peerLine("connects to", record, paint),
-  "network.send": (record, paint) => peerLine("sends to", record, paint),
-  "network.listen": (record, paint) =>
-    networkLine(
-      `listens on ${endpoint(record, "network.local.address", "network.local.port")}`,
-      record,
-      paint,
-    ),
-  "network.close": (record, paint) => {
-    const { "network.result": result, "network.duration": duration } = record;
-    const seconds = typeof duration === "number" ? duration.toFixed(3) : "-";
-    return peerLine(`${text(result)} after ${seconds} s:`, record, paint);
-  },
+  "network.connect": networkLine,
+  "network.send": networkLine,
+  "network.listen": networkLine,
+  "network.close": networkLine,
   "policy.verdict": (record, paint) =>
     `${verdictText(record, paint)} ${processAndUser(record)} ${text(record["tree.path"])}  ${commandText(record)}`,
   "policy.verdict.repeated": (record, paint) => {
@@ -92,27 +85,39 @@ function execLine(mark: string, record: EventRecord, paint: Paint): string {
   return `${mark} ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", commandText(record))}`;
 }
 
-function peerLine(verb: string, record: EventRecord, paint: Paint): string {
-  return networkLine(
-    `${verb} ${endpoint(record, "network.peer.address", "network.peer.port")}`,
-    record,
-    paint,
-  );
+function networkLine(record: EventRecord, paint: Paint): string {
+  const what = networkText(text(record["event.name"]), record);
+  return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", what)}`;
 }
 
-function networkLine(what: string, record: EventRecord, paint: Paint): string {
-  return `    ${processAndUser(record)} ${text(record["tree.path"])}  ${paint("dim", what)}`;
+/** What a process does on the network, by the name of the event; also of a verdict on it. */
+function networkText(name: string, record: EventRecord): string {
+  switch (name) {
+    case eventKinds.connect.eventName:
+      return `connects to ${peerText(record)}`;
+    case eventKinds.send.eventName:
+      return `sends to ${peerText(record)}`;
+    case eventKinds.listen.eventName:
+      return `listens on ${endpoint(record, record["network.local.address"], record["network.local.port"])}`;
+    default: {
+      const { "network.result": result, "network.duration": duration } = record;
+      const seconds = typeof duration === "number" ? duration.toFixed(3) : "-";
+      return `${text(result)} after ${seconds} s: ${peerText(record)}`;
+    }
+  }
+}
+
+function peerText(record: EventRecord): string {
+  return endpoint(record, record["network.peer.address"], record["network.peer.port"]);
 }
 
 /** Transport, address and port, as in `tcp 192.0.2.1:443` and `udp [2001:db8::1]:53`. */
 function endpoint(
   record: EventRecord,
-  address: "network.peer.address" | "network.local.address",
-  port: "network.peer.port" | "network.local.port",
+  address: RecordValue | undefined,
+  port: RecordValue | undefined,
 ): string {
-  const shown = text(record[address]);
-  const host = shown.includes(":") ? `[${shown}]` : shown;
-  return `${text(record["network.transport"])} ${host}:${text(record[port])}`;
+  return `${text(record["network.transport"])} ${hostAndPort(text(address), text(port))}`;
 }
 
 /** The event's name and all of its values. */
@@ -125,8 +130,10 @@ function processAndUser(record: EventRecord): string {
   return `${text(record["process.pid"]).padStart(7)} ${text(user).padEnd(8)}`;
 }
 
-/** The arguments, or else the path of what is run, cut. */
+/** The arguments, or else the path of what is run, cut; of a verdict on the network, what the process does there. */
 export function commandText(record: EventRecord): string {
+  const kind = networkKinds.find((each) => each === record["event.kind"]);
+  if (kind !== undefined) return networkText(eventKinds[kind].eventName, record);
   const args = record["process.command_args"];
   const path = record["process.runnable.path"] ?? record["process.executable.path"];
   const shown = Array.isArray(args) ? args.join(" ") : text(path);

@@ -4,7 +4,7 @@ import type { Tree } from "../fingerprint/tree.ts";
 import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { type NetworkSubject, readerOf, type Subject } from "../policy/subject.ts";
-import type { CloseEvent, ExitEvent, LossEvent } from "../sensor/event.ts";
+import type { CloseEvent, ExitEvent, ListenEvent, LossEvent, NetworkEvent } from "../sensor/event.ts";
 import { environmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
@@ -12,6 +12,7 @@ import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import { type EventRecord, isTexts, type RecordDraft } from "./event-record.ts";
+import { networkFields } from "./network-fields.ts";
 import { timestamp } from "./stamp.ts";
 
 /** The variables of the subject that the record of an exec or a verdict contains. */
@@ -74,6 +75,7 @@ export function verdictRecord(
   record["policy.severity"] = decision.severity;
   if (decision.tags.length > 0) record["policy.tags"] = decision.tags;
   record["policy.count"] = 1;
+  if (subject.kind !== "exec") record["event.kind"] = subject.kind;
   return describe(record, subject);
 }
 
@@ -117,17 +119,33 @@ function exitRecord(
 function networkRecord(subject: NetworkSubject, uid: Stamp, ancestors?: EventRecord): EventRecord {
   const name = eventKinds[subject.kind].eventName;
   const record: RecordDraft = { ...draft(name, subject.wallTime * 1e6, uid), ...ancestors };
-  const { socket } = subject.network;
-  if (socket !== undefined) record["network.socket"] = socket;
   return describe(record, subject);
 }
 
-/** The record of the end of a connection or session. `opened`: what the record of its begin has, as far as it is known. */
-function closeRecord(event: CloseEvent, opened: EventRecord, wallNs: number, uid: Stamp): EventRecord {
-  const record: RecordDraft = { ...opened, ...draft(eventKinds.close.eventName, wallNs, uid) };
-  if (event.pid !== undefined) record["process.pid"] = event.pid;
-  if (event.peerAddress !== undefined) record["network.peer.address"] = event.peerAddress;
-  if (event.peerPort !== undefined) record["network.peer.port"] = event.peerPort;
+/** What is remembered of a connection or session for the record of its end. */
+export interface OpenedSocket {
+  readonly process: ProcessKey;
+  readonly tree: Pick<Tree, "path" | "id">;
+  /** Effective user. */
+  readonly uid: number | undefined;
+  readonly network: Exclude<NetworkEvent, ListenEvent>;
+  readonly bootTimeMs: number;
+  userName(uid: number): string | undefined;
+}
+
+/** The record of the end of a connection or session. */
+function closeRecord(event: CloseEvent, opened: OpenedSocket, wallNs: number, stamp: Stamp): EventRecord {
+  const { process, tree, uid, network, bootTimeMs } = opened;
+  const record = draft(eventKinds.close.eventName, wallNs, stamp);
+  record["process.pid"] = process.pid;
+  const created = creationTime(process, bootTimeMs);
+  if (created !== undefined) record["process.creation.time"] = created;
+  if (uid !== undefined) record["process.user.id"] = uid;
+  const user = uid === undefined ? undefined : opened.userName(uid);
+  if (user !== undefined) record["process.user.name"] = unambiguous(user);
+  record["tree.path"] = tree.path;
+  record["tree.id"] = tree.id;
+  Object.assign(record, networkFields(network));
   record["network.socket"] = event.socket;
   record["network.result"] = event.result;
   record["network.duration"] = event.durationNs / 1e9;
@@ -162,6 +180,11 @@ export const records = {
 } as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;
 
 function describe(record: RecordDraft, subject: Subject): EventRecord {
+  if (subject.kind !== "exec") {
+    const { socket, denied } = subject.network;
+    if (socket !== undefined) record["network.socket"] = socket;
+    if (denied) record["network.denied"] = true;
+  }
   for (const { name, read } of readers) {
     const value = name === ARGUMENTS ? shownArguments(subject) : read(subject);
     if (value === undefined) continue;

@@ -2,10 +2,11 @@
 // made them.
 import { type EnvironmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 
-const names = ["process.command_args", "policy.arguments", "process.ancestors"] as const;
+const list = ["process.command_args", "policy.arguments", "process.ancestors"] as const;
+const names: ReadonlySet<string> = new Set(list);
 
-export type RedactedName = (typeof names)[number] | EnvironmentVariable;
+export type RedactedName = (typeof list)[number] | EnvironmentVariable;
 
 export function isRedacted(name: string): name is RedactedName {
-  return names.some((one) => one === name) || isEnvironmentVariable(name);
+  return names.has(name) || isEnvironmentVariable(name);
 }

@@ -3,17 +3,19 @@
 // journal, and costs hardly more than one that draws no alert.
 //
 // A kind is a rule, an outcome and who ran what where. Within a kind, execs with the same arguments and the same
-// environment, as far as it was read, are one variant.
+// environment, as far as it was read, are one variant; of events of the network, those with the same address and port.
 // Variants beyond a minute's limit share one record, as do verdicts beyond the limit of a kind that is not folded
 // otherwise. `policy.count` says how many verdicts a record stands for; its sum is the number of verdicts.
 import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
 import { type Decision, namesAny, namesContent, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
+import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
+import { endpointText, networkFields } from "./network-fields.ts";
 import type { Room } from "./outbox.ts";
 import { repeatedRecord, type Stamp, verdictRecord } from "./records.ts";
 
@@ -49,9 +51,11 @@ const rooms: Readonly<Record<Outcome, Room>> = {
   denied: "all",
 };
 
-/** Whether execs with other arguments, or another environment, may differ in the variable. */
+/** Whether execs with other arguments or another environment, or connections to other peers, may differ in the variable. */
 function variesWithArguments(name: JudgedVariable): boolean {
-  return judgedRow(name).dependsOn.some((one) => one === "arguments" || one === "environment");
+  return judgedRow(name).dependsOn.some(
+    (one) => one === "arguments" || one === "environment" || one === "socket",
+  );
 }
 
 /** Limits of what is remembered. Beyond them the kinds seen longest ago are reported and forgotten. */
@@ -104,8 +108,8 @@ export interface RepeatedVerdictsOptions {
 /** Verdicts that one record will stand for. */
 interface Fold {
   readonly kind: Kind;
-  /** The arguments that the record shows; undefined for verdicts whose arguments differ. */
-  readonly shown: readonly string[] | undefined;
+  /** The arguments, or addresses and ports, that the record shows; undefined for verdicts in which they differ. */
+  readonly shown: EventRecord | undefined;
   count: number;
   /** Of the last verdict: milliseconds since the epoch. */
   wallTime: number;
@@ -127,6 +131,7 @@ interface Variant {
 
 /** What all verdicts of a kind have in common. */
 interface KindValues {
+  readonly kind: JudgedKind;
   readonly ruleset: string;
   readonly rule: string;
   readonly version: string;
@@ -273,7 +278,7 @@ export class RepeatedVerdicts {
   }
 
   private reportFull(kind: Kind, verdict: Verdict, record = this.fullRecord(verdict)): void {
-    const { time, facts } = verdict.subject;
+    const { time } = verdict.subject;
     const given = givenTo(verdict.subject);
     const uid = String(record["log.record.uid"]);
     if (kind.full === 0) kind.firstUid = uid;
@@ -281,7 +286,7 @@ export class RepeatedVerdicts {
     const isQueued = this.options.report(record, kind.room);
     this.noteArguments(kind, given);
     if (kind.isFolded) {
-      const variant = this.addVariant(kind, given, facts.args ?? noArguments);
+      const variant = this.addVariant(kind, given, shownOf(verdict.subject));
       afterFull(variant, time, uid, isQueued);
     }
     this.trim();
@@ -359,7 +364,7 @@ export class RepeatedVerdicts {
     return undefined;
   }
 
-  private addVariant(kind: Kind, given: readonly string[], args: readonly string[]): Variant {
+  private addVariant(kind: Kind, given: readonly string[], shown: EventRecord): Variant {
     if (kind.variants.length >= VARIANTS) {
       const oldest = kind.variants.shift();
       if (oldest !== undefined) {
@@ -368,7 +373,6 @@ export class RepeatedVerdicts {
       }
     }
     const comparable = this.comparable(given);
-    const shown = boundedArguments(args, SHOWN_CHARACTERS);
     const characters = Math.min(lengthOf(given), COMPARED_CHARACTERS);
     const variant: Variant = { given: comparable, characters, fold: newFold(kind, shown), fullAgainAt: 0 };
     kind.variants.push(variant);
@@ -434,7 +438,7 @@ export class RepeatedVerdicts {
             "policy.distinct_arguments": kind.hashes.size,
             "policy.arguments": kind.samples.map(unambiguous),
           }
-        : { "process.command_args": shown.map(unambiguous) };
+        : shown;
     return repeatedRecord(
       { ...kind.first, ...repeated, ...details },
       fold.wallTime * 1e6,
@@ -454,8 +458,17 @@ export class RepeatedVerdicts {
 
 const noArguments: readonly string[] = Object.freeze([]);
 
+/** What the repeated record of this verdict shows of it. */
+function shownOf(subject: Subject): EventRecord {
+  if (subject.kind !== "exec") return networkFields(subject.network);
+  const args = boundedArguments(subject.facts.args ?? noArguments, SHOWN_CHARACTERS);
+  return { "process.command_args": args.map(unambiguous) };
+}
+
 /** The arguments and, behind a text that can be none of them, the environment as far as it was read and is set. */
-function givenTo({ facts }: Subject): readonly string[] {
+function givenTo(subject: Subject): readonly string[] {
+  if (subject.kind !== "exec") return [endpointText(subject.network)];
+  const { facts } = subject;
   const { args = noArguments, environment } = facts;
   let given: string[] | undefined;
   for (const [name, value] of environment ?? []) {
@@ -469,7 +482,7 @@ function givenTo({ facts }: Subject): readonly string[] {
 /** Arguments end at a NUL, so none of them has one. */
 const ENVIRONMENT_FOLLOWS = "\0";
 
-function newFold(kind: Kind, shown: readonly string[] | undefined): Fold {
+function newFold(kind: Kind, shown: EventRecord | undefined): Fold {
   return { kind, shown, count: 0, wallTime: 0, notBefore: kind.minute + MINUTE_NS, firstUid: "" };
 }
 
@@ -486,6 +499,7 @@ function scopeOf({ containerImage, unit }: Subject): string | null | undefined {
 
 function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): KindValues {
   return {
+    kind: subject.kind,
     ruleset: decision.ruleset,
     rule: decision.rule,
     version: policy.version,
@@ -504,6 +518,7 @@ function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): Kind
 function isOf(values: KindValues, { subject, decision, outcome, reason, policy }: Verdict): boolean {
   const { tree, runnable, containerId, facts } = subject;
   return (
+    values.kind === subject.kind &&
     values.exact === tree.exact &&
     values.path === runnable.path &&
     values.rule === decision.rule &&
@@ -571,6 +586,7 @@ function beginningOf(args: readonly string[], limit: number): string {
 
 /** What a repeated record has of the first one: what all verdicts of the kind share. */
 const sharedNames = [
+  "event.kind",
   "policy.action",
   "policy.outcome",
   "policy.reason",
@@ -593,6 +609,9 @@ const sharedNames = [
   "process.unit",
   "container.id",
   "container.image.name",
+  "k8s.pod.name",
+  "k8s.namespace.name",
+  "k8s.container.name",
   "change.id",
 ] as const;
 

@@ -1,8 +1,13 @@
 // Counts the living processes of each tree and their durations, for a bounded number of trees.
+import type { Outcome } from "../enforcement/outcome.ts";
 import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
+/** Who begins: a process of the tree, or whoever finds that one listens. */
+export const directions = ["outbound", "inbound"] as const;
+export type Direction = (typeof directions)[number];
+
 /** The time that an unknown tree keeps its series after its last process ended. */
 const STAY_MS = 3_600_000;
 /** No user's unknown trees but root's get more than this share of the series: one could take all that others need. */
@@ -28,6 +33,8 @@ export class TreeHandle implements ProcessCount {
   /** @internal null: not exported */ readonly duration: Series | null;
   /** @internal the effective user of its first process; undefined if not known, or if the tree is known */
   owner: number | undefined;
+  /** @internal by direction and outcome, see `TreeTotals.used` */ connections: Map<string, Series> | null =
+    null;
   /** @internal */ known = false;
   /** @internal processes alive */ running = 0;
   /** @internal when the last one ended, by `TreeTotals.now` */ idleSince = 0;
@@ -102,6 +109,21 @@ export class TreeTotals {
     const next = this.started(tree, known, user);
     if (handle.running > 0) this.left(handle);
     return next;
+  }
+
+  /** Counts a use of the network by a process of the tree. */
+  used(handle: TreeHandle, direction: Direction, outcome: Outcome): void {
+    // Trees are off.
+    if (handle.processes === null) return;
+    handle.connections ??= new Map();
+    const key = `${direction} ${outcome}`;
+    let series = handle.connections.get(key);
+    if (series === undefined) {
+      series = this.totals.find("connections", [handle.tree, direction, outcome], Number.POSITIVE_INFINITY);
+      series.kept = handle.known;
+      handle.connections.set(key, series);
+    }
+    series.add(1);
   }
 
   /** Removes unknown trees whose time is over. Cheap if there are none; to be called before totals are sent. */
@@ -199,7 +221,7 @@ export class TreeTotals {
     series.known = true;
     this.setOwner(series, undefined);
     this.leaveIdle(series);
-    for (const each of [series.processes, series.duration]) {
+    for (const each of [series.processes, series.duration, ...(series.connections?.values() ?? [])]) {
       if (each === null) continue;
       each.kept = true;
       each.markChanged();
@@ -212,5 +234,7 @@ export class TreeTotals {
     this.trees.delete(series.tree);
     if (series.processes !== null) this.totals.removeSeries(series.processes);
     if (series.duration !== null) this.totals.removeSeries(series.duration);
+    for (const each of series.connections?.values() ?? []) this.totals.removeSeries(each);
+    series.connections = null;
   }
 }

@@ -20,7 +20,13 @@ export interface Health {
 export interface EndpointInputs {
   /** Null: whoever can connect may read. */
   readonly security: EndpointSecurity | null;
-  readonly metrics: (format: ExpositionFormat) => Promise<string>;
+  /** The text, or a gzip file with it. */
+  readonly metrics: (
+    format: ExpositionFormat,
+    isCompressed: boolean,
+  ) => Promise<string | Uint8Array<ArrayBuffer>>;
+  /** Called with the reason when the address cannot be used, and with undefined when it can be used again. */
+  readonly onProblem?: (why: string | undefined) => void;
   /** The warden's answer; resolves within a second even if the warden does not answer. */
   readonly health: () => Promise<Health>;
 }
@@ -53,12 +59,15 @@ export function openEndpoint(
     const name = `${address.host}:${address.port}`;
     try {
       server = serve(address, inputs, new RefusedUsers(warn));
-      if (waitMs > FIRST_RETRY_MS) warn(`listening on ${name} now`);
+      if (waitMs === FIRST_RETRY_MS) return;
+      warn(`listening on ${name} now`);
+      inputs.onProblem?.(undefined);
     } catch (error) {
       if (waitMs === FIRST_RETRY_MS) {
         const why = codeOf(error) === "EADDRINUSE" ? "it is used by another program" : messageOf(error);
         const hint = "treewarden tries again; choose another address by metrics.listen or --listen";
         warn(`the endpoint cannot listen on ${name}: ${why}; ${hint}`);
+        inputs.onProblem?.(`the endpoint cannot listen on ${name}: ${why}`);
       }
       timer = setTimeout(() => listen(Math.min(2 * waitMs, LONGEST_RETRY_MS)), waitMs);
     }
@@ -173,13 +182,12 @@ async function answer(request: Request, inputs: EndpointInputs): Promise<Respons
     case "/":
     case "/metrics": {
       const format = formatFor(request.headers.get("accept"));
-      const text = await inputs.metrics(format);
-      const type = contentTypes[format];
-      const headers = { "content-type": type, vary: "accept, accept-encoding" };
-      if (!acceptsGzip(request.headers.get("accept-encoding"))) return new Response(text, { headers });
-      // The names of series repeat so much that the fastest level takes 4 ms for 4 MB and leaves a tenth of them.
-      const compressed = Bun.gzipSync(text, { level: 1, library: "libdeflate" });
-      return new Response(compressed, { headers: { ...headers, "content-encoding": "gzip" } });
+      const isCompressed = acceptsGzip(request.headers.get("accept-encoding"));
+      const body = await inputs.metrics(format, isCompressed);
+      const headers = { "content-type": contentTypes[format], vary: "accept, accept-encoding" };
+      return new Response(body, {
+        headers: isCompressed ? { ...headers, "content-encoding": "gzip" } : headers,
+      });
     }
     case "/healthz": {
       const { alive, reason } = await inputs.health();

@@ -1,5 +1,5 @@
-// The text that Prometheus scrapes, in its own format or in OpenMetrics 1.0. What has not changed since the last scrape is
-// not formatted again: two thousand trees have some 50,000 lines.
+// The text that Prometheus scrapes, in its own format or in OpenMetrics 1.0, plain or compressed. What has not changed
+// since the last scrape is neither formatted nor compressed again: two thousand trees have some 50,000 lines.
 import {
   type Instrument,
   type InstrumentName,
@@ -7,6 +7,7 @@ import {
   instrumentNames,
 } from "../report/instruments.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
+import { type GzipPart, gzipOf, gzipPart } from "./gzip-parts.ts";
 
 export type ExpositionFormat = "prometheus" | "openmetrics";
 /** Which names the metrics of trees have: prom-cnproc's, treewarden's own, or both. */
@@ -31,7 +32,21 @@ interface FamilyFormat {
   readonly lines: readonly LineFrame[];
   /** The text of each series. Invalidated by: a change of the series, which makes it another object. */
   readonly texts: WeakMap<CumulativeSeries, string>;
+  /** The blocks of the last scrape, by their first series. Invalidated by: a change of any of their series. */
+  blocks: ReadonlyMap<CumulativeSeries, CompressedBlock>;
 }
+
+/** Series of a family that follow each other. */
+type Block = readonly CumulativeSeries[];
+
+interface CompressedBlock {
+  readonly series: Block;
+  readonly part: GzipPart;
+}
+
+/** One series in so many begins a block, by a hash of its name, so that one that comes or goes changes one block only. */
+const SERIES_PER_BLOCK = 32;
+const LONGEST_BLOCK = 4 * SERIES_PER_BLOCK;
 
 /** `name{` LABELS `,le="0.1"} ` VALUE; the braces are missing where there are no labels. */
 interface LineFrame {
@@ -62,20 +77,80 @@ export class Exposition {
     for (const { instrument, formats } of this.families) {
       const list = byInstrument.get(instrument);
       if (list === undefined) continue;
-      const { header, lines, texts } = formats[format];
+      const { header } = formats[format];
       parts.push(header);
-      for (const each of list) {
-        let text = texts.get(each);
-        if (text === undefined) {
-          text = seriesText(each, lines);
-          texts.set(each, text);
-        }
-        parts.push(text);
-      }
+      for (const each of list) parts.push(cachedText(each, formats[format]));
     }
-    if (format === "openmetrics") parts.push("# EOF\n");
+    parts.push(endOf(format));
     return parts.join("");
   }
+
+  /** The same as a gzip file. */
+  compress(series: Iterable<CumulativeSeries>, format: ExpositionFormat): Uint8Array<ArrayBuffer> {
+    const byInstrument = Map.groupBy(series, ({ instrument }) => instrument);
+    const blocksOf = new Map<InstrumentName, readonly Block[]>();
+    const parts: GzipPart[] = [];
+    let text = "";
+    for (const { instrument, formats } of this.families) {
+      const list = byInstrument.get(instrument);
+      if (list === undefined) continue;
+      const family = formats[format];
+      text += family.header;
+      if (list.length <= SERIES_PER_BLOCK) {
+        for (const each of list) text += cachedText(each, family);
+        continue;
+      }
+      const blocks = blocksOf.get(instrument) ?? inBlocks(list);
+      blocksOf.set(instrument, blocks);
+      parts.push(gzipPart(text), ...compressedBlocks(blocks, family));
+      text = "";
+    }
+    parts.push(gzipPart(text + endOf(format)));
+    return gzipOf(parts);
+  }
+}
+
+function endOf(format: ExpositionFormat): string {
+  return format === "openmetrics" ? "# EOF\n" : "";
+}
+
+function cachedText(series: CumulativeSeries, { texts, lines }: FamilyFormat): string {
+  const known = texts.get(series);
+  if (known !== undefined) return known;
+  const text = seriesText(series, lines);
+  texts.set(series, text);
+  return text;
+}
+
+function inBlocks(list: readonly CumulativeSeries[]): readonly Block[] {
+  const blocks: CumulativeSeries[][] = [];
+  let block: CumulativeSeries[] = [];
+  for (const series of list) {
+    const isFirst = Bun.hash.crc32(series.values[0] ?? "") % SERIES_PER_BLOCK === 0;
+    if (block.length === 0 || isFirst || block.length === LONGEST_BLOCK) {
+      block = [];
+      blocks.push(block);
+    }
+    block.push(series);
+  }
+  return blocks;
+}
+
+function compressedBlocks(blocks: readonly Block[], family: FamilyFormat): readonly GzipPart[] {
+  const compressed = new Map<CumulativeSeries, CompressedBlock>();
+  const parts: GzipPart[] = [];
+  for (const series of blocks) {
+    const [first] = series;
+    if (first === undefined) continue;
+    const known = family.blocks.get(first);
+    const isSame =
+      known?.series.length === series.length && known.series.every((each, i) => each === series[i]);
+    const part = isSame ? known.part : gzipPart(series.map((each) => cachedText(each, family)).join(""));
+    compressed.set(first, { series, part });
+    parts.push(part);
+  }
+  family.blocks = compressed;
+  return parts;
 }
 
 function namesOf({ prometheus, ownName }: Instrument, names: TreeMetricNames): readonly string[] {
@@ -96,6 +171,7 @@ function familyFormat(instrument: InstrumentName, name: string, format: Expositi
     header: unit === undefined ? help : `${help}# UNIT ${title} ${unit}\n`,
     lines: lineFrames(instrument, name, format),
     texts: new WeakMap(),
+    blocks: new Map(),
   };
 }
 

@@ -28,6 +28,8 @@ export interface JournalCursorOptions extends BatchSource {
   readonly onReportedLoss: (loss: ExportLoss, record: EventRecord) => void;
   /** Called if the journal could not be read or written. It may replace the journal. */
   readonly onJournalError: (error: unknown) => void;
+  /** Called when rows were delivered. */
+  readonly onDelivered?: () => void;
   /** The shortest wait after a failure, ms. Tests use a shorter one. */
   readonly retryMs?: number;
 }
@@ -92,6 +94,11 @@ export class JournalCursor {
 
   get takesBestEffort(): boolean {
     return this.options.output.takesBestEffort;
+  }
+
+  /** Whether it delivers records as they come. */
+  get isContinuous(): boolean {
+    return this.options.output.pacing.intervalMs === 0;
   }
 
   get signal(): string {
@@ -273,6 +280,7 @@ export class JournalCursor {
     this.limit.onPassed(batch.position, performance.now());
     this.bestEffort.splice(0, batch.bestEffortCount);
     this.advance(batch.position);
+    this.options.onDelivered?.();
   }
 
   private onFailed({ why, retryAfterMs }: { readonly why: string; readonly retryAfterMs?: number }): void {

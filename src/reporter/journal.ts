@@ -148,6 +148,11 @@ export class Journal implements Disposable {
     this.recent ??= new RecentRows();
   }
 
+  /** No output reads the rows up to `id` again soon. */
+  forgetRecent(id: number): void {
+    this.recent?.forgetUpTo(id);
+  }
+
   /** Starts a new file if `error`, thrown by another method, means that this one is broken; true if so. */
   replaceIfBroken(error: unknown): boolean {
     if (!isUnsound(error)) return false;

@@ -8,13 +8,16 @@ import { OTLP_PREFIX, otlpAttribute, typeOfName } from "../vocabulary/variables.
 import type { AttributeLimits } from "./otlp-settings.ts";
 import { type HrTime, hrTime, hrTimeOf } from "./otlp-time.ts";
 
-/** An AnyValue of OTLP (opentelemetry/proto/common/v1/common.proto), as far as records need it. */
-export type AttributeValue =
-  | { readonly kind: "text"; readonly value: string }
-  | { readonly kind: "bool"; readonly value: boolean }
-  | { readonly kind: "int"; readonly value: number }
-  | { readonly kind: "double"; readonly value: number }
-  | { readonly kind: "list"; readonly value: readonly AttributeValue[] };
+/** What follows from the name of a record's field. */
+export interface AttributeName {
+  readonly text: string;
+  /** The same in UTF-8. */
+  readonly bytes: Uint8Array;
+  /** Whether its numbers are doubles. */
+  readonly isDouble: boolean;
+}
+
+export type AttributeValue = Exclude<RecordValue, null>;
 
 export interface OtlpLogRecord {
   readonly time: HrTime;
@@ -23,7 +26,9 @@ export interface OtlpLogRecord {
   readonly eventName: string;
   /** A sentence to display. */
   readonly body: string;
-  readonly attributes: readonly (readonly [name: string, value: AttributeValue])[];
+  /** The attributes: names, and their values in the same order. */
+  readonly names: readonly AttributeName[];
+  readonly values: readonly AttributeValue[];
   readonly droppedAttributes: number;
 }
 
@@ -36,12 +41,20 @@ const otherFields: ReadonlySet<string> = new Set(["timestamp", "observed_timesta
 
 /** `nowMs`: milliseconds since the epoch, for a record without times. */
 export function otlpLogRecord(record: EventRecord, limits: AttributeLimits, nowMs: number): OtlpLogRecord {
-  const attributes: [string, AttributeValue][] = [];
+  const names: AttributeName[] = [];
+  const values: AttributeValue[] = [];
   let dropped = 0;
-  for (const [name, value] of Object.entries(record)) {
-    if (value === null || otherFields.has(name)) continue;
-    if (attributes.length >= limits.count) dropped += 1;
-    else attributes.push([otlpAttribute(name), attributeValue(name, value, limits.length)]);
+  // A record of another version may have names that are not in the table of variables.
+  const all: Readonly<Record<string, RecordValue | undefined>> = record;
+  for (const field in all) {
+    const value = all[field];
+    if (value === null || value === undefined || otherFields.has(field)) continue;
+    if (names.length >= limits.count) {
+      dropped += 1;
+      continue;
+    }
+    names.push(attributeName(field));
+    values.push(limits.length === null ? value : cutValue(value, limits.length));
   }
   const time = hrTimeOf(record.timestamp) ?? hrTime(nowMs);
   return {
@@ -51,7 +64,8 @@ export function otlpLogRecord(record: EventRecord, limits: AttributeLimits, nowM
     severityNumber: severityOf(record),
     eventName: OTLP_PREFIX + String(record["event.name"]),
     body: displayText(record),
-    attributes,
+    names,
+    values,
     droppedAttributes: dropped,
   };
 }
@@ -63,41 +77,29 @@ function severityOf(record: EventRecord): number {
   return isEventName(name) && eventNames[name].warns === true ? WARN : INFO;
 }
 
+/** The most names that are remembered: more than the table has. */
+const REMEMBERED_NAMES = 1_024;
+const encoder = new TextEncoder();
+/** By field. Invalidated by: nothing, a field always has the same name. */
+const attributeNames = new Map<string, AttributeName>();
+
+function attributeName(field: string): AttributeName {
+  const known = attributeNames.get(field);
+  if (known !== undefined) return known;
+  const text = otlpAttribute(field);
+  const name = { text, bytes: encoder.encode(text), isDouble: typeOfName(field) === "number" };
+  if (attributeNames.size >= REMEMBERED_NAMES) attributeNames.clear();
+  attributeNames.set(field, name);
+  return name;
+}
+
 /** `length`: the most characters of a text. */
-function attributeValue(
-  name: string,
-  value: Exclude<RecordValue, null>,
-  length: number | null,
-): AttributeValue {
-  switch (typeof value) {
-    case "string":
-      return textValue(value, length);
-    case "boolean":
-      return { kind: "bool", value };
-    case "number":
-      return numberValue(value, isDouble(name));
-    default: {
-      if (isTexts(value)) return { kind: "list", value: value.map((each) => textValue(each, length)) };
-      const numbers = value.filter((each) => typeof each === "number");
-      return { kind: "list", value: numbers.map((each) => numberValue(each, isDouble(name))) };
-    }
-  }
-}
-
-function textValue(text: string, length: number | null): AttributeValue {
-  return { kind: "text", value: cutAt(text, length) };
-}
-
-/** A name that the table lacks comes from a record of another version. */
-function isDouble(name: string): boolean {
-  return typeOfName(name) === "number";
-}
-
-function numberValue(value: number, isDoubleType: boolean): AttributeValue {
-  return { kind: isDoubleType || !Number.isSafeInteger(value) ? "double" : "int", value };
+function cutValue(value: AttributeValue, length: number): AttributeValue {
+  if (typeof value === "string") return cutAt(value, length);
+  return typeof value === "object" && isTexts(value) ? value.map((text) => cutAt(text, length)) : value;
 }
 
 /** OpenTelemetry counts characters, so no surrogate pair is cut in two. */
-function cutAt(text: string, length: number | null): string {
-  return length === null || text.length <= length ? text : Array.from(text).slice(0, length).join("");
+function cutAt(text: string, length: number): string {
+  return text.length <= length ? text : Array.from(text).slice(0, length).join("");
 }

@@ -1,7 +1,7 @@
 // Encodes log records as an ExportLogsServiceRequest, in protobuf or JSON (opentelemetry-proto 1.x,
 // collector/logs/v1/logs_service.proto and logs/v1/logs.proto). OpenTelemetry's own serializers (0.301) are not used for
 // logs, because they decide by its value whether a number is an integer or a double.
-import type { AttributeValue, OtlpLogRecord } from "./otlp-log-records.ts";
+import type { AttributeName, AttributeValue, OtlpLogRecord } from "./otlp-log-records.ts";
 import type { OtlpOrigin } from "./otlp-resource.ts";
 import type { OtlpProtocol } from "./otlp-settings.ts";
 import type { HrTime } from "./otlp-time.ts";
@@ -13,10 +13,15 @@ export interface LogBatch {
   readonly records: readonly OtlpLogRecord[];
 }
 
-export function encodeLogs(batch: LogBatch, protocol: OtlpProtocol): Uint8Array {
-  return protocol === "http/json"
-    ? encoder.encode(JSON.stringify(jsonRequest(batch)))
-    : protobufRequest(batch);
+/** Creates an encoder. The bytes that it returns are valid until it is called again. */
+export function logEncoder(protocol: OtlpProtocol): (batch: LogBatch) => Uint8Array<ArrayBuffer> {
+  if (protocol === "http/json") return (batch) => encoder.encode(JSON.stringify(jsonRequest(batch)));
+  // Its memory is used again: to allocate a megabyte for each request costs more than to fill it.
+  const writer = new ProtobufWriter();
+  return (batch) => {
+    writer.clear();
+    return protobufRequest(writer, batch);
+  };
 }
 
 const encoder = new TextEncoder();
@@ -43,13 +48,15 @@ const fields = {
 } as const;
 
 /** The writer writes the last field first. */
-function protobufRequest({ origin, records }: LogBatch): Uint8Array {
-  const writer = new ProtobufWriter();
+function protobufRequest(writer: ProtobufWriter, { origin, records }: LogBatch): Uint8Array<ArrayBuffer> {
   const { resource, schemaUrl, scope } = origin;
   writer.text(fields.resourceLogs.schemaUrl, schemaUrl);
   const endOfScopeLogs = writer.length;
   writer.text(fields.scopeLogs.schemaUrl, schemaUrl);
-  for (const record of records.toReversed()) writeLogRecord(writer, record);
+  for (let i = records.length - 1; i >= 0; i -= 1) {
+    const record = records[i];
+    if (record !== undefined) writeLogRecord(writer, record);
+  }
   const endOfScope = writer.length;
   writer.text(fields.scope.version, scope.version);
   writer.text(fields.scope.name, scope.name);
@@ -57,7 +64,7 @@ function protobufRequest({ origin, records }: LogBatch): Uint8Array {
   writer.message(fields.resourceLogs.scopeLogs, endOfScopeLogs);
   const endOfResource = writer.length;
   for (const [name, value] of Object.entries(resource).toReversed())
-    writeAttribute(writer, fields.resource.attributes, name, { kind: "text", value });
+    writeResourceAttribute(writer, name, value);
   writer.message(fields.resourceLogs.resource, endOfResource);
   writer.message(fields.request.resourceLogs, 0);
   return writer.written;
@@ -70,9 +77,11 @@ function writeLogRecord(writer: ProtobufWriter, record: OtlpLogRecord): void {
   writer.nanoseconds(logRecord.observedTimeUnixNano, record.observedTime);
   if (record.droppedAttributes > 0)
     writer.integer(logRecord.droppedAttributesCount, record.droppedAttributes);
-  for (let i = record.attributes.length - 1; i >= 0; i -= 1) {
-    const attribute = record.attributes[i];
-    if (attribute !== undefined) writeAttribute(writer, logRecord.attributes, attribute[0], attribute[1]);
+  const { names, values } = record;
+  for (let i = names.length - 1; i >= 0; i -= 1) {
+    const name = names[i];
+    const value = values[i];
+    if (name !== undefined && value !== undefined) writeAttribute(writer, name, value);
   }
   const endOfBody = writer.length;
   writer.text(fields.anyValue.stringValue, record.body);
@@ -82,39 +91,51 @@ function writeLogRecord(writer: ProtobufWriter, record: OtlpLogRecord): void {
   writer.message(fields.scopeLogs.logRecords, end);
 }
 
-function writeAttribute(writer: ProtobufWriter, field: number, name: string, value: AttributeValue): void {
+function writeResourceAttribute(writer: ProtobufWriter, name: string, value: string): void {
   const end = writer.length;
-  writeValue(writer, value);
+  writer.text(fields.anyValue.stringValue, value);
   writer.message(fields.keyValue.value, end);
   writer.text(fields.keyValue.key, name);
-  writer.message(field, end);
+  writer.message(fields.resource.attributes, end);
 }
 
-function writeValue(writer: ProtobufWriter, attribute: AttributeValue): void {
-  const { anyValue } = fields;
-  switch (attribute.kind) {
-    case "text":
-      writer.text(anyValue.stringValue, attribute.value);
-      break;
-    case "bool":
-      writer.bool(anyValue.boolValue, attribute.value);
-      break;
-    case "int":
-      writer.integer(anyValue.intValue, attribute.value);
-      break;
-    case "double":
-      writer.double(anyValue.doubleValue, attribute.value);
-      break;
-    case "list": {
-      const endOfList = writer.length;
-      for (const each of attribute.value.toReversed()) {
-        const end = writer.length;
-        writeValue(writer, each);
-        writer.message(fields.arrayValue.values, end);
-      }
-      writer.message(anyValue.arrayValue, endOfList);
-    }
+function writeAttribute(
+  writer: ProtobufWriter,
+  { bytes, isDouble }: AttributeName,
+  value: AttributeValue,
+): void {
+  const end = writer.length;
+  if (typeof value === "object") writeList(writer, isDouble, value);
+  else writeScalar(writer, isDouble, value);
+  writer.message(fields.keyValue.value, end);
+  writer.utf8(fields.keyValue.key, bytes);
+  writer.message(fields.logRecord.attributes, end);
+}
+
+function writeList(
+  writer: ProtobufWriter,
+  isDouble: boolean,
+  list: readonly string[] | readonly number[],
+): void {
+  const endOfList = writer.length;
+  for (let i = list.length - 1; i >= 0; i -= 1) {
+    const end = writer.length;
+    writeScalar(writer, isDouble, list[i] ?? "");
+    writer.message(fields.arrayValue.values, end);
   }
+  writer.message(fields.anyValue.arrayValue, endOfList);
+}
+
+function writeScalar(writer: ProtobufWriter, isDouble: boolean, value: string | number | boolean): void {
+  const { anyValue } = fields;
+  if (typeof value === "string") writer.text(anyValue.stringValue, value);
+  else if (typeof value === "boolean") writer.bool(anyValue.boolValue, value);
+  else if (isInteger(value, isDouble)) writer.integer(anyValue.intValue, value);
+  else writer.double(anyValue.doubleValue, value);
+}
+
+function isInteger(value: number, isDouble: boolean): boolean {
+  return !isDouble && Number.isSafeInteger(value);
 }
 
 /** OTLP's JSON: names in lowerCamelCase, numbers of 64 bits as texts. */
@@ -126,7 +147,10 @@ function jsonRequest({ origin, records }: LogBatch): unknown {
     observedTimeUnixNano: nanosecondsText(record.observedTime),
     severityNumber: record.severityNumber,
     body: { stringValue: record.body },
-    attributes: record.attributes.map(([key, value]) => ({ key, value: jsonValue(value) })),
+    attributes: record.names.map(({ text, isDouble }, i) => ({
+      key: text,
+      value: jsonValue(isDouble, record.values[i] ?? ""),
+    })),
     droppedAttributesCount: record.droppedAttributes,
     eventName: record.eventName,
   }));
@@ -135,19 +159,12 @@ function jsonRequest({ origin, records }: LogBatch): unknown {
   };
 }
 
-function jsonValue(attribute: AttributeValue): unknown {
-  switch (attribute.kind) {
-    case "text":
-      return { stringValue: attribute.value };
-    case "bool":
-      return { boolValue: attribute.value };
-    case "int":
-      return { intValue: String(attribute.value) };
-    case "double":
-      return { doubleValue: attribute.value };
-    case "list":
-      return { arrayValue: { values: attribute.value.map(jsonValue) } };
-  }
+function jsonValue(isDouble: boolean, value: AttributeValue): unknown {
+  if (typeof value === "object")
+    return { arrayValue: { values: value.map((each) => jsonValue(isDouble, each)) } };
+  if (typeof value === "string") return { stringValue: value };
+  if (typeof value === "boolean") return { boolValue: value };
+  return isInteger(value, isDouble) ? { intValue: String(value) } : { doubleValue: value };
 }
 
 function nanosecondsText([seconds, nanos]: HrTime): string {

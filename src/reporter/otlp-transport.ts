@@ -6,7 +6,7 @@ import { version } from "../report/version.ts";
 import { HttpPost } from "./http-post.ts";
 import { deliveryOf } from "./otlp-answer.ts";
 import { failureText } from "./otlp-failure.ts";
-import { encodeLogs, type LogBatch } from "./otlp-log-request.ts";
+import { type LogBatch, logEncoder } from "./otlp-log-request.ts";
 import type { OtlpProtocol, SignalSettings } from "./otlp-settings.ts";
 import type { Delivery } from "./output.ts";
 
@@ -22,19 +22,24 @@ const contentTypes: Readonly<Record<OtlpProtocol, string>> = {
 };
 
 export function logSender(settings: SignalSettings): OtlpSender<LogBatch> {
-  const encode = (batch: LogBatch) => encodeLogs(batch, settings.protocol);
-  return sender(settings, encode, ({ records }) => records.length);
+  return sender(settings, logEncoder(settings.protocol), ({ records }) => records.length);
 }
 
 export function metricSender(settings: SignalSettings): OtlpSender<ResourceMetrics> {
   const serializer = settings.protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
-  return sender(settings, (batch) => serializer.serializeRequest(batch), pointsIn);
+  const encode = (batch: ResourceMetrics) => {
+    const bytes = serializer.serializeRequest(batch);
+    return bytes && new Uint8Array(bytes);
+  };
+  return sender(settings, encode, pointsIn);
 }
 
-/** `sizeOf`: the number of records or points in a batch. */
+/**
+ * `encode`: its bytes are valid until it is called again. `sizeOf`: the number of records or points in a batch.
+ */
 function sender<T>(
   settings: SignalSettings,
-  encode: (batch: T) => Uint8Array | undefined,
+  encode: (batch: T) => Uint8Array<ArrayBuffer> | undefined,
   sizeOf: (batch: T) => number,
 ): OtlpSender<T> {
   const { protocol, compression } = settings;
@@ -48,7 +53,8 @@ function sender<T>(
     async send(batch) {
       const encoded = encode(batch);
       if (encoded === undefined) return { outcome: "failed", why: "the batch could not be encoded" };
-      const body = compression === "gzip" ? compress(encoded) : encoded;
+      // A request that was given up may still hold its body when the next batch is encoded.
+      const body = compression === "gzip" ? compress(encoded) : encoded.slice();
       const result = await connection.post(body, headers);
       const delivery: Delivery =
         "answer" in result
@@ -68,6 +74,6 @@ function pointsIn({ scopeMetrics }: ResourceMetrics): number {
 }
 
 /** Level 6 of libdeflate is as small as that of zlib in a third of the time. */
-function compress(bytes: Uint8Array): Uint8Array {
-  return Bun.gzipSync(new Uint8Array(bytes), { library: "libdeflate", level: 6 });
+function compress(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
+  return Bun.gzipSync(bytes, { library: "libdeflate", level: 6 });
 }

@@ -7,6 +7,8 @@ const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 
 const FIRST_SIZE = 1 << 16;
+/** Most requests are smaller. */
+const KEPT_SIZE = 2 << 20;
 /** Two calls into the runtime cost more than writing so many characters one by one. */
 const SHORT = 48;
 const ASCII = 0x7f;
@@ -14,13 +16,19 @@ const ASCII = 0x7f;
 const MORE = 0x80;
 
 export class ProtobufWriter {
-  private bytes = Buffer.allocUnsafeSlow(FIRST_SIZE);
+  private bytes: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(FIRST_SIZE);
   /** Where the last written byte is. */
   private at = FIRST_SIZE;
 
   /** The bytes that were written so far; valid until the next write. */
-  get written(): Uint8Array {
+  get written(): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(this.at);
+  }
+
+  /** Forgets what was written, and keeps the memory unless it is much. */
+  clear(): void {
+    if (this.bytes.length > KEPT_SIZE) this.bytes = Buffer.allocUnsafeSlow(FIRST_SIZE);
+    this.at = this.bytes.length;
   }
 
   /** How many bytes were written: where a message ends whose fields are written next. */
@@ -38,6 +46,15 @@ export class ProtobufWriter {
     const end = this.length;
     if (value.length > SHORT || !this.shortText(value)) this.longText(value);
     this.varint(this.length - end);
+    this.tag(field, LENGTH_DELIMITED);
+  }
+
+  /** A text in UTF-8. */
+  utf8(field: number, bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.at -= bytes.length;
+    this.bytes.set(bytes, this.at);
+    this.varint(bytes.length);
     this.tag(field, LENGTH_DELIMITED);
   }
 

@@ -17,6 +17,14 @@ export class RecentRows {
     if (this.rows.length > ROWS || this.bytes > BYTES) this.forgetOldest();
   }
 
+  /** Forgets the rows up to `id`. What stays in memory is examined at each garbage collection. */
+  forgetUpTo(id: number): void {
+    const first = this.rows[0]?.id;
+    if (first === undefined || id < first) return;
+    this.rows = this.rows.slice(id + 1 - first);
+    this.bytes = this.rows.reduce((sum, { size }) => sum + size, 0);
+  }
+
   clear(): void {
     this.rows = [];
     this.bytes = 0;

@@ -2,8 +2,9 @@
 // network; and what was lost.
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
-
 import type { SensorSource } from "../vocabulary/sensors.ts";
+import type { NetworkDenials } from "./network/denial.ts";
+import type { NetworkWatch } from "./network/watch.ts";
 
 export type { SensorSource };
 
@@ -116,6 +117,8 @@ export interface ExecEvent {
   readonly time: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
+  /** By which the kernel tells this program from the others of the process, for denials; absent where it is not known. */
+  readonly execId?: number;
 }
 
 export interface UserEvent {
@@ -227,7 +230,8 @@ export interface LossEvent {
   readonly count: number | undefined;
 }
 
-export const lossReasons = ["overrun", "restart", "switch"] as const;
+/** `network`: only events of the network; what is known of processes is as complete as before. */
+export const lossReasons = ["overrun", "restart", "switch", "network"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
 interface EventTypes {
@@ -246,6 +250,10 @@ interface EventTypes {
 export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
 export type NetworkKind = NetworkEvent["kind"];
 export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
+
+export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
+  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
+}
 
 export type EventOf<K extends SensorKind> = EventTypes[K];
 export type ProcessEvent = EventOf<SensorKind>;
@@ -327,4 +335,11 @@ export interface Sensor extends Disposable {
   findTampering?(): string | undefined;
   /** Something that decisions depend on has changed: what was settled in another epoch is no longer settled. */
   setEpoch?(epoch: number): void;
+  /**
+   * Reports these events of the network from now on; undefined, the default: none, at no cost. Throws SensorUnavailable,
+   * with a hint, where the host does not allow it. Absent where the source cannot do that.
+   */
+  watchNetwork?(watch: NetworkWatch | undefined): void;
+  /** Refuses what processes may not do on the network; undefined while it is not watched. */
+  readonly denials?: NetworkDenials | undefined;
 }

@@ -1,7 +1,7 @@
 // The environment of each process: only the variables that it needs. OpenTelemetry's may hold tokens, so what they set
 // is in the reporter's plan. LD_PRELOAD and the like do not reach it. Variables
 // of the runtime have no effect but those of runtime-options.ts, see build/entry-stub.ts.
-import { compiledEarly, smallHeap } from "./runtime-options.ts";
+import { compiledEarly, mediumHeap, smallHeap } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -25,7 +25,7 @@ export function supervisorEnvironment(from: Readonly<Record<string, string | und
 }
 
 export function reporterEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  return { ...supervisorEnvironment(from), ...smallHeap };
+  return { ...supervisorEnvironment(from), ...mediumHeap };
 }
 
 export function examinerEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {

@@ -107,7 +107,7 @@ const table = {
     settleKey: "missed",
     sharedByLineage: false,
     repeats: true,
-    meaning: "what the examiner has answered so far about files, packages and container images",
+    meaning: "what the examiner has answered so far about files, packages and containers",
   },
   content: {
     settleKey: "missed",

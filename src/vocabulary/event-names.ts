@@ -205,6 +205,10 @@ const table = {
   "doctor.sensor": { about: "command", meaning: "`doctor`: one event source and what it can report" },
   "doctor.check": { about: "command", meaning: "`doctor`: one check" },
   "doctor.privilege": { about: "command", meaning: "`doctor`: what one process of treewarden may do" },
+  "doctor.self_test": {
+    about: "command",
+    meaning: "`doctor --self-test`: one check of one event source",
+  },
   "baseline.learned": {
     about: "command",
     meaning: "`baseline learn --show`, `baseline accept`: a tree that is not in force before it is accepted",

@@ -46,3 +46,28 @@ function bytesOf(text: string, isEnd: boolean): IpAddress | undefined {
   }
   return bytes;
 }
+
+/** The text of an address: four decimal numbers for 4 bytes, and as RFC 5952 wants it for 16. */
+export function formatAddress(bytes: ArrayLike<number>): string {
+  if (bytes.length === 4) return Array.from(bytes).join(".");
+  const groups = Array.from(
+    { length: GROUPS },
+    (_, i) => (bytes[2 * i] ?? 0) * 256 + (bytes[2 * i + 1] ?? 0),
+  );
+  const zeros = longestZeros(groups);
+  const hex = (part: readonly number[]) => part.map((each) => each.toString(16)).join(":");
+  if (zeros === undefined) return hex(groups);
+  return `${hex(groups.slice(0, zeros.first))}::${hex(groups.slice(zeros.end))}`;
+}
+
+/** The first of the longest runs of two or more groups that are 0. */
+function longestZeros(groups: readonly number[]): { first: number; end: number } | undefined {
+  let longest: { first: number; end: number } | undefined;
+  let first = 0;
+  groups.forEach((each, i) => {
+    if (each !== 0) first = i + 1;
+    else if (i + 1 - first > Math.max(1, longest === undefined ? 1 : longest.end - longest.first))
+      longest = { first, end: i + 1 };
+  });
+  return longest;
+}

@@ -27,6 +27,7 @@ const common: Readonly<Record<string, MetricAttribute>> = {
   outcome: { record: "policy.outcome" },
   severity: { record: "policy.severity" },
   enforcement: { record: "policy.enforcement" },
+  direction: { own: "network.direction", meaning: "outbound: it connects or sends; inbound: it listens" },
   queue: { own: "queue.name", meaning: "where records wait" },
   signal: { own: "output.signal", meaning: "the output: logs, metrics, mail or endpoint" },
   process: { own: "process.role", meaning: "one of treewarden's own processes" },

@@ -11,7 +11,7 @@ export type EpochReason =
   | "users"
   | "base system"
   | "packages"
-  | "container image";
+  | "container";
 
 export class Epoch {
   private number = 1;

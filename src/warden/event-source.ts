@@ -7,10 +7,12 @@ import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
 import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
+import { SensorUnavailable } from "../sensor/unavailable.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { needsEnvironment } from "../vocabulary/variables.ts";
 import type { Epoch } from "./epoch.ts";
 import { wakeupPolicyOf } from "./wakeup-policy.ts";
+import { WatchedNetwork } from "./watched-network.ts";
 
 export interface EventSourceInputs {
   readonly config: Config;
@@ -34,6 +36,11 @@ export class EventSource implements Disposable {
   /** As the metric of the source shows it. */
   enforcement: Enforcement;
   private watched = false;
+  readonly watchedNetwork: WatchedNetwork;
+  /** What was asked of which sensor; undefined before the first time. */
+  private networkOf: { readonly sensor: Sensor; readonly key: string | undefined } | undefined;
+  /** Why the network is not watched, although it should be. */
+  networkProblem: string | undefined;
   private watchedPids: readonly number[] = [];
   private onSignal: (signal: OwnSignal) => void = () => undefined;
   /** The sensor that failed, if another one took over. */
@@ -42,6 +49,7 @@ export class EventSource implements Disposable {
   constructor(inputs: EventSourceInputs) {
     this.inputs = inputs;
     this.enforcement = inputs.config.enforcement;
+    this.watchedNetwork = new WatchedNetwork(inputs.config.network);
     this.opened = inputs.open(inputs.config.source);
     this.enter(undefined);
     inputs.epoch.onRaise((epoch) => this.sensor.setEpoch?.(epoch));
@@ -94,7 +102,26 @@ export class EventSource implements Disposable {
     this.sensor.readEnvironment?.(readsEnvironment(policy));
     const wakeup = wakeupPolicyOf(policy, mayAct ? states : undefined);
     this.sensor.setWakeupPolicy?.(wakeup);
+    this.watchNetwork(policy);
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
+  }
+
+  /** Has the sensor watch what the configuration and `policy` ask for of the network. */
+  private watchNetwork(policy: Policy): void {
+    const { sensor } = this;
+    const wanted = this.watchedNetwork.wantedBy(policy);
+    const key = JSON.stringify(wanted);
+    if (this.networkOf?.sensor === sensor && this.networkOf.key === key) return;
+    this.networkOf = { sensor, key };
+    this.networkProblem = undefined;
+    try {
+      sensor.watchNetwork?.(wanted);
+      if (sensor.watchNetwork === undefined && wanted !== undefined)
+        this.networkProblem = `the network is not watched: the source ${this.name} cannot see it`;
+    } catch (error) {
+      if (!(error instanceof SensorUnavailable)) throw error;
+      this.networkProblem = `the network is not watched: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`;
+    }
   }
 
   /** Another enforcement is in force: the metric that shows it follows. */

@@ -4,8 +4,8 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { Totals } from "../report/totals.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
+import type { GuardedFileSettings } from "./guarded-files.ts";
 import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
-import type { OwnFileSettings } from "./own-files.ts";
 
 /** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
 export const reloadedSettings: ReadonlySet<string> = new Set([
@@ -15,10 +15,13 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
   "policies",
   "policy_keys",
   "pause",
+  "network",
 ]);
 
 export interface FilesInForceInputs {
   readonly stateDirectory: string;
+  /** With which the run was started. */
+  readonly startConfig: Config;
   readonly totals: Totals;
   readonly writeFile: WriteFile;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
@@ -60,7 +63,7 @@ export class FilesInForce {
   }
 
   /** Where what is in force was read from. */
-  get watched(): OwnFileSettings {
+  get watched(): GuardedFileSettings {
     const { origin, config } = this.inForce;
     return {
       stateDirectory: this.inputs.stateDirectory,
@@ -72,13 +75,12 @@ export class FilesInForce {
 
   /** The settings of `config` that differ from those in force and need another start. */
   laterSettings(config: Config): readonly string[] {
-    const before: Readonly<Record<string, unknown>> = this.inForce.config;
-    return Object.entries(config)
-      .filter(
-        ([name, value]) =>
-          !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
-      )
-      .map(([name]) => name);
+    return laterThan(this.inForce.config, config);
+  }
+
+  /** The settings that a reload has changed since the run was started, and that need another start. */
+  get waiting(): readonly string[] {
+    return laterThan(this.inputs.startConfig, this.inForce.config);
   }
 
   private show(): void {
@@ -94,6 +96,15 @@ export class FilesInForce {
       recordChange("configuration.not_saved", { "error.message": String(error) }),
     );
   }
+}
+
+function laterThan(before: Readonly<Record<string, unknown>>, config: Config): readonly string[] {
+  return Object.entries(config)
+    .filter(
+      ([name, value]) =>
+        !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
+    )
+    .map(([name]) => name);
 }
 
 function withoutFiles({ files: _files, policies: _policies, ...inForce }: LastGood): InForce {

@@ -1,7 +1,12 @@
 // The first scan of /proc, which takes a second where thousands of processes run. It is made in slices, between which
 // events are judged with their whole lineages: what the scan has not reached yet is read when an event needs it.
 import type { Differences, Remembered } from "../forest/forest.ts";
-import type { ProcessEvent, ScannedGroup, ScannedProcess } from "../sensor/event.ts";
+import {
+  isNetworkEvent,
+  type ProcessEvent,
+  type ScannedGroup,
+  type ScannedProcess,
+} from "../sensor/event.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { readGroup } from "../sensor/procfs/scan.ts";
 import type { Steps } from "../vocabulary/steps.ts";
@@ -43,7 +48,7 @@ export class FirstScan {
   onEvent(event: ProcessEvent): void {
     this.slices.onEvent(event);
     if (event.kind === "fork") this.adopt(event.parentPid, undefined);
-    else if (event.kind === "user") this.adopt(event.pid, undefined);
+    else if (event.kind === "user" || isNetworkEvent(event)) this.adopt(event.pid, undefined);
     else if (event.kind === "exec") {
       this.adopt(event.pid, event.pid);
       // It has ended, and its parent has not.

@@ -1,15 +1,16 @@
-// Execs whose first verdict left rules undecided for lack of an answer: of the examiner about a file or its content, or
+// Events whose first verdict left rules undecided for lack of an answer: of the examiner about a file or its content, or
 // of a container's runtime about its image. Each is judged once more when its answers have come, or after a while with
 // what there is.
 import { payersOf } from "../enforcement/offender.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { ExecSubject } from "../policy/subject.ts";
+import type { ExecSubject, Subject } from "../policy/subject.ts";
 import type { lateReasons } from "../report/instruments.ts";
 import { type Payer, Shares } from "../vocabulary/shares.ts";
 import type { SeenState } from "./runnable-contents.ts";
 
-export interface AwaitingExec {
-  readonly subject: ExecSubject;
+/** An event to be judged again. */
+export interface AwaitingEvent<S extends Subject = ExecSubject> {
+  readonly subject: S;
   /** The file whose content is asked for, if any. */
   readonly seen: SeenState | undefined;
   /** The rules that were undecided: only they are asked again. */
@@ -18,7 +19,7 @@ export interface AwaitingExec {
   readonly policy: Policy;
 }
 
-interface Waiting extends AwaitingExec {
+interface Waiting<S extends Subject> extends AwaitingEvent<S> {
   /** Names of the answers that are outstanding. */
   readonly keys: Set<string>;
   /** ns, CLOCK_MONOTONIC */
@@ -26,8 +27,8 @@ interface Waiting extends AwaitingExec {
   readonly payers: readonly Payer[];
 }
 
-export interface LateVerdictsInputs {
-  readonly judge: (exec: AwaitingExec) => void;
+export interface LateVerdictsInputs<S extends Subject> {
+  readonly judge: (event: AwaitingEvent<S>) => void;
   /** Counts an exec that is not judged again, or that was judged without its answers. */
   readonly missed: (reason: LateReason) => void;
 }
@@ -42,25 +43,25 @@ const MAX_OF_USER = MAX_WAITING / 4;
 /** An exec waits at most 35 s (in ns): longer than a question about a content, or about a container's image. */
 const TIMEOUT_NS = 35e9;
 
-export class LateVerdicts {
-  private readonly inputs: LateVerdictsInputs;
+export class LateVerdicts<S extends Subject = ExecSubject> {
+  private readonly inputs: LateVerdictsInputs<S>;
   /** Oldest first. */
-  private readonly waiting = new Set<Waiting>();
-  private readonly byKey = new Map<string, Set<Waiting>>();
+  private readonly waiting = new Set<Waiting<S>>();
+  private readonly byKey = new Map<string, Set<Waiting<S>>>();
   private readonly shares = new Shares(MAX_WAITING, MAX_OF_USER);
 
-  constructor(inputs: LateVerdictsInputs) {
+  constructor(inputs: LateVerdictsInputs<S>) {
     this.inputs = inputs;
   }
 
   /** Has an exec judged again when the answers named `keys` have come. `now`: ns, CLOCK_MONOTONIC. */
-  add(exec: AwaitingExec, keys: readonly string[], now: number): void {
+  add(exec: AwaitingEvent<S>, keys: readonly string[], now: number): void {
     const payers = payersOf(exec.subject.lineage, exec.subject.facts.realUid);
     if (!this.shares.take(payers)) {
       this.inputs.missed("full");
       return;
     }
-    const waiting: Waiting = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS, payers };
+    const waiting: Waiting<S> = { ...exec, keys: new Set(keys), until: now + TIMEOUT_NS, payers };
     this.waiting.add(waiting);
     for (const key of keys) {
       const others = this.byKey.get(key);
@@ -103,7 +104,7 @@ export class LateVerdicts {
     for (const exec of this.waiting) this.judgeWithoutAnswers(exec, "stop");
   }
 
-  private judgeWithoutAnswers(exec: Waiting, reason: LateReason): void {
+  private judgeWithoutAnswers(exec: Waiting<S>, reason: LateReason): void {
     this.remove(exec);
     for (const key of exec.keys) {
       const others = this.byKey.get(key);
@@ -114,7 +115,7 @@ export class LateVerdicts {
     this.inputs.judge(exec);
   }
 
-  private remove(exec: Waiting): void {
+  private remove(exec: Waiting<S>): void {
     this.waiting.delete(exec);
     this.shares.giveBack(exec.payers);
   }

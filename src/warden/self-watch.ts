@@ -12,14 +12,16 @@ import type { OwnSignal } from "../sensor/event.ts";
 import type { ChangeName, SelfEvent } from "../vocabulary/event-names.ts";
 import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
 import type { EventSource } from "./event-source.ts";
-import { type OwnFileSettings, OwnFiles } from "./own-files.ts";
+import { type GuardedFileSettings, GuardedFiles } from "./guarded-files.ts";
 import { SelfRecords } from "./self-records.ts";
 
 /** Between two looks at what no event reports, ns. */
-const CHECK_NS = 10e9;
+const CHECK_NS = 5e9;
 /** A check that is so late, in ns, was held up: by a freezer, a stopped process or a host without CPU to spare. */
 const STALLED_NS = 30e9;
 const TEXT_CHARACTERS = 1_024;
+/** Pids whose process is remembered, the latest. */
+const NAMES = 32;
 
 const { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGKILL, SIGSTOP, SIGWINCH } = constants.signals;
 /** The supervisor's orders: to stop, to reload, to read requests. */
@@ -31,7 +33,7 @@ export interface SelfWatchInputs {
   readonly source: Pick<EventSource, "watchSignals" | "findTampering">;
   readonly totals: Totals;
   readonly record: (event: ChangeName, details: EventRecord) => void;
-  readonly files: OwnFileSettings;
+  readonly files: GuardedFileSettings;
   /** ns, CLOCK_MONOTONIC. */
   readonly now: () => number;
   /** ns since the epoch. */
@@ -43,8 +45,10 @@ export interface SelfWatchInputs {
 export class SelfWatch {
   private readonly inputs: SelfWatchInputs;
   private readonly records: SelfRecords;
-  private readonly files: OwnFiles;
+  private readonly files: GuardedFiles;
   private pids: OwnPids;
+  /** Also of processes that have ended: the record of the signal that killed one comes when another has its place. */
+  private readonly names = new Map<number, ProcessName>();
   /** Who traced each of the processes at the last look. */
   private tracers = new Map<number, number>();
   private checkedAt: number;
@@ -52,7 +56,7 @@ export class SelfWatch {
   constructor(inputs: SelfWatchInputs) {
     this.inputs = inputs;
     this.records = new SelfRecords(inputs);
-    this.files = new OwnFiles((path, change) =>
+    this.files = new GuardedFiles((path, change) =>
       this.add("self.file_changed", {
         "self.file": unambiguous(boundedText(path, TEXT_CHARACTERS)),
         "self.change": change,
@@ -76,12 +80,19 @@ export class SelfWatch {
   }
 
   /** Other files are in force. */
-  applyFiles(files: OwnFileSettings): void {
+  applyFiles(files: GuardedFileSettings): void {
     this.files.apply(files);
   }
 
   setPids(pids: OwnPids): void {
     this.pids = pids;
+    for (const name of processNames) {
+      const pid = pids[name];
+      if (pid === undefined) continue;
+      this.names.delete(pid);
+      this.names.set(pid, name);
+    }
+    for (const pid of this.names.keys()) if (this.names.size > NAMES) this.names.delete(pid);
     this.inputs.source.watchSignals(Object.values(pids), (signal) => this.onSignal(signal));
   }
 
@@ -124,7 +135,7 @@ export class SelfWatch {
   }
 
   private onSignal({ pid, signal, isKernels, senderPid, senderUid }: OwnSignal): void {
-    const process = this.nameOf(pid);
+    const process = this.names.get(pid);
     if (process === undefined || signal === SIGWINCH) return;
     if (isKernels && signal === SIGSTOP) {
       // PTRACE_ATTACH stops the process; nobody else has the kernel make this signal.
@@ -176,10 +187,6 @@ export class SelfWatch {
       by["self.by.executable"] = unambiguous(boundedText(executable, TEXT_CHARACTERS));
     by["self.by.tree"] = treeOf(lineage).exact;
     return by;
-  }
-
-  private nameOf(pid: number): ProcessName | undefined {
-    return processNames.find((name) => this.pids[name] === pid);
   }
 
   /** Records and counts something that nobody should do to treewarden. */

@@ -107,7 +107,7 @@ export class Tracker {
 
   /** Events were lost: links are uncertain until a scan that begins later has been applied. */
   lost(event: LossEvent): void {
-    this.forest.lost(event.time);
+    if (event.reason !== "network") this.forest.lost(event.time);
     this.listener.onLoss(event);
   }
 

@@ -1,7 +1,8 @@
 // From a program that runs to a verdict that is carried out and reported.
+
 import type { Knowledge } from "../baseline/baseline.ts";
-import type { KillResult, ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
-import type { Outcome, Reason } from "../enforcement/outcome.ts";
+import type { ObservedExec, ProcessKiller } from "../enforcement/kill.ts";
+import type { Outcome } from "../enforcement/outcome.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
@@ -9,22 +10,25 @@ import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Decision, decide, decideAmong, namesContent, type Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
-import type { ExecSubject } from "../policy/subject.ts";
+import type { ExecSubject, Subject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp } from "../report/records.ts";
 import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
-import type { Counter, Histogram, Totals } from "../report/totals.ts";
+import type { Totals } from "../report/totals.ts";
 import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
-import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { PodOfContainer } from "../vocabulary/pod.ts";
+import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { ChangedRunnables } from "./changed-runnables.ts";
 import type { KnowableExec } from "./known-trees.ts";
-import type { AwaitingExec, LateVerdicts } from "./late-verdicts.ts";
+import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
+import type { LimitedKills } from "./limited-kills.ts";
 import type { LoadShedding } from "./load-shedding.ts";
 import type { NewTrees } from "./new-trees.ts";
 import type { SeenState } from "./runnable-contents.ts";
 import type { Execution, TrackerListener } from "./tracker.ts";
+import type { VerdictTotals } from "./verdict-totals.ts";
 
 export interface VerdictInputs {
   /** The policy to judge by; another one may take its place between two events. */
@@ -37,7 +41,9 @@ export interface VerdictInputs {
     /** Looks whether root has ordered otherwise; true if something has changed. */
     refresh(): boolean;
   };
-  readonly killer: ProcessKiller;
+  readonly killer: Pick<ProcessKiller, "forked">;
+  readonly kills: LimitedKills;
+  readonly verdicts: VerdictTotals;
   readonly outbox: Outbox;
   /** Takes every verdict other than a plain allow. */
   readonly repeatedVerdicts: RepeatedVerdicts;
@@ -52,6 +58,8 @@ export interface VerdictInputs {
   readonly examined?: (facts: ProcessFacts, wallTime: number) => ExaminedFile | undefined;
   /** The image that a container was made of; undefined or null if that is not known. */
   readonly imageOf?: (container: string) => string | null | undefined;
+  /** The pod of a container that `imageOf` was asked about; null: it belongs to none; undefined: that is not known. */
+  readonly podOf?: (container: string) => PodOfContainer | null | undefined;
   /** The fields of a record that describe the ancestors of its process. */
   readonly ancestorsOf?: (process: Process) => EventRecord;
   /** What the baseline in force knows of an exec. */
@@ -61,53 +69,21 @@ export interface VerdictInputs {
   /** A verdict depended on whether a content is another one: what was known of that, for captures. */
   readonly judgedContent?: (answer: Omit<ChangedItem, "kind">) => void;
   /** Execs that are judged again. */
-  readonly late?: LateVerdicts;
+  readonly late?: Pick<LateVerdicts, "add">;
   /** Names of the examiner's answers that an exec lacks; they are on their way. */
-  readonly awaited?: (subject: ExecSubject) => readonly string[];
+  readonly awaited?: (subject: Subject) => readonly string[];
   /** A learning run is under way, for which known trees are looked at too. */
   readonly isLearning?: () => boolean;
   /** The change in whose open window a process is; undefined for none. */
   readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
-  /** Reports a change of treewarden itself. */
-  readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
   readonly observed?: (decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent) => void;
-}
-
-interface CarriedOut {
-  readonly outcome: Outcome;
-  readonly reason: Reason | undefined;
-}
-
-/** The window of the kill budget: after as long without a refusal it has room again. */
-const QUIET_NS = 60e9;
-
-const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
-const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
-const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
-const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };
-const wouldDeny: CarriedOut = { outcome: "would_deny", reason: undefined };
-
-/** What an alert, a denial or a kill comes to that is not carried out. */
-function reportedOnly({ action, silenced: isSilenced }: Decision): CarriedOut {
-  if (isSilenced) return silenced;
-  if (action === "kill") return wouldKill;
-  return action === "deny" ? wouldDeny : alerted;
-}
-
-/** What verdicts of one kind are counted with. */
-interface Counted {
-  readonly decision: Decision;
-  readonly outcome: Outcome;
-  readonly verdicts: Counter;
-  readonly duration: Histogram;
-  readonly undecided: readonly Counter[];
 }
 
 export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onClose"> {
@@ -118,11 +94,6 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
   /** Events that were lost; a loss of unknown size counts as one. */
   lost = 0;
   private readonly inputs: VerdictInputs;
-  /** Time of the last kill that was withheld because the budget was used up (ns); undefined if that is over. */
-  private limitedAt: number | undefined;
-  /** What the last verdict was counted with. Invalidated by: nothing, each verdict is compared with it. */
-  private counted: Counted | undefined;
-
   constructor(inputs: VerdictInputs) {
     this.inputs = inputs;
   }
@@ -183,7 +154,7 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
    * Judges an exec again, whose missing answers have come or will not come. What it has done since cannot be undone, and
    * its verdict was given: a kill is reported, and not carried out.
    */
-  onLate({ subject, seen, undecided, policy }: AwaitingExec): void {
+  onLate({ subject, seen, undecided, policy }: AwaitingEvent): void {
     const { inputs } = this;
     // Rules that are no longer in force give no verdicts.
     if (policy !== inputs.policy.current) return;
@@ -206,7 +177,7 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     if (seen !== undefined) this.captureContent(late, changed, false);
     if (decision.action === "allow") return;
     const { outcome } = reportedOnly(decision);
-    this.countedWith(decision, outcome).verdicts.add(1);
+    inputs.verdicts.countLate(decision, outcome);
     if (decision.action === "kill" && knowledge.known !== false) inputs.observed?.(decision);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
   }
@@ -242,7 +213,8 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     totals.counter("eventsLost", { source: event.source, reason: event.reason }).add(event.count ?? 1);
     outbox.reliable(records.loss(event, event.time + this.wallOffset, stamp));
     this.lost += event.count ?? 1;
-    this.inputs.onLoss();
+    // A scan of /proc finds processes, not connections.
+    if (event.reason !== "network") this.inputs.onLoss();
   }
 
   /**
@@ -292,61 +264,20 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     const isArmed = this.inputs.enforcement.mayAct && decision.armed;
     if (decision.action === "alert" || !isArmed) return reportedOnly(decision);
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
-    const result = this.inputs.killer.kill(exec.process, cause, observedExec(exec));
-    this.reportLimit(result, exec.time);
-    return result;
-  }
-
-  /**
-   * Reports that the kill budget is used up, and that it is not any more: after a minute without a refusal, because
-   * other users may be killed all the while, and nobody may make records by turns.
-   */
-  private reportLimit({ outcome, reason }: KillResult, time: number): void {
-    if (reason === "rate_limited") {
-      if (this.limitedAt === undefined) this.inputs.recordChange("enforcement.limited", {});
-      this.limitedAt = time;
-    } else if (outcome === "killed" && this.limitedAt !== undefined && time - this.limitedAt >= QUIET_NS) {
-      this.limitedAt = undefined;
-      this.inputs.recordChange("enforcement.resumed", {});
-    }
+    return this.inputs.kills.kill(exec.process, cause, exec.time, observedExec(exec));
   }
 
   private count(decision: Decision, outcome: Outcome, { time, event }: Execution): void {
-    let { counted } = this;
-    if (counted === undefined || !isSameKind(counted, decision, outcome)) {
-      counted = this.countedWith(decision, outcome);
-      this.counted = counted;
-    }
-    for (const rule of counted.undecided) rule.add(1);
-    counted.verdicts.add(1);
     const now = monotonicNow();
-    counted.duration.observe((now - time) / 1e9);
+    this.inputs.verdicts.count(decision, outcome, now - time);
     // What a scan found may have run for days.
     if (event !== undefined) this.inputs.load.onVerdict(now - time, now);
-  }
-
-  private countedWith(decision: Decision, outcome: Outcome): Counted {
-    const { totals } = this.inputs;
-    const { ruleset: role, rule, action, severity } = decision;
-    return {
-      decision,
-      outcome,
-      verdicts: totals.counter("verdicts", { role, rule, action, outcome, severity }),
-      duration: totals.histogram("verdictDuration", { outcome }),
-      undecided: decision.undecided.map((name) => totals.counter("rulesUndecided", { rule: name })),
-    };
   }
 }
 
 /** A baseline is in force and does not know the habit. In a change window `known` is absent. */
 function isUnknown({ known, change }: Knowledge): boolean {
   return known === false || change !== undefined;
-}
-
-function isSameKind({ decision, outcome }: Counted, other: Decision, its: Outcome): boolean {
-  const isSameRule = decision.rule === other.rule && decision.ruleset === other.ruleset;
-  const isSameVerdict = decision.action === other.action && outcome === its;
-  return isSameRule && isSameVerdict && decision.undecided === other.undecided;
 }
 
 function observedExec({ event }: Execution): ObservedExec | undefined {
@@ -358,7 +289,7 @@ function observedExec({ event }: Execution): ObservedExec | undefined {
 export function execSubject(
   exec: Execution,
   wallOffset: number,
-  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "bootTimeMs" | "userName" | "examined" | "imageOf" | "podOf">,
   knowledge: Knowledge = {},
 ): ExecSubject {
   const { process, facts } = exec;
@@ -382,6 +313,7 @@ export function execSubject(
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
     changed: undefined,
     change: knowledge.change,
@@ -394,7 +326,7 @@ export function execSubject(
 export function lateSubject(
   subject: ExecSubject,
   knowledge: Knowledge,
-  inputs: Pick<VerdictInputs, "examined" | "imageOf">,
+  inputs: Pick<VerdictInputs, "examined" | "imageOf" | "podOf">,
 ): ExecSubject {
   const { containerId, facts, wallTime } = subject;
   return {
@@ -402,11 +334,13 @@ export function lateSubject(
     knowledge,
     change: knowledge.change,
     containerImage: imageFor(containerId, inputs),
+    pod: typeof containerId === "string" ? inputs.podOf?.(containerId) : containerId,
     examined: containerId === null ? inputs.examined?.(facts, wallTime) : undefined,
   };
 }
 
-function imageFor(
+/** The image of a container, as far as it is known. */
+export function imageFor(
   container: string | null | undefined,
   { imageOf }: Pick<VerdictInputs, "imageOf">,
 ): string | undefined {

@@ -10,7 +10,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { EndReason } from "../sensor/capture/blocks.ts";
 import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
-import type { ChangedItem } from "../sensor/capture/items.ts";
+import type { ChangedItem, ContainerItem } from "../sensor/capture/items.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { withoutHosts } from "./capture-header.ts";
@@ -62,7 +62,7 @@ interface Recording {
   readonly changed: Set<EpochReason>;
   /** By file: the answer that was written last. */
   readonly examined: Map<string, ExaminedFile>;
-  readonly containers: Map<string, string | null>;
+  readonly containers: Map<string, Omit<ContainerItem, "kind" | "id">>;
   /** When the block that is being filled is closed: ns, CLOCK_MONOTONIC. */
   flushAt: number;
   /** The last block is written, and only the pipe has to take it. */
@@ -201,13 +201,15 @@ export class WardenCapture {
     active.writer.add("examined", { kind: "examined", path, device, inode, examined });
   }
 
-  /** What the warden judges by: the image of a container; null: nobody knows it; undefined: no answer yet. */
-  containerImage(id: string, image: string | null | undefined): void {
+  /** What the warden judges by: image and pod of a container. */
+  container(id: string, { image, pod }: Omit<ContainerItem, "kind" | "id">): void {
     const { active } = this;
-    if (active === undefined || active.containers.get(id) === image) return;
+    if (active === undefined) return;
+    const before = active.containers.get(id);
+    if (before?.image === image && before?.pod === pod) return;
     if (image === undefined) active.containers.delete(id);
-    else this.keep(active, active.containers, "containers", id, image);
-    active.writer.add("container", { kind: "container", id, image });
+    else this.keep(active, active.containers, "containers", id, { image, pod });
+    active.writer.add("container", { kind: "container", id, image, pod });
   }
 
   /** What the warden judges by: whether what an exec runs holds what was accepted, see ChangedItem. */
@@ -299,7 +301,7 @@ export class WardenCapture {
         return;
       // A replay sees these by the answers that events were judged with.
       case "packages":
-      case "container image":
+      case "container":
         return;
     }
   }

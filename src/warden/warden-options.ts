@@ -5,6 +5,7 @@ import type { PolicyError } from "../policy/document.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RoleBaseline } from "../policy/role-baseline.ts";
 import type { OutputProblem } from "../report/output-problem.ts";
+import type { HostNames } from "../sensor/network/host-names.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { OwnPids, ProcessName } from "../vocabulary/processes.ts";
@@ -20,6 +21,8 @@ export interface LoadedPolicy {
   readonly baselines: readonly RoleBaseline[];
   /** When each role was signed; empty where policies need not be signed. */
   readonly signed: SigningTimes;
+  /** Names of addresses, for `destination.name`. */
+  readonly hostNames: HostNames;
 }
 
 export type PolicyResult =
@@ -64,6 +67,8 @@ export interface WardenOptions {
   readonly config: Config;
   /** What is in force at the start. */
   readonly lastGood: LastGood;
+  /** With which the run was started; the supervisor and the reporter have no other one. */
+  readonly startConfig: Config;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */

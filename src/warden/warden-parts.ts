@@ -6,6 +6,7 @@ import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { treeOf } from "../fingerprint/tree.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
   bootTimeMs,
@@ -19,6 +20,8 @@ import { Poll } from "../linux/epoll.ts";
 import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
+import type { Decision } from "../policy/policy.ts";
+import type { Subject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { sealAsNumber } from "../report/journal-chain.ts";
 import { localTimeOf } from "../report/local-time.ts";
@@ -32,6 +35,7 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import { version } from "../report/version.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { AncestorRecords } from "./ancestor-records.ts";
 import { AtomicFileWriter, type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import { formatBase } from "./base-file.ts";
@@ -40,6 +44,7 @@ import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
 import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
+import { DenialsInForce } from "./denials-in-force.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
@@ -47,11 +52,13 @@ import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { kernelSignals } from "./kernel-signals.ts";
-import { KnownTrees } from "./known-trees.ts";
+import { type KnowableExec, KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
+import { LimitedKills } from "./limited-kills.ts";
 import { LoadShedding } from "./load-shedding.ts";
-import { NameBudget } from "./name-budget.ts";
+import { NetworkHandler } from "./network-handler.ts";
+import { factsOf, processSubject } from "./network-subject.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
@@ -69,8 +76,10 @@ import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { Tracker } from "./tracker.ts";
 import { UnreadableProcesses } from "./unreadable-processes.ts";
+import { nameBudget, networkRecordBudget, UserBudget } from "./user-budget.ts";
 import { readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
+import { VerdictTotals } from "./verdict-totals.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
@@ -88,7 +97,7 @@ export type WardenParts = ReturnType<typeof buildWardenParts>;
  */
 export function buildWardenParts(
   options: WardenOptions,
-  { policy, baselines, signed }: LoadedPolicy,
+  { policy, baselines, signed, hostNames }: LoadedPolicy,
   saved: Pick<SavedState, "trees" | "changed"> | undefined,
 ) {
   const { config, run } = options;
@@ -104,6 +113,8 @@ export function buildWardenParts(
   const reload: { onRequest: (name: string) => void } = { onRequest: () => undefined };
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
+  /** Names of addresses in force. */
+  const hosts = { names: hostNames };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
@@ -229,7 +240,10 @@ export function buildWardenParts(
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
   });
-  const files = new FilesInForce({ stateDirectory, totals, writeFile, recordChange }, options.lastGood);
+  const files = new FilesInForce(
+    { stateDirectory, startConfig: options.startConfig, totals, writeFile, recordChange },
+    options.lastGood,
+  );
   if (files.current.problems.length > 0)
     recordChange("configuration.rejected", {
       "policy.severity": "high",
@@ -237,7 +251,11 @@ export function buildWardenParts(
     });
   const signedPolicies = new SignedPolicies({ stateDirectory, recordChange, writeFile });
   signedPolicies.remember(signed);
-  const names = new NameBudget(monotonicNow, totals.counter("namesUnscored", {}));
+  const names = new UserBudget({
+    ...nameBudget,
+    now: monotonicNow,
+    refused: totals.counter("namesUnscored", {}),
+  });
   const load = new LoadShedding({ recordChange });
   const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
@@ -257,10 +275,11 @@ export function buildWardenParts(
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
-    const image = examiner.images.imageOf(container);
-    capture.containerImage(container, image);
+    const image = examiner.containers.imageOf(container);
+    capture.container(container, { image, pod: examiner.containers.podOf(container) });
     return image;
   };
+  const podOf = (container: string) => examiner.containers.podOf(container);
   const now = (): number => Math.floor(realtimeNow() / 1e9);
   const knownTrees = new KnownTrees({
     stateDirectory,
@@ -297,8 +316,12 @@ export function buildWardenParts(
     },
     saved?.changed,
   );
-  const late = new LateVerdicts({
-    judge: (exec) => verdicts.onLate(exec),
+  const late = new LateVerdicts<Subject>({
+    judge: (event) => {
+      const { subject } = event;
+      if (subject.kind === "exec") verdicts.onLate({ ...event, subject });
+      else network.onLate({ ...event, subject });
+    },
     missed: (reason) => totals.counter("lateVerdictsMissed", { reason }).add(1),
   });
   const clocks = () => ({ wallOffset: verdicts.wallOffset, suspended: tracker.forest.suspendedNs });
@@ -359,6 +382,8 @@ export function buildWardenParts(
       ...(source.replaced === undefined
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
+      ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
+      ...(denials.problem === undefined ? [] : [denials.problem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -386,6 +411,7 @@ export function buildWardenParts(
       digest: files.current.origin.digest,
       since: files.current.sinceMs / 1e3,
     },
+    waiting: [...files.waiting],
     degraded: [...degraded()],
     lost: verdicts.lost,
     backlog: outbox.unacknowledged,
@@ -411,14 +437,18 @@ export function buildWardenParts(
       isKnown: (tree) => knownTrees.isFamiliar(tree),
     },
     {
-      onFork: (child) => verdicts.onFork(child),
+      onFork: (child) => {
+        verdicts.onFork(child);
+        denials.assign(child);
+      },
       onExec: (exec) => {
         recentExecs.add(exec);
         verdicts.onExec(exec);
+        denials.assign(exec.process);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
-      onNetwork: () => undefined,
-      onClose: () => undefined,
+      onNetwork: (activity) => network.onNetwork(activity),
+      onClose: (event) => network.onClose(event),
       onLoss: (event) => verdicts.onLoss(event),
     },
   );
@@ -455,47 +485,78 @@ export function buildWardenParts(
     ancestorsOf: (process) => ancestors.of(process),
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
-  const verdicts = new VerdictHandler({
+  /** What verdicts on execs and on the network have in common. */
+  const judging = {
     policy: policyInForce,
     enforcement,
-    killer,
+    kills: new LimitedKills(killer, recordChange),
+    verdicts: new VerdictTotals(totals),
     outbox,
     repeatedVerdicts,
-    totals,
     stamp,
     bootTimeMs: boot.bootTimeMs,
-    userName: (uid) => users.nameOf(uid),
+    userName: (uid: number) => users.nameOf(uid),
     load,
+    imageOf,
+    podOf,
+    late,
+    awaited: ({ containerId, examined, facts }: Subject): readonly string[] => {
+      if (typeof containerId === "string")
+        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
+      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
+      return answer === undefined ? [] : [answer];
+    },
+    ancestorsOf: (process: ProcessKey) => ancestors.of(process),
+    knowledgeOf: (exec: KnowableExec & { readonly time: number }) =>
+      knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
+    observed: (decision: Decision) => observation.onDecision(decision),
+  };
+  const network = new NetworkHandler({
+    ...judging,
+    trees,
+    wallOffset: () => verdicts.wallOffset,
+    isReported: (kind) => source.watchedNetwork.isReported(kind),
+    budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+    hostNameOf: (address) => hosts.names.get(address) ?? null,
+  });
+  const denials = new DenialsInForce({
+    policy: policyInForce,
+    enforcement,
+    epoch,
+    processes: () => tracker.forest.processes(),
+    kernel: () => source.sensor.denials,
+    subjectOf: (process) => {
+      const time = monotonicNow();
+      const facts = factsOf(process, undefined);
+      const tree = treeOf(process.lineage);
+      const knowledge = judging.knowledgeOf({ process, facts, tree, time });
+      const running = { process, tree, source: source.name, time, facts };
+      return processSubject(running, verdicts.wallOffset, judging, knowledge);
+    },
+  });
+  epoch.onRaise(() => work.add("denials", () => denials.applying()));
+  const verdicts = new VerdictHandler({
+    ...judging,
+    killer,
+    totals,
     newTrees,
     examined: (facts, wallTime) => {
       const examined = examiner.lookup(facts, wallTime);
       capture.examined(facts, examined);
       return examined;
     },
-    imageOf,
     changes,
     judgedContent: (answer) => capture.changed(answer),
-    late,
-    awaited: ({ containerId, examined, facts }) => {
-      if (typeof containerId === "string")
-        return imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
-      const answer = containerId === null && examined === undefined ? examiner.awaits(facts) : undefined;
-      return answer === undefined ? [] : [answer];
-    },
-    ancestorsOf: (process) => ancestors.of(process),
-    recordChange,
     onLoss: () => {
       const time = monotonicNow();
       rescan.want(time);
       observation.onLoss(time);
       learner.onLoss();
     },
-    knowledgeOf: (exec) => knownTrees.lookUp(exec, Math.floor((exec.time + verdicts.wallOffset) / 1e9)),
     isLearning: () => learner.isLearning,
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event) => source.settle(event),
-    observed: (decision) => observation.onDecision(decision),
   });
   const selfWatch = new SelfWatch({
     forest: tracker.forest,
@@ -512,6 +573,7 @@ export function buildWardenParts(
     capture,
     changes,
     confirmed,
+    denials,
     enforcement,
     degraded,
     epoch,
@@ -523,6 +585,7 @@ export function buildWardenParts(
     forestStore,
     chainStore,
     heartbeat,
+    hosts,
     knownTrees,
     late,
     learner,

@@ -21,6 +21,7 @@ import type { RanProgram } from "./changed-runnables.ts";
 import { Collection } from "./collection.ts";
 import { FirstScan } from "./first-scan.ts";
 import { EventsAfter, EventsUntil, leaveHandover, takeHandover } from "./handover.ts";
+import { ListenerSnapshots } from "./listener-snapshots.ts";
 import { scanLiveProcesses, withoutZombies } from "./live-scan.ts";
 import { readState, type SavedState } from "./saved-state.ts";
 import { SlicedScan } from "./sliced-scan.ts";
@@ -114,10 +115,19 @@ class Warden {
   /** The status that the supervisor has, and the epoch for which it was made; undefined if it has to be made again. */
   private watching = "";
   private watchingEpoch: number | undefined;
+  private readonly listeners: ListenerSnapshots;
 
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
     this.parts = parts;
+    const { work, source } = parts;
+    this.listeners = new ListenerSnapshots({
+      work,
+      source: () => source.name,
+      watched: () => source.watchedNetwork.current,
+      interval: () => source.watchedNetwork.settings.listen.snapshot_interval,
+      emit: (event) => this.handleEvent(event),
+    });
     parts.reload.onRequest = (name) => {
       this.reloadRequests.push(name);
       this.isReloadDue = true;
@@ -133,8 +143,15 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
+    this.applyDenials();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
+  }
+
+  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
+  private applyDenials(): void {
+    const { work, denials } = this.parts;
+    work.add("denials", () => denials.applying());
   }
 
   async run(): Promise<void> {
@@ -314,6 +331,7 @@ class Warden {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+      this.applyDenials();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -421,7 +439,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
-    const { confirmed } = this.parts;
+    const { confirmed, hosts } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
       this.leaveReload(requests);
@@ -450,6 +468,8 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
+    hosts.names = result.hostNames;
+    source.watchedNetwork.settings = config.network;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);
@@ -620,6 +640,7 @@ class Warden {
     wakeIn(late.dueIn(now));
     wakeIn(heartbeat.dueIn(now));
     wakeIn(this.parts.selfWatch.dueIn(now));
+    wakeIn(this.listeners.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
     if (fileWriter.busy) wakeIn(WRITE_POLL_NS);
@@ -657,6 +678,7 @@ class Warden {
     repeatedVerdicts.flushDue(now);
     if (this.scan !== undefined) this.continueScan();
     else if (rescan.dueIn(now) === 0) this.beginScan(true);
+    this.listeners.work(now);
     work.run();
     if (forestStore.dueIn(now) === 0) {
       forestStore.save(now);

@@ -75,6 +75,14 @@ describe("accept", () => {
     expect(statSync(join(state, "baseline/in-force")).mode & 0o777).toBe(0o600);
   });
 
+  test("names the whole time of the learning run, not that from its first tree to its last", () => {
+    collected(cron);
+    learning(learned);
+    here(["accept"]);
+    const [, time] = /^learned (.*)$/m.exec(here(["export"]).out) ?? [];
+    expect(time).toBe("2026-01-31T12:00:00Z 2026-01-31T13:00:00Z");
+  });
+
   test("keeps what is known of the executables, and every other command shows it", () => {
     collected(cron, entry("/nginx", { executables: [nginx] }));
     learning(learned);

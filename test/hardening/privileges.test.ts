@@ -19,12 +19,15 @@ import { liveSources, sensors } from "../../src/vocabulary/sensors.ts";
 const modes: readonly PrivilegeMode[] = (["ebpf", "netlink", "auto"] as const).flatMap((source) =>
   (["observe", "kill"] as const).flatMap((enforcement) =>
     [true, false].flatMap((mail) =>
-      [true, false].map((exports) => ({ source, enforcement, mail, setIdMail: false, exports })),
+      [true, false].flatMap((network) =>
+        [true, false].map((exports) => ({ source, network, enforcement, mail, setIdMail: false, exports })),
+      ),
     ),
   ),
 );
 const least: PrivilegeMode = {
   source: "ebpf",
+  network: false,
   enforcement: "observe",
   mail: false,
   setIdMail: false,

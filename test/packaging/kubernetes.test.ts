@@ -11,7 +11,14 @@ const pod = readPodSpec();
 const [{ securityContext, volumeMounts }] = pod.containers;
 
 test("the container gets the capabilities that the processes need together, and no other", () => {
-  const mode = { source: "auto", enforcement: "kill", mail: false, setIdMail: false, exports: true } as const;
+  const mode = {
+    source: "auto",
+    enforcement: "kill",
+    network: true,
+    mail: false,
+    setIdMail: false,
+    exports: true,
+  } as const;
   const needed = new Set<string>(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));
   for (const { name } of startCapabilities) needed.add(name);
   expect(securityContext.capabilities.add.map((name) => `CAP_${name}`).toSorted()).toEqual(

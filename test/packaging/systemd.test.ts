@@ -58,6 +58,7 @@ if (Bun.which("systemd-analyze") !== null)
       source: "auto",
       enforcement: "kill",
       mail: true,
+      network: true,
       setIdMail: false,
       exports: true,
     } as const;

@@ -4,12 +4,12 @@ import { Compiler, type Evaluation } from "../../src/policy/compiler.ts";
 import { readCondition } from "../../src/policy/condition.ts";
 import { Document, type PolicyError } from "../../src/policy/document.ts";
 import { type Expression, namesIn, namesTestedByMissing } from "../../src/policy/expression.ts";
+import { givenNetworkSubject } from "../../src/policy/given-event.ts";
 import { type LoadResult, loadPolicies } from "../../src/policy/load.ts";
 import type { Names } from "../../src/policy/name-reader.ts";
 import { type Decision, decide, type Policy } from "../../src/policy/policy.ts";
 import type { TestEntry } from "../../src/policy/schema.ts";
 import type { VariableValue } from "../../src/policy/subject.ts";
-import { networkTestSubject } from "../../src/policy/test-event.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import type { VariableType } from "../../src/vocabulary/variable-row.ts";
 
@@ -55,7 +55,7 @@ export function judgeEvent(
   lineage: LineageOfTest,
   event: NonNullable<TestEntry["event"]>,
 ): Decision {
-  return decide(policy, networkTestSubject(testSubject({ lineage }), event));
+  return decide(policy, givenNetworkSubject(testSubject({ lineage }), event));
 }
 
 /** Whether a rule of this condition matches the last process of the lineage. */

@@ -36,6 +36,9 @@ const samples: Readonly<Record<TestVariable, string | number | boolean | string[
   "process.tty": "pts/3",
   "container.id": "0123456789ab",
   "container.image.name": "docker.io/library/nginx",
+  "k8s.pod.name": "shop-7d9c",
+  "k8s.namespace.name": "default",
+  "k8s.container.name": "web",
 };
 
 function read(lineage: LineageOfTest, name: TestVariable): VariableValue {
@@ -70,7 +73,8 @@ describe.each(names.map((name) => [name] as const))("%s in a test", (name) => {
     if (["process.pid", "process.executable.path", "process.script.path"].includes(name)) return;
     const value = read(["/bin/true"], name);
     const { ordinary } = judgedRows[name];
-    expect(value).toBe(name === "container.image.name" ? null : ordinary);
+    const isOfContainer = name.startsWith("container.") || name.startsWith("k8s.");
+    expect(value).toBe(isOfContainer ? null : ordinary);
   });
 });
 

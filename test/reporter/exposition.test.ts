@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
 import type { CumulativeSeries } from "../../src/reporter/cumulative-totals.ts";
 import { Exposition, type ExpositionFormat, type TreeMetricNames } from "../../src/reporter/exposition.ts";
@@ -10,6 +11,38 @@ function expose(
 ): string {
   return new Exposition(names).format(series, format);
 }
+
+function manyTrees(count: number): readonly CumulativeSeries[] {
+  return Array.from({ length: count }, (_, i) => ({
+    instrument: "treeProcesses",
+    values: [`/base/tree-${i}`],
+    value: i,
+  }));
+}
+
+test("a compressed answer is the text, whichever series have changed, gone or come since the last one", () => {
+  const series = fc.array(fc.constantFrom("same", "changed", "gone", "new"), { maxLength: 300 });
+  fc.assert(
+    fc.property(fc.array(series, { maxLength: 4 }), (rounds) => {
+      const exposition = new Exposition("both");
+      let list = [...manyTrees(200), ...everything];
+      let made = 0;
+      for (const changes of rounds) {
+        for (const format of ["prometheus", "openmetrics"] as const) {
+          const text = Buffer.from(Bun.gunzipSync(exposition.compress(list, format))).toString();
+          expect(text).toBe(new Exposition("both").format(list, format));
+        }
+        list = list.flatMap((each, i) => {
+          if (changes[i] === "gone") return [];
+          if (changes[i] === "changed") return [{ ...each }];
+          made += 1;
+          return changes[i] === "new" ? [each, { ...each, values: [`/new-${made}`] }] : [each];
+        });
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
 
 const hostile = 'a\\x0ab"c\\d{e="f"}\ng \u00fc,';
 const histogram = (n: number) => ({ counts: Array.from({ length: n + 1 }, (_, i) => i), sum: 1.5 });

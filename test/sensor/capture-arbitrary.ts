@@ -141,6 +141,7 @@ export const item: fc.Arbitrary<CaptureItem> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant("container" as const),
+      pod: maybe(fc.option(fc.record({ name: text, namespace: maybe(text), container: maybe(text) }))),
       id: text,
       image: fc.option(maybe(text)),
     }),

@@ -20,6 +20,9 @@ const fromElsewhere: ReadonlySet<JudgedVariable> = new Set<JudgedVariable>([
   "process.executable.modified",
   "process.runnable.changed",
   "container.image.name",
+  "k8s.pod.name",
+  "k8s.namespace.name",
+  "k8s.container.name",
   "process.session_id",
 ]);
 

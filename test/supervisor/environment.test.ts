@@ -32,7 +32,8 @@ test("supervisors and reporter get only the variables that affect their output",
     NO_COLOR: "1",
   };
   expect(supervisorEnvironment(environment)).toEqual(handedOn);
-  expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...smallHeap });
+  const mediumHeap = { ...smallHeap, BUN_JSC_forceRAMSize: "134217728" };
+  expect(reporterEnvironment(environment)).toEqual({ ...handedOn, ...mediumHeap });
 });
 
 test("warden and examiner get only the time zone of the caller's variables", () => {

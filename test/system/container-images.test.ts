@@ -1,5 +1,5 @@
-// A container's image as scope. No container engine runs here: real processes in a control group named as containerd
-// names it, and the runtime's state made by hand, in a mount namespace that treewarden is started in.
+// A container's image as scope, and its pod. No container engine runs here: real processes in a control group named as
+// containerd names it, and the runtime's state made by hand, in a mount namespace that treewarden is started in.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +42,13 @@ test.skipIf(reason !== undefined)(
     const folder = newFolder();
     const config = join(folder, "config.json");
     const image = "docker.io/library/nginx:1.25";
-    writeFileSync(config, JSON.stringify({ annotations: { "io.kubernetes.cri.image-name": image } }));
+    const annotations = {
+      "io.kubernetes.cri.image-name": image,
+      "io.kubernetes.cri.sandbox-name": "shop-7d9c5-x2x9q",
+      "io.kubernetes.cri.sandbox-namespace": "prod",
+      "io.kubernetes.cri.container-name": "web",
+    };
+    writeFileSync(config, JSON.stringify({ annotations }));
     const script = `mount -t tmpfs none /run && mkdir -p '${bundle}' && cp '${config}' '${bundle}' && exec "$@"`;
     const flags = ["--policy", quietPolicy(folder)];
     const inside = ["unshare", "--mount", "sh", "-c", script, "sh"];
@@ -65,9 +71,15 @@ test.skipIf(reason !== undefined)(
       await Bun.sleep(500);
       return running.records.some((record) => record["container.image.name"] === "nginx");
     });
-    for (const record of running.records)
-      if (record["container.image.name"] !== null && record["container.image.name"] !== undefined)
-        expect([record["container.id"], record["container.image.name"]]).toEqual([id, "nginx"]);
+    const named = running.records.filter((record) => typeof record["container.image.name"] === "string");
+    for (const record of named)
+      expect(record).toMatchObject({
+        "container.id": id,
+        "container.image.name": "nginx",
+        "k8s.pod.name": "shop-7d9c5-x2x9q",
+        "k8s.namespace.name": "prod",
+        "k8s.container.name": "web",
+      });
 
     await Bun.sleep(5_000);
     expect(baseline(running, "learn", "--stop").code).toBe(0);

@@ -30,21 +30,26 @@ import {
   r7,
   store,
   storeImm,
+  swap16,
 } from "../../src/linux/bpf/assembler.ts";
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
-import { BpfMap, BpfProgram, pinned, programInfo, VerifierError } from "../../src/linux/bpf/syscall.ts";
+import { BpfMap } from "../../src/linux/bpf/map.ts";
+import { BpfProgram, programInfo, VerifierError } from "../../src/linux/bpf/program.ts";
+import { pinned } from "../../src/linux/bpf/syscall.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import { defaultEnvironmentNames } from "../../src/vocabulary/environment.ts";
 import { whyNot } from "./ebpf-watch.ts";
+import { noFilters } from "./network-watch.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const tracepoint =
   reason === undefined
-    ? (readKernelBtf([], ["sched_process_exit"]).tracepoint("sched_process_exit")?.type ?? 0)
+    ? (readKernelBtf({ structs: [], tracepoints: ["sched_process_exit"] }).tracepoint("sched_process_exit")
+        ?.type ?? 0)
     : 0;
 
 /** What the verifier made of the instructions before one that it refuses. */
@@ -52,7 +57,7 @@ function readBack(code: Code): string[] {
   // r9 was never written.
   const refused = [code, load(8, r0, 9, 0), exitInstruction];
   try {
-    new BpfProgram("refused", assemble(refused), tracepoint)[Symbol.dispose]();
+    new BpfProgram("refused", assemble(refused), { tracepoint })[Symbol.dispose]();
   } catch (error) {
     if (!(error instanceof VerifierError)) throw error;
     return [...error.log.matchAll(/^\d+: \([0-9a-f]{2}\) (.*?)\s*(?:;.*)?$/gm)]
@@ -80,6 +85,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       load(2, r2, fp, -16),
       load(1, r2, fp, -16),
       atomicAdd(8, r1, 0, r6),
+      swap16(r7),
+      aluImm("div", r7, 10),
       callHelper(5),
     ];
     expect(readBack(code)).toEqual([
@@ -99,6 +106,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       "r2 = *(u16 *)(r10 -16)",
       "r2 = *(u8 *)(r10 -16)",
       "lock *(u64 *)(r1 +0) += r6",
+      "r7 = be16 r7",
+      "r7 /= 10",
       "call bpf_ktime_get_ns#5",
     ]);
   });
@@ -142,12 +151,13 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
 
   test("has its word in the error, with the program's name", () => {
     expect(
-      () => new BpfProgram("endless", assemble([labelHere("a"), jump("a"), exitInstruction]), tracepoint),
+      () => new BpfProgram("endless", assemble([labelHere("a"), jump("a"), exitInstruction]), { tracepoint }),
     ).toThrow(/the program endless.*E/);
   });
 
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
     using sensor = openEbpfSensor({ environmentNames: defaultEnvironmentNames });
+    sensor.watchNetwork({ kinds: ["connect", "send", "listen"], filters: noFilters });
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
     }
@@ -207,7 +217,7 @@ describe.skipIf(reason !== undefined)("a map", () => {
 });
 
 test.skipIf(reason !== undefined)("a program's machine code and verified instructions are known", () => {
-  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exitInstruction]), tracepoint);
+  using program = new BpfProgram("tw_test", assemble([movImm(r0, 0), exitInstruction]), { tracepoint });
   const { verifiedInstructions, machineBytes, missed } = programInfo(program);
   expect(missed).toBe(0);
   expect(machineBytes).toBeGreaterThan(0);

@@ -82,7 +82,14 @@ describe.skipIf(reason !== undefined)("every thread has exactly the documented r
         writeFileSync(policy, JSON.stringify({ role: "nothing", rules: [], default: "allow" }));
         const flags = ["--source", source, "--enforcement", enforcement, "--policy", policy];
         await using running = await Running.start(flags);
-        const mode: PrivilegeMode = { source, enforcement, mail: false, setIdMail: false, exports: false };
+        const mode: PrivilegeMode = {
+          source,
+          network: true,
+          enforcement,
+          mail: false,
+          setIdMail: false,
+          exports: false,
+        };
         await until("all five processes run", () => processes(running).size === roles.length);
         for (const [role, pid] of processes(running)) {
           const expected = documented(role, mode);
@@ -125,6 +132,7 @@ test.skipIf(reason !== undefined)(
 describe.skipIf(reason !== undefined)("code that was injected into", () => {
   const least: PrivilegeMode = {
     source: "ebpf",
+    network: true,
     enforcement: "observe",
     mail: false,
     setIdMail: false,

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -40,6 +41,17 @@ function shell(script: string, uid = 0): number {
   return Bun.spawnSync([...as, "/bin/dash", "-c", script], { cwd: "/", stderr: "ignore" }).exitCode;
 }
 
+/** linux/netlink.h */
+const NETLINK_CONNECTOR = "11";
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
 const isOf = (name: string, fields: JsonRecord) => (record: JsonRecord) =>
   record["event.name"] === name && Object.entries(fields).every(([key, value]) => record[key] === value);
 const selfRecords = (running: Running) =>
@@ -52,21 +64,36 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
 ATTACH, DETACH, GETREGS, SETREGS, SINGLESTEP, SEIZE = 16, 17, 12, 13, 9, 0x4206
-WORDS, RAX, RDI, ORIGINAL, RIP = 27, 10, 14, 15, 16
+# struct user_regs_struct of sys/user.h
+WORDS, R10, R8, RAX, RDX, RSI, RDI, ORIGINAL, RIP, RSP = 27, 7, 9, 10, 12, 13, 14, 15, 16, 19
 pid = int(sys.argv[1])
 def trace(request, data=None):
     if libc.ptrace(request, pid, None, data) < 0: sys.exit(os.strerror(ctypes.get_errno()))
 # The process waits in a system call, so the instruction before its next one is \`syscall\`.
-def close(fd):
+def call(number, *arguments):
     before, regs = ctypes.create_string_buffer(8 * WORDS), ctypes.create_string_buffer(8 * WORDS)
     trace(GETREGS, before)
     words = list(struct.unpack("27Q", before.raw))
-    words[RAX], words[RDI], words[ORIGINAL], words[RIP] = 3, fd, 2**64 - 1, words[RIP] - 2
+    words[RAX], words[ORIGINAL], words[RIP] = number, 2**64 - 1, words[RIP] - 2
+    for place, argument in zip((RDI, RSI, RDX, R10, R8), arguments):
+        words[place] = words[RSP] - 4096 if argument is None else argument
     regs.raw = struct.pack("27Q", *words)
     trace(SETREGS, regs)
     trace(SINGLESTEP)
     os.waitpid(pid, 0)
+    trace(GETREGS, regs)
+    result = struct.unpack("27q", regs.raw)[RAX]
     trace(SETREGS, before)
+    if result != 0: sys.exit(f"system call {number}: {result}")
+def close(fd): call(3, fd)
+# setsockopt(2) with NETLINK_DROP_MEMBERSHIP of linux/netlink.h, for the group of process events.
+def leave(fd):
+    regs = ctypes.create_string_buffer(8 * WORDS)
+    trace(GETREGS, regs)
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(struct.unpack("27Q", regs.raw)[RSP] - 4096)
+        memory.write(struct.pack("I", 1))
+    call(54, fd, 270, 2, None, 4)
 `;
 const attach = "trace(ATTACH)\nos.waitpid(pid, 0)\n";
 const detach = "trace(DETACH)\n";
@@ -143,17 +170,17 @@ describe.skipIf(reason !== undefined)("what others do to treewarden is recorded"
     expect(selfRecords(running)[0]).not.toHaveProperty("policy.severity");
   }, 30_000);
 
-  test("a debugger: at once where it stops the process, else within ten seconds", async () => {
+  test.concurrent("a debugger: at once where it stops the process, else within five seconds", async () => {
     await using running = await watching();
     const pid = pidOf(running, "reporter");
     expect(debug(pid, attach + detach)).toBe("");
     const traced = await running.seen(isOf("self.traced", { "self.process": "reporter" }), 2_000);
     expect(String(traced["self.by.executable"])).toContain("python3");
-    expect(debug(pidOf(running, "standby"), "trace(SEIZE)\ntime.sleep(11)\n")).toBe("");
+    expect(debug(pidOf(running, "standby"), "trace(SEIZE)\ntime.sleep(6)\n")).toBe("");
     await running.seen(isOf("self.traced", { "self.process": "standby" }));
   }, 40_000);
 
-  test("programs that are detached by a debugger in the warden: another warden attaches them again", async () => {
+  test.concurrent("programs that are detached by a debugger in the warden: another warden attaches them again", async () => {
     if (process.arch !== "x64") return;
     await using running = await watching(["--source", "ebpf"]);
     const pid = pidOf(running, "warden");
@@ -170,6 +197,26 @@ describe.skipIf(reason !== undefined)("what others do to treewarden is recorded"
     shell(`kill -CONT ${pidOf(running, "reporter")}; :`);
     await running.seen(isOf("self.signaled", { "self.signal": "SIGCONT" }), 15_000);
   }, 60_000);
+
+  test.concurrent("sockets that no longer get the kernel's process events: another warden subscribes again", async () => {
+    if (process.arch !== "x64") return;
+    await using running = await watching(["--source", "netlink"]);
+    const pid = pidOf(running, "warden");
+    const netlink = new Set(
+      readFileSync("/proc/net/netlink", "latin1")
+        .split("\n")
+        .map((line) => line.trim().split(/\s+/))
+        .filter(([, protocol]) => protocol === NETLINK_CONNECTOR)
+        .map((fields) => `socket:[${fields.at(-1)}]`),
+    );
+    const sockets = readdirSync(`/proc/${pid}/fd`).filter((fd) =>
+      netlink.has(linkOf(`/proc/${pid}/fd/${fd}`)),
+    );
+    expect(sockets.length).toBe(2);
+    expect(debug(pid, attach + sockets.map((fd) => `leave(${fd})\n`).join("") + detach)).toBe("");
+    await running.seen(isOf("sensor.detached", {}), 40_000);
+    await running.seen(isOf("self.restarted", { "self.process": "warden" }), 15_000);
+  }, 80_000);
 
   test("a configuration, a policy and a key that are written, replaced or removed", async () => {
     const etc = join(folder, "etc");

@@ -53,7 +53,8 @@ test("process accounting knows what its row says, and nothing else", () => {
     "process.executable.modified",
     "process.runnable.changed",
   ];
-  const elsewhere = [...examined, "process.session_id", "container.image.name"];
+  const pod = ["k8s.pod.name", "k8s.namespace.name", "k8s.container.name"];
+  const elsewhere = [...examined, "process.session_id", "container.image.name", ...pod];
   expect([...claimed].filter((name) => !unknown.has(name)).toSorted()).toEqual(elsewhere.toSorted());
 });
 

@@ -1,7 +1,7 @@
 // What each row of the table of variables promises, held against the code that reads and reports the variable.
 import { describe, expect, test } from "bun:test";
+import { givenNetworkSubject } from "../../src/policy/given-event.ts";
 import { type ExecSubject, readerOf, type Subject, type VariableValue } from "../../src/policy/subject.ts";
-import { networkTestSubject } from "../../src/policy/test-event.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { records, verdictRecord } from "../../src/report/records.ts";
 import { dependencies } from "../../src/vocabulary/dependencies.ts";
@@ -47,12 +47,14 @@ const exec: ExecSubject = {
   examined: { package: "python3-minimal", unpackaged: false, modified: false },
   containerId: "0123456789ab",
   containerImage: "docker.io/library/nginx",
+  pod: { name: "shop-7d9c", namespace: "prod", container: "web" },
 };
 /** A connection of the same process. */
-const connection = networkTestSubject(exec, {
+const connection = givenNetworkSubject(exec, {
   "event.name": "network.connect",
   "network.peer.address": "203.0.113.7",
   "network.peer.port": 443,
+  "destination.name": "db.example.org",
   "network.local.address": "192.0.2.1",
   "network.local.port": 40_000,
 });

@@ -15,10 +15,12 @@ import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
 import { type ProcessFacts, unknownFacts } from "../../src/sensor/event.ts";
 import { LateVerdicts } from "../../src/warden/late-verdicts.ts";
+import { LimitedKills } from "../../src/warden/limited-kills.ts";
 import { LoadShedding } from "../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../src/warden/new-trees.ts";
 import { Tracker, type TrackerListener } from "../../src/warden/tracker.ts";
 import { VerdictHandler, type VerdictInputs } from "../../src/warden/verdict-handler.ts";
+import { VerdictTotals } from "../../src/warden/verdict-totals.ts";
 import { policyOf } from "../policy/helpers.ts";
 
 class World {
@@ -79,6 +81,8 @@ class World {
       policy: this.policy,
       enforcement: { mayAct: false, states: new Map(), refresh: () => false },
       killer,
+      kills: new LimitedKills(killer, () => undefined),
+      verdicts: new VerdictTotals(totals),
       outbox,
       repeatedVerdicts,
       totals,
@@ -89,7 +93,6 @@ class World {
       load: new LoadShedding({ recordChange: () => undefined }),
       knowledgeOf: () => ({}),
       learnFrom: () => {},
-      recordChange: () => {},
       onLoss: () => undefined,
       settle: () => undefined,
       ...more,

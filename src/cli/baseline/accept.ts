@@ -51,7 +51,7 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   showEntries(entries, proposal.known, flags);
   printNotes(proposal, state);
   await confirm(entries, proposal.known, flags);
-  putIntoForce(entries, host.stateDirectory, flags.role);
+  putIntoForce(entries, state, host.stateDirectory, flags.role);
 }
 
 /** Only root can put a baseline into force, whether there is one to accept or not. Throws a CommandError. */
@@ -136,12 +136,13 @@ export async function confirm(
 /** Adds the trees of a learning run to the baseline in force, and has a running warden load it. */
 function putIntoForce(
   learned: readonly BaselineEntry[],
+  state: LearningState,
   stateDirectory: string,
   role: string | undefined,
 ): void {
   const before = readInForce(stateDirectory);
   const { entries: kept, unseen } = withHabits(before?.entries ?? [], learned);
-  const after = mergedFile(before && { ...before, entries: kept }, learned, role);
+  const after = mergedFile(before && { ...before, entries: kept }, learned, role, state);
   writeInForce(stateDirectory, after);
   const { length } = after.entries;
   warn(`${length} trees are in force, ${length - (before?.entries.length ?? 0)} of them new`);

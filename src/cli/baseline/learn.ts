@@ -8,7 +8,7 @@ import {
   seenWhole,
 } from "../../baseline/learning-state.ts";
 import { LEARN_LIMIT } from "../../baseline/warden-request.ts";
-import { durationText } from "../../config/duration.ts";
+import { durationText } from "../../vocabulary/duration.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";

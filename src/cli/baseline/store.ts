@@ -146,15 +146,26 @@ export function writeInForce(stateDirectory: string, file: BaselineFile): void {
   writeWhole(join(stateDirectory, IN_FORCE), formatBaseline(file));
 }
 
-/** A baseline with `added` entries; `role` replaces its role if it is given. */
+/**
+ * A baseline with `added` entries; `role` replaces its role if it is given. `learning`: the learning run that they are
+ * from, in which the host was watched.
+ */
 export function mergedFile(
   before: BaselineFile | undefined,
   added: readonly BaselineEntry[],
   role: string | undefined,
+  learning?: Pick<LearningState, "started" | "ended">,
 ): BaselineFile {
   const entries = mergeEntries([before?.entries ?? [], added], false);
   const hosts = [...new Set([...(before?.header.hosts ?? []), unambiguous(hostname())])].sort();
-  return { header: headerOf(entries, hosts, role ?? before?.header.role, nowSeconds()), entries };
+  const now = nowSeconds();
+  const header = headerOf(entries, hosts, role ?? before?.header.role, now);
+  if (learning === undefined) return { header, entries };
+  const learnedFrom = Math.min(header.learnedFrom, learning.started);
+  return {
+    header: { ...header, learnedFrom, learnedTo: Math.max(header.learnedTo, learning.ended ?? now) },
+    entries,
+  };
 }
 
 /** What stands in the file of exclusions; nothing if there is none. */

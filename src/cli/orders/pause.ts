@@ -1,9 +1,9 @@
 // `pause` and `resume`: for a while nothing acts.
 import type { Command } from "commander";
-import { parseDuration } from "../../config/duration.ts";
 import { withPause } from "../../enforcement/override-edits.ts";
 import type { PauseOrder } from "../../enforcement/overrides.ts";
 import { localTimeOf } from "../../report/local-time.ts";
+import { parseDuration } from "../../vocabulary/duration.ts";
 import { endAfter } from "../../vocabulary/moment.ts";
 import { type HostFlags, hostConfigOrLastGood } from "../host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";

@@ -53,12 +53,14 @@ const LD = 0x00;
 const LDX = 0x01;
 const ST = 0x02;
 const STX = 0x03;
+const ALU = 0x04;
 const JMP = 0x05;
 const JMP32 = 0x06;
 const ALU64 = 0x07;
 const IMM = 0x00;
 const MEM = 0x60;
 const ATOMIC = 0xc0;
+const END = 0xd0;
 const K = 0x00;
 const X = 0x08;
 const sizes: Readonly<Record<Width, number>> = { 4: 0x00, 2: 0x08, 1: 0x10, 8: 0x18 };
@@ -67,6 +69,7 @@ const arithmetic = {
   add: 0x00,
   sub: 0x10,
   mul: 0x20,
+  div: 0x30,
   or: 0x40,
   and: 0x50,
   lsh: 0x60,
@@ -134,6 +137,11 @@ export function addTo(dst: Register, src: Register, value: number): Code {
   return value === 0 ? mov(dst, src) : [mov(dst, src), aluImm("add", dst, value)];
 }
 
+/** Swaps the lower two bytes of `dst` between network and host order, and clears the others. */
+export function swap16(dst: Register): Code {
+  return instruction(ALU | END | X, dst, 0, 0, 16);
+}
+
 /** `dst = *(base + offset)`, zero-extended. */
 export function load(width: Width, dst: Register, base: Register, offset: number): Code {
   return instruction(LDX | MEM | sizes[width], dst, base, offset, 0);
@@ -180,6 +188,14 @@ export function labelHere(name: string): Code {
 /** Calls a helper by its number (enum bpf_func_id). */
 export function callHelper(helper: number): Code {
   return instruction(JMP | 0x80, 0, 0, 0, helper);
+}
+
+// linux/bpf.h: the immediate is the BTF type id of a function of the kernel itself.
+const PSEUDO_KFUNC_CALL = 2;
+
+/** Calls a function of the kernel that it permits to programs (a kfunc), by its BTF type id. */
+export function callKernel(type: number): Code {
+  return instruction(JMP | 0x80, 0, PSEUDO_KFUNC_CALL, 0, type);
 }
 
 export const exitInstruction: Code = instruction(JMP | 0x90, 0, 0, 0, 0);

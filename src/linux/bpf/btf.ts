@@ -17,6 +17,7 @@ const TYPEDEF = 8;
 const VOLATILE = 9;
 const CONST = 10;
 const RESTRICT = 11;
+const FUNC = 12;
 const FUNC_PROTO = 13;
 const TYPE_TAG = 18;
 
@@ -58,6 +59,15 @@ export interface Btf {
   find(struct: string, member: string): number | undefined;
   /** Undefined if there is no such tracepoint. */
   tracepoint(name: string): Tracepoint | undefined;
+  /** The type id of a function; undefined if there is none of that name. */
+  function(name: string): number | undefined;
+}
+
+/** The names that can be asked for. */
+export interface BtfNames {
+  readonly structs: readonly string[];
+  readonly tracepoints?: readonly string[];
+  readonly functions?: readonly string[];
 }
 
 export interface Tracepoint {
@@ -67,23 +77,19 @@ export interface Tracepoint {
   readonly arguments: number;
 }
 
-/** Reads the running kernel's types; only those named can be asked for. About 20 ms for 5.5 MB. */
-export function readKernelBtf(structs: readonly string[], tracepoints: readonly string[]): Btf {
+/** Reads the running kernel's types; only those of `names` can be asked for. About 20 ms for 5.5 MB. */
+export function readKernelBtf(names: BtfNames): Btf {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync("/sys/kernel/btf/vmlinux");
   } catch {
     throw new BtfError("the kernel has no BTF: /sys/kernel/btf/vmlinux cannot be read");
   }
-  return parseBtf(bytes, structs, tracepoints);
+  return parseBtf(bytes, names);
 }
 
-/** Reads BTF of this machine's byte order in one pass; only the structs and tracepoints named can be asked for. */
-export function parseBtf(
-  bytes: Uint8Array,
-  structs: readonly string[],
-  tracepoints: readonly string[] = [],
-): Btf {
+/** Reads BTF of this machine's byte order in one pass; only `names` can be asked for. */
+export function parseBtf(bytes: Uint8Array, names: BtfNames): Btf {
   const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.byteLength < HEADER_LENGTH || header.getUint16(0, true) !== MAGIC)
     throw new BtfError("BTF: no header of this byte order");
@@ -97,7 +103,7 @@ export function parseBtf(
   }
   const words = alignedWords(bytes, typesStart, typesLength);
   const strings = new StringTable(bytes.subarray(stringsStart, stringsStart + stringsLength));
-  return new ParsedBtf(words, strings, structs, tracepoints);
+  return new ParsedBtf(words, strings, names);
 }
 
 function alignedWords(bytes: Uint8Array, start: number, length: number): Uint32Array {
@@ -140,22 +146,27 @@ class ParsedBtf implements Btf {
   private readonly structs = new Map<string, number[]>();
   /** Ids of the tracepoints' types. */
   private readonly typedefs = new Map<string, number>();
+  /** Ids of the functions. */
+  private readonly functions = new Map<string, number>();
 
   constructor(
     words: Uint32Array,
     strings: StringTable,
-    structs: readonly string[],
-    tracepoints: readonly string[],
+    { structs, tracepoints = [], functions = [] }: BtfNames,
   ) {
     this.words = words;
     this.strings = strings;
     const structNames = new Map(structs.map((name) => [strings.find(name), name]));
     const typedefNames = new Map(tracepoints.map((name) => [strings.find(`btf_trace_${name}`), name]));
+    const functionNames = new Map(functions.map((name) => [strings.find(name), name]));
     for (const name of structs) this.structs.set(name, []);
     this.starts = indexTypes(words, (kind, name, start, id) => {
       if (kind === STRUCT) {
         const wanted = structNames.get(name);
         if (wanted !== undefined) this.structs.get(wanted)?.push(start);
+      } else if (kind === FUNC) {
+        const wanted = functionNames.get(name);
+        if (wanted !== undefined) this.functions.set(wanted, id);
       } else {
         const wanted = typedefNames.get(name);
         if (wanted !== undefined) this.typedefs.set(wanted, id);
@@ -191,6 +202,10 @@ class ParsedBtf implements Btf {
     if (prototype === undefined || this.kind(prototype) !== FUNC_PROTO) return undefined;
     // The first parameter is the tracepoint's own data, which programs do not see.
     return { type, arguments: (this.word(prototype + 1) & 0xffff) - 1 };
+  }
+
+  function(name: string): number | undefined {
+    return this.functions.get(name);
   }
 
   private memberOffset(struct: number, path: string, name: string): number | undefined {
@@ -258,7 +273,7 @@ class ParsedBtf implements Btf {
   }
 }
 
-/** Finds where every type starts, and calls `named` for each struct and typedef. */
+/** Finds where every type starts, and calls `named` for each struct, typedef and function. */
 function indexTypes(
   words: Uint32Array,
   named: (kind: number, name: number, start: number, id: number) => void,
@@ -274,7 +289,7 @@ function indexTypes(
     const shape = trailing[kind];
     if (shape === undefined || kind === 0)
       throw new BtfError(`BTF: unknown kind ${kind}; this kernel is newer than the reader`);
-    if (kind === STRUCT || kind === TYPEDEF) named(kind, words[at] ?? 0, at, id);
+    if (kind === STRUCT || kind === TYPEDEF || kind === FUNC) named(kind, words[at] ?? 0, at, id);
     id += 1;
     at += 3 + shape[0] + shape[1] * (info & 0xffff);
   }

@@ -1,5 +1,5 @@
-// Helper functions that programs call, by number (enum bpf_func_id of include/uapi/linux/bpf.h), all there since 5.8,
-// and the flags they take.
+// Helper functions that programs call, by number (enum bpf_func_id of include/uapi/linux/bpf.h), there since
+// 5.8 unless a comment names a later kernel, and the flags they take.
 
 export const helpers = {
   mapLookup: 1,
@@ -13,14 +13,21 @@ export const helpers = {
   currentPidTgid: 14,
   /** (group << 32) + user, the real ones of the process, as the host counts them. */
   currentUidGid: 15,
+  socketCookie: 46,
+  /** Gives the value that a map keeps for a socket, or 0. In tracing programs since 5.11. */
+  socketStorageGet: 107,
   probeReadUser: 112,
   probeReadKernel: 113,
   /** Gives the length with its NUL, or -errno. */
   probeReadKernelStr: 115,
   ringbufOutput: 130,
   ringbufQuery: 134,
+  /** The struct task_struct, along which the program may read without a helper. 5.11 */
+  currentTask: 158,
 } as const;
 
 export const BPF_RB_FORCE_WAKEUP = 2;
 /** ringbuf_query: bytes not read yet. */
 export const BPF_RB_AVAIL_DATA = 0;
+/** sk_storage_get: make a value if the socket has none. */
+export const BPF_SK_STORAGE_GET_F_CREATE = 1;

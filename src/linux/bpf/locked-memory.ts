@@ -1,7 +1,7 @@
 // Before Linux 5.11 BPF maps and programs count as locked memory (RLIMIT_MEMLOCK), of which a process may often have
 // 64 KiB only, and the refusal is EPERM. Later kernels charge the memory control group instead.
 import { bindLibc, checked, EPERM, SystemCallError } from "../libc.ts";
-import { VerifierError } from "./syscall.ts";
+import { VerifierError } from "./program.ts";
 
 const libc = bindLibc({
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },

@@ -1,7 +1,7 @@
 // mmap(2) of bpf(2) maps into this process.
 import { toArrayBuffer } from "bun:ffi";
 import { bindLibc, errno, SystemCallError } from "../libc.ts";
-import type { BpfMap } from "./syscall.ts";
+import type { BpfMap } from "./map.ts";
 
 const libc = bindLibc({
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "i64" },

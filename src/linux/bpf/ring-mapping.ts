@@ -3,9 +3,9 @@
 // committed bytes are copied out by the C library.
 import { read, toArrayBuffer } from "bun:ffi";
 import { bindLibc, checked } from "../libc.ts";
+import type { BpfMap } from "./map.ts";
 import { mapDescriptor, PROT_READ, PROT_WRITE, pageSize, unmap } from "./memory.ts";
 import type { RingMemory } from "./ring.ts";
-import type { BpfMap } from "./syscall.ts";
 
 const libc = bindLibc({
   memcpy: { args: ["ptr", "usize", "u64"], returns: "ptr" },

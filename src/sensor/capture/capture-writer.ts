@@ -1,5 +1,11 @@
 // A capture that is being written: items into lines, lines into blocks.
-import type { EnvironmentVariables, ProcessEvent, ProcessFacts, ScannedProcess } from "../event.ts";
+import {
+  type EnvironmentVariables,
+  isNetworkEvent,
+  type ProcessEvent,
+  type ProcessFacts,
+  type ScannedProcess,
+} from "../event.ts";
 import { BlockWriter, type EndReason } from "./blocks.ts";
 import { type CaptureHeader, headerLine } from "./header.ts";
 import { type LineItems, type LineKind, writeItem } from "./items.ts";
@@ -64,6 +70,7 @@ export class CaptureWriter {
 
   event(event: ProcessEvent): void {
     this.events += 1;
+    if (isNetworkEvent(event) && event.uid !== undefined) this.meetUser(event.uid);
     if (event.kind === "exec") this.add("exec", { ...event, facts: this.prepared(event.facts) });
     else this.add(event.kind, event);
   }
@@ -117,7 +124,7 @@ export class CaptureWriter {
 
   /** Facts as they are written, after the name of their user. */
   private prepared(facts: ProcessFacts): ProcessFacts {
-    if (facts.uid !== undefined && !this.usersWritten.has(facts.uid)) this.writeUser(facts.uid);
+    if (facts.uid !== undefined) this.meetUser(facts.uid);
     const { redaction } = this;
     if (redaction === undefined) return facts;
     const { args, environment } = facts;
@@ -128,7 +135,9 @@ export class CaptureWriter {
     };
   }
 
-  private writeUser(uid: number): void {
+  /** Writes the name of a user before the first event of that user. */
+  private meetUser(uid: number): void {
+    if (this.usersWritten.has(uid)) return;
     if (this.usersWritten.size >= USERS_LIMIT) this.forgetUsers();
     this.usersWritten.add(uid);
     const name = this.userName(uid);

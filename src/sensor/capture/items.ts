@@ -1,10 +1,12 @@
 // The items of a capture, and how each is written as a line. The table `codecs` has an entry for each kind of line.
+
 import {
   eventKinds,
   type RecordedEventName,
   type SensorKind,
   sensorKinds,
 } from "../../vocabulary/event-kinds.ts";
+import type { PodOfContainer } from "../../vocabulary/pod.ts";
 import { sensorSources } from "../../vocabulary/sensors.ts";
 import {
   addressFamilies,
@@ -91,11 +93,14 @@ export interface ExaminedItem {
     | undefined;
 }
 
-/** The image of a container, from here on. null: it is not known; undefined: the examiner has not answered yet. */
+/** What is known of a container, from here on. */
 export interface ContainerItem {
   readonly kind: "container";
   readonly id: string;
+  /** null: it is not known; undefined: the examiner has not answered yet. */
   readonly image: string | null | undefined;
+  /** null: it belongs to none; undefined: that is not known. */
+  readonly pod: PodOfContainer | null | undefined;
 }
 
 /**
@@ -217,6 +222,9 @@ const fields = {
   modified: field("process.executable.modified", optional(bool)),
   container: field("container.id", text),
   image: field("container.image.name", optional(nullable(text))),
+  pod: field("k8s.pod.name", optional(nullable(text))),
+  namespace: field("k8s.namespace.name", optional(text)),
+  containerInPod: field("k8s.container.name", optional(text)),
   changed: field("process.runnable.changed", optional(bool)),
   isAwaited: field("capture.awaited", bool),
   forgotten: field("capture.forgotten", oneOf(forgettables)),
@@ -224,6 +232,16 @@ const fields = {
   text: field("capture.text", rawText),
   isLast: field("capture.text_end", bool),
 } as const;
+
+function podIn(line: Line): PodOfContainer | null | undefined {
+  const name = valueIn(line, fields.pod);
+  if (typeof name !== "string") return name;
+  return {
+    name,
+    namespace: valueIn(line, fields.namespace),
+    container: valueIn(line, fields.containerInPod),
+  };
+}
 
 const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   fork: {
@@ -460,14 +478,18 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
   },
   container: {
     name: "capture.container",
-    write: ({ id, image }, line) => {
+    write: ({ id, image, pod }, line) => {
       line[fields.container.name] = fields.container.write(id);
       line[fields.image.name] = fields.image.write(image);
+      line[fields.pod.name] = fields.pod.write(pod === null ? null : pod?.name);
+      line[fields.namespace.name] = fields.namespace.write(pod?.namespace);
+      line[fields.containerInPod.name] = fields.containerInPod.write(pod?.container);
     },
     read: (line) => ({
       kind: "container",
       id: valueIn(line, fields.container),
       image: valueIn(line, fields.image),
+      pod: podIn(line),
     }),
   },
   changed: {

@@ -36,7 +36,6 @@ export const captureFields = {
   "process.executable.inode": "st_ino of the executable",
   "process.executable.trusted": "root owns the executable, and nobody else can write it",
   "process.environment": "what was read of the environment: NAME=value, or NAME alone if it was not set",
-  "network.denied": "the kernel refused it by a rule",
   "network.found": "found by a snapshot of what listens already",
   "network.duration_ns": "ns from the connect or the first datagram to the end",
   "process.executable.examined": "the examiner has answered",

@@ -10,6 +10,7 @@ import {
   atomicAdd,
   type Code,
   callHelper,
+  callKernel,
   exitInstruction,
   fp,
   jumpIfImm,
@@ -26,6 +27,7 @@ import {
   r2,
   r3,
   r4,
+  r6,
   r7,
   r8,
   r9,
@@ -34,14 +36,16 @@ import {
   type Width,
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
+import type { KernelLayout } from "./kernel.ts";
 import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
 import type { HashKey } from "./wakeup.ts";
 
 /** Offsets of the arguments of tracepoint sched_process_exec(task, old pid, linux_binprm) in the program's context. */
 export const execArguments = { task: 0, bprm: 16 } as const;
 
-/** The maps that the programs use, and two limits. */
+/** What the programs use: maps, limits, functions of the kernel. */
 export interface ProgramMaps {
+  readonly preemption: KernelLayout["preemption"];
   readonly ring: MapReference;
   /** If this number of bytes waits in the ring, every record wakes the reader. */
   readonly fillLevel: number;
@@ -61,6 +65,35 @@ export interface ProgramMaps {
   readonly hashKey: HashKey;
   /** LRU hash from u64 settle key to u32. */
   readonly settled: MapReference;
+}
+
+/**
+ * Begins a program: keeps other processes from running on this CPU until `leave`. From Linux 7.0 on, programs on
+ * tracepoints can be preempted, and the kernel skips a run of the same program meanwhile, so its event would be lost. r1
+ * is the program's context. Loses the other registers.
+ */
+export function enter({ preemption }: ProgramMaps): Code {
+  return preemption === undefined ? [] : [mov(r6, r1), callKernel(preemption.disable), mov(r1, r6)];
+}
+
+/** Ends a program that `enter` began. */
+export function leave({ preemption }: ProgramMaps): Code {
+  return [preemption === undefined ? [] : callKernel(preemption.enable), movImm(r0, 0), exitInstruction];
+}
+
+/**
+ * Ends the program and begins that of walk.ts in its place, with the context that is saved on the stack at `context`. Goes
+ * on only if the kernel's limit of such calls is reached. The kernel permits no such call without preemption.
+ */
+export function callWalk({ preemption, programs }: ProgramMaps, context: number): Code {
+  return [
+    preemption === undefined ? [] : callKernel(preemption.enable),
+    load(8, r1, fp, context),
+    loadMap(r2, programs),
+    movImm(r3, 0),
+    callHelper(helpers.tailCall),
+    preemption === undefined ? [] : callKernel(preemption.disable),
+  ];
 }
 
 /** Reads `width` bytes at `src + offset` into the record at `field`. Loses r0 to r5. */
@@ -189,8 +222,7 @@ export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code =
     jumpIfImm(r0, "==", 0, "end"),
     countLost(maps, lost),
     labelHere("end"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }
 

@@ -2,7 +2,6 @@
 import { AUDIT_UNSET } from "../../linux/kernel-constants.ts";
 import { makeDevice } from "../../linux/proc/read.ts";
 import { decodeText } from "../../linux/text.ts";
-import { bootTicks, NS_PER_TICK } from "../../linux/ticks.ts";
 import { EnvironmentReader } from "../environment-reader.ts";
 import type { ExecEvent, ExitEvent, OwnSignal, ProcessEvent, ProcessFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
@@ -20,6 +19,9 @@ import {
   SIGNAL_RECORD,
   signalLayout,
 } from "./layout.ts";
+import { NetworkDecoder } from "./network/decode.ts";
+import type { UdpSessions } from "./network/sessions.ts";
+import { long, ticksAt, word } from "./record-words.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
@@ -46,6 +48,8 @@ export interface DecoderOptions {
   readonly cgroups: boolean;
   /** The environment variables to keep, where the environment was read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** The UDP sessions that are under way; they end with their sockets. */
+  readonly sessions?: UdpSessions | undefined;
 }
 
 export class Decoder {
@@ -59,6 +63,7 @@ export class Decoder {
   private readonly strings = new StringCache(1024, decodeString);
   private readonly terminals = new StringCache(64, decodeTerminal);
   private readonly environments: EnvironmentReader;
+  private readonly network: NetworkDecoder;
 
   /** Takes the signals to watched processes. */
   onSignal: (signal: OwnSignal) => void = () => undefined;
@@ -68,12 +73,17 @@ export class Decoder {
   constructor(options: DecoderOptions) {
     this.options = options;
     this.environments = new EnvironmentReader(options.environmentNames ?? []);
+    this.network = new NetworkDecoder(options.sessions);
     const decoders: Readonly<Record<RecordKind, Decode>> = {
       fork: (_bytes, words, start, _end, sink) => this.fork(words, start, sink),
       exec: (bytes, words, start, end, sink) => {
         if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
       },
       exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+      connect: (bytes, words, start, _end, sink) => sink(this.network.connect(bytes, words, start)),
+      send: (bytes, words, start, _end, sink) => sink(this.network.send(bytes, words, start)),
+      listen: (bytes, words, start, _end, sink) => sink(this.network.listen(bytes, words, start)),
+      close: (_bytes, words, start, _end, sink) => this.network.close(words, start, sink),
     };
     const byNumber: Decode[] = [];
     for (const kind of recordedKinds) byNumber[recordKinds[kind]] = decoders[kind];
@@ -107,7 +117,7 @@ export class Decoder {
       time,
       pid,
       parentPid,
-      startTicks: ticks(words, start, forkLayout.start),
+      startTicks: ticksAt(words, start, forkLayout.start),
       startExact: true,
     });
   }
@@ -135,6 +145,7 @@ export class Decoder {
       pid,
       facts: this.facts(bytes, words, start, time, uid, realUid),
       settleKey: long(words, start, execLayout.settleKey),
+      execId: word(words, start, execLayout.execId),
     };
   }
 
@@ -171,7 +182,7 @@ export class Decoder {
     const session = word(words, start, execLayout.sessionId);
     const login = word(words, start, execLayout.loginUid);
     return {
-      startTicks: ticks(words, start, execLayout.start),
+      startTicks: ticksAt(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
       // A memfd has no name in a file system, so it cannot be deleted.
@@ -216,25 +227,6 @@ function ownSignal(words: Uint32Array, start: number): OwnSignal {
     senderPid: word(words, start, signalLayout.senderPid),
     senderUid: word(words, start, signalLayout.senderUid),
   };
-}
-
-function word(words: Uint32Array, start: number, field: number): number {
-  return words[(start + field) >>> 2] ?? 0;
-}
-
-/** A number of 64 bits; exact below 2^53. */
-function long(words: Uint32Array, start: number, field: number): number {
-  return word(words, start, field + 4) * 2 ** 32 + word(words, start, field);
-}
-
-/** 2^32 ns as whole clock ticks and the remaining nanoseconds. */
-const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
-const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
-
-/** Converts nanoseconds to clock ticks like nsec_to_clock_t in kernel/time/time.c; exact for any uptime. */
-function ticks(words: Uint32Array, start: number, field: number): number {
-  const high = word(words, start, field + 4);
-  return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
 }
 
 function decodeArguments(bytes: Uint8Array, start: number, end: number): string[] {

@@ -4,15 +4,12 @@ import {
   alu,
   aluImm,
   type Code,
-  callHelper,
-  exitInstruction,
   fp,
   jump,
   jumpIf,
   jumpIfImm,
   labelHere,
   load,
-  loadMap,
   mov,
   movImm,
   r0,
@@ -27,17 +24,19 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { helpers } from "../../linux/bpf/helpers.ts";
 import { PATH_MAX } from "../../linux/kernel-constants.ts";
 import { cgroupPath } from "./cgroup.ts";
 import {
   appendString,
   appendUserMemory,
   begin,
+  callWalk,
   countLost,
+  enter,
   execArguments,
   findScratch,
   follow,
+  leave,
   member,
   type ProgramMaps,
   type Read,
@@ -72,6 +71,7 @@ const NONE = -1;
 
 export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   return [
+    enter(maps),
     load(8, r6, r1, execArguments.task),
     load(8, r8, r1, execArguments.bprm),
     store(8, fp, CONTEXT, r1),
@@ -113,6 +113,7 @@ function ids(kernel: KernelLayout): Code {
   return [
     [load(4, r4, r6, task.tgid), store(4, r7, commonLayout.pid, r4)],
     [load(8, r4, r6, task.startBoottime), store(8, r7, execLayout.start, r4)],
+    [load(4, r4, r6, task.selfExecId), store(8, r7, execLayout.execId, r4)],
     task.loginuid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.loginuid),
     store(4, r7, execLayout.loginUid, r4),
     task.sessionid === undefined ? movImm(r4, NONE) : load(4, r4, r6, task.sessionid),
@@ -252,13 +253,9 @@ function handOver(maps: ProgramMaps): Code {
     storeState(walkState.end),
     movImm(r4, walkPhases.executable),
     storeState(walkState.phase),
-    load(8, r1, fp, CONTEXT),
-    loadMap(r2, maps.programs),
-    movImm(r3, 0),
-    callHelper(helpers.tailCall),
+    callWalk(maps, CONTEXT),
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }

@@ -3,7 +3,6 @@
 import {
   addTo,
   type Code,
-  exitInstruction as end,
   fp,
   jump,
   jump32IfImm,
@@ -19,7 +18,7 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { begin, emit, type ProgramMaps } from "./code.ts";
+import { begin, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
 import { forgetLineage, WAKEUP_STACK } from "./wakeup.ts";
@@ -27,20 +26,30 @@ import { forgetLineage, WAKEUP_STACK } from "./wakeup.ts";
 /** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal; group_exit_code has the status. */
 const SIGNAL_GROUP_EXIT = 4;
 
+/** What `skipUnlessLast` needs of a kernel's layout. */
+interface GroupLayout {
+  readonly task: { readonly signal: number };
+  readonly signal: { readonly live: number };
+  readonly groupDeadArgument: number | undefined;
+}
+
+/** With the context in r1 and the task in r6: jumps to `others` if other threads of the group live. Loses r0, r8. */
+export function skipUnlessLast({ task, signal, groupDeadArgument }: GroupLayout, others: string): Code {
+  return groupDeadArgument === undefined
+    ? // Before 6.16, test that no thread of the group lives. Several exiting threads may see this, so an exit
+      // may be reported more than once (on 6.1, one exit in ten of programs that join their threads). The forest
+      // ignores the second report, because the pid cannot have been reused yet.
+      [load(8, r8, r6, task.signal), load(4, r0, r8, signal.live), jump32IfImm(r0, "!=", 0, others)]
+    : [load(8, r0, r1, groupDeadArgument * 8), jump32IfImm(r0, "==", 0, others)];
+}
+
 export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
-  const { task, signal, groupDeadArgument } = kernel;
+  const { task, signal } = kernel;
   return [
+    enter(maps),
     load(8, r6, r1, 0),
-    groupDeadArgument === undefined
-      ? // Before 6.16, test that no thread of the group lives. Several exiting threads may see this, so an exit
-        // may be reported more than once (on 6.1, one exit in ten of programs that join their threads). The forest
-        // ignores the second report, because the pid cannot have been reused yet.
-        [load(8, r8, r6, task.signal), load(4, r0, r8, signal.live), jump32IfImm(r0, "!=", 0, "others")]
-      : [
-          load(8, r0, r1, groupDeadArgument * 8),
-          jump32IfImm(r0, "==", 0, "others"),
-          load(8, r8, r6, task.signal),
-        ],
+    skipUnlessLast(kernel, "others"),
+    load(8, r8, r6, task.signal),
 
     addTo(r7, fp, WAKEUP_STACK - exitLayout.size),
     begin(recordKinds.exit),
@@ -63,7 +72,6 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),
 
     labelHere("others"),
-    movImm(r0, 0),
-    end,
+    leave(maps),
   ];
 }

@@ -4,7 +4,6 @@ import {
   aluImm,
   type Code,
   callHelper,
-  exitInstruction,
   fp,
   jumpIf,
   jumpIfImm,
@@ -21,7 +20,7 @@ import {
   storeImm,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import { begin, countLost, emit, type ProgramMaps } from "./code.ts";
+import { begin, countLost, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, forkLayout, recordKinds, sharedLayout } from "./layout.ts";
 import { inheritLineage, WAKEUP_STACK } from "./wakeup.ts";
@@ -36,6 +35,7 @@ const RECORD = PARENT_TASK - forkLayout.size;
 export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   const { task, cred } = kernel;
   return [
+    enter(maps),
     load(8, r6, r1, CHILD),
     load(8, r1, r1, PARENT),
     store(8, fp, PARENT_TASK, r1),
@@ -67,7 +67,6 @@ export function forkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     labelHere("lost"),
     countLost(maps, sharedLayout.lostForks),
     labelHere("thread"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }

@@ -1,4 +1,4 @@
-// The offsets of the kernel's fields that the programs read. Only this file names the kernel's structs.
+// The offsets of the kernel's fields that the programs read. Only this file and network/kernel.ts name its structs.
 import { readFileSync } from "node:fs";
 import { type Btf, BtfError, readKernelBtf, type Tracepoint } from "../../linux/bpf/btf.ts";
 
@@ -11,11 +11,11 @@ interface Struct {
   readonly members: Readonly<Record<string, Member>>;
 }
 
-type Structs = Readonly<Record<string, Struct>>;
+export type Structs = Readonly<Record<string, Struct>>;
 type OffsetOf<M> = M extends { readonly optional: string } ? number | undefined : number;
 
 /** Offsets in bytes of every member in a table of structs. */
-type LayoutOf<T extends Structs> = {
+export type LayoutOf<T extends Structs> = {
   readonly [S in keyof T]: { readonly [M in keyof T[S]["members"]]: OffsetOf<T[S]["members"][M]> };
 };
 
@@ -124,11 +124,16 @@ const tracepoints = {
   signal: "signal_generate",
 } as const;
 
+/** Functions of the kernel that programs call. */
+const kernelFunctions = { disable: "bpf_preempt_disable", enable: "bpf_preempt_enable" } as const;
+
 /** Offsets in bytes. Some are undefined on kernels that are configured without the feature. */
 export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
   /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
+  /** BTF type ids of what turns preemption off and on; undefined before 6.10. */
+  readonly preemption: { readonly disable: number; readonly enable: number } | undefined;
   /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
@@ -154,27 +159,40 @@ export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
   const structs = [programStructs, cgroupStructs, systemdStructs].flatMap((table: Structs) =>
     Object.values(table).map(({ struct }) => struct),
   );
-  return kernelLayout(readKernelBtf(structs, Object.values(tracepoints)), findSystemd());
+  const names = {
+    structs,
+    tracepoints: Object.values(tracepoints),
+    functions: Object.values(kernelFunctions),
+  };
+  return kernelLayout(readKernelBtf(names), findSystemd());
 }
 
 /** The layout in `btf`. `systemd` is the hierarchy `name=systemd`, if it is mounted. Throws a BtfError. */
 export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
   const layout = layoutOf(btf, programStructs);
-  const exit = tracepoint(btf, tracepoints.exit);
+  const exit = tracepointOf(btf, tracepoints.exit);
+  const [disable, enable] = [btf.function(kernelFunctions.disable), btf.function(kernelFunctions.enable)];
   return {
     ...layout,
     cgroup: cgroupLayout(btf, layout.task.cgroups, systemd),
     tracepoints: {
-      fork: tracepoint(btf, tracepoints.fork).type,
-      exec: tracepoint(btf, tracepoints.exec).type,
+      fork: tracepointOf(btf, tracepoints.fork).type,
+      exec: tracepointOf(btf, tracepoints.exec).type,
       exit: exit.type,
-      signal: tracepoint(btf, tracepoints.signal).type,
+      signal: tracepointOf(btf, tracepoints.signal).type,
     },
-    groupDeadArgument: exit.arguments >= 2 ? 1 : undefined,
+    preemption: disable === undefined || enable === undefined ? undefined : { disable, enable },
+    groupDeadArgument: groupDeadArgument(exit),
   };
 }
 
-function tracepoint(btf: Btf, name: string): Tracepoint {
+/** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
+export function groupDeadArgument(exit: Tracepoint): number | undefined {
+  return exit.arguments >= 2 ? 1 : undefined;
+}
+
+/** Throws a BtfError if this kernel lacks the tracepoint. */
+export function tracepointOf(btf: Btf, name: string): Tracepoint {
   const found = btf.tracepoint(name);
   if (found === undefined) throw new BtfError(`BTF: the kernel has no tracepoint ${name}`);
   return found;
@@ -196,7 +214,7 @@ function systemdLayout(btf: Btf, { number, young }: Hierarchy): SystemdLayout {
 }
 
 /** Looks up every member of a table. Throws a BtfError if one that is not optional is missing. */
-function layoutOf<T extends Structs>(btf: Btf, table: T): LayoutOf<T> {
+export function layoutOf<T extends Structs>(btf: Btf, table: T): LayoutOf<T> {
   const layout = Object.fromEntries(
     Object.entries(table).map(([name, { struct, members }]) => [
       name,

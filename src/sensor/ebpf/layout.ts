@@ -11,16 +11,16 @@ export const recordKinds = {
   exit: 3,
   // The decoder derives it from the users in fork records.
   user: null,
-  connect: null,
-  send: null,
-  listen: null,
-  close: null,
+  connect: 4,
+  send: 5,
+  listen: 6,
+  close: 7,
   // Counted in the shared page.
   loss: null,
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
 
 /** The number of the record of a signal to a process of treewarden's own, which is no event of the host's. */
-export const SIGNAL_RECORD = 4;
+export const SIGNAL_RECORD = 8;
 
 /** The kinds of which the programs write records. */
 export type RecordKind = {
@@ -90,7 +90,8 @@ export const execLayout = {
   cwdEnd: 116, // u32, elements leaf to root, each NUL-terminated
   environmentEnd: 120, // u32, as it lies on the new stack; 0 if it was not read
   owner: 124, // u32, the executable's st_uid, in the host's user namespace
-  texts: 128,
+  execId: 128, // u64, task_struct.self_exec_id (its lower half), which rises at each exec
+  texts: 136,
 } as const;
 
 export const recordFlags = {

@@ -1,17 +1,11 @@
 // Creates the maps, assembles, loads and attaches the programs. Disposing of `LoadedPrograms` releases all of them.
 import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
+import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
+import { attachTracepoint, BpfProgram, isAttached } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
-import {
-  attachedProgram,
-  attachTracepoint,
-  BPF_F_MMAPABLE,
-  BpfMap,
-  BpfProgram,
-  pinned,
-  programInfo,
-} from "../../linux/bpf/syscall.ts";
+import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
 import { BEGINNINGS_BYTES, environmentBeginnings } from "./environment.ts";
@@ -68,7 +62,7 @@ const programTable: readonly ProgramSpec[] = [
 ];
 
 export class LoadedPrograms implements Disposable {
-  readonly ringFd: number;
+  readonly ringMap: BpfMap;
   readonly ring: RingMapping;
   readonly page: SharedPage;
   readonly settled: BpfMap;
@@ -81,15 +75,18 @@ export class LoadedPrograms implements Disposable {
 
   constructor(kernel: KernelLayout, options: LoadOptions) {
     using stack = new DisposableStack();
-    const maps = makeMaps(stack, options);
+    const maps = { ...makeMaps(stack, options), preemption: kernel.preemption };
     const programs = new Map<string, BpfProgram>();
     for (const { name, tracepoint, code } of programTable) {
       const type = kernel.tracepoints[tracepoint];
-      programs.set(name, stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), type)));
+      programs.set(
+        name,
+        stack.use(new BpfProgram(`tw_${name}`, assemble(code(kernel, maps)), { tracepoint: type })),
+      );
     }
     this.settled = maps.settled;
     this.lineages = maps.lineages;
-    this.ringFd = maps.ring.fd;
+    this.ringMap = maps.ring;
     this.ring = stack.use(new RingMapping(maps.ring));
     this.page = stack.use(new SharedPage(maps.shared));
     for (const { name, use } of programTable) {
@@ -110,7 +107,7 @@ export class LoadedPrograms implements Disposable {
   /** The names of the programs that their tracepoints do not run any more. */
   detached(): readonly string[] {
     return [...this.links]
-      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .filter(([link, program]) => !isAttached(link, program))
       .map(([, program]) => program.name);
   }
 

@@ -1,21 +1,23 @@
 // The eBPF sensor: forks, execs and exits of every process in the order of one ring buffer. The program, arguments,
 // users and context of an exec are read inside the kernel before the program runs. docs/sensors.md has its limits.
 
-import { BtfError } from "../../linux/bpf/btf.ts";
 import { withLockedMemory } from "../../linux/bpf/locked-memory.ts";
+import { type ProgramInfo, programInfo } from "../../linux/bpf/program.ts";
 import { RingReader } from "../../linux/bpf/ring.ts";
-import { type ProgramInfo, pinned, programInfo, VerifierError } from "../../linux/bpf/syscall.ts";
+import { pinned } from "../../linux/bpf/syscall.ts";
 import { monotonicNow, realtimeNow } from "../../linux/clock.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../../linux/epoll.ts";
-import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { Timer } from "../../linux/timerfd.ts";
 import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, WakeupPolicy } from "../event.ts";
+import type { NetworkDenials } from "../network/denial.ts";
+import type { NetworkWatch } from "../network/watch.ts";
 import { schedule, scheduleOrdinarily } from "../schedule.ts";
-import { SensorUnavailable } from "../unavailable.ts";
 import { Decoder, type EbpfExecEvent } from "./decode.ts";
 import { readKernelLayout } from "./kernel.ts";
 import { NO_PID, sharedLayout, WATCHED_PIDS, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
+import { NetworkSource } from "./network/source.ts";
+import { explainRefusal } from "./refusal.ts";
 
 export interface EbpfOptions {
   /** Maximum bytes of arguments, a multiple of 8. Longer arguments are cut and marked. */
@@ -26,6 +28,8 @@ export interface EbpfOptions {
   readonly flushIntervalMs?: number;
   /** The environment variables that are kept while the environment is read; see `Sensor.readEnvironment`. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** Directory of the control group whose network is watched. By default the root of the unified hierarchy. */
+  readonly networkCgroup?: string;
 }
 
 /**
@@ -57,7 +61,7 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
-    throw explained(error);
+    throw explainRefusal(error);
   }
 }
 
@@ -71,6 +75,7 @@ export class EbpfSensor implements Sensor {
   private readonly loaded: LoadedPrograms;
   private readonly reader: RingReader;
   private readonly decoder: Decoder;
+  private readonly network: NetworkSource;
   private readonly page: Uint32Array;
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
@@ -99,15 +104,17 @@ export class EbpfSensor implements Sensor {
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
     // Edge-triggered: while events wait, the ring is always readable, and only wake-ups of the kernel must count.
-    this.poll.add(this.loaded.ringFd, RING, EPOLLIN | EPOLLET);
+    this.poll.add(this.loaded.ringMap.fd, RING, EPOLLIN | EPOLLET);
     this.poll.add(this.timer.fd, TICK, EPOLLIN);
     this.fixedIntervalMs = options.flushIntervalMs;
     this.page = this.loaded.page.words;
     this.reader = new RingReader(this.loaded.ring);
+    this.network = opened.use(new NetworkSource(this.loaded.ringMap, options.networkCgroup));
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
       environmentNames,
+      sessions: this.network.sessions,
     });
     this.stack.use(opened.move());
     this.watchSignals([], () => undefined);
@@ -133,6 +140,7 @@ export class EbpfSensor implements Sensor {
     if (unfinished) this.wakeAfter(1);
     if (ticked) this.sinceTick = 0;
     this.emitLoss(now, sink);
+    this.network.tick(now, sink);
   }
 
   get live(): boolean {
@@ -175,21 +183,31 @@ export class EbpfSensor implements Sensor {
     this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
+  /** See `Sensor.watchNetwork`. */
+  watchNetwork(watch: NetworkWatch | undefined): void {
+    this.network.watch(watch);
+  }
+
+  get denials(): NetworkDenials | undefined {
+    return this.network.denials;
+  }
+
   watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
     this.decoder.onSignal = onSignal;
     for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
   }
 
   findTampering(): string | undefined {
-    const detached = this.loaded.detached();
+    const detached = [...this.loaded.detached(), ...this.network.detached()];
     return detached.length === 0
       ? undefined
       : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
   }
 
-  /** The kernel's information on each program, by its name in the program table. */
+  /** The kernel's information on each program, by its name in the program tables. */
   programs(): ReadonlyMap<string, ProgramInfo> {
-    return new Map([...this.loaded.programs].map(([name, program]) => [name, programInfo(program)]));
+    const programs = [...this.loaded.programs, ...this.network.attached];
+    return new Map(programs.map(([name, program]) => [name, programInfo(program)]));
   }
 
   [Symbol.dispose](): void {
@@ -257,29 +275,4 @@ export class EbpfSensor implements Sensor {
 
 function settleKeyOf(event: ExecEvent | EbpfExecEvent): number {
   return "settleKey" in event ? event.settleKey : 0;
-}
-
-function explained(error: unknown): unknown {
-  const cause = { cause: error };
-  if (error instanceof BtfError) {
-    return new SensorUnavailable(
-      error.message,
-      "the kernel needs CONFIG_DEBUG_INFO_BTF=y; use --source netlink",
-      cause,
-    );
-  }
-  if (!(error instanceof SystemCallError || error instanceof VerifierError)) return error;
-  const message = `eBPF: ${error.message}`;
-  if (error.errno === EPERM) {
-    return new SensorUnavailable(
-      message,
-      "run as root, or give it CAP_BPF and CAP_PERFMON; before Linux 5.11 also run `ulimit -l unlimited` first, or set LimitMEMLOCK=infinity in its unit",
-      cause,
-    );
-  }
-  const hint =
-    error instanceof VerifierError
-      ? "use --source netlink, and report the kernel's version with this message"
-      : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
-  return new SensorUnavailable(message, hint, cause);
 }

@@ -5,7 +5,6 @@ import {
   aluImm,
   type Code,
   callHelper,
-  exitInstruction,
   fp,
   jump,
   jumpIf,
@@ -25,7 +24,7 @@ import {
   store,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import { begin, emit, type ProgramMaps } from "./code.ts";
+import { begin, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, SIGNAL_RECORD, sharedLayout, signalLayout, WATCHED_PIDS } from "./layout.ts";
 
@@ -46,6 +45,7 @@ const CODE = RECORD - 8;
 
 export function signalProgram({ task }: KernelLayout, maps: ProgramMaps): Code {
   return [
+    enter(maps),
     load(8, r8, r1, SIGNAL),
     jumpIfImm(r8, "==", SIGCHLD, "others"),
     load(8, r6, r1, TASK),
@@ -80,8 +80,7 @@ export function signalProgram({ task }: KernelLayout, maps: ProgramMaps): Code {
     emit(maps, movImm(r3, signalLayout.size), sharedLayout.lostSignals),
 
     labelHere("others"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }
 

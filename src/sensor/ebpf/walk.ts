@@ -6,20 +6,15 @@
 import {
   aluImm,
   type Code,
-  callHelper,
-  exitInstruction,
   fp,
   jump,
   jumpIf,
   jumpIfImm,
   labelHere,
   load,
-  loadMap,
   mov,
   movImm,
-  r0,
   r1,
-  r2,
   r3,
   r4,
   r6,
@@ -29,8 +24,18 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { helpers } from "../../linux/bpf/helpers.ts";
-import { appendName, beginStep, countLost, emit, findScratch, type ProgramMaps, setFlag } from "./code.ts";
+import {
+  appendName,
+  beginStep,
+  callWalk,
+  countLost,
+  emit,
+  enter,
+  findScratch,
+  leave,
+  type ProgramMaps,
+  setFlag,
+} from "./code.ts";
 import { readEnvironment } from "./environment.ts";
 import { FieldSpace } from "./fields.ts";
 import type { KernelLayout } from "./kernel.ts";
@@ -65,6 +70,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   });
   const limit = recordLimit(maps.argsBytes);
   return [
+    enter(maps),
     store(8, fp, CONTEXT, r1),
     findScratch(maps, "lost"),
     load(8, r6, r7, walkState.dentry - walkState.size),
@@ -109,7 +115,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
 
     labelHere("again"),
     saveState(),
-    tailCall(maps),
+    callWalk(maps, CONTEXT),
     // The limit of calls is reached: the elements above are missing.
     labelHere("cut"),
     load(8, r4, r7, walkState.phase - walkState.size),
@@ -130,7 +136,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r6, r7, walkState.cwdDentry - walkState.size),
     load(8, r8, r7, walkState.cwdMount - walkState.size),
     saveState(),
-    tailCall(maps),
+    callWalk(maps, CONTEXT),
     setFlag(execLayout.flags, recordFlags.cwdCut),
     labelHere("record done"),
     store(4, r7, execLayout.cwdEnd, r9),
@@ -143,8 +149,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
 
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(maps),
   ];
 }
 
@@ -153,9 +158,4 @@ function saveState(): Code {
     store(8, r7, walkState.dentry - walkState.size, r6),
     store(8, r7, walkState.mount - walkState.size, r8),
   ];
-}
-
-/** Calls this program again. Only returns if the kernel's limit is reached. */
-function tailCall(maps: ProgramMaps): Code {
-  return [load(8, r1, fp, CONTEXT), loadMap(r2, maps.programs), movImm(r3, 0), callHelper(helpers.tailCall)];
 }

@@ -5,6 +5,7 @@
 // to execve(2) and the script that an interpreter runs; the users of a process in which one of several threads changed
 // its own. If a process executes two programs within microseconds, both events may show the second program. A process
 // created with CLONE_PARENT appears as a child of its creator's parent.
+import { readFileSync } from "node:fs";
 import { monotonicNow, PID_STAYS_NS, suspendedFor } from "../../linux/clock.ts";
 import {
   eventTime,
@@ -49,6 +50,9 @@ const DRAIN_EVENTS = 4096;
 /** New events are received after this many were emitted, because programs may end before their facts are read. */
 const EMIT_BATCH = 8;
 
+/** An event may be on its way at one look. */
+const SILENT_LOOKS = 2;
+
 const WAKE = 0;
 const EVENTS = 1;
 
@@ -76,6 +80,11 @@ export class NetlinkSensor implements Sensor {
   private suspended = 0;
   /** The kernel has dropped events, and the loss is not in `pending` yet. */
   private overrun = false;
+  /** Messages received so far, and at the last look for tampering. */
+  private received = 0;
+  private receivedBefore = 0;
+  private newestPid = 0;
+  private silentLooks = 0;
   /** Whether each exec is emitted as soon as it arrives. */
   private immediate = false;
 
@@ -126,6 +135,18 @@ export class NetlinkSensor implements Sensor {
     this.immediate = policy !== "none";
   }
 
+  /** A process was started, which the kernel counts, and nothing arrived, at two looks in a row. */
+  findTampering(): string | undefined {
+    const newest = newestPid();
+    const isSilent = newest !== this.newestPid && this.received === this.receivedBefore;
+    this.newestPid = newest;
+    this.receivedBefore = this.received;
+    this.silentLooks = isSilent ? this.silentLooks + 1 : 0;
+    return this.silentLooks < SILENT_LOOKS
+      ? undefined
+      : "the process connector reports nothing any more, though processes are started";
+  }
+
   reconcile(scan: readonly ScannedThreadGroup[]): void {
     this.groups.reconcile(scan);
   }
@@ -154,6 +175,7 @@ export class NetlinkSensor implements Sensor {
     for (;;) {
       const received = this.batch.receive(this.subscription.events);
       if (received > 0) {
+        this.received += received;
         handled += received;
         for (let i = 0; i < received; i += 1) this.add(i);
         this.pending.read();
@@ -239,4 +261,9 @@ export class NetlinkSensor implements Sensor {
       }
     }
   }
+}
+
+/** The pid that the kernel gave last, to a process or a thread (proc_loadavg(5)). */
+function newestPid(): number {
+  return Number(readFileSync("/proc/loadavg", "latin1").trimEnd().split(" ").at(-1));
 }

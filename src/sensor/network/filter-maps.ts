@@ -82,7 +82,8 @@ function trieEntryKey(kind: NetworkKind, { address, prefix }: Network): Uint8Arr
   return key;
 }
 
-function portsValue({ mode, ranges }: IgnoredPorts): Uint8Array<ArrayBuffer> {
+/** The value of ports in a trie, see `trieValue`. Throws an Error if there are too many ranges. */
+export function portsValue({ mode, ranges }: IgnoredPorts): Uint8Array<ArrayBuffer> {
   if (ranges.length > RANGES) throw new Error(`a network has at most ${RANGES} ranges of ports`);
   const value = new Uint8Array(trieValue.size);
   const view = new DataView(value.buffer);

@@ -32,11 +32,13 @@ import { ChangedRunnables } from "../../../src/warden/changed-runnables.ts";
 import { Epoch } from "../../../src/warden/epoch.ts";
 import { KnownTrees } from "../../../src/warden/known-trees.ts";
 import { Learner } from "../../../src/warden/learner.ts";
+import { LimitedKills } from "../../../src/warden/limited-kills.ts";
 import { LoadShedding } from "../../../src/warden/load-shedding.ts";
 import { NewTrees } from "../../../src/warden/new-trees.ts";
 import { RunnableContents } from "../../../src/warden/runnable-contents.ts";
 import { type Execution, Tracker, type TrackerListener } from "../../../src/warden/tracker.ts";
 import { VerdictHandler } from "../../../src/warden/verdict-handler.ts";
+import { VerdictTotals } from "../../../src/warden/verdict-totals.ts";
 
 /** 2026-01-31T12:00:00Z less the stream's first minute: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
 const WALL_OFFSET = Date.UTC(2026, 0, 31, 12) * 1e6 - 60e9;
@@ -228,12 +230,15 @@ export class Pipeline implements Disposable {
       stamp,
       seed: 1,
     });
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 });
     const verdicts = new VerdictHandler({
       ...inputs,
       repeatedVerdicts,
       policy: { current: policy },
       enforcement: { mayAct: false, states: new Map(), refresh: () => false },
-      killer: new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 }),
+      killer,
+      kills: new LimitedKills(killer, () => undefined),
+      verdicts: new VerdictTotals(totals),
       outbox: this.outbox,
       totals,
       stamp,
@@ -242,7 +247,6 @@ export class Pipeline implements Disposable {
       knowledgeOf: (exec) => knownTrees.lookUp(exec, this.second()),
       changes,
       learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
-      recordChange: () => undefined,
       onLoss: () => undefined,
       settle: () => undefined,
     });

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findContainerImage } from "../../../src/examiner/runtime-images.ts";
+import { describeContainer } from "../../../src/examiner/container-description.ts";
 import { imageName } from "../../../src/fingerprint/image-reference.ts";
 import type { FuzzTarget } from "../target.ts";
 
@@ -11,6 +11,7 @@ const places = [
   `var/lib/docker/containers/${ID}/config.v2.json`,
   `run/containerd/io.containerd.runtime.v2.task/k8s.io/${ID}/config.json`,
   "var/lib/containers/storage/overlay-containers/containers.json",
+  `run/containers/storage/overlay-containers/${ID}/userdata/config.json`,
 ];
 let root: string | undefined;
 
@@ -23,11 +24,13 @@ function makeRoot(): string {
 /** The first byte chooses the runtime, the others are its file. */
 export const images: FuzzTarget = {
   name: "images",
-  parses: "files of docker, containerd and podman",
+  parses: "files of docker, containerd, podman and CRI-O",
   weight: 1,
   words: [
     '"Config":{"Image":',
     '"io.kubernetes.cri.image-name":',
+    '"io.kubernetes.cri.sandbox-name":',
+    '"io.kubernetes.pod.namespace":',
     '"metadata":"{\\"image-name\\":',
     `"id":"${ID}"`,
   ],
@@ -35,9 +38,9 @@ export const images: FuzzTarget = {
     root ??= makeRoot();
     const file = join(root, places[(input[0] ?? 0) % places.length] ?? "");
     writeFileSync(file, input.subarray(1), { mode: 0o600 });
-    const image = findContainerImage(ID, root);
+    const { image, pod } = describeContainer(ID, root);
     rmSync(file);
-    return image === undefined ? 0 : imageName(image).length;
+    return (image === undefined ? 0 : imageName(image).length) + (pod?.name?.length ?? 0);
   },
   end() {
     if (root !== undefined) rmSync(root, { recursive: true });

@@ -56,6 +56,7 @@ const PTR = 2;
 const UNION = 5;
 const TYPEDEF = 8;
 const CONST = 10;
+const FUNC = 12;
 const FUNC_PROTO = 13;
 
 const int = () => new BtfWriter().type(INT, "int", 4, 0, [0x20]);
@@ -68,7 +69,7 @@ describe("offsets", () => {
         ["tgid", 1, 32],
       ])
       .bytes();
-    expect(parseBtf(bytes, ["task"]).offset("task", "tgid")).toBe(4);
+    expect(parseBtf(bytes, { structs: ["task"] }).offset("task", "tgid")).toBe(4);
   });
 
   test("a member of a nested struct, through typedef and const", () => {
@@ -81,7 +82,7 @@ describe("offsets", () => {
       .type(CONST, "", 3)
       .struct("file", [["f_path", 4, 128]])
       .bytes();
-    expect(parseBtf(bytes, ["file"]).offset("file", "f_path.dentry")).toBe(24);
+    expect(parseBtf(bytes, { structs: ["file"] }).offset("file", "f_path.dentry")).toBe(24);
   });
 
   test("a member of anonymous unions and structs, by its own name", () => {
@@ -96,7 +97,7 @@ describe("offsets", () => {
         ["", 3, 64],
       ])
       .bytes();
-    expect(parseBtf(bytes, ["outer"]).offset("outer", "b")).toBe(20);
+    expect(parseBtf(bytes, { structs: ["outer"] }).offset("outer", "b")).toBe(20);
   });
 
   test("a struct with bitfields keeps its whole members, its bitfields are refused", () => {
@@ -111,7 +112,7 @@ describe("offsets", () => {
         1,
       )
       .bytes();
-    const btf = parseBtf(bytes, ["s"]);
+    const btf = parseBtf(bytes, { structs: ["s"] });
     expect(btf.offset("s", "next")).toBe(8);
     expect(() => btf.offset("s", "flags")).toThrow("bitfield");
   });
@@ -121,7 +122,7 @@ describe("offsets", () => {
       .struct("mount", [["mnt_parent", 1, 0]])
       .struct("vfsmount", [["parent", 1, 64]])
       .bytes();
-    const btf = parseBtf(bytes, ["mount"]);
+    const btf = parseBtf(bytes, { structs: ["mount"] });
     expect(btf.find("mount", "parent")).toBeUndefined();
     expect(btf.find("vfsmount", "parent")).toBeUndefined();
   });
@@ -134,12 +135,12 @@ describe("offsets", () => {
         ["a", 1, 32],
       ])
       .bytes();
-    expect(parseBtf(agree, ["s"]).offset("s", "a")).toBe(4);
+    expect(parseBtf(agree, { structs: ["s"] }).offset("s", "a")).toBe(4);
     const disagree = int()
       .struct("s", [["a", 1, 32]])
       .struct("s", [["a", 1, 64]])
       .bytes();
-    expect(() => parseBtf(disagree, ["s"]).offset("s", "a")).toThrow("disagree");
+    expect(() => parseBtf(disagree, { structs: ["s"] }).offset("s", "a")).toThrow("disagree");
   });
 
   test("what is not there is undefined to `find`, an error that names it to `offset`", () => {
@@ -147,12 +148,19 @@ describe("offsets", () => {
       int()
         .struct("s", [["a", 1, 0]])
         .bytes(),
-      ["s", "t"],
+      { structs: ["s", "t"] },
     );
     expect(btf.find("s", "b")).toBeUndefined();
     expect(btf.find("s", "a.b")).toBeUndefined();
     expect(() => btf.offset("t", "a")).toThrow("struct t has no member a");
   });
+});
+
+test("a function of the kernel has the id of its type", () => {
+  const bytes = int().type(FUNC_PROTO, "", 0).type(FUNC, "bpf_preempt_disable", 2).bytes();
+  const btf = parseBtf(bytes, { structs: [], functions: ["bpf_preempt_disable", "bpf_preempt_enable"] });
+  expect(btf.function("bpf_preempt_disable")).toBe(3);
+  expect(btf.function("bpf_preempt_enable")).toBeUndefined();
 });
 
 test("a tracepoint has the id of its type, and its arguments without its own data", () => {
@@ -161,7 +169,7 @@ test("a tracepoint has the id of its type, and its arguments without its own dat
     .type(PTR, "", 2)
     .type(TYPEDEF, "btf_trace_sched_process_exit", 3)
     .bytes();
-  const btf = parseBtf(bytes, [], ["sched_process_exit", "other"]);
+  const btf = parseBtf(bytes, { structs: [], tracepoints: ["sched_process_exit", "other"] });
   // Ids are given from 1 on, in the order of the types: int, prototype, pointer, typedef.
   expect(btf.tracepoint("sched_process_exit")).toEqual({ type: 4, arguments: 2 });
   expect(btf.tracepoint("other")).toBeUndefined();
@@ -169,17 +177,20 @@ test("a tracepoint has the id of its type, and its arguments without its own dat
 
 describe("what is damaged is refused", () => {
   const good = int().struct("s", [["a", 1, 0]]);
-  test("another byte order", () => expect(() => parseBtf(good.bytes(0x9feb), ["s"])).toThrow(BtfError));
+  test("another byte order", () =>
+    expect(() => parseBtf(good.bytes(0x9feb), { structs: ["s"] })).toThrow(BtfError));
   test("a file that is cut off", () =>
-    expect(() => parseBtf(good.bytes().slice(0, 50), ["s"])).toThrow("shorter"));
+    expect(() => parseBtf(good.bytes().slice(0, 50), { structs: ["s"] })).toThrow("shorter"));
   test("an unknown kind", () =>
-    expect(() => parseBtf(int().type(25, "x", 0).bytes(), ["x"])).toThrow("unknown kind 25"));
+    expect(() => parseBtf(int().type(25, "x", 0).bytes(), { structs: ["x"] })).toThrow("unknown kind 25"));
   test("a last type that is cut off", () => {
-    expect(() => parseBtf(int().type(4, "s", 8, 2, [1, 1, 0]).bytes(), ["s"])).toThrow("cut off");
+    expect(() => parseBtf(int().type(4, "s", 8, 2, [1, 1, 0]).bytes(), { structs: ["s"] })).toThrow(
+      "cut off",
+    );
   });
   test("a struct that holds itself without a name ends", () => {
     const bytes = new BtfWriter().struct("s", [["", 1, 0]]).bytes();
-    expect(parseBtf(bytes, ["s"]).find("s", "a")).toBeUndefined();
+    expect(parseBtf(bytes, { structs: ["s"] }).find("s", "a")).toBeUndefined();
   });
 });
 
@@ -189,5 +200,5 @@ test("types need not be aligned in the file's buffer", () => {
     .bytes();
   const shifted = new Uint8Array(bytes.length + 1);
   shifted.set(bytes, 1);
-  expect(parseBtf(shifted.subarray(1), ["s"]).offset("s", "a")).toBe(8);
+  expect(parseBtf(shifted.subarray(1), { structs: ["s"] }).offset("s", "a")).toBe(8);
 });

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BpfMap } from "../../../src/linux/bpf/map.ts";
 import { pageSize } from "../../../src/linux/bpf/memory.ts";
 import { RingMapping } from "../../../src/linux/bpf/ring-mapping.ts";
-import { BpfMap } from "../../../src/linux/bpf/syscall.ts";
 
 const page = pageSize();
 const size = 4 * page;

@@ -18,7 +18,7 @@ const INIT_SCRIPT = "/etc/init.d/treewarden";
 const ALL = "*";
 const TEMPORARY = ".new";
 
-export interface OwnFileSettings {
+export interface GuardedFileSettings {
   readonly stateDirectory: string;
   /** The file of the configuration, if there is one. */
   readonly configuration: string | undefined;
@@ -27,7 +27,7 @@ export interface OwnFileSettings {
   readonly keys: readonly string[];
 }
 
-export class OwnFiles implements Disposable {
+export class GuardedFiles implements Disposable {
   private readonly watch = new FolderWatch();
   private readonly onChange: (path: string, change: EntryChange) => void;
   private entries: ReadonlyMap<string, ReadonlySet<string>> = new Map();
@@ -42,7 +42,7 @@ export class OwnFiles implements Disposable {
   }
 
   /** Watches the files of these settings from now on. To be called again when a folder may have been made. */
-  apply(settings: OwnFileSettings): void {
+  apply(settings: GuardedFileSettings): void {
     this.entries = watchedEntries(settings);
     for (const folder of this.entries.keys()) this.watch.add(folder);
   }
@@ -66,7 +66,7 @@ export class OwnFiles implements Disposable {
 }
 
 /** The watched entries of each folder. */
-function watchedEntries(settings: OwnFileSettings): ReadonlyMap<string, ReadonlySet<string>> {
+function watchedEntries(settings: GuardedFileSettings): ReadonlyMap<string, ReadonlySet<string>> {
   const { stateDirectory, configuration, policies, keys } = settings;
   const files = [
     readlinkSync("/proc/self/exe"),

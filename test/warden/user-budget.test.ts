@@ -1,6 +1,6 @@
 // A user who makes new names of programs faster than a limit gets them folded only; nobody else does.
 import { expect, test } from "bun:test";
-import { NameBudget } from "../../src/warden/name-budget.ts";
+import { nameBudget, UserBudget } from "../../src/warden/user-budget.ts";
 
 function budget() {
   const clock = { now: 1e9 };
@@ -10,11 +10,11 @@ function budget() {
       refused.count += n;
     },
   };
-  return { clock, refused, names: new NameBudget(() => clock.now, counter) };
+  return { clock, refused, names: new UserBudget({ ...nameBudget, now: () => clock.now, refused: counter }) };
 }
 
 /** How many of `n` names at once are scored. */
-function taken(names: NameBudget, uid: number | undefined, n: number): number {
+function taken(names: UserBudget, uid: number | undefined, n: number): number {
   let scored = 0;
   for (let i = 0; i < n; i++) if (names.take(uid)) scored += 1;
   return scored;

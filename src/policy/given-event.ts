@@ -1,4 +1,4 @@
-// The event of a policy test that is about the network: what the last process of its lineage does.
+// An event of the network that is given in the words of the vocabulary: by a policy test, by a record, or on a command line.
 import type { Node } from "jsonc-parser";
 import { factsAfterExec } from "../forest/lasting-facts.ts";
 import { type NetworkEvent, type NetworkKind, networkKinds, transports } from "../sensor/event.ts";
@@ -8,10 +8,9 @@ import { mappedIpv4 } from "../vocabulary/ip-network.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { isJudged, judgedRow, kindsWithout, variableNames } from "../vocabulary/variables.ts";
 import { type Document, property } from "./document.ts";
-import type { TestEntry } from "./schema.ts";
-import type { ExecSubject, NetworkSubject } from "./subject.ts";
+import { type ExecSubject, type NetworkSubject, subjectOfNetwork } from "./subject.ts";
 
-type GivenEvent = NonNullable<TestEntry["event"]>;
+export type GivenEvent = Readonly<Record<string, unknown>>;
 
 const EVENT_NAME = "event.name";
 const eventNames: readonly string[] = networkKinds.map((kind) => eventKinds[kind].eventName);
@@ -32,6 +31,7 @@ const values: Readonly<
   "network.transport": { test: (value) => transports.some((each) => each === value), text: "tcp or udp" },
   "network.peer.address": { test: isAddress, text: "an IP address" },
   "network.peer.port": { test: isPort, text: "a port" },
+  "destination.name": { test: isName, text: "a name or null" },
   "network.local.address": { test: isAddress, text: "an IP address" },
   "network.local.port": { test: isPort, text: "a port" },
 };
@@ -68,8 +68,14 @@ export function checkTestEvent(document: Document, node: Node, event: GivenEvent
       document.report(node, `${eventKinds[kind].eventName} needs "${name}"`, exampleFor(name));
 }
 
-/** The subject of a test with an event: the last process of the lineage, as `exec` has it, uses the network. */
-export function networkTestSubject(exec: ExecSubject, event: GivenEvent): NetworkSubject {
+/** The event's name for a record or test; undefined if it is of no such kind. */
+export function networkEventName(kind: unknown): string | undefined {
+  const known = networkKinds.find((each) => each === kind);
+  return known === undefined ? undefined : eventKinds[known].eventName;
+}
+
+/** The subject of such an event: the process that `exec` describes uses the network later. */
+export function givenNetworkSubject(exec: ExecSubject, event: GivenEvent): NetworkSubject {
   const kind = kindOf(event) ?? "connect";
   const facts = factsAfterExec(exec.facts, exec.facts);
   const process = { ...exec, facts, examined: undefined, changed: undefined };
@@ -91,17 +97,19 @@ export function networkTestSubject(exec: ExecSubject, event: GivenEvent): Networ
   if (kind === "listen") {
     const localAddress = local?.text ?? "0.0.0.0";
     const localPort = portOf(event["network.local.port"]) ?? 0;
-    return { ...process, kind, network: { kind, ...common, localAddress, localPort, found: false } };
+    return subjectOfNetwork(process, { kind, ...common, localAddress, localPort, found: false });
   }
-  const addresses: Omit<NetworkEvent & { readonly kind: "connect" }, "kind" | keyof typeof common> = {
+  const name = event["destination.name"];
+  const peerName = typeof name === "string" ? name : null;
+  const network = {
+    kind,
+    ...common,
     peerAddress: peer?.text ?? "",
     peerPort: portOf(event["network.peer.port"]) ?? 0,
     localAddress: local?.text,
     localPort: portOf(event["network.local.port"]),
   };
-  return kind === "connect"
-    ? { ...process, kind, network: { kind, ...common, ...addresses } }
-    : { ...process, kind, network: { kind, ...common, ...addresses } };
+  return subjectOfNetwork(process, network, peerName);
 }
 
 function kindOf(event: GivenEvent): NetworkKind | undefined {
@@ -133,6 +141,10 @@ function isAddress(value: unknown): boolean {
 
 function isPort(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}
+
+function isName(value: unknown): boolean {
+  return value === null || typeof value === "string";
 }
 
 function exampleFor(name: string): string {

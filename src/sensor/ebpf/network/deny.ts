@@ -1,0 +1,129 @@
+// Refusing what a process may not do on the network, before anything is sent. A process points to a set, and a set to the
+// networks that it denies; children inherit their parent's set. What the maps do not know is not refused: user space then
+// judges the event.
+import {
+  addTo,
+  aluImm,
+  type Code,
+  callHelper,
+  exitInstruction,
+  fp,
+  jumpIf,
+  jumpIfImm,
+  labelHere,
+  load,
+  loadMap,
+  movImm,
+  type Register,
+  r0,
+  r1,
+  r2,
+  r3,
+  r4,
+  r6,
+  r7,
+  r8,
+  r9,
+  store,
+  storeImm,
+} from "../../../linux/bpf/assembler.ts";
+import { helpers } from "../../../linux/bpf/helpers.ts";
+import { NS_PER_TICK } from "../../../linux/ticks.ts";
+import { type NetworkKind, networkKinds } from "../../event.ts";
+import { skipUnlessLast } from "../exit.ts";
+import { commonLayout } from "../layout.ts";
+import { copyAddress, jumpIfListed, KEY, type NetworkMaps, prefixLength, readPage, VALUE } from "./code.ts";
+import type { NetworkKernelLayout } from "./kernel.ts";
+import { DENY_HEAD_BITS, deniedProcess, denyKey, networkPage, socketLayout } from "./layout.ts";
+
+/** `dst` nanoseconds become clock ticks, as /proc/PID/stat has them. */
+function toTicks(dst: Register): Code {
+  return aluImm("div", dst, NS_PER_TICK);
+}
+
+/**
+ * Jumps to `denied` if the process of the record at r7, whose task is r9, is denied to do `kind` with the address and
+ * port at these places of the record. Loses r0 to r5, key and value.
+ */
+export function jumpIfDenied(
+  { task }: NetworkKernelLayout,
+  maps: NetworkMaps,
+  kind: NetworkKind,
+  address: number,
+  port: number,
+  denied: string,
+): Code {
+  return [
+    readPage(maps, r1, networkPage.denies),
+    jumpIfImm(r1, "==", 0, "not denied"),
+    [load(4, r1, r7, commonLayout.pid), store(8, fp, KEY, r1)],
+    [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), callHelper(helpers.mapLookup)],
+    jumpIfImm(r0, "==", 0, "not denied"),
+
+    [load(8, r1, r7, socketLayout.start), toTicks(r1)],
+    [load(8, r2, r0, deniedProcess.startTicks), jumpIf(r1, "!=", r2, "not denied")],
+    readPage(maps, r1, networkPage.denyEpoch),
+    [load(4, r2, r0, deniedProcess.epoch), jumpIf(r2, "<", r1, "not denied")],
+    [load(4, r1, r9, task.selfExecId), load(4, r2, r0, deniedProcess.execId)],
+    load(4, r3, r0, deniedProcess.set),
+    jumpIf(r1, "==", r2, "the same program"),
+    load(4, r3, r0, deniedProcess.afterExec),
+    labelHere("the same program"),
+    jumpIfImm(r3, "==", 0, "not denied"),
+
+    store(4, fp, KEY + denyKey.set, r3),
+    storeImm(1, fp, KEY + denyKey.kind, networkKinds.indexOf(kind)),
+    [load(1, r1, r7, socketLayout.transport), store(1, fp, KEY + denyKey.transport, r1)],
+    [load(1, r1, r7, socketLayout.family), store(1, fp, KEY + denyKey.family, r1)],
+    storeImm(1, fp, KEY + denyKey.unused, 0),
+    copyAddress(KEY + denyKey.address, address),
+    prefixLength(KEY + denyKey.prefixLength, DENY_HEAD_BITS),
+    jumpIfListed(maps.deniedNetworks, port, "deny", denied),
+    labelHere("not denied"),
+  ];
+}
+
+const PARENT = 0;
+const CHILD = 8; // second argument
+
+/**
+ * tracepoint sched_process_fork(parent, child): the child is denied what its parent is. Its entry carries the parent's
+ * program, whose number in task_struct it has, too.
+ */
+export function inheritDenialProgram({ task }: NetworkKernelLayout, maps: NetworkMaps): Code {
+  return [
+    load(8, r6, r1, CHILD),
+    load(8, r9, r1, PARENT),
+    // A thread belongs to the process that has the entry.
+    [load(4, r8, r6, task.pid), load(4, r1, r6, task.tgid), jumpIf(r1, "!=", r8, "end")],
+    [load(4, r1, r9, task.tgid), store(8, fp, KEY, r1)],
+    [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), callHelper(helpers.mapLookup)],
+    jumpIfImm(r0, "==", 0, "end"),
+    [load(8, r1, r9, task.groupLeader), load(8, r1, r1, task.startBoottime), toTicks(r1)],
+    [load(8, r2, r0, deniedProcess.startTicks), jumpIf(r1, "!=", r2, "end")],
+
+    [load(8, r1, r6, task.startBoottime), toTicks(r1)],
+    store(8, fp, VALUE + deniedProcess.startTicks, r1),
+    [load(8, r1, r0, deniedProcess.execId), store(8, fp, VALUE + deniedProcess.execId, r1)],
+    [load(8, r1, r0, deniedProcess.set), store(8, fp, VALUE + deniedProcess.set, r1)],
+    store(8, fp, KEY, r8),
+    [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), addTo(r3, fp, VALUE), movImm(r4, 0)],
+    callHelper(helpers.mapUpdate),
+    labelHere("end"),
+    movImm(r0, 0),
+    exitInstruction,
+  ];
+}
+
+/** tracepoint sched_process_exit(task[, group_dead]): the entry of a process ends with it. */
+export function endDenialProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
+  return [
+    load(8, r6, r1, PARENT),
+    skipUnlessLast(kernel, "end"),
+    [load(4, r1, r6, kernel.task.tgid), store(8, fp, KEY, r1)],
+    [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), callHelper(helpers.mapDelete)],
+    labelHere("end"),
+    movImm(r0, 0),
+    exitInstruction,
+  ];
+}

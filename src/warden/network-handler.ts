@@ -1,0 +1,183 @@
+// From what a process does on the network to a verdict that is carried out and reported.
+
+import { monotonicNow } from "../linux/clock.ts";
+import type { Decision } from "../policy/policy.ts";
+import { decide, decideAmong } from "../policy/policy.ts";
+import { needsArming } from "../policy/schema.ts";
+import type { NetworkSubject } from "../policy/subject.ts";
+import type { EventRecord } from "../report/event-record.ts";
+import type { Outbox } from "../report/outbox.ts";
+import { records } from "../report/records.ts";
+import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
+import type { Direction, TreeTotals } from "../report/tree-totals.ts";
+import { TreeHandle } from "../report/tree-totals.ts";
+import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
+import type { ProcessKey } from "../vocabulary/process-key.ts";
+import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
+import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
+import type { LoadShedding } from "./load-shedding.ts";
+import { factsOf, networkSubject } from "./network-subject.ts";
+import { OpenSockets } from "./open-sockets.ts";
+import type { NetworkActivity } from "./tracker.ts";
+import type { UserBudget } from "./user-budget.ts";
+import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
+
+export interface NetworkInputs
+  extends Pick<
+    VerdictInputs,
+    | "policy"
+    | "enforcement"
+    | "kills"
+    | "verdicts"
+    | "stamp"
+    | "bootTimeMs"
+    | "userName"
+    | "imageOf"
+    | "podOf"
+    | "awaited"
+    | "knowledgeOf"
+    | "observed"
+  > {
+  readonly trees: TreeTotals;
+  readonly load: Pick<LoadShedding, "onVerdict" | "shedsPlainEvents">;
+  readonly outbox: Pick<Outbox, "watched" | "reliable" | "bestEffort" | "shedBestEffort">;
+  readonly repeatedVerdicts: Pick<RepeatedVerdicts, "onVerdict">;
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+  readonly wallOffset: () => number;
+  /** Events that are judged again. */
+  readonly late?: Pick<LateVerdicts<NetworkSubject>, "add">;
+  /** The fields of a record that describe the ancestors of its process. */
+  readonly ancestorsOf?: (process: ProcessKey) => EventRecord;
+  /** Whether each event of this kind is reported, whatever the policy decides. */
+  readonly isReported: (kind: NetworkKind) => boolean;
+  /** How many plain events of each user are reported. */
+  readonly budget: Pick<UserBudget, "take">;
+  /** The name of an address; null: none has it. */
+  readonly hostNameOf?: (address: string) => string | null;
+}
+
+const denied: CarriedOut = { outcome: "denied", reason: undefined };
+const alreadyDone: CarriedOut = { outcome: "failed", reason: "already_done" };
+
+/** `direction` in metrics. */
+const directions: Readonly<Record<NetworkKind, Direction>> = {
+  connect: "outbound",
+  send: "outbound",
+  listen: "inbound",
+};
+
+export class NetworkHandler {
+  private readonly inputs: NetworkInputs;
+  private readonly sockets = new OpenSockets();
+
+  constructor(inputs: NetworkInputs) {
+    this.inputs = inputs;
+  }
+
+  onNetwork(activity: NetworkActivity): void {
+    const { inputs } = this;
+    const { process, tree, event } = activity;
+    const facts = factsOf(process, event.uid);
+    const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
+    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
+    const policy = inputs.policy.current;
+    const { enforcement } = inputs;
+    let decision = decide(policy, subject, enforcement.states);
+    if (decision.armed && enforcement.mayAct && enforcement.refresh())
+      decision = decide(policy, subject, enforcement.states);
+    const { outcome, reason } = this.carryOut(activity, subject, decision);
+    this.count(activity, decision, outcome);
+    if (needsArming[decision.action] && knowledge.known !== false) inputs.observed?.(decision);
+    if (decision.undecided.length > 0) this.awaitAnswers(subject, decision);
+    if (decision.action !== "allow")
+      inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
+    this.report(subject, decision);
+  }
+
+  /** Judges an event again, whose missing answers have come. What was done cannot be undone, so it is only reported. */
+  onLate({ subject, undecided, policy }: AwaitingEvent<NetworkSubject>): void {
+    const { inputs } = this;
+    // Rules that are no longer in force give no verdicts.
+    if (policy !== inputs.policy.current) return;
+    const { facts, tree, lineage, time, containerId } = subject;
+    const knowledge = inputs.knowledgeOf({ facts, tree, process: { lineage }, time });
+    const containerImage = imageFor(containerId, inputs);
+    const late = { ...subject, knowledge, change: knowledge.change, containerImage };
+    const decision = decideAmong(policy, late, undecided, inputs.enforcement.states);
+    if (decision.action === "allow") return;
+    const { outcome } = reportedOnly(decision);
+    inputs.verdicts.countLate(decision, outcome);
+    inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  /** Reports the end of what was reported. */
+  onClose(event: CloseEvent): void {
+    const opened = this.sockets.closed(event);
+    if (opened === undefined) return;
+    const { network, uid } = opened;
+    this.emit(network.kind, uid, () =>
+      records.close(event, opened, event.time + this.inputs.wallOffset(), this.inputs.stamp),
+    );
+  }
+
+  private carryOut(
+    { process, event }: NetworkActivity,
+    subject: NetworkSubject,
+    decision: Decision,
+  ): CarriedOut {
+    if (decision.action === "allow") return event.denied ? denied : allowed;
+    const isArmed = this.inputs.enforcement.mayAct && decision.armed;
+    if (decision.action === "alert" || !isArmed) return reportedOnly(decision);
+    if (decision.action === "deny") return event.denied ? denied : alreadyDone;
+    const { ruleset, rule } = decision;
+    const isKnown = subject.knowledge.known === true;
+    const cause = { rule: `${ruleset}/${rule}`, realUid: subject.facts.realUid, isKnown };
+    return this.inputs.kills.kill(process, cause, event.time);
+  }
+
+  private count(
+    { process, event }: NetworkActivity,
+    decision: Decision,
+    outcome: CarriedOut["outcome"],
+  ): void {
+    const { verdicts, load, trees } = this.inputs;
+    const now = monotonicNow();
+    verdicts.count(decision, outcome, now - event.time);
+    if (!wasFound(event)) load.onVerdict(now - event.time, now);
+    if (process.countedAs instanceof TreeHandle)
+      trees.used(process.countedAs, directions[event.kind], outcome);
+  }
+
+  private awaitAnswers(subject: NetworkSubject, { undecided }: Decision): void {
+    const { late, awaited, policy } = this.inputs;
+    const keys = late === undefined ? [] : (awaited?.(subject) ?? []);
+    if (keys.length > 0)
+      late?.add({ subject, seen: undefined, undecided, policy: policy.current }, keys, monotonicNow());
+  }
+
+  private report(subject: NetworkSubject, decision: Decision): void {
+    const { network, facts, process } = subject;
+    const { stamp, ancestorsOf, isReported } = this.inputs;
+    const isShown = this.emit(network.kind, facts.uid, () =>
+      records[subject.kind](subject, stamp, isReported(network.kind) ? ancestorsOf?.(process) : undefined),
+    );
+    if (isShown || decision.action !== "allow") this.sockets.opened(subject);
+  }
+
+  /**
+   * Emits the record that `make` returns, if anybody wants it: reliably where each event of this kind is reported and
+   * the user has not made too many of them. False if nobody does.
+   */
+  private emit(kind: NetworkKind, uid: number | undefined, make: () => EventRecord): boolean {
+    const { outbox, load, isReported, budget } = this.inputs;
+    if (isReported(kind) && budget.take(uid)) outbox.reliable(make(), "common");
+    else if (outbox.watched && !load.shedsPlainEvents) outbox.bestEffort(make());
+    else if (outbox.watched || isReported(kind)) outbox.shedBestEffort();
+    else return false;
+    return true;
+  }
+}
+
+function wasFound(event: NetworkEvent): boolean {
+  return event.kind === "listen" && event.found;
+}

@@ -1,0 +1,237 @@
+// Uses the network as it is told, so that a test can see what a sensor makes of it. Each line of standard input is a
+// command, and each answer a line "PID ERRNO": the process that did it, and 0 or why it failed.
+//
+//   tcp|nonblock|fastopen|deferred|mptcp|uring ADDRESS PORT   connect(2) in several ways
+//   udp|udpconnect ADDRESS PORT    a datagram without a connection; connect(2) of a UDP socket
+//   listen|bindudp ADDRESS PORT    listen(2) after bind(2), bind(2) of a UDP socket; the socket stays open
+//   autolisten                     listen(2) without bind(2)
+//   close                          closes every socket that was left open
+//   thread|fork|exec COMMAND       in another thread, another process, or another program of another process
+//   late ADDRESS PORT              the socket is made by the parent, connect(2) is called by its child
+//   storm FIRST COUNT PROCESSES    COUNT refused connections, each to an address of its own from 127.FIRST on, of which
+//                                  each process makes 10 and ends at once; PROCESSES run at a time
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef TCP_FASTOPEN_CONNECT
+#define TCP_FASTOPEN_CONNECT 30
+#endif
+
+static int kept[64], keptCount;
+static const char *self;
+
+struct target {
+  struct sockaddr_storage address;
+  socklen_t length;
+  int family;
+};
+
+static struct target parse(const char *text, int port) {
+  struct target to = {0};
+  if (strchr(text, ':')) {
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&to.address;
+    in6->sin6_family = to.family = AF_INET6;
+    in6->sin6_port = htons(port);
+    inet_pton(AF_INET6, text, &in6->sin6_addr);
+    to.length = sizeof *in6;
+  } else {
+    struct sockaddr_in *in = (struct sockaddr_in *)&to.address;
+    in->sin_family = to.family = AF_INET;
+    in->sin_port = htons(port);
+    inet_pton(AF_INET, text, &in->sin_addr);
+    to.length = sizeof *in;
+  }
+  return to;
+}
+
+static int connectTo(int fd, struct target *to) {
+  return connect(fd, (struct sockaddr *)&to->address, to->length) == 0 ? 0 : errno;
+}
+
+/* connect(2) by an io_uring without a library: one request, one answer. */
+static int uringConnect(int fd, struct target *to) {
+  struct io_uring_params params = {0};
+  int ring = syscall(SYS_io_uring_setup, 1, &params);
+  if (ring < 0) return errno;
+  size_t size = params.sq_off.array + params.sq_entries * 4;
+  size_t answers = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+  if (answers > size) size = answers;
+  char *rings = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+  struct io_uring_sqe *entry =
+      mmap(0, sizeof *entry * params.sq_entries, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+  memset(entry, 0, sizeof *entry);
+  entry->opcode = IORING_OP_CONNECT;
+  entry->fd = fd;
+  entry->addr = (unsigned long)&to->address;
+  entry->off = to->length;
+  *(unsigned *)(rings + params.sq_off.array) = 0;
+  __atomic_store_n((unsigned *)(rings + params.sq_off.tail), 1, __ATOMIC_RELEASE);
+  if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) < 0) return errno;
+  struct io_uring_cqe *answer = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
+  int result = -answer->res;
+  close(ring);
+  return result;
+}
+
+static int late(const char *address, int port) {
+  struct target to = parse(address, port);
+  int fd = socket(to.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  pid_t child = fork();
+  if (child == 0) {
+    printf("%d %d\n", getpid(), connectTo(fd, &to));
+    fflush(stdout);
+    _exit(0);
+  }
+  close(fd);
+  waitpid(child, 0, 0);
+  return -1;
+}
+
+static int use(const char *how, const char *address, int port) {
+  struct target to = parse(address, port);
+  int isUdp = !strncmp(how, "udp", 3) || !strcmp(how, "bindudp");
+  int protocol = !strcmp(how, "mptcp") ? IPPROTO_MPTCP : 0;
+  int fd = socket(to.family, (isUdp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, protocol);
+  if (fd < 0) return errno;
+  int result = 0, one = 1, zero = 0;
+  if (to.family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, 26 /* IPV6_V6ONLY */, &zero, sizeof zero);
+  if (!strcmp(how, "udp")) {
+    if (sendto(fd, "x", 1, 0, (struct sockaddr *)&to.address, to.length) < 0) result = errno;
+    kept[keptCount++] = fd;
+    return result;
+  }
+  if (!strcmp(how, "listen") || !strcmp(how, "bindudp")) {
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&to.address, to.length) < 0) return errno;
+    if (!isUdp && listen(fd, 128) < 0) return errno;
+    kept[keptCount++] = fd;
+    return 0;
+  }
+  if (!strcmp(how, "nonblock")) {
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    result = connectTo(fd, &to);
+    if (result == EINPROGRESS) {
+      struct pollfd wait = {fd, POLLOUT, 0};
+      poll(&wait, 1, 2000);
+      socklen_t length = sizeof result;
+      getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &length);
+      connectTo(fd, &to); /* as some programs ask whether it is connected */
+    }
+  } else if (!strcmp(how, "fastopen")) {
+    if (sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&to.address, to.length) < 0) result = errno;
+  } else if (!strcmp(how, "deferred")) {
+    setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
+    result = connectTo(fd, &to);
+    if (result == 0 && write(fd, "x", 1) < 0) result = errno;
+  } else if (!strcmp(how, "uring")) {
+    result = uringConnect(fd, &to);
+  } else {
+    result = connectTo(fd, &to);
+  }
+  close(fd);
+  return result;
+}
+
+static void storm(int first, int count, int processes) {
+  for (int done = 0; done < count;) {
+    for (int i = 0; i < processes && done < count; i++, done += 10) {
+      if (fork() != 0) continue;
+      for (int each = done; each < done + 10; each++) {
+        char address[32];
+        snprintf(address, sizeof address, "127.%d.%d.%d", first, each / 250, each % 250 + 1);
+        struct target to = parse(address, 9);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        connectTo(fd, &to);
+        close(fd);
+      }
+      _exit(0);
+    }
+    while (wait(0) > 0);
+  }
+}
+
+static int perform(char *command);
+
+static void *inThread(void *command) {
+  printf("%d %d\n", getpid(), perform(command));
+  fflush(stdout);
+  return 0;
+}
+
+/* The result of a command; -1: something else has answered. */
+static int perform(char *command) {
+  char word[32] = "", address[64] = "";
+  int port = 0, more = 0, rest = 0;
+  sscanf(command, "%31s%n", word, &rest);
+  char *inner = command + rest + (command[rest] == ' ');
+  if (!strcmp(word, "thread")) {
+    pthread_t thread;
+    pthread_create(&thread, 0, inThread, inner);
+    pthread_join(thread, 0);
+    return -1;
+  }
+  if (!strcmp(word, "fork") || !strcmp(word, "exec")) {
+    pid_t child = fork();
+    if (child == 0) {
+      if (*word == 'e') execl(self, self, inner, NULL);
+      int result = perform(inner);
+      if (result >= 0) printf("%d %d\n", getpid(), result);
+      fflush(stdout);
+      _exit(0);
+    }
+    waitpid(child, 0, 0);
+    return -1;
+  }
+  if (!strcmp(word, "close")) {
+    while (keptCount > 0) close(kept[--keptCount]);
+    return 0;
+  }
+  if (!strcmp(word, "autolisten")) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    kept[keptCount++] = fd;
+    return listen(fd, 128) == 0 ? 0 : errno;
+  }
+  if (!strcmp(word, "storm")) {
+    sscanf(inner, "%d %d %d", &port, &more, &rest);
+    storm(port, more, rest);
+    return 0;
+  }
+  sscanf(inner, "%63s %d", address, &port);
+  return !strcmp(word, "late") ? late(address, port) : use(word, address, port);
+}
+
+int main(int count, char **arguments) {
+  self = arguments[0];
+  char line[256];
+  if (count > 1) {
+    int result = perform(arguments[1]);
+    if (result >= 0) printf("%d %d\n", getpid(), result);
+    return 0;
+  }
+  printf("%d 0\n", getpid());
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin)) {
+    line[strcspn(line, "\n")] = 0;
+    int result = perform(line);
+    if (result >= 0) printf("%d %d\n", getpid(), result);
+    fflush(stdout);
+  }
+  return 0;
+}

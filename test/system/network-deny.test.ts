@@ -1,0 +1,197 @@
+// The kernel refuses what a process may not do on the network: the first call fails with EPERM, nothing is sent, and the
+// event is reported as denied. All traffic is on the loopback interface.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { EPERM } from "../../src/linux/libc.ts";
+import type { NetworkKind, Transport } from "../../src/sensor/event.ts";
+import type { DeniedNetwork, DeniedProcess, NetworkDenials } from "../../src/sensor/network/denial.ts";
+import type { IgnoredPorts } from "../../src/sensor/network/filters.ts";
+import { parseNetwork } from "../../src/vocabulary/ip-network.ts";
+import { whyNot } from "./ebpf-watch.ts";
+import { Actor, ActorFolder, NetworkWatch } from "./network-watch.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+const PORT = 18_481;
+const ECONNREFUSED = 111;
+const everyPort: IgnoredPorts = { mode: "except", ranges: [] };
+const noPort: IgnoredPorts = { mode: "only", ranges: [] };
+
+function denied(
+  text: string,
+  kind: NetworkKind = "connect",
+  transport: Transport = "tcp",
+  ports = everyPort,
+): DeniedNetwork {
+  const network = parseNetwork(text);
+  if (network === undefined) throw new Error(text);
+  return { kind, transport, network, ports };
+}
+
+describe.skipIf(reason !== undefined)("a process that is denied a network", () => {
+  let folder: ActorFolder;
+  let watch: NetworkWatch;
+  let denials: NetworkDenials;
+  let lastSet = 0;
+
+  beforeAll(() => {
+    folder = new ActorFolder();
+    watch = new NetworkWatch();
+    if (watch.sensor.denials === undefined) throw new Error("no denials");
+    denials = watch.sensor.denials;
+    denials.setEpoch(1);
+    denials.enforceEpoch();
+  });
+
+  afterAll(() => {
+    watch[Symbol.dispose]();
+    folder[Symbol.dispose]();
+  });
+
+  const start = () => Actor.start(folder.actor);
+
+  /** A new set with these networks. */
+  function setOf(...networks: DeniedNetwork[]): number {
+    lastSet += 1;
+    denials.define(lastSet, networks);
+    return lastSet;
+  }
+
+  /** The process as it was judged at its last exec. */
+  function judged({ pid }: Actor): DeniedProcess {
+    const exec = watch.exec(pid);
+    return { pid, startTicks: exec.facts.startTicks ?? 0, execId: exec.execId };
+  }
+
+  /** The errno of each command. */
+  async function results(actor: Actor, ...commands: string[]): Promise<readonly number[]> {
+    const errnos: number[] = [];
+    for (const command of commands) errnos.push((await actor.do(command)).errno);
+    return errnos;
+  }
+
+  test("cannot connect there by TCP or UDP in any way, and each attempt is reported as denied", async () => {
+    await using actor = await start();
+    const set = setOf(
+      denied("127.0.0.0/8"),
+      denied("::1"),
+      denied("127.0.0.0/8", "connect", "udp"),
+      denied("127.0.0.0/8", "send", "udp"),
+    );
+    expect(denials.assign(judged(actor), { set, afterExec: set })).toBe(true);
+    const commands = [
+      ...["tcp", "nonblock", "fastopen", "deferred", "mptcp", "uring"].map(
+        (how) => `${how} 127.0.0.1 ${PORT}`,
+      ),
+      `tcp ::1 ${PORT}`,
+      `tcp ::ffff:127.0.0.1 ${PORT}`,
+      `udpconnect 127.0.0.1 ${PORT}`,
+      `udp 127.0.0.1 ${PORT}`,
+      `udp ::ffff:127.0.0.1 ${PORT}`,
+      `thread tcp 127.0.0.1 ${PORT}`,
+      `fork tcp 127.0.0.1 ${PORT}`,
+      `exec tcp 127.0.0.1 ${PORT}`,
+      `late 127.0.0.1 ${PORT}`,
+    ];
+    expect(await results(actor, ...commands)).toEqual(commands.map(() => EPERM));
+    const events = watch.network(actor.pid);
+    expect(events.map((event) => event.denied)).toEqual(events.map(() => true));
+    expect(events).toHaveLength(commands.length - 3);
+    expect(watch.of(actor.pid).some(({ kind }) => kind === "close")).toBe(false);
+  });
+
+  test("may do whatever the set does not name: other transports, ports and networks; the longest prefix decides", async () => {
+    await using actor = await start();
+    const range = { first: 100, last: 200 };
+    const set = setOf(
+      denied("127.0.0.0/8"),
+      denied("127.9.0.0/16", "connect", "tcp", noPort),
+      denied("127.9.9.0/24", "connect", "tcp", { mode: "only", ranges: [range] }),
+      denied("127.8.0.0/16", "connect", "tcp", { mode: "except", ranges: [range] }),
+    );
+    denials.assign(judged(actor), { set, afterExec: set });
+    const tried: Readonly<Record<string, number>> = {
+      [`tcp 127.0.0.1 ${PORT}`]: EPERM,
+      [`tcp ::1 ${PORT}`]: ECONNREFUSED,
+      [`udpconnect 127.0.0.1 ${PORT}`]: 0,
+      "tcp 127.9.0.1 150": ECONNREFUSED,
+      "tcp 127.9.9.1 99": ECONNREFUSED,
+      "tcp 127.9.9.1 100": EPERM,
+      "tcp 127.9.9.1 200": EPERM,
+      "tcp 127.9.9.1 201": ECONNREFUSED,
+      "tcp 127.8.0.1 150": ECONNREFUSED,
+      "tcp 127.8.0.1 80": EPERM,
+    };
+    expect(await results(actor, ...Object.keys(tried))).toEqual(Object.values(tried));
+  });
+
+  test("runs another program under the set for that, and so do its children", async () => {
+    await using actor = await start();
+    const set = setOf(denied("127.0.0.1/32"));
+    const afterExec = setOf(denied("127.0.0.2/32"));
+    denials.assign(judged(actor), { set, afterExec });
+    expect(
+      await results(
+        actor,
+        `tcp 127.0.0.1 ${PORT}`,
+        `fork tcp 127.0.0.1 ${PORT}`,
+        `exec tcp 127.0.0.1 ${PORT}`,
+        `exec tcp 127.0.0.2 ${PORT}`,
+        `exec fork tcp 127.0.0.2 ${PORT}`,
+        `fork tcp 127.0.0.2 ${PORT}`,
+      ),
+    ).toEqual([EPERM, EPERM, ECONNREFUSED, EPERM, EPERM, ECONNREFUSED]);
+  });
+
+  test("cannot bind to a port that it may not listen on; a port that the kernel chooses is none of these", async () => {
+    await using actor = await start();
+    const set = setOf(denied("0.0.0.0/0", "listen", "tcp"), denied("::/0", "listen", "tcp"));
+    denials.assign(judged(actor), { set, afterExec: set });
+    expect(
+      await results(actor, `listen 127.0.0.1 ${PORT}`, `listen ::1 ${PORT}`, "listen 127.0.0.1 0"),
+    ).toEqual([EPERM, EPERM, 0]);
+    expect(watch.network(actor.pid)).toMatchObject([
+      { kind: "listen", denied: true, localAddress: "127.0.0.1", localPort: PORT },
+      { kind: "listen", denied: true, localAddress: "::1", localPort: PORT },
+      { kind: "listen", denied: false, localAddress: "127.0.0.1" },
+    ]);
+  });
+
+  test("is denied nothing once the set is taken away, its epoch is over, or another process has its pid", async () => {
+    await using actor = await start();
+    const attempt = `tcp 127.0.0.1 ${PORT}`;
+    const set = setOf(denied("127.0.0.1/32"));
+    const sets = { set, afterExec: set };
+    const process = judged(actor);
+    denials.assign(process, sets);
+    denials.assign(process, { set: 0, afterExec: 0 });
+    expect(await results(actor, attempt)).toEqual([ECONNREFUSED]);
+
+    denials.assign({ ...process, startTicks: process.startTicks - 1 }, sets);
+    expect(await results(actor, attempt)).toEqual([ECONNREFUSED]);
+
+    denials.assign(process, sets);
+    denials.setEpoch(2);
+    denials.enforceEpoch();
+    expect(await results(actor, attempt)).toEqual([ECONNREFUSED]);
+    denials.assign(process, sets);
+    expect(await results(actor, attempt)).toEqual([EPERM]);
+  });
+
+  test("whose program is not known is held to what holds for every program", async () => {
+    await using actor = await start();
+    const set = setOf(denied("127.0.0.1/32"));
+    const afterExec = setOf(denied("127.0.0.2/32"));
+    denials.assign({ ...judged(actor), execId: undefined }, { set, afterExec });
+    expect(await results(actor, `tcp 127.0.0.1 ${PORT}`, `tcp 127.0.0.2 ${PORT}`)).toEqual([
+      ECONNREFUSED,
+      EPERM,
+    ]);
+  });
+
+  test("waits for no user space, and a change is in force within milliseconds", () => {
+    const begin = performance.now();
+    denials.enforceEpoch();
+    expect(performance.now() - begin).toBeLessThan(200);
+  });
+});
