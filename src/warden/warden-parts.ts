@@ -278,7 +278,7 @@ export function buildWardenParts(
   });
   const imageOf = (container: string): string | null | undefined => {
     const image = examiner.containers.imageOf(container);
-    capture.container(container, { image, pod: examiner.containers.podOf(container) });
+    capture.container(container, image, examiner.containers.podOf(container));
     return image;
   };
   const podOf = (container: string) => examiner.containers.podOf(container);

@@ -48,6 +48,11 @@ export class NetworkSource implements Disposable {
     return this.programs?.attached ?? new Map();
   }
 
+  /** Takes note of the exit of a process. */
+  exited(pid: number): void {
+    this.kernelDenials?.exited(pid);
+  }
+
   /** The names of the programs that the kernel does not run any more, although they are attached. */
   detached(): readonly string[] {
     return this.programs?.detached() ?? [];
