@@ -55,7 +55,7 @@ export interface IdentifierOptions {
 }
 
 /** Bounds of each cache generation: its entries, and its total key length (room for 256 paths of PATH_MAX). */
-const RUNNABLES = 1024;
+const RUNNABLES = 4096;
 const KEY_CHARACTERS = 1 << 20;
 
 /** Makes the function that identifies runnables. Equal facts give the same object while it is cached. */
