@@ -7,7 +7,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
+import { discardCode, releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -63,6 +63,8 @@ const HANDOVER_PAUSE_MS = 5;
 /** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
+  // The policy has been read and compiled.
+  await discardCode();
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
   await releaseStartMemory();
@@ -77,6 +79,8 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
   const warden = new Warden(options, buildWardenParts(options, loaded, saved));
+  // The scan needs the memory that the saved state took.
+  Bun.gc(true);
   warden.start(saved);
   return warden;
 }
