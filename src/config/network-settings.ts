@@ -83,6 +83,12 @@ export const networkSettings: Readonly<Record<NetworkSettingName, SettingRow>> =
     example: "12h",
     ...reload,
   },
+  "network.learn_destinations": {
+    meaning:
+      "whether `baseline learn` learns where each tree connects and sends to, of the kinds that are watched. Rules name it as `destination.known`",
+    example: "true",
+    ...reload,
+  },
   "network.host_files": {
     meaning:
       "files in the format of /etc/hosts, which give addresses their name in `destination.name`; the last file that has an address names it. Root's alone, like this file",

@@ -195,7 +195,7 @@ class Reporter {
     const inputs = {
       metrics: async (format: ExpositionFormat, isCompressed: boolean) => {
         const series = await this.freshSeries();
-        if (isCompressed) return this.exposition.compress(series, format);
+        if (isCompressed) return await this.exposition.compress(series, format);
         const text = this.exposition.format(series, format);
         this.collectGarbageSoon(text.length);
         return text;

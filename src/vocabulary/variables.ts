@@ -440,6 +440,16 @@ const table = {
     ordinary: null,
     meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
   },
+  "destination.known": {
+    type: "bool",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket", "baseline"],
+    inTests: "event",
+    meaning:
+      "the baseline has the destination for this tree in its scope; null: no destinations were ever accepted; absent while it cannot be told",
+  },
   "network.local.address": {
     type: "string",
     judged: true,

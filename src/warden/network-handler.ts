@@ -11,9 +11,10 @@ import { records } from "../report/records.ts";
 import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
-import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
+import type { CloseEvent, ListenEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
+import type { KnowableExec } from "./known-trees.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
 import type { LoadShedding } from "./load-shedding.ts";
 import { factsOf, networkSubject } from "./network-subject.ts";
@@ -54,6 +55,11 @@ export interface NetworkInputs
   readonly budget: Pick<UserBudget, "take">;
   /** The name of an address; null: none has it. */
   readonly hostNameOf?: (address: string) => string | null;
+  /** Looks up whether a process is known to connect or send to its peer, and learns it; see `destination.known`. */
+  readonly knowPeer?: (
+    process: KnowableExec,
+    event: Exclude<NetworkEvent, ListenEvent>,
+  ) => boolean | null | undefined;
 }
 
 const denied: CarriedOut = { outcome: "denied", reason: undefined };
@@ -79,7 +85,9 @@ export class NetworkHandler {
     const { process, tree, event } = activity;
     const facts = factsOf(process, event.uid);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge);
+    const peerKnown =
+      event.kind === "listen" ? undefined : inputs.knowPeer?.({ process, facts, tree }, event);
+    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge, peerKnown);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);

@@ -67,9 +67,10 @@ export function networkSubject(
   wallOffset: number,
   inputs: NetworkSubjectInputs,
   knowledge: Knowledge = {},
+  peerKnown?: boolean | null,
 ): NetworkSubject {
   const { source, time } = event;
   const known = processSubject({ process, tree, source, time, facts }, wallOffset, inputs, knowledge);
-  const peerName = event.kind === "listen" ? undefined : inputs.hostNameOf?.(event.peerAddress);
-  return subjectOfNetwork(known, event, peerName);
+  if (event.kind === "listen") return subjectOfNetwork(known, event);
+  return subjectOfNetwork(known, event, { peerName: inputs.hostNameOf?.(event.peerAddress), peerKnown });
 }

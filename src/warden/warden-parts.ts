@@ -1,5 +1,7 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+
 import { readlinkSync } from "node:fs";
+import { destinationOf } from "../baseline/destination.ts";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
@@ -276,7 +278,7 @@ export function buildWardenParts(
   });
   const imageOf = (container: string): string | null | undefined => {
     const image = examiner.containers.imageOf(container);
-    capture.container(container, { image, pod: examiner.containers.podOf(container) });
+    capture.container(container, image, examiner.containers.podOf(container));
     return image;
   };
   const podOf = (container: string) => examiner.containers.podOf(container);
@@ -518,6 +520,15 @@ export function buildWardenParts(
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
     hostNameOf: (address) => hosts.names.get(address) ?? null,
+    knowPeer: (process, { transport, peerAddress, peerPort }) => {
+      const isLearned = source.watchedNetwork.settings.learn_destinations;
+      if (!isLearned && !knownTrees.hasBaseline) return null;
+      const destination = destinationOf(transport, peerAddress, peerPort);
+      if (destination === undefined) return undefined;
+      const isKnown = knownTrees.knowsDestination(process, destination);
+      if (isLearned) learner.onDestination(process, destination, isKnown);
+      return isKnown;
+    },
   });
   const denials = new DenialsInForce({
     policy: policyInForce,

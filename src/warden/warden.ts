@@ -127,6 +127,7 @@ class Warden {
       watched: () => source.watchedNetwork.current,
       interval: () => source.watchedNetwork.settings.listen.snapshot_interval,
       emit: (event) => this.handleEvent(event),
+      onTruncated: () => parts.recordChange("sensor.listeners_truncated", { "sensor.source": source.name }),
     });
     parts.reload.onRequest = (name) => {
       this.reloadRequests.push(name);

@@ -1,11 +1,10 @@
 // What the host's own work loses: throughput, latency of an exec, time in the kernel.
-import { readdirSync } from "node:fs";
 import type { Load, PacedRun } from "./load.ts";
+import { countingRuns, programNs } from "./program-runs.ts";
 import type { Bench, Section } from "./section.ts";
 import { median, number, percent, quantile, table } from "./table.ts";
 import { newMark, RunningTool } from "./tool-run.ts";
 import { execsnoop, extrace, forkstat, runOf, type Tool, traceOf } from "./tools.ts";
-import { read } from "./usage.ts";
 
 function watchers(bench: Bench): readonly Tool[] {
   return [...bench.peers.filter((tool) => tool !== forkstat), traceOf("ebpf"), runOf("ebpf")];
@@ -157,28 +156,4 @@ async function byEnvironment(bench: Bench): Promise<string> {
   }
   const names = ENVIRONMENTS.map((variables) => `${variables} variables`);
   return table(["", ...names], [["us", ...costs.map((list) => number(Math.min(...list), 2))]]);
-}
-
-/** kernel.bpf_stats_enabled until disposed of, then as it was. */
-function countingRuns(): Disposable {
-  const path = "/proc/sys/kernel/bpf_stats_enabled";
-  const before = read(path).trim();
-  const set = (value: string): void => void Bun.spawnSync(["sh", "-c", `echo ${value} > ${path}`]);
-  set("1");
-  return { [Symbol.dispose]: () => set(before === "1" ? "1" : "0") };
-}
-
-/** ns that the BPF programs which `pids` have loaded took so far (/proc/PID/fdinfo/N: prog_id, run_time_ns). */
-function programNs(pids: readonly number[]): number {
-  const programs = new Map<string, number>();
-  for (const pid of pids) {
-    for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
-      const info = read(`/proc/${pid}/fdinfo/${fd}`);
-      // A link's has a program's number, too, and no time.
-      const id = /^prog_id:\s+(\d+)/m.exec(info)?.[1];
-      const ns = /^run_time_ns:\s+(\d+)/m.exec(info)?.[1];
-      if (id !== undefined && ns !== undefined) programs.set(id, Number(ns));
-    }
-  }
-  return [...programs.values()].reduce((sum, ns) => sum + ns, 0);
 }

@@ -161,6 +161,27 @@ describe.skipIf(reason !== undefined)("the network", () => {
   );
 });
 
+test.skipIf(reason !== undefined)(
+  "a flood of datagrams displaces no program, and what is lost is of the network alone",
+  async () => {
+    using folder = new ActorFolder();
+    await using actor = await Actor.start(folder.actor);
+    using watch = new NetworkWatch(["send"]);
+    // Nobody reads meanwhile: as if the reader were too slow by far.
+    await actor.do("flood 30000");
+    const pids = Array.from({ length: 100 }, () => watch.run(["true"]).pid);
+    const events = watch.drain();
+    const sends = events.filter(
+      ({ kind, ...event }) => kind === "send" && "pid" in event && event.pid === actor.pid,
+    );
+    const losses = events.filter((event) => event.kind === "loss");
+    expect(losses.map(({ reason }) => reason)).toEqual(["network"]);
+    expect(sends.length).toBeGreaterThan(5_000);
+    expect(losses[0]?.count).toBeGreaterThanOrEqual(30_000 - sends.length);
+    for (const pid of pids) expect(watch.kinds(pid)).toEqual(["fork", "exec", "exit"]);
+  },
+);
+
 describe.skipIf(reason !== undefined)("the filters in the kernel", () => {
   const network = (text: string) => {
     const parsed = parseNetwork(text);

@@ -73,6 +73,17 @@ describe.skipIf(reason !== undefined)("doctor --self-test", () => {
     expect(existsSync(join(folder, "state"))).toBe(false);
   });
 
+  test("interrupted, it ends with 1 and leaves nothing", async () => {
+    const file = join(folder, "config.yaml");
+    writeFileSync(file, `state_directory: ${folder}/state\n`);
+    const run = Bun.spawn([binary, "doctor", "--self-test", "--config", file], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    for await (const _ of run.stdout) run.kill("SIGTERM");
+    expect(await run.exited).toBe(1);
+    expect(readdirSync(folder)).toEqual(["config.yaml"]);
+  });
+
   test("is root's", async () => {
     const { code, results, stderr } = await selfTest("", 65534);
     expect({ code, results }).toEqual({ code: 3, results: [] });

@@ -17,6 +17,20 @@ export interface TestedWarden {
   readonly armed: readonly string[];
   /** The host's configuration, for what decides whether treewarden can run at all. */
   readonly host: Pick<Config, "hardening" | "reporter_user">;
+  /** Ends it. */
+  readonly interrupted: AbortSignal;
+}
+
+/** Whether the process ends within so many milliseconds. */
+export async function endsWithin(child: Bun.Subprocess, milliseconds: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), milliseconds);
+  try {
+    return await Promise.race([child.exited.then(() => true), late.promise]);
+  } finally {
+    // A timer that is left keeps this process from ending.
+    clearTimeout(timer);
+  }
 }
 
 /** How long one of treewarden's processes may take to end in order; the supervisor needs at most 2 s. */
@@ -33,7 +47,7 @@ export class SelfTestWarden implements AsyncDisposable {
   private errors = "";
 
   /** Starts it; `wait` for its first record. */
-  constructor({ source, folder, policy, armed, host }: TestedWarden) {
+  constructor({ source, folder, policy, armed, host, interrupted }: TestedWarden) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { mode: 0o755 });
     const [policyFile, config] = [join(folder, "self-test.json"), join(folder, "config.yaml")];
@@ -60,6 +74,7 @@ export class SelfTestWarden implements AsyncDisposable {
       // Variables of the caller could send the records of this test to the host's collector.
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     });
+    interrupted.addEventListener("abort", () => this.child.kill("SIGTERM"));
     this.reading = Promise.all([this.readRecords(folder), this.readErrors()]);
   }
 
@@ -84,8 +99,7 @@ export class SelfTestWarden implements AsyncDisposable {
   /** Ends it in order; its exit code, or undefined if it had to be killed. */
   async stop(): Promise<number | undefined> {
     this.child.kill("SIGTERM");
-    await Promise.race([this.child.exited, Bun.sleep(END_MS)]);
-    if (this.child.exitCode === null) return undefined;
+    if (!(await endsWithin(this.child, END_MS))) return undefined;
     await this.reading;
     return this.child.exitCode ?? undefined;
   }

@@ -6,7 +6,7 @@ import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
 import { isLiveSource, type LiveSource, openableSources } from "../../vocabulary/sensors.ts";
 import { selfTestProgram } from "./self-test-program.ts";
-import { type ReadRecord, SelfTestWarden } from "./self-test-warden.ts";
+import { endsWithin, type ReadRecord, SelfTestWarden, type TestedWarden } from "./self-test-warden.ts";
 
 /** One result of the test with one event source. */
 export interface SelfTestResult {
@@ -29,15 +29,20 @@ const RECORD_MS = 10_000;
 
 /**
  * Tests the event sources that `run` may use under `config`, and calls `report` with each result. Needs root. Leaves no
- * file and no process behind. Throws if the programs cannot be written.
+ * file and no process behind, also if SIGINT, SIGTERM or SIGHUP interrupts it. Throws if the programs cannot be written.
  */
 export async function runSelfTest(config: Config, report: (result: SelfTestResult) => void): Promise<void> {
   const sources = openableSources.filter(isLiveSource);
+  const interruption = new AbortController();
+  // Until this process ends: a second signal must not end it before it has cleaned up.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => interruption.abort());
   const tested = config.source === "auto" ? sources : sources.filter((source) => source === config.source);
   for (const source of tested) {
+    if (interruption.signal.aborted) break;
     const folder = join(nearestFolder(config.state_directory), `self-test-${process.pid}`);
     try {
-      await testSource(source, folder, config, report);
+      await testSource({ source, folder, host: config, interrupted: interruption.signal }, report);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -50,17 +55,14 @@ function nearestFolder(path: string): string {
 }
 
 async function testSource(
-  source: LiveSource,
-  folder: string,
-  host: Config,
+  place: Omit<TestedWarden, "policy" | "armed">,
   report: (result: SelfTestResult) => void,
 ): Promise<void> {
+  const { source, folder } = place;
   const started = performance.now();
   const programs = join(folder, "programs");
   await using warden = new SelfTestWarden({
-    source,
-    folder,
-    host,
+    ...place,
     policy: policyFor(programs),
     armed: ["self-test/kill"],
   });
@@ -80,9 +82,11 @@ async function testSource(
     ["verdict", testVerdict],
     ["kill", testKill],
   ] as const) {
+    if (place.interrupted.aborted) return check("end", false, "interrupted");
     const { passed, detail } = await run(test).catch((error: unknown) => failed(messageOf(error)));
     check(name, passed, detail);
   }
+  if (place.interrupted.aborted) return check("end", false, "interrupted");
   const lost = warden.records.filter(isNamed("sensor.loss")).length;
   check("loss", lost === 0, lost === 0 ? "no event was lost" : `events were lost ${lost} times`);
   const code = await warden.stop();
@@ -136,19 +140,16 @@ async function testEvents({ warden, programs }: ProgramTest): Promise<Outcome> {
   for (let i = 0; i < PROGRAMS; i++) {
     const program = start(path);
     await program.exited;
-    if (program.signalCode !== null) return failed(`a program was killed, by something else on this host`);
+    if (program.signalCode !== null) return failed("a program was killed, by something else on this host");
     pids.push(program.pid);
   }
   let seen = 0;
+  // Only the first record that is missing is waited for: those of later programs have arrived by then.
+  let patience = RECORD_MS;
   for (const pid of pids) {
-    const record = await warden.wait(
-      (each) =>
-        isNamed("process.exec")(each) &&
-        each["process.pid"] === pid &&
-        each["process.executable.path"] === path,
-      seen < pids.indexOf(pid) ? 0 : RECORD_MS,
-    );
-    if (record !== undefined) seen += 1;
+    const record = await warden.wait((each) => isExecOf(path)(each) && each["process.pid"] === pid, patience);
+    if (record === undefined) patience = 0;
+    else seen += 1;
   }
   return { passed: seen === PROGRAMS, detail: `${seen} of ${PROGRAMS} programs were reported` };
 }
@@ -158,14 +159,8 @@ async function testTree({ warden, programs }: ProgramTest): Promise<Outcome> {
   const [outer, inner] = [join(programs, "outer"), join(programs, "inner")];
   const program = start(outer, inner);
   await program.exited;
-  const parent = await warden.wait(
-    (each) => isNamed("process.exec")(each) && each["process.executable.path"] === outer,
-    RECORD_MS,
-  );
-  const child = await warden.wait(
-    (each) => isNamed("process.exec")(each) && each["process.executable.path"] === inner,
-    RECORD_MS,
-  );
+  const parent = await warden.wait(isExecOf(outer), RECORD_MS);
+  const child = await warden.wait(isExecOf(inner), RECORD_MS);
   if (parent === undefined || child === undefined) return failed("a program was not reported");
   const tree = String(child["tree.exact"]);
   const args = JSON.stringify(parent["process.command_args"]);
@@ -181,6 +176,11 @@ async function testVerdict({ warden }: ProgramTest): Promise<Outcome> {
   return { passed: outcome === "alerted", detail: outcome };
 }
 
+const isExecOf =
+  (path: string) =>
+  (record: ReadRecord): boolean =>
+    isNamed("process.exec")(record) && record["process.executable.path"] === path;
+
 const isVerdict =
   (rule: string) =>
   (record: ReadRecord): boolean =>
@@ -192,7 +192,7 @@ async function testKill({ warden, programs }: ProgramTest): Promise<Outcome> {
   const started = performance.now();
   const killed = start(join(programs, "killed"));
   try {
-    await Promise.race([killed.exited, Bun.sleep(RECORD_MS)]);
+    await endsWithin(killed, RECORD_MS);
     const after = Math.round(performance.now() - started);
     const verdict = await warden.wait(isVerdict("kill"), RECORD_MS);
     if (verdict === undefined) return failed("the rule that kills gave no verdict");

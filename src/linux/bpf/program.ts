@@ -126,11 +126,18 @@ export function attachTracepoint(program: BpfProgram): number {
 
 /** struct bpf_link_info: type, id, prog_id, and what depends on the type. */
 const LINK_INFO = 64;
+const LINK_TYPE = 0;
 const LINK_PROGRAM = 8;
+const LINK_CGROUP = 16;
+/** enum bpf_link_type */
+const BPF_LINK_TYPE_CGROUP = 3;
 const linkInfo = pinned(LINK_INFO);
 const linkView = new DataView(linkInfo.buffer);
 
-/** Whether `link` still attaches `program`: somebody may have detached it, or closed the descriptor (5.8). */
+/**
+ * Whether `link`, a descriptor of an attachment, still attaches `program` (5.8): it is not if the descriptor was closed, or
+ * if somebody has detached it (BPF_LINK_DETACH), as any process with the capability can from a control group.
+ */
 export function isAttached(link: number, program: BpfProgram): boolean {
   linkInfo.fill(0);
   attribute.clear();
@@ -138,7 +145,10 @@ export function isAttached(link: number, program: BpfProgram): boolean {
   attribute.u32(4, LINK_INFO);
   attribute.pointer(8, linkInfo);
   if (callBpf("OBJ_GET_INFO_BY_FD") < 0) return false;
-  return linkView.getUint32(LINK_PROGRAM, true) === programInfo(program).id;
+  const isDetached =
+    linkView.getUint32(LINK_TYPE, true) === BPF_LINK_TYPE_CGROUP &&
+    linkView.getBigUint64(LINK_CGROUP, true) === 0n;
+  return !isDetached && linkView.getUint32(LINK_PROGRAM, true) === programInfo(program).id;
 }
 
 /** The fields of struct bpf_prog_info that are used here. */

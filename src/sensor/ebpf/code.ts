@@ -72,12 +72,12 @@ export interface ProgramMaps {
  * tracepoints can be preempted, and the kernel skips a run of the same program meanwhile, so its event would be lost. r1
  * is the program's context. Loses the other registers.
  */
-export function enter({ preemption }: ProgramMaps): Code {
+export function enter({ preemption }: Pick<ProgramMaps, "preemption">): Code {
   return preemption === undefined ? [] : [mov(r6, r1), callKernel(preemption.disable), mov(r1, r6)];
 }
 
 /** Ends a program that `enter` began. */
-export function leave({ preemption }: ProgramMaps): Code {
+export function leave({ preemption }: Pick<ProgramMaps, "preemption">): Code {
   return [preemption === undefined ? [] : callKernel(preemption.enable), movImm(r0, 0), exitInstruction];
 }
 

@@ -48,6 +48,8 @@ export interface DecoderOptions {
   readonly cgroups: boolean;
   /** The environment variables to keep, where the environment was read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** Called after the event of a process's exit was emitted. */
+  readonly onExit?: ((pid: number) => void) | undefined;
   /** The UDP sessions that are under way; they end with their sockets. */
   readonly sessions?: UdpSessions | undefined;
 }
@@ -79,7 +81,11 @@ export class Decoder {
       exec: (bytes, words, start, end, sink) => {
         if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
       },
-      exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+      exit: (_bytes, words, start, _end, sink) => {
+        const event = this.exit(words, start);
+        sink(event);
+        options.onExit?.(event.pid);
+      },
       connect: (bytes, words, start, _end, sink) => sink(this.network.connect(bytes, words, start)),
       send: (bytes, words, start, _end, sink) => sink(this.network.send(bytes, words, start)),
       listen: (bytes, words, start, _end, sink) => sink(this.network.listen(bytes, words, start)),

@@ -114,6 +114,7 @@ export class EbpfSensor implements Sensor {
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
       environmentNames,
+      onExit: (pid) => this.network.exited(pid),
       sessions: this.network.sessions,
     });
     this.stack.use(opened.move());

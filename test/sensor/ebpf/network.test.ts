@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import { commonLayout, recordKinds } from "../../../src/sensor/ebpf/layout.ts";
+import { KernelDenials } from "../../../src/sensor/ebpf/network/denials.ts";
 import {
   closeLayout,
   sessionValue,
@@ -239,5 +240,68 @@ describe("UDP sessions", () => {
     const sessions = new UdpSessions(kernel(0, 1), 100);
     decode(socketRecord({ kind: "send", transport: "udp", denied: true }), sessions);
     expect(decode(closeRecord(socketStates.sessions, 0, "udp"), sessions)).toEqual([]);
+  });
+});
+
+describe("what a process is denied", () => {
+  /** A map as the kernel has them. */
+  function fakeMap() {
+    const elements = new Map<string, Uint8Array>();
+    return {
+      elements,
+      lookup(key: Uint8Array, value: Uint8Array) {
+        const found = elements.get(key.join());
+        if (found !== undefined) value.set(found);
+        return found !== undefined;
+      },
+      update: (key: Uint8Array, value: Uint8Array) => elements.set(key.join(), value.slice()).size > 0,
+      set: (key: Uint8Array, value: Uint8Array) => void elements.set(key.join(), value.slice()),
+      delete: (key: Uint8Array) => elements.delete(key.join()),
+    };
+  }
+
+  function made() {
+    const deniedProcesses = fakeMap();
+    const deniedNetworks = fakeMap();
+    const denials = new KernelDenials({ deniedProcesses, deniedNetworks }, new Uint32Array(16));
+    return { denials, processes: deniedProcesses.elements, networks: deniedNetworks.elements };
+  }
+
+  const sets = { set: 1, afterExec: 1 };
+
+  test("is forgotten with its exit, also if it was assigned after that", () => {
+    const { denials, processes } = made();
+    denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
+    denials.assign({ pid: 6, startTicks: 100, execId: 1 }, sets);
+    denials.exited(5);
+    denials.exited(7);
+    expect(processes.size).toBe(1);
+  });
+
+  test("stays if another process has the pid by then", () => {
+    const { denials, processes } = made();
+    denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
+    // As the kernel does at the fork of the next one.
+    const [key = "", value = new Uint8Array()] = [...processes][0] ?? [];
+    processes.set(key, new Uint8Array(value).fill(7, 0, 8));
+    denials.exited(5);
+    expect(processes.size).toBe(1);
+  });
+
+  test("is taken back by sets of nothing, and a set by its removal", () => {
+    const { denials, processes, networks } = made();
+    const network = { address: [10, 0, 0, 0], prefix: 8 };
+    const ports = { mode: "except", ranges: [] } as const;
+    denials.define(1, [
+      { kind: "connect", transport: "tcp", network, ports },
+      { kind: "send", transport: "udp", network, ports },
+    ]);
+    denials.define(2, [{ kind: "connect", transport: "tcp", network, ports }]);
+    expect(networks.size).toBe(3);
+    denials.remove(1);
+    expect(networks.size).toBe(1);
+    denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
+    denials.assign({ pid: 5, startTicks: 100, execId: 1 }, { set: 0, afterExec: 0 });
+    expect(processes.size).toBe(0);
   });
 });

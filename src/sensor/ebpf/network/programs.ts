@@ -5,7 +5,13 @@ import { assemble, type Code } from "../../../linux/bpf/assembler.ts";
 import { attachToCgroup } from "../../../linux/bpf/cgroup-link.ts";
 import { BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BpfMap, type MapSpec } from "../../../linux/bpf/map.ts";
 import { SharedPage } from "../../../linux/bpf/memory.ts";
-import { attachTracepoint, BpfProgram, type CgroupHook, isAttached } from "../../../linux/bpf/program.ts";
+import {
+  attachTracepoint,
+  BpfProgram,
+  type CgroupHook,
+  isAttached,
+  programInfo,
+} from "../../../linux/bpf/program.ts";
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
 import { describeWords } from "../../../linux/bpf/type-description.ts";
 import { closeDescriptor } from "../../../linux/descriptor.ts";
@@ -42,6 +48,14 @@ const FILTERED_NETWORKS = 32_768;
 const DENIED_NETWORKS = 65_536;
 /** More processes than that share one bucket with others: 16 bytes each. */
 const MOST_DENIED_PROCESSES = 1 << 20;
+
+/** With this number of bytes waiting in the ring, records of the network wake the reader. */
+const WAKE_BYTES = 256 << 10;
+/**
+ * The most that may wait: some 10,000 records, which the reader needs 50 ms for. A flood of datagrams, which cost their
+ * sender less than the reader, must not hold up the execs behind it for longer.
+ */
+const SHARE_BYTES = 1 << 20;
 
 type Place =
   | { readonly tracepoint: keyof NetworkKernelLayout["tracepoints"] }
@@ -151,8 +165,8 @@ export class NetworkPrograms implements Disposable {
     this.page = stack.use(new SharedPage(page));
     this.maps = {
       ring,
-      fillLevel: ring.spec.entries / 4,
-      shareOfRing: ring.spec.entries / 2,
+      fillLevel: Math.min(ring.spec.entries / 4, WAKE_BYTES),
+      shareOfRing: Math.min(ring.spec.entries / 2, SHARE_BYTES),
       page,
       networks: this.networks,
       ports: this.ports,
@@ -204,6 +218,13 @@ export class NetworkPrograms implements Disposable {
   /** The attached programs by their names in the table. */
   get attached(): ReadonlyMap<string, BpfProgram> {
     return new Map([...this.attachments].map(([name, { program }]) => [name, program]));
+  }
+
+  /** Number of runs that the kernel skipped because they interrupted the same program on the same CPU. */
+  get missed(): number {
+    let missed = 0;
+    for (const { program } of this.attachments.values()) missed += programInfo(program).missed;
+    return missed;
   }
 
   /** The names of the programs that the kernel does not run any more, although they are attached. */
