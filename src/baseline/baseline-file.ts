@@ -3,6 +3,7 @@
 import { printable } from "../linux/text.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { CONTENTS_LIMIT, contentsText, parseContents } from "./contents.ts";
+import { isDestination, parseDestination } from "./destination.ts";
 import { type BaselineEntry, keyText } from "./entry.ts";
 import { executablesText, isDigest, parseExecutables } from "./executables.ts";
 import { compareKeys } from "./key.ts";
@@ -338,8 +339,11 @@ export function parseEntry(fields: readonly string[]): BaselineEntry | string {
   if (!exact.startsWith("/")) return "the exact tree must begin with a slash";
   if (habit !== "=" && habit !== UNKNOWN_HABIT && !habit.startsWith("/"))
     return "the habit must begin with a slash, be = (the exact tree), or - (not known)";
-  if (!/^(?:userns:)?(?:\/|memfd:)/.test(path))
-    return "the runnable path must begin with a slash, memfd: or userns:";
+  if (isDestination(path)) {
+    if (parseDestination(path) === undefined)
+      return "the destination must be such as outbound:tcp:198.51.100.0/24:https, of a prefix of 32, 24, 16 or 0 (IPv6: 128, 64, 48 or 0)";
+  } else if (!/^(?:userns:)?(?:\/|memfd:)/.test(path))
+    return "the runnable path must begin with a slash, memfd:, userns: or outbound:";
   if (tree !== "=" && !tree.startsWith("/")) return "the tree must begin with a slash, or be =";
   if (lineage !== "complete" && lineage !== "incomplete" && lineage !== FROM_MAIN)
     return `lineage "${lineage}": expected complete, incomplete or ${FROM_MAIN}`;

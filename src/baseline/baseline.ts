@@ -5,6 +5,13 @@ import type { Lineage } from "../forest/lineage.ts";
 import { comparedPath } from "./compared-path.ts";
 import { contentPath } from "./content-path.ts";
 import { type Contents, joinContents } from "./contents.ts";
+import {
+  type Destination,
+  destinationText,
+  isDestination,
+  parseDestination,
+  textsHolding,
+} from "./destination.ts";
 import { DigestTable, digest, setDigest } from "./digests.ts";
 import type { BaselineEntry } from "./entry.ts";
 import { classesOfLearned, classesOfRunnable, type ExecutableClasses } from "./executable-classes.ts";
@@ -115,6 +122,9 @@ export class Baseline {
   /** One object for each set of executables, by its classes: most entries share theirs with others. */
   private readonly executableSets = new Map<string, ExecutableClasses>();
 
+  /** Any tree's destinations were accepted. */
+  private hasDestinations = false;
+
   /** Number of distinct trees. */
   get size(): number {
     return this.habits.whole.size;
@@ -122,6 +132,8 @@ export class Baseline {
 
   /** Adds an entry. Must not be called after the first query, whose cached answers it would not change. */
   add(entry: BaselineEntry): void {
+    const isOfNetwork = isDestination(entry.path);
+    if (isOfNetwork) this.hasDestinations = true;
     const row = this.exactOccurrences.add(entry.first, entry.count, this.executablesOf(entry));
     this.addTo(this.habits, entry, row);
     if (entry.beforeHabits) this.addTo(this.exactTrees, entry, row);
@@ -130,6 +142,8 @@ export class Baseline {
       const others = this.contents.get(path) ?? "unknown";
       this.contents.set(path, joinContents(others, entry.contents));
     }
+    // The tree has an entry of its own.
+    if (isOfNetwork) return;
     setDigest(treeId(entry.tree));
     const foldedRow = this.folded.get();
     if (foldedRow === -1) {
@@ -159,12 +173,42 @@ export class Baseline {
     entry: Pick<BaselineEntry, "scope" | "habit" | "exact" | "path" | "complete" | "executables">,
   ): boolean {
     const { scope, path, executables } = entry;
+    if (isDestination(path)) return this.holds(scope, path, entry, entry.complete);
     const compared = comparedPath(path);
     const knowsAs = (seen: ExecutableClasses | undefined): boolean =>
       this.find(scope, compared, entry, entry.complete, seen) !== -1;
     if (executables.length === 0) return knowsAs(undefined);
     const isImage = isImageScope(scope);
     return executables.every((executable) => knowsAs(classesOfLearned(executable, path, isImage)));
+  }
+
+  /**
+   * Whether a tree in a scope is known to connect or send to `destination`. null: no destinations were ever accepted;
+   * undefined: it cannot be known.
+   */
+  knowsDestination(
+    lineage: Lineage,
+    scope: string | undefined,
+    destination: Destination,
+  ): boolean | null | undefined {
+    if (!this.hasDestinations) return null;
+    if (lineage.uncertain || scope === undefined) return undefined;
+    const tree = treeOf(lineage);
+    return this.holds(scope, destinationText(destination), tree, tree.complete);
+  }
+
+  /** Whether the destination or a wider one is known of the tree. */
+  private holds(
+    scope: string,
+    path: string,
+    tree: Pick<Tree, "habit" | "exact">,
+    complete: boolean,
+  ): boolean {
+    const destination = parseDestination(path);
+    return (
+      destination !== undefined &&
+      textsHolding(destination).some((text) => this.find(scope, text, tree, complete, undefined) !== -1)
+    );
   }
 
   /** The contents that any tree was learned with at a path of the host, given as it is compared (`comparedPath`). */

@@ -2,6 +2,14 @@
 import { compareTexts } from "./compare-texts.ts";
 import { comparedPath } from "./compared-path.ts";
 import { type Contents, joinContents } from "./contents.ts";
+import {
+  type Destination,
+  destinationText,
+  foldDestinations,
+  isDestination,
+  parseDestination,
+  textsHolding,
+} from "./destination.ts";
 import { classesOfLearned } from "./executable-classes.ts";
 import { type Executable, joinExecutables } from "./executables.ts";
 import { compareKeys, isImageScope, type Key } from "./key.ts";
@@ -84,6 +92,29 @@ export function mergeEntries(lists: Iterable<Iterable<BaselineEntry>>, apart: bo
     }
   }
   return [...merged.values()].sort(compareKeys);
+}
+
+/** The same entries with the destinations of each tree folded (`foldDestinations`), in the order of a file. */
+export function withFoldedDestinations(entries: readonly BaselineEntry[]): BaselineEntry[] {
+  const trees = entries.filter(({ path }) => !isDestination(path));
+  const byTree = Map.groupBy(
+    entries.filter(({ path }) => isDestination(path)),
+    ({ scope, habit }) => `${scope}\t${habit}`,
+  );
+  const folded = [...byTree.values()].flatMap((group) => {
+    const all = group.flatMap(({ path }) => parseDestination(path) ?? []);
+    const kept = new Set(foldDestinations(all).map(destinationText));
+    return group.flatMap((entry) => {
+      const destination = parseDestination(entry.path);
+      const holding = destination === undefined ? undefined : holderIn(kept, destination);
+      return holding === undefined ? [] : [{ ...entry, path: holding }];
+    });
+  });
+  return mergeEntries([trees, folded], false);
+}
+
+function holderIn(kept: ReadonlySet<string>, destination: Destination): string | undefined {
+  return textsHolding(destination).find((text) => kept.has(text));
 }
 
 /**

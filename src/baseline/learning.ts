@@ -7,6 +7,7 @@ import type { ProcessFacts } from "../sensor/event.ts";
 import { argumentsText, beginningOf } from "./arguments.ts";
 import { contentPath } from "./content-path.ts";
 import { contentsText } from "./contents.ts";
+import { type Destination, LearnedDestinations } from "./destination.ts";
 import { DigestTable, digest, digestText, setDigest } from "./digests.ts";
 import { comparedExecutable } from "./executable-classes.ts";
 import { EXECUTABLES_LIMIT, type Executable, executablesText, joinExecutables } from "./executables.ts";
@@ -83,6 +84,8 @@ export class Learning {
   private withNewFiles: CollectedTree[] = [];
   private readonly files = new SeenFiles<CollectedTree>();
   private readonly contents = new SeenContents<CollectedTree>();
+  /** By scope, change and habit. */
+  private readonly destinations = new Map<string, LearnedDestinations>();
   private current: LearningState;
 
   constructor(options: LearningOptions) {
@@ -150,6 +153,35 @@ export class Learning {
     const tree = this.findOrAdd(lineage, scope, facts.args, second, facts, change, content);
     if (tree === undefined) return;
     tree.count += 1;
+    this.markCount(tree);
+  }
+
+  /**
+   * Counts a connection, or a first datagram, of a process to a destination, see `observe`. Each is an entry of the
+   * process's tree with the destination in place of the path.
+   */
+  observeDestination(
+    lineage: Lineage,
+    scope: string | undefined,
+    second: number,
+    facts: ProcessFacts,
+    destination: Destination,
+    change: string | null = null,
+  ): void {
+    if (lineage.uncertain || scope === undefined) return;
+    // What is folded is kept only as far as it can be reported.
+    if (this.rows.length >= this.limits.trees) return;
+    const key = `${scope}\u0000${change ?? ""}\u0000${treeOf(lineage).habit}`;
+    let learned = this.destinations.get(key);
+    if (learned === undefined) {
+      learned = new LearnedDestinations();
+      this.destinations.set(key, learned);
+    }
+    const path = learned.add(destination);
+    const tree = this.findOrAdd(lineage, scope, undefined, second, facts, change, undefined, path);
+    if (tree === undefined) return;
+    tree.count += 1;
+    if (second > tree.last) tree.last = second;
     this.markCount(tree);
   }
 
@@ -270,8 +302,9 @@ export class Learning {
     facts: ProcessFacts | undefined,
     change: string | null,
     newContent?: string,
+    destination?: string,
   ): CollectedTree | undefined {
-    const path = baselinePath(lineage.program);
+    const path = destination ?? baselinePath(lineage.program);
     if (path === undefined) {
       this.current = { ...this.current, unreadable: this.current.unreadable + 1 };
       return undefined;
@@ -282,7 +315,7 @@ export class Learning {
     const users = joinUsers([], userIds ?? []);
     const flags = `${complete ? 1 : 0}${fromMain ? 1 : 0}`;
     // Each executable is a tree of its own: what is seen after a learning run does not add to what it has learned.
-    const executable = comparedExecutable(lineage.program) ?? "";
+    const executable = destination === undefined ? (comparedExecutable(lineage.program) ?? "") : "";
     const kind = `${newContent ?? ""}\u0000${change ?? ""}`;
     digest(`${scope}\u0000${path}\u0000${habit}\u0000${flags}\u0000${executable}\u0000${kind}`);
     const id = digestText();
@@ -322,6 +355,7 @@ export class Learning {
       this.waiting.push(tree);
       this.current = countNewTree(this.current, second);
     }
+    if (destination !== undefined) return tree;
     this.addFile(tree, lineage, facts);
     if (newContent !== undefined) {
       tree.content = { contents: [newContent], users: [], wasWanted: true };

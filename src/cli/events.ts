@@ -22,8 +22,8 @@ const FOLLOW_MS = 250;
 /** Lines after which they are written, so that a long answer needs little memory. */
 const LINES_AT_ONCE = 500;
 
-/** The leading characters of a uid hold the time, which distinguishes nearly all verdicts. */
-const UID_CHARACTERS = 10;
+/** The first ten hold the millisecond, the next eight count the records of one process; what follows tells processes apart. */
+const UID_CHARACTERS = 18;
 
 const examples = `
 Examples:

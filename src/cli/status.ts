@@ -1,5 +1,6 @@
 // `treewarden status`: what is enforced here, since when and by whom, and what differs from the configuration.
 
+import { SQLiteError } from "bun:sqlite";
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import type { EventRecord, RecordDraft } from "../report/event-record.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import { JOURNAL_FILE } from "../reporter/journal-reader.ts";
+import { PROBLEMS, parseProblems, type ReporterProblem } from "../reporter/reporter-problems.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
 import { orderFields } from "../warden/override-records.ts";
 import { momentNow, ordersInForce, readOverrides } from "../warden/overrides-store.ts";
@@ -21,6 +23,7 @@ import { isConfigurationChanged } from "./configuration.ts";
 import { runChecks } from "./doctor/checks.ts";
 import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
+import { openJournal } from "./open-journal.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { askWarden, isWardenRunning } from "./request-warden.ts";
@@ -51,6 +54,8 @@ interface Status {
   readonly changed: readonly string[];
   /** Bytes; undefined if there is none, or it may not be seen. */
   readonly journal: number | undefined;
+  /** What the reporter states about its outputs. It may be taken over, so nothing is decided by it. */
+  readonly reporter: readonly ReporterProblem[];
 }
 
 async function showStatus(flags: StatusFlags): Promise<void> {
@@ -70,16 +75,37 @@ async function statusOf(flags: StatusFlags): Promise<Status> {
     ...stored.problems.map(({ text }) => text),
   ];
   const isChanged = warden !== undefined && isConfigurationChanged(warden.configuration);
-  return {
+  const root = {
     warden,
     orders: ordersInForce(stateDirectory, stored, momentNow()),
-    degraded,
     warnings: checks
       .filter(({ status }) => status !== "ok")
       .map(({ name, detail, fix }) => `${name}: ${detail}${fix === undefined ? "" : `; ${fix}`}`),
-    changed: isChanged ? ["the configuration file was changed after it was read: treewarden reload"] : [],
+    changed: [
+      ...(isChanged ? ["the configuration file was changed after it was read: treewarden reload"] : []),
+      ...(warden?.waiting ?? []).map((name) => `${name} was changed and waits for a restart`),
+    ],
     journal: statSync(join(stateDirectory, JOURNAL_FILE), { throwIfNoEntry: false })?.size,
   };
+  // The last thing of all, because it needs the reporter's rights and gives up root's.
+  const reporter = warden === undefined ? [] : statedByReporter(stateDirectory);
+  const notListening = reporter.filter(({ what }) => what === "endpoint").map(statementText);
+  return { ...root, degraded: [...degraded, ...notListening], reporter };
+}
+
+/** Nothing if there is no journal that this user may read. */
+function statedByReporter(stateDirectory: string): readonly ReporterProblem[] {
+  try {
+    using journal = openJournal(stateDirectory);
+    return parseProblems(journal.recall(PROBLEMS));
+  } catch (error) {
+    if (error instanceof CommandError || error instanceof SQLiteError) return [];
+    throw error;
+  }
+}
+
+function statementText({ since, text }: ReporterProblem): string {
+  return `the reporter states, since ${at(since / 1_000)}: ${text}`;
 }
 
 /** With a configuration that has errors the default state directory is looked at, because that is when one asks. */
@@ -95,7 +121,7 @@ function stateDirectoryOf(flags: StatusFlags): string {
 }
 
 function pretty(status: Status): string {
-  const { warden, orders, degraded, warnings, changed, journal } = status;
+  const { warden, orders, degraded, warnings, changed, journal, reporter } = status;
   const lines: string[] = [];
   const section = (title: string, entries: readonly string[]): void => {
     if (entries.length === 0) return;
@@ -117,6 +143,7 @@ function pretty(status: Status): string {
   section("reporting:", [
     ...(warden === undefined ? [] : [`${warden.backlog} records wait for the journal`]),
     size,
+    ...reporter.map(statementText),
   ]);
   section("doctor warns:", warnings);
   return `${lines.join("\n")}\n`;
@@ -207,7 +234,8 @@ function json(status: Status): string {
   ].join("");
 }
 
-function statusFields({ warden, orders, degraded, warnings, changed, journal }: Status): EventRecord {
+function statusFields(status: Status): EventRecord {
+  const { warden, orders, degraded, warnings, changed, journal, reporter } = status;
   const fields: RecordDraft = {
     "host.name": hostname(),
     "status.running": warden !== undefined,
@@ -215,6 +243,7 @@ function statusFields({ warden, orders, degraded, warnings, changed, journal }: 
     "status.warnings": warnings,
     "status.changed": changed,
     "status.paused": orders.pause.length > 0,
+    "status.reporter": reporter.map(({ text }) => printable(text)),
     ...(journal === undefined ? {} : { "status.journal.bytes": journal }),
   };
   if (warden === undefined) return fields;

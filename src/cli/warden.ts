@@ -70,6 +70,7 @@ export async function warden(
       run: plan.run,
       config,
       lastGood: start.lastGood,
+      startConfig: plan.config,
       runStartedMs: plan.startedMs,
       outputProblems: plan.outputProblems,
       exponentialHistograms: plan.exponentialHistograms,

@@ -130,6 +130,7 @@ export const networkEntries = {
     }),
     {},
   ),
+  learn_destinations: v.optional(v.boolean(mustBe("true or false")), false),
   host_files: v.optional(
     v.pipe(
       listOf(absolutePath, "files"),

@@ -30,6 +30,7 @@ const Snapshot = v.object({
       kernel_thread: v.boolean(),
       /** Index of its lasting facts. */
       facts: whole,
+      exec_id: v.exactOptional(whole),
     }),
   ),
   facts: v.array(
@@ -66,6 +67,7 @@ export function snapshotForest(forest: Forest, encode: (program: Runnable) => un
       link_guessed: process.linkGuessed,
       kernel_thread: process.kernelThread,
       facts: indexIn(facts, process.facts),
+      ...(process.execId === undefined ? {} : { exec_id: process.execId }),
     });
   }
   const { lossTime } = forest;
@@ -144,6 +146,7 @@ export function restoreSnapshot(forest: Forest, text: string, decode: (program: 
       linkGuessed: one.link_guessed,
       kernelThread: one.kernel_thread,
       facts,
+      execId: one.exec_id,
     };
   });
   forest.restore(restored);

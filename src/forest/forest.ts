@@ -77,6 +77,7 @@ export interface RestoredProcess extends Remembered {
   readonly parentPid: number;
   readonly kernelThread: boolean;
   readonly facts: LastingFacts;
+  readonly execId: number | undefined;
 }
 
 export class Forest {
@@ -135,7 +136,7 @@ export class Forest {
       const process = this.add(one.pid, start, one.lineage, one.ancestry, one.parentPid, one.kernelThread);
       process.execed = one.execed;
       process.linkGuessed = one.linkGuessed;
-      process.facts = one.facts;
+      process.takeOver(one);
     }
     for (const process of this.live.values()) {
       const parent = this.live.get(process.parentPid);
@@ -160,7 +161,7 @@ export class Forest {
     const lineage = ancestry === null ? this.orphanLineage(this.wasScanned) : this.childLineage(ancestry);
     const kernel = parent?.kernelThread ?? false;
     const child = this.add(event.pid, event, lineage, ancestry, event.parentPid, kernel);
-    if (parent !== undefined) child.facts = parent.facts;
+    if (parent !== undefined) child.takeOver(parent);
     this.link(child, parent);
     return child;
   }
@@ -178,6 +179,7 @@ export class Forest {
       process = this.adopt(event.pid, facts, this.ticksAt(event.time), this.wasScanned);
     if (facts.startTicks !== undefined) this.learnStart(process, facts.startTicks);
     this.setProgram(process, facts, this.inputs.identify(facts));
+    process.execId = event.execId;
     return process;
   }
 
@@ -507,6 +509,7 @@ export class Forest {
     };
     process.execed = true;
     process.kernelThread = false;
+    process.execId = undefined;
     process.facts = lastingFacts(facts, process.facts);
     this.setLineage(process, this.lineages.intern(process.ancestry, spec));
   }

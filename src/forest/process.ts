@@ -27,6 +27,8 @@ export class Process implements ProcessKey {
   readonly parentPid: number;
   /** Of its last exec, or else its parent's. */
   facts: LastingFacts = unknownLastingFacts;
+  /** The sensor's number of the program that it runs, see `ExecEvent.execId`; undefined if that is not known. */
+  execId: number | undefined = undefined;
   /** Set by the warden from the start of the process to its end. */
   countedAs: ProcessCount | undefined = undefined;
 
@@ -51,6 +53,12 @@ export class Process implements ProcessKey {
     this.kernelThread = kernelThread;
     this.parentPid = parentPid;
     this.node = new TreeNode<Process>(this);
+  }
+
+  /** Begins with what its parent had, or what it had itself in a forest that was written down. */
+  takeOver({ facts, execId }: Pick<Process, "facts" | "execId">): void {
+    this.facts = facts;
+    this.execId = execId;
   }
 }
 

@@ -2,6 +2,7 @@
 // absent, so that a rule that names it is undecided and nothing is guessed.
 
 import type { Knowledge } from "../baseline/baseline.ts";
+import { isDestination } from "../baseline/destination.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Identify } from "../fingerprint/identify.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
@@ -108,9 +109,10 @@ function factsIn(record: EventRecord, environmentNames: readonly string[]): Proc
   };
 }
 
-/** What a baseline has of a tree as records, one for each executable of its leaf. */
+/** What a baseline has of a tree as records of execs, one for each executable of its leaf; none of a destination. */
 export function recordsOfEntry(entry: BaselineEntry): readonly EventRecord[] {
   const { scope, exact, habit, tree, path, users, executables } = entry;
+  if (isDestination(path)) return [];
   const [image] = scope.startsWith("container/") ? [scope.slice("container/".length)] : [];
   const isUnit = /\.(?:service|scope)$/.test(scope);
   const user = users.length === 1 ? users[0] : undefined;

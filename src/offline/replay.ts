@@ -11,7 +11,6 @@ import { recordUids } from "../report/stamp.ts";
 import type { Capture, CaptureEnd } from "../sensor/capture/capture-reader.ts";
 import { Malformed } from "../sensor/capture/line-values.ts";
 import type { LossEvent } from "../sensor/event.ts";
-import { noHostNames } from "../sensor/network/host-names.ts";
 import { changedByBaseline } from "../warden/changed-runnables.ts";
 import { type AwaitingEvent, LateVerdicts } from "../warden/late-verdicts.ts";
 import { factsOf, networkSubject } from "../warden/network-subject.ts";
@@ -121,14 +120,9 @@ class ReplayJudge implements TrackerListener {
     const { policy } = host;
     if (policy === undefined) throw new Malformed("a connection comes before the policy that judges it");
     const { process, tree, event } = activity;
-    const facts = factsOf(activity);
+    const facts = factsOf(process, event.uid);
     const knowledge = host.lookUp({ facts, tree, process, time: event.time });
-    const subject = networkSubject(
-      activity,
-      facts,
-      { ...this.inputs, wallOffset: host.wallOffset, hostNames: noHostNames },
-      knowledge,
-    );
+    const subject = networkSubject(activity, facts, host.wallOffset, this.inputs, knowledge);
     this.emitVerdict(subject, decide(policy, subject), policy);
   }
 

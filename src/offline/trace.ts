@@ -10,7 +10,6 @@ import { recordUids } from "../report/stamp.ts";
 import { Totals } from "../report/totals.ts";
 import { TreeTotals } from "../report/tree-totals.ts";
 import type { CloseEvent, LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
-import { noHostNames } from "../sensor/network/host-names.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { scanLiveProcesses } from "../warden/live-scan.ts";
 import { factsOf, networkSubject } from "../warden/network-subject.ts";
@@ -143,11 +142,12 @@ class Printer implements TrackerListener {
 
   onNetwork(activity: NetworkActivity): void {
     if (!this.live) return;
-    const subject = networkSubject(activity, factsOf(activity), {
-      ...this.inputs,
-      wallOffset: this.wallOffset,
-      hostNames: noHostNames,
-    });
+    const subject = networkSubject(
+      activity,
+      factsOf(activity.process, activity.event.uid),
+      this.wallOffset,
+      this.inputs,
+    );
     this.output.write(this.format(records[subject.kind](subject, this.stamp)));
     this.sockets.opened(subject);
   }

@@ -1,26 +1,22 @@
 // IP literals in a text, and the networks they lie in.
-import { type IpAddress, parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
-import { IPV4_BYTES, isInNetwork, mappedIpv4, type Network } from "../vocabulary/ip-network.ts";
+import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
+import { IPV4_BYTES, mappedIpv4, type Network } from "../vocabulary/ip-network.ts";
+import { NetworkSet } from "./network-set.ts";
 
 /**
  * Networks by family. An IPv4 network also holds the IPv4-mapped addresses of its own (RFC 4291, 2.5.5.2); an IPv6
  * network such as `::/0` holds no IPv4 address.
  */
 export interface Networks {
-  readonly ipv4: readonly Network[];
-  readonly ipv6: readonly Network[];
+  readonly ipv4: NetworkSet;
+  readonly ipv6: NetworkSet;
 }
 
 export function networksOf(networks: readonly Network[]): Networks {
   return {
-    ipv4: networks.filter(({ address }) => address.length === IPV4_BYTES),
-    ipv6: networks.filter(({ address }) => address.length !== IPV4_BYTES),
+    ipv4: new NetworkSet(networks.filter(({ address }) => address.length === IPV4_BYTES)),
+    ipv6: new NetworkSet(networks.filter(({ address }) => address.length !== IPV4_BYTES)),
   };
-}
-
-/** Whether an address of the networks' family lies in one of them. */
-function isIn(networks: readonly Network[], address: IpAddress): boolean {
-  return networks.some((network) => isInNetwork(network, address));
 }
 
 /** Four numbers that are not part of a longer sequence: neither a version such as 1.2.3.4.5 nor 010.1.2.3. */
@@ -37,7 +33,7 @@ const RUN_LIMIT = 48;
 export function hasAddressIn(text: string, networks: Networks): boolean {
   for (const [quad] of text.matchAll(dottedQuads)) {
     const address = parseIpv4(quad);
-    if (address !== undefined && isIn(networks.ipv4, address)) return true;
+    if (address !== undefined && networks.ipv4.has(address)) return true;
   }
   for (const { 0: run, index } of text.matchAll(colonRuns)) {
     if (run.length > RUN_LIMIT) continue;
@@ -45,7 +41,7 @@ export function hasAddressIn(text: string, networks: Networks): boolean {
       const address = parseIpv6(literal);
       if (address === undefined) continue;
       const mapped = mappedIpv4(address);
-      if (isIn(networks.ipv6, address) || (mapped !== undefined && isIn(networks.ipv4, mapped))) return true;
+      if (networks.ipv6.has(address) || (mapped !== undefined && networks.ipv4.has(mapped))) return true;
     }
   }
   return false;

@@ -160,7 +160,8 @@ function kindOfLiteral(value: Literal): number {
   return valueKinds.array;
 }
 
-function partsOf(expression: Expression): readonly Expression[] {
+/** What an expression is made of. */
+export function partsOf(expression: Expression): readonly Expression[] {
   switch (expression.is) {
     case "array":
       return expression.items;

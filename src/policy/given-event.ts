@@ -31,6 +31,10 @@ const values: Readonly<
   "network.transport": { test: (value) => transports.some((each) => each === value), text: "tcp or udp" },
   "network.peer.address": { test: isAddress, text: "an IP address" },
   "network.peer.port": { test: isPort, text: "a port" },
+  "destination.known": {
+    test: (value) => value === null || typeof value === "boolean",
+    text: "true, false or null",
+  },
   "destination.name": { test: isName, text: "a name or null" },
   "network.local.address": { test: isAddress, text: "an IP address" },
   "network.local.port": { test: isPort, text: "a port" },
@@ -100,18 +104,20 @@ export function givenNetworkSubject(exec: ExecSubject, event: GivenEvent): Netwo
     return subjectOfNetwork(process, { kind, ...common, localAddress, localPort, found: false });
   }
   const name = event["destination.name"];
-  return subjectOfNetwork(
-    process,
-    {
-      kind,
-      ...common,
-      peerAddress: peer?.text ?? "",
-      peerPort: portOf(event["network.peer.port"]) ?? 0,
-      localAddress: local?.text,
-      localPort: portOf(event["network.local.port"]),
-    },
-    typeof name === "string" ? name : null,
-  );
+  const known = event["destination.known"];
+  const whose = {
+    peerName: typeof name === "string" ? name : null,
+    peerKnown: typeof known === "boolean" || known === null ? known : undefined,
+  };
+  const network = {
+    kind,
+    ...common,
+    peerAddress: peer?.text ?? "",
+    peerPort: portOf(event["network.peer.port"]) ?? 0,
+    localAddress: local?.text,
+    localPort: portOf(event["network.local.port"]),
+  };
+  return subjectOfNetwork(process, network, whose);
 }
 
 function kindOf(event: GivenEvent): NetworkKind | undefined {

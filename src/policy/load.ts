@@ -1,18 +1,20 @@
 // Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
 import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
-import { HintedError, messageOf } from "../vocabulary/errors.ts";
+import { hintOf, messageOf } from "../vocabulary/errors.ts";
 import { forJudgedKinds, type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { allSteps, type Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
-import { DIGESTS_FILE_LIMIT, DIGESTS_LIMIT, isContentDigest, readDigests } from "./content-digests.ts";
+import { DIGESTS_LIMIT } from "./content-digests.ts";
 import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
+import { NamedFiles } from "./named-files.ts";
 import {
   compilingEvaluator,
   type Policy,
   type ResolvedPolicy,
+  type RuleCondition,
   type RuleEvaluator,
   type RuleSource,
   ruleCondition,
@@ -156,10 +158,6 @@ interface NotFound {
 
 type Fail = (message: string, fix?: string) => void;
 
-function fixOf(error: unknown): string | undefined {
-  return error instanceof HintedError ? error.hint : undefined;
-}
-
 function isRoleName(name: string): boolean {
   return !name.endsWith(".json") && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name);
 }
@@ -251,7 +249,7 @@ class Loader {
       try {
         bytes = this.sources.read(place, FILE_LIMIT);
       } catch (error) {
-        return { problem: `${place} ${messageOf(error)}`, fix: fixOf(error) };
+        return { problem: `${place} ${messageOf(error)}`, fix: hintOf(error) };
       }
       if (bytes !== undefined) return { place, text: utf8.decode(bytes), digest: digestOf(bytes) };
     }
@@ -313,51 +311,18 @@ class Loader {
     const files: SignedFile[] = [];
     if (digest !== undefined) files.push({ kind: "policy", role: file.role, digest });
     if (baseline !== undefined) files.push({ kind: "baseline", role: file.role, digest: baseline.digest });
-    const digests: string[] = [];
-    const digestNodes = elements(nodeAt(root, ["digests"]));
-    for (const [i, item] of (file.digests ?? []).entries()) {
-      const node = digestNodes[i] ?? root;
-      const fail: Fail = (message, fix) => document.report(node, message, fix);
-      if (isContentDigest(item)) digests.push(item);
-      else if (beside === undefined) fail("an embedded role has no files beside it");
-      else {
-        const read = this.digestsIn(file.role, item.startsWith("/") ? item : join(beside, item), fail);
-        if (read === undefined) continue;
-        files.push(read.file);
-        digests.push(...read.digests);
-      }
-      yield;
-    }
-    return { file, source: { document, root }, parents, files, baseline, digests };
-  }
-
-  /** The contents in a file of digests, and the file as it is signed; undefined after reporting why it was refused. */
-  private digestsIn(
-    role: string,
-    path: string,
-    fail: Fail,
-  ): { readonly file: SignedFile; readonly digests: readonly string[] } | undefined {
-    let bytes: Uint8Array | undefined;
-    try {
-      bytes = this.sources.read(path, DIGESTS_FILE_LIMIT);
-    } catch (error) {
-      fail(`${path} ${messageOf(error)}`, fixOf(error));
-      return undefined;
-    }
-    if (bytes === undefined) {
-      fail(`there is no ${path}`, "a file of sha256sum, or sha256:DIGEST");
-      return undefined;
-    }
-    const digest = digestOf(bytes);
-    if (this.signatures?.covers(digest) === false) {
-      fail(`${path} is not as it was signed`, "sign the policy again, or put back what was signed");
-      return undefined;
-    }
-    const result = readDigests(bytes);
-    if (result.ok) return { file: { kind: "digests", role, digest }, digests: result.digests };
-    for (const { line, message } of result.errors)
-      this.failures.push({ file: path, line, column: 1, message, fix: undefined });
-    return undefined;
+    const named = new NamedFiles({
+      role: file.role,
+      folder: beside,
+      read: (path, limit) => this.sources.read(path, limit),
+      covers: (fileDigest) => this.signatures?.covers(fileDigest) !== false,
+      failures: this.failures,
+    });
+    const digests = yield* named.readingDigests(file.digests ?? [], document, root);
+    const lists = yield* named.readingLists(file.lists ?? {}, document, root);
+    files.push(...named.files);
+    const source = { document, root };
+    return { file: { ...file, lists }, source, parents, files, baseline, digests };
   }
 
   /** The baseline beside a role's file; undefined if there is none, or after reporting why it was refused. */
@@ -369,7 +334,7 @@ class Loader {
     try {
       bytes = this.sources.read(path, BASELINE_LIMIT);
     } catch (error) {
-      fail(0, messageOf(error), fixOf(error));
+      fail(0, messageOf(error), hintOf(error));
     }
     if (bytes === undefined) return undefined;
     const digest = digestOf(bytes);
@@ -458,8 +423,18 @@ function* compiling(
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     digests,
     resolved: plain,
+    networkRules: denyingRules(conditions),
     evaluators,
   };
+}
+
+/** What decides about denials; their conditions are kept for nothing else. */
+function denyingRules(conditions: readonly RuleCondition[]): readonly RuleCondition[] {
+  if (!conditions.some(({ rule }) => rule.action === "deny")) return [];
+  return conditions.filter(
+    ({ rule: { action, on } }) =>
+      (action === "deny" || action === "allow") && on.some((kind) => kind !== "exec"),
+  );
 }
 
 function plainPolicy(role: LoadedRole, resolved: Resolved, digests: ReadonlySet<string>): ResolvedPolicy {

@@ -67,6 +67,8 @@ export interface Policy {
   readonly digests: ReadonlySet<string>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
+  /** @internal The rules that deny what processes do on the network, and those that allow it; none if nothing denies. */
+  readonly networkRules: readonly RuleCondition[];
   /** @internal */
   readonly evaluators: Readonly<Record<JudgedKind, RuleEvaluator>>;
 }
@@ -569,10 +571,11 @@ export function* compilingEvaluator(
     slots.set(name, slots.size);
     return slots.size - 1;
   };
-  const compiler = new Compiler({ slotOf, isLate: isExpensive });
   const asked: PreparedRule[] = [];
+  // An engine takes a tenth of a millisecond, and most policies have no rules on most kinds of events.
+  const compiler = rules.length === 0 ? undefined : new Compiler({ slotOf, isLate: isExpensive });
   for (const rule of rules) {
-    asked.push(prepare(rule, compiler, slotOf));
+    if (compiler !== undefined) asked.push(prepare(rule, compiler, slotOf));
     yield;
   }
   return new RuleEvaluator(asked, slots, defaultAction, defaultRuleset);

@@ -112,7 +112,12 @@ const testSchema = v.strictObject({
   expect: expectSchema,
 });
 
-const listSchema = v.union([listItems, v.strictObject({ append: listItems })]);
+const listSchema = v.union([
+  listItems,
+  v.strictObject({ append: listItems }),
+  /** A file of networks, relative to the policy's. */
+  v.strictObject({ file: v.pipe(text, v.minLength(1, "an empty name")) }),
+]);
 
 export const roleFileSchema = v.strictObject({
   role: name,
@@ -215,7 +220,7 @@ function keysAt(path: readonly unknown[]): string[] {
   if (top === "rules") return Object.keys(ruleSchema.entries);
   if (top === "override") return Object.keys(overrideSchema.entries);
   if (top === "tests") return Object.keys(inner === "expect" ? expectSchema.entries : testSchema.entries);
-  return ["append"];
+  return ["append", "file"];
 }
 
 function plain(expected: string | null): string {

@@ -2,7 +2,7 @@
 // the verification, so that programs without keys need no cryptography.
 import { parseTime, timeText } from "../baseline/baseline-file.ts";
 
-const signedKinds = ["policy", "baseline", "digests", "change"] as const;
+const signedKinds = ["policy", "baseline", "digests", "list", "change"] as const;
 type SignedKind = (typeof signedKinds)[number];
 
 /** A file that a signature covers, identified by its purpose. Its location is not signed. */

@@ -80,6 +80,8 @@ interface SocketSubject<K extends NetworkKind> extends ProcessSubject {
   readonly network: NetworkEvent & { readonly kind: K };
   /** Name of the peer's address; null: none is known. Absent: a listener has no peer. */
   readonly peerName?: string | null | undefined;
+  /** Whether the baseline has the peer; null: no destinations were ever accepted. Absent if that is not known. */
+  readonly peerKnown?: boolean | null | undefined;
 }
 
 /** The subject of each judged kind of event. The type checker names a kind that is missing here. */
@@ -92,20 +94,20 @@ interface SubjectTypes {
 
 export type NetworkSubject = SubjectTypes[NetworkKind];
 
-/**
- * The subject of what a process does on the network. `process`: what is known of it then. `peerName`: the name of the
- * peer's address; null if it has none.
- */
+/** The subject of what a process does on the network. `process`: what is known of it then. `peer`: see the subject. */
 export function subjectOfNetwork(
   process: Omit<ExecSubject, "kind">,
   event: NetworkEvent,
-  peerName: string | null = null,
+  peer: {
+    readonly peerName?: string | null | undefined;
+    readonly peerKnown?: boolean | null | undefined;
+  } = {},
 ): NetworkSubject {
   switch (event.kind) {
     case "connect":
-      return { ...process, kind: event.kind, peerName, network: event };
+      return { ...process, kind: event.kind, network: event, ...peer };
     case "send":
-      return { ...process, kind: event.kind, peerName, network: event };
+      return { ...process, kind: event.kind, network: event, ...peer };
     case "listen":
       return { ...process, kind: event.kind, network: event };
   }
@@ -135,10 +137,6 @@ function containerImage(subject: Subject): string | null | undefined {
 
 function networkOf(subject: Subject): NetworkEvent | undefined {
   return subject.kind === "exec" ? undefined : subject.network;
-}
-
-function peerNameOf(subject: Subject): string | null | undefined {
-  return subject.kind === "exec" ? undefined : subject.peerName;
 }
 
 function peerOf(subject: Subject): Exclude<NetworkEvent, ListenEvent> | undefined {
@@ -195,7 +193,8 @@ const readers: {
   "network.type": (s) => networkOf(s)?.family,
   "network.peer.address": (s) => peerOf(s)?.peerAddress,
   "network.peer.port": (s) => peerOf(s)?.peerPort,
-  "destination.name": peerNameOf,
+  "destination.name": (s) => (s.kind === "exec" ? undefined : s.peerName),
+  "destination.known": (s) => (s.kind === "exec" ? undefined : s.peerKnown),
   "network.local.address": (s) => networkOf(s)?.localAddress,
   "network.local.port": (s) => networkOf(s)?.localPort,
   "tree.path": (s) => s.tree.path,

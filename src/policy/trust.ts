@@ -1,6 +1,6 @@
 // Checks signatures while a policy is loaded: a file is parsed only if its bytes were signed with a trusted key.
 import { timeText } from "../baseline/baseline-file.ts";
-import { HintedError, messageOf } from "../vocabulary/errors.ts";
+import { hintOf, messageOf } from "../vocabulary/errors.ts";
 import {
   fileLine,
   openSignature,
@@ -63,7 +63,7 @@ export class Signatures {
     try {
       bytes = read(path, SIGNATURE_LIMIT);
     } catch (error) {
-      refuse(`${path} ${messageOf(error)}`, (error instanceof HintedError ? error.hint : undefined) ?? SIGN);
+      refuse(`${path} ${messageOf(error)}`, hintOf(error) ?? SIGN);
       return false;
     }
     if (bytes === undefined) {

@@ -148,7 +148,7 @@ export const instruments = {
     description: "Time from the event in the kernel until the action was carried out.",
     attributes: ["outcome"],
     closed: [outcomes],
-    buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 1],
+    buckets: [0.00005, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
   },
   rulesUndecided: {
     prometheus: "treewarden_rules_undecided_total",

@@ -25,6 +25,8 @@ export interface EndpointInputs {
     format: ExpositionFormat,
     isCompressed: boolean,
   ) => Promise<string | Uint8Array<ArrayBuffer>>;
+  /** Called with the reason when the address cannot be used, and with undefined when it can be used again. */
+  readonly onProblem?: (why: string | undefined) => void;
   /** The warden's answer; resolves within a second even if the warden does not answer. */
   readonly health: () => Promise<Health>;
 }
@@ -57,12 +59,15 @@ export function openEndpoint(
     const name = `${address.host}:${address.port}`;
     try {
       server = serve(address, inputs, new RefusedUsers(warn));
-      if (waitMs > FIRST_RETRY_MS) warn(`listening on ${name} now`);
+      if (waitMs === FIRST_RETRY_MS) return;
+      warn(`listening on ${name} now`);
+      inputs.onProblem?.(undefined);
     } catch (error) {
       if (waitMs === FIRST_RETRY_MS) {
         const why = codeOf(error) === "EADDRINUSE" ? "it is used by another program" : messageOf(error);
         const hint = "treewarden tries again; choose another address by metrics.listen or --listen";
         warn(`the endpoint cannot listen on ${name}: ${why}; ${hint}`);
+        inputs.onProblem?.(`the endpoint cannot listen on ${name}: ${why}`);
       }
       timer = setTimeout(() => listen(Math.min(2 * waitMs, LONGEST_RETRY_MS)), waitMs);
     }

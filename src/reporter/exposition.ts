@@ -7,7 +7,7 @@ import {
   instrumentNames,
 } from "../report/instruments.ts";
 import type { CumulativeSeries } from "./cumulative-totals.ts";
-import { type GzipPart, gzipOf, gzipPart } from "./gzip-parts.ts";
+import type { GzipPart } from "./gzip-parts.ts";
 
 export type ExpositionFormat = "prometheus" | "openmetrics";
 /** Which names the metrics of trees have: prom-cnproc's, treewarden's own, or both. */
@@ -86,7 +86,12 @@ export class Exposition {
   }
 
   /** The same as a gzip file. */
-  compress(series: Iterable<CumulativeSeries>, format: ExpositionFormat): Uint8Array<ArrayBuffer> {
+  async compress(
+    series: Iterable<CumulativeSeries>,
+    format: ExpositionFormat,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    // Loaded on demand, because of what zlib's module takes: not every host is scraped.
+    const { gzipOf, gzipPart } = await import("./gzip-parts.ts");
     const byInstrument = Map.groupBy(series, ({ instrument }) => instrument);
     const blocksOf = new Map<InstrumentName, readonly Block[]>();
     const parts: GzipPart[] = [];
@@ -102,7 +107,7 @@ export class Exposition {
       }
       const blocks = blocksOf.get(instrument) ?? inBlocks(list);
       blocksOf.set(instrument, blocks);
-      parts.push(gzipPart(text), ...compressedBlocks(blocks, family));
+      parts.push(gzipPart(text), ...compressedBlocks(blocks, family, gzipPart));
       text = "";
     }
     parts.push(gzipPart(text + endOf(format)));
@@ -136,7 +141,11 @@ function inBlocks(list: readonly CumulativeSeries[]): readonly Block[] {
   return blocks;
 }
 
-function compressedBlocks(blocks: readonly Block[], family: FamilyFormat): readonly GzipPart[] {
+function compressedBlocks(
+  blocks: readonly Block[],
+  family: FamilyFormat,
+  gzipPart: (text: string) => GzipPart,
+): readonly GzipPart[] {
   const compressed = new Map<CumulativeSeries, CompressedBlock>();
   const parts: GzipPart[] = [];
   for (const series of blocks) {

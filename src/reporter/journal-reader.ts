@@ -61,6 +61,14 @@ export class JournalReader implements Disposable {
     return this.database.query<{ id: number | null }, []>("SELECT max(id) AS id FROM records").get()?.id ?? 0;
   }
 
+  /** What the reporter remembers under this name; undefined if there is nothing. */
+  recall(name: string): string | undefined {
+    if (!this.hasTable("memory")) return undefined;
+    return this.database
+      .query<{ value: string }, [string]>("SELECT value FROM memory WHERE name = ?")
+      .get(name)?.value;
+  }
+
   /** Narrows the ids by the filter's times, through the index of times. */
   private range(
     filter: EventFilter,
@@ -96,7 +104,11 @@ export class JournalReader implements Disposable {
 
   /** False while a reporter is still creating the file. */
   private hasRecords(): boolean {
-    return this.database.query("SELECT 1 FROM sqlite_schema WHERE name = 'records'").get() !== null;
+    return this.hasTable("records");
+  }
+
+  private hasTable(name: string): boolean {
+    return this.database.query("SELECT 1 FROM sqlite_schema WHERE name = ?").get(name) !== null;
   }
 
   [Symbol.dispose](): void {

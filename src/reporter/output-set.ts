@@ -19,6 +19,7 @@ import type {
   OutputKind,
 } from "./output.ts";
 import type { RateLimitedWarnings } from "./rate-limited-warnings.ts";
+import type { ReporterProblems } from "./reporter-problems.ts";
 import type { RecordRow } from "./unwritten-entries.ts";
 
 export interface OutputSetOptions {
@@ -28,6 +29,7 @@ export interface OutputSetOptions {
   readonly redact: (record: EventRecord) => EventRecord;
   readonly series: () => Promise<readonly CumulativeSeries[]>;
   readonly warnings: RateLimitedWarnings;
+  readonly problems: Pick<ReporterProblems, "begin" | "end">;
   /** Adds to one of the series of `ownSeriesOf`. */
   readonly count: (series: OwnSeries, n: number) => void;
   readonly onJournalError: (error: unknown) => void;
@@ -131,18 +133,22 @@ export class OutputSet {
   }
 
   private async add(kind: OutputKind): Promise<void> {
-    const { context, series, warnings, count } = this.options;
+    const { context, series, warnings, problems, count } = this.options;
     const onDrop = (dropped: number): void => count(droppedFrom(kind.queue), dropped);
     const failing = new Set<string>();
     const onFailureOf = (signal: string) => (why: string) => {
       failing.add(signal);
+      const text = `cannot ${kind.signals[signal]}: ${why}`;
+      problems.begin(signal, text);
       count(failuresOf(signal), 1);
-      warnings.about(signal, `cannot ${kind.signals[signal]}: ${why}`);
+      warnings.about(signal, text);
     };
     /** Returns `result`, after a warning if it is the first delivery after a failure. */
     const noteEndOfFailure = (signal: string, result: Delivery): Delivery => {
-      if (result.outcome === "delivered" && result.partial === undefined && failing.delete(signal))
+      if (result.outcome === "delivered" && result.partial === undefined && failing.delete(signal)) {
+        problems.end(signal);
         warnings.about(`${signal} again`, `can ${kind.signals[signal]} again`);
+      }
       return result;
     };
     const output = await this.openOrWarn(kind, { ...context, onDrop });

@@ -20,6 +20,7 @@ import { outputKinds } from "./outputs.ts";
 import { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import { RecordIntake } from "./record-intake.ts";
 import type { ReporterOptions } from "./reporter-options.ts";
+import { PROBLEMS, ReporterProblems } from "./reporter-problems.ts";
 import { ReporterState } from "./reporter-state.ts";
 import { linkToWarden, type WardenLink } from "./warden-link.ts";
 import { WardenQuestions } from "./warden-questions.ts";
@@ -39,9 +40,13 @@ export interface ReporterInputs {
   readonly warn: (message: string) => void;
 }
 
+/** What a taken address is called in the reporter's statement, and in the metric. */
+const ENDPOINT = "endpoint";
 /** Gauges that the reporter measures for each scrape. */
 const journalBytes: OwnSeries = { instrument: "journalBytes", values: [] };
 const exportBacklog: OwnSeries = { instrument: "exportBacklog", values: [] };
+/** Besides the warden's, which says that a setting of the endpoint is wrong. */
+const endpointDisabled: OwnSeries = { instrument: "outputDisabled", values: [ENDPOINT] };
 
 /** The share of the watchdog's interval after which it is set again, so that it does not expire in between. */
 const HEARTBEAT_SHARE = 0.75;
@@ -71,6 +76,7 @@ class Reporter {
   private readonly inputs: ReporterInputs;
   private readonly warnings: RateLimitedWarnings;
   private readonly journal: Journal;
+  private readonly problems: ReporterProblems;
   private readonly note: OutageNote;
   private readonly state: ReporterState;
   private readonly questions = new WardenQuestions((request) => this.send(request));
@@ -92,12 +98,13 @@ class Reporter {
       maxBytes: config.journal.max_megabytes * 1e6,
     });
     this.warnOfQuarantine();
+    this.problems = new ReporterProblems((text) => this.storeProblems(text));
     this.note = new OutageNote(join(config.state_directory, OUTAGE_FILE));
     this.state = new ReporterState({
       journal: this.journal,
       note: this.note,
       run,
-      ownSeries: [...ownSeriesOf(outputKinds), journalBytes, exportBacklog],
+      ownSeries: [...ownSeriesOf(outputKinds), journalBytes, exportBacklog, endpointDisabled],
       uid: recordUids(crypto.getRandomValues(new Uint8Array(5))),
       onJournalError: (error) => this.onJournalError(error),
     });
@@ -176,6 +183,7 @@ class Reporter {
       redact,
       series: () => this.freshSeries(),
       warnings: this.warnings,
+      problems: this.problems,
       count: (series, n) => totals.add(series, n),
       onJournalError: (error) => this.onJournalError(error),
       lossRecord: (loss) => this.state.lossRecord(loss),
@@ -187,12 +195,14 @@ class Reporter {
     const inputs = {
       metrics: async (format: ExpositionFormat, isCompressed: boolean) => {
         const series = await this.freshSeries();
-        if (isCompressed) return this.exposition.compress(series, format);
+        if (isCompressed) return await this.exposition.compress(series, format);
         const text = this.exposition.format(series, format);
         this.collectGarbageSoon(text.length);
         return text;
       },
       health: () => this.health(),
+      onProblem: (why: string | undefined) =>
+        why === undefined ? this.problems.end(ENDPOINT) : this.problems.begin(ENDPOINT, why),
       security: this.inputs.options.endpointSecurity,
     };
     return openEndpoint(address, inputs, this.inputs.warn);
@@ -217,6 +227,7 @@ class Reporter {
     await this.questions.ask(FRESH_MS);
     this.state.totals.set(journalBytes, this.journal.bytes());
     this.state.totals.set(exportBacklog, this.outputs?.backlogOf("logs") ?? 0);
+    this.state.totals.set(endpointDisabled, this.problems.has(ENDPOINT) ? 1 : 0);
     return this.state.exposedSeries();
   }
 
@@ -248,6 +259,15 @@ class Reporter {
     this.warnings.about("journal", `cannot use the journal: ${why}`);
     if (this.journal.replaceIfBroken(error)) this.warnOfQuarantine();
     this.intake?.retrySoon();
+  }
+
+  /** A statement that cannot be stored, on a full disk say, stops nothing. */
+  private storeProblems(text: string): void {
+    try {
+      this.journal.remember({ [PROBLEMS]: text });
+    } catch (error) {
+      this.warnings.about("journal", `cannot use the journal: ${messageOf(error)}`);
+    }
   }
 
   private warnOfQuarantine(): void {

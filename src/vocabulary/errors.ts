@@ -10,6 +10,11 @@ export class HintedError extends Error {
   }
 }
 
+/** The advice that an error carries; undefined if it has none. */
+export function hintOf(error: unknown): string | undefined {
+  return error instanceof HintedError ? error.hint : undefined;
+}
+
 /** What the runtime makes of a system call that failed: `ENOENT: no such file or directory, mkdir '/x'`. */
 const systemCall = /^E[A-Z0-9]+: ([^\n]*), (\w+)(?: '([^\n]*)')?$/;
 

@@ -44,6 +44,11 @@ const table = {
   "sensor.failed": { about: "change", meaning: "the sensor in use failed for good" },
   "sensor.switched": { about: "change", meaning: "another sensor took over" },
   "sensor.resync": { about: "change", meaning: "/proc was scanned again after a loss" },
+  "sensor.listeners_truncated": {
+    about: "change",
+    warns: true,
+    meaning: "a snapshot of what listens left out sockets, because there were more than 65,536",
+  },
   "report.gap": { about: "change", warns: true, meaning: "reliable records are missing in the journal" },
   "link.shut_down": {
     about: "change",

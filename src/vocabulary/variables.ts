@@ -440,6 +440,16 @@ const table = {
     ordinary: null,
     meaning: "name of the peer's address in one of the files of `network.host_files`; null: none names it",
   },
+  "destination.known": {
+    type: "bool",
+    nullable: true,
+    judged: true,
+    kinds: ["connect", "send"],
+    dependsOn: ["socket", "baseline"],
+    inTests: "event",
+    meaning:
+      "the baseline has the destination for this tree in its scope; null: no destinations were ever accepted; absent while it cannot be told",
+  },
   "network.local.address": {
     type: "string",
     judged: true,
@@ -787,7 +797,7 @@ const table = {
   "self.count": reported("int", ["change"], "how often the same was seen since the record before"),
   "self.omitted": reported("int", ["change"], "how many different ones before it have no record"),
   "self.by.pid": reported("int", ["change"], "the process that did it"),
-  "self.by.user.id": reported("int", ["change"], "its user"),
+  "self.by.user.id": reported("int", ["change"], "the user of that process"),
   "self.by.executable": reported("string", ["change"], "its executable"),
   "self.by.tree": reported("string", ["change"], "its exact tree"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),
@@ -928,6 +938,11 @@ const table = {
     "string[]",
     [],
     "`status`: files that were changed after they were put into force",
+  ),
+  "status.reporter": reported(
+    "string[]",
+    [],
+    "`status`: what does not work at the outputs and the endpoint, as the reporter states it",
   ),
   "status.paused": reported("bool", [], "`status`: enforcement is paused"),
   "status.journal.bytes": reported("int", [], "`status`: size of the journal"),

@@ -36,13 +36,13 @@ export class EventSource implements Disposable {
   /** As the metric of the source shows it. */
   enforcement: Enforcement;
   private watched = false;
-  private watchedPids: readonly number[] = [];
-  private onSignal: (signal: OwnSignal) => void = () => undefined;
   readonly watchedNetwork: WatchedNetwork;
   /** What was asked of which sensor; undefined before the first time. */
   private networkOf: { readonly sensor: Sensor; readonly key: string | undefined } | undefined;
   /** Why the network is not watched, although it should be. */
   networkProblem: string | undefined;
+  private watchedPids: readonly number[] = [];
+  private onSignal: (signal: OwnSignal) => void = () => undefined;
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 

@@ -20,6 +20,8 @@ export const reloadedSettings: ReadonlySet<string> = new Set([
 
 export interface FilesInForceInputs {
   readonly stateDirectory: string;
+  /** With which the run was started. */
+  readonly startConfig: Config;
   readonly totals: Totals;
   readonly writeFile: WriteFile;
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
@@ -73,13 +75,12 @@ export class FilesInForce {
 
   /** The settings of `config` that differ from those in force and need another start. */
   laterSettings(config: Config): readonly string[] {
-    const before: Readonly<Record<string, unknown>> = this.inForce.config;
-    return Object.entries(config)
-      .filter(
-        ([name, value]) =>
-          !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
-      )
-      .map(([name]) => name);
+    return laterThan(this.inForce.config, config);
+  }
+
+  /** The settings that a reload has changed since the run was started, and that need another start. */
+  get waiting(): readonly string[] {
+    return laterThan(this.inputs.startConfig, this.inForce.config);
   }
 
   private show(): void {
@@ -95,6 +96,15 @@ export class FilesInForce {
       recordChange("configuration.not_saved", { "error.message": String(error) }),
     );
   }
+}
+
+function laterThan(before: Readonly<Record<string, unknown>>, config: Config): readonly string[] {
+  return Object.entries(config)
+    .filter(
+      ([name, value]) =>
+        !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
+    )
+    .map(([name]) => name);
 }
 
 function withoutFiles({ files: _files, policies: _policies, ...inForce }: LastGood): InForce {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AcceptedTrees, type ScopeOrPending } from "../baseline/accepted-trees.ts";
 import { Baseline, type Knowledge } from "../baseline/baseline.ts";
 import { type FileError, formatBaseline, readingBaseline } from "../baseline/baseline-file.ts";
+import type { Destination } from "../baseline/destination.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
@@ -113,6 +114,29 @@ export class KnownTrees {
   scopeOf(lineage: Lineage, facts: ProcessFacts): ScopeOrPending {
     const { container } = lineage;
     return this.accepted.scopeOf(lineage, facts, container === null ? null : this.inputs.imageOf(container));
+  }
+
+  /**
+   * Whether a process is known to connect or send to `destination`; null: no destinations were ever accepted; undefined
+   * while it cannot be told, or if an exclusion hides the process.
+   */
+  knowsDestination(
+    { process: { lineage }, facts, tree }: KnowableExec,
+    destination: Destination,
+  ): boolean | null | undefined {
+    const { baseline } = this.accepted;
+    if (!(baseline instanceof Baseline)) return baseline;
+    const scope = this.scopeOf(lineage, facts);
+    if (scope === "pending") return undefined;
+    const isKnown = baseline.knowsDestination(lineage, scope, destination);
+    if (isKnown !== false || this.accepted.exclusions.size === 0) return isKnown;
+    const hidden = { labels: tree.labels, names: tree.names, habitNames: tree.habitNames };
+    const whose = { scope, users: tree.userIds };
+    const second = this.inputs.now();
+    const isHidden =
+      this.accepted.exclusions.changeOf(lineage, whose, second) !== undefined ||
+      this.accepted.exclusions.hides({ ...hidden, ...whose }, second) !== undefined;
+    return isHidden ? undefined : false;
   }
 
   /** What the baseline knows of a lineage in a scope; undefined if the tree is unknown and an exclusion hides it. */

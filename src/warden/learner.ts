@@ -1,6 +1,7 @@
 // Collects the trees of what runs, for root to accept. What is learned is reported and decides nothing.
 import { join } from "node:path";
 import type { Knowledge } from "../baseline/baseline.ts";
+import type { Destination } from "../baseline/destination.ts";
 import { LEARNING_KEY, LEARNING_STATE } from "../baseline/file-names.ts";
 import type { SealedUpdate } from "../baseline/learned.ts";
 import { sealUpdate } from "../baseline/learned-seal.ts";
@@ -109,6 +110,23 @@ export class Learner {
       const current = this.isLearning ? knownTrees.compare(lineage, tree, scope) : knowledge;
       this.collect({ lineage, facts, second: now() }, scope, current);
     }
+  }
+
+  /**
+   * Takes notice of a connection or a first datagram; `isKnown`: what `KnownTrees.knowsDestination` has answered for it.
+   * In a container whose image is not known yet it is left out: the process will do it again.
+   */
+  onDestination(
+    { process: { lineage }, facts }: KnowableExec,
+    destination: Destination,
+    isKnown: boolean | null | undefined,
+  ): void {
+    const { knownTrees, now } = this.inputs;
+    if (!this.isLearning && isKnown !== false) return;
+    const scope = knownTrees.scopeOf(lineage, facts);
+    if (scope === "pending") return;
+    const change = knownTrees.windowOf({ lineage, facts }) ?? null;
+    this.learning.observeDestination(lineage, scope, now(), facts, destination, change);
   }
 
   /** Collects what a learning run learns, or what is unknown, unless an exclusion hides it (`knowledge`: undefined). */

@@ -15,6 +15,8 @@ export interface ListenerSnapshotsInputs {
   /** A duration of the configuration in force, or `off`. */
   readonly interval: () => string;
   readonly emit: (event: ListenEvent) => void;
+  /** A snapshot left out sockets, because there were too many. */
+  readonly onTruncated: () => void;
 }
 
 export class ListenerSnapshots {
@@ -64,12 +66,13 @@ export class ListenerSnapshots {
   private *taking(): Steps<void> {
     const { watch } = this;
     if (watch === undefined || watchedListeners(watch) === undefined) return;
-    const { source, emit } = this.inputs;
-    const { events } = yield* listenerScan({ source: source(), filters: watch.filters });
+    const { source, emit, onTruncated } = this.inputs;
+    const { events, isTruncated } = yield* listenerScan({ source: source(), filters: watch.filters });
     for (const event of events) {
       emit(event);
       yield;
     }
+    if (isTruncated) onTruncated();
   }
 }
 

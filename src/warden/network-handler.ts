@@ -11,10 +11,10 @@ import { records } from "../report/records.ts";
 import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
-import type { CloseEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
-import { type HostNames, noHostNames } from "../sensor/network/host-names.ts";
+import type { CloseEvent, ListenEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
+import type { KnowableExec } from "./known-trees.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
 import type { LoadShedding } from "./load-shedding.ts";
 import { factsOf, networkSubject } from "./network-subject.ts";
@@ -53,6 +53,13 @@ export interface NetworkInputs
   readonly isReported: (kind: NetworkKind) => boolean;
   /** How many plain events of each user are reported. */
   readonly budget: Pick<UserBudget, "take">;
+  /** The name of an address; null: none has it. */
+  readonly hostNameOf?: (address: string) => string | null;
+  /** Looks up whether a process is known to connect or send to its peer, and learns it; see `destination.known`. */
+  readonly knowPeer?: (
+    process: KnowableExec,
+    event: Exclude<NetworkEvent, ListenEvent>,
+  ) => boolean | null | undefined;
 }
 
 const denied: CarriedOut = { outcome: "denied", reason: undefined };
@@ -66,8 +73,6 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 };
 
 export class NetworkHandler {
-  /** Names of addresses in force. */
-  hostNames: HostNames = noHostNames;
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
 
@@ -78,10 +83,11 @@ export class NetworkHandler {
   onNetwork(activity: NetworkActivity): void {
     const { inputs } = this;
     const { process, tree, event } = activity;
-    const facts = factsOf(activity);
+    const facts = factsOf(process, event.uid);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
-    const context = { ...inputs, wallOffset: inputs.wallOffset(), hostNames: this.hostNames };
-    const subject = networkSubject(activity, facts, context, knowledge);
+    const peerKnown =
+      event.kind === "listen" ? undefined : inputs.knowPeer?.({ process, facts, tree }, event);
+    const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge, peerKnown);
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);

@@ -1,39 +1,48 @@
 // The subject of a verdict on what a process does on the network.
 import type { Knowledge } from "../baseline/baseline.ts";
+import type { Tree } from "../fingerprint/tree.ts";
 import { factsAfterExec } from "../forest/lasting-facts.ts";
+import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
-import { type NetworkSubject, subjectOfNetwork } from "../policy/subject.ts";
-import type { ProcessFacts } from "../sensor/event.ts";
-import type { HostNames } from "../sensor/network/host-names.ts";
+import { type ExecSubject, type NetworkSubject, subjectOfNetwork } from "../policy/subject.ts";
+import type { ProcessFacts, SensorSource } from "../sensor/event.ts";
 import type { NetworkActivity } from "./tracker.ts";
 import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 
 export interface NetworkSubjectInputs
   extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf" | "podOf"> {
-  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
-  readonly wallOffset: number;
-  readonly hostNames: HostNames;
+  /** The name of an address; null: none has it. Absent where names are not known. */
+  readonly hostNameOf?: (address: string) => string | null;
 }
 
-/** What is known of the process now: its effective user as the event has it, the rest as of its last exec. */
-export function factsOf({ process, event }: NetworkActivity): ProcessFacts {
-  const uid = event.uid ?? process.lineage.uid;
-  return factsAfterExec(process.facts, { startTicks: process.startTicks, uid });
+/** A process that uses the network, or may do so. */
+export interface RunningProcess {
+  readonly process: Process;
+  readonly tree: Tree;
+  readonly source: SensorSource;
+  /** ns, CLOCK_MONOTONIC */
+  readonly time: number;
+  readonly facts: ProcessFacts;
 }
 
-export function networkSubject(
-  activity: NetworkActivity,
-  facts: ProcessFacts,
+/** What is known of a process after its exec. `uid`: its effective user now; undefined: as at the exec. */
+export function factsOf({ facts, startTicks, lineage }: Process, uid: number | undefined): ProcessFacts {
+  return factsAfterExec(facts, { startTicks, uid: uid ?? lineage.uid });
+}
+
+/** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. */
+export function processSubject(
+  { process, tree, source, time, facts }: RunningProcess,
+  wallOffset: number,
   inputs: NetworkSubjectInputs,
-  knowledge: Knowledge = {},
-): NetworkSubject {
-  const { process, tree, event } = activity;
+  knowledge: Knowledge,
+): Omit<ExecSubject, "kind"> {
   const { lineage, ancestry } = process;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
-  const known = {
-    source: event.source,
-    time: event.time,
-    wallTime: (event.time + inputs.wallOffset) / 1e6,
+  return {
+    source,
+    time,
+    wallTime: (time + wallOffset) / 1e6,
     process,
     facts,
     runnable: lineage.program,
@@ -50,6 +59,18 @@ export function networkSubject(
     bootTimeMs: inputs.bootTimeMs,
     userName: inputs.userName,
   };
-  const peer = event.kind === "listen" ? undefined : event.peerAddress;
-  return subjectOfNetwork(known, event, peer === undefined ? null : (inputs.hostNames.get(peer) ?? null));
+}
+
+export function networkSubject(
+  { process, tree, event }: NetworkActivity,
+  facts: ProcessFacts,
+  wallOffset: number,
+  inputs: NetworkSubjectInputs,
+  knowledge: Knowledge = {},
+  peerKnown?: boolean | null,
+): NetworkSubject {
+  const { source, time } = event;
+  const known = processSubject({ process, tree, source, time, facts }, wallOffset, inputs, knowledge);
+  if (event.kind === "listen") return subjectOfNetwork(known, event);
+  return subjectOfNetwork(known, event, { peerName: inputs.hostNameOf?.(event.peerAddress), peerKnown });
 }

@@ -202,7 +202,7 @@ export class WardenCapture {
   }
 
   /** What the warden judges by: image and pod of a container. */
-  container(id: string, { image, pod }: Omit<ContainerItem, "kind" | "id">): void {
+  container(id: string, image: ContainerItem["image"], pod: ContainerItem["pod"]): void {
     const { active } = this;
     if (active === undefined) return;
     const before = active.containers.get(id);

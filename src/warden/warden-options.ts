@@ -67,6 +67,8 @@ export interface WardenOptions {
   readonly config: Config;
   /** What is in force at the start. */
   readonly lastGood: LastGood;
+  /** With which the run was started; the supervisor and the reporter have no other one. */
+  readonly startConfig: Config;
   /** When the run started: milliseconds since the epoch. */
   readonly runStartedMs: number;
   /** Outputs that are off because their settings cannot be used. */

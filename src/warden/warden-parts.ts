@@ -1,11 +1,14 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
+
 import { readlinkSync } from "node:fs";
+import { destinationOf } from "../baseline/destination.ts";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
 import { ExaminerClient } from "../examiner/client.ts";
 import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
+import { treeOf } from "../fingerprint/tree.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import {
   bootTimeMs,
@@ -43,6 +46,7 @@ import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
 import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
+import { DenialsInForce } from "./denials-in-force.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
@@ -56,6 +60,7 @@ import { Learner } from "./learner.ts";
 import { LimitedKills } from "./limited-kills.ts";
 import { LoadShedding } from "./load-shedding.ts";
 import { NetworkHandler } from "./network-handler.ts";
+import { factsOf, processSubject } from "./network-subject.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
@@ -110,6 +115,8 @@ export function buildWardenParts(
   const reload: { onRequest: (name: string) => void } = { onRequest: () => undefined };
   const work = new SlicedWork();
   const users = { nameOf: readUserNames() };
+  /** Names of addresses in force. */
+  const hosts = { names: hostNames };
   const stamp = recordUids(crypto.getRandomValues(new Uint8Array(5)));
   const totals = new Totals({ isExponential: options.exponentialHistograms });
   const trees = new TreeTotals(totals, { mode: config.metrics.trees, limit: config.metrics.max_trees });
@@ -235,7 +242,10 @@ export function buildWardenParts(
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
   });
-  const files = new FilesInForce({ stateDirectory, totals, writeFile, recordChange }, options.lastGood);
+  const files = new FilesInForce(
+    { stateDirectory, startConfig: options.startConfig, totals, writeFile, recordChange },
+    options.lastGood,
+  );
   if (files.current.problems.length > 0)
     recordChange("configuration.rejected", {
       "policy.severity": "high",
@@ -268,7 +278,7 @@ export function buildWardenParts(
   });
   const imageOf = (container: string): string | null | undefined => {
     const image = examiner.containers.imageOf(container);
-    capture.container(container, { image, pod: examiner.containers.podOf(container) });
+    capture.container(container, image, examiner.containers.podOf(container));
     return image;
   };
   const podOf = (container: string) => examiner.containers.podOf(container);
@@ -375,6 +385,7 @@ export function buildWardenParts(
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
       ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
+      ...(denials.problem === undefined ? [] : [denials.problem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
@@ -402,6 +413,7 @@ export function buildWardenParts(
       digest: files.current.origin.digest,
       since: files.current.sinceMs / 1e3,
     },
+    waiting: [...files.waiting],
     degraded: [...degraded()],
     lost: verdicts.lost,
     backlog: outbox.unacknowledged,
@@ -427,10 +439,14 @@ export function buildWardenParts(
       isKnown: (tree) => knownTrees.isFamiliar(tree),
     },
     {
-      onFork: (child) => verdicts.onFork(child),
+      onFork: (child) => {
+        verdicts.onFork(child);
+        denials.assign(child);
+      },
       onExec: (exec) => {
         recentExecs.add(exec);
         verdicts.onExec(exec);
+        denials.assign(exec.process);
       },
       onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
       onNetwork: (activity) => network.onNetwork(activity),
@@ -503,8 +519,33 @@ export function buildWardenParts(
     wallOffset: () => verdicts.wallOffset,
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+    hostNameOf: (address) => hosts.names.get(address) ?? null,
+    knowPeer: (process, { transport, peerAddress, peerPort }) => {
+      const isLearned = source.watchedNetwork.settings.learn_destinations;
+      if (!isLearned && !knownTrees.hasBaseline) return null;
+      const destination = destinationOf(transport, peerAddress, peerPort);
+      if (destination === undefined) return undefined;
+      const isKnown = knownTrees.knowsDestination(process, destination);
+      if (isLearned) learner.onDestination(process, destination, isKnown);
+      return isKnown;
+    },
   });
-  network.hostNames = hostNames;
+  const denials = new DenialsInForce({
+    policy: policyInForce,
+    enforcement,
+    epoch,
+    processes: () => tracker.forest.processes(),
+    kernel: () => source.sensor.denials,
+    subjectOf: (process) => {
+      const time = monotonicNow();
+      const facts = factsOf(process, undefined);
+      const tree = treeOf(process.lineage);
+      const knowledge = judging.knowledgeOf({ process, facts, tree, time });
+      const running = { process, tree, source: source.name, time, facts };
+      return processSubject(running, verdicts.wallOffset, judging, knowledge);
+    },
+  });
+  epoch.onRaise(() => work.add("denials", () => denials.applying()));
   const verdicts = new VerdictHandler({
     ...judging,
     killer,
@@ -543,6 +584,7 @@ export function buildWardenParts(
     capture,
     changes,
     confirmed,
+    denials,
     enforcement,
     degraded,
     epoch,
@@ -554,11 +596,11 @@ export function buildWardenParts(
     forestStore,
     chainStore,
     heartbeat,
+    hosts,
     knownTrees,
     late,
     learner,
     link,
-    network,
     observation,
     outbox,
     ownCost,

@@ -36,6 +36,8 @@ export const wardenStatus = v.strictObject({
   /** null: none was ever accepted. */
   baseline: v.nullable(v.strictObject({ digest: v.nullable(text), trees: number, since: seconds })),
   configuration: v.strictObject({ file: v.nullable(text), digest: v.nullable(text), since: seconds }),
+  /** Settings that a reload has changed and that are in force from the next start on. */
+  waiting: v.array(text),
   /** Why what is in force is not what was asked for; empty if it is. */
   degraded: v.array(text),
   /** Events lost since the warden's start. */

@@ -7,7 +7,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
+import { discardCode, releaseStartMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -63,6 +63,8 @@ const HANDOVER_PAUSE_MS = 5;
 /** Runs until it is ordered to stop. Throws if no event source can be opened, or if it fails and no other can be. */
 export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): Promise<void> {
   setProcessName("tw-warden");
+  // The policy has been read and compiled.
+  await discardCode();
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
   await releaseStartMemory();
@@ -77,6 +79,8 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
 function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
   const saved = readState(options.config.state_directory);
   const warden = new Warden(options, buildWardenParts(options, loaded, saved));
+  // The scan needs the memory that the saved state took.
+  Bun.gc(true);
   warden.start(saved);
   return warden;
 }
@@ -123,6 +127,7 @@ class Warden {
       watched: () => source.watchedNetwork.current,
       interval: () => source.watchedNetwork.settings.listen.snapshot_interval,
       emit: (event) => this.handleEvent(event),
+      onTruncated: () => parts.recordChange("sensor.listeners_truncated", { "sensor.source": source.name }),
     });
     parts.reload.onRequest = (name) => {
       this.reloadRequests.push(name);
@@ -139,8 +144,15 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
+    this.applyDenials();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
+  }
+
+  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
+  private applyDenials(): void {
+    const { work, denials } = this.parts;
+    work.add("denials", () => denials.applying());
   }
 
   async run(): Promise<void> {
@@ -320,6 +332,7 @@ class Warden {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
+      this.applyDenials();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -427,7 +440,7 @@ class Warden {
   private *reloading(read: SettingsResult): Steps<void> {
     const { users, epoch, knownTrees, policyInForce, enforcement, verdicts, source, recordChange, files } =
       this.parts;
-    const { confirmed, network } = this.parts;
+    const { confirmed, hosts } = this.parts;
     const requests = this.reloadRequests.splice(0);
     if (this.successorBy !== undefined) {
       this.leaveReload(requests);
@@ -456,8 +469,8 @@ class Warden {
       return;
     }
     if (config.enforcement !== enforcement.enforcement) source.setEnforcement(config.enforcement);
+    hosts.names = result.hostNames;
     source.watchedNetwork.settings = config.network;
-    network.hostNames = result.hostNames;
     policyInForce.replace(result.policy);
     this.parts.observation.apply(result.policy, monotonicNow());
     enforcement.apply(result.policy, config);

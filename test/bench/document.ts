@@ -16,6 +16,9 @@ Written by the benchmark (\`npm run bench -- --write\`), not by hand. To repeat 
     npm run bench -- --count 5000 --rounds 1     shorter
     npm run bench -- --write                     into this page
     npm run bench:soak -- --seconds 3600         an hour at 500 execs a second
+    npm run bench:telemetry                      export: cost, chaos, an hour without a collector; to standard output
+    npm run bench:scrape                         100,000 different trees in ten minutes, and what a scrape takes
+    npm run bench -- --sections builds --before FILE   this build and another one at once, on the same execs
     npm run bench:hot                            the hot path alone and what its caches are worth, without root
     npm run bench:hot -- --only lineages         parts of it (--write: into this page)
 

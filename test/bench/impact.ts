@@ -1,11 +1,10 @@
 // What the host's own work loses: throughput, latency of an exec, time in the kernel.
-import { readdirSync } from "node:fs";
 import type { Load, PacedRun } from "./load.ts";
+import { countingRuns, programNs } from "./program-runs.ts";
 import type { Bench, Section } from "./section.ts";
 import { median, number, percent, quantile, table } from "./table.ts";
 import { newMark, RunningTool } from "./tool-run.ts";
 import { execsnoop, extrace, forkstat, runOf, type Tool, traceOf } from "./tools.ts";
-import { read } from "./usage.ts";
 
 function watchers(bench: Bench): readonly Tool[] {
   return [...bench.peers.filter((tool) => tool !== forkstat), traceOf("ebpf"), runOf("ebpf")];
@@ -133,30 +132,28 @@ export const inKernel: Section = {
       "us of BPF for each exec, its fork and exit included (execsnoop: exec alone), as kernel.bpf_stats_enabled has it, " +
         "which is on for this part only. The clock it reads around each run is in these figures.",
       table(["", "/bin/true", "static"], rows),
+      "`treewarden run` with a role that asks for the environment, the static program, by the size of its environment in " +
+        "variables of 50 bytes; the least of the rounds.",
+      await byEnvironment(bench),
     ].join("\n\n");
   },
 };
 
-/** kernel.bpf_stats_enabled until disposed of, then as it was. */
-function countingRuns(): Disposable {
-  const path = "/proc/sys/kernel/bpf_stats_enabled";
-  const before = read(path).trim();
-  const set = (value: string): void => void Bun.spawnSync(["sh", "-c", `echo ${value} > ${path}`]);
-  set("1");
-  return { [Symbol.dispose]: () => set(before === "1" ? "1" : "0") };
-}
+/** None, 0.5, 2 and 8 kB. */
+const ENVIRONMENTS = [0, 10, 40, 160];
 
-/** ns that the BPF programs which `pids` have loaded took so far (/proc/PID/fdinfo/N: prog_id, run_time_ns). */
-function programNs(pids: readonly number[]): number {
-  const programs = new Map<string, number>();
-  for (const pid of pids) {
-    for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
-      const info = read(`/proc/${pid}/fdinfo/${fd}`);
-      // A link's has a program's number, too, and no time.
-      const id = /^prog_id:\s+(\d+)/m.exec(info)?.[1];
-      const ns = /^run_time_ns:\s+(\d+)/m.exec(info)?.[1];
-      if (id !== undefined && ns !== undefined) programs.set(id, Number(ns));
+async function byEnvironment(bench: Bench): Promise<string> {
+  bench.say("in the kernel, environments");
+  // Kept, because only then it is waited for until its programs are there.
+  await using running = await RunningTool.start(runOf("ebpf"), bench.loads, true);
+  const costs = ENVIRONMENTS.map((): number[] => []);
+  for (let round = 0; round < 2 * bench.rounds; round++) {
+    for (const [at, variables] of ENVIRONMENTS.entries()) {
+      const before = programNs(running.pids);
+      const { execs } = await bench.loads.run(bench.loads.shortest, bench.count, 1, newMark(), variables);
+      costs[at]?.push((programNs(running.pids) - before) / execs / 1e3);
     }
   }
-  return [...programs.values()].reduce((sum, ns) => sum + ns, 0);
+  const names = ENVIRONMENTS.map((variables) => `${variables} variables`);
+  return table(["", ...names], [["us", ...costs.map((list) => number(Math.min(...list), 2))]]);
 }

@@ -78,9 +78,12 @@ export class Loads implements Disposable {
     return load;
   }
 
-  /** Starts `load` `count` times from each of `parents` processes; every exec has `mark` and a number as arguments. */
-  async run(load: Load, count: number, parents: number, mark: string): Promise<LoadRun> {
-    const text = await output([this.spawner, String(count), load.program, String(parents)], mark);
+  /**
+   * Starts `load` `count` times from each of `parents` processes; every exec has `mark` and a number as arguments, and
+   * `variables` variables of 50 bytes in its environment.
+   */
+  async run(load: Load, count: number, parents: number, mark: string, variables = 0): Promise<LoadRun> {
+    const text = await output([this.spawner, String(count), load.program, String(parents)], mark, variables);
     return { seconds: Number(text) / 1e9, execs: count * parents };
   }
 
@@ -135,8 +138,9 @@ export class Loads implements Disposable {
   }
 }
 
-async function output(command: string[], mark: string): Promise<string> {
-  const run = Bun.spawn(command, { env: { MARK: mark }, stdout: "pipe", stderr: "inherit" });
+async function output(command: string[], mark: string, variables = 0): Promise<string> {
+  const env = { MARK: mark, VARIABLES: String(variables) };
+  const run = Bun.spawn(command, { env, stdout: "pipe", stderr: "inherit" });
   const text = await new Response(run.stdout).text();
   if ((await run.exited) !== 0) throw new Error(`${command.join(" ")} failed`);
   return text;

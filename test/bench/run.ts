@@ -1,6 +1,7 @@
 // `npm run bench`: treewarden and its peers on the same loads, in one run; medians of several rounds.
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { builds } from "./builds.ts";
 import { attribution, cost } from "./cost.ts";
 import { circumstances, writeSection } from "./document.ts";
 import { inKernel, latency, throughput } from "./impact.ts";
@@ -23,6 +24,8 @@ const sections: Readonly<Record<string, Section>> = {
   loss,
   memory,
 };
+/** Only asked for by name, with `--before`. */
+const comparison: Readonly<Record<string, Section>> = { builds };
 const SOAK = "Memory over time";
 const SCRAPE = "Scrapes while every program has another name";
 
@@ -48,23 +51,25 @@ if (process.geteuid?.() !== 0) {
   process.exit(3);
 }
 
-const unknown = flags.sections.split(",").find((name) => sections[name] === undefined);
+const all = { ...sections, ...comparison };
+const unknown = flags.sections.split(",").find((name) => all[name] === undefined);
 if (unknown !== undefined) {
-  console.error(`bench: no section ${unknown} (there are: ${Object.keys(sections).join(", ")})`);
+  console.error(`bench: no section ${unknown} (there are: ${Object.keys(all).join(", ")})`);
   process.exit(2);
 }
 
 const asked = new RegExp(flags.tools);
 const found = peers.filter((tool) => asked.test(tool.name) && isThere(tool));
 const other = flags.before;
-const builds = other === undefined ? wardens : wardens.flatMap((tool) => [before(tool, other), tool]);
+const tools = other === undefined ? wardens : wardens.flatMap((tool) => [before(tool, other), tool]);
 using tracefs = found.some((tool) => tool.needsTracefs) ? mountTracefs() : undefined;
 void tracefs;
 using loads = new Loads();
 const bench: Bench = {
   loads,
   peers: found,
-  wardens: builds.filter((tool) => asked.test(tool.name)),
+  wardens: tools.filter((tool) => asked.test(tool.name)),
+  before: flags.before,
   count: Number(flags.count),
   rounds: Number(flags.rounds),
   say: (text) => console.error(`bench: ${text}`),
@@ -80,7 +85,7 @@ if (flags.scrape) {
   tell(SOAK, `${when}.\n\n${text}`);
 } else {
   for (const name of flags.sections.split(",")) {
-    const section = sections[name];
+    const section = all[name];
     if (section === undefined) continue;
     const when = await circumstances(bench);
     tell(section.title, `${when}.\n\n${await section.measure(bench)}`);
@@ -89,8 +94,7 @@ if (flags.scrape) {
 
 function tell(title: string, text: string): void {
   console.log(`\n## ${title}\n\n${text}`);
-  if (flags.write)
-    writeSection(title, text, [...Object.values(sections).map((one) => one.title), SOAK, SCRAPE]);
+  if (flags.write) writeSection(title, text, [...Object.values(all).map((one) => one.title), SOAK, SCRAPE]);
 }
 
 /** Mounted for the run, and only if it was not. */

@@ -8,6 +8,8 @@ export interface Bench {
   readonly peers: readonly Tool[];
   /** treewarden's commands, of this build and of the one it is compared with. */
   readonly wardens: readonly Tool[];
+  /** The file of another build, if there is one to compare with. */
+  readonly before?: string | undefined;
   /** Execs of one load from one parent. */
   readonly count: number;
   /** How often a measurement is repeated; medians are shown. */

@@ -37,6 +37,11 @@ export function cpuSeconds(pids: readonly number[]): number {
   return seconds;
 }
 
+/** Seconds of CPU that the main thread of `pid` has used, to the nanosecond. */
+export function mainThreadSeconds(pid: number): number {
+  return Number(read(`/proc/${pid}/task/${pid}/schedstat`).split(" ")[0] ?? 0) / 1e9;
+}
+
 /** Seconds of CPU that the kernel's own threads have used: what a tool wakes there is its cost, too. */
 export function kernelThreadSeconds(): number {
   return cpuSeconds(family(2));

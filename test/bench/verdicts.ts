@@ -74,8 +74,8 @@ async function latencies(bench: Bench, source: Source, beside: string): Promise<
   ];
 }
 
-/** Its policy can hit nothing but the benchmark's own program. */
-function killing(loads: Loads, source: Source): Tool {
+/** Its policy can hit nothing but the benchmark's own program. `isArmed`: false for builds that know no `armed`. */
+export function killing(loads: Loads, source: Source, isArmed = true): Tool {
   const policy = join(loads.folder, "policy.json");
   const config = join(loads.folder, "config.yaml");
   const rule = {
@@ -84,7 +84,8 @@ function killing(loads: Loads, source: Source): Tool {
     action: "kill",
   };
   writeFileSync(policy, JSON.stringify({ role: "bench", rules: [rule], default: "allow" }));
-  writeFileSync(config, "armed: all\narmed_since_hours: 0\nkill:\n  max_per_minute: 10000\n");
+  const armed = isArmed ? "armed: all\narmed_since_hours: 0\n" : "";
+  writeFileSync(config, `${armed}kill:\n  max_per_minute: 10000\n`);
   return runOf(source, "--config", config, "--policy", policy, "--enforcement", "kill");
 }
 

@@ -1,11 +1,8 @@
 // `npm run bench:week`: what a server does in a week, in half an hour: 10 million execs. Nearly all of them come from the
 // synthetic server, as records of the kernel's through a pipe into the sensor of a real warden; the rest are live. Every
 // process of `treewarden run` is a real one, from an executable in which that pipe is compiled into the sensor.
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compileExecutable } from "../../build/executable.ts";
-import { repository } from "../../build/version.ts";
 import { makeFifo } from "../../src/linux/fifo.ts";
 import { Loads } from "./load.ts";
 import { privateMb } from "./memory.ts";
@@ -13,6 +10,7 @@ import { number, table, whole } from "./table.ts";
 import { newMark, RunningTool, sumOf } from "./tool-run.ts";
 import { runOf } from "./tools.ts";
 import { list } from "./usage.ts";
+import { compileWithSensor } from "./week/executable.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -31,7 +29,7 @@ using loads = new Loads();
 const pipe = join(loads.folder, "stream");
 makeFifo(pipe);
 const program = join(loads.folder, "week");
-compileWithStream(program);
+compileWithSensor(program, `withRecordedStream(open(options), ${JSON.stringify(pipe)})`);
 const tool = runOf("ebpf");
 await using running = await RunningTool.start(
   { ...tool, command: (place) => tool.command({ ...place, treewarden: program }) },
@@ -98,28 +96,4 @@ async function keepLiving(signal: AbortSignal): Promise<void> {
     await Promise.all(
       loads.all.map((load) => loads.paced(load.program, Number(flags.live) / 2, 10, newMark())),
     );
-}
-
-/** Compiles a copy of the sources in which the opener of the eBPF sensor puts the stream beside it. */
-function compileWithStream(path: string): void {
-  const root = join(repository, "dist", `week-${process.pid}`);
-  try {
-    mkdirSync(join(root, "test/bench"), { recursive: true });
-    for (const part of ["src", "policies", "docs", "package.json", "tsconfig.json", "test/bench/week"])
-      cpSync(join(repository, part), join(root, part), { recursive: true });
-    symlinkSync(join(repository, "node_modules"), join(root, "node_modules"));
-    cpSync(join(root, "src/sensor/ebpf/sensor.ts"), join(root, "src/sensor/ebpf/live-sensor.ts"));
-    writeFileSync(
-      join(root, "src/sensor/ebpf/sensor.ts"),
-      [
-        'import { withRecordedStream } from "../../../test/bench/week/recorded-sensor.ts";',
-        'import { openEbpfSensor as open, type EbpfOptions } from "./live-sensor.ts";',
-        'export * from "./live-sensor.ts";',
-        `export const openEbpfSensor = (options: EbpfOptions = {}) => withRecordedStream(open(options), ${JSON.stringify(pipe)});`,
-      ].join("\n"),
-    );
-    if (!compileExecutable(path, undefined, root)) throw new Error("the executable could not be compiled");
-  } finally {
-    rmSync(root, { recursive: true, force: true });
-  }
 }

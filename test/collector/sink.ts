@@ -1,7 +1,19 @@
 // A collector for measurements: it takes everything, and costs little.
 import { freePort } from "../ports.ts";
-import { decodeLogs } from "../reporter/otlp-decode.ts";
 import { Alerts } from "./alerts.ts";
+
+// To decode whole records would take twice the time that the reporter takes to make them. The two attributes as they are
+// encoded: the key, and a value (field 2) with a text (field 1), each behind its length.
+const UID_LENGTH = 26;
+const uidBytes = attribute("log.record.uid", UID_LENGTH);
+const ruleBytes = Buffer.concat([
+  attribute("security_rule.name", Alerts.rule.length),
+  Buffer.from(Alerts.rule),
+]);
+
+function attribute(name: string, length: number): Buffer {
+  return Buffer.concat([Buffer.from(name), Uint8Array.of(0x12, length + 2, 0x0a, length)]);
+}
 
 /** Remembers only which records it got. */
 export class Sink implements AsyncDisposable {
@@ -41,14 +53,24 @@ export class Sink implements AsyncDisposable {
     this.requests += 1;
     if (headers.get("content-type") !== "application/x-protobuf") return;
     const isGzip = headers.get("content-encoding") === "gzip";
-    for (const { attributes } of decodeLogs(isGzip ? Bun.gunzipSync(new Uint8Array(body)) : body)) {
-      const uid = String(attributes["log.record.uid"]);
-      if (this.uids.has(uid)) this.duplicates += 1;
-      this.uids.add(uid);
-      if (attributes["security_rule.name"] !== Alerts.rule) continue;
-      if (uid < this.newest) this.isInOrder = false;
-      this.newest = uid;
+    const bytes = Buffer.from(isGzip ? Bun.gunzipSync(new Uint8Array(body)) : body);
+    for (let at = bytes.indexOf(uidBytes); at >= 0; ) {
+      const start = at + uidBytes.length;
+      const next = bytes.indexOf(uidBytes, start);
+      this.add(
+        bytes.toString("latin1", start, start + UID_LENGTH),
+        bytes.subarray(start, next < 0 ? undefined : next).includes(ruleBytes),
+      );
+      at = next;
     }
+  }
+
+  private add(uid: string, isAlert: boolean): void {
+    if (this.uids.has(uid)) this.duplicates += 1;
+    this.uids.add(uid);
+    if (!isAlert) return;
+    if (uid < this.newest) this.isInOrder = false;
+    this.newest = uid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

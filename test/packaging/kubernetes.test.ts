@@ -14,10 +14,10 @@ test("the container gets the capabilities that the processes need together, and 
   const mode = {
     source: "auto",
     enforcement: "kill",
+    network: true,
     mail: false,
     setIdMail: false,
     exports: true,
-    network: true,
   } as const;
   const needed = new Set<string>(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));
   for (const { name } of startCapabilities) needed.add(name);

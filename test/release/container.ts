@@ -77,7 +77,8 @@ export class Container implements AsyncDisposable {
       .map((line) => JSON.parse(line));
   }
 
-  get warnings(): string {
+  /** What it has written to standard error. */
+  get messages(): string {
     return this.errors;
   }
 

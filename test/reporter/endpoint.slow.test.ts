@@ -30,7 +30,7 @@ class Served implements AsyncDisposable {
       { host: "127.0.0.1", port: this.port },
       {
         security,
-        metrics: async () => TEXT,
+        metrics: async (_format, isCompressed) => (isCompressed ? Bun.gzipSync(TEXT) : TEXT),
         health: async () => ({ alive: true, reason: "", degraded: [] }),
       },
       (message) => this.warnings.push(message),

@@ -30,6 +30,7 @@ import {
   r7,
   store,
   storeImm,
+  swap16,
 } from "../../src/linux/bpf/assembler.ts";
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
 import { BpfMap } from "../../src/linux/bpf/map.ts";
@@ -38,7 +39,9 @@ import { pinned } from "../../src/linux/bpf/syscall.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
+import { defaultEnvironmentNames } from "../../src/vocabulary/environment.ts";
 import { whyNot } from "./ebpf-watch.ts";
+import { noFilters } from "./network-watch.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -82,6 +85,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       load(2, r2, fp, -16),
       load(1, r2, fp, -16),
       atomicAdd(8, r1, 0, r6),
+      swap16(r7),
+      aluImm("div", r7, 10),
       callHelper(5),
     ];
     expect(readBack(code)).toEqual([
@@ -101,6 +106,8 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
       "r2 = *(u16 *)(r10 -16)",
       "r2 = *(u8 *)(r10 -16)",
       "lock *(u64 *)(r1 +0) += r6",
+      "r7 = be16 r7",
+      "r7 /= 10",
       "call bpf_ktime_get_ns#5",
     ]);
   });
@@ -148,8 +155,16 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
     ).toThrow(/the program endless.*E/);
   });
 
+  test("lets nobody change a map that is frozen", () => {
+    using map = new BpfMap({ type: "array", name: "tw_test", keyBytes: 4, valueBytes: 4, entries: 1 });
+    expect(map.update(pinned(4), pinned(4))).toBe(true);
+    map.freeze();
+    expect(map.update(pinned(4), pinned(4))).toBe(false);
+  });
+
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
-    using sensor = openEbpfSensor();
+    using sensor = openEbpfSensor({ environmentNames: defaultEnvironmentNames });
+    sensor.watchNetwork({ kinds: ["connect", "send", "listen"], filters: noFilters });
     for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
       expect([name, verifiedInstructions < 100_000, machineBytes < 4096]).toEqual([name, true, true]);
     }
@@ -158,7 +173,9 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
   test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
     for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
       const kernel = readKernelLayout(() => systemd);
-      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096 })[Symbol.dispose]();
+      new LoadedPrograms(kernel, { ringBytes: 65_536, argsBytes: 4096, environmentNames: [] })[
+        Symbol.dispose
+      ]();
     }
   });
 

@@ -8,6 +8,7 @@
 //   close                          closes every socket that was left open
 //   thread|fork|exec COMMAND       in another thread, another process, or another program of another process
 //   late ADDRESS PORT              the socket is made by the parent, connect(2) is called by its child
+//   flood COUNT                    COUNT datagrams, each to an address of its own from 127.64 on
 //   storm FIRST COUNT PROCESSES    COUNT refused connections, each to an address of its own from 127.FIRST on, of which
 //                                  each process makes 10 and ends at once; PROCESSES run at a time
 #define _GNU_SOURCE
@@ -167,6 +168,16 @@ static void storm(int first, int count, int processes) {
   }
 }
 
+static void flood(int count) {
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+  for (int i = 0; i < count; i++) {
+    to.sin_addr.s_addr = htonl(0x7f400000 + i);
+    sendto(fd, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+  }
+  close(fd);
+}
+
 static int perform(char *command);
 
 static void *inThread(void *command) {
@@ -207,6 +218,10 @@ static int perform(char *command) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     kept[keptCount++] = fd;
     return listen(fd, 128) == 0 ? 0 : errno;
+  }
+  if (!strcmp(word, "flood")) {
+    flood(atoi(inner));
+    return 0;
   }
   if (!strcmp(word, "storm")) {
     sscanf(inner, "%d %d %d", &port, &more, &rest);

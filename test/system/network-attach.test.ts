@@ -61,7 +61,7 @@ describe.skipIf(root === undefined)("the network programs", () => {
     expect(() => sensor.watchNetwork({ kinds: ["connect"], filters: noFilters })).toThrow(
       /another program has the hook connect4 .* exclusively: somebody_else \(id \d+\)/,
     );
-    expect([...sensor.programs().keys()]).toEqual(["walk", "exit", "exec", "fork"]);
+    expect([...sensor.programs().keys()].filter((name) => name.startsWith("connect"))).toEqual([]);
     expect(sensor.denials).toBeUndefined();
     // It still reports programs.
     const { pid } = Bun.spawnSync(["true"]);
@@ -74,7 +74,8 @@ describe.skipIf(root === undefined)("the network programs", () => {
 
   test("cost nothing until they are asked for, and are gone when nobody asks any more", () => {
     using sensor = openEbpfSensor({ networkCgroup: cgroup });
-    const names = () => [...sensor.programs().keys()].slice(4);
+    const before = [...sensor.programs().keys()];
+    const names = () => [...sensor.programs().keys()].slice(before.length);
     expect(names()).toEqual([]);
     sensor.watchNetwork({ kinds: ["send"], filters: noFilters });
     expect(names()).toEqual(["denial_end", "denial_fork", "release", "sendmsg4", "sendmsg6"]);

@@ -1,8 +1,8 @@
 // The text of IP addresses is read as inet_pton(3) reads it.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { isIPv4, isIPv6 } from "node:net";
 import fc from "fast-check";
-import { parseIpv4, parseIpv6 } from "../../src/vocabulary/ip-address.ts";
+import { formatAddress, parseIpv4, parseIpv6 } from "../../src/vocabulary/ip-address.ts";
 
 const runs = { numRuns: 2_000 };
 
@@ -50,4 +50,34 @@ test("a text of the same characters is an address exactly if Node.js calls it on
     fc.property(groups, (parts) => isAsNode(parts.join(":"))),
     { numRuns: 20_000 },
   );
+});
+
+describe("the text of an address", () => {
+  test("is read back as the same address", () => {
+    const ipv4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+    // Many zeros, as addresses have them.
+    const byte = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 255 }));
+    const ipv6 = fc.array(byte, { minLength: 16, maxLength: 16 });
+    fc.assert(
+      fc.property(ipv4, ipv6, (short, long) => {
+        expect(parseIpv4(formatAddress(short))).toEqual([...short]);
+        expect(parseIpv6(formatAddress(long))).toEqual(long);
+      }),
+    );
+  });
+
+  // The examples of RFC 5952, section 4.
+  const cases = {
+    "2001:0db8::0001": "2001:db8::1",
+    "2001:db8:0:0:0:0:2:1": "2001:db8::2:1",
+    "2001:db8:0:1:1:1:1:1": "2001:db8:0:1:1:1:1:1",
+    "2001:0:0:1:0:0:0:1": "2001:0:0:1::1",
+    "2001:db8:0:0:1:0:0:1": "2001:db8::1:0:0:1",
+    "0:0:0:0:0:0:0:0": "::",
+    "::1": "::1",
+    "fe80::": "fe80::",
+    "2001:DB8::AAAA": "2001:db8::aaaa",
+  } as const;
+  for (const [text, canonical] of Object.entries(cases))
+    test(`${text} is ${canonical}`, () => expect(formatAddress(parseIpv6(text) ?? [])).toBe(canonical));
 });

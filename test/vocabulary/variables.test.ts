@@ -55,6 +55,7 @@ const connection = givenNetworkSubject(exec, {
   "network.peer.address": "203.0.113.7",
   "network.peer.port": 443,
   "destination.name": "db.example.org",
+  "destination.known": true,
   "network.local.address": "192.0.2.1",
   "network.local.port": 40_000,
 });

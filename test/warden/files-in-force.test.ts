@@ -30,7 +30,13 @@ function within(work: (folder: string) => void): void {
 }
 
 function filesInForce(stateDirectory: string): FilesInForce {
-  const inputs = { stateDirectory, totals: new Totals(), writeFile: writeNow, recordChange: () => undefined };
+  const inputs = {
+    stateDirectory,
+    startConfig: kept.config,
+    totals: new Totals(),
+    writeFile: writeNow,
+    recordChange: () => undefined,
+  };
   return new FilesInForce(inputs, kept);
 }
 
@@ -70,4 +76,20 @@ test("settings that a reload does not put into force are named", () =>
   within((folder) => {
     const config = { ...defaultConfig(), events: "all" as const, armed: "all" as const };
     expect(filesInForce(folder).laterSettings(config)).toEqual(["events"]);
+  }));
+
+test("they wait for the next start, also after a further reload, until the file has again what is in force", () =>
+  within((folder) => {
+    const files = filesInForce(folder);
+    const accept = (config: LastGood["config"]): readonly string[] => {
+      files.accept({ ...kept, config }, true);
+      return files.waiting;
+    };
+    const changed = {
+      ...defaultConfig(),
+      otlp: { ...defaultConfig().otlp, endpoint: "https://c.example:4318" },
+    };
+    expect(accept(changed)).toEqual(["otlp"]);
+    expect(accept({ ...changed, armed: "all" })).toEqual(["otlp"]);
+    expect(accept(defaultConfig())).toEqual([]);
   }));

@@ -39,6 +39,7 @@ const status: WardenStatus = {
   degraded: ["OTLP is off: ..."],
   lost: 5,
   backlog: 1,
+  waiting: [],
   killBudget: 10,
   epoch: 42,
 };

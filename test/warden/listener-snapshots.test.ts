@@ -25,6 +25,7 @@ beforeEach(() => {
     watched: () => watched,
     interval: () => interval,
     emit: () => undefined,
+    onTruncated: () => undefined,
   });
 });
 

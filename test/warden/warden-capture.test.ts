@@ -90,7 +90,7 @@ describe.skipIf(onlyRoot)("the warden's capture", () => {
     capture.event(exec);
     capture.examined(facts, { package: "dash" });
     capture.event(exec);
-    capture.container("abc", { image: null, pod: undefined });
+    capture.container("abc", null, undefined);
     capture.stop(inbox.name);
     expect(finish()).toBe(true);
     const { items, end } = content();

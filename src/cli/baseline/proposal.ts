@@ -1,5 +1,10 @@
 // What a learning run proposes: the trees that `accept` puts into force, and why it leaves others out.
-import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import {
+  type BaselineEntry,
+  diffEntries,
+  mergeEntries,
+  withFoldedDestinations,
+} from "../../baseline/entry.ts";
 import { excludable } from "../../baseline/exclusions.ts";
 import type { LearningState } from "../../baseline/learning-state.ts";
 import { type CandidateRow, entriesOfRows } from "./candidates.ts";
@@ -45,12 +50,13 @@ export function proposalOf(
   const others = diffEntries(inTime, mergeEntries([entriesOfRows(withoutChanges)], false)).added.length;
   const selected = inTime.filter(entryFilter(flags, known));
   const visible = selected.filter((entry) => exclusions.hides(excludable(entry), now) === undefined);
-  const entries = flags.strict === true ? visible.filter(({ complete }) => complete) : visible;
+  const taken = flags.strict === true ? visible.filter(({ complete }) => complete) : visible;
+  const entries = withFoldedDestinations(taken);
   return {
     entries,
     known,
     others,
     hidden: selected.length - visible.length,
-    incomplete: visible.length - entries.length,
+    incomplete: visible.length - taken.length,
   };
 }

@@ -126,18 +126,29 @@ export function attachTracepoint(program: BpfProgram): number {
 
 /** struct bpf_link_info: type, id, prog_id, and what depends on the type. */
 const LINK_INFO = 64;
+const LINK_TYPE = 0;
 const LINK_PROGRAM = 8;
+const LINK_CGROUP = 16;
+/** enum bpf_link_type */
+const BPF_LINK_TYPE_CGROUP = 3;
 const linkInfo = pinned(LINK_INFO);
 const linkView = new DataView(linkInfo.buffer);
 
-/** The id of the program that is attached by `link`; undefined if the descriptor is closed or is no attachment (5.8). */
-export function attachedProgram(link: number): number | undefined {
+/**
+ * Whether `link`, a descriptor of an attachment, still attaches `program` (5.8): it is not if the descriptor was closed, or
+ * if somebody has detached it (BPF_LINK_DETACH), as any process with the capability can from a control group.
+ */
+export function isAttached(link: number, program: BpfProgram): boolean {
   linkInfo.fill(0);
   attribute.clear();
   attribute.u32(0, link);
   attribute.u32(4, LINK_INFO);
   attribute.pointer(8, linkInfo);
-  return callBpf("OBJ_GET_INFO_BY_FD") < 0 ? undefined : linkView.getUint32(LINK_PROGRAM, true);
+  if (callBpf("OBJ_GET_INFO_BY_FD") < 0) return false;
+  const isDetached =
+    linkView.getUint32(LINK_TYPE, true) === BPF_LINK_TYPE_CGROUP &&
+    linkView.getBigUint64(LINK_CGROUP, true) === 0n;
+  return !isDetached && linkView.getUint32(LINK_PROGRAM, true) === programInfo(program).id;
 }
 
 /** The fields of struct bpf_prog_info that are used here. */

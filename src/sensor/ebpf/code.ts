@@ -40,6 +40,9 @@ import type { KernelLayout } from "./kernel.ts";
 import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
 import type { HashKey } from "./wakeup.ts";
 
+/** Offsets of the arguments of tracepoint sched_process_exec(task, old pid, linux_binprm) in the program's context. */
+export const execArguments = { task: 0, bprm: 16 } as const;
+
 /** What the programs use: maps, limits, functions of the kernel. */
 export interface ProgramMaps {
   readonly preemption: KernelLayout["preemption"];
@@ -52,6 +55,8 @@ export interface ProgramMaps {
   readonly scratch: MapReference;
   /** Maximum bytes of arguments to read. */
   readonly argsBytes: number;
+  /** An array of one value, which says what the names of wanted environment variables begin with; see environment.ts. */
+  readonly environmentNames: MapReference;
   /** Holds the walk program at index 0. */
   readonly programs: MapReference;
   /** Hash from u64 thread group to `lineageLayout`. Only maintained under the wake-up policy `unsettled`. */
@@ -67,12 +72,12 @@ export interface ProgramMaps {
  * tracepoints can be preempted, and the kernel skips a run of the same program meanwhile, so its event would be lost. r1
  * is the program's context. Loses the other registers.
  */
-export function enter({ preemption }: ProgramMaps): Code {
+export function enter({ preemption }: Pick<ProgramMaps, "preemption">): Code {
   return preemption === undefined ? [] : [mov(r6, r1), callKernel(preemption.disable), mov(r1, r6)];
 }
 
 /** Ends a program that `enter` began. */
-export function leave({ preemption }: ProgramMaps): Code {
+export function leave({ preemption }: Pick<ProgramMaps, "preemption">): Code {
   return [preemption === undefined ? [] : callKernel(preemption.enable), movImm(r0, 0), exitInstruction];
 }
 

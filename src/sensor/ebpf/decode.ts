@@ -21,7 +21,7 @@ import {
 } from "./layout.ts";
 import { NetworkDecoder } from "./network/decode.ts";
 import type { UdpSessions } from "./network/sessions.ts";
-import { long, ticks, word } from "./record-words.ts";
+import { long, ticksAt, word } from "./record-words.ts";
 
 /** An exec with the key by which `EbpfSensor.settle` stops the kernel from waking the reader for such execs. */
 export interface EbpfExecEvent extends ExecEvent {
@@ -48,6 +48,8 @@ export interface DecoderOptions {
   readonly cgroups: boolean;
   /** The environment variables to keep, where the environment was read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** Called after the event of a process's exit was emitted. */
+  readonly onExit?: ((pid: number) => void) | undefined;
   /** The UDP sessions that are under way; they end with their sockets. */
   readonly sessions?: UdpSessions | undefined;
 }
@@ -79,7 +81,11 @@ export class Decoder {
       exec: (bytes, words, start, end, sink) => {
         if (end - start >= execLayout.texts) sink(this.exec(bytes, words, start));
       },
-      exit: (_bytes, words, start, _end, sink) => sink(this.exit(words, start)),
+      exit: (_bytes, words, start, _end, sink) => {
+        const event = this.exit(words, start);
+        sink(event);
+        options.onExit?.(event.pid);
+      },
       connect: (bytes, words, start, _end, sink) => sink(this.network.connect(bytes, words, start)),
       send: (bytes, words, start, _end, sink) => sink(this.network.send(bytes, words, start)),
       listen: (bytes, words, start, _end, sink) => sink(this.network.listen(bytes, words, start)),
@@ -117,7 +123,7 @@ export class Decoder {
       time,
       pid,
       parentPid,
-      startTicks: ticks(words, start, forkLayout.start),
+      startTicks: ticksAt(words, start, forkLayout.start),
       startExact: true,
     });
   }
@@ -182,7 +188,7 @@ export class Decoder {
     const session = word(words, start, execLayout.sessionId);
     const login = word(words, start, execLayout.loginUid);
     return {
-      startTicks: ticks(words, start, execLayout.start),
+      startTicks: ticksAt(words, start, execLayout.start),
       parentPid: word(words, start, execLayout.parentPid),
       executable: memfd === true ? path?.slice(1) : path,
       // A memfd has no name in a file system, so it cannot be deleted.

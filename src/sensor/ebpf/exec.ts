@@ -33,6 +33,7 @@ import {
   callWalk,
   countLost,
   enter,
+  execArguments,
   findScratch,
   follow,
   leave,
@@ -54,9 +55,6 @@ import {
   walkState,
 } from "./layout.ts";
 
-const TASK = 0;
-const BPRM = 16; // third argument
-
 // Words on the stack; fp - 8 is the scratch word, and cgroup.ts uses those below.
 const CONTEXT = -16;
 const KEPT = -24;
@@ -74,8 +72,8 @@ const NONE = -1;
 export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
   return [
     enter(maps),
-    load(8, r6, r1, TASK),
-    load(8, r8, r1, BPRM),
+    load(8, r6, r1, execArguments.task),
+    load(8, r8, r1, execArguments.bprm),
     store(8, fp, CONTEXT, r1),
     findScratch(maps, "lost"),
     begin(recordKinds.exec),

@@ -58,10 +58,14 @@ const programStructs = {
       argEnd: "arg_end",
       envStart: "env_start",
       envEnd: "env_end",
+      startStack: "start_stack",
       exeFile: "exe_file",
     },
   },
-  bprm: { struct: "linux_binprm", members: { filename: "filename", interp: "interp" } },
+  bprm: {
+    struct: "linux_binprm",
+    members: { filename: "filename", interp: "interp", argc: "argc", envc: "envc" },
+  },
   file: { struct: "file", members: { mnt: "f_path.mnt", dentry: "f_path.dentry", inode: "f_inode" } },
   inode: {
     struct: "inode",
@@ -121,15 +125,20 @@ const tracepoints = {
 } as const;
 
 /** Functions of the kernel that programs call. */
-const kernelFunctions = { disable: "bpf_preempt_disable", enable: "bpf_preempt_enable" } as const;
+export const kernelFunctions = { disable: "bpf_preempt_disable", enable: "bpf_preempt_enable" } as const;
+
+/** BTF type ids of what turns preemption off and on. */
+export interface Preemption {
+  readonly disable: number;
+  readonly enable: number;
+}
 
 /** Offsets in bytes. Some are undefined on kernels that are configured without the feature. */
 export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
   /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
-  /** BTF type ids of what turns preemption off and on; undefined before 6.10. */
-  readonly preemption: { readonly disable: number; readonly enable: number } | undefined;
+  readonly preemption: Preemption | undefined;
   /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
@@ -167,7 +176,6 @@ export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
 export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
   const layout = layoutOf(btf, programStructs);
   const exit = tracepointOf(btf, tracepoints.exit);
-  const [disable, enable] = [btf.function(kernelFunctions.disable), btf.function(kernelFunctions.enable)];
   return {
     ...layout,
     cgroup: cgroupLayout(btf, layout.task.cgroups, systemd),
@@ -177,9 +185,15 @@ export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLa
       exit: exit.type,
       signal: tracepointOf(btf, tracepoints.signal).type,
     },
-    preemption: disable === undefined || enable === undefined ? undefined : { disable, enable },
+    preemption: preemptionOf(btf),
     groupDeadArgument: groupDeadArgument(exit),
   };
+}
+
+/** The functions that turn preemption off and on; undefined before 6.10. */
+export function preemptionOf(btf: Btf): Preemption | undefined {
+  const [disable, enable] = [btf.function(kernelFunctions.disable), btf.function(kernelFunctions.enable)];
+  return disable === undefined || enable === undefined ? undefined : { disable, enable };
 }
 
 /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */

@@ -20,7 +20,7 @@ export const recordKinds = {
 } as const satisfies Readonly<Record<SensorKind, number | null>>;
 
 /** The number of the record of a signal to a process of treewarden's own, which is no event of the host's. */
-export const SIGNAL_RECORD = 4;
+export const SIGNAL_RECORD = 8;
 
 /** The kinds of which the programs write records. */
 export type RecordKind = {
@@ -113,11 +113,10 @@ export const recordFlags = {
   environmentUnread: 512,
 } as const;
 
-/**
- * Maximum bytes of an environment. One read of 0.5 kB costs about 0.4 us and of 8 kB 1.7 us, with the copy into the
- * ring; a walk over 64 strings costs 6 us.
- */
+/** Maximum bytes of an environment. Copying them takes some 0.2 us; one helper call for each of 64 variables takes 6 us. */
 export const ENVIRONMENT_BYTES = 8192;
+/** Of an environment with more variables than this the record has all. 8 KiB are of 130 variables where they are long. */
+export const MOST_VARIABLES = 256;
 
 /** NAME_MAX and a NUL. */
 export const ELEMENT_MAX = 256;
@@ -127,6 +126,30 @@ export const TTY_MAX = 64;
 /** Maximum size of a record with at most `argsBytes` of arguments, without the environment that may follow. */
 export function recordLimit(argsBytes: number): number {
   return execLayout.texts + PATH_MAX + TTY_MAX + PATH_MAX + argsBytes + 2 * PATH_MAX + ELEMENT_MAX;
+}
+
+/**
+ * Where the environment is copied to, behind a record of at most `limit` bytes and the variables that follow it; offsets
+ * from the record's start. The sum of the variables is at most ENVIRONMENT_BYTES, but the verifier only knows that of each.
+ */
+export function environmentLayout(limit: number): {
+  /** Largest end of a record to which another variable may be appended. */
+  readonly end: number;
+  readonly strings: number;
+  readonly pointers: number;
+  readonly size: number;
+} {
+  const end = limit + ENVIRONMENT_BYTES;
+  const strings = roundUp(end + ENVIRONMENT_BYTES);
+  // A word that begins at the end of the strings is read as well.
+  const pointers = strings + ENVIRONMENT_BYTES + 8;
+  // And a pointer behind the last.
+  return { end, strings, pointers, size: pointers + 8 * (MOST_VARIABLES + 1) };
+}
+
+/** Rounds up to whole words of 8 bytes. */
+export function roundUp(bytes: number): number {
+  return (bytes + 7) & ~7;
 }
 
 /** Size of the area before the walk's state in the scratch value, for kernel fields that are read; see fields.ts. */

@@ -3,20 +3,22 @@ import { readFileSync } from "node:fs";
 import { assemble, type Code } from "../../linux/bpf/assembler.ts";
 import { BPF_F_MMAPABLE, BpfMap } from "../../linux/bpf/map.ts";
 import { SharedPage } from "../../linux/bpf/memory.ts";
-import { attachedProgram, attachTracepoint, BpfProgram, programInfo } from "../../linux/bpf/program.ts";
+import { attachTracepoint, BpfProgram, isAttached } from "../../linux/bpf/program.ts";
 import { RingMapping } from "../../linux/bpf/ring-mapping.ts";
 import { pinned } from "../../linux/bpf/syscall.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { ProgramMaps } from "./code.ts";
+import { BEGINNINGS_BYTES, environmentBeginnings } from "./environment.ts";
 import { execProgram } from "./exec.ts";
 import { exitProgram } from "./exit.ts";
 import { forkProgram } from "./fork.ts";
 import type { KernelLayout } from "./kernel.ts";
 import {
-  ENVIRONMENT_BYTES,
+  environmentLayout,
   FIELD_BYTES,
   lineageLayout,
   recordLimit,
+  roundUp,
   sharedLayout,
   walkState,
 } from "./layout.ts";
@@ -27,6 +29,8 @@ import { walkProgram } from "./walk.ts";
 export interface LoadOptions {
   readonly ringBytes: number;
   readonly argsBytes: number;
+  /** The environment variables that a record has if they are set. */
+  readonly environmentNames: readonly string[];
 }
 
 /**
@@ -36,9 +40,6 @@ export interface LoadOptions {
 const LINEAGES = 32_768;
 /** Maximum number of settled command lines. */
 const SETTLED = 16_384;
-
-/** The hash of a record reads whole words, so a word of zeros follows it. */
-const HASH_WORD = 8;
 
 interface ProgramSpec {
   readonly name: string;
@@ -106,7 +107,7 @@ export class LoadedPrograms implements Disposable {
   /** The names of the programs that their tracepoints do not run any more. */
   detached(): readonly string[] {
     return [...this.links]
-      .filter(([link, program]) => attachedProgram(link) !== programInfo(program).id)
+      .filter(([link, program]) => !isAttached(link, program))
       .map(([, program]) => program.name);
   }
 
@@ -115,7 +116,7 @@ export class LoadedPrograms implements Disposable {
   }
 }
 
-function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions) {
+function makeMaps(stack: DisposableStack, { ringBytes, argsBytes, environmentNames }: LoadOptions) {
   const map = (
     type: BpfMap["spec"]["type"],
     name: string,
@@ -124,7 +125,9 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
     entries: number,
     flags = 0,
   ) => stack.use(new BpfMap({ type, name: `tw_${name}`, keyBytes, valueBytes, entries, flags }));
-  const record = recordLimit(argsBytes) + ENVIRONMENT_BYTES + HASH_WORD;
+  const names = map("array", "names", 4, BEGINNINGS_BYTES, 1);
+  names.set(pinned(4), environmentBeginnings(environmentNames));
+  const record = environmentLayout(recordLimit(argsBytes)).size;
   const scratchBytes = roundUp(FIELD_BYTES + walkState.size + record);
   return {
     ring: map("ringBuffer", "events", 0, 0, ringBytes),
@@ -132,6 +135,7 @@ function makeMaps(stack: DisposableStack, { ringBytes, argsBytes }: LoadOptions)
     shared: map("array", "shared", 4, sharedLayout.size, 1, BPF_F_MMAPABLE),
     scratch: map("array", "scratch", 4, scratchBytes, possibleCpus()),
     argsBytes,
+    environmentNames: names,
     programs: map("programArray", "programs", 4, 4, 1),
     lineages: map("hash", "lineages", 8, lineageLayout.size, LINEAGES),
     hashKey: randomHashKey(),
@@ -144,10 +148,6 @@ function makeCallable(programs: BpfMap, program: BpfProgram): void {
   const value = pinned(4);
   new DataView(value.buffer).setUint32(0, program.fd, true);
   programs.set(pinned(4), value);
-}
-
-function roundUp(bytes: number): number {
-  return (bytes + 7) & ~7;
 }
 
 /** Number of possible CPUs: the highest number in /sys/devices/system/cpu/possible ("0-3", "0,2-5") plus one. */

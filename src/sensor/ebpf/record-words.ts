@@ -16,7 +16,7 @@ const TICKS_OF_HIGH = Math.floor(2 ** 32 / NS_PER_TICK);
 const NS_OF_HIGH = 2 ** 32 % NS_PER_TICK;
 
 /** Converts nanoseconds to clock ticks like nsec_to_clock_t in kernel/time/time.c; exact for any uptime. */
-export function ticks(words: Uint32Array, start: number, field: number): number {
+export function ticksAt(words: Uint32Array, start: number, field: number): number {
   const high = word(words, start, field + 4);
   return high * TICKS_OF_HIGH + bootTicks(high * NS_OF_HIGH + word(words, start, field));
 }

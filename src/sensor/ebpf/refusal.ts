@@ -5,7 +5,7 @@ import { EPERM, SystemCallError } from "../../linux/libc.ts";
 import { SensorUnavailable } from "../unavailable.ts";
 
 /** The error of opening the sensor, with a hint where there is one. */
-export function explained(error: unknown): unknown {
+export function explainRefusal(error: unknown): unknown {
   const cause = { cause: error };
   if (error instanceof BtfError) {
     return new SensorUnavailable(

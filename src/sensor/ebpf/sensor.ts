@@ -17,7 +17,7 @@ import { readKernelLayout } from "./kernel.ts";
 import { NO_PID, sharedLayout, WATCHED_PIDS, wakeupPolicies } from "./layout.ts";
 import { LoadedPrograms } from "./load.ts";
 import { NetworkSource } from "./network/source.ts";
-import { explained } from "./refusal.ts";
+import { explainRefusal } from "./refusal.ts";
 
 export interface EbpfOptions {
   /** Maximum bytes of arguments, a multiple of 8. Longer arguments are cut and marked. */
@@ -33,8 +33,7 @@ export interface EbpfOptions {
 }
 
 /**
- * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs. While the
- * environment is read, which is most often 1 to 3 kB, there is room for some 1,000.
+ * Room for about 6,000 short-lived processes: more than a second of the fastest storm of ordinary programs.
  */
 export const BUFFER_BYTES = 2 << 20;
 /**
@@ -62,7 +61,7 @@ export function openEbpfSensor(options: EbpfOptions = {}): EbpfSensor {
   try {
     return withLockedMemory(() => new EbpfSensor(options));
   } catch (error) {
-    throw explained(error);
+    throw explainRefusal(error);
   }
 }
 
@@ -94,8 +93,13 @@ export class EbpfSensor implements Sensor {
     const kernel = readKernelLayout();
     const ringBytes = options.bufferBytes ?? BUFFER_BYTES;
     using opened = new DisposableStack();
+    const environmentNames = options.environmentNames ?? [];
     this.loaded = opened.use(
-      new LoadedPrograms(kernel, { ringBytes, argsBytes: options.argumentBytes ?? ARGUMENT_BYTES }),
+      new LoadedPrograms(kernel, {
+        ringBytes,
+        argsBytes: options.argumentBytes ?? ARGUMENT_BYTES,
+        environmentNames,
+      }),
     );
     this.timer = opened.use(new Timer());
     this.poll = opened.use(new Poll(2));
@@ -109,7 +113,8 @@ export class EbpfSensor implements Sensor {
     this.decoder = new Decoder({
       audit: kernel.task.loginuid !== undefined && kernel.task.sessionid !== undefined,
       cgroups: kernel.cgroup !== undefined,
-      environmentNames: options.environmentNames,
+      environmentNames,
+      onExit: (pid) => this.network.exited(pid),
       sessions: this.network.sessions,
     });
     this.stack.use(opened.move());
@@ -179,18 +184,6 @@ export class EbpfSensor implements Sensor {
     this.page[sharedLayout.epoch >>> 2] = epoch;
   }
 
-  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
-    this.decoder.onSignal = onSignal;
-    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
-  }
-
-  findTampering(): string | undefined {
-    const detached = this.loaded.detached();
-    return detached.length === 0
-      ? undefined
-      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
-  }
-
   /** See `Sensor.watchNetwork`. */
   watchNetwork(watch: NetworkWatch | undefined): void {
     this.network.watch(watch);
@@ -198,6 +191,18 @@ export class EbpfSensor implements Sensor {
 
   get denials(): NetworkDenials | undefined {
     return this.network.denials;
+  }
+
+  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+    this.decoder.onSignal = onSignal;
+    for (let i = 0; i < WATCHED_PIDS; i += 1) this.page[(sharedLayout.watched >>> 2) + i] = pids[i] ?? NO_PID;
+  }
+
+  findTampering(): string | undefined {
+    const detached = [...this.loaded.detached(), ...this.network.detached()];
+    return detached.length === 0
+      ? undefined
+      : `the kernel does not run these eBPF programs any more: ${detached.join(", ")}`;
   }
 
   /** The kernel's information on each program, by its name in the program tables. */

@@ -5,6 +5,7 @@ import {
   aluImm,
   type Code,
   callHelper,
+  exitInstruction,
   fp,
   jump,
   jumpIf,
@@ -45,9 +46,13 @@ const CODE = RECORD - 8;
 
 export function signalProgram({ task }: KernelLayout, maps: ProgramMaps): Code {
   return [
+    load(8, r8, r1, SIGNAL),
+    jumpIfImm(r8, "!=", SIGCHLD, "wanted"),
+    [movImm(r0, 0), exitInstruction],
+
+    labelHere("wanted"),
     enter(maps),
     load(8, r8, r1, SIGNAL),
-    jumpIfImm(r8, "==", SIGCHLD, "others"),
     load(8, r6, r1, TASK),
     load(4, r9, r6, task.tgid),
     load(8, r6, r1, SIGINFO),

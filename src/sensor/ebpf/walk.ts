@@ -144,7 +144,7 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     jumpIfImm(r9, ">", limit, "lost"),
     emit(maps, mov(r3, r9), sharedLayout.lostExecs, [
       execWakeup(kernel, maps, CONTEXT),
-      readEnvironment(kernel, maps, CONTEXT),
+      readEnvironment(kernel, maps, { context: CONTEXT, free: COUNTER }, "lost"),
     ]),
 
     labelHere("lost"),

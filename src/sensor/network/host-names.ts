@@ -6,8 +6,6 @@ import type { Steps } from "../../vocabulary/steps.ts";
 /** The canonical name of each address, by the text that sensors report. */
 export type HostNames = ReadonlyMap<string, string>;
 
-export const noHostNames: HostNames = new Map();
-
 /** Lines that are parsed in one step: some 0.1 ms. */
 const LINES_PER_STEP = 256;
 /** The longest name of DNS (RFC 1035, 2.3.4). Longer ones are left out. */

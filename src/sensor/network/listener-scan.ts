@@ -30,8 +30,6 @@ export interface ListenerScanInputs {
 export interface FoundListeners {
   /** Each socket once. */
   readonly events: readonly ListenEvent[];
-  /** Sockets that listen and that no process was found to hold: the kernel's own, or of one that has just ended. */
-  readonly withoutProcess: number;
   /** There were more sockets than are looked at, so that some are missing. */
   readonly isTruncated: boolean;
 }
@@ -80,7 +78,6 @@ export function* listenerScan(inputs: ListenerScanInputs): Steps<FoundListeners>
   const events = [...listeners.values()].flatMap((each) => listenEvent(each, inputs.source));
   return {
     events: events.filter((event) => !isFiltered(inputs.filters, event)),
-    withoutProcess: listeners.size - events.length,
     isTruncated: listeners.size >= MOST_SOCKETS,
   };
 }

@@ -1,11 +1,14 @@
 // spawn COUNT PROGRAM PARENTS: each of PARENTS processes starts PROGRAM COUNT times, one after the other, with two
-// arguments: a mark that is the same for the whole run (from $MARK) and a number. Prints the wall time in ns.
+// arguments: a mark that is the same for the whole run (from $MARK) and a number, and with as many variables of 50 bytes
+// in its environment as $VARIABLES says. Prints the wall time in ns.
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { MOST = 200 };
 
 static long long now(void) {
   struct timespec t;
@@ -14,7 +17,12 @@ static long long now(void) {
 }
 
 static void work(int first, int count, char *program, char *mark) {
-  char *environment[] = {0};
+  static char texts[MOST][50], *environment[MOST + 1];
+  int variables = getenv("VARIABLES") ? atoi(getenv("VARIABLES")) : 0;
+  for (int i = 0; i < variables && i < MOST; i++) {
+    snprintf(texts[i], sizeof texts[i], "VARIABLE_%03d=%036d", i, i);
+    environment[i] = texts[i];
+  }
   for (int i = first; i < first + count; i++) {
     char number[16];
     snprintf(number, sizeof number, "%d", i);

@@ -31,6 +31,18 @@ export function withRecordedStream(live: Sensor, path: string): Sensor {
   };
 }
 
+/** As `live` on a host where nothing starts: its programs run, and nothing reads what they write. */
+export function withoutEvents(live: Sensor): Sensor {
+  return {
+    source: live.source,
+    fd: new Poll(1).fd,
+    drain: () => undefined,
+    findTampering: () => live.findTampering?.(),
+    watchSignals: (pids, onSignal) => live.watchSignals?.(pids, onSignal),
+    [Symbol.dispose]: () => live[Symbol.dispose](),
+  };
+}
+
 class RecordedStream {
   private readonly fd: number;
   private readonly decoder = new Decoder({ audit: true, cgroups: true });

@@ -24,7 +24,8 @@ function serve(): Running {
     { host: HOST, port },
     {
       security: null,
-      metrics: () => Promise.resolve("process 1\n"),
+      metrics: (_format, isCompressed) =>
+        Promise.resolve(isCompressed ? Bun.gzipSync("process 1\n") : "process 1\n"),
       health: () => Promise.resolve({ alive: true, reason: "", degraded: [] }),
     },
     (message) => {

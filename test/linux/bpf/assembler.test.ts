@@ -31,6 +31,7 @@ import {
   r9,
   store,
   storeImm,
+  swap16,
 } from "../../../src/linux/bpf/assembler.ts";
 
 const hex = (code: Code) => Buffer.from(assemble(code)).toString("hex");
@@ -42,6 +43,8 @@ describe("one instruction", () => {
     ["r2 += -8", aluImm("add", r2, -8), "07020000f8ffffff"],
     ["r0 >>= 32", aluImm("rsh", r0, 32), "7700000020000000"],
     ["r6 *= r7", alu("mul", r6, r7), "2f76000000000000"],
+    ["r1 /= 10000000", aluImm("div", r1, 10_000_000), "3701000080969800"],
+    ["r1 = be16 r1", swap16(r1), "dc01000010000000"],
     ["r6 ^= r0", alu("xor", r6, r0), "af06000000000000"],
     ["r7 = *(u64 *)(r6 + 8)", load(8, r7, r6, 8), "7967080000000000"],
     ["r1 = *(u32 *)(r6 + 0)", load(4, r1, r6, 0), "6161000000000000"],

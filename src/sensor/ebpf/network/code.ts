@@ -34,7 +34,12 @@ import {
   store,
   storeImm,
 } from "../../../linux/bpf/assembler.ts";
-import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../../linux/bpf/helpers.ts";
+import {
+  BPF_RB_AVAIL_DATA,
+  BPF_RB_FORCE_WAKEUP,
+  BPF_SK_STORAGE_GET_F_CREATE,
+  helpers,
+} from "../../../linux/bpf/helpers.ts";
 import { type NetworkKind, networkKinds } from "../../event.ts";
 import { PORT_BITMAP_BYTES, trieKey, trieValue } from "../../network/filter-maps.ts";
 import { commonLayout, recordKinds } from "../layout.ts";
@@ -240,7 +245,7 @@ export function socketStorage(maps: NetworkMaps, socket: Code, create?: { readon
     socket,
     loadMap(r1, maps.storage),
     create === undefined ? movImm(r3, 0) : addTo(r3, fp, create.value),
-    movImm(r4, create === undefined ? 0 : 1),
+    movImm(r4, create === undefined ? 0 : BPF_SK_STORAGE_GET_F_CREATE),
     callHelper(helpers.socketStorageGet),
   ];
 }

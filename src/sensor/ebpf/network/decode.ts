@@ -11,7 +11,7 @@ import type {
 } from "../../event.ts";
 import { StringCache } from "../../string-cache.ts";
 import { commonLayout } from "../layout.ts";
-import { long, ticks, word } from "../record-words.ts";
+import { long, ticksAt, word } from "../record-words.ts";
 import { closeLayout, socketLayout, socketStates, transportNumbers } from "./layout.ts";
 import type { UdpSessions } from "./sessions.ts";
 
@@ -46,7 +46,7 @@ export class NetworkDecoder {
       source,
       time: long(words, start, commonLayout.time),
       pid: word(words, start, commonLayout.pid),
-      startTicks: ticks(words, start, socketLayout.start),
+      startTicks: ticksAt(words, start, socketLayout.start),
       uid: word(words, start, socketLayout.uid),
       transport: transportOf(bytes[start + socketLayout.transport]),
       family,
@@ -88,7 +88,7 @@ export class NetworkDecoder {
       source,
       time: long(words, start, commonLayout.time),
       pid: word(words, start, commonLayout.pid),
-      startTicks: ticks(words, start, socketLayout.start),
+      startTicks: ticksAt(words, start, socketLayout.start),
       uid: word(words, start, socketLayout.uid),
       transport: transportOf(bytes[start + socketLayout.transport]),
       family,

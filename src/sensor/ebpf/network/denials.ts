@@ -10,14 +10,16 @@ import { DENY_HEAD_BITS, deniedProcess, denyKey, networkPage, transportNumbers }
 const NO_PROGRAM = 0xffff_ffff;
 
 export interface DenialMaps {
-  readonly deniedProcesses: BpfMap;
-  readonly deniedNetworks: BpfMap;
+  readonly deniedProcesses: Pick<BpfMap, "lookup" | "update" | "delete">;
+  readonly deniedNetworks: Pick<BpfMap, "set" | "delete">;
 }
 
 export class KernelDenials implements NetworkDenials {
   private readonly maps: DenialMaps;
   private readonly page: Uint32Array;
   private readonly sets = new Map<number, readonly Uint8Array[]>();
+  /** The start of each process that has an entry by `assign`, by its pid, until its exit is read. */
+  private readonly assigned = new Map<number, number>();
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(deniedProcess.size);
@@ -53,6 +55,7 @@ export class KernelDenials implements NetworkDenials {
     this.keyView.setBigUint64(0, BigInt(process.pid), true);
     if (set === 0 && afterExec === 0) {
       this.maps.deniedProcesses.delete(this.key);
+      this.assigned.delete(process.pid);
       return true;
     }
     const { execId = NO_PROGRAM } = process;
@@ -62,8 +65,26 @@ export class KernelDenials implements NetworkDenials {
     this.valueView.setUint32(deniedProcess.set, set, true);
     this.valueView.setUint32(deniedProcess.afterExec, afterExec, true);
     const isTaken = this.maps.deniedProcesses.update(this.key, this.value);
-    if (isTaken) this.page[networkPage.denies >>> 2] = 1;
+    if (isTaken) {
+      this.page[networkPage.denies >>> 2] = 1;
+      this.assigned.set(process.pid, process.startTicks);
+    }
     return isTaken;
+  }
+
+  /**
+   * Takes note of the exit of a process. The kernel removes an entry when its process ends; but one that was assigned
+   * after that, because the events of the process were read late, would stay until the pid is used again.
+   */
+  exited(pid: number): void {
+    const startTicks = this.assigned.get(pid);
+    if (startTicks === undefined) return;
+    this.assigned.delete(pid);
+    this.keyView.setBigUint64(0, BigInt(pid), true);
+    if (!this.maps.deniedProcesses.lookup(this.key, this.value)) return;
+    // Another process may have the pid by now, and an entry that it inherited.
+    const isIts = this.valueView.getBigUint64(deniedProcess.startTicks, true) === BigInt(startTicks);
+    if (isIts) this.maps.deniedProcesses.delete(this.key);
   }
 
   setEpoch(epoch: number): void {

@@ -6,7 +6,6 @@ import {
   aluImm,
   type Code,
   callHelper,
-  exitInstruction,
   fp,
   jumpIf,
   jumpIfImm,
@@ -30,6 +29,7 @@ import {
 import { helpers } from "../../../linux/bpf/helpers.ts";
 import { NS_PER_TICK } from "../../../linux/ticks.ts";
 import { type NetworkKind, networkKinds } from "../../event.ts";
+import { enter, leave } from "../code.ts";
 import { skipUnlessLast } from "../exit.ts";
 import { commonLayout } from "../layout.ts";
 import { copyAddress, jumpIfListed, KEY, type NetworkMaps, prefixLength, readPage, VALUE } from "./code.ts";
@@ -90,8 +90,10 @@ const CHILD = 8; // second argument
  * tracepoint sched_process_fork(parent, child): the child is denied what its parent is. Its entry carries the parent's
  * program, whose number in task_struct it has, too.
  */
-export function inheritDenialProgram({ task }: NetworkKernelLayout, maps: NetworkMaps): Code {
+export function inheritDenialProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
+  const { task } = kernel;
   return [
+    enter(kernel),
     load(8, r6, r1, CHILD),
     load(8, r9, r1, PARENT),
     // A thread belongs to the process that has the entry.
@@ -110,20 +112,19 @@ export function inheritDenialProgram({ task }: NetworkKernelLayout, maps: Networ
     [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), addTo(r3, fp, VALUE), movImm(r4, 0)],
     callHelper(helpers.mapUpdate),
     labelHere("end"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(kernel),
   ];
 }
 
 /** tracepoint sched_process_exit(task[, group_dead]): the entry of a process ends with it. */
 export function endDenialProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   return [
+    enter(kernel),
     load(8, r6, r1, PARENT),
     skipUnlessLast(kernel, "end"),
     [load(4, r1, r6, kernel.task.tgid), store(8, fp, KEY, r1)],
     [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), callHelper(helpers.mapDelete)],
     labelHere("end"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(kernel),
   ];
 }

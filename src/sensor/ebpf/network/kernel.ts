@@ -1,6 +1,15 @@
 // The offsets of the kernel's fields that only the network programs read.
 import { readKernelBtf } from "../../../linux/bpf/btf.ts";
-import { groupDeadArgument, type LayoutOf, layoutOf, type Structs, tracepointOf } from "../kernel.ts";
+import {
+  groupDeadArgument,
+  kernelFunctions,
+  type LayoutOf,
+  layoutOf,
+  type Preemption,
+  preemptionOf,
+  type Structs,
+  tracepointOf,
+} from "../kernel.ts";
 
 const structs = {
   task: {
@@ -46,6 +55,7 @@ const tracepoints = {
 export interface NetworkKernelLayout extends LayoutOf<typeof structs> {
   /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
+  readonly preemption: Preemption | undefined;
   /** See `KernelLayout`. */
   readonly groupDeadArgument: number | undefined;
 }
@@ -55,6 +65,7 @@ export function readNetworkKernelLayout(): NetworkKernelLayout {
   const btf = readKernelBtf({
     structs: Object.values(structs).map(({ struct }) => struct),
     tracepoints: Object.values(tracepoints),
+    functions: Object.values(kernelFunctions),
   });
   const exit = tracepointOf(btf, tracepoints.exit);
   return {
@@ -64,6 +75,7 @@ export function readNetworkKernelLayout(): NetworkKernelLayout {
       fork: tracepointOf(btf, tracepoints.fork).type,
       exit: exit.type,
     },
+    preemption: preemptionOf(btf),
     groupDeadArgument: groupDeadArgument(exit),
   };
 }

@@ -5,7 +5,13 @@ import { assemble, type Code } from "../../../linux/bpf/assembler.ts";
 import { attachToCgroup } from "../../../linux/bpf/cgroup-link.ts";
 import { BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BpfMap, type MapSpec } from "../../../linux/bpf/map.ts";
 import { SharedPage } from "../../../linux/bpf/memory.ts";
-import { attachTracepoint, BpfProgram, type CgroupHook } from "../../../linux/bpf/program.ts";
+import {
+  attachTracepoint,
+  BpfProgram,
+  type CgroupHook,
+  isAttached,
+  programInfo,
+} from "../../../linux/bpf/program.ts";
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
 import { describeWords } from "../../../linux/bpf/type-description.ts";
 import { closeDescriptor } from "../../../linux/descriptor.ts";
@@ -42,6 +48,14 @@ const FILTERED_NETWORKS = 32_768;
 const DENIED_NETWORKS = 65_536;
 /** More processes than that share one bucket with others: 16 bytes each. */
 const MOST_DENIED_PROCESSES = 1 << 20;
+
+/** With this number of bytes waiting in the ring, records of the network wake the reader. */
+const WAKE_BYTES = 256 << 10;
+/**
+ * The most that may wait: some 10,000 records, which the reader needs 50 ms for. A flood of datagrams, which cost their
+ * sender less than the reader, must not hold up the execs behind it for longer.
+ */
+const SHARE_BYTES = 1 << 20;
 
 type Place =
   | { readonly tracepoint: keyof NetworkKernelLayout["tracepoints"] }
@@ -81,6 +95,11 @@ const rows: readonly ProgramRow[] = [
   { name: "post_bind6", place: { hook: "postBind6" }, code: postBindProgram(6), kinds: ["listen"] },
 ];
 
+interface Attachment extends Disposable {
+  readonly program: BpfProgram;
+  readonly link: number;
+}
+
 /** A program that the kernel did not attach to a hook. */
 export class HookRefused extends Error {
   override readonly name = "HookRefused";
@@ -97,14 +116,11 @@ export class NetworkPrograms implements Disposable {
   readonly sessions: BpfMap;
   readonly deniedProcesses: BpfMap;
   readonly deniedNetworks: BpfMap;
-  /** The attached programs by their names in the table. */
-  readonly attached = new Map<string, BpfProgram>();
-
   private readonly kernel: NetworkKernelLayout;
   private readonly maps: NetworkMaps;
   private readonly networks: BpfMap;
   private readonly ports: BpfMap;
-  private readonly links = new Map<string, DisposableStack>();
+  private readonly attachments = new Map<string, Attachment>();
   private readonly resources: DisposableStack;
   /** The keys in the trie of networks, by their bytes. */
   private filtered: ReadonlyMap<string, Uint8Array> = new Map();
@@ -149,8 +165,8 @@ export class NetworkPrograms implements Disposable {
     this.page = stack.use(new SharedPage(page));
     this.maps = {
       ring,
-      fillLevel: ring.spec.entries / 4,
-      shareOfRing: ring.spec.entries / 2,
+      fillLevel: Math.min(ring.spec.entries / 4, WAKE_BYTES),
+      shareOfRing: Math.min(ring.spec.entries / 2, SHARE_BYTES),
       page,
       networks: this.networks,
       ports: this.ports,
@@ -190,13 +206,32 @@ export class NetworkPrograms implements Disposable {
     try {
       for (const row of rows) {
         const isNeeded = row.kinds.some((kind) => kinds.includes(kind));
-        if (isNeeded && !this.links.has(row.name)) this.attach(row, cgroup);
+        if (isNeeded && !this.attachments.has(row.name)) this.attach(row, cgroup);
         else if (!isNeeded) this.detach(row.name);
       }
     } catch (error) {
       for (const { name } of rows) this.detach(name);
       throw error;
     }
+  }
+
+  /** The attached programs by their names in the table. */
+  get attached(): ReadonlyMap<string, BpfProgram> {
+    return new Map([...this.attachments].map(([name, { program }]) => [name, program]));
+  }
+
+  /** Number of runs that the kernel skipped because they interrupted the same program on the same CPU. */
+  get missed(): number {
+    let missed = 0;
+    for (const { program } of this.attachments.values()) missed += programInfo(program).missed;
+    return missed;
+  }
+
+  /** The names of the programs that the kernel does not run any more, although they are attached. */
+  detached(): readonly string[] {
+    return [...this.attachments.values()]
+      .filter(({ link, program }) => !isAttached(link, program))
+      .map(({ program }) => program.name);
   }
 
   [Symbol.dispose](): void {
@@ -210,14 +245,13 @@ export class NetworkPrograms implements Disposable {
     const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code(this.kernel, this.maps)), where));
     const link = "hook" in place ? attachHook(program, place.hook, cgroup) : attachTracepoint(program);
     stack.defer(() => closeDescriptor(link));
-    this.attached.set(name, program);
-    this.links.set(name, stack.move());
+    const owned = stack.move();
+    this.attachments.set(name, { program, link, [Symbol.dispose]: () => owned.dispose() });
   }
 
   private detach(name: string): void {
-    this.links.get(name)?.dispose();
-    this.links.delete(name);
-    this.attached.delete(name);
+    this.attachments.get(name)?.[Symbol.dispose]();
+    this.attachments.delete(name);
   }
 
   /** Puts the new entries into the trie before it takes the old ones out. */

@@ -21,6 +21,7 @@ import {
   storeImm,
 } from "../../../linux/bpf/assembler.ts";
 import { helpers } from "../../../linux/bpf/helpers.ts";
+import { enter, leave } from "../code.ts";
 import { commonLayout, recordKinds } from "../layout.ts";
 import {
   beginSocketRecord,
@@ -59,6 +60,7 @@ const AF_INET6 = 10;
 export function socketStateProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   const { sock } = kernel;
   return [
+    enter(kernel),
     load(8, r6, r1, SOCK),
     load(4, r8, r1, NEW_STATE),
     [load(2, r1, r6, sock.protocol), jumpIfImm(r1, "!=", IPPROTO_TCP, "end")],
@@ -93,8 +95,7 @@ export function socketStateProgram(kernel: NetworkKernelLayout, maps: NetworkMap
     labelHere("listen"),
     listener(kernel, maps),
     labelHere("end"),
-    movImm(r0, 0),
-    exitInstruction,
+    leave(kernel),
   ];
 }
 

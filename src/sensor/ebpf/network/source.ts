@@ -17,8 +17,8 @@ import { networkPage } from "./layout.ts";
 import { HookRefused, NetworkPrograms, SESSIONS } from "./programs.ts";
 import { UdpSessions } from "./sessions.ts";
 
-/** Interval, in ns, at which idle UDP sessions are looked for. */
-const IDLE_INTERVAL_NS = 1e9;
+/** Interval, in ns, at which idle UDP sessions are looked for, and the kernel's count of skipped program runs is read. */
+const INTERVAL_NS = 1e9;
 
 export class NetworkSource implements Disposable {
   readonly sessions: UdpSessions;
@@ -27,7 +27,8 @@ export class NetworkSource implements Disposable {
   private programs: NetworkPrograms | undefined;
   private kernelDenials: KernelDenials | undefined;
   private lostSeen = 0;
-  private idleLooked = 0;
+  private missed = 0;
+  private lookedAt = 0;
 
   /** `cgroup`: the directory of the control group whose processes are watched; by default the root, for all. */
   constructor(ring: BpfMap, cgroup: string | undefined) {
@@ -45,6 +46,16 @@ export class NetworkSource implements Disposable {
   /** The programs that are attached, by their names. */
   get attached(): ReadonlyMap<string, BpfProgram> {
     return this.programs?.attached ?? new Map();
+  }
+
+  /** Takes note of the exit of a process. */
+  exited(pid: number): void {
+    this.kernelDenials?.exited(pid);
+  }
+
+  /** The names of the programs that the kernel does not run any more, although they are attached. */
+  detached(): readonly string[] {
+    return this.programs?.detached() ?? [];
   }
 
   get denials(): NetworkDenials | undefined {
@@ -72,13 +83,16 @@ export class NetworkSource implements Disposable {
   tick(now: number, sink: (event: ProcessEvent) => void): void {
     const { programs } = this;
     if (programs === undefined) return;
-    const lost = programs.page.words[networkPage.lost >>> 2] ?? 0;
+    const isDue = now - this.lookedAt >= INTERVAL_NS;
+    if (isDue) {
+      this.lookedAt = now;
+      this.missed = programs.missed;
+      this.sessions.endIdle(now, sink);
+    }
+    const lost = (programs.page.words[networkPage.lost >>> 2] ?? 0) + this.missed;
     const count = (lost - this.lostSeen) >>> 0;
     this.lostSeen = lost;
     if (count > 0) sink({ kind: "loss", source: "ebpf", time: now, reason: "network", count });
-    if (now - this.idleLooked < IDLE_INTERVAL_NS) return;
-    this.idleLooked = now;
-    this.sessions.endIdle(now, sink);
   }
 
   [Symbol.dispose](): void {
@@ -91,6 +105,7 @@ export class NetworkSource implements Disposable {
       this.programs = programs;
       this.kernelDenials = new KernelDenials(programs, programs.page.words);
       this.lostSeen = 0;
+      this.missed = 0;
     }
     this.programs.watch(watch, cgroup);
   }

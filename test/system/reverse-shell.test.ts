@@ -1,0 +1,111 @@
+// A reverse shell that starts no program: what a service runs already connects out. It is known by its connection, and
+// with a rule that denies it, nothing leaves the host. All traffic is on the loopback interface.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Running, whyNot } from "./treewarden.ts";
+
+const reason = whyNot();
+if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** The name of the service, which nothing else has: rules are about it alone. */
+const SERVICE = `tw-shop-${process.pid}`;
+
+/** The far end of the shell: what arrives there has left the process. */
+class Peer implements Disposable {
+  connections = 0;
+  private readonly server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: (socket) => {
+        this.connections += 1;
+        socket.end();
+      },
+      data: () => undefined,
+    },
+  });
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  [Symbol.dispose](): void {
+    this.server.stop(true);
+  }
+}
+
+describe.skipIf(reason !== undefined)("bash's /dev/tcp, below a service", () => {
+  let folder: string;
+  let service: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "tw-shell-"));
+    service = join(folder, SERVICE);
+    copyFileSync("/bin/bash", service);
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** A host with one rule, on connections of the service to `port`. */
+  async function start(action: string, port: number, flags: readonly string[] = []): Promise<Running> {
+    const policies = join(folder, action);
+    mkdirSync(policies, { recursive: true });
+    const policy = join(policies, "shop.json");
+    const when = { and: [{ under: [SERVICE] }, { "==": [{ var: "network.peer.port" }, port] }] };
+    const rules = [{ id: "outbound", on: ["connect"], when, action }];
+    writeFileSync(policy, JSON.stringify({ role: "shop", rules }));
+    const config = join(policies, "config.yaml");
+    const armed = action === "deny" ? "enforcement: kill\narmed: [shop/outbound]\n" : "";
+    writeFileSync(config, `network: { connect: { loopback: true } }\n${armed}`);
+    return await Running.start(["--config", config, "--policy", policy, ...flags]);
+  }
+
+  /** The service connects, by itself or by a program that it runs; what it prints. */
+  function connects(port: number, by: "itself" | "a child"): string {
+    const code = `exec 3<>/dev/tcp/127.0.0.1/${port} && echo connected`;
+    const script = by === "itself" ? code : `bash -c '${code}'; true`;
+    const { stdout, stderr } = Bun.spawnSync([service, "-c", `sleep 0.3; ${script}`]);
+    return stdout.toString() + stderr.toString();
+  }
+
+  const isVerdict = (record: Readonly<Record<string, unknown>>): boolean =>
+    record["event.name"] === "policy.verdict" && record["event.kind"] === "connect";
+
+  test("is reported by its connection, with the tree that made it", async () => {
+    using peer = new Peer();
+    await using running = await start("alert", peer.port);
+    expect(connects(peer.port, "itself")).toContain("connected");
+    const verdict = await running.seen(isVerdict);
+    expect(verdict).toMatchObject({
+      "policy.outcome": "alerted",
+      "security_rule.name": "outbound",
+      "network.peer.address": "127.0.0.1",
+      "network.peer.port": peer.port,
+    });
+    // The number in its name is folded.
+    expect(verdict["tree.exact"]).toContain("/tw-shop");
+    const end = await running.seen((record) => record["event.name"] === "network.close");
+    expect(end["network.socket"]).toBe(verdict["network.socket"]);
+  }, 30_000);
+
+  for (const by of ["itself", "a child"] as const)
+    test(`is refused before anything is sent, if the service connects by ${by}`, async () => {
+      using peer = new Peer();
+      await using running = await start("deny", peer.port);
+      for (let i = 0; i < 3; i += 1) expect(connects(peer.port, by)).toContain("Operation not permitted");
+      const verdict = await running.seen(isVerdict);
+      expect(verdict).toMatchObject({
+        "policy.action": "deny",
+        "policy.outcome": "denied",
+        "network.denied": true,
+      });
+      expect(peer.connections).toBe(0);
+      const counted = async () =>
+        (await running.metrics()).sum("treewarden_connections_total", { outcome: "denied" });
+      const end = performance.now() + 5_000;
+      while ((await counted()) < 3 && performance.now() < end) await Bun.sleep(50);
+      expect(await counted()).toBe(3);
+    }, 30_000);
+});
