@@ -179,4 +179,4 @@ test("a second build in another folder gives the same bytes, for both processors
       Buffer.compare(readFileSync(join(rebuilt, name)), readFileSync(join(releaseFolder, name))) !== 0,
   );
   expect(different).toEqual([]);
-});
+}, 400_000);
