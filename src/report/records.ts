@@ -129,6 +129,8 @@ export interface OpenedSocket {
   /** Effective user. */
   readonly uid: number | undefined;
   readonly network: Exclude<NetworkEvent, ListenEvent>;
+  /** It drew a verdict, so that its end is recorded too. */
+  readonly hasVerdict: boolean;
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
 }

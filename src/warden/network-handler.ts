@@ -122,8 +122,8 @@ export class NetworkHandler {
   onClose(event: CloseEvent): void {
     const opened = this.sockets.closed(event);
     if (opened === undefined) return;
-    const { network, uid } = opened;
-    this.emit(network.kind, uid, () =>
+    const { network, uid, hasVerdict } = opened;
+    this.emit(network.kind, uid, hasVerdict, () =>
       records.close(event, opened, event.time + this.inputs.wallOffset(), this.inputs.stamp),
     );
   }
@@ -166,21 +166,27 @@ export class NetworkHandler {
   private report(subject: NetworkSubject, decision: Decision): void {
     const { network, facts, process } = subject;
     const { stamp, ancestorsOf, isReported } = this.inputs;
-    const isShown = this.emit(network.kind, facts.uid, () =>
+    const isShown = this.emit(network.kind, facts.uid, false, () =>
       records[subject.kind](subject, stamp, isReported(network.kind) ? ancestorsOf?.(process) : undefined),
     );
-    if (isShown || decision.action !== "allow") this.sockets.opened(subject);
+    if (isShown || decision.action !== "allow") this.sockets.opened(subject, decision.action !== "allow");
   }
 
   /**
    * Emits the record that `make` returns, if anybody wants it: reliably where each event of this kind is reported and
    * the user has not made too many of them. False if nobody does.
    */
-  private emit(kind: NetworkKind, uid: number | undefined, make: () => EventRecord): boolean {
+  private emit(
+    kind: NetworkKind,
+    uid: number | undefined,
+    isWanted: boolean,
+    make: () => EventRecord,
+  ): boolean {
     const { outbox, load, isReported, budget } = this.inputs;
-    if (isReported(kind) && budget.take(uid)) outbox.reliable(make(), "common");
+    const isReliable = isWanted || isReported(kind);
+    if (isReliable && budget.take(uid)) outbox.reliable(make(), "common");
     else if (outbox.watched && !load.shedsPlainEvents) outbox.bestEffort(make());
-    else if (outbox.watched || isReported(kind)) outbox.shedBestEffort();
+    else if (outbox.watched || isReliable) outbox.shedBestEffort();
     else return false;
     return true;
   }

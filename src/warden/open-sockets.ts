@@ -22,7 +22,8 @@ export class OpenSockets {
   private readonly shares = new Shares(SOCKETS, OF_USER);
 
   /** Remembers a connection or session. The oldest is forgotten if there is no room. */
-  opened({ process, tree, network, facts, lineage, bootTimeMs, userName }: NetworkSubject): void {
+  opened(subject: NetworkSubject, hasVerdict = false): void {
+    const { process, tree, network, facts, lineage, bootTimeMs, userName } = subject;
     if (network.kind === "listen" || network.socket === undefined) return;
     const isSession = network.kind === "send";
     const key = isSession
@@ -38,6 +39,7 @@ export class OpenSockets {
       tree: { path: tree.path, id: tree.id },
       uid: facts.uid,
       network,
+      hasVerdict,
       bootTimeMs,
       userName,
     };
