@@ -121,6 +121,13 @@ describe.skipIf(reason !== undefined)("the network", () => {
     expect(close?.socket).toBe(send?.socket ?? 0);
   });
 
+  test("another process that sends by the same socket begins a session of its own", async () => {
+    await using actor = await start();
+    const { pid } = await actor.do(`share 127.0.0.1 ${OPEN}`);
+    expect(pid).not.toBe(actor.pid);
+    for (const each of [actor.pid, pid]) expect(watch.network(each)).toMatchObject([{ kind: "send" }]);
+  });
+
   test("a TCP socket that listens is reported, bound or not, and a UDP socket that is bound", async () => {
     await using actor = await start();
     await actor.do(`listen 127.0.0.2 ${OTHER}`);
