@@ -36,7 +36,7 @@ export async function endsWithin(child: Bun.Subprocess, milliseconds: number): P
 /** How long one of treewarden's processes may take to end in order; the supervisor needs at most 2 s. */
 const END_MS = 15_000;
 const LOOK_MS = 10;
-/** What is shown of an error message. */
+/** What is shown of the messages: the last, which says why it ended. */
 const SHOWN_ERRORS = 300;
 
 /** A running warden and what it has reported about the test's own programs and about itself. */
@@ -93,7 +93,7 @@ export class SelfTestWarden implements AsyncDisposable {
 
   /** What it has written to standard error, as one line. */
   get messages(): string {
-    return this.errors.trim().replaceAll(/\s+/g, " ").slice(0, SHOWN_ERRORS);
+    return this.errors.trim().replaceAll(/\s+/g, " ").slice(-SHOWN_ERRORS);
   }
 
   /** Ends it in order; its exit code, or undefined if it had to be killed. */
