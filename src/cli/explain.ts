@@ -16,16 +16,21 @@ import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { bootTimeMs, realtimeNow, wallClockOffset } from "../linux/clock.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
+import { type GivenEvent, givenNetworkSubject } from "../policy/given-event.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
-import type { Subject } from "../policy/subject.ts";
+import type { ExecSubject, Subject } from "../policy/subject.ts";
 import { testSubject as imaginedSubject } from "../policy/test-lineage.ts";
 import type { EventRecord, RecordDraft } from "../report/event-record.ts";
+import { endpointText, networkFields } from "../report/network-fields.ts";
 import { records } from "../report/records.ts";
 import { recordUids, timestamp } from "../report/stamp.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { isTrustedFile } from "../sensor/trusted-file.ts";
 import type { Dependency } from "../vocabulary/dependencies.ts";
+import { eventKinds } from "../vocabulary/event-kinds.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
+import { parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
+import { HIGHEST_PORT } from "../vocabulary/port-ranges.ts";
 import { isJudged, judgedRow } from "../vocabulary/variables.ts";
 import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
@@ -53,12 +58,15 @@ interface Program {
 export interface ExplainRequest {
   readonly pid: number | undefined;
   readonly programs: readonly Program[];
+  /** A connection that is judged instead of the exec. */
+  readonly connection: GivenEvent | undefined;
   readonly output: OutputFormat;
   readonly host: HostFlags;
 }
 
 interface ExplainFlags extends HostFlags {
   readonly exe?: readonly Program[];
+  readonly connect?: GivenEvent;
   readonly output: OutputFormat;
 }
 
@@ -85,6 +93,12 @@ export function explainCommand(onRequest: (request: ExplainRequest) => void = pr
         if (last === undefined) throw new InvalidArgumentError("must follow --exe");
         programs.push({ ...last, args: [...(last.args ?? []), word] });
       }),
+    )
+    .addOption(
+      new Option(
+        "--connect <address:port>",
+        "judge a TCP connection to it instead of the exec; an IPv6 address in brackets",
+      ).argParser(readConnection),
     )
     .addOption(configOption())
     .addOption(policyOption())
@@ -137,13 +151,27 @@ function readPid(word: string): number {
   return Number(word);
 }
 
+function readConnection(word: string): GivenEvent {
+  const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(word) ?? [];
+  const address = bracketed ?? plain ?? "";
+  const isAddress = (bracketed === undefined ? parseIpv4(address) : parseIpv6(address)) !== undefined;
+  if (!isAddress || Number(port) > HIGHEST_PORT)
+    throw new InvalidArgumentError("must be ADDRESS:PORT, such as 203.0.113.7:443 or [2001:db8::1]:443");
+  return {
+    "event.name": eventKinds.connect.eventName,
+    "network.transport": "tcp",
+    "network.peer.address": address,
+    "network.peer.port": Number(port),
+  };
+}
+
 function readExecutable(path: string): string {
   if (!/^(?:\/|memfd:)/.test(path)) throw new InvalidArgumentError("must be an absolute path, or memfd:NAME");
   return path;
 }
 
 function requestOf(pid: number | undefined, flags: ExplainFlags): ExplainRequest {
-  const { exe = [], output, config, policy, stateDir } = flags;
+  const { exe = [], connect, output, config, policy, stateDir } = flags;
   if ((pid === undefined) === (exe.length === 0))
     throw new CommandError(
       exitCodes.usage,
@@ -153,6 +181,7 @@ function requestOf(pid: number | undefined, flags: ExplainFlags): ExplainRequest
   return {
     pid,
     programs: exe.map(({ executable, args }) => ({ executable, args: args && withName(executable, args) })),
+    connection: connect,
     output,
     host: { config, policy, stateDir },
   };
@@ -186,7 +215,8 @@ function* explain(request: ExplainRequest): Generator<string> {
   const { policy } = policyToTry(request.host, config);
   const isPretty = request.output === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
-  const host: Host = { policy, database: openPackages(), base: hostBase(config) };
+  const { connection } = request;
+  const host: Host = { policy, connection, database: openPackages(), base: hostBase(config) };
   if (request.pid !== undefined) yield show(explainProcess(request.pid, config.state_directory, host));
   for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, host));
 }
@@ -194,6 +224,8 @@ function* explain(request: ExplainRequest): Generator<string> {
 /** What holds on this host. */
 interface Host {
   readonly policy: Policy;
+  /** What the process does on the network; undefined: its exec is judged. */
+  readonly connection: GivenEvent | undefined;
   readonly database: PackageDatabase | undefined;
   readonly base: BaseSystem;
 }
@@ -233,7 +265,7 @@ function explainProcess(pid: number, stateDirectory: string, host: Host): Explan
   else if (!of.execed) steps.push("a copy of its parent: it has run no exec of its own that was seen");
   if (!of.kernelThread) identified = identification(facts, (text) => steps.push(text), host.base);
   const record = records.exec(subject, "process.exec", stamp);
-  return judged(steps, identified, subject, host.policy, record, answer?.why, content);
+  return judged(steps, identified, subject, host, record, answer?.why, content);
 }
 
 /**
@@ -282,7 +314,7 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
   // A test's lineage knows the embedded list, this host its own.
   const { runnable } = identified;
   const [lineage, tree] = aloneAs(runnable);
-  const subject: Subject = {
+  const subject: ExecSubject = {
     ...alone,
     runnable,
     lineage,
@@ -291,7 +323,7 @@ function explainProgram(executable: string, args: readonly string[] | undefined,
   };
   const whole = records.exec(subject, "process.exec", stamp);
   const record = Object.fromEntries(Object.entries(whole).filter(([name]) => isStated(name)));
-  return judged(steps, identified, subject, host.policy, record);
+  return judged(steps, identified, subject, host, record);
 }
 
 /** undefined: there is no such file here, so its owner is not known. */
@@ -319,17 +351,19 @@ function aloneAs(program: Runnable): [Lineage, Tree] {
 function judged(
   steps: readonly string[],
   identified: Identification | undefined,
-  subject: Subject,
-  policy: Policy,
+  exec: ExecSubject,
+  { policy, connection }: Host,
   known: EventRecord,
   baseline?: string,
   content?: ExplainedContent,
 ): Explanation {
+  const subject = connection === undefined ? exec : givenNetworkSubject(exec, connection);
   const decision = decide(policy, subject);
   const now = realtimeNow();
   const record: RecordDraft = {
     ...known,
     timestamp: timestamp(now),
+    ...(subject.kind === "exec" ? {} : { ...networkFields(subject.network), "event.kind": subject.kind }),
     "event.name": "process.explain" satisfies OutputName,
     "log.record.uid": stamp(now),
     "explain.label": subject.runnable.label,
@@ -434,6 +468,7 @@ function pretty({ steps, identified, subject, decision, baseline, content }: Exp
   ]);
   if (baseline !== undefined) section("baseline", [baseline]);
   if (content !== undefined) section("content of the runnable", [content]);
+  if (subject.kind !== "exec") section(subject.kind, [endpointText(subject.network)]);
   section("verdict", [
     `${decision.action}: ${decision.ruleset}/${decision.rule}`,
     ...(decision.matched.length > 0 ? [`matched ${decision.matched.join(", ")}`] : []),

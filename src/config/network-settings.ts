@@ -38,12 +38,13 @@ const onlyPorts = (of: string): SettingRow => ({
   unset: "all ports",
 });
 
-const loopback: SettingRow = {
-  meaning:
-    "whether 127.0.0.0/8 and ::1 are watched. `false` is the same as these two in `ignore_networks`; an entry there for the same or a longer prefix takes precedence",
+/** `also`: further addresses of this host. */
+const loopback = (also = ""): SettingRow => ({
+  meaning: `whether 127.0.0.0/8 and ::1${also} are watched. \`false\` is the same as these in \`ignore_networks\`; an entry there for the same or a longer prefix takes precedence`,
   example: "true",
   ...reload,
-};
+});
+const ofPeers = " (and 0.0.0.0 and ::, which as a peer mean this host)";
 
 export const networkSettings: Readonly<Record<NetworkSettingName, SettingRow>> = {
   "network.watch": {
@@ -56,16 +57,16 @@ export const networkSettings: Readonly<Record<NetworkSettingName, SettingRow>> =
   "network.connect.ignore_networks": ignoreNetworks("the peer's address"),
   "network.connect.ignore_ports": ignorePorts("ports of the peer"),
   "network.connect.only_ports": onlyPorts("ports of the peer"),
-  "network.connect.loopback": loopback,
+  "network.connect.loopback": loopback(ofPeers),
   "network.send.ignore_networks": ignoreNetworks("the peer's address"),
   "network.send.ignore_ports": ignorePorts("ports of the peer"),
   "network.send.only_ports": onlyPorts("ports of the peer"),
-  "network.send.loopback": loopback,
+  "network.send.loopback": loopback(ofPeers),
   "network.listen.transports": transports,
   "network.listen.ignore_networks": ignoreNetworks("the address that is listened on"),
   "network.listen.ignore_ports": ignorePorts("ports"),
   "network.listen.only_ports": onlyPorts("ports"),
-  "network.listen.loopback": loopback,
+  "network.listen.loopback": loopback(),
   "network.listen.random_ports": {
     meaning:
       "whether a UDP socket is watched whose port the kernel chose (bind(2) with port 0), as clients have it",

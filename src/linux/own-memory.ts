@@ -6,9 +6,9 @@ const ALLOCATOR_KEEPS_MS = 20;
 /**
  * Discards what the start of this process has compiled and left as garbage: 3 to 5 MB of a warden. To be called once the
  * process is about to wait for events. Takes some 40 ms. Functions that run again are compiled again, from the bytecode
- * in the executable file. A process that reads signals from a descriptor must handle them by `process.on` as well: the
- * runtime's event loop waits with an empty signal mask (epoll_pwait), so that the descriptor misses a signal that arrives
- * meanwhile.
+ * in the executable file. Not for a process that reads signals from a descriptor, or the ends of its children by
+ * waitid(2): the runtime's event loop waits with an empty signal mask (epoll_pwait) and reaps children, so that a signal
+ * or an end of that moment is lost.
  */
 export async function releaseStartMemory(): Promise<void> {
   await discardCode();

@@ -571,10 +571,11 @@ export function* compilingEvaluator(
     slots.set(name, slots.size);
     return slots.size - 1;
   };
-  const compiler = new Compiler({ slotOf, isLate: isExpensive });
   const asked: PreparedRule[] = [];
+  // An engine takes a tenth of a millisecond, and most policies have no rules on most kinds of events.
+  const compiler = rules.length === 0 ? undefined : new Compiler({ slotOf, isLate: isExpensive });
   for (const rule of rules) {
-    asked.push(prepare(rule, compiler, slotOf));
+    if (compiler !== undefined) asked.push(prepare(rule, compiler, slotOf));
     yield;
   }
   return new RuleEvaluator(asked, slots, defaultAction, defaultRuleset);

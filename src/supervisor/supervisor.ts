@@ -5,7 +5,6 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
@@ -227,14 +226,10 @@ export class Supervisor implements Disposable {
     // The runtime's event loop lets blocked signals through while it waits; what comes then is not lost.
     for (const name of handledSignals) process.on(name, () => this.onSignal(constants.signals[name]));
     if (this.plan.standbyOf !== undefined) this.takeOver();
-    let isStarted = false;
     for (;;) {
       const now = monotonicNow();
       if (this.stopping === undefined) this.startMissing(now);
       this.sendPids();
-      // The rest of the run needs little of what starting the processes has compiled and left as garbage.
-      if (!isStarted) await releaseStartMemory();
-      isStarted = true;
       if (this.stopping !== undefined && this.continueShutdown(this.stopping, now)) {
         for (const copy of this.copies.values()) copy.work();
         return this.stopping.code;

@@ -797,7 +797,7 @@ const table = {
   "self.count": reported("int", ["change"], "how often the same was seen since the record before"),
   "self.omitted": reported("int", ["change"], "how many different ones before it have no record"),
   "self.by.pid": reported("int", ["change"], "the process that did it"),
-  "self.by.user.id": reported("int", ["change"], "its user"),
+  "self.by.user.id": reported("int", ["change"], "the user of that process"),
   "self.by.executable": reported("string", ["change"], "its executable"),
   "self.by.tree": reported("string", ["change"], "its exact tree"),
   "load.step": reported("string", ["change"], "what is left out while verdicts come late"),

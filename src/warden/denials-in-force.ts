@@ -49,6 +49,7 @@ export class DenialsInForce {
     const hadNothing = before.length === 0;
     this.kernel = kernel;
     this.sets = new Map();
+    // Invalidated by: this, for each epoch.
     this.ofLineages = new WeakMap();
     this.problem = undefined;
     this.compiler = undefined;

@@ -144,7 +144,8 @@ const ENVIRONMENTS = [0, 10, 40, 160];
 
 async function byEnvironment(bench: Bench): Promise<string> {
   bench.say("in the kernel, environments");
-  await using running = await RunningTool.start(runOf("ebpf"), bench.loads, false);
+  // Kept, because only then it is waited for until its programs are there.
+  await using running = await RunningTool.start(runOf("ebpf"), bench.loads, true);
   const costs = ENVIRONMENTS.map((): number[] => []);
   for (let round = 0; round < 2 * bench.rounds; round++) {
     for (const [at, variables] of ENVIRONMENTS.entries()) {

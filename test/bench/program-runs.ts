@@ -1,6 +1,5 @@
 // How long BPF programs run, as the kernel counts it.
-import { readdirSync } from "node:fs";
-import { read } from "./usage.ts";
+import { list, read } from "./usage.ts";
 
 /** kernel.bpf_stats_enabled until disposed of, then as it was. */
 export function countingRuns(): Disposable {
@@ -15,7 +14,7 @@ export function countingRuns(): Disposable {
 export function programNs(pids: readonly number[]): number {
   const programs = new Map<string, number>();
   for (const pid of pids) {
-    for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
+    for (const fd of list(`/proc/${pid}/fdinfo`)) {
       const info = read(`/proc/${pid}/fdinfo/${fd}`);
       // A link's has a program's number, too, and no time.
       const id = /^prog_id:\s+(\d+)/m.exec(info)?.[1];

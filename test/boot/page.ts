@@ -13,8 +13,8 @@ interface Step {
 interface Boot {
   /** Debian's name of the kernel, such as 6.12.107+deb13-cloud-amd64. */
   readonly kernel: string;
-  /** `quick`: without what takes a reboot. */
-  readonly test: "whole" | "quick";
+  /** `quick`: without what takes a reboot. `minimal`: without Debian. */
+  readonly test: "whole" | "quick" | "minimal";
   /** All parts of the test were run. */
   readonly ended: boolean;
   readonly steps: readonly Step[];
@@ -29,7 +29,7 @@ export function parseBoot(text: string): Boot {
   const [, kernel = "", test] = lines.find(([word]) => word === "kernel") ?? [];
   return {
     kernel,
-    test: test === "quick" ? "quick" : "whole",
+    test: test === "quick" || test === "minimal" ? test : "whole",
     ended: lines.some(([word]) => word === "ended"),
     steps,
   };
@@ -61,9 +61,9 @@ export function kernelsPage(boots: readonly Boot[]): string {
     const problems = [...failed.map(({ title }) => title), ...(boot.ended ? [] : ["it did not end"])];
     return `| ${boot.kernel} | ${boot.test} | ${seen} | ${hasPassed(boot) ? "none" : problems.join("; ")} |`;
   });
-  const details = sorted.map(({ kernel, steps }) =>
+  const details = sorted.map(({ kernel, test, steps }) =>
     [
-      `## ${kernel}`,
+      `## ${kernel}, ${test}`,
       "",
       "| step | | seen |",
       "|---|---|---|",
@@ -82,7 +82,8 @@ virtualization, with one processor, 1 GiB of memory and Debian's own kernels for
 emulated machine, whose processor executes 500 million instructions a second. [support.md](support.md) says what is
 supported.
 
-A whole test boots four times; a quick one, once.
+A whole test boots four times, a quick one once. A minimal test has no Debian: only busybox and the portable archive.
+"It did not end": the host's time limit ended the guest after the steps that are listed.
 
 | kernel | test | steps passed | what failed |
 |---|---|---|---|`,
@@ -98,7 +99,7 @@ const END = "<!-- end of kernels -->";
 /** The README with its list of the kernels on which every step passed. */
 export function withKernels(readme: string, boots: readonly Boot[]): string {
   const passed = [...boots].filter(hasPassed).sort(order);
-  const list = passed.map(({ kernel }) => shortName(kernel)).join(", ");
+  const list = [...new Set(passed.map(({ kernel }) => shortName(kernel)))].join(", ");
   const [start, end] = [readme.indexOf(BEGIN), readme.indexOf(END)];
   if (start < 0 || end < start) throw new Error("the README must have the marks of the list of kernels");
   return `${readme.slice(0, start + BEGIN.length)}\n${list === "" ? "none yet" : list}.\n${readme.slice(end)}`;

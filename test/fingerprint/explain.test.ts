@@ -29,9 +29,19 @@ describe("explain's command line", () => {
     expect(read(text)).toEqual({
       pid: 4711,
       programs: [],
+      connection: undefined,
       output: "json",
       host: { config: undefined, policy: ["web", "database"], stateDir: "/srv/tw" },
     });
+  });
+
+  test("or a connection of theirs", () => {
+    expect(read("4711 --connect [2001:db8::1]:443").connection).toMatchObject({
+      "event.name": "network.connect",
+      "network.peer.address": "2001:db8::1",
+      "network.peer.port": 443,
+    });
+    expect(read("4711 --connect 203.0.113.7:22").connection).toMatchObject({ "network.peer.port": 22 });
   });
 
   test("or programs, each with arguments that may look like options", () => {

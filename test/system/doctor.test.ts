@@ -97,3 +97,18 @@ test.skipIf(reason !== undefined)("doctor says which user the reporter gets", ()
   expect(checkOf(ask("doctor", "source: auto\n", inside), "reporter's user")).toMatchObject(chosen);
   expect(withPasswd("")).toMatchObject(chosen);
 });
+
+test.skipIf(reason !== undefined)("doctor says whether the network can be watched, and why not", () => {
+  expect(checkOf(ask("doctor", "source: auto\n"), "network")).toMatchObject({ "check.status": "ok" });
+  expect(checkOf(ask("doctor", "network: { watch: off }\n"), "network")).toMatchObject({
+    "check.detail": "not watched: network.watch is off",
+  });
+  expect(checkOf(ask("doctor", "source: netlink\n"), "network")).toMatchObject({ "check.status": "missing" });
+  // As in a container: no control groups are mounted.
+  const script = 'umount --lazy --recursive /sys/fs/cgroup && exec "$@"';
+  const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+  expect(checkOf(ask("doctor", "source: auto\n", inside), "network")).toMatchObject({
+    "check.status": "missing",
+    "check.detail": "the unified hierarchy of control groups is not mounted",
+  });
+});

@@ -155,6 +155,13 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
     ).toThrow(/the program endless.*E/);
   });
 
+  test("lets nobody change a map that is frozen", () => {
+    using map = new BpfMap({ type: "array", name: "tw_test", keyBytes: 4, valueBytes: 4, entries: 1 });
+    expect(map.update(pinned(4), pinned(4))).toBe(true);
+    map.freeze();
+    expect(map.update(pinned(4), pinned(4))).toBe(false);
+  });
+
   test("looks at less than a tenth of what it may, for each of the sensor's programs", () => {
     using sensor = openEbpfSensor({ environmentNames: defaultEnvironmentNames });
     sensor.watchNetwork({ kinds: ["connect", "send", "listen"], filters: noFilters });

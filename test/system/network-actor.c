@@ -8,6 +8,7 @@
 //   close                          closes every socket that was left open
 //   thread|fork|exec COMMAND       in another thread, another process, or another program of another process
 //   late ADDRESS PORT              the socket is made by the parent, connect(2) is called by its child
+//   share ADDRESS PORT             two datagrams of the parent and then two of its child, by the same socket
 //   flood COUNT                    COUNT datagrams, each to an address of its own from 127.64 on
 //   storm FIRST COUNT PROCESSES    COUNT refused connections, each to an address of its own from 127.FIRST on, of which
 //                                  each process makes 10 and ends at once; PROCESSES run at a time
@@ -102,6 +103,21 @@ static int late(const char *address, int port) {
   }
   close(fd);
   waitpid(child, 0, 0);
+  return -1;
+}
+
+static int share(const char *address, int port) {
+  struct target to = parse(address, port);
+  int fd = socket(to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  for (int i = 0; i < 2; i++) sendto(fd, "x", 1, 0, (struct sockaddr *)&to.address, to.length);
+  if (fork() == 0) {
+    for (int i = 0; i < 2; i++) sendto(fd, "x", 1, 0, (struct sockaddr *)&to.address, to.length);
+    printf("%d 0\n", getpid());
+    fflush(stdout);
+    _exit(0);
+  }
+  close(fd);
+  wait(0);
   return -1;
 }
 
@@ -229,6 +245,7 @@ static int perform(char *command) {
     return 0;
   }
   sscanf(inner, "%63s %d", address, &port);
+  if (!strcmp(word, "share")) return share(address, port);
   return !strcmp(word, "late") ? late(address, port) : use(word, address, port);
 }
 

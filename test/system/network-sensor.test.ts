@@ -121,6 +121,13 @@ describe.skipIf(reason !== undefined)("the network", () => {
     expect(close?.socket).toBe(send?.socket ?? 0);
   });
 
+  test("another process that sends by the same socket begins a session of its own", async () => {
+    await using actor = await start();
+    const { pid } = await actor.do(`share 127.0.0.1 ${OPEN}`);
+    expect(pid).not.toBe(actor.pid);
+    for (const each of [actor.pid, pid]) expect(watch.network(each)).toMatchObject([{ kind: "send" }]);
+  });
+
   test("a TCP socket that listens is reported, bound or not, and a UDP socket that is bound", async () => {
     await using actor = await start();
     await actor.do(`listen 127.0.0.2 ${OTHER}`);
@@ -228,5 +235,26 @@ describe.skipIf(reason !== undefined)("the filters in the kernel", () => {
     watch.sensor.watchNetwork(undefined);
     await actor.do("tcp 127.0.0.1 20000");
     expect(targets()).toHaveLength(5);
+  });
+
+  test("leave out listeners of other network namespaces, ports that the kernel chose, and transports", async () => {
+    using folder = new ActorFolder();
+    using watch = new NetworkWatch();
+    const listen = { ...everything, ignoreRandomPorts: true, hostNamespaceOnly: true };
+    const connect = { ...everything, transports: ["udp" as const] };
+    watch.sensor.watchNetwork({ kinds: ["listen", "connect"], filters: { ...noFilters, listen, connect } });
+    await using inside = await Actor.start(folder.actor);
+    await using outside = await Actor.start("unshare", "--net", folder.actor);
+    for (const actor of [inside, outside]) {
+      for (const command of ["listen 0.0.0.0", "bindudp 0.0.0.0"]) {
+        await actor.do(`${command} ${OTHER}`);
+        await actor.do(`${command} 0`);
+      }
+      for (const how of ["tcp", "udpconnect"]) await actor.do(`${how} 127.0.0.1 ${OTHER}`);
+    }
+    const seen = ({ pid }: Actor) => watch.network(pid).map(({ kind, transport }) => `${kind} ${transport}`);
+    // A TCP socket that listens on a port of the kernel's choice is not bound for a client's sake: it stays.
+    expect(seen(inside)).toEqual(["listen tcp", "listen tcp", "listen udp", "connect udp"]);
+    expect(seen(outside)).toEqual(["connect udp"]);
   });
 });

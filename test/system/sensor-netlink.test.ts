@@ -1,5 +1,8 @@
 // The process connector against real processes. Needs root in the host's namespaces, and a C compiler.
+import { dlopen } from "bun:ffi";
 import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { CN_IDX_PROC } from "../../src/linux/connector.ts";
 import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import type { ProcessEvent } from "../../src/sensor/event.ts";
 import { openNetlinkSensor } from "../../src/sensor/netlink/sensor.ts";
@@ -40,6 +43,28 @@ describe.skipIf(reason !== undefined)("the process connector itself", () => {
     const exec = events.find((event) => event.kind === "exec" && event.pid === child.pid);
     expect(exec?.kind === "exec" && exec.facts.args).toEqual(["sleep", "0.2"]);
     await child.exited;
+  });
+
+  test("notices that its sockets have left the group of process events, and nothing else", async () => {
+    const before = new Set(readdirSync("/proc/self/fd"));
+    using sensor = openNetlinkSensor();
+    const look = async () => {
+      await Bun.spawn(["/bin/true"]).exited;
+      sensor.drain(() => undefined);
+      return sensor.findTampering();
+    };
+    for (let i = 0; i < 3; i += 1) expect(await look()).toBeUndefined();
+    const { symbols } = dlopen("libc.so.6", {
+      setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+    });
+    // linux/netlink.h: SOL_NETLINK, NETLINK_DROP_MEMBERSHIP. Only two of the descriptors are sockets of that family.
+    const group = new Uint32Array([CN_IDX_PROC]);
+    const opened = readdirSync("/proc/self/fd").filter((fd) => !before.has(fd));
+    const left = opened.filter((fd) => symbols.setsockopt(Number(fd), 270, 2, group, 4) === 0);
+    expect(left.length).toBe(2);
+    expect(await look()).toBeUndefined();
+    await look();
+    expect(await look()).toContain("reports nothing any more");
   });
 
   test("tells an exit that nothing else follows", async () => {

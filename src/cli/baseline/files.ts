@@ -1,7 +1,12 @@
 // `baseline diff`, `export`, `import` and `merge`: baselines as files.
 
 import { type BaselineFile, formatBaseline } from "../../baseline/baseline-file.ts";
-import { type BaselineEntry, diffEntries, mergeEntries } from "../../baseline/entry.ts";
+import {
+  type BaselineEntry,
+  diffEntries,
+  mergeEntries,
+  withFoldedDestinations,
+} from "../../baseline/entry.ts";
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
@@ -123,10 +128,11 @@ export interface MergeFlags {
 /** Baselines of several hosts as one. */
 export function merge(paths: readonly string[], flags: MergeFlags): void {
   const files = paths.map((path) => readBaselineFile(path, true));
-  const entries = mergeEntries(
+  const merged = mergeEntries(
     files.map((file) => file.entries),
     true,
   );
+  const entries = withFoldedDestinations(merged);
   const roles = new Set(files.map(({ header }) => header.role));
   const [only] = roles;
   const header = {

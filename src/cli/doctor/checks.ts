@@ -15,6 +15,7 @@ import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
 import { checkNamespace, checkRunnable, reporterUserOf } from "../refusals.ts";
 import { filesOnDisk } from "../setting-files.ts";
+import { checkNetwork } from "./network.ts";
 
 export interface DoctorCheck {
   readonly name: string;
@@ -46,6 +47,7 @@ export function runChecks(config: string | undefined): {
     reporter(read.config),
     stateDirectory(read.config.state_directory),
     hardening(read.config),
+    checkNetwork(read.config),
   ];
   return { checks, config: read.config };
 }

@@ -1,6 +1,6 @@
 // The treewarden that `doctor --self-test` runs: a complete one, with configuration, policy and state of its own.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Config } from "../../config/config.ts";
 import { ownArguments } from "../../linux/spawn.ts";
 import type { LiveSource } from "../../vocabulary/sensors.ts";
@@ -9,7 +9,7 @@ export type ReadRecord = Readonly<Record<string, unknown>>;
 
 export interface TestedWarden {
   readonly source: LiveSource;
-  /** Of this test alone: its files are below it. */
+  /** Of this test alone: its files are below it. Its name is in no other path. */
   readonly folder: string;
   /** The policy in force. */
   readonly policy: object;
@@ -112,7 +112,8 @@ export class SelfTestWarden implements AsyncDisposable {
   /** Keeps what concerns the programs in `folder`, and no other process of the host. */
   private async readRecords(folder: string): Promise<void> {
     for await (const line of linesOf(this.child.stdout)) {
-      if (!line.includes('"process.pid"') || line.includes(folder)) this.records.push(JSON.parse(line));
+      if (!line.includes('"process.pid"') || line.includes(`/${basename(folder)}/`))
+        this.records.push(JSON.parse(line));
     }
   }
 

@@ -1,7 +1,7 @@
 // `treewarden doctor --self-test`: runs a treewarden of its own with each event source, starts harmless programs, and
 // checks that they are reported, that their trees are named, and that verdicts are given and carried out.
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
 import { isLiveSource, type LiveSource, openableSources } from "../../vocabulary/sensors.ts";
@@ -93,14 +93,24 @@ async function testSource(
   check("end", code === 0, code === undefined ? "it did not end in time" : `ended with exit code ${code}`);
 }
 
-/** Rules that can match nothing but the programs of this test, which lie where only root can put any. */
+/** Rules that can match nothing but the programs of this test, which are root's and lie where only root can put any. */
 function policyFor(programs: string): object {
   const rule = (action: "alert" | "kill", name: string) => ({
     id: action,
     action,
-    when: { "==": [{ var: "process.executable.path" }, join(programs, name)] },
+    when: {
+      and: [
+        { "==": [{ var: "process.user.id" }, 0] },
+        { glob: [{ var: "process.executable.path" }, `/**${endOfPath(programs, name)}`] },
+      ],
+    },
   });
   return { role: "self-test", rules: [rule("kill", "killed"), rule("alert", "inner")], default: "allow" };
+}
+
+/** The end of the program's path, which no other has. In a chroot the kernel's path begins with the folders around it. */
+function endOfPath(programs: string, name: string): string {
+  return `/${basename(dirname(programs))}/${basename(programs)}/${name}`;
 }
 
 function writePrograms(folder: string): void {
@@ -135,10 +145,9 @@ function start(path: string, ...args: readonly string[]): Bun.Subprocess {
 
 /** Each program that was started is reported with its path. */
 async function testEvents({ warden, programs }: ProgramTest): Promise<Outcome> {
-  const path = join(programs, "short");
   const pids: number[] = [];
   for (let i = 0; i < PROGRAMS; i++) {
-    const program = start(path);
+    const program = start(join(programs, "short"));
     await program.exited;
     if (program.signalCode !== null) return failed("a program was killed, by something else on this host");
     pids.push(program.pid);
@@ -147,7 +156,10 @@ async function testEvents({ warden, programs }: ProgramTest): Promise<Outcome> {
   // Only the first record that is missing is waited for: those of later programs have arrived by then.
   let patience = RECORD_MS;
   for (const pid of pids) {
-    const record = await warden.wait((each) => isExecOf(path)(each) && each["process.pid"] === pid, patience);
+    const record = await warden.wait(
+      (each) => isExecOf(programs, "short")(each) && each["process.pid"] === pid,
+      patience,
+    );
     if (record === undefined) patience = 0;
     else seen += 1;
   }
@@ -159,8 +171,8 @@ async function testTree({ warden, programs }: ProgramTest): Promise<Outcome> {
   const [outer, inner] = [join(programs, "outer"), join(programs, "inner")];
   const program = start(outer, inner);
   await program.exited;
-  const parent = await warden.wait(isExecOf(outer), RECORD_MS);
-  const child = await warden.wait(isExecOf(inner), RECORD_MS);
+  const parent = await warden.wait(isExecOf(programs, "outer"), RECORD_MS);
+  const child = await warden.wait(isExecOf(programs, "inner"), RECORD_MS);
   if (parent === undefined || child === undefined) return failed("a program was not reported");
   const tree = String(child["tree.exact"]);
   const args = JSON.stringify(parent["process.command_args"]);
@@ -177,9 +189,10 @@ async function testVerdict({ warden }: ProgramTest): Promise<Outcome> {
 }
 
 const isExecOf =
-  (path: string) =>
+  (programs: string, name: string) =>
   (record: ReadRecord): boolean =>
-    isNamed("process.exec")(record) && record["process.executable.path"] === path;
+    isNamed("process.exec")(record) &&
+    String(record["process.executable.path"]).endsWith(endOfPath(programs, name));
 
 const isVerdict =
   (rule: string) =>

@@ -20,7 +20,7 @@ export interface IgnoredNetwork {
 
 /** What is left out of the events of one kind. Of several networks that hold an address the longest prefix decides. */
 export interface KindFilter {
-  /** At most 4,098: what the configuration may have, and loopback. No network stands twice. */
+  /** At most 4,100: what the configuration may have, and loopback. No network stands twice. */
   readonly networks: readonly IgnoredNetwork[];
   /** Ports that are left out whatever the network. */
   readonly ports: IgnoredPorts;
@@ -44,15 +44,25 @@ const loopback: readonly Network[] = [
   { address: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], prefix: 128 },
 ];
 
+/** As a peer these mean this host too: the kernel connects to its loopback address instead. */
+const unspecified: readonly Network[] = [
+  { address: [0, 0, 0, 0], prefix: 32 },
+  { address: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], prefix: 128 },
+];
+
 /** What `config` leaves out. It was checked: networks and ports are valid. */
 export function networkFilters(config: NetworkConfig): NetworkFilters {
   const { connect, send, listen } = config;
   const common = { ignoreRandomPorts: false, hostNamespaceOnly: false };
   return {
-    connect: { ...kindFilter(connect), transports: connect.transports, ...common },
-    send: { ...kindFilter(send), transports: ["udp"], ...common },
+    connect: {
+      ...kindFilter(connect, [...loopback, ...unspecified]),
+      transports: connect.transports,
+      ...common,
+    },
+    send: { ...kindFilter(send, [...loopback, ...unspecified]), transports: ["udp"], ...common },
     listen: {
-      ...kindFilter(listen),
+      ...kindFilter(listen, loopback),
       transports: listen.transports,
       ignoreRandomPorts: !listen.random_ports,
       hostNamespaceOnly: listen.host_namespace_only,
@@ -69,10 +79,11 @@ export function watchedKinds(
   return networkKinds.filter((kind) => ofRules.has(kind) || (watch !== "rules" && watch.includes(kind)));
 }
 
-function kindFilter(section: Section): Pick<KindFilter, "networks" | "ports"> {
+/** `local`: the networks of this host. */
+function kindFilter(section: Section, local: readonly Network[]): Pick<KindFilter, "networks" | "ports"> {
   const networks = section.ignore_networks.flatMap(ignoredNetworks);
   const isListed = (network: Network) => networks.some((each) => isSameNetwork(each.network, network));
-  const implied = section.loopback ? [] : loopback.filter((network) => !isListed(network));
+  const implied = section.loopback ? [] : local.filter((network) => !isListed(network));
   return {
     networks: [...networks, ...implied.map((network) => ({ network, ports: everyPort }))],
     ports: ignoredPorts(section.only_ports, section.ignore_ports),

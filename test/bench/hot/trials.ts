@@ -72,8 +72,8 @@ export const trials: readonly Trial[] = [
   },
   {
     name: "verdicts: counted",
-    file: "warden/verdict-handler.ts",
-    edits: [{ from: "if (counted === undefined || !isSameKind(counted, decision, outcome)) {", to: "{" }],
+    file: "warden/verdict-totals.ts",
+    edits: [{ from: "if (last === undefined || !isSameKind(last, decision, outcome)) {", to: "{" }],
   },
   {
     name: "ancestry: ofRunnables",

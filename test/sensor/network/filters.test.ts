@@ -117,6 +117,14 @@ test("loopback is left out unless it is asked for, or has an entry of its own", 
   expect(isFiltered(filters("{}"), connect("127.1.2.3", 80))).toBeTrue();
 });
 
+test("0.0.0.0 and :: are this host where a process connects, and every address where one listens", () => {
+  const unwatched = filters("{}");
+  expect(isFiltered(unwatched, connect("0.0.0.0", 80))).toBeTrue();
+  expect(isFiltered(unwatched, connect("::", 80))).toBeTrue();
+  expect(isFiltered(unwatched, event("listen", "0.0.0.0", 80, "tcp"))).toBeFalse();
+  expect(isFiltered(filters("{ connect: { loopback: true } }"), connect("0.0.0.0", 80))).toBeFalse();
+});
+
 test("each kind has filters of its own", () => {
   const set = filters("{ connect: { ignore_networks: [10.0.0.0/8], transports: [tcp] } }");
   expect(isFiltered(set, event("connect", "192.0.2.1", 53, "udp"))).toBeTrue();

@@ -80,7 +80,7 @@ export const SCRATCH = -8;
 /** Where the record of a socket event is built. */
 export const RECORD = SCRATCH - socketLayout.size;
 /** A key of a map. */
-export const KEY = RECORD - 32;
+export const KEY = RECORD - 40;
 /** A value of a map. */
 export const VALUE = KEY - 32;
 
@@ -110,6 +110,7 @@ export function currentProcess({ task, cred }: NetworkKernelLayout, missing: str
     callHelper(helpers.currentTask),
     mov(r9, r0),
     [load(4, r1, r9, task.tgid), store(4, r7, commonLayout.pid, r1)],
+    [load(4, r1, r9, task.selfExecId), store(4, r7, socketLayout.execId, r1)],
     load(8, r1, r9, task.groupLeader),
     [load(8, r1, r1, task.startBoottime), store(8, r7, socketLayout.start, r1)],
     load(8, r1, r9, task.cred),

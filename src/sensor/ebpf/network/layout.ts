@@ -12,7 +12,7 @@ export const socketLayout = {
   unused: 39,
   peerPort: 40, // u16
   localPort: 42, // u16, 0: not bound
-  unused2: 44,
+  execId: 44, // u32, task_struct.self_exec_id
   peer: 48, // 16 bytes
   local: 64, // 16 bytes, all zero: not bound to an address
   size: 80,
@@ -53,14 +53,20 @@ export const socketStates = {
   sessions: 32,
 } as const;
 
-/** A session: an unconnected UDP socket, and where it sends datagrams to. */
+/**
+ * A session: an unconnected UDP socket, where it sends datagrams to, and the program of which process does: another one
+ * that has the socket, too, is not covered by what the first was allowed.
+ */
 export const sessionKey = {
   socket: 0, // u64
   address: 8, // 16 bytes
   port: 24, // u16
   family: 26, // u8
-  unused: 27, // to the end
-  size: 32,
+  unused: 27,
+  pid: 28, // u32
+  execId: 32, // u32
+  unused2: 36,
+  size: 40,
 } as const;
 
 export const sessionValue = {

@@ -125,6 +125,8 @@ export function sendProgram(version: IpVersion) {
     storeImm(8, fp, KEY + sessionKey.port, 0),
     [load(2, r1, r7, socketLayout.peerPort), store(2, fp, KEY + sessionKey.port, r1)],
     [load(1, r1, r7, socketLayout.family), store(1, fp, KEY + sessionKey.family, r1)],
+    [load(4, r1, r7, commonLayout.pid), store(4, fp, KEY + sessionKey.pid, r1)],
+    [load(4, r1, r7, socketLayout.execId), store(8, fp, KEY + sessionKey.execId, r1)],
     [loadMap(r1, maps.sessions), addTo(r2, fp, KEY), callHelper(helpers.mapLookup)],
     jumpIfImm(r0, "==", 0, "new session"),
     // A session that was refused and no longer is, or the other way round, begins anew.
@@ -176,7 +178,7 @@ function restoreKey(): Code {
 }
 
 function copyWords(from: number, to: number): Code {
-  return [0, 8, 16, 24].map((at) => [load(8, r1, fp, from + at), store(8, fp, to + at, r1)]);
+  return [0, 8, 16, 24, 32].map((at) => [load(8, r1, fp, from + at), store(8, fp, to + at, r1)]);
 }
 
 /** Sets r0 to what is kept for the socket, from now on if nothing was; jumps to `missing` without memory for it. */

@@ -1,6 +1,7 @@
 // The UDP sessions that were reported and have not ended. The kernel counts their datagrams in a map, from which each is
 // taken when its socket is closed, or when it has been idle.
 import type { CloseEvent, SendEvent } from "../../event.ts";
+import { commonLayout } from "../layout.ts";
 import { sessionKey, sessionValue, socketLayout } from "./layout.ts";
 
 /** The kernel's map of sessions. */
@@ -28,7 +29,7 @@ export class UdpSessions {
   private readonly limit: number;
   private readonly value = new Uint8Array(new ArrayBuffer(sessionValue.size));
   private readonly view = new DataView(this.value.buffer);
-  /** By the socket, and within it by the peer. */
+  /** By the socket, and within it by the key. */
   private readonly sockets = new Map<number, Map<string, Session>>();
   private count = 0;
   /** The sockets whose sessions are still to be looked at in this round. */
@@ -50,13 +51,16 @@ export class UdpSessions {
     const port = start + socketLayout.peerPort;
     key.set(bytes.subarray(port, port + 2), sessionKey.port);
     key[sessionKey.family] = bytes[start + socketLayout.family] ?? 0;
+    const [pid, execId] = [start + commonLayout.pid, start + socketLayout.execId];
+    key.set(bytes.subarray(pid, pid + 4), sessionKey.pid);
+    key.set(bytes.subarray(execId, execId + 4), sessionKey.execId);
 
     let sessions = this.sockets.get(socket);
     if (sessions === undefined) {
       sessions = new Map();
       this.sockets.set(socket, sessions);
     }
-    const name = `${event.peerAddress} ${event.peerPort}`;
+    const name = key.join();
     if (!sessions.has(name)) {
       if (sessions.size >= PER_SOCKET) return;
       this.count += 1;
