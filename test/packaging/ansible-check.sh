@@ -95,11 +95,12 @@ done
 step "accepted" "$observing, \"treewarden_learn_for\": \"5s\", \"treewarden_accept\": true"
 [ -s "$root/var/lib/treewarden/baseline/in-force" ]
 
-armed=${observing/\"metrics\"/\"enforcement\": \"kill\", \"armed\": [\"shop/no-marker\"], \"metrics\"}
-step "armed" "$armed, \"treewarden_confirm\": true"
+# Without hours of observation, for which no test waits.
+armed=${observing/\"metrics\"/\"enforcement\": \"kill\", \"armed\": [\"shop/no-marker\"], \"armed_since_hours\": 0, \"metrics\"}
+step "armed" "$armed"
 cp "$root/bin/sleep" "$root/usr/bin/ansible-marker"
 code=0
-chroot --userspec=$user "$root" /usr/bin/ansible-marker 30 || code=$?
+chroot --userspec="$user:$user" "$root" /usr/bin/ansible-marker 30 || code=$?
 # 128 + SIGKILL
 if [ "$code" -ne 137 ]; then
   echo "the armed rule did not kill: exit code $code" >&2
