@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { pidOf } from "./live.ts";
+import { endOf, pidOf } from "./live.ts";
 import { type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
@@ -136,6 +136,7 @@ describe.skipIf(reason !== undefined)("what others do to treewarden is recorded"
 
   test.concurrent("each process that is killed: who did it where a warden lives on, and that it was", async () => {
     await using running = await watching();
+    await using _ = endOf(running);
     shell(`kill -KILL ${pidOf(running, "reporter")}; :`);
     await running.seen(isOf("self.signaled", { "self.signal": "SIGKILL", "self.process": "reporter" }));
     await running.seen(isOf("self.restarted", { "self.process": "reporter", "self.ended": "SIGKILL" }));
@@ -144,7 +145,6 @@ describe.skipIf(reason !== undefined)("what others do to treewarden is recorded"
     shell(`kill -KILL ${running.pid}; :`);
     await running.seen(isOf("self.signaled", { "self.signal": "SIGKILL", "self.process": "supervisor" }));
     await running.seen(isOf("self.restarted", { "self.process": "supervisor", "self.ended": "unknown" }));
-    shell(`kill -TERM ${pidOf(running, "standby")}; :`);
   }, 40_000);
 
   test("who ordered it to stop, and nothing of its own commands' orders", async () => {
