@@ -83,7 +83,7 @@ describe("treewarden events", () => {
     using journal = new Journal(path, bounds);
     append(journal, 1, [record("a")]);
     const text = run().stdout.toString();
-    expect(text).toMatch(/^a {10}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (?:UTC|[+-]\d\d:\d\d) /);
+    expect(text).toMatch(/^a {18}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (?:UTC|[+-]\d\d:\d\d) /);
     expect(text).not.toContain("\u001b");
   });
 

@@ -1,13 +1,17 @@
 // A reverse shell that starts no program: what a service runs already connects out. It is known by its connection, and
 // with a rule that denies it, nothing leaves the host. All traffic is on the loopback interface.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { compile } from "./live.ts";
 import { Running, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
+
+/** How the service connects. */
+type Way = "/dev/tcp" | "a child" | "Python";
 
 /** The name of the service, which nothing else has: rules are about it alone. */
 const SERVICE = `tw-shop-${process.pid}`;
@@ -36,14 +40,65 @@ class Peer implements Disposable {
   }
 }
 
-describe.skipIf(reason !== undefined)("bash's /dev/tcp, below a service", () => {
+/** Every TCP packet on the loopback interface from or to a port. */
+class Capture implements AsyncDisposable {
+  private readonly program: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  private readonly lines: AsyncIterator<Uint8Array>;
+
+  private constructor(program: string, port: number) {
+    this.program = Bun.spawn([program, String(port)], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    this.lines = this.program.stdout[Symbol.asyncIterator]();
+  }
+
+  static async start(program: string, port: number): Promise<Capture> {
+    const capture = new Capture(program, port);
+    expect(await capture.line()).toBe("ready");
+    return capture;
+  }
+
+  /** Ends it; the number of packets. */
+  async packets(): Promise<number> {
+    this.program.stdin.end();
+    return Number(await this.line());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.program.kill();
+    await this.program.exited;
+  }
+
+  private async line(): Promise<string> {
+    const { value } = await this.lines.next();
+    return new TextDecoder().decode(value).trim();
+  }
+}
+
+describe.skipIf(reason !== undefined)("a reverse shell that starts no program, below a service", () => {
   let folder: string;
   let service: string;
+  let inPython: string;
+  let capture: string;
 
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "tw-shell-"));
     service = join(folder, SERVICE);
     copyFileSync("/bin/bash", service);
+    mkdirSync(join(folder, "python"));
+    inPython = join(folder, "python", SERVICE);
+    writeFileSync(
+      inPython,
+      `#!/usr/bin/python3
+import socket, sys, time
+time.sleep(0.3)
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    print("connected")
+except OSError as error:
+    print(error)
+`,
+    );
+    chmodSync(inPython, 0o755);
+    capture = compile(folder, "packets");
   });
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -62,10 +117,11 @@ describe.skipIf(reason !== undefined)("bash's /dev/tcp, below a service", () => 
     return await Running.start(["--config", config, "--policy", policy, ...flags]);
   }
 
-  /** The service connects, by itself or by a program that it runs; what it prints. */
-  function connects(port: number, by: "itself" | "a child"): string {
+  /** The service connects, by bash's /dev/tcp, a program that it runs, or Python; what it prints. */
+  function connects(port: number, by: Way): string {
+    if (by === "Python") return Bun.spawnSync([inPython, String(port)]).stdout.toString();
     const code = `exec 3<>/dev/tcp/127.0.0.1/${port} && echo connected`;
-    const script = by === "itself" ? code : `bash -c '${code}'; true`;
+    const script = by === "/dev/tcp" ? code : `bash -c '${code}'; true`;
     const { stdout, stderr } = Bun.spawnSync([service, "-c", `sleep 0.3; ${script}`]);
     return stdout.toString() + stderr.toString();
   }
@@ -73,27 +129,34 @@ describe.skipIf(reason !== undefined)("bash's /dev/tcp, below a service", () => 
   const isVerdict = (record: Readonly<Record<string, unknown>>): boolean =>
     record["event.name"] === "policy.verdict" && record["event.kind"] === "connect";
 
-  test("is reported by its connection, with the tree that made it", async () => {
-    using peer = new Peer();
-    await using running = await start("alert", peer.port);
-    expect(connects(peer.port, "itself")).toContain("connected");
-    const verdict = await running.seen(isVerdict);
-    expect(verdict).toMatchObject({
-      "policy.outcome": "alerted",
-      "security_rule.name": "outbound",
-      "network.peer.address": "127.0.0.1",
-      "network.peer.port": peer.port,
-    });
-    // The number in its name is folded.
-    expect(verdict["tree.exact"]).toContain("/tw-shop");
-    const end = await running.seen((record) => record["event.name"] === "network.close");
-    expect(end["network.socket"]).toBe(verdict["network.socket"]);
-  }, 30_000);
+  test.each(["/dev/tcp", "Python"] as const)(
+    "is reported by its connection, with the tree: %s",
+    async (by) => {
+      using peer = new Peer();
+      await using running = await start("alert", peer.port);
+      await using packets = await Capture.start(capture, peer.port);
+      expect(connects(peer.port, by)).toContain("connected");
+      expect(await packets.packets()).toBeGreaterThan(0);
+      const verdict = await running.seen(isVerdict);
+      expect(verdict).toMatchObject({
+        "policy.outcome": "alerted",
+        "security_rule.name": "outbound",
+        "network.peer.address": "127.0.0.1",
+        "network.peer.port": peer.port,
+      });
+      // The number in its name is folded.
+      expect(verdict["tree.exact"]).toContain("/tw-shop");
+      const end = await running.seen((record) => record["event.name"] === "network.close");
+      expect(end["network.socket"]).toBe(verdict["network.socket"]);
+    },
+    30_000,
+  );
 
-  for (const by of ["itself", "a child"] as const)
+  for (const by of ["/dev/tcp", "a child", "Python"] as const)
     test(`is refused before anything is sent, if the service connects by ${by}`, async () => {
       using peer = new Peer();
       await using running = await start("deny", peer.port);
+      await using packets = await Capture.start(capture, peer.port);
       for (let i = 0; i < 3; i += 1) expect(connects(peer.port, by)).toContain("Operation not permitted");
       const verdict = await running.seen(isVerdict);
       expect(verdict).toMatchObject({
@@ -102,6 +165,7 @@ describe.skipIf(reason !== undefined)("bash's /dev/tcp, below a service", () => 
         "network.denied": true,
       });
       expect(peer.connections).toBe(0);
+      expect(await packets.packets()).toBe(0);
       const counted = async () =>
         (await running.metrics()).sum("treewarden_connections_total", { outcome: "denied" });
       const end = performance.now() + 5_000;
