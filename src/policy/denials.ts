@@ -86,6 +86,8 @@ interface KindTables {
 export class DenialCompiler {
   private readonly ofProgram: readonly KindTables[];
   private readonly ofDescendants: readonly KindTables[];
+  /** What of a process decides which networks it is denied. */
+  readonly asked: ReadonlySet<JudgedVariable>;
   /** Variables of the process that the rules name and that its lineage does not decide. */
   private readonly readers: readonly Reader[];
 
@@ -96,9 +98,8 @@ export class DenialCompiler {
     );
     this.ofProgram = networkKinds.flatMap((kind) => tablesOf(kind, rules, isLasting));
     this.ofDescendants = networkKinds.flatMap((kind) => tablesOf(kind, rules, isInherited));
-    const names = new Set<JudgedVariable>();
-    for (const { rule } of rules) for (const name of rule.read) names.add(name);
-    this.readers = [...names].filter((name) => isLastingName(name) && !isSharedByLineage(name)).map(readerOf);
+    this.asked = new Set(rules.flatMap(({ rule }) => [...rule.read].filter(isLastingName)));
+    this.readers = [...this.asked].filter((name) => !isSharedByLineage(name)).map(readerOf);
   }
 
   /** No rule denies anything. */

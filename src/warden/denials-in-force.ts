@@ -36,6 +36,10 @@ export class DenialsInForce {
   private nextSet = 1;
   /** By lineage and what else rules ask for. Invalidated by: another epoch, for which there is another compiler. */
   private ofLineages = new WeakMap<Lineage, Map<string, DenySets>>();
+  /** What each process was pointed to last. Invalidated by: another epoch. */
+  private assigned = new WeakMap<Process, DenySets>();
+  /** The epoch of what is above. */
+  private epoch: number | undefined;
 
   constructor(inputs: DenialsInputs) {
     this.inputs = inputs;
@@ -51,6 +55,8 @@ export class DenialsInForce {
     this.sets = new Map();
     // Invalidated by: this, for each epoch.
     this.ofLineages = new WeakMap();
+    this.assigned = new WeakMap();
+    this.epoch = epoch.current;
     this.problem = undefined;
     this.compiler = undefined;
     if (kernel === undefined) return;
@@ -73,8 +79,21 @@ export class DenialsInForce {
     const { compiler, kernel } = this;
     if (compiler === undefined || kernel === undefined || process.kernelThread || process.pid === 1) return;
     const sets = this.setsOf(process, compiler, kernel);
-    const isTaken = kernel.assign(process, sets);
-    if (!isTaken) this.problem ??= "the kernel has no room for what more processes are denied on the network";
+    if (kernel.assign(process, sets)) this.assigned.set(process, sets);
+    else this.problem ??= "the kernel has no room for what more processes are denied on the network";
+  }
+
+  /**
+   * Whether the kernel denies a process that has executed a program all that it should before `assign`: what it inherited
+   * or had is what it is denied now. Only then need such an exec not be read at once.
+   */
+  isInherited(process: Process): boolean {
+    const { compiler, kernel } = this;
+    if (this.epoch !== this.inputs.epoch.current) return false;
+    if (compiler === undefined || kernel === undefined) return true;
+    const { afterExec } = this.assigned.get(process) ?? nothing;
+    const sets = this.setsOf(process, compiler, kernel);
+    return sets.set === afterExec && sets.afterExec === afterExec;
   }
 
   private setsOf(process: Process, compiler: DenialCompiler, kernel: NetworkDenials): DenySets {

@@ -83,7 +83,7 @@ export interface VerdictInputs {
   /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
   readonly observed?: (decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
-  readonly settle: (event: ExecEvent) => void;
+  readonly settle: (event: ExecEvent, process: Process) => void;
 }
 
 export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onClose"> {
@@ -131,7 +131,8 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
       const isLearning = this.inputs.isLearning?.() === true;
       if (!isKnown || isLearning) wanted ??= changes?.learn(subject, isLearning);
     }
-    if (exec.event !== undefined && this.maySettle(decision, subject, wanted)) this.inputs.settle(exec.event);
+    if (exec.event !== undefined && this.maySettle(decision, subject, wanted))
+      this.inputs.settle(exec.event, exec.process);
     if (decision.undecided.length > 0) this.awaitAnswers(subject, seen, decision, policy);
     const { outbox, stamp } = this.inputs;
     const isRemembered = knowledge.known !== true && !exec.tree.unscored;

@@ -1,39 +1,32 @@
-// Decides which execs the sensor must deliver at once. Only an event that may lead to a kill justifies a wake-up.
+// Decides which execs the sensor must deliver at once. Only an event that may lead to a kill, or to
+// networks that the kernel must refuse the process, justifies a wake-up.
 import { defaultRulesetOf } from "../enforcement/arming.ts";
+import { DenialCompiler } from "../policy/denials.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
-import { type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
 import { isCoveredBySettleKey, needsContent } from "../vocabulary/variables.ts";
-
-/** How events of each judged kind must be delivered, so that a kill comes in time. */
-const wakeupFor = {
-  exec: execWakeup,
-  // Records of the network gather as those of execs do, and what must not happen is refused by the kernel itself.
-  connect: () => "none",
-  send: () => "none",
-  listen: () => "none",
-} satisfies Readonly<Record<JudgedKind, (policy: Policy, states: RuleStates) => WakeupPolicy>>;
 
 /** From the one that delays no event to the one that delays them all. */
 const promptestFirst: readonly WakeupPolicy[] = ["all", "unsettled", "none"];
 
 /**
- * The wake-up policy that is prompt enough for every judged kind. `none`: nothing is killed, and no rule is about the
- * content of a file. `unsettled`: kills depend only on variables that the settle key covers, so an exec with a settled key
- * need not wake the reader, and execs whose content decides are not settled. `all`: any event may lead to a kill.
+ * The wake-up policy that is prompt enough for every rule. `none`: nothing is killed or denied in the kernel, and no rule
+ * is about the content of a file. `unsettled`: kills and denials depend only on variables that the settle key covers, so an
+ * exec with a settled key need not wake the reader, and execs whose content decides are not settled. `all`: any exec may
+ * lead to a kill or a denial.
  * `states`: undefined while nothing may act.
  */
 export function wakeupPolicyOf(policy: Policy, states: RuleStates | undefined): WakeupPolicy {
   // A file is opened while its process runs: it may be restored a moment later.
   const forContents: WakeupPolicy = [...policy.variables].some(needsContent) ? "unsettled" : "none";
   if (states === undefined) return forContents;
-  const needed = [forContents, ...judgedKinds.map((kind) => wakeupFor[kind](policy, states))];
+  const needed = [forContents, killWakeup(policy, states), denialWakeup(policy, states)];
   return promptestFirst.find((candidate) => needed.includes(candidate)) ?? "none";
 }
 
-function execWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
+function killWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
   const mayAct = (rule: { readonly ruleset: string; readonly id: string }): boolean =>
     (states.get(ruleKey(rule))?.armed ?? false) !== false;
   if (mayAct({ ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE })) return "all";
@@ -43,4 +36,11 @@ function execWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
   // An allow rule above a kill decides whether that is reached.
   const deciding = rules.slice(0, lastKill + 1).filter(({ action }) => action !== "alert");
   return deciding.every(({ read }) => [...read].every(isCoveredBySettleKey)) ? "unsettled" : "all";
+}
+
+/** What a process is denied begins with the exec, and the kernel knows it only once the exec was read. */
+function denialWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
+  const compiler = new DenialCompiler(policy, states);
+  if (compiler.isEmpty) return "none";
+  return [...compiler.asked].every(isCoveredBySettleKey) ? "unsettled" : "all";
 }

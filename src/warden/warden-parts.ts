@@ -567,7 +567,9 @@ export function buildWardenParts(
     isLearning: () => learner.isLearning,
     windowOf: (subject) => knownTrees.windowOf(subject),
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
-    settle: (event) => source.settle(event),
+    settle: (event, process) => {
+      if (denials.isInherited(process)) source.settle(event);
+    },
   });
   const selfWatch = new SelfWatch({
     forest: tracker.forest,

@@ -44,7 +44,7 @@ export const ENFORCING_BUFFER_BYTES = 16 << 20;
 const ARGUMENT_BYTES = 4096;
 /** Long enough that many events share a wake-up; short enough that a live view shows an exec within 100 ms. */
 const FLUSH_INTERVAL_MS = 50;
-/** Interval without a live view and without rules that kill. A longer one saves nothing. */
+/** Interval without a live view and without rules that kill or deny. A longer one saves nothing. */
 const LONG_FLUSH_INTERVAL_MS = 100;
 /** One drain emits about this many bytes, some thousands of events, and leaves the rest to the next. */
 const DRAIN_BYTES = 1 << 20;
@@ -81,7 +81,7 @@ export class EbpfSensor implements Sensor {
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(4);
   private watched = true;
-  private kills = false;
+  private mayAct = false;
   /** The timer runs and events wait for it. Otherwise the next event wakes the reader. */
   private isTimed = false;
   private sinceTick = 0;
@@ -160,9 +160,9 @@ export class EbpfSensor implements Sensor {
     if (policy === "unsettled" && !isUnsettled) this.loaded.lineages.clear();
     this.page[sharedLayout.wakeupPolicy >>> 2] = wakeupPolicies[policy];
     const before = this.flushIntervalMs;
-    this.kills = policy !== "none";
+    this.mayAct = policy !== "none";
     this.shortenFlush(before);
-    // Real-time priority only where a kill depends on being early.
+    // Real-time priority only where a kill or a denial depends on being early.
     if (policy === "none") scheduleOrdinarily();
     else schedule("realtime");
   }
@@ -229,7 +229,7 @@ export class EbpfSensor implements Sensor {
   }
 
   private get flushIntervalMs(): number {
-    return this.fixedIntervalMs ?? (this.watched || this.kills ? FLUSH_INTERVAL_MS : LONG_FLUSH_INTERVAL_MS);
+    return this.fixedIntervalMs ?? (this.watched || this.mayAct ? FLUSH_INTERVAL_MS : LONG_FLUSH_INTERVAL_MS);
   }
 
   /** Shortens a pending flush if the interval has become shorter than `before`. */
