@@ -4,6 +4,7 @@
 //   tcp|nonblock|fastopen|deferred|mptcp|uring ADDRESS PORT   connect(2) in several ways
 //   udp|udpconnect ADDRESS PORT    a datagram without a connection; connect(2) of a UDP socket
 //   listen|bindudp ADDRESS PORT    listen(2) after bind(2), bind(2) of a UDP socket; the socket stays open
+//   listentwice|bindudptwice ADDRESS PORT   the same after a bind(2) that failed, to a foreign address and port 0
 //   autolisten                     listen(2) without bind(2)
 //   close                          closes every socket that was left open
 //   thread|fork|exec COMMAND       in another thread, another process, or another program of another process
@@ -123,7 +124,7 @@ static int share(const char *address, int port) {
 
 static int use(const char *how, const char *address, int port) {
   struct target to = parse(address, port);
-  int isUdp = !strncmp(how, "udp", 3) || !strcmp(how, "bindudp");
+  int isUdp = !strncmp(how, "udp", 3) || !strncmp(how, "bindudp", 7);
   int protocol = !strcmp(how, "mptcp") ? IPPROTO_MPTCP : 0;
   int fd = socket(to.family, (isUdp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, protocol);
   if (fd < 0) return errno;
@@ -134,7 +135,11 @@ static int use(const char *how, const char *address, int port) {
     kept[keptCount++] = fd;
     return result;
   }
-  if (!strcmp(how, "listen") || !strcmp(how, "bindudp")) {
+  if (!strncmp(how, "listen", 6) || !strncmp(how, "bindudp", 7)) {
+    if (strstr(how, "twice")) {
+      struct target foreign = parse(to.family == AF_INET6 ? "2001:db8::1" : "192.0.2.1", 0);
+      if (bind(fd, (struct sockaddr *)&foreign.address, foreign.length) == 0) return EISCONN;
+    }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&to.address, to.length) < 0) return errno;
     if (!isUdp && listen(fd, 128) < 0) return errno;

@@ -157,6 +157,39 @@ describe.skipIf(reason !== undefined)("a process that is denied a network", () =
     ]);
   });
 
+  test("cannot bind to it after another bind that failed, which left the port to the kernel", async () => {
+    await using actor = await start();
+    const transports = ["tcp", "udp"] as const;
+    const networks = ["0.0.0.0/0", "::/0"];
+    const set = setOf(...networks.flatMap((text) => transports.map((each) => denied(text, "listen", each))));
+    denials.assign(judged(actor), { set, afterExec: set });
+    const commands = ["listentwice", "bindudptwice"].flatMap((how) =>
+      ["127.0.0.1", "::1"].map((address) => `${how} ${address} ${PORT}`),
+    );
+    expect(await results(actor, ...commands)).toEqual(commands.map(() => EPERM));
+    expect(watch.network(actor.pid)).toMatchObject(
+      commands.map(() => ({ kind: "listen", denied: true, localPort: PORT })),
+    );
+  });
+
+  test("cannot reach the loopback address by the unspecified one, which means this host", async () => {
+    await using actor = await start();
+    const loopback = ["127.0.0.0/8", "::1"];
+    const set = setOf(
+      ...loopback.map((text) => denied(text)),
+      ...loopback.map((text) => denied(text, "connect", "udp")),
+      ...loopback.map((text) => denied(text, "send", "udp")),
+    );
+    denials.assign(judged(actor), { set, afterExec: set });
+    const commands = ["tcp", "udpconnect", "udp"].flatMap((how) =>
+      ["0.0.0.0", "::", "::ffff:0.0.0.0"].map((address) => `${how} ${address} ${PORT}`),
+    );
+    expect(await results(actor, ...commands)).toEqual(commands.map(() => EPERM));
+    expect(watch.network(actor.pid).map((event) => "peerAddress" in event && event.peerAddress)).toEqual(
+      commands.map((command) => (command.includes(" :: ") ? "::1" : "127.0.0.1")),
+    );
+  });
+
   test("is denied nothing once the set is taken away, its epoch is over, or another process has its pid", async () => {
     await using actor = await start();
     const attempt = `tcp 127.0.0.1 ${PORT}`;

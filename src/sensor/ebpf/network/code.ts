@@ -140,6 +140,23 @@ export function normaliseIpv6(address: number, name: string): Code {
   ];
 }
 
+/**
+ * Replaces the unspecified address in the 16 bytes at r7 + `address` (0.0.0.0 or ::, by the record's family) by 127.0.0.1 or
+ * ::1: who connects there reaches this host. Loses r1 and r2.
+ */
+export function replaceUnspecified(address: number): Code {
+  return [
+    [load(8, r1, r7, address), load(8, r2, r7, address + 8), alu("or", r1, r2)],
+    jumpIfImm(r1, "!=", 0, "specified"),
+    [load(1, r1, r7, socketLayout.family), jumpIfImm(r1, "==", 4, "loopback of IPv4")],
+    storeImm(1, r7, address + 15, 1),
+    jump("specified"),
+    labelHere("loopback of IPv4"),
+    [storeImm(1, r7, address, 127), storeImm(1, r7, address + 3, 1)],
+    labelHere("specified"),
+  ];
+}
+
 /** Loads a word of the page. */
 export function readPage(maps: NetworkMaps, dst: Register, field: number): Code {
   return [loadMapValue(dst, maps.page, field), load(4, dst, dst, 0)];
@@ -254,6 +271,11 @@ export function socketStorage(maps: NetworkMaps, socket: Code, create?: { readon
 /** ORs `bits` into the word at r0 + `field`. Loses r1. */
 export function setBits(field: number, bits: number): Code {
   return [load(4, r1, r0, field), aluImm("or", r1, bits), store(4, r0, field, r1)];
+}
+
+/** Clears `bits` of the word at r0 + `field`. Loses r1. */
+export function clearBits(field: number, bits: number): Code {
+  return [load(4, r1, r0, field), aluImm("and", r1, ~bits), store(4, r0, field, r1)];
 }
 
 /** Counts a record that found no room. Loses r1 and r2. */

@@ -27,6 +27,7 @@ import {
 import { helpers } from "../../../linux/bpf/helpers.ts";
 import {
   beginSocketRecord,
+  clearBits,
   currentProcess,
   IPPROTO_TCP,
   IPPROTO_UDP,
@@ -57,14 +58,24 @@ import { bpfSock, type IpVersion, makeStorage, socketAddress } from "./peer.ts";
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 
-/** Hooks bind4 and bind6: remembers that the process left the port to the kernel, which post_bind cannot tell. */
+/**
+ * Hooks bind4 and bind6: remembers whether the process left the port to the kernel, which post_bind cannot tell. The last
+ * call counts, as one before may have failed; a socket that is bound stays as it is.
+ */
 export function bindProgram(_kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   return [
     mov(r6, r1),
-    load(4, r1, r6, socketAddress.userPort),
-    jumpIfImm(r1, "!=", 0, "end"),
+    load(8, r2, r6, socketAddress.socket),
+    [load(4, r1, r2, bpfSock.sourcePort), jumpIfImm(r1, "!=", 0, "end")],
+    [load(4, r1, r6, socketAddress.userPort), jumpIfImm(r1, "!=", 0, "port is named")],
     makeStorage(maps, "end"),
     setBits(storageLayout.state, socketStates.randomPort),
+    jump("end"),
+
+    labelHere("port is named"),
+    socketStorage(maps, load(8, r2, r6, socketAddress.socket)),
+    jumpIfImm(r0, "==", 0, "end"),
+    clearBits(storageLayout.state, socketStates.randomPort),
     labelHere("end"),
     movImm(r0, 1),
     exitInstruction,

@@ -43,6 +43,7 @@ import {
   normaliseIpv6,
   offer,
   RECORD,
+  replaceUnspecified,
   setBits,
   skipFiltered,
   skipUnwatched,
@@ -215,6 +216,7 @@ function beginPeer(kernel: NetworkKernelLayout, kind: "connect" | "send", versio
           ]),
           normaliseIpv6(socketLayout.peer, "peer"),
         ],
+    replaceUnspecified(socketLayout.peer),
     [load(4, r1, r6, socketAddress.userPort), swap16(r1), store(2, r7, socketLayout.peerPort, r1)],
     // Where the socket is bound, if it is.
     load(8, r2, r6, socketAddress.socket),
