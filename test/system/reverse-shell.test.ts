@@ -118,11 +118,11 @@ except OSError as error:
   }
 
   /** The service connects, by bash's /dev/tcp, a program that it runs, or Python; what it prints. */
-  function connects(port: number, by: Way): string {
+  function connects(port: number, by: Way, delay = 0.3): string {
     if (by === "Python") return Bun.spawnSync([inPython, String(port)]).stdout.toString();
     const code = `exec 3<>/dev/tcp/127.0.0.1/${port} && echo connected`;
     const script = by === "/dev/tcp" ? code : `bash -c '${code}'; true`;
-    const { stdout, stderr } = Bun.spawnSync([service, "-c", `sleep 0.3; ${script}`]);
+    const { stdout, stderr } = Bun.spawnSync([service, "-c", `sleep ${delay}; ${script}`]);
     return stdout.toString() + stderr.toString();
   }
 
@@ -172,4 +172,28 @@ except OSError as error:
       while ((await counted()) < 3 && performance.now() < end) await Bun.sleep(50);
       expect(await counted()).toBe(3);
     }, 30_000);
+
+  test("is refused 30 ms after the service began, each time, as its exec wakes the warden", async () => {
+    using peer = new Peer();
+    await using running = await start("deny", peer.port);
+    // The warden reads in batches, so each service begins at another moment of one.
+    for (let i = 0; i < 8; i += 1) {
+      await Bun.sleep(37 * i);
+      expect(connects(peer.port, "/dev/tcp", 0.03)).toContain("Operation not permitted");
+    }
+    expect(await running.seen(isVerdict)).toMatchObject({ "policy.outcome": "denied" });
+    expect(peer.connections).toBe(0);
+  }, 30_000);
+
+  test("is refused from the first call on in a program that the service runs, and that connects at once", async () => {
+    using peer = new Peer();
+    await using running = await start("deny", peer.port);
+    const connect = `exec 3<>/dev/tcp/127.0.0.1/${peer.port} && echo connected`;
+    const children = `for i in 1 2 3 4 5 6 7 8; do bash -c '${connect}'; done; true`;
+    const { stdout, stderr } = Bun.spawnSync([service, "-c", `sleep 0.1; ${children}`]);
+    expect(stdout.toString()).toBe("");
+    expect(stderr.toString().match(/connect: Operation not permitted/g)).toHaveLength(8);
+    expect(await running.seen(isVerdict)).toMatchObject({ "policy.outcome": "denied" });
+    expect(peer.connections).toBe(0);
+  }, 30_000);
 });

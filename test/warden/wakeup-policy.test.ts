@@ -18,6 +18,13 @@ const byPreload = {
   when: { "!!": { var: "process.environment_variable.LD_PRELOAD" } },
   action: "kill",
 };
+const byPeer = {
+  id: "by-peer",
+  on: ["connect"],
+  when: { and: [{ under: ["shopd"] }, { "==": [{ var: "network.peer.port" }, 4444] }] },
+  action: "deny",
+};
+const byUser = { "==": [{ var: "process.user.id" }, 33] };
 const byAge = { id: "by-age", when: isYoung, action: "kill" };
 
 test.each([
@@ -44,6 +51,15 @@ test.each([
     {},
     "unsettled",
   ],
+  ["a denial depends on the lineage and the peer", [byPeer], {}, "unsettled"],
+  [
+    "a denial depends on something that the settle key does not cover",
+    [{ ...byPeer, when: { and: [byPeer.when, { "!!": [{ var: "tree.complete" }] }] } }],
+    {},
+    "all",
+  ],
+  ["the kernel cannot decide the denial", [{ ...byPeer, when: byUser }], {}, "none"],
+  ["nothing is denied", [{ ...byPeer, action: "alert" }], {}, "none"],
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {
   const policy = policyOf(rules, more);
