@@ -48,7 +48,8 @@ const rooms: Readonly<Record<Outcome, Room>> = {
   failed: "severe",
   killed: "all",
   prevented: "all",
-  denied: "all",
+  // No budget bounds what one user is denied, as it does what is killed.
+  denied: "severe",
 };
 
 /** Whether execs with other arguments or another environment, or connections to other peers, may differ in the variable. */

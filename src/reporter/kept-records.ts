@@ -1,13 +1,13 @@
 // Which records a flood cannot push out of the journal.
 import type { EventRecord } from "../report/event-record.ts";
 
-/** Outcomes of verdicts that were carried out. */
-const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented", "denied"]);
+/** Outcomes of verdicts that were carried out. Not `denied`: no budget bounds what one user is denied. */
+const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
 
 /**
  * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost
- * events and its own changes. Any user can make masses of the others: alerts, kills that came too late or were withheld,
- * new trees, and the gaps that these leave. Heartbeats are replaced by the next ones.
+ * events and its own changes. Any user can make masses of the others: alerts, denials, kills that came too late or were
+ * withheld, new trees, and the gaps that these leave. Heartbeats are replaced by the next ones.
  */
 export function isKeptRecord(record: EventRecord): boolean {
   switch (record["event.name"]) {

@@ -150,7 +150,8 @@ export class NetworkHandler {
   ): void {
     const { verdicts, load, trees } = this.inputs;
     const now = monotonicNow();
-    verdicts.count(decision, outcome, now - event.time);
+    // The kernel may refuse by what was in force a moment ago; an allowed event has no record of a verdict.
+    verdicts.count(decision, decision.action === "allow" ? "allowed" : outcome, now - event.time);
     if (!wasFound(event)) load.onVerdict(now - event.time, now);
     if (process.countedAs instanceof TreeHandle)
       trees.used(process.countedAs, directions[event.kind], outcome);

@@ -75,7 +75,9 @@ function journaled(state: string): Journaled {
   let missing = 0;
   const rows = [...reader.rows()];
   for (const { record } of rows) {
-    if (record["security_rule.name"] === "seen") verdicts += Number(record["policy.count"]);
+    const isVerdict =
+      record["event.name"] === "policy.verdict" || record["event.name"] === "policy.verdict.repeated";
+    if (isVerdict && record["security_rule.name"] === "seen") verdicts += Number(record["policy.count"]);
     if (record["event.name"] === "report.gap") missing += Number(record["report.missing"]);
   }
   return { verdicts, records: rows.length, missing };

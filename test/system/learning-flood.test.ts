@@ -22,7 +22,7 @@ const FLOOD_SECONDS = 5;
  * certain. So the warden is stopped a few times meanwhile, shorter than anybody notices.
  */
 const STOPS = 3;
-const STOPPED_MS = 300;
+const STOPPED_MS = 800;
 
 const first = ["amber", "black", "green", "ivory", "olive", "brown", "white", "coral"];
 const second = ["lion", "bear", "wolf", "hare", "crow", "swan"];

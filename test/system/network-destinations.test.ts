@@ -50,7 +50,9 @@ describe.skipIf(reason !== undefined)("learning destinations", () => {
   test("what was learned and accepted is known, and anything else is not", async () => {
     expect((await connected(usual))["destination.known"]).toBeNull();
     expect(baseline("learn", "--stop")).toMatchObject({ exitCode: 0 });
+    await running.seen((record) => record["event.name"] === "baseline.stopped");
     expect(baseline("accept", "--yes")).toMatchObject({ exitCode: 0 });
+    await running.seen((record) => record["event.name"] === "baseline.loaded");
     expect(baseline("export").text).toContain(`outbound:tcp:127.0.0.1/32:${usual}`);
     expect((await connected(usual))["destination.known"]).toBeTrue();
     expect((await connected(unusual))["destination.known"]).toBeFalse();

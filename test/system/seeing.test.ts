@@ -58,7 +58,7 @@ describe.skipIf(reason !== undefined)("after an alert", () => {
           .split("\n");
         expect([filter, lines.map((line) => line.includes("ALERTED"))]).toEqual([filter, [true]]);
         expect(lines[0]).toMatch(
-          /^\S{10} 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+0[12]:00 ALERTED seeing\/probe/,
+          /^\S{18} 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+0[12]:00 ALERTED seeing\/probe/,
         );
       }
       expect(ask("events", "--pid", "1", "--rule", "probe", ...state)).toBe("");

@@ -99,6 +99,9 @@ export function readEnvironment(
     alu("sub", r2, r3),
     jumpIfImm(r2, ">", ENVIRONMENT_BYTES, "environment unread"),
     store(8, fp, words.bytes, r2),
+    // What lies there as pointers of 64 bits is text of the caller's choice in a program of 32 bits.
+    [mov(r1, r9), aluImm("rsh", r1, 32)],
+    jumpIfImm(r1, "==", 0, "environment whole"),
     addTo(r1, r7, base.strings),
     callHelper(helpers.probeReadUser),
     jumpIfImm(r0, "!=", 0, "environment unread"),
