@@ -3,7 +3,9 @@
 
 # linux-image-*-cloud is the kernel for virtual machines. A release and its backports bring several versions.
 suites=(bullseye bookworm trixie trixie-backports)
-mirror=${TREEWARDEN_MIRROR:-http://deb.debian.org}
+# Of all of them, from where this host has its packages.
+mirror=${TREEWARDEN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Origin: Debian' | head -n 1)}
+: "${mirror:?TREEWARDEN_MIRROR must name a mirror of Debian, because apt of this host knows none}"
 
 apt_here() { # apt_here COMMAND WORD...
   local command=$1
