@@ -6,6 +6,7 @@ suites=(bullseye bookworm trixie trixie-backports)
 # Of all of them, from where this host has its packages.
 mirror=${TREEWARDEN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Origin: Debian' | head -n 1)}
 : "${mirror:?TREEWARDEN_MIRROR must name a mirror of Debian, because apt of this host knows none}"
+mirror=${mirror%/debian}
 
 apt_here() { # apt_here COMMAND WORD...
   local command=$1
