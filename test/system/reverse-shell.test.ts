@@ -14,7 +14,7 @@ if (reason !== undefined) console.log(`skipped: ${reason}`);
 type Way = "/dev/tcp" | "a child" | "Python";
 
 /** The name of the service, which nothing else has: rules are about it alone. */
-const SERVICE = `tw-shop-${process.pid}`;
+const SERVICE = "tw-shop-service";
 
 /** The far end of the shell: what arrives there has left the process. */
 class Peer implements Disposable {
@@ -144,8 +144,7 @@ except OSError as error:
         "network.peer.address": "127.0.0.1",
         "network.peer.port": peer.port,
       });
-      // The number in its name is folded.
-      expect(verdict["tree.exact"]).toContain("/tw-shop");
+      expect(verdict["tree.exact"]).toContain(`/${SERVICE}`);
       const end = await running.seen((record) => record["event.name"] === "network.close");
       expect(end["network.socket"]).toBe(verdict["network.socket"]);
     },
